@@ -1,0 +1,109 @@
+"""datafast: the factory for synthetic text datasets.
+
+Public names load on first use, so `import datafast` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+    from datafast.errors import ConfigError, DatafastError, OutputError, ProviderError, PublishError, RunStopped
+    from datafast.expanders import expand_prompts
+    from datafast.llms import (
+        AnthropicProvider,
+        GeminiProvider,
+        LiteLLMProvider,
+        LLMProvider,
+        MistralProvider,
+        OllamaProvider,
+        OpenAICompatibleProvider,
+        OpenAIProvider,
+        OpenRouterProvider,
+        SimulatedProvider,
+    )
+    from datafast.logger_config import configure_logger
+    from datafast.schema.config import (
+        ClassificationDatasetConfig,
+        PreferenceDatasetConfig,
+        PromptExpansionConfig,
+        RawDatasetConfig,
+        RunConfig,
+    )
+    from datafast.types import RunReport
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "datafast.datasets": ["ClassificationDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.errors": ["ConfigError", "DatafastError", "OutputError", "ProviderError", "PublishError", "RunStopped"],
+    "datafast.expanders": ["expand_prompts"],
+    "datafast.llms": [
+        "AnthropicProvider",
+        "GeminiProvider",
+        "LLMProvider",
+        "LiteLLMProvider",
+        "MistralProvider",
+        "OllamaProvider",
+        "OpenAICompatibleProvider",
+        "OpenAIProvider",
+        "OpenRouterProvider",
+        "SimulatedProvider",
+    ],
+    "datafast.logger_config": ["configure_logger"],
+    "datafast.schema.config": [
+        "ClassificationDatasetConfig",
+        "PreferenceDatasetConfig",
+        "PromptExpansionConfig",
+        "RawDatasetConfig",
+        "RunConfig",
+    ],
+    "datafast.types": ["RunReport"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AnthropicProvider",
+    "ClassificationDataset",
+    "ClassificationDatasetConfig",
+    "ConfigError",
+    "DatafastError",
+    "GeminiProvider",
+    "LLMProvider",
+    "LiteLLMProvider",
+    "MistralProvider",
+    "OllamaProvider",
+    "OpenAICompatibleProvider",
+    "OpenAIProvider",
+    "OpenRouterProvider",
+    "OutputError",
+    "PreferenceDataset",
+    "PreferenceDatasetConfig",
+    "PromptExpansionConfig",
+    "ProviderError",
+    "PublishError",
+    "RawDataset",
+    "RawDatasetConfig",
+    "RunConfig",
+    "RunReport",
+    "RunStopped",
+    "SimulatedProvider",
+    "__version__",
+    "configure_logger",
+    "expand_prompts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'datafast' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,7 @@
+"""The dataset kinds, one file each."""
+
+from datafast.datasets.classification import ClassificationDataset
+from datafast.datasets.preference import PreferenceDataset
+from datafast.datasets.raw import RawDataset
+
+__all__ = ["ClassificationDataset", "PreferenceDataset", "RawDataset"]

@@ -1,0 +1,243 @@
+"""What every dataset kind shares: the public methods around `plan` and `produce`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack
+
+from pydantic import BaseModel
+
+from datafast.datasets.config import DatasetConfig
+from datafast.datasets.rows import RowSequence
+from datafast.engine.events import EventCallback
+from datafast.engine.generate import Generate
+from datafast.engine.job import Job, lane_identities
+from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
+from datafast.engine.startup import OutputPaths
+from datafast.errors import CallFailed, ConfigError, RunStopped
+from datafast.executors.local import LocalExecutor
+from datafast.logger_config import logger
+from datafast.types import RunReport
+
+if TYPE_CHECKING:
+    from datafast.executors.base import Executor
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["Dataset", "FanOutDataset", "RunOptions"]
+
+ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
+RowT = TypeVar("RowT", bound=BaseModel)
+
+
+class RunOptions(TypedDict, total=False):
+    """Keyword arguments of `generate`."""
+
+    max_concurrency: int
+    """Requests in flight at once; wins over the config's."""
+    limit: int
+    """Work on this many items only, spread over the plan; a later run without it goes on."""
+    fresh: bool
+    """Move what is there aside and start over."""
+    retry_failed: bool
+    """Take failed items up again."""
+    offline: bool
+    """Put a simulated provider in the place of each provider: no key, no cost, rows that say so."""
+    on_event: EventCallback
+    """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
+    notes: Mapping[str, str]
+    """Kept in the ledger for `datafast status`."""
+
+
+class Dataset(ABC, Generic[ConfigT, RowT]):
+    """A dataset: its config, and what has been generated for it.
+
+    A kind says what there is to do (`plan`) and how an item becomes rows (`produce`); everything else is here and in the engine.
+
+    Attributes:
+        kind: the name of the kind in YAML.
+        config_model, row_model: its config and its row.
+        report: what the last run did, None before the first.
+    """
+
+    kind: ClassVar[str]
+    config_model: ClassVar[type[DatasetConfig]]
+    row_model: ClassVar[type[BaseModel]]
+
+    def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
+        if not isinstance(config, self.config_model):
+            raise ConfigError(
+                f"{type(self).__name__} takes a {self.config_model.__name__}, not a {type(config).__name__}"
+            )
+        self.config = config
+        self.report: RunReport | None = None
+        self._executor = executor or LocalExecutor()
+
+    # -- what a kind says
+
+    @abstractmethod
+    def plan(self, lanes: Sequence[str]) -> Plan:
+        """What there is to do, for lanes of these identities."""
+
+    @abstractmethod
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
+        """Turns an item into its rows, in order. Deterministic given the item and the replies."""
+
+    # -- helpers for kinds
+
+    def grid(
+        self, dimensions: Sequence[Dimension], *, lanes: Sequence[str], shape: Sequence[str | bytes] = ()
+    ) -> GridPlan:
+        """The plan of a kind whose items are a product of dimensions and the config's expanded prompts."""
+        return GridPlan(
+            self.kind,
+            dimensions,
+            expansion=self.config.prompt_expansion(),
+            lanes=lanes,
+            rows_per_item=self.config.num_samples_per_prompt,
+            shape=shape,
+            seed=self.config.run.seed,
+        )
+
+    def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
+        """The item's prompt with the kind's values filled in."""
+        template = self.config.prompt_expansion().templates[item.variant.template_index]
+        return template.render({**values, **item.variant.values})
+
+    def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
+        """What shaped a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
+        declared = self.config.expansion.placeholders if self.config.expansion else {}
+        chosen = {name: item.variant.values.get(name) for name in declared}
+        return {**values, **chosen, "prompt_index": item.variant.template_index}
+
+    # -- what users do
+
+    @property
+    def data_rows(self) -> Sequence[RowT]:
+        """The rows in the output file, read as they are asked for; also those of an earlier process."""
+        return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        train_size: float | None = None,
+        seed: int | None = None,
+        shuffle: bool = True,
+        private: bool = True,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
+
+        Args:
+            repo_id: `user/name`.
+            train_size: share of rows in the train split, the rest becomes the test split; None for one train split.
+            seed, shuffle: how rows are dealt to the splits.
+            private: whether only you can see it.
+            token: a token with write access; `HF_TOKEN` where none is given.
+
+        Returns:
+            The dataset's URL.
+
+        Raises:
+            ConfigError: no token, a bad repo_id, no rows, too few rows for the splits; nothing was sent.
+            PublishError: the Hub refused or could not be reached.
+        """
+        from datafast.datasets.publish import publish
+
+        return publish(
+            self,
+            repo_id,
+            train_size=train_size,
+            seed=seed,
+            shuffle=shuffle,
+            private=private,
+            token=token,
+            commit_message=commit_message,
+        )
+
+    # -- running
+
+    def _job(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions, *, command: str = ""
+    ) -> Job:
+        settings = self.config.run
+        if (wanted := options.get("max_concurrency")) is not None:
+            settings = settings.model_copy()
+            settings.max_concurrency = wanted
+        limit = options.get("limit")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit must be at least 1, got {limit}")
+        if options.get("offline"):
+            lanes = [_simulated(lane) for lane in lanes]
+        return Job(
+            lanes=lanes,
+            make_plan=self.plan,
+            produce=self.produce,
+            paths=OutputPaths.of(self.config.output_file, settings.ledger),
+            settings=settings,
+            limit=limit,
+            fresh=options.get("fresh", False),
+            retry_failed=options.get("retry_failed", False),
+            on_event=options.get("on_event"),
+            notes={"kind": self.kind, "config": self.config.model_dump_json(), **options.get("notes", {})},
+        )
+
+    def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
+        self._take(self._executor.run(self._job(lanes, options)))
+
+    async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
+        self._take(await self._executor.run_async(self._job(lanes, options)))
+
+    def _take(self, report: RunReport) -> None:
+        self.report = report
+        logger.info(report.counts_line())
+        if report.stop_reason is not None:
+            raise RunStopped(report)
+
+
+class FanOutDataset(Dataset[ConfigT, RowT]):
+    """A kind in which every prompt goes to every provider."""
+
+    def get_num_expected_rows(self, providers: Sequence[object]) -> int:
+        """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
+        return self.plan(lane_identities(_some(providers))).num_rows
+
+    def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Any:
+        """Generates what is missing in the output file, asking every provider every prompt.
+
+        Items that fail are recorded, they raise nothing; see `report`. Running it again makes no call for what is there.
+
+        Returns:
+            This dataset.
+
+        Raises:
+            ConfigError: something is wrong with config, providers or options; nothing was sent.
+            OutputError: the output cannot be used as it is; nothing was sent.
+            RunStopped: the run ended early and can be resumed.
+        """
+        self._run(_some(providers), options)
+        return self
+
+    async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Any:
+        """`generate`, to be awaited from any event loop."""
+        await self._run_async(_some(providers), options)
+        return self
+
+
+def _some(providers: Any) -> Any:
+    if isinstance(providers, str | bytes) or not isinstance(providers, Sequence):
+        raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}; write [provider]")
+    if not providers:
+        raise ConfigError("providers: the list is empty; give at least one provider")
+    return providers
+
+
+def _simulated(lane: LLMProvider | Mapping[str, LLMProvider]) -> Any:
+    from datafast.llms.simulated import SimulatedProvider
+
+    if isinstance(lane, Mapping):
+        return {role: SimulatedProvider.standing_in_for(provider) for role, provider in lane.items()}
+    return SimulatedProvider.standing_in_for(lane)

@@ -1,0 +1,121 @@
+"""Text classification: texts that belong to given classes.
+
+{"text": "I waited forty minutes and nobody came to the table.", "label": "negative", "label_source": "synthetic",
+ "confidence_scores": {}, "model_id": "claude-3-5-haiku-latest", "language": "en", "uuid": "7c1f...",
+ "metadata": {"prompt_index": 0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from datafast.config_model import ConfigModel
+from datafast.datasets.base import FanOutDataset
+from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.data_rows import TextClassificationRow
+from datafast.datasets.replies import texts_model
+from datafast.engine.generate import Generate
+from datafast.engine.plan import Dimension, GridPlan, WorkItem
+
+__all__ = ["DEFAULT_PROMPTS", "ClassificationDataset", "ClassificationDatasetConfig", "TextClass"]
+
+DEFAULT_PROMPTS = [
+    "A text classifier has these classes:\n{labels_listing}\n\n"
+    "Write {num_samples} different texts in {language_name} that belong to the class '{label_name}' ({label_description}) "
+    "and to none of the others. Make them read like texts that real people write, vary length, wording and situation, "
+    "and do not mention the name of the class."
+]
+
+
+class TextClass(ConfigModel):
+    """A class of texts."""
+
+    name: NonBlank
+    """The label that rows carry."""
+    description: NonBlank
+    """What belongs to the class; it goes into the prompt."""
+
+
+class ClassificationDatasetConfig(DatasetConfig):
+    """What a classification dataset is made of: rows = classes x languages x expanded prompts x samples x providers."""
+
+    prompt_names = TemplateNames(
+        "num_samples", "language_name", "label_name", "label_description", optional=["labels_listing"]
+    )
+
+    classes: list[TextClass] = Field(min_length=1)
+    """The classes, each with a name and a description."""
+
+    num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
+    output_file: Path = Path("classification.jsonl")
+
+    prompts: list[NonBlank] | None = Field(default=None, min_length=1)
+    """Prompt templates with {num_samples}, {language_name}, {label_name}, {label_description}; {labels_listing} may occur."""
+
+    system_prompt: NonBlank | None = None
+    """A system message for every call."""
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> ClassificationDatasetConfig:
+        names = [text_class.name for text_class in self.classes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"classes: the name {twice[0]!r} is used twice; give each class a name of its own")
+        return self
+
+    def template_texts(self) -> list[str]:
+        return self.prompts or DEFAULT_PROMPTS
+
+    @property
+    def labels_listing(self) -> str:
+        return "\n".join(f"- {text_class.name}: {text_class.description}" for text_class in self.classes)
+
+
+class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClassificationRow]):
+    """A dataset of labelled texts."""
+
+    kind = "classification"
+    config_model = ClassificationDatasetConfig
+    row_model = TextClassificationRow
+
+    def plan(self, lanes: Sequence[str]) -> GridPlan:
+        config = self.config
+        dimensions = [
+            Dimension("class", config.classes, identity=lambda text_class: [text_class.name, text_class.description]),
+            Dimension("language", list(config.languages.items())),
+        ]
+        listed = any("labels_listing" in template.kind_names for template in config.prompt_expansion().templates)
+        shape = [config.system_prompt or "", config.labels_listing if listed else ""]
+        return self.grid(dimensions, lanes=lanes, shape=shape)
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[TextClassificationRow]:
+        text_class = item.values["class"]
+        language, language_name = item.values["language"]
+        values = {
+            "language_name": language_name,
+            "label_name": text_class.name,
+            "label_description": text_class.description,
+            "labels_listing": self.config.labels_listing,
+        }
+        texts = await generate.collect(
+            "generator",
+            item.num_rows,
+            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
+            response_model=texts_model,
+            items=lambda reply: reply.usable,
+            system=self.config.system_prompt,
+        )
+        return [
+            TextClassificationRow(
+                text=text,
+                label=text_class.name,
+                model_id=generate.model_id("generator"),
+                language=language,
+                uuid=item.row_uuid(number),
+                metadata=self.metadata(item),
+            )
+            for number, text in enumerate(texts)
+        ]

@@ -1,0 +1,159 @@
+"""What the configs of all kinds have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+
+from datafast.config_model import ConfigModel
+from datafast.engine.settings import RunConfig
+from datafast.expanders import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
+from datafast.prompts import Template
+
+__all__ = ["DatasetConfig", "NonBlank", "PromptExpansionConfig", "TemplateNames"]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+NonBlank = Annotated[str, AfterValidator(_not_blank)]
+
+
+class PromptExpansionConfig(ConfigModel):
+    """How the optional `<<placeholders>>` of prompt templates are filled, anew for each combination of mandatory values."""
+
+    placeholders: dict[str, list[str]] = Field(default_factory=dict)
+    """The values of each optional placeholder."""
+
+    combinatorial: bool = True
+    """True: every combination. False: `num_random_samples` seeded draws."""
+
+    num_random_samples: int = Field(default=1, ge=1)
+    """Prompts per base combination when drawing at random: distinct until all distinct prompts are used up."""
+
+    max_samples: int = Field(default=1000, ge=1)
+    """The most prompts per base combination that are accepted. More are refused, never cut."""
+
+    seed: int | None = None
+    """Seed of the draws; `run.seed` where none is given."""
+
+    strategy: Strategy | None = None
+    """combinatorial, random or coverage (few prompts in which every pair, or triple, of values occurs)."""
+
+    strength: Literal[2, 3] = 2
+    """For coverage: 2 covers every pair of values, 3 every triple."""
+
+    @field_validator("placeholders", mode="before")
+    @classmethod
+    def _texts(cls, placeholders: Any) -> Any:
+        if isinstance(placeholders, Mapping):
+            return {
+                name: list(values) for name, values in clean_placeholders(placeholders, field="placeholders").items()
+            }
+        return placeholders
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PromptExpansionConfig:
+        explicit = "combinatorial" in self.model_fields_set
+        resolved = self.resolved_strategy
+        if explicit and self.combinatorial and resolved != "combinatorial":
+            raise ValueError(f"combinatorial is true and strategy is {resolved}; remove one of them")
+        if resolved == "random" and self.num_random_samples > self.max_samples:
+            raise ValueError(
+                f"num_random_samples is {self.num_random_samples} and max_samples {self.max_samples}; "
+                f"raise max_samples or draw fewer"
+            )
+        return self
+
+    @property
+    def resolved_strategy(self) -> Strategy:
+        return resolve_strategy(self.strategy, combinatorial=self.combinatorial)
+
+    def spec(self, seed: int) -> ExpansionSpec:
+        """What `Expansion` takes; `seed` is the run's, used where the config has none of its own."""
+        return ExpansionSpec(
+            placeholders={name: tuple(values) for name, values in self.placeholders.items()},
+            strategy=self.resolved_strategy,
+            num_random_samples=self.num_random_samples,
+            max_samples=self.max_samples,
+            seed=seed if self.seed is None else self.seed,
+            strength=self.strength,
+        )
+
+
+class TemplateNames:
+    """The placeholders that a kind fills in one sort of template: `mandatory` must occur, `optional` may."""
+
+    def __init__(self, *mandatory: str, optional: Sequence[str] = ()) -> None:
+        self.mandatory = mandatory
+        self.optional = tuple(optional)
+
+    def parse(self, text: str, expansion: PromptExpansionConfig | None, *, field: str) -> Template:
+        placeholders = expansion.placeholders if expansion else {}
+        return Template.parse(
+            text, mandatory=self.mandatory, optional=self.optional, placeholders=placeholders, field=field
+        )
+
+
+class DatasetConfig(ConfigModel):
+    """Fields that every kind has."""
+
+    prompt_names: ClassVar[TemplateNames]
+    """What the kind fills in the templates that are expanded."""
+    prompts_field: ClassVar[str] = "prompts"
+    """The field that holds those templates."""
+
+    output_file: Path
+    """The JSONL that rows are appended to, relative to the working directory."""
+
+    languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
+    """Language codes and names: the code goes into the row, the name into the prompt."""
+
+    num_samples_per_prompt: int = Field(default=1, ge=1, le=1000)
+    """Rows that each prompt asks for."""
+
+    expansion: PromptExpansionConfig | None = None
+    """How optional `<<placeholders>>` of the prompts are filled."""
+
+    run: RunConfig = Field(default_factory=RunConfig)
+    """How the run is carried out."""
+
+    _built: Expansion | None = PrivateAttr(default=None)
+
+    @field_validator("output_file")
+    @classmethod
+    def _a_file(cls, path: Path) -> Path:
+        if not path.name:
+            raise ValueError("must name a file, for example rows.jsonl")
+        return path
+
+    @model_validator(mode="after")
+    def _prompts_fit(self) -> DatasetConfig:
+        self._built = self._build_expansion()
+        return self
+
+    def template_texts(self) -> list[str]:
+        """The templates that are expanded: the user's, or the kind's own where none are given."""
+        raise TypeError(f"{type(self).__name__} does not say which templates it expands")
+
+    def prompt_expansion(self) -> Expansion:
+        """The prompt variants of one base combination."""
+        if self._built is None or self._built.spec != self._expansion_spec():
+            self._built = self._build_expansion()  # run.seed was changed after the config was made
+        return self._built
+
+    def _build_expansion(self) -> Expansion:
+        templates = [
+            self.prompt_names.parse(text, self.expansion, field=f"{self.prompts_field}[{number}]")
+            for number, text in enumerate(self.template_texts())
+        ]
+        return Expansion(templates, self._expansion_spec())
+
+    def _expansion_spec(self) -> ExpansionSpec:
+        return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)

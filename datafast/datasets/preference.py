@@ -1,0 +1,312 @@
+"""Preference pairs: a question about a document, a chosen and a rejected response, optionally evolved and judged.
+
+{"input_document": "The second stage relit after ...", "question": "Why was the second burn shorter?",
+ "chosen_response": "Because the residual ...", "rejected_response": "It was shorter.", "preference_source": "synthetic",
+ "chosen_model_id": "claude-3-5-haiku-latest", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
+ "rejected_response_score": 3, "chosen_response_assessment": "Complete and grounded in ...", ..., "language": "en",
+ "uuid": "51aa...", "metadata": {"prompt_index": 0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+
+from pydantic import BaseModel, Field, model_validator
+
+from datafast.datasets.base import Dataset, RunOptions
+from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.data_rows import PreferenceRow
+from datafast.datasets.replies import texts_model
+from datafast.engine.generate import Generate
+from datafast.engine.job import lane_identities
+from datafast.engine.plan import Dimension, GridPlan, WorkItem
+from datafast.errors import CallFailed, ConfigError
+from datafast.prompts import Template
+
+if TYPE_CHECKING:
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "Role"]
+
+Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
+
+DEFAULT_QUESTION_PROMPTS = [
+    "Read this document:\n\n{document}\n\nWrite {num_samples} different questions in {language_name} that a curious reader of it "
+    "would ask and that it helps to answer. Each question must be understandable on its own, without the document at hand."
+]
+DEFAULT_CHOSEN_PROMPT = (
+    "Here is a document:\n\n{document}\n\nAnswer this question in {language_name}, correctly, completely and to the point, "
+    "using what the document says:\n\n{question}"
+)
+DEFAULT_REJECTED_PROMPT = (
+    "Here is a document:\n\n{document}\n\nGive a short, superficial answer in {language_name} to this question, one that misses "
+    "important points:\n\n{question}"
+)
+DEFAULT_EVOLUTION_PROMPT = (
+    "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nAn answer:\n\n{answer}\n\nRewrite the answer in its "
+    "language so that it is deeper, more precise and better reasoned, without anything that the document contradicts. "
+    "Reply with the new answer alone."
+)
+DEFAULT_JUDGE_PROMPT = (
+    "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nA response:\n\n{response}\n\nJudge how correct, complete "
+    "and helpful the response is. Give a short assessment, then a score from 1 (useless) to 10 (cannot be improved)."
+)
+
+
+class Judgement(BaseModel):
+    """What a judge replies."""
+
+    assessment: str = Field(min_length=1, description="what is good and what is missing, in one to three sentences")
+    score: int = Field(ge=1, le=10, description="1 (useless) to 10 (cannot be improved)")
+
+
+class PreferenceDatasetConfig(DatasetConfig):
+    """What a preference dataset is made of: rows = documents x question templates x expansion x languages x samples."""
+
+    prompt_names = TemplateNames("num_samples", "language_name", "document")
+    prompts_field = "question_generation_prompts"
+    response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
+    evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
+    judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
+
+    input_documents: list[NonBlank] = Field(min_length=1)
+    """The texts that questions are asked about."""
+
+    num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
+    output_file: Path = Path("preference_dataset.jsonl")
+
+    question_generation_prompts: list[NonBlank] | None = Field(default=None, min_length=1)
+    """Templates with {num_samples}, {language_name} and {document}; all of them are used."""
+    chosen_response_generation_prompt: NonBlank | None = None
+    """Template of the better response, with {language_name}, {document} and {question}."""
+    rejected_response_generation_prompt: NonBlank | None = None
+    """Template of the worse response, with {language_name}, {document} and {question}."""
+    evolution_prompt: NonBlank | None = None
+    """Template that improves the chosen response, with {document}, {question} and {answer}."""
+    judge_prompt: NonBlank | None = None
+    """Template that scores a response from 1 to 10, with {document}, {question} and {response}."""
+
+    evol_instruct: bool = False
+    """Have the chosen response rewritten by the evolution model."""
+    llm_as_judge: bool = False
+    """Have both responses scored; they are swapped when the rejected one wins."""
+
+    system_prompt: NonBlank | dict[Role, NonBlank] | None = None
+    """A system message for every call, or one for each role."""
+
+    @model_validator(mode="after")
+    def _role_prompts_fit(self) -> PreferenceDatasetConfig:
+        for name, switch in (("evolution_prompt", "evol_instruct"), ("judge_prompt", "llm_as_judge")):
+            if getattr(self, name) is not None and not getattr(self, switch):
+                raise ValueError(f"{name} is given but {switch} is false, so it would not be used; set {switch}: true")
+        self.role_templates()
+        return self
+
+    def template_texts(self) -> list[str]:
+        return self.question_generation_prompts or DEFAULT_QUESTION_PROMPTS
+
+    def role_templates(self) -> dict[Role, Template]:
+        """The templates of every role but the question's."""
+        given: list[tuple[Role, str, TemplateNames, str]] = [
+            ("chosen", "chosen_response_generation_prompt", self.response_names, DEFAULT_CHOSEN_PROMPT),
+            ("rejected", "rejected_response_generation_prompt", self.response_names, DEFAULT_REJECTED_PROMPT),
+            ("evolution", "evolution_prompt", self.evolution_names, DEFAULT_EVOLUTION_PROMPT),
+            ("judge", "judge_prompt", self.judge_names, DEFAULT_JUDGE_PROMPT),
+        ]
+        return {
+            role: names.parse(getattr(self, field) or default, None, field=field)
+            for role, field, names, default in given
+            if role in self.roles
+        }
+
+    @property
+    def roles(self) -> list[Role]:
+        """The roles that this config needs a provider for."""
+        roles: list[Role] = ["question", "chosen", "rejected"]
+        return roles + (["evolution"] if self.evol_instruct else []) + (["judge"] if self.llm_as_judge else [])
+
+    def system_prompt_of(self, role: Role) -> str | None:
+        return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
+
+
+class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
+    """A dataset of preference pairs."""
+
+    kind = "preference"
+    config_model = PreferenceDatasetConfig
+    row_model = PreferenceRow
+
+    def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._templates = config.role_templates()
+
+    def get_num_expected_rows(self) -> int:
+        """Rows that `generate` will make; they do not depend on the providers. No call is made."""
+        return self.plan(["roles"]).num_rows
+
+    def generate(
+        self,
+        *,
+        question_gen_llm: LLMProvider,
+        chosen_response_gen_llm: LLMProvider,
+        rejected_response_gen_llm: LLMProvider,
+        judge_llm: LLMProvider | None = None,
+        evolution_llm: LLMProvider | None = None,
+        **options: Unpack[RunOptions],
+    ) -> PreferenceDataset:
+        """Generates what is missing in the output file, asking one provider in each role; see `RawDataset.generate`."""
+        roles = self._check_roles(
+            {
+                "question": question_gen_llm,
+                "chosen": chosen_response_gen_llm,
+                "rejected": rejected_response_gen_llm,
+                "judge": judge_llm,
+                "evolution": evolution_llm,
+            }
+        )
+        return self.generate_roles(roles, **options)
+
+    async def generate_async(
+        self,
+        *,
+        question_gen_llm: LLMProvider,
+        chosen_response_gen_llm: LLMProvider,
+        rejected_response_gen_llm: LLMProvider,
+        judge_llm: LLMProvider | None = None,
+        evolution_llm: LLMProvider | None = None,
+        **options: Unpack[RunOptions],
+    ) -> PreferenceDataset:
+        """`generate`, to be awaited from any event loop."""
+        roles = self._check_roles(
+            {
+                "question": question_gen_llm,
+                "chosen": chosen_response_gen_llm,
+                "rejected": rejected_response_gen_llm,
+                "judge": judge_llm,
+                "evolution": evolution_llm,
+            }
+        )
+        await self._run_async([roles], options)
+        return self
+
+    def generate_roles(self, roles: Mapping[str, LLMProvider], **options: Unpack[RunOptions]) -> PreferenceDataset:
+        """`generate` with the providers by role, as YAML gives them."""
+        self._run([self._check_roles(roles)], options)
+        return self
+
+    def _check_roles(self, given: Mapping[str, LLMProvider | None]) -> dict[str, LLMProvider]:
+        needed = self.config.roles
+        switches = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
+        missing = [role for role in needed if given.get(role) is None]
+        if missing:
+            raise ConfigError(
+                f"no provider is given for the role {missing[0]!r}; this config needs {', '.join(needed)}"
+            )
+        for role, provider in given.items():
+            if provider is not None and role not in needed:
+                hint = f": {switches[role]} is false" if role in switches else ""
+                raise ConfigError(f"a provider is given for the role {role!r}, which this config does not use{hint}")
+        return {role: provider for role in needed if (provider := given[role]) is not None}
+
+    # -- plan and produce
+
+    def plan(self, lanes: Sequence[str]) -> GridPlan:
+        config = self.config
+        dimensions = [
+            Dimension("document", config.input_documents),
+            Dimension("language", list(config.languages.items())),
+        ]
+        shape = [f"{role}={template.text}" for role, template in self._templates.items()]
+        shape += [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
+        return self.grid(dimensions, lanes=lanes, shape=shape)
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
+        language_name = item.values["language"][1]
+        document = item.values["document"]
+        questions = await generate.collect(
+            "question",
+            item.num_rows,
+            prompt=lambda count: self.render(
+                item, {"num_samples": str(count), "language_name": language_name, "document": document}
+            ),
+            response_model=lambda count: texts_model(count, of="questions"),
+            items=lambda reply: reply.usable,
+            system=self.config.system_prompt_of("question"),
+        )
+        pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]
+        return await generate.gather(*pairs)
+
+    async def _pair(self, item: WorkItem, generate: Generate, number: int, question: str) -> PreferenceRow | CallFailed:
+        """One row, or what kept it from coming; the other questions of the item are not affected."""
+        language, language_name = item.values["language"]
+        row = PreferenceRow(
+            input_document=item.values["document"],
+            question=question,
+            chosen_response="",
+            rejected_response="",
+            chosen_model_id=generate.model_id("chosen"),
+            rejected_model_id=generate.model_id("rejected"),
+            question_model_id=generate.model_id("question"),
+            language=language,
+            uuid=item.row_uuid(number),
+            metadata=self.metadata(item),
+        )
+        ask = _Asker(self, generate, row, language_name, tag=str(number))
+        try:
+            row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
+            if self.config.evol_instruct:
+                row.chosen_response = await ask.text("evolution", answer=row.chosen_response)
+                row.evolution_model_id = generate.model_id("evolution")
+            if self.config.llm_as_judge:
+                await ask.judge_both()
+        except CallFailed as error:
+            return error
+        return row
+
+
+class _Asker:
+    """The calls about one question."""
+
+    def __init__(
+        self, dataset: PreferenceDataset, generate: Generate, row: PreferenceRow, language_name: str, *, tag: str
+    ) -> None:
+        self._config = dataset.config
+        self._templates = dataset.config.role_templates()
+        self._generate = generate
+        self._row = row
+        self._language_name = language_name
+        self._tag = tag
+
+    def _prompt(self, role: Role, **values: str) -> str:
+        known = {
+            "language_name": self._language_name,
+            "document": self._row.input_document,
+            "question": self._row.question,
+        }
+        return self._templates[role].render({**known, **values})
+
+    async def text(self, role: Role, **values: str) -> str:
+        prompt = self._prompt(role, **values)
+        return await self._generate(role, prompt, system=self._config.system_prompt_of(role), tag=self._tag)
+
+    async def _judgement(self, response: str) -> Judgement:
+        prompt = self._prompt("judge", response=response)
+        return await self._generate(
+            "judge", prompt, Judgement, system=self._config.system_prompt_of("judge"), tag=self._tag
+        )
+
+    async def judge_both(self) -> None:
+        """Scores both responses; the better one becomes the chosen one."""
+        row = self._row
+        chosen, rejected = await self._generate.gather(
+            self._judgement(row.chosen_response), self._judgement(row.rejected_response)
+        )
+        row.judge_model_id = self._generate.model_id("judge")
+        if rejected.score > chosen.score:
+            chosen, rejected = rejected, chosen
+            row.chosen_response, row.rejected_response = row.rejected_response, row.chosen_response
+            row.chosen_model_id, row.rejected_model_id = row.rejected_model_id, row.chosen_model_id
+        row.chosen_response_score, row.chosen_response_assessment = chosen.score, chosen.assessment
+        row.rejected_response_score, row.rejected_response_assessment = rejected.score, rejected.assessment

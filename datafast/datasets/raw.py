@@ -1,0 +1,92 @@
+"""Raw text: documents of given types about given topics.
+
+{"text": "Outgassing begins the moment the chamber is pumped down ...", "text_source": "synthetic",
+ "model_id": "gpt-4.1-mini-2025-04-14", "language": "en", "uuid": "0b0e6d1e-...",
+ "metadata": {"document_type": "space engineering textbook", "topic": "Vacuum", "expertise_level": "executives", "prompt_index": 0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from datafast.datasets.base import FanOutDataset
+from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.data_rows import TextRow
+from datafast.datasets.replies import texts_model
+from datafast.engine.generate import Generate
+from datafast.engine.plan import Dimension, GridPlan, WorkItem
+
+__all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig"]
+
+DEFAULT_PROMPTS = [
+    "Write {num_samples} different texts in {language_name}. Each one is an excerpt of this type of document: {document_type}. "
+    "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
+    "in content, structure and tone."
+]
+
+
+class RawDatasetConfig(DatasetConfig):
+    """What a raw text dataset is made of: rows = document types x topics x languages x expanded prompts x samples x providers."""
+
+    prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
+
+    document_types: list[NonBlank] = Field(min_length=1)
+    """Types of document, for example "tech blog"."""
+
+    topics: list[NonBlank] = Field(min_length=1)
+    """What the texts are about."""
+
+    num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
+    output_file: Path = Path("text.jsonl")
+
+    prompts: list[NonBlank] | None = Field(default=None, min_length=1)
+    """Prompt templates with {num_samples}, {language_name}, {document_type} and {topic}."""
+
+    system_prompt: NonBlank | None = None
+    """A system message for every call."""
+
+    def template_texts(self) -> list[str]:
+        return self.prompts or DEFAULT_PROMPTS
+
+
+class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
+    """A dataset of raw texts."""
+
+    kind = "raw"
+    config_model = RawDatasetConfig
+    row_model = TextRow
+
+    def plan(self, lanes: Sequence[str]) -> GridPlan:
+        config = self.config
+        dimensions = [
+            Dimension("document_type", config.document_types),
+            Dimension("topic", config.topics),
+            Dimension("language", list(config.languages.items())),
+        ]
+        return self.grid(dimensions, lanes=lanes, shape=[config.system_prompt or ""])
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[TextRow]:
+        document_type, topic = item.values["document_type"], item.values["topic"]
+        language, language_name = item.values["language"]
+        values = {"language_name": language_name, "document_type": document_type, "topic": topic}
+        texts = await generate.collect(
+            "generator",
+            item.num_rows,
+            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
+            response_model=texts_model,
+            items=lambda reply: reply.usable,
+            system=self.config.system_prompt,
+        )
+        return [
+            TextRow(
+                text=text,
+                model_id=generate.model_id("generator"),
+                language=language,
+                uuid=item.row_uuid(number),
+                metadata=self.metadata(item, document_type=document_type, topic=topic),
+            )
+            for number, text in enumerate(texts)
+        ]

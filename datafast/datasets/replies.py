@@ -1,0 +1,31 @@
+"""The shapes in which kinds ask for replies. The bounds on counts go to the model; a shorter reply is kept, not refused."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.config import JsonDict
+
+__all__ = ["Texts", "texts_model"]
+
+
+class Texts(BaseModel):
+    """A list of texts."""
+
+    texts: list[str] = Field(min_length=1)
+
+    @property
+    def usable(self) -> list[str]:
+        """The texts without outer whitespace; blank ones are no rows."""
+        return [text.strip() for text in self.texts if text.strip()]
+
+
+@cache
+def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
+    """`Texts` whose schema asks for exactly `count` texts."""
+    # Only the schema states the bounds: servers that decode by grammar then give the right number, and a reply with
+    # fewer still validates here, is kept, and has its missing rows counted.
+    bounds: JsonDict = {"minItems": count, "maxItems": count}
+    texts = (list[str], Field(min_length=1, description=f"exactly {count} {of}", json_schema_extra=bounds))
+    return create_model(f"Texts{count}", __base__=Texts, texts=texts)

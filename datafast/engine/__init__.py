@@ -1,0 +1,1 @@
+"""The engine: plan, calls, limits, ledger, run loop."""

@@ -1,0 +1,185 @@
+"""Who may send when: requests in flight, requests and tokens per minute, and waiting out a provider's rate limiting.
+
+Limits hold for a provider over the whole run. Pacing is even (one request every 60/rpm seconds, the generic cell rate algorithm
+without a burst allowance, ITU-T I.371), so no window of a minute ever exceeds the limit and nothing stalls for a minute either.
+Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from datafast.engine.retry import backoff_s
+
+__all__ = ["Admission", "Gate", "Pacer"]
+
+_CUT = 0.75
+_SUCCESSES_PER_STEP = 25
+_MAX_WAIT_S = 20.0
+
+
+class Pacer:
+    """Spaces out units (requests, tokens) evenly: `per_minute` of them a minute."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._interval = 60.0 / per_minute
+        self._free_at = 0.0
+
+    def hold_until(self, moment: float) -> None:
+        """Nothing passes before `moment` (monotonic seconds)."""
+        self._free_at = max(self._free_at, moment)
+
+    def book(self, units: float, now: float) -> float:
+        """Books `units`; returns the moment (monotonic seconds) from which they may go."""
+        start = max(now, self._free_at)
+        self._free_at = start + units * self._interval
+        return start
+
+    def correct(self, units: float) -> None:
+        """Books more (or gives back) once it is known how many units it really were."""
+        self._free_at += units * self._interval
+
+
+class Gate:
+    """The limits of one provider.
+
+    Args:
+        limit: requests in flight at most.
+        rpm, tpm: requests and tokens per minute, None for no limit.
+        last_sent_ago_s: seconds since the last request of an earlier run; pacing goes on from there.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        last_sent_ago_s: float | None = None,
+        on_limit: Callable[[int], None] | None = None,
+    ) -> None:
+        self.setting = limit
+        self.limit = limit
+        self.in_flight = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self._requests = Pacer(rpm) if rpm else None
+        self._tokens = Pacer(tpm) if tpm else None
+        if self._requests and rpm and last_sent_ago_s is not None:
+            self._requests.hold_until(time.monotonic() - last_sent_ago_s + 60.0 / rpm)
+        self._blocked_until = 0.0
+        self._burst_at = 0.0
+        self._bursts = 0
+        self._successes = 0
+        self._on_limit = on_limit or (lambda limit: None)
+
+    @property
+    def has_room(self) -> bool:
+        return self.in_flight < self.limit
+
+    def set_limit(self, limit: int) -> None:
+        """Changes the setting; a limit that rate limiting has lowered climbs towards it."""
+        self.limit = limit if self.limit >= self.setting else min(self.limit, limit)
+        self.setting = limit
+
+    def book(self, tokens: int) -> float:
+        """Books one request; returns the moment (monotonic seconds) from which it may be sent."""
+        moment = now = time.monotonic()
+        if self._requests:
+            moment = max(moment, self._requests.book(1, now))
+        if self._tokens:
+            moment = max(moment, self._tokens.book(tokens, now))
+        return max(moment, self._blocked_until)
+
+    def correct_tokens(self, difference: int) -> None:
+        """The reply used `difference` more tokens than were booked."""
+        if self._tokens:
+            self._tokens.correct(difference)
+
+    def blocked_for(self) -> float:
+        """Seconds for which nothing may be sent because the provider said so."""
+        return self._blocked_until - time.monotonic()
+
+    @property
+    def paces_tokens(self) -> bool:
+        return self._tokens is not None
+
+    def rate_limited(self, sent_at: float, retry_after_s: float | None) -> None:
+        """A 429 answered a request sent at `sent_at`: everybody waits, and the limit falls, once per burst."""
+        now = time.monotonic()
+        wait_s = retry_after_s or 0.0
+        if sent_at > self._burst_at:
+            self._burst_at = now
+            self._bursts += 1
+            self._successes = 0
+            wait_s = min(backoff_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
+            self._lower()
+        self._blocked_until = max(self._blocked_until, now + wait_s)
+
+    def _lower(self) -> None:
+        if self.limit > 1:
+            self.limit = max(1, int(self.limit * _CUT))
+            self._on_limit(self.limit)
+
+    def succeeded(self) -> None:
+        self._bursts = 0
+        if self.limit >= self.setting:
+            return
+        self._successes += 1
+        if self._successes >= _SUCCESSES_PER_STEP:
+            self._successes = 0
+            self.limit += 1
+            self._on_limit(self.limit)
+
+
+class Admission:
+    """Slots of a whole run: never more than `total` requests in flight, never more than a gate's limit at its provider."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._in_flight = 0
+        self._gates: list[Gate] = []
+
+    def add(self, gate: Gate) -> None:
+        self._gates.append(gate)
+
+    async def enter(self, gate: Gate) -> None:
+        """Waits for a slot. First come, first served at each gate; gates take turns at the total."""
+        if self._in_flight < self._total and gate.has_room and not gate.waiting:
+            self._take(gate)
+            return
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gate.waiting.append(slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                self.leave(gate)  # the slot was handed over in the very moment of the cancellation
+            else:
+                gate.waiting.remove(slot)
+            raise
+
+    def leave(self, gate: Gate) -> None:
+        """Gives a slot back and lets the next one in."""
+        gate.in_flight -= 1
+        self._in_flight -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets in whoever may now enter: after a slot came free or a limit rose."""
+        while self._in_flight < self._total:
+            ready = [gate for gate in self._gates if gate.waiting and gate.has_room]
+            if not ready:
+                return
+            # The gate with the smallest share of its limit in use goes first: a slow provider cannot hold all slots.
+            gate = min(ready, key=lambda gate: gate.in_flight / gate.limit)
+            slot = gate.waiting.popleft()
+            if not slot.done():
+                self._take(gate)
+                slot.set_result(None)
+
+    def _take(self, gate: Gate) -> None:
+        gate.in_flight += 1
+        self._in_flight += 1

@@ -1,0 +1,62 @@
+"""A file that only ever grows, by whole records; failing to save is an error of its own kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datafast.errors import OutputWriteError
+
+__all__ = ["AppendFile"]
+
+
+class AppendFile:
+    """An append-only descriptor. One writer; calls are synchronous and take microseconds.
+
+    What `append` has returned from survives the death of the process; after `sync` also a power cut.
+    """
+
+    def __init__(self, path: Path, *, what: str) -> None:
+        self.path = path
+        self._what = what
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        except OSError as error:
+            raise self._error(error) from error
+        self.size = os.fstat(self._fd).st_size
+
+    def append(self, data: bytes) -> None:
+        """Appends all of `data`, in one write wherever the system allows it.
+
+        Raises:
+            OutputWriteError: not everything could be written (disk full, for instance).
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.write(self._fd, view)
+                self.size += written
+                view = view[written:]
+        except OSError as error:
+            raise self._error(error) from error
+
+    def sync(self) -> None:
+        """Forces what was appended to the disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def clear(self) -> None:
+        """Empties the file."""
+        os.ftruncate(self._fd, 0)
+        self.size = 0
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _error(self, error: OSError) -> OutputWriteError:
+        return OutputWriteError(
+            f"cannot write the {self._what} {self.path}: {error.strerror}. "
+            f"Check its folder, its permissions and the space on its disk"
+        )

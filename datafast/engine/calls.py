@@ -1,0 +1,99 @@
+"""Getting one answer: replay from the ledger or send, parse, ask again.
+
+Replaying walks through recorded replies exactly as if they had just arrived, so a resumed call continues where it was: a reply that
+was not usable still counts as a try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydantic import BaseModel
+
+from datafast.engine.endpoint import Endpoint
+from datafast.engine.events import Event, Retry
+from datafast.engine.ledger import ItemRecord
+from datafast.engine.sender import Ask, Reply, Sender, Trial, decode
+from datafast.engine.settings import RunConfig
+from datafast.errors import ReplyCategory, ReplyError
+from datafast.llms.base import Completion, Request
+from datafast.llms.structured import ResponseSchema, correction, parse_reply, parse_text
+
+__all__ = ["Caller"]
+
+
+class Caller:
+    """Answers the calls of one run."""
+
+    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Callable[[Event], None]) -> None:
+        self._sender = sender
+        self._settings = settings
+        self._emit = emit
+
+    async def answer(
+        self,
+        ask: Ask,
+        *,
+        endpoint: Endpoint,
+        record: ItemRecord,
+        recorded: list[tuple[int, bytes]],
+        waiting: Callable[[int], None],
+    ) -> BaseModel | str:
+        """One usable answer: a validated instance of the asked model, or text.
+
+        Args:
+            recorded: (generation, raw) of the replies already paid for, oldest first; taken from as they are used.
+
+        Raises:
+            CallFailed: no usable answer is to be had.
+            ItemPending: the run, or this provider, has stopped.
+        """
+        request = Request(ask.messages, ask.schema, endpoint.step, dropped_params=endpoint.dropped_params)
+        trial = Trial(ask, record, endpoint, request, waiting)
+        while True:
+            if recorded:
+                generation, raw = recorded.pop(0)
+                reply = decode(raw)
+                self._sender.tally.replayed += 1
+            else:
+                generation, reply = record.generation, await self._sender.send(trial)
+            trial.last_raw = reply.raw
+            try:
+                value = _read(reply, ask.schema)
+            except ReplyError as error:
+                # A reply of an earlier generation failed the item once already: it is not held against this try.
+                if generation == record.generation:
+                    self._ask_again(trial, reply, error)
+                continue
+            if ask.schema is not None and trial.sent:
+                endpoint.step_worked(trial.request.step)
+            return value
+
+    def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError) -> None:
+        """Prepares the next try, or gives up."""
+        trial.unusable += 1
+        truncated = error.category is ReplyCategory.TRUNCATED
+        limited = truncated and trial.endpoint.provider.max_completion_tokens is not None
+        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and trial.request.lift_token_limit)
+        if hopeless or trial.unusable > self._settings.max_parse_retries:
+            hint = f"; raise max_completion_tokens of {trial.endpoint.label}" if limited else ""
+            raise trial.failed(f"{error}{hint}", error.category.value) from error
+        messages = list(trial.ask.messages)
+        if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
+            messages += correction(error, reply.content.text)
+        step = trial.request.step
+        if not truncated and trial.ask.schema is not None:
+            step = trial.endpoint.next_step(step) or step
+        lifted = truncated or trial.request.lift_token_limit
+        trial.request = replace(trial.request, messages=messages, step=step, lift_token_limit=lifted)
+        self._sender.tally.retries += 1
+        self._emit(
+            Retry(provider=trial.endpoint.label, reason=error.category.value, attempt=trial.unusable, wait_s=0.0)
+        )
+
+
+def _read(reply: Reply, schema: ResponseSchema | None) -> BaseModel | str:
+    if isinstance(reply.content, ReplyError):
+        raise reply.content
+    return parse_reply(reply.content, schema) if schema else parse_text(reply.content)

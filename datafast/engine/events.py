@@ -1,0 +1,113 @@
+"""What happens during a run, as small typed values handed to `on_event` in the order in which it happened.
+
+Callbacks run on the run's own thread and should return quickly; what they raise stops the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from datafast.types import RunReport
+
+__all__ = [
+    "CallFinished",
+    "Event",
+    "EventCallback",
+    "ItemDone",
+    "ItemFailed",
+    "LimitChanged",
+    "ProviderStopped",
+    "Retry",
+    "RunEnded",
+    "RunStarted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run begins. Rows already in the file count as `written`."""
+
+    type: ClassVar[str] = "run_started"
+    requested: int
+    written: int
+    failed: int
+    output_file: str
+    providers: list[str]
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished:
+    """A reply arrived and is in the ledger."""
+
+    type: ClassVar[str] = "call_finished"
+    provider: str
+    role: str
+    latency_s: float
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A request will be sent again after `wait_s` seconds (0: asked again because the reply was not usable)."""
+
+    type: ClassVar[str] = "retry"
+    provider: str
+    reason: str
+    attempt: int
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemDone:
+    """An item's rows are on their way into the file."""
+
+    type: ClassVar[str] = "item_done"
+    provider: str
+    rows: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFailed:
+    """An item has failed for good (or `rows` of its rows have, with category `short_reply`)."""
+
+    type: ClassVar[str] = "item_failed"
+    provider: str
+    category: str
+    error: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChanged:
+    """A provider's limit of requests in flight went down after rate limiting, or climbs back."""
+
+    type: ClassVar[str] = "limit_changed"
+    provider: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderStopped:
+    """Nothing more is sent to a provider in this run; its items stay pending."""
+
+    type: ClassVar[str] = "provider_stopped"
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over; everything is saved."""
+
+    type: ClassVar[str] = "run_ended"
+    report: RunReport = field(repr=False)
+
+
+Event = RunStarted | CallFinished | Retry | ItemDone | ItemFailed | LimitChanged | ProviderStopped | RunEnded
+EventCallback = Callable[[Event], None]

@@ -1,0 +1,198 @@
+"""`generate`: the only way a dataset kind reaches a model. One is made for each item.
+
+    answer = await generate("question", prompt, response_model=Questions)
+    good, bad = await generate.gather(generate("chosen", p), generate("rejected", q))
+
+A call's key is made of what the kind asked (item content, the provider's identity, role, messages, response schema, tag, ordinal among
+equal calls), never of how it was sent. So a call that was paid for is found again after a crash, after other parts of the config have
+changed, and whatever the order in which replies arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+import orjson
+from pydantic import BaseModel
+
+from datafast.engine.calls import Caller
+from datafast.engine.endpoint import Endpoint
+from datafast.engine.ledger import ItemRecord
+from datafast.engine.plan import WorkItem, digest
+from datafast.engine.sender import Ask
+from datafast.errors import CallFailed
+from datafast.llms.structured import ResponseSchema
+from datafast.types import Message
+
+__all__ = ["Generate"]
+
+_TOP_UP_ASKS = 3
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+class Generate:
+    """The callback that a kind's `produce` is given; see the module."""
+
+    def __init__(
+        self,
+        *,
+        caller: Caller,
+        item: WorkItem,
+        record: ItemRecord,
+        recorded: dict[bytes, list[tuple[int, bytes]]],
+        endpoints: Mapping[str, Endpoint] | Endpoint,
+        waiting: Callable[[int], None],
+        top_up: bool = False,
+    ) -> None:
+        self._caller = caller
+        self._item = item
+        self._record = record
+        self._recorded = recorded
+        self._endpoints = endpoints
+        self._waiting = waiting
+        self._ordinals: Counter[bytes] = Counter()
+        # A failed item that is taken up again buys what is missing, once per time it is taken up.
+        self._extra_asks = max(record.generation, _TOP_UP_ASKS if top_up else 0)
+
+    @overload
+    async def __call__(
+        self,
+        role: str,
+        prompt: str | None = None,
+        response_model: None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        system: str | None = None,
+        tag: str = "",
+    ) -> str: ...
+    @overload
+    async def __call__(
+        self,
+        role: str,
+        prompt: str | None = None,
+        response_model: type[M] = ...,
+        *,
+        messages: Sequence[Message] | None = None,
+        system: str | None = None,
+        tag: str = "",
+    ) -> M: ...
+    async def __call__(
+        self,
+        role: str,
+        prompt: str | None = None,
+        response_model: type[BaseModel] | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        system: str | None = None,
+        tag: str = "",
+    ) -> BaseModel | str:
+        """Asks the model of a role.
+
+        Args:
+            role: who is asked, as the kind names it.
+            prompt: the user message; or `messages`, a whole conversation.
+            response_model: what the reply must validate against; None for text.
+            system: a system message put in front.
+            tag: tells apart calls that are otherwise the same.
+
+        Returns:
+            An instance of `response_model`, or the text.
+
+        Raises:
+            CallFailed: no usable answer is to be had; the item fails unless the kind catches it.
+        """
+        conversation = _conversation(prompt, messages, system)
+        schema = ResponseSchema.of(response_model) if response_model is not None else None
+        endpoint = self._endpoint(role)
+        key = self._key(endpoint, role, conversation, schema, tag)
+        return await self._caller.answer(
+            Ask(key, role, conversation, schema),
+            endpoint=endpoint,
+            record=self._record,
+            recorded=self._recorded.get(key, []),
+            waiting=self._waiting,
+        )
+
+    async def gather(self, *calls: Awaitable[T]) -> list[T]:
+        """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results  # type: ignore[return-value]  # no exception is left in it
+
+    async def collect(
+        self,
+        role: str,
+        count: int,
+        *,
+        prompt: Callable[[int], str],
+        response_model: Callable[[int], type[M]],
+        items: Callable[[M], Sequence[T]],
+        system: str | None = None,
+    ) -> list[T]:
+        """Asks for `count` things in one call; asks again for missing ones where the run tops up or retries this item.
+
+        Args:
+            prompt, response_model: the prompt and model that ask for so many things.
+            items: the usable things of a reply.
+
+        Returns:
+            At most `count` things; fewer where the replies fell short.
+        """
+        found: list[T] = []
+        for number in range(1 + self._extra_asks):
+            missing = count - len(found)
+            if missing <= 0:
+                break
+            tag = f"top-up {number}" if number else ""
+            try:
+                reply = await self(role, prompt(missing), response_model(missing), system=system, tag=tag)
+            except CallFailed:
+                if not found:
+                    raise
+                break  # what came before is kept; the rest counts as a short reply
+            found.extend(items(reply))
+        return found[:count]
+
+    def model_id(self, role: str) -> str:
+        """The model that answers in a role, as rows name it."""
+        return self._endpoint(role).provider.model_id
+
+    def rng(self, name: str) -> random.Random:
+        """See `WorkItem.rng`."""
+        return self._item.rng(name)
+
+    def _endpoint(self, role: str) -> Endpoint:
+        return self._endpoints if isinstance(self._endpoints, Endpoint) else self._endpoints[role]
+
+    def _key(
+        self, endpoint: Endpoint, role: str, messages: Sequence[Message], schema: ResponseSchema | None, tag: str
+    ) -> bytes:
+        plain = digest(
+            self._item.content,
+            endpoint.identity,
+            role,
+            orjson.dumps(messages),
+            schema.digest if schema else b"",
+            tag,
+        )
+        self._ordinals[plain] += 1
+        return plain if self._ordinals[plain] == 1 else digest(plain, str(self._ordinals[plain]))
+
+
+def _conversation(prompt: str | None, messages: Sequence[Message] | None, system: str | None) -> list[Message]:
+    if (prompt is None) == (messages is None):
+        raise ValueError("generate() takes either a prompt or messages")
+    conversation: list[Any] = [{"role": "system", "content": system}] if system else []
+    if prompt is not None:
+        conversation.append({"role": "user", "content": prompt})
+    else:
+        conversation.extend(messages or ())
+    return conversation

@@ -1,0 +1,57 @@
+"""Ending a run early without losing what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+
+__all__ = ["Halt", "ItemPending"]
+
+
+class ItemPending(BaseException):
+    """An item cannot go on in this run and stays pending.
+
+    Not an Exception: a kind that handles errors of its calls must not take the end of the run for one.
+    """
+
+
+class Halt:
+    """The run's stop switch. What sleeps or waits wakes up at once; what is in flight lands."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        self._sleepers: set[asyncio.Future[None]] = set()
+
+    def __bool__(self) -> bool:
+        return self.reason is not None
+
+    def now(self, reason: str, error: BaseException | None = None) -> None:
+        """Stops admitting. The first reason given is the one that is reported."""
+        if self.reason is None:
+            self.reason = reason
+            self.error = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Wakes every sleeper, to look again whether it may go on."""
+        for sleeper in self._sleepers:
+            _end(sleeper)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, but not beyond the end of the run."""
+        if self.reason is not None or seconds <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _end, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            timer.cancel()
+            self._sleepers.discard(sleeper)
+
+
+def _end(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

@@ -1,0 +1,183 @@
+"""A run from its description: check, open the output, open the providers, run, close everything whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from datafast.engine.admission import Admission, Gate
+from datafast.engine.endpoint import Endpoint, identities
+from datafast.engine.events import EventCallback, LimitChanged
+from datafast.engine.halt import Halt
+from datafast.engine.plan import Plan
+from datafast.engine.run import Lane, Produce, Run
+from datafast.engine.settings import RunConfig
+from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
+from datafast.errors import ConfigError
+from datafast.llms.prices import cost_usd
+from datafast.types import RunReport, Usage
+
+if TYPE_CHECKING:
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["Job", "lane_identities", "run_job"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything a run needs to know.
+
+    Attributes:
+        lanes: for each lane of the plan, the provider of every role, or one for each role.
+        make_plan: builds the plan for lanes of these identities.
+        notes: what `datafast status` should be able to tell later.
+    """
+
+    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]
+    make_plan: Callable[[Sequence[str]], Plan]
+    produce: Produce
+    paths: OutputPaths
+    settings: RunConfig
+    limit: int | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    on_event: EventCallback | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def run_job(job: Job, halt: Halt) -> RunReport:
+    """Carries out a job inside the event loop.
+
+    Raises:
+        ConfigError: a key is missing, the providers do not fit together; nothing was sent.
+        OutputError: the output cannot be used; nothing was sent.
+    """
+    providers = _providers(job.lanes)
+    simulated = _all_or_none_simulated(providers)
+    plan = job.make_plan(lane_identities(job.lanes))
+    for provider in providers:
+        provider.require_ready()
+    labels = _labels(providers)
+    with open_output(
+        job.paths,
+        plan,
+        simulated=simulated,
+        pricing=_pricing(providers, labels),
+        fresh=job.fresh,
+        retry_failed=job.retry_failed,
+        durability=job.settings.durability,
+        notes=dict(job.notes),
+    ) as output:
+        admission = Admission(job.settings.max_concurrency)
+        emitters: list[Run] = []
+
+        def limit_changed(label: str, limit: int) -> None:
+            admission.wake()
+            emitters[0].emit(LimitChanged(provider=label, limit=limit))
+
+        async with _open_endpoints(providers, labels, job, output, admission, limit_changed) as endpoints:
+            run = Run(
+                plan=plan,
+                produce=job.produce,
+                lanes=[_lane(lane, endpoints) for lane in job.lanes],
+                admission=admission,
+                output=output,
+                settings=job.settings,
+                halt=halt,
+                limit=job.limit,
+                on_event=job.on_event,
+                simulated=simulated,
+            )
+            emitters.append(run)
+            return await run.execute()
+
+
+def lane_identities(lanes: Sequence[object]) -> list[str]:
+    """What the keys of each lane's items contain: who answers."""
+    plain = [lane for lane in lanes if not isinstance(lane, Mapping)]
+    numbered = iter(identities(plain))
+    return [_roles_identity(lane) if isinstance(lane, Mapping) else next(numbered) for lane in lanes]
+
+
+def _roles_identity(roles: Mapping[str, object]) -> str:
+    return "\n".join(f"{role}={identities([roles[role]])[0]}" for role in sorted(roles))
+
+
+def _providers(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> list[LLMProvider]:
+    found: dict[int, LLMProvider] = {}
+    for lane in lanes:
+        for provider in lane.values() if isinstance(lane, Mapping) else (lane,):
+            found.setdefault(id(provider), provider)
+    return list(found.values())
+
+
+def _all_or_none_simulated(providers: Sequence[LLMProvider]) -> bool:
+    kinds = {provider.simulated for provider in providers}
+    if len(kinds) > 1:
+        raise ConfigError(
+            "simulated and real providers cannot write to the same output: a dataset is one or the other. "
+            "Leave the simulated one out, or use --offline (offline=True) to simulate all of them"
+        )
+    return kinds == {True}
+
+
+def _labels(providers: Sequence[LLMProvider]) -> dict[int, str]:
+    seen: Counter[str] = Counter()
+    labels = {}
+    for provider in providers:
+        plain = provider.name or provider.label
+        seen[plain] += 1
+        labels[id(provider)] = plain if seen[plain] == 1 else f"{plain}#{seen[plain]}"
+    return labels
+
+
+def _pricing(providers: Sequence[LLMProvider], labels: Mapping[int, str]) -> Pricing:
+    by_label = {labels[id(provider)]: provider for provider in providers}
+
+    def price(label: str, usage: Usage) -> float | None:
+        provider = by_label.get(label)
+        if provider is None:
+            return None
+        return cost_usd(usage, provider_name=provider.provider_name, model_id=provider.model_id, price=provider.price)
+
+    return price
+
+
+@contextlib.asynccontextmanager
+async def _open_endpoints(
+    providers: Sequence[LLMProvider],
+    labels: Mapping[int, str],
+    job: Job,
+    output: OpenOutput,
+    admission: Admission,
+    limit_changed: Callable[[str, int], None],
+) -> AsyncIterator[dict[int, Endpoint]]:
+    last_sent = output.store.last_sent()
+    endpoints: dict[int, Endpoint] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for provider, identity in zip(providers, identities(providers), strict=True):
+            label = labels[id(provider)]
+            limit = min(job.settings.max_concurrency, provider.max_concurrency or job.settings.max_concurrency)
+            gate = Gate(
+                limit,
+                rpm=provider.rpm_limit,
+                tpm=provider.tpm_limit,
+                last_sent_ago_s=time.time() - last_sent[label] if label in last_sent else None,
+                on_limit=functools.partial(limit_changed, label),
+            )
+            admission.add(gate)
+            backend = provider.open(max_connections=limit)
+            stack.push_async_callback(backend.aclose)
+            endpoints[id(provider)] = Endpoint(provider, label=label, identity=identity, gate=gate, backend=backend)
+        yield endpoints
+
+
+def _lane(lane: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]) -> Lane:
+    if isinstance(lane, Mapping):
+        return Lane({role: endpoints[id(provider)] for role, provider in lane.items()})
+    return Lane(endpoints[id(lane)])

@@ -1,0 +1,387 @@
+"""The ledger: which items exist, which replies were paid for, which bytes of the JSONL are committed. SQLite, one writer.
+
+Tables are append-only or keyed by small rising integers, because indexes on random keys get slower as they grow; identities are
+looked up in memory, built once at start-up. Readers (`datafast status`) may open the file while a run writes.
+
+    items     one row an item: key, content, position in the plan, state, rows written
+    calls     one row a paid reply: the raw reply, what it cost, what it answered
+    appends   one row an append to the JSONL: where it lies and its checksum
+    failures  one row an item that has failed rows: why
+    meta      format, mode, the plan's fingerprint, what was requested, how to go on
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from datafast.errors import OutputError, OutputWriteError
+
+__all__ = ["Append", "CallRow", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Totals"]
+
+_FORMAT = "1"
+_SCHEMA = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE items(
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, content BLOB NOT NULL, position INTEGER NOT NULL,
+    state INTEGER NOT NULL, generation INTEGER NOT NULL, num_rows INTEGER NOT NULL, rows_written INTEGER NOT NULL,
+    slots BLOB);
+CREATE INDEX items_unfinished ON items(id) WHERE state != 1;
+CREATE TABLE calls(
+    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
+    role TEXT NOT NULL, provider TEXT NOT NULL, sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost_usd REAL, raw BLOB NOT NULL);
+CREATE INDEX calls_of_item ON calls(item);
+CREATE TABLE appends(
+    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, num_rows INTEGER NOT NULL,
+    start INTEGER NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, slots BLOB);
+CREATE TABLE failures(
+    item INTEGER PRIMARY KEY, category TEXT NOT NULL, error TEXT NOT NULL, provider TEXT NOT NULL, role TEXT NOT NULL,
+    attempts INTEGER NOT NULL, rows INTEGER NOT NULL, prompt TEXT NOT NULL, raw BLOB NOT NULL, at REAL NOT NULL);
+"""
+
+
+class ItemState(IntEnum):
+    """Where an item stands. FAILED items may have written some of their rows. STALE items are not in the plan any more."""
+
+    OPEN = 0
+    DONE = 1
+    FAILED = 2
+    STALE = 3
+
+
+@dataclass(slots=True)
+class ItemRecord:
+    """An item as the ledger knows it. Bit n of `slots` says that its row number n is in the JSONL."""
+
+    id: int
+    key: bytes
+    content: bytes
+    position: int
+    state: ItemState
+    generation: int
+    num_rows: int
+    slots: int = 0
+
+    @property
+    def rows_written(self) -> int:
+        return self.slots.bit_count()
+
+
+@dataclass(slots=True)
+class CallRow:
+    """A paid reply. Token counts are None where the provider gave none, the cost where its price is not known."""
+
+    id: int
+    item: int
+    key: bytes
+    generation: int
+    role: str
+    provider: str
+    sent_at: float
+    latency_s: float
+    attempts: int
+    raw: bytes
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One append to the JSONL: `size` bytes from `start`, holding the rows `slots` (a bit mask) of one item."""
+
+    id: int
+    item: int
+    start: int
+    size: int
+    crc: int
+    slots: int
+
+    @property
+    def num_rows(self) -> int:
+        return self.slots.bit_count()
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """Why rows of an item are missing for good."""
+
+    item: int
+    category: str
+    error: str
+    provider: str
+    role: str
+    attempts: int
+    rows: int
+    prompt: str
+    raw: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All calls ever made for this output. `cost_usd` is None when some call's price is not known."""
+
+    calls: int
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+
+
+class Ledger:
+    """The SQLite file. Every method that writes expects to run inside `transaction()` unless it says otherwise."""
+
+    def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
+        self.path = path
+        try:
+            if read_only:
+                self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            else:
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
+            self._prepare(read_only)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and not read_only and "disk" not in str(error):
+                raise OutputError(
+                    f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
+                    f"drive put it on a local disk with `run: {{ledger: PATH}}`"
+                ) from error
+            raise OutputError(
+                f"cannot read the ledger {path}: {error}. Nothing was changed. "
+                f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
+            ) from error
+
+    def _prepare(self, read_only: bool) -> None:
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            if read_only:
+                raise sqlite3.DatabaseError("it is empty")
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self.set_meta("format", _FORMAT)
+        found = self.meta("format")
+        if found != _FORMAT:
+            raise OutputError(
+                f"the ledger {self.path} has format {found}, this version of datafast reads format {_FORMAT}. "
+                f"Use the version that wrote it, or another --output"
+            )
+
+    def transaction(self) -> Transaction:
+        """`with ledger.transaction():` commits what is written inside at once, or nothing of it."""
+        return Transaction(self._db)
+
+    def checkpoint(self) -> None:
+        """Brings the write-ahead log into the file and onto the disk. Outside a transaction."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- meta
+
+    def meta(self, name: str) -> Any:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, name: str, value: Any) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+    # -- items
+
+    def put_items(self, items: Iterable[ItemRecord]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?)", map(_item_values, items))
+
+    def add_item_if_new(self, item: ItemRecord) -> None:
+        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)", _item_values(item))
+
+    def items(self, *states: ItemState) -> Iterator[ItemRecord]:
+        """Items in these states (all, where none is given), in the order of their ids."""
+        where = f"WHERE state IN ({','.join(str(int(state)) for state in states)})" if states else ""
+        if states and ItemState.DONE not in states:
+            where += " AND state != 1"  # lets SQLite use the partial index
+        for row in self._db.execute(f"SELECT * FROM items {where} ORDER BY id"):  # noqa: S608 - integers only
+            yield ItemRecord(row[0], row[1], row[2], row[3], ItemState(row[4]), row[5], row[6], _unpack(row[8], row[7]))
+
+    def done_positions(self) -> Iterator[int]:
+        for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
+            yield row[0]
+
+    def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
+        """Gives items (id, position) their positions in a new plan."""
+        self._db.executemany("UPDATE items SET position = ?2 WHERE id = ?1", positions)
+
+    def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
+        self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
+
+    def raise_generation(self) -> None:
+        """Opens every failed item again; replies that failed it count no more, valid ones still do."""
+        self._db.execute("UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2")
+        self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
+
+    def row_counts(self) -> tuple[int, int]:
+        """(rows written, rows failed) of the items that are in the plan."""
+        written = self._db.execute("SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3").fetchone()[0]
+        failed = self._db.execute(
+            "SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2"
+        ).fetchone()
+        return written, failed[0]
+
+    def max_id(self, table: str) -> int:
+        found = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()[0]  # noqa: S608 - our own table names
+        return found or 0
+
+    # -- calls
+
+    def put_calls(self, calls: Iterable[CallRow]) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (c.id, c.item, c.key, c.generation, c.role, c.provider, c.sent_at, c.latency_s, c.attempts)
+                + (c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw)
+                for c in calls
+            ],
+        )
+
+    def calls_of(self, item_id: int) -> list[tuple[bytes, int, bytes]]:
+        """(call key, generation, raw reply) of each recorded reply of an item, oldest first."""
+        query = "SELECT key, generation, raw FROM calls WHERE item = ? ORDER BY id"
+        return self._db.execute(query, (item_id,)).fetchall()
+
+    def last_sent(self) -> dict[str, float]:
+        """When the newest recorded request to each provider was sent, in seconds since the epoch."""
+        newest = "SELECT provider, sent_at FROM calls ORDER BY id DESC LIMIT 1000"
+        found = self._db.execute(f"SELECT provider, max(sent_at) FROM ({newest}) GROUP BY provider")  # noqa: S608
+        return dict(found.fetchall())
+
+    def totals(self) -> Totals:
+        calls, attempts, given, cost, unpriced = self._db.execute(
+            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0), sum(cost_usd), "
+            "count(*) - count(cost_usd) FROM calls"
+        ).fetchone()
+        output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
+        return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
+
+    # -- appends
+
+    def put_appends(self, appends: Iterable[Append]) -> None:
+        self._db.executemany(
+            "INSERT INTO appends VALUES(?,?,?,?,?,?,?)",
+            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, _pack(a.slots)) for a in appends],
+        )
+
+    def appends(self) -> Iterator[Append]:
+        """All appends in the order of the file."""
+        return self.appends_between(0, None)
+
+    def appends_between(self, start: int, end: int | None) -> Iterator[Append]:
+        """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
+        query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
+        for row in self._db.execute(query, (start, end)):
+            yield _append(row)
+
+    def committed_size(self) -> int:
+        """Bytes of the JSONL that are committed."""
+        row = self._db.execute("SELECT start + size FROM appends ORDER BY id DESC LIMIT 1").fetchone()
+        return row[0] if row else 0
+
+    def last_end_within(self, size: int) -> int:
+        """The end of the last append that lies wholly within the first `size` bytes."""
+        row = self._db.execute(
+            "SELECT start + size FROM appends WHERE start + size <= ? ORDER BY id DESC LIMIT 1", (size,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def forget_appends_after(self, end: int) -> None:
+        """Drops the appends beyond byte `end` and opens their items again."""
+        lost: dict[int, int] = {}
+        for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
+            append = _append(row)
+            lost[append.item] = lost.get(append.item, 0) | append.slots
+        for item in list(self.items()):
+            if item.id in lost:
+                item.slots &= ~lost[item.id]
+                item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
+                self.put_items([item])
+        self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+
+    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int]) -> None:
+        """Puts new positions in the file in the place of all old ones; items `emptied` have no row in it any more."""
+        self._db.execute("DELETE FROM appends")
+        self.put_appends(appends)
+        self._db.executemany(
+            "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
+        )
+
+    # -- failures
+
+    def put_failures(self, failures: Iterable[FailureRow]) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)",
+            [
+                (f.item, f.category, f.error, f.provider, f.role, f.attempts, f.rows, f.prompt, f.raw, f.at)
+                for f in failures
+            ],
+        )
+
+    def failures(self) -> Iterator[FailureRow]:
+        query = "SELECT f.* FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2 ORDER BY f.item"
+        for row in self._db.execute(query):
+            yield FailureRow(*row)
+
+    def failure_counts(self) -> dict[str, int]:
+        """Failed rows by category."""
+        query = (
+            "SELECT f.category, sum(f.rows) FROM failures f JOIN items i ON i.id = f.item "
+            "WHERE i.state = 2 GROUP BY f.category ORDER BY 2 DESC"
+        )
+        return dict(self._db.execute(query).fetchall())
+
+
+def _item_values(item: ItemRecord) -> tuple[Any, ...]:
+    written = (item.rows_written, _pack(item.slots))
+    return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
+
+
+def _append(row: tuple[Any, ...]) -> Append:
+    return Append(row[0], row[1], row[3], row[4], row[5], _unpack(row[6], row[2]))
+
+
+def _pack(slots: int) -> bytes | None:
+    """A bit mask as stored: nothing where the rows are the first ones, which is nearly always."""
+    return None if slots & (slots + 1) == 0 else slots.to_bytes((slots.bit_length() + 7) // 8, "little")
+
+
+def _unpack(stored: bytes | None, count: int) -> int:
+    return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
+
+
+class Transaction:
+    """Commits at the end of the block, rolls back on any error. A disk that is full becomes an OutputWriteError."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self._db.execute("ROLLBACK" if error else "COMMIT")
+        except sqlite3.OperationalError as failed:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise OutputWriteError(f"cannot write the ledger: {failed}") from failed
+        if isinstance(error, sqlite3.OperationalError):
+            raise OutputWriteError(f"cannot write the ledger: {error}") from error

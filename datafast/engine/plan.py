@@ -1,0 +1,263 @@
+"""What a run is going to do: a lazy, countable, indexable sequence of work items.
+
+A plan is a mixed-radix index over (dimensions x prompt variants x lanes). `plan[i]` and the length cost the same whatever the
+size; nothing is built before it is asked for. A lane is one provider in a fan-out, or the one set of roles of a kind that has
+roles. Same config and seed, same plan.
+
+An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
+without buying anything again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Protocol
+from uuid import UUID
+
+import orjson
+
+from datafast.expanders import Expansion, Variant
+from datafast.permutation import Permutation
+
+__all__ = ["Dimension", "GridPlan", "Plan", "WorkItem", "digest", "spread"]
+
+_SPREAD_ROUNDS = 4096
+
+
+def digest(*parts: bytes | str) -> bytes:
+    """16 bytes that stand for these parts in this order; no two part lists share one by concatenation."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One unit of work: the calls and rows of one prompt variant in one lane.
+
+    Attributes:
+        position: index in its plan. Never part of an identity.
+        key: 16 bytes that say what the item is, including who answers it.
+        content: 16 bytes that say what is asked, whoever answers it.
+        num_rows: rows the item is asked for.
+        values: the value of each dimension by its name.
+        variant: the template and the placeholder values.
+        lane: which provider (or set of roles) answers.
+        seed: the run's seed.
+    """
+
+    position: int
+    key: bytes
+    content: bytes
+    num_rows: int
+    values: Mapping[str, Any]
+    variant: Variant
+    lane: int
+    seed: int
+
+    def row_uuid(self, number: int) -> str:
+        """The uuid of the item's row `number`: the same in every replay."""
+        return str(UUID(bytes=digest(self.key, str(number)), version=5))
+
+    def rng(self, name: str) -> random.Random:
+        """An independent stream of random numbers for one purpose; the same in every run and replay."""
+        return random.Random(digest(self.content, str(self.seed), name))
+
+
+class Plan(Protocol):
+    """What the engine needs to know of a plan. `num_lanes` items that differ only in their lane stand next to each other."""
+
+    @property
+    def num_lanes(self) -> int: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def radices(self) -> Sequence[int]: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int) -> WorkItem: ...
+    def keys(self) -> Iterator[bytes]: ...
+
+
+class Dimension:
+    """One axis of a plan: values, each with an identity that is unique on the axis.
+
+    Equal values are numbered among themselves, so asking for the same topic twice gives two different items.
+    """
+
+    def __init__(
+        self, name: str, values: Sequence[Any], *, identity: Callable[[Any], Any] = lambda value: value
+    ) -> None:
+        self.name = name
+        self.values = values
+        seen: Counter[bytes] = Counter()
+        self.digests: list[bytes] = []
+        for value in values:
+            plain = digest(name, orjson.dumps(identity(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+            ordinal = seen[plain]
+            seen[plain] += 1
+            self.digests.append(digest(plain, str(ordinal)) if ordinal else plain)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class GridPlan:
+    """The plan of every kind whose items are a product of dimensions, prompt variants and lanes.
+
+    Args:
+        kind: name of the dataset kind.
+        dimensions: the axes, slowest first.
+        expansion: the prompt variants, anew for each base combination (one value of each dimension).
+        lanes: the identity of each lane.
+        rows_per_item: rows each item is asked for.
+        shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
+        seed: the run's seed.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        dimensions: Sequence[Dimension],
+        *,
+        expansion: Expansion,
+        lanes: Sequence[str],
+        rows_per_item: int,
+        shape: Sequence[str | bytes] = (),
+        seed: int = 0,
+    ) -> None:
+        self._kind = kind.encode()
+        self._dimensions = tuple(dimensions)
+        self._expansion = expansion
+        self._lane_digests = [digest(lane) for lane in lanes]
+        self._rows_per_item = rows_per_item
+        self._shape = digest(str(rows_per_item), *shape)
+        self._seed = seed
+        self._value_digests: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def num_lanes(self) -> int:
+        return len(self._lane_digests)
+
+    @cached_property
+    def radices(self) -> tuple[int, ...]:
+        """Sizes of the axes, slowest first; the last one is the number of lanes."""
+        return (*(len(dimension) for dimension in self._dimensions), len(self._expansion), self.num_lanes)
+
+    @cached_property
+    def num_items(self) -> int:
+        """Number of items; unlike `len()`, not bounded by the machine's word."""
+        items = 1
+        for radix in self.radices:
+            items *= radix
+        return items
+
+    @property
+    def num_rows(self) -> int:
+        return self.num_items * self._rows_per_item
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """16 bytes that change whenever any item of the plan, or its position, may have changed."""
+        return digest(
+            self._kind,
+            self._shape,
+            orjson.dumps(asdict(self._expansion.spec)),
+            *(template.digest for template in self._expansion.templates),
+            *(b"".join(dimension.digests) for dimension in self._dimensions),
+            *self._lane_digests,
+        )
+
+    def __getitem__(self, position: int) -> WorkItem:
+        if not 0 <= position < self.num_items:
+            raise IndexError(position)
+        rest, lane = divmod(position, self.num_lanes)
+        base_index, variant_index = divmod(rest, len(self._expansion))
+        base, values = self._base(base_index)
+        variant = self._expansion.pick(variant_index, base)
+        content = self._content(base, variant)
+        return WorkItem(
+            position=position,
+            key=self._key(content, lane),
+            content=content,
+            num_rows=self._rows_per_item,
+            values=values,
+            variant=variant,
+            lane=lane,
+            seed=self._seed,
+        )
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in plan order, at a fraction of the cost of building the items."""
+        variants = len(self._expansion)
+        bases = self.num_items // (variants * self.num_lanes) if self.num_items else 0
+        for base_index in range(bases):
+            base, _ = self._base(base_index)
+            for variant_index in range(variants):
+                content = self._content(base, self._expansion.pick(variant_index, base))
+                for lane in range(self.num_lanes):
+                    yield self._key(content, lane)
+
+    def _base(self, index: int) -> tuple[bytes, dict[str, Any]]:
+        values: dict[str, Any] = {}
+        digests: list[bytes] = []
+        for dimension in reversed(self._dimensions):
+            index, digit = divmod(index, len(dimension))
+            values[dimension.name] = dimension.values[digit]
+            digests.append(dimension.digests[digit])
+        return blake2b(self._kind + b"".join(digests), digest_size=16).digest(), values
+
+    def _content(self, base: bytes, variant: Variant) -> bytes:
+        parts = [base, self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]
+        cache = self._value_digests
+        for pair in sorted(variant.values.items()):
+            known = cache.get(pair)
+            if known is None:
+                known = cache[pair] = digest(*pair)
+            parts.append(known)
+        return blake2b(b"|".join(parts), digest_size=16).digest()
+
+    def _key(self, content: bytes, lane: int) -> bytes:
+        return blake2b(content + self._shape + self._lane_digests[lane], digest_size=16).digest()
+
+
+def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
+    """Positions of `limit` items spread over a plan, so that few items already show every lane and every value of each axis.
+
+    The selection of a smaller limit is always the beginning of that of a larger one. Memory is proportional to `limit`.
+    """
+    total = len(plan)
+    if limit >= total:
+        return list(range(total))
+    chosen: dict[int, None] = {}
+    for position in _spread_positions(plan.radices, total, seed):
+        chosen.setdefault(position)
+        if len(chosen) == limit:
+            break
+    return list(chosen)
+
+
+def _spread_positions(radices: Sequence[int], total: int, seed: int) -> Iterator[int]:
+    for index in range(_SPREAD_ROUNDS):
+        position = 0
+        for axis, radix in enumerate(radices):
+            cycle, step = divmod(index, radix)
+            # Each axis runs through all its values in an order of its own, anew in each cycle: a Latin arrangement.
+            digit = Permutation(radix, digest(str(seed), "spread", str(axis), str(cycle)))[step]
+            position = position * radix + digit
+        yield position
+    order = Permutation(total, digest(str(seed), "spread"))
+    for index in range(total):
+        yield order[index]

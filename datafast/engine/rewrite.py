@@ -1,0 +1,68 @@
+"""Moving the rows of items that have left the plan out of the JSONL, without a moment in which a crash could lose one.
+
+New files are written whole and forced to the disk; one ledger transaction then says what the file will be and which renames are
+still to do; the renames follow. A crash before the transaction leaves the old file as it was, a crash after it is finished by
+`finish_rewrite` at the next start.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from datafast.engine.ledger import Append, ItemState, Ledger
+from datafast.engine.rowfile import set_aside_name
+
+__all__ = ["finish_rewrite", "move_stale_rows"]
+
+
+def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
+    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None where there is nothing to move."""
+    stale = {item.id for item in ledger.items(ItemState.STALE) if item.rows_written}
+    if not stale:
+        return None
+    kept_file = rows.with_name(rows.name + ".rewrite")
+    stale_file = rows.with_name(rows.name + ".rewrite-stale")
+    kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
+    target = set_aside_name(rows, "stale")
+    with ledger.transaction():
+        ledger.replace_appends(kept, emptied=stale)
+        renames = [[stale_file.name, target.name], [kept_file.name, rows.name]]
+        ledger.set_meta("renames", orjson.dumps(renames).decode())
+    finish_rewrite(rows, ledger)
+    return target
+
+
+def finish_rewrite(rows: Path, ledger: Ledger) -> None:
+    """Carries out the renames that a rewrite has committed to; nothing where there are none."""
+    pending = ledger.meta("renames")
+    if not pending:
+        return
+    for source, target in orjson.loads(pending):
+        path = rows.with_name(source)
+        if path.exists():
+            path.replace(rows.with_name(target))
+    with ledger.transaction():
+        ledger.set_meta("renames", "")
+
+
+def _divide(rows: Path, ledger: Ledger, stale: set[int], *, kept_file: Path, stale_file: Path) -> list[Append]:
+    kept: list[Append] = []
+    size = 0
+    with rows.open("rb") as source, kept_file.open("wb") as keep, stale_file.open("wb") as leave:
+        for append in ledger.appends():
+            source.seek(append.start)
+            data = source.read(append.size)
+            if append.item in stale:
+                leave.write(data)
+                continue
+            keep.write(data)
+            kept.append(replace(append, start=size))
+            size += append.size
+        for file in (keep, leave):
+            file.flush()
+            os.fsync(file.fileno())
+    return kept

@@ -1,0 +1,334 @@
+"""The run loop: workers pull items from the lazy plan, `produce` turns each into rows, the store saves them.
+
+Each lane has its own cursor and its own workers, so a provider that waits or has stopped never holds back another. There is no task per
+planned item: at most four times a lane's concurrency of items are open, and more than its concurrency only while some wait for a retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+from pydantic import BaseModel
+
+from datafast.engine.admission import Admission
+from datafast.engine.calls import Caller
+from datafast.engine.endpoint import Endpoint
+from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, RunEnded, RunStarted
+from datafast.engine.generate import Generate
+from datafast.engine.halt import Halt, ItemPending
+from datafast.engine.ledger import FailureRow
+from datafast.engine.plan import Plan, WorkItem, spread
+from datafast.engine.sender import Sender
+from datafast.engine.settings import RunConfig
+from datafast.engine.startup import OpenOutput
+from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
+from datafast.logger_config import logger
+from datafast.types import RunReport
+
+if TYPE_CHECKING:
+    from datafast.engine.ledger import ItemRecord
+
+__all__ = ["Lane", "Produce", "Run"]
+
+_OPEN_PER_SLOT = 4
+
+
+class Produce(Protocol):
+    """A kind's coroutine: turns an item into its rows, in order. The error that kept a row from coming stands in its place."""
+
+    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
+
+
+@dataclass(slots=True)
+class Lane:
+    """Who answers a share of the plan: one endpoint for every role, or one for each."""
+
+    endpoints: Mapping[str, Endpoint] | Endpoint
+    width: int = 0
+    positions: Iterator[int] = field(default_factory=lambda: iter(()))
+    workers: int = 0
+    waiting: int = 0
+    ended: bool = False
+
+    @property
+    def cap(self) -> int | None:
+        """Requests in flight that the lane's one provider allows; lanes with roles are held by their gates alone."""
+        return self.endpoints.provider.max_concurrency if isinstance(self.endpoints, Endpoint) else None
+
+    @property
+    def all_endpoints(self) -> list[Endpoint]:
+        return [self.endpoints] if isinstance(self.endpoints, Endpoint) else list(self.endpoints.values())
+
+    @property
+    def label(self) -> str:
+        return " + ".join(dict.fromkeys(endpoint.label for endpoint in self.all_endpoints))
+
+    @property
+    def stopped(self) -> bool:
+        return any(endpoint.stopped for endpoint in self.all_endpoints)
+
+
+class Run:
+    """One run over an open output. Make it and call `execute` once, inside the event loop."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        produce: Produce,
+        lanes: Sequence[Lane],
+        admission: Admission,
+        output: OpenOutput,
+        settings: RunConfig,
+        halt: Halt,
+        limit: int | None = None,
+        on_event: EventCallback | None = None,
+        simulated: bool = False,
+    ) -> None:
+        self._plan = plan
+        self._produce = produce
+        self._lanes = lanes
+        self._output = output
+        self._store = output.store
+        self._settings = settings
+        self._limit = limit
+        self._on_event = on_event
+        self._simulated = simulated
+        self._halt = halt
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sender = Sender(
+            store=self._store,
+            admission=admission,
+            halt=halt,
+            settings=settings,
+            emit=self.emit,
+            on_stop=lambda endpoint: logger.error(f"{endpoint.label} is stopped: {endpoint.stopped}"),
+        )
+        self._caller = Caller(self._sender, settings=settings, emit=self.emit)
+
+    async def execute(self) -> RunReport:
+        """Works until everything is done, failed, or out of reach, saves all of it and reports.
+
+        Raises:
+            OutputError: the output turned out to be unusable (edited under our feet, for instance).
+            Exception: whatever an event callback raised; everything is saved first.
+        """
+        started = time.monotonic()
+        self._announce()
+        self._distribute()
+        checking = self._check_in_background()
+        self._share_out()
+        try:
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise
+        finally:
+            if checking is not None:
+                await checking
+            await self._close()
+        report = self._report(time.monotonic() - started)
+        self.emit(RunEnded(report=report))
+        if self._halt.error is not None and not isinstance(self._halt.error, OutputWriteError):
+            raise self._halt.error
+        return report
+
+    def emit(self, event: Event) -> None:
+        """Hands an event to the callback; what that raises ends the run."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 - a callback's own error: re-raised at the end, after all is saved
+            self._halt.now(f"the event callback raised {error!r}", error)
+
+    # -- lanes and workers
+
+    def _distribute(self) -> None:
+        plan = self._plan
+        skip = (self._output.done, self._output.failed)
+        chosen = None if self._limit is None else spread(plan, self._limit, seed=self._settings.seed)
+        for number, lane in enumerate(self._lanes):
+            positions: Iterator[int]
+            if chosen is None:
+                positions = iter(range(number, len(plan), plan.num_lanes))
+            else:
+                positions = iter([position for position in chosen if position % plan.num_lanes == number])
+            lane.positions = (p for p in positions if p not in skip[0] and p not in skip[1])
+
+    def _add_worker(self, lane: Lane) -> None:
+        lane.workers += 1
+        task = asyncio.get_running_loop().create_task(self._work(lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, lane: Lane) -> None:
+        try:
+            while not self._halt and not lane.stopped and lane.workers - lane.waiting <= lane.width:
+                position = next(lane.positions, None)
+                if position is None:
+                    return
+                await self._process(self._plan[position], lane)
+        except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
+            self._halt.now(f"{type(error).__name__}: {error}", error)
+        finally:
+            lane.workers -= 1
+            if lane.workers == 0 and not self._halt:
+                lane.ended = True
+                self._share_out()
+
+    def _share_out(self) -> None:
+        """Divides the run's concurrency among the lanes that still work, each up to its provider's own cap."""
+        working = [lane for lane in self._lanes if not lane.ended]
+        free = self._settings.max_concurrency
+        for number, lane in enumerate(sorted(working, key=lambda lane: lane.cap or free)):
+            share = max(1, free // (len(working) - number))
+            lane.width = min(share, lane.cap or share)
+            free = max(0, free - lane.width)
+            if isinstance(lane.endpoints, Endpoint):
+                lane.endpoints.gate.set_limit(lane.width)
+            while lane.workers - lane.waiting < lane.width:
+                self._add_worker(lane)
+
+    def _waiting(self, lane: Lane, change: int) -> None:
+        """An item of the lane began or ended a wait without a slot: others use the slot meanwhile."""
+        lane.waiting += change
+        if change > 0 and lane.workers < _OPEN_PER_SLOT * lane.width:
+            self._add_worker(lane)
+
+    async def _process(self, item: WorkItem, lane: Lane) -> None:
+        record = self._store.open_item(item)
+        calls_before = self._sender.tally.calls
+        generate = Generate(
+            caller=self._caller,
+            item=item,
+            record=record,
+            recorded=self._store.recorded_calls(record),
+            endpoints=lane.endpoints,
+            waiting=lambda change: self._waiting(lane, change),
+            top_up=self._settings.top_up,
+        )
+        try:
+            rows = list(await self._produce(item, generate))[: item.num_rows]
+            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
+            error = next((row for row in rows if isinstance(row, CallFailed)), None)
+        except ItemPending:
+            return
+        except CallFailed as failed:
+            lines, error = {}, failed
+        except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
+            lines, error = {}, _failure(f"{type(bug).__name__}: {bug}", "kind_error", lane)
+        if error is None and len(lines) < item.num_rows:
+            came = f"{item.num_rows} rows were asked for and {len(lines)} usable ones came"
+            error = _failure(came, ReplyCategory.SHORT.value, lane)
+        self._finish(record, lines, error, lane, replayed=calls_before == self._sender.tally.calls)
+
+    def _finish(
+        self, record: ItemRecord, lines: dict[int, bytes], error: CallFailed | None, lane: Lane, *, replayed: bool
+    ) -> None:
+        missing = record.num_rows - len(lines)
+        failure = _failure_row(record, error, missing) if error else None
+        new = self._store.finish_item(record, lines, failure)
+        if new:
+            self.emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
+        if failure:
+            logger.warning(f"{failure.rows} row(s) failed, {failure.category}: {failure.error}")
+            self.emit(
+                ItemFailed(provider=failure.provider, category=failure.category, error=failure.error, rows=failure.rows)
+            )
+
+    # -- beginning and end
+
+    def _announce(self) -> None:
+        counts = self._store.counts
+        self.emit(
+            RunStarted(
+                requested=counts.requested,
+                written=counts.written,
+                failed=counts.failed,
+                output_file=str(self._store.path),
+                providers=[endpoint.label for endpoint in self._endpoints()],
+                simulated=self._simulated,
+            )
+        )
+
+    def _endpoints(self) -> list[Endpoint]:
+        return list(dict.fromkeys(endpoint for lane in self._lanes for endpoint in lane.all_endpoints))
+
+    def _check_in_background(self) -> asyncio.Future[None] | None:
+        check = self._output.deep_check
+        if check is None:
+            return None
+
+        async def watch(check: Callable[[], None]) -> None:
+            try:
+                await asyncio.to_thread(check)
+            except Exception as error:  # noqa: BLE001 - handed to the caller of the run by `execute`
+                self._halt.now(str(error), error)
+
+        return asyncio.ensure_future(watch(check))
+
+    async def _close(self) -> None:
+        try:
+            await self._store.close()
+        except OutputWriteError as error:
+            self._halt.now(str(error), error)
+
+    def _report(self, elapsed_s: float) -> RunReport:
+        counts, tally = self._store.counts, self._sender.tally
+        stopped = {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
+        reason = self._halt.reason
+        if reason is None and stopped and counts.pending:
+            reason = "; ".join(f"{label}: {why}" for label, why in stopped.items())
+        return RunReport(
+            requested=counts.requested,
+            written=counts.written,
+            filtered=counts.filtered,
+            failed=counts.failed,
+            pending=counts.pending,
+            calls=tally.calls,
+            retries=tally.retries,
+            replayed=tally.replayed,
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
+            cost_usd=tally.cost_usd,
+            elapsed_s=elapsed_s,
+            output_file=str(self._store.path),
+            simulated=self._simulated,
+            stop_reason=reason,
+            failures=dict(self._store.failures.most_common()),
+            stopped_providers=stopped,
+            set_aside=[str(path) for path in self._output.set_aside],
+        )
+
+
+def _line(row: BaseModel) -> bytes:
+    return orjson.dumps(row.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _failure(message: str, category: str, lane: Lane) -> CallFailed:
+    return CallFailed(message, category=category, provider=lane.label, role="", attempts=0, prompt="")
+
+
+def _failure_row(record: ItemRecord, error: CallFailed, rows: int) -> FailureRow:
+    return FailureRow(
+        item=record.id,
+        category=error.category,
+        error=str(error),
+        provider=error.provider,
+        role=error.role,
+        attempts=error.attempts,
+        rows=rows,
+        prompt=error.prompt,
+        raw=error.raw,
+        at=time.time(),
+    )

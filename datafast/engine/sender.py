@@ -1,0 +1,310 @@
+"""Getting one reply: admit, send, record, and after an error wait or stop.
+
+A reply is recorded before it is looked at and before its slot is freed; a slot is never held while waiting for a retry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from datafast.engine.admission import Admission
+from datafast.engine.endpoint import Endpoint
+from datafast.engine.events import CallFinished, Event, ProviderStopped, Retry
+from datafast.engine.halt import Halt, ItemPending
+from datafast.engine.ledger import ItemRecord
+from datafast.engine.retry import backoff_s
+from datafast.engine.settings import RunConfig
+from datafast.engine.store import Store
+from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
+from datafast.llms.base import Completion, Request, Response
+from datafast.llms.completion import decode_completion
+from datafast.llms.prices import cost_usd
+from datafast.llms.structured import ResponseSchema
+from datafast.types import Message, Usage
+
+__all__ = ["Ask", "Reply", "Sender", "Tally", "Trial", "decode"]
+
+_TOKENS_GUESSED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a kind asks for: one call's identity and content."""
+
+    key: bytes
+    role: str
+    messages: Sequence[Message]
+    schema: ResponseSchema | None
+
+    @property
+    def prompt(self) -> str:
+        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
+
+
+@dataclass(slots=True)
+class Tally:
+    """This run's own counts."""
+
+    calls: int = 0
+    retries: int = 0
+    replayed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A raw reply, and what it says: a completion, or why it is none."""
+
+    raw: bytes
+    content: Completion | ReplyError
+
+
+@dataclass(slots=True)
+class Trial:
+    """The state of one call while it is being answered.
+
+    Attributes:
+        request: what is sent next; it changes as the endpoint and the reply teach.
+        waiting: told +1 and -1 around a wait without a slot.
+        unusable: replies of this generation that were not what was asked.
+        sent: requests sent in this run.
+    """
+
+    ask: Ask
+    record: ItemRecord
+    endpoint: Endpoint
+    request: Request
+    waiting: Callable[[int], None]
+    unusable: int = 0
+    sent: int = 0
+    last_raw: bytes = b""
+
+    def failed(self, message: str, category: str) -> CallFailed:
+        return CallFailed(
+            message,
+            category=category,
+            provider=self.endpoint.label,
+            role=self.ask.role,
+            attempts=self.sent,
+            prompt=self.ask.prompt,
+            raw=self.last_raw,
+        )
+
+
+def decode(raw: bytes) -> Reply:
+    try:
+        return Reply(raw, decode_completion(raw))
+    except ReplyError as error:
+        return Reply(raw, error)
+
+
+class Sender:
+    """Sends the requests of one run."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        admission: Admission,
+        halt: Halt,
+        settings: RunConfig,
+        emit: Callable[[Event], None],
+        on_stop: Callable[[Endpoint], None],
+    ) -> None:
+        self.tally = Tally()
+        self._store = store
+        self._admission = admission
+        self._halt = halt
+        self._settings = settings
+        self._emit = emit
+        self._on_stop = on_stop
+
+    async def send(self, trial: Trial) -> Reply:
+        """Sends until a reply arrives, and records it.
+
+        Raises:
+            CallFailed: no reply is to be had.
+            ItemPending: the run, or this provider, has stopped.
+        """
+        began = time.monotonic()
+        failures = 0
+        while True:
+            outcome = await self._attempt(trial)
+            if isinstance(outcome, Reply):
+                return outcome
+            if self._adapts(trial, outcome):
+                continue
+            wait_s = self._wait_after(trial, outcome, failures=failures, began=began)
+            failures += outcome.kind is not ErrorKind.RATE_LIMITED
+            self.tally.retries += 1
+            self._emit(
+                Retry(provider=trial.endpoint.label, reason=outcome.kind.value, attempt=trial.sent, wait_s=wait_s)
+            )
+            await self._wait(trial, wait_s)
+
+    async def _attempt(self, trial: Trial) -> Reply | ProviderError:
+        endpoint = trial.endpoint
+        gate = endpoint.gate
+        tokens = _tokens_upper(trial.request, endpoint)
+        await self._admit(endpoint, tokens)
+        sent_at = time.monotonic()
+        trial.sent += 1
+        try:
+            response = await endpoint.backend.complete(trial.request)
+            return self._take(trial, response, tokens)
+        except ProviderError as error:
+            if error.kind is ErrorKind.RATE_LIMITED:
+                gate.rate_limited(sent_at, error.retry_after_s)
+            return error
+        except OutputWriteError as error:
+            self._halt.now(str(error), error)
+            raise ItemPending from error
+        finally:
+            self._admission.leave(gate)
+
+    async def _admit(self, endpoint: Endpoint, tokens: int) -> None:
+        """Waits until one request may be sent, and takes a slot for it."""
+        gate = endpoint.gate
+        while True:
+            self._check(endpoint)
+            blocked = gate.blocked_for()
+            if blocked > 0:
+                await self._sleep_until(time.monotonic() + blocked, endpoint)
+                continue
+            await self._admission.enter(gate)
+            if not endpoint.stopped and not self._halt and gate.blocked_for() <= 0:
+                break
+            self._admission.leave(gate)
+        try:
+            await self._sleep_until(gate.book(tokens), endpoint)
+        except BaseException:
+            self._admission.leave(gate)
+            raise
+
+    def _check(self, endpoint: Endpoint) -> None:
+        if self._store.broken:
+            self._halt.now(str(self._store.broken), self._store.broken)
+        if self._halt or endpoint.stopped:
+            raise ItemPending
+
+    def _take(self, trial: Trial, response: Response, tokens: int) -> Reply:
+        """Records a reply that has just arrived; nothing may come before this."""
+        endpoint = trial.endpoint
+        call = self._store.record_reply(
+            trial.record,
+            key=trial.ask.key,
+            role=trial.ask.role,
+            provider=endpoint.label,
+            raw=response.raw,
+            latency_s=response.latency_s,
+            attempts=trial.sent,
+        )
+        endpoint.succeeded()
+        reply = decode(response.raw)
+        usage = reply.content.usage if isinstance(reply.content, Completion) else None
+        cost = self._cost(endpoint, usage)
+        if usage is not None:
+            endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
+        self._store.settle(call, usage, cost)
+        self._count(usage or Usage(), cost)
+        self._emit(
+            CallFinished(
+                provider=endpoint.label,
+                role=trial.ask.role,
+                latency_s=response.latency_s,
+                input_tokens=usage.input_tokens if usage else 0,
+                output_tokens=usage.output_tokens if usage else 0,
+                cost_usd=cost,
+            )
+        )
+        return reply
+
+    @staticmethod
+    def _cost(endpoint: Endpoint, usage: Usage | None) -> float | None:
+        if usage is None:
+            return None
+        provider = endpoint.provider
+        return cost_usd(usage, provider_name=provider.provider_name, model_id=provider.model_id, price=provider.price)
+
+    def _count(self, usage: Usage, cost: float | None) -> None:
+        tally = self.tally
+        tally.calls += 1
+        tally.input_tokens += usage.input_tokens
+        tally.output_tokens += usage.output_tokens
+        tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
+
+    # -- after an error
+
+    def _adapts(self, trial: Trial, error: ProviderError) -> bool:
+        """Whether the request can be put differently and sent again at once."""
+        endpoint, request = trial.endpoint, trial.request
+        if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
+            trial.request = replace(request, dropped_params=endpoint.dropped_params)
+            return True
+        unsure = error.kind is ErrorKind.BAD_REQUEST or (error.kind is ErrorKind.SERVER and error.status == 500)
+        step = endpoint.next_step(request.step) if unsure and request.schema else None
+        if step is None:
+            return False
+        trial.request = replace(request, step=step)
+        return True
+
+    def _wait_after(self, trial: Trial, error: ProviderError, *, failures: int, began: float) -> float:
+        """Seconds to wait before the next attempt; raises where there must not be one."""
+        endpoint = trial.endpoint
+        match error.kind.action:
+            case Action.STOP_RUN:
+                self._halt.now(str(error), error)
+                raise ItemPending
+            case Action.STOP_PROVIDER:
+                self.stop(endpoint, str(error))
+                raise ItemPending
+            case Action.FAIL_ITEM:
+                if endpoint.refuses_everything(error):
+                    self.stop(endpoint, f"its first answers were all this refusal: {error}")
+                    raise ItemPending
+                raise trial.failed(str(error), error.kind.value) from error
+        if error.kind is ErrorKind.RATE_LIMITED:
+            since = max(endpoint.last_success, began)
+            if time.monotonic() - since > self._settings.max_stall_s:
+                self.stop(endpoint, f"it answered nothing but 429 for {self._settings.max_stall_s:g} s: {error}")
+                raise ItemPending
+            return max(0.0, endpoint.gate.blocked_for())
+        if failures >= self._settings.max_retries:
+            if error.kind is ErrorKind.CONNECTION and endpoint.last_success < began:
+                self.stop(endpoint, f"it cannot be reached: {error}")
+                raise ItemPending
+            raise trial.failed(str(error), error.kind.value) from error
+        return backoff_s(failures + 1, retry_after_s=error.retry_after_s)
+
+    def stop(self, endpoint: Endpoint, reason: str) -> None:
+        """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
+        if endpoint.stopped is not None:
+            return
+        endpoint.stopped = reason
+        self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
+        self._on_stop(endpoint)
+        self._halt.wake()
+
+    async def _wait(self, trial: Trial, seconds: float) -> None:
+        trial.waiting(+1)
+        try:
+            await self._sleep_until(time.monotonic() + seconds, trial.endpoint)
+        finally:
+            trial.waiting(-1)
+
+    async def _sleep_until(self, moment: float, endpoint: Endpoint) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            await self._halt.sleep(left)
+            self._check(endpoint)
+
+
+def _tokens_upper(request: Request, endpoint: Endpoint) -> int:
+    """An estimate of a request's tokens, for pacing only: four characters a token, and the bound on the output."""
+    if not endpoint.gate.paces_tokens:
+        return 0
+    characters = sum(len(message["content"]) for message in request.messages)
+    return characters // 4 + (endpoint.provider.max_completion_tokens or _TOKENS_GUESSED)

@@ -1,0 +1,45 @@
+"""How a run is carried out: everything that may change between two runs of the same plan without buying anything anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from datafast.config_model import ConfigModel
+
+__all__ = ["RunConfig"]
+
+
+class RunConfig(ConfigModel):
+    """How a run is carried out. Nothing here except `seed` changes what is generated."""
+
+    max_concurrency: int = Field(default=32, ge=1, le=100_000)
+    """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap."""
+
+    seed: int = 0
+    """Seed of every random choice of values and of `--limit`'s selection. It is not sent to models."""
+
+    max_retries: int = Field(default=5, ge=0, le=100)
+    """How often one request is sent again after a server error, a timeout or a dropped connection. Waiting out a rate
+    limit (429) does not count; see `max_stall_s`."""
+
+    max_parse_retries: int = Field(default=2, ge=0, le=20)
+    """How often a model is asked again, with the reason, when its reply is not what was asked for."""
+
+    max_stall_s: float = Field(default=300.0, gt=0)
+    """Seconds a provider may answer nothing but 429 before it is stopped; its rows stay pending for a later run."""
+
+    top_up: bool = False
+    """Ask again for the missing rows when a reply holds fewer than asked."""
+
+    grace_s: float = Field(default=30.0, ge=0)
+    """Seconds that calls in flight are given to land after an interruption."""
+
+    ledger: Path | None = None
+    """Where the ledger lies; beside the output file by default. Useful when the output is on a network drive."""
+
+    durability: Literal["normal", "full"] = "normal"
+    """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the
+    process costs nothing in either."""

@@ -1,0 +1,297 @@
+"""Where replies and rows go, in the order that loses nothing: journal, then JSONL, then ledger.
+
+Everything here runs on the run's one thread. A raw reply is in the journal before anything can fail on it. Rows and ledger entries
+gather for a few milliseconds and go out together: first the rows by one append to the JSONL, then the ledger by one transaction that
+says how far the JSONL is committed. A crash between the two leaves a tail that start-up sets aside and rebuilds from the recorded replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datafast.engine.appendfile import AppendFile
+from datafast.engine.journal import Journal
+from datafast.engine.ledger import Append, CallRow, FailureRow, ItemRecord, ItemState, Ledger
+from datafast.engine.plan import WorkItem
+from datafast.errors import OutputWriteError
+from datafast.types import Usage
+
+__all__ = ["Counts", "Store", "journal_header"]
+
+_FLUSH_S = 0.005
+_SYNC_S = 1.0
+_JOURNAL_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of the items that are in the plan."""
+
+    requested: int
+    written: int
+    failed: int
+    filtered: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.requested - self.written - self.failed - self.filtered
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What waits for the next group commit."""
+
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    appends: list[Append] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    items: dict[int, ItemRecord] = field(default_factory=dict)
+    failures: list[FailureRow] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.items or self.failures)
+
+
+def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
+    """What the journal keeps of a call and its item beside the raw reply: enough to rebuild both ledger rows."""
+    return {
+        "id": call.id,
+        "item": call.item,
+        "key": call.key.hex(),
+        "generation": call.generation,
+        "role": call.role,
+        "provider": call.provider,
+        "sent_at": call.sent_at,
+        "latency_s": call.latency_s,
+        "attempts": call.attempts,
+        "item_key": item.key.hex(),
+        "content": item.content.hex(),
+        "position": item.position,
+        "num_rows": item.num_rows,
+    }
+
+
+class Store:
+    """The open output of one run: JSONL, ledger and journal. Made by `datafast.engine.startup.open_store`.
+
+    Args:
+        unfinished: items of the plan that are open or failed, by position.
+        donors: for items that are not in the plan any more, the ids by content: their replies may still serve.
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: AppendFile,
+        ledger: Ledger,
+        journal: Journal,
+        counts: Counts,
+        unfinished: dict[int, ItemRecord],
+        donors: dict[bytes, list[int]],
+        durability: str = "normal",
+    ) -> None:
+        self.counts = counts
+        self.failures = Counter(ledger.failure_counts())
+        self._rows = rows
+        self._ledger = ledger
+        self._journal = journal
+        self._unfinished = unfinished
+        self._donors = donors
+        self._full = durability == "full"
+        self._pending = _Pending()
+        self._next_item = ledger.max_id("items") + 1
+        self._next_call = ledger.max_id("calls") + 1
+        self._next_append = ledger.max_id("appends") + 1
+        self._timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._last_sync = time.monotonic()
+        self.broken: OutputWriteError | None = None
+
+    @property
+    def path(self) -> Path:
+        return self._rows.path
+
+    # -- items
+
+    def open_item(self, item: WorkItem) -> ItemRecord:
+        """The ledger's record of an item: the one it has, or a new one (written with its first reply)."""
+        known = self._unfinished.get(item.position)
+        if known is not None:
+            return known
+        record = ItemRecord(
+            id=self._next_item,
+            key=item.key,
+            content=item.content,
+            position=item.position,
+            state=ItemState.OPEN,
+            generation=0,
+            num_rows=item.num_rows,
+        )
+        self._next_item += 1
+        return record
+
+    def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[tuple[int, bytes]]]:
+        """Replies that are already paid for and may serve this item: (generation, raw) by call key, oldest first.
+
+        Replies of items that have left the plan come first and count as of generation -1: never as an attempt that failed.
+        """
+        found: dict[bytes, list[tuple[int, bytes]]] = {}
+        for donor in self._donors.get(record.content, ()):
+            for key, _, raw in self._ledger.calls_of(donor):
+                found.setdefault(key, []).append((-1, raw))
+        if record.position in self._unfinished:
+            for key, generation, raw in self._ledger.calls_of(record.id):
+                found.setdefault(key, []).append((generation, raw))
+        return found
+
+    # -- what happens
+
+    def record_reply(
+        self, record: ItemRecord, *, key: bytes, role: str, provider: str, raw: bytes, latency_s: float, attempts: int
+    ) -> CallRow:
+        """Takes a raw reply, before it is looked at. Its usage and cost follow by `settle`, in the same breath.
+
+        Raises:
+            OutputWriteError: the reply could not be saved; the run must stop.
+        """
+        call = CallRow(
+            id=self._next_call,
+            item=record.id,
+            key=key,
+            generation=record.generation,
+            role=role,
+            provider=provider,
+            sent_at=time.time() - latency_s,
+            latency_s=latency_s,
+            attempts=attempts,
+            raw=raw,
+        )
+        self._next_call += 1
+        self._journal.record(journal_header(call, record), raw)
+        self._pending.calls.append(call)
+        if record.state is ItemState.OPEN:
+            self._pending.items[record.id] = record
+        self._schedule()
+        return call
+
+    @staticmethod
+    def settle(call: CallRow, usage: Usage | None, cost_usd: float | None) -> None:
+        """Adds to a call what its reply says it used."""
+        if usage is not None:
+            call.input_tokens = usage.input_tokens
+            call.output_tokens = usage.output_tokens
+            call.cached_tokens = usage.cached_tokens
+        call.cost_usd = cost_usd
+
+    def finish_item(self, record: ItemRecord, lines: Mapping[int, bytes], failure: FailureRow | None) -> int:
+        """Takes an item's rows, all that there are, as JSON lines by row number; those in the file are not written again.
+
+        A `failure` says why rows are missing. Returns the number of rows that are new.
+        """
+        new = {number: line for number, line in lines.items() if not record.slots >> number & 1}
+        if new:
+            self._append(record, new)
+        record.state = ItemState.FAILED if failure else ItemState.DONE
+        self.counts.written += len(new)
+        if failure:
+            self.counts.failed += failure.rows
+            self.failures[failure.category] += failure.rows
+            self._pending.failures.append(failure)
+        self._pending.items[record.id] = record
+        self._schedule()
+        return len(new)
+
+    def _append(self, record: ItemRecord, new: Mapping[int, bytes]) -> None:
+        data = b"".join(new[number] for number in sorted(new))
+        slots = sum(1 << number for number in new)
+        start = self._rows.size + self._pending.size
+        self._pending.lines.append(data)
+        self._pending.size += len(data)
+        self._pending.appends.append(Append(self._next_append, record.id, start, len(data), zlib.crc32(data), slots))
+        self._next_append += 1
+        record.slots |= slots
+
+    # -- writing
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        try:
+            self.flush()
+        except OutputWriteError as error:
+            # Nobody awaits a timer: the run looks here before it sends anything more.
+            self.broken = error
+            return
+        if self._syncing is None and time.monotonic() - self._last_sync > _SYNC_S:
+            self._syncing = asyncio.get_running_loop().create_task(self._sync())
+
+    def flush(self) -> None:
+        """Writes everything that is pending, rows first.
+
+        Raises:
+            OutputWriteError: something could not be saved. What was not committed is still in the journal.
+        """
+        if self.broken:
+            raise self.broken
+        pending = self._pending
+        if not pending:
+            return
+        if self._full:
+            self._journal.sync()
+        if pending.lines:
+            self._rows.append(b"".join(pending.lines))
+        if self._full:
+            self._rows.sync()
+        with self._ledger.transaction():
+            self._ledger.put_items(pending.items.values())
+            self._ledger.put_calls(pending.calls)
+            self._ledger.put_appends(pending.appends)
+            self._ledger.put_failures(pending.failures)
+        self._pending = _Pending()
+        if self._journal.size > _JOURNAL_LIMIT:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
+        self._rows.sync()
+        self._ledger.checkpoint()
+        self._journal.clear()
+
+    async def _sync(self) -> None:
+        try:
+            await asyncio.to_thread(self._journal.sync)
+            await asyncio.to_thread(self._rows.sync)
+        except OutputWriteError as error:
+            self.broken = error
+        finally:
+            self._last_sync = time.monotonic()
+            self._syncing = None
+
+    async def close(self) -> None:
+        """Writes what is pending, folds the journal into the ledger and removes it. Always closes the files."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._syncing is not None:
+            await self._syncing
+        try:
+            self.flush()
+            self._fold()
+            self._journal.path.unlink(missing_ok=True)
+        finally:
+            self._journal.close()
+            self._rows.close()
+            self._ledger.close()
+
+    def last_sent(self) -> dict[str, float]:
+        return self._ledger.last_sent()

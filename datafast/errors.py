@@ -1,0 +1,229 @@
+"""Every error that datafast raises on purpose, in one tree.
+
+    DatafastError
+    ├── ConfigError (also a ValueError)     the config, the command or the environment is wrong; nothing was sent
+    │   ├── MissingKeyError                 no API key: names the environment variable
+    │   └── MissingExtraError               an optional package is not installed: names the command that installs it
+    ├── OutputError                         the output file or its ledger cannot be used as they are
+    │   ├── OutputInUseError                another run writes to the same output
+    │   ├── OutputChangedError              committed rows were edited, or the ledger is missing
+    │   └── OutputWriteError                rows cannot be saved (disk full, permission lost)
+    ├── ProviderError                       one request failed; `kind` says what to do about it
+    ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
+    ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
+    ├── PublishError                        a push to the Hub failed; files on disk are untouched
+    └── RunStopped                          a run ended early and can be resumed; carries its report
+
+Messages say what was expected and what to do next, and never contain an API key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datafast.types import RunReport
+
+__all__ = [
+    "Action",
+    "CallFailed",
+    "ConfigError",
+    "DatafastError",
+    "DatafastWarning",
+    "ErrorKind",
+    "MissingExtraError",
+    "MissingKeyError",
+    "OutputChangedError",
+    "OutputError",
+    "OutputInUseError",
+    "OutputWriteError",
+    "ProviderError",
+    "PublishError",
+    "ReplyCategory",
+    "ReplyError",
+    "RunStopped",
+]
+
+
+class DatafastWarning(UserWarning):
+    """Something was accepted that the user probably did not mean."""
+
+
+class DatafastError(Exception):
+    """Base of every error that datafast raises on purpose."""
+
+
+class ConfigError(DatafastError, ValueError):
+    """The config, the command line or the environment is wrong. Raised before any request is sent.
+
+    `key` is the parameter or config field that is wrong, where it is one; a front end maps it to a line of the file.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class MissingKeyError(ConfigError):
+    """A provider needs an API key and none was given."""
+
+    def __init__(self, message: str, *, variable: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+class MissingExtraError(ConfigError):
+    """A feature needs an optional package that is not installed."""
+
+
+class OutputError(DatafastError):
+    """The output file or its ledger cannot be used as they are."""
+
+
+class OutputInUseError(OutputError):
+    """Another process, or another dataset of this process, writes to the same output."""
+
+
+class OutputChangedError(OutputError):
+    """The JSONL and its ledger do not belong together: rows were edited, or one of the two is missing."""
+
+
+class OutputWriteError(OutputError):
+    """Rows cannot be saved any more (disk full, permission lost). The run stops at once: replies must not be paid for in vain."""
+
+
+class Action(StrEnum):
+    """What the engine does about a failed request."""
+
+    RETRY = "retry"
+    STOP_PROVIDER = "stop_provider"
+    FAIL_ITEM = "fail_item"
+    STOP_RUN = "stop_run"
+
+
+class ErrorKind(StrEnum):
+    """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose."""
+
+    RATE_LIMITED = "rate_limited"
+    SERVER = "server_error"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    MODEL_NOT_FOUND = "model_not_found"
+    QUOTA = "quota_exhausted"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    LOCAL_RESOURCES = "local_resources"
+
+    @property
+    def action(self) -> Action:
+        return _ACTIONS[self]
+
+
+_ACTIONS = {
+    ErrorKind.RATE_LIMITED: Action.RETRY,
+    ErrorKind.SERVER: Action.RETRY,
+    ErrorKind.TIMEOUT: Action.RETRY,
+    ErrorKind.CONNECTION: Action.RETRY,
+    ErrorKind.AUTHENTICATION: Action.STOP_PROVIDER,
+    ErrorKind.PERMISSION: Action.STOP_PROVIDER,
+    ErrorKind.MODEL_NOT_FOUND: Action.STOP_PROVIDER,
+    ErrorKind.QUOTA: Action.STOP_PROVIDER,
+    ErrorKind.BAD_REQUEST: Action.FAIL_ITEM,
+    ErrorKind.CONTEXT_LENGTH: Action.FAIL_ITEM,
+    ErrorKind.CONTENT_FILTER: Action.FAIL_ITEM,
+    ErrorKind.LOCAL_RESOURCES: Action.STOP_RUN,
+}
+
+
+class ProviderError(DatafastError):
+    """One request to a provider failed.
+
+    Attributes:
+        kind: what went wrong; `kind.action` is what the engine does about it.
+        status: HTTP status, or None where no answer came.
+        code, param: the machine-readable fields of the error body, where it has them.
+        retry_after_s: seconds the server asked to wait, or None.
+        body: the error body as text, with configured keys redacted.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        body: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after_s = retry_after_s
+        self.body = body
+
+
+class ReplyCategory(StrEnum):
+    """Why a reply that arrived is not what was asked for."""
+
+    INVALID = "invalid_reply"
+    EMPTY = "empty_reply"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    SHORT = "short_reply"
+
+
+class ReplyError(DatafastError):
+    """A reply arrived and is not what was asked. The raw reply is in the ledger whatever happens."""
+
+    def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
+        super().__init__(message)
+        self.category = category
+
+
+class CallFailed(DatafastError):
+    """A call failed for good after everything was tried. A kind may catch it and go on without the answer.
+
+    Attributes:
+        category: an ErrorKind's or ReplyCategory's value.
+        provider, role: who was asked, in which role.
+        attempts: requests sent for this call in this run.
+        prompt: what was asked (the conversation's last user message).
+        raw: the last raw reply, b"" where none came.
+    """
+
+    def __init__(
+        self, message: str, *, category: str, provider: str, role: str, attempts: int, prompt: str, raw: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.category = category
+        self.provider = provider
+        self.role = role
+        self.attempts = attempts
+        self.prompt = prompt
+        self.raw = raw
+
+
+class PublishError(DatafastError):
+    """A push to the Hub failed. Files on disk are untouched."""
+
+
+@dataclass(eq=False)
+class RunStopped(DatafastError):
+    """A run ended early (provider stopped, budget, disk) and can be resumed by running the same script again."""
+
+    report: RunReport
+
+    def __str__(self) -> str:
+        return (
+            f"{self.report.stop_reason}. {self.report.counts_line()}. "
+            f"Run the same script again to go on: what was paid for is not bought twice."
+        )

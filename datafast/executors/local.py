@@ -1,0 +1,87 @@
+"""Runs jobs in this process, on datafast's own event loop in a background thread.
+
+So the blocking form works in scripts, threads and notebooks alike, and nothing global is patched. An interruption (KeyboardInterrupt,
+cancellation) stops admitting, lets what is in flight land for at most `grace_s` seconds, and is raised again; all that landed is saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+
+from datafast import background
+from datafast.engine.halt import Halt
+from datafast.engine.job import Job, run_job
+from datafast.types import RunReport
+
+__all__ = ["LocalExecutor"]
+
+_SLICE_S = 0.2
+_CLOSE_S = 10.0
+
+
+class _Started:
+    """A job under way."""
+
+    def __init__(self, job: Job) -> None:
+        self._halt = Halt()
+        self._grace_s = job.settings.grace_s
+        self._closed = threading.Event()
+        self.future = background.submit(self._carry_out(job))
+
+    async def _carry_out(self, job: Job) -> RunReport:
+        try:
+            return await run_job(job, self._halt)
+        finally:
+            self._closed.set()
+
+    def stop(self, reason: str) -> None:
+        background.call_soon(lambda: self._halt.now(reason))
+
+    def land(self) -> None:
+        """Gives a stopping job its time to land, then cancels it; returns when its files are closed."""
+        if not self._closed.wait(self._grace_s):
+            self.future.cancel()
+            self._closed.wait(_CLOSE_S)
+
+
+class LocalExecutor:
+    """The default executor."""
+
+    def __init__(self) -> None:
+        self._started: set[_Started] = set()
+
+    def run(self, job: Job) -> RunReport:
+        """Carries out a job and waits for it."""
+        started = self._start(job)
+        try:
+            # Waiting in slices lets Ctrl-C through on every platform.
+            while not concurrent.futures.wait((started.future,), timeout=_SLICE_S).done:
+                pass
+            return started.future.result()
+        except KeyboardInterrupt:
+            started.stop("interrupted")
+            started.land()
+            raise
+
+    async def run_async(self, job: Job) -> RunReport:
+        """Carries out a job from any event loop, which stays free meanwhile."""
+        started = self._start(job)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(started.future))
+        except asyncio.CancelledError:
+            started.stop("interrupted")
+            await asyncio.to_thread(started.land)
+            raise
+
+    def stop(self, reason: str) -> None:
+        """Stops admitting in every job of this executor; they report when what is in flight has landed. Any thread."""
+        for started in list(self._started):
+            started.stop(reason)
+
+    def _start(self, job: Job) -> _Started:
+        started = _Started(job)
+        self._started.add(started)
+        started.future.add_done_callback(lambda _: self._started.discard(started))
+        return started

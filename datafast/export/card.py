@@ -1,0 +1,286 @@
+"""The README.md of a published dataset: what it is, how it was made, and the front matter that lets it be loaded.
+
+Guarantee: the keys of the front matter that are ours (`OWNED_KEYS`) are rewritten as a whole, so none is left over from
+an earlier push; other keys, other tags and the text outside our two comment markers are the user's and are kept. The
+same inputs give the same bytes. Text from configs, models and rows is escaped: it cannot end the front matter, start
+HTML or break a table; templates stand in code fences longer than any run of backticks in them.
+
+Never in it: settings that are named like keys, headers, addresses or local files, and every value of an environment
+variable that is named like a secret.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from datafast.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from datafast.export.features import Column
+
+__all__ = ["BEGIN", "END", "OWNED_KEYS", "CardInfo", "Contents", "front_matter", "readme"]
+
+BEGIN = "<!-- datafast:begin (rewritten by every push; write your own text above or below) -->"
+END = "<!-- datafast:end -->"
+OWNED_KEYS = ("language", "tags", "pretty_name", "size_categories", "dataset_info", "configs")
+
+_TAGS = ("synthetic", "datafast")
+_FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_SECTION = re.compile(rf"^{re.escape(BEGIN)}$.*^{re.escape(END)}$", re.DOTALL | re.MULTILINE)
+_PRIVATE_SETTING = re.compile(
+    r"api_?key|secret|password|credential|authorization|headers|(^|_)token$|(^|_)(file|path|dir|ledger)$|api_base|base_url",
+    re.IGNORECASE,
+)
+_SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
+_TEMPLATE_SETTING = re.compile(r"prompt|template", re.IGNORECASE)
+_SIMULATED = "simulated/"
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_MAX_LISTED = 20
+_JOINERS = "\u200c\u200d"  # unprintable, and part of Persian words and of emoji
+_ISO_639_1 = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
+    "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it "
+    "iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt "
+    "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl "
+    "sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo "
+    "za zh zu"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardInfo:
+    """What a dataset kind knows about its dataset.
+
+    Attributes:
+        title: one line; also the name shown on the Hub.
+        kind: what the rows are, in words ("raw text", "preference pairs").
+        models: identities of the models that were asked to write rows.
+        languages: language code -> name.
+        settings: settings of the run by name; nested values are flattened. Texts under a name with "prompt" or
+            "template" in it are shown as templates. Private ones (keys, headers, addresses, files) are left out.
+        num_rows: filled in by `push_to_hub`, which counts the rows it publishes.
+        simulated: the rows come from simulated models.
+    """
+
+    title: str
+    kind: str
+    models: Sequence[str] = ()
+    languages: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    num_rows: int = 0
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is in the repository: rows per split, columns, and rows per value of `language` and `model_id`."""
+
+    repo_id: str
+    splits: Mapping[str, int]
+    columns: Sequence[Column]
+    counts: Mapping[str, Counter[str]]
+
+
+def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
+    """Our keys of the front matter but `dataset_info`, as YAML values."""
+    codes = {
+        code.lower().replace("_", "-").split("-")[0] for code in [*info.languages, *contents.counts.get("language", ())]
+    }
+    size = next((name for limit, name in _SIZES if info.num_rows < limit), "n>10M")
+    files = [{"split": split, "path": f"data/{split}-*"} for split in contents.splits]
+    return {
+        "language": sorted(codes.intersection(_ISO_639_1.split())) or None,
+        "tags": list(_TAGS),
+        "pretty_name": _one_line(info.title),
+        "size_categories": [size],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+
+
+def readme(
+    info: CardInfo, contents: Contents, front: Mapping[str, Any], *, previous: str, secrets: Iterable[str]
+) -> str:
+    """The whole README.md.
+
+    Args:
+        info, contents: what the text says.
+        front: our keys of the front matter.
+        previous: the README that is in the repository, '' where there is none.
+        secrets: values that must not appear, besides those of the environment.
+
+    Raises:
+        PublishError: the front matter of `previous` is not valid YAML.
+    """
+    from huggingface_hub import DatasetCardData
+
+    kept, body = _previous(previous)
+    data = DatasetCardData()
+    for key, value in kept.items():
+        if key not in OWNED_KEYS:
+            data[str(key)] = value
+    for key in OWNED_KEYS:
+        data[key] = front.get(key)
+    redact = _redactor(secrets)
+    data["pretty_name"] = redact(front["pretty_name"])
+    data["tags"] = [*front["tags"], *_other_tags(kept.get("tags"), front["tags"])]
+    return f"---\n{data.to_yaml()}\n---\n{_placed(redact(_section(info, contents)), body)}"
+
+
+def _other_tags(tags: Any, ours: Sequence[str]) -> list[Any]:
+    found = tags if isinstance(tags, list) else [tags]
+    return [tag for tag in found if tag is not None and tag not in ours]
+
+
+def _previous(content: str) -> tuple[dict[str, Any], str]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    match = _FRONT_MATTER.match(content)
+    if match is None:
+        return {}, content
+    try:
+        data = YAML(typ="safe", pure=True).load(match[1] or "")
+    except YAMLError as error:
+        raise PublishError(
+            "the README.md in the repository has front matter that is not valid YAML, so what you wrote there cannot "
+            "be kept. Correct or delete it on the Hub, then push again."
+        ) from error
+    if data is None:
+        return {}, content[match.end() :]
+    # Text between two rules looks like front matter and is not: it belongs to what is kept.
+    return (data, content[match.end() :]) if isinstance(data, dict) else ({}, content)
+
+
+def _placed(section: str, body: str) -> str:
+    if _SECTION.search(body):
+        return _SECTION.sub(lambda _: section, body, count=1)
+    return f"{section}\n\n{body.lstrip()}" if body.strip() else f"{section}\n"
+
+
+def _section(info: CardInfo, contents: Contents) -> str:
+    parts = [
+        BEGIN,
+        f"# {_inline(info.title)}",
+        f"{info.num_rows:,} rows of {_inline(info.kind)}: synthetic data, made with **datafast**.",
+        *_simulated_note(info, contents),
+        _table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
+        _fence(f'from datasets import load_dataset\n\ndataset = load_dataset("{contents.repo_id}")', "python"),
+        *_columns(contents.columns),
+        *_count_table("Languages", "language", info.languages, contents.counts.get("language")),
+        *_count_table("Models", "model", dict.fromkeys(info.models, ""), contents.counts.get("model_id")),
+        *_settings(info.settings),
+        END,
+    ]
+    return "\n\n".join(parts)
+
+
+def _simulated_note(info: CardInfo, contents: Contents) -> list[str]:
+    if not info.simulated and not any(name.startswith(_SIMULATED) for name in contents.counts.get("model_id", ())):
+        return []
+    return [
+        "> **Simulated rows.** No language model wrote them: they are placeholders from datafast's simulated models, "
+        "made to try a config out. They are of no use for training or evaluation."
+    ]
+
+
+def _columns(columns: Sequence[Column]) -> list[str]:
+    rows = [(_inline(column.name), _inline(column.label), _inline(column.description)) for column in columns]
+    parts = ["## Columns", _table(("column", "type", "meaning"), rows)]
+    if any("JSON text" in column.label for column in columns):
+        parts.append(
+            "Columns of type JSON text hold one JSON value per row: `json.loads` gives exactly what was stored."
+        )
+    return parts
+
+
+def _count_table(heading: str, label: str, names: Mapping[str, str], counts: Counter[str] | None) -> list[str]:
+    if counts is None:
+        items = [f"- {_inline(key)} {_inline(name)}".rstrip() for key, name in names.items()]
+        return [f"## {heading}", "\n".join(items)] if items else []
+    found = [*counts.most_common(_MAX_LISTED * 5), *((name, 0) for name in names if name not in counts)]
+    if not found:
+        return []
+    rows = [(_inline(f"{key} {names.get(key, '')}"), f"{rows:,}") for key, rows in found]
+    return [f"## {heading}", _table((label, "rows"), rows)]
+
+
+def _settings(settings: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    templates: list[str] = []
+    for name, value in _flat("", settings):
+        texts = [value] if isinstance(value, str) else value
+        if _TEMPLATE_SETTING.search(name) and isinstance(texts, list) and any(isinstance(text, str) for text in texts):
+            templates += [f"{_inline(name)}:\n\n{_fence(str(text), 'text')}" for text in texts]
+        else:
+            lines.append(f"- {_inline(name)}: {_listed(value)}")
+    parts = ["## How it was generated"] if lines or templates else []
+    return [*parts, *(["\n".join(lines)] if lines else []), *(["### Prompts"] if templates else []), *templates]
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """(dotted name, scalar or list of scalars) of every setting that may be shown and has a value."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if _PRIVATE_SETTING.search(name.rpartition(".")[2]) or value in (None, "", [], (), {}):
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}".lstrip("."), item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        nested = any(isinstance(item, Mapping | BaseModel | list | tuple) for item in value)
+        if not nested:
+            yield name, list(value)
+        else:
+            for number, item in enumerate(value, 1):
+                yield from _flat(f"{name}.{number}", item)
+    else:
+        yield name, value
+
+
+def _listed(value: Any) -> str:
+    if not isinstance(value, list):
+        return _inline(str(value))
+    shown = ", ".join(_inline(str(item)) for item in value[:_MAX_LISTED])
+    more = f" and {len(value) - _MAX_LISTED:,} more" if len(value) > _MAX_LISTED else ""
+    return f"{len(value):,} ({shown}{more})"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _fence(text: str, language: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() or char in _JOINERS else " " for char in text).split())
+
+
+def _inline(text: str) -> str:
+    """Text on one line in which no character means anything to Markdown or HTML."""
+    escaped = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", html.escape(_one_line(text), quote=False))
+    return re.sub(r"^([-+])", r"\\\1", escaped)
+
+
+def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    found = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)} | set(secrets)
+    # As they are (in templates) and escaped (elsewhere); very short values are no secrets.
+    forms = {form for value in found if len(value) >= 8 for form in (value, _inline(value))}
+    if not forms:
+        return lambda text: text
+    # Longest first, or a key that contains another would leave its rest behind.
+    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+    return lambda text: pattern.sub("[redacted]", text)

@@ -1,0 +1,311 @@
+"""A JSONL file -> a dataset repository on the Hugging Face Hub.
+
+Guarantee: data and card arrive in one commit, or nothing changes. A push is private unless public is asked for, and a
+private push never goes into a repository that is public. It can be repeated from the file alone, in another process: a
+push of what is there already makes no commit, and one with other columns or splits leaves no file or setting of the
+former behind. The JSONL file and its ledger are only read.
+
+How: Parquet with an explicit schema, and the card with `configs` and `dataset_info`, through `HfApi.create_commit`. The
+`push_to_hub` of `datasets` would need the rows as a Dataset first (inferred types, or one more copy on disk), makes a
+commit of its own before the card's, and does not retry a failed commit. Ours names its parent commit, so another push
+at the same time is noticed (412) and ours is built again upon it; throttling, server errors and dropped connections are
+retried with Retry-After obeyed, and because files that are there already are skipped, a commit whose answer was lost is
+not made twice.
+
+Cost: the Parquet files lie in the temporary folder (TMPDIR) until the push ends. Limits: one `default` config per
+repository; the branch is `main`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import warnings
+from dataclasses import dataclass, replace
+from json import JSONDecodeError
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
+from datafast.export.card import CardInfo, Contents, front_matter, readme
+from datafast.export.parquet import Export, export_parquet
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from pydantic import BaseModel
+
+__all__ = ["push_to_hub"]
+
+_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+_MAX_RETRY_AFTER_S = 120.0
+_OUR_FILES = re.compile(r"data/(train|test)-\d{5}-of-\d{5}\.parquet")
+# Both parts: letters, digits, '-', '_', '.', not '-' or '.' at either end, and no repository of git's own naming.
+_REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)", re.ASCII)
+_AGAIN = "Nothing on disk was changed; the same call can be made again."
+
+
+def push_to_hub(
+    source: Path,
+    *,
+    row_model: type[BaseModel],
+    repo_id: str,
+    train_size: float | None = None,
+    seed: int | None = None,
+    shuffle: bool = True,
+    private: bool = True,
+    token: str | None = None,
+    commit_message: str | None = None,
+    card: CardInfo | None = None,
+) -> str:
+    """Publishes the rows of a JSONL file and returns the URL of the dataset.
+
+    Args:
+        source: the file, one row of `row_model` per line.
+        row_model: gives the columns and checks the rows.
+        repo_id: "owner/name"; created if it does not exist.
+        train_size: share of the rows, between 0 and 1, that goes to the split `train` (rounded down); the others are
+            `test`. None: one split, `train`.
+        seed: of the order and the split, where `shuffle` is true; None is 0.
+        shuffle: order rows by a hash of seed and uuid, which is the same whatever order they were written in.
+            False: the order of the file.
+        private: who can see a new repository. True refuses to push into a public one.
+        token: with write access; None takes it from the environment variable HF_TOKEN.
+        commit_message: of the one commit; None writes one with the number of rows.
+        card: what the card says besides what the rows tell.
+
+    Raises:
+        MissingKeyError: no token. Nothing was read or sent.
+        ConfigError: an argument, the file or a row is not as it must be. Nothing was sent.
+        PublishError: the Hub refused or could not be reached, or there is no room for the Parquet files.
+    """
+    secret = _token(token)
+    _check_arguments(repo_id, train_size)
+    with TemporaryDirectory(prefix="datafast-push-") as folder:
+        try:
+            export = export_parquet(
+                Path(source),
+                Path(folder),
+                row_model=row_model,
+                train_size=train_size,
+                seed=seed or 0,
+                shuffle=shuffle,
+            )
+        except OSError as error:
+            raise PublishError(
+                f"the Parquet files cannot be written to {folder}: {error}. "
+                "Set TMPDIR to a folder with more room, then push again."
+            ) from error
+        info = card or CardInfo(title=repo_id.partition("/")[2], kind=f"{row_model.__name__} rows")
+        info = replace(info, num_rows=export.num_rows)
+        message = commit_message or f"Upload {export.num_rows:,} rows with datafast"
+        push = _Push(
+            repo_id, private=private, token=secret, message=message, export=export, info=info, folder=Path(folder)
+        )
+        return push.run()
+
+
+def _token(token: str | None) -> str:
+    found = (token or os.environ.get("HF_TOKEN", "")).strip()
+    if not found:
+        raise MissingKeyError(
+            "pushing to the Hub needs a token with write access. Set the environment variable HF_TOKEN (create a token "
+            "under Settings, Access Tokens, on the Hub), or pass token=.",
+            variable="HF_TOKEN",
+        )
+    return found
+
+
+def _check_arguments(repo_id: str, train_size: float | None) -> None:
+    if not _REPO_ID.fullmatch(repo_id) or re.search(r"--|\.\.", repo_id):
+        raise ConfigError(
+            f'repo_id={repo_id!r} is not of the form "owner/name", where both parts are made of letters, digits, '
+            "'-', '_' and '.', 96 characters at most. The owner is your user name or organization on the Hub."
+        )
+    if train_size is not None and not 0 < train_size < 1:
+        raise ConfigError(
+            f"train_size={train_size} is not between 0 and 1 (both excluded), for example 0.8. "
+            "Leave it out to push one split."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """What went wrong between us and the Hub: HTTP status (None: no answer) and seconds to wait, if it said so."""
+
+    status: int | None
+    retry_after_s: float | None
+    passes: bool
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Fault:
+        import httpx
+        from huggingface_hub.errors import OfflineModeIsEnabled
+
+        links = _chain(error)
+        response = next((found for link in links if (found := getattr(link, "response", None)) is not None), None)
+        if response is not None:
+            status = int(response.status_code)
+            passes = status in (408, 412, 429) or status >= 500
+            return cls(status=status, retry_after_s=_seconds(response.headers.get("Retry-After")), passes=passes)
+        # An answer that is not JSON comes from a gateway before the Hub.
+        passing = (OSError, httpx.TransportError, JSONDecodeError)
+        is_offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
+        passes = not is_offline and any(isinstance(link, passing) for link in links)
+        return cls(status=None, retry_after_s=None, passes=passes)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, nearest first."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None  # a date: the Hub sends seconds, and our own delay does for the rest
+
+
+class _Push:
+    """One push of a finished export: `run` tries until it is through or cannot be."""
+
+    def __init__(
+        self,
+        repo_id: str,
+        *,
+        private: bool,
+        token: str,
+        message: str,
+        export: Export,
+        info: CardInfo,
+        folder: Path,
+    ) -> None:
+        # Read at call time: huggingface_hub reads it once, when it is imported.
+        self._endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+        self._repo_id = repo_id
+        self._private = private
+        self._token = token
+        self._message = message
+        self._export = export
+        self._info = info
+        self._folder = folder
+        self._contents = Contents(
+            repo_id=repo_id,
+            splits={split.name: split.num_rows for split in export.splits},
+            columns=export.schema.columns,
+            counts=export.counts,
+        )
+
+    def run(self) -> str:
+        import httpx
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=self._endpoint, token=self._token)
+        for delay in (*_DELAYS_S, None):
+            try:
+                self._attempt(api)
+                break
+            # What the client raises: HTTP and local errors (httpx's or, before 1.0, requests', which are OSErrors),
+            # RuntimeError around a failed upload, ValueError for a card or an answer it cannot read.
+            except (OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
+                fault = _Fault.of(error)
+                wait = fault.retry_after_s if fault.retry_after_s is not None else delay or 0.0
+                if delay is None or not fault.passes or wait > _MAX_RETRY_AFTER_S:
+                    raise PublishError(self._explained(fault, error)) from error
+                time.sleep(wait)
+        return f"{self._endpoint}/datasets/{self._repo_id}"
+
+    def _attempt(self, api: HfApi) -> None:
+        """Everything from the state of the repository on, so that a retry builds upon what is there by then."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        api.create_repo(self._repo_id, repo_type="dataset", private=self._private, exist_ok=True)
+        head = api.repo_info(self._repo_id, repo_type="dataset")
+        self._check_visibility(is_private=bool(head.private))
+        present = set(api.list_repo_files(self._repo_id, repo_type="dataset", revision=head.sha))
+        previous = self._read_card(api, head.sha) if "README.md" in present else ""
+        ours = {file.path_in_repo: file.path for file in self._export.files}
+        content = readme(self._info, self._contents, self._front(), previous=previous, secrets=[self._token])
+        api.create_commit(
+            self._repo_id,
+            [
+                CommitOperationAdd("README.md", content.encode()),
+                *(CommitOperationAdd(place, path) for place, path in ours.items()),
+                *(
+                    CommitOperationDelete(place)
+                    for place in sorted(present - ours.keys())
+                    if _OUR_FILES.fullmatch(place)
+                ),
+            ],
+            commit_message=self._message,
+            repo_type="dataset",
+            parent_commit=head.sha,
+        )
+
+    def _check_visibility(self, *, is_private: bool) -> None:
+        if self._private and not is_private:
+            raise PublishError(
+                f"{self._repo_id} is public, and this push is private. Nothing was uploaded. Pass private=False to "
+                "publish the rows for everyone, make the repository private in its settings, or choose another repo_id."
+            )
+        if is_private and not self._private:
+            warnings.warn(
+                f"{self._repo_id} is private and stays so: its visibility is changed in its settings on the Hub.",
+                DatafastWarning,
+                stacklevel=5,
+            )
+
+    def _read_card(self, api: HfApi, revision: str | None) -> str:
+        path = api.hf_hub_download(
+            self._repo_id, "README.md", repo_type="dataset", revision=revision, local_dir=self._folder / "card"
+        )
+        return Path(path).read_bytes().decode()
+
+    def _front(self) -> dict[str, Any]:
+        from datasets import DatasetInfo, SplitDict, SplitInfo
+        from datasets.info import DatasetInfosDict
+        from huggingface_hub import DatasetCardData
+
+        splits = SplitDict()
+        for split in self._export.splits:
+            splits.add(SplitInfo(name=split.name, num_bytes=split.num_bytes, num_examples=split.num_rows))
+        info = DatasetInfo(
+            features=self._export.schema.features,
+            splits=splits,
+            download_size=sum(file.size for file in self._export.files),
+            dataset_size=sum(split.num_bytes for split in self._export.splits),
+        )
+        data = DatasetCardData()
+        DatasetInfosDict({"default": info}).to_dataset_card_data(data)
+        return {**front_matter(self._info, self._contents), "dataset_info": data["dataset_info"]}
+
+    def _explained(self, fault: _Fault, error: BaseException) -> str:
+        owner = self._repo_id.partition("/")[0]
+        match fault.status:
+            case 401:
+                what = "the token was refused: check HF_TOKEN, it may have expired or been revoked"
+            case 403:
+                what = f"the token may not write there: use one with write access to the datasets of {owner!r}"
+            case 404:
+                what = f"not found: check that {owner!r} exists on the Hub and that the token can see {self._repo_id!r}"
+            case 412:
+                what = "others kept committing to it at the same time: push again when they are done"
+            case 429:
+                what = "the Hub limits how often you may call it: push again later"
+            case int(status) if status >= 500:
+                what = "the Hub had an error of its own: push again later"
+            case None if fault.passes:
+                what = f"{self._endpoint} could not be reached: check the network, proxy and HF_ENDPOINT"
+            case _:
+                what = "the Hub or its client refused the push"
+        answer = f"HTTP {fault.status}" if fault.status else "no answer"
+        told = dict.fromkeys(str(link).strip() for link in (error, _chain(error)[-1]))
+        detail = "\n".join(told).replace(self._token, "[redacted]")
+        return f"push to {self._repo_id} failed ({answer}): {what}. {_AGAIN}\n{detail}"

@@ -1,0 +1,292 @@
+"""Rows of a JSONL file -> Parquet files, one set per split.
+
+Guarantee: the split depends on the seed and the rows' uuids alone, not on the order of the file (rows are written in
+completion order, which differs between runs). Every row is checked against the row model; a row that does not fit stops
+the export with its number. No split is ever empty.
+
+Cost: two passes over the file; 24 bytes of memory per row (32 when shuffled), plus one batch of rows (at most 10,000
+rows or about 16 MiB of text). A shuffled export reads the file in random order.
+
+Limits: rows that share a uuid keep the file's order among themselves. Rows appended while the export runs are left out.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from math import ceil
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from datafast.errors import ConfigError
+from datafast.export.features import RowSchema, row_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["DataFile", "Export", "Split", "export_parquet"]
+
+_BATCH_ROWS = 10_000
+_BATCH_BYTES = 16 * 2**20
+_SHARD_BYTES = 500_000_000
+_COUNTED = ("language", "model_id")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file on this machine, and where it goes in the repository."""
+
+    path: Path
+    path_in_repo: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split. `num_bytes` is the size of its rows in Arrow's memory format, as `datasets` counts it."""
+
+    name: str
+    num_rows: int
+    num_bytes: int
+    files: tuple[DataFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A finished export; `counts` has, per value of `language` and of `model_id`, the number of rows."""
+
+    schema: RowSchema
+    splits: tuple[Split, ...]
+    counts: Mapping[str, Counter[str]]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(split.num_rows for split in self.splits)
+
+    @property
+    def files(self) -> list[DataFile]:
+        return [file for split in self.splits for file in split.files]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Where each row lies (byte offset, length), and its place in the shuffled order (empty without shuffling)."""
+
+    starts: array[int]
+    lengths: array[int]
+    ranks: array[int]
+
+    def order(self) -> Any:
+        """Places of the rows (from 0) in the order of the export; can be sliced."""
+        if not self.ranks:
+            return range(len(self.starts))
+        import numpy as np
+
+        order: Any = np.argsort(np.frombuffer(self.ranks, dtype=np.uint64), kind="stable")
+        return order
+
+
+def export_parquet(
+    source: Path,
+    folder: Path,
+    *,
+    row_model: type[BaseModel],
+    train_size: float | None,
+    seed: int,
+    shuffle: bool,
+    max_shard_bytes: int = _SHARD_BYTES,
+) -> Export:
+    """Writes the rows of `source` as Parquet files into `folder`.
+
+    Args:
+        source: JSONL in UTF-8, one row of `row_model` per line.
+        folder: an existing, empty folder.
+        row_model: gives the columns and checks the rows.
+        train_size: share of the rows, between 0 and 1, that goes to `train`, rounded down; the others are `test`.
+            None: all rows are `train`.
+        seed: of the order, where `shuffle` is true.
+        shuffle: order rows by a hash of seed and uuid; otherwise they keep the order of the file.
+        max_shard_bytes: a new file is begun when the one being written has this size.
+
+    Raises:
+        ConfigError: the file is missing, has no or too few rows, or a row does not fit the model.
+        OSError: `folder` cannot be written.
+    """
+    schema = row_schema(row_model)
+    index = _index(source, seed=seed if shuffle else None)
+    sizes = _split_sizes(len(index.starts), train_size, source)
+    counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED if name in row_model.model_fields}
+    order = index.order()
+    splits: list[Split] = []
+    done = 0
+    with source.open("rb") as lines:
+        for name, size in sizes.items():
+            rows = _rows(lines, index, order[done : done + size], row_model, source)
+            writer = _SplitWriter(name, folder, schema, max_shard_bytes)
+            splits.append(writer.write(_counted(rows, counts)))
+            done += size
+    return Export(schema, tuple(splits), counts)
+
+
+def _index(source: Path, *, seed: int | None) -> _Index:
+    starts, lengths, ranks = array("q"), array("q"), array("Q")
+    if not source.is_file():
+        raise ConfigError(f"there is no file {source} to push. Generate the dataset first, or check the path.")
+    position = 0
+    with source.open("rb") as lines:
+        for line in lines:
+            row = _parsed(line, len(starts) + 1, source)
+            starts.append(position)
+            lengths.append(len(line))
+            position += len(line)
+            if seed is not None:
+                uuid = str(row.get("uuid", "")).encode()
+                digest = blake2b(b"%d\n%b" % (seed, uuid or line.strip()), digest_size=8).digest()
+                ranks.append(int.from_bytes(digest, "big"))
+    return _Index(starts, lengths, ranks)
+
+
+def _parsed(line: bytes, number: int, source: Path) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(
+            f"line {number} of {source} is not a JSON object ({error}). If the run that wrote it was cut off, "
+            "generate again: that completes the file at no cost. Then push."
+        ) from error
+    if not isinstance(row, dict):
+        raise ConfigError(f"line {number} of {source} is not a JSON object but a {type(row).__name__}.")
+    return row
+
+
+def _split_sizes(num_rows: int, train_size: float | None, source: Path) -> dict[str, int]:
+    if num_rows == 0:
+        raise ConfigError(f"{source} has no rows, so there is nothing to push. Generate the dataset first.")
+    if train_size is None:
+        return {"train": num_rows}
+    # As a decimal: 0.29 of 100 rows are 29, where binary floats give 28.
+    share = Decimal(repr(float(train_size)))
+    train = int(share * num_rows)
+    if train == 0:
+        needed = max(2, ceil(1 / share))
+        raise ConfigError(
+            f"train_size={train_size} of {num_rows} row{'s' if num_rows > 1 else ''} leaves the train split empty: "
+            f"it needs at least {needed} rows. Generate more, or leave train_size out to push one split."
+        )
+    return {"train": train, "test": num_rows - train}
+
+
+def _rows(
+    lines: IO[bytes], index: _Index, order: Iterable[int], row_model: type[BaseModel], source: Path
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """The number (from 1), size in bytes and checked values of each row, in the given order."""
+    known = row_model.model_fields.keys()
+    for place in order:
+        number = int(place) + 1
+        lines.seek(index.starts[place])
+        size = index.lengths[place]
+        raw = _parsed(lines.read(size), number, source)
+        if unknown := raw.keys() - known:
+            raise ConfigError(
+                f"line {number} of {source} has the field {min(unknown)!r}, which {row_model.__name__} does not have. "
+                f"Its fields are: {', '.join(known)}."
+            )
+        yield number, size, _checked(raw, number, row_model, source)
+
+
+def _checked(raw: dict[str, Any], number: int, row_model: type[BaseModel], source: Path) -> dict[str, Any]:
+    try:
+        return row_model.model_validate(raw).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the row"
+        raise ConfigError(
+            f"line {number} of {source} is not a {row_model.__name__}: {field}: {first['msg']}. "
+            "Correct the line, or push the file with the dataset kind that wrote it."
+        ) from error
+
+
+def _counted(
+    rows: Iterable[tuple[int, int, dict[str, Any]]], counts: Mapping[str, Counter[str]]
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    for row in rows:
+        for name, counter in counts.items():
+            if row[2][name] is not None:
+                counter[str(row[2][name])] += 1
+        yield row
+
+
+class _SplitWriter:
+    """Writes one split, a row group per batch, into as many files as its size asks for."""
+
+    def __init__(self, name: str, folder: Path, schema: RowSchema, max_shard_bytes: int) -> None:
+        self._name = name
+        self._folder = folder
+        self._schema = schema
+        self._arrow_schema = schema.features.arrow_schema
+        self._max_shard_bytes = max_shard_bytes
+        self._paths: list[Path] = []
+        self._writer: Any = None
+
+    def write(self, rows: Iterable[tuple[int, int, dict[str, Any]]]) -> Split:
+        num_rows = num_bytes = 0
+        try:
+            for batch in self._batches(rows):
+                self._open().write_batch(batch)
+                num_rows += batch.num_rows
+                num_bytes += batch.nbytes
+                if self._paths[-1].stat().st_size >= self._max_shard_bytes:
+                    self._close()
+        finally:
+            self._close()
+        return Split(self._name, num_rows, num_bytes, self._files())
+
+    def _batches(self, rows: Iterable[tuple[int, int, dict[str, Any]]]) -> Iterator[Any]:
+        values: list[dict[str, Any]] = []
+        first = size = 0
+        for number, row_size, row in rows:
+            first = first or number
+            values.append(self._schema.encode(row))
+            size += row_size
+            if len(values) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+                yield self._batch(values, first)
+                values, first, size = [], 0, 0
+        if values:
+            yield self._batch(values, first)
+
+    def _batch(self, values: list[dict[str, Any]], first: int) -> Any:
+        import pyarrow as pa
+
+        try:
+            return pa.RecordBatch.from_pylist(values, schema=self._arrow_schema)
+        except (pa.ArrowException, OverflowError) as error:
+            raise ConfigError(
+                f"one of {len(values)} rows (the first is on line {first}) does not fit the columns: {error}. "
+                "Integers must fit into 64 bits."
+            ) from error
+
+    def _open(self) -> Any:
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self._paths.append(self._folder / f"{self._name}-{len(self._paths):05d}.parquet")
+            self._writer = pq.ParquetWriter(self._paths[-1], self._arrow_schema, compression="zstd")
+        return self._writer
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _files(self) -> tuple[DataFile, ...]:
+        total = len(self._paths)
+        return tuple(
+            DataFile(path, f"data/{self._name}-{number:05d}-of-{total:05d}.parquet", path.stat().st_size)
+            for number, path in enumerate(self._paths)
+        )

@@ -1,0 +1,80 @@
+"""The narrow protocol between the engine and a model: one request in, one reply out, exactly one send.
+
+Retry, limits, validation and cost live above it, in the engine. A back end (`Backend`) is opened per run inside the run's event
+loop and closed with it; a provider (`LLMProvider`) is only a description and may serve many runs at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from datafast.types import Message, Usage
+
+if TYPE_CHECKING:
+    from datafast.llms.structured import ResponseSchema
+
+__all__ = ["Backend", "Completion", "Request", "Response", "StructuredStep"]
+
+
+class StructuredStep(StrEnum):
+    """How a reply's structure is asked for, best first. The step that works is learned per provider."""
+
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    PROMPT = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent once.
+
+    Attributes:
+        messages: the conversation; a back end never changes it.
+        schema: the structure of the reply, or None for free text.
+        step: how the structure is asked for; the back end puts it into its wire format.
+        lift_token_limit: ask without, or with twice, the usual bound on output tokens (after a truncated reply).
+        dropped_params: sampling parameters this model has refused; they are left out.
+    """
+
+    messages: Sequence[Message]
+    schema: ResponseSchema | None = None
+    step: StructuredStep = StructuredStep.JSON_SCHEMA
+    lift_token_limit: bool = False
+    dropped_params: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A reply as it came: `raw` is a chat completion as JSON in OpenAI's shape, byte for byte where the server speaks it."""
+
+    raw: bytes
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A reply, decoded. `model_id` is the one the server says it used, or ''; `usage` is None where it gave none."""
+
+    text: str
+    finish_reason: str
+    usage: Usage | None
+    model_id: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+
+
+class Backend(Protocol):
+    """An open connection to one provider. Belongs to one event loop."""
+
+    async def complete(self, request: Request) -> Response:
+        """Sends exactly one request.
+
+        Raises:
+            ProviderError: whatever kept a usable HTTP answer from coming.
+        """
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,148 @@
+"""What a reply costs in USD.
+
+Guarantee: a price that is not known gives None, never 0. A provider's own `price=` comes first; then the price list
+that the `genai-prices` package carries, which is data in that package: nothing is ever fetched from the network.
+Cost: about 1 us per reply once a model is known, about 50 us for models whose price depends on the time or on the
+prompt's length.
+Limits: text tokens only; no batch discounts; tokens written to a prompt cache count as plain input, reasoning as plain
+output.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from datafast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datafast.types import Usage
+
+__all__ = ["Price", "cost_usd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """List price of one model, in USD per million tokens.
+
+    Without `cached_input_usd_per_million`, input tokens read from a prompt cache cost as much as any other.
+
+    Raises:
+        ConfigError: a price is negative or not a finite number.
+    """
+
+    input_usd_per_million: float
+    output_usd_per_million: float
+    cached_input_usd_per_million: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name == "cached_input_usd_per_million":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+                raise ConfigError(
+                    f"price.{field.name}: expected USD per million tokens as a number >= 0, got {value!r}.",
+                    key="price",
+                )
+
+    @classmethod
+    def of(cls, value: Price | Mapping[str, Any] | None) -> Price | None:
+        """Takes a `Price`, or a mapping with its field names as a YAML config gives it; None stays None."""
+        if value is None or isinstance(value, Price):
+            return value
+        names = [field.name for field in fields(cls)]
+        if not isinstance(value, Mapping) or not set(names[:2]) <= set(value) <= set(names):
+            raise ConfigError(
+                f"price: expected {names[0]} and {names[1]} (and, if it differs, {names[2]}), got {value!r}.",
+                key="price",
+            )
+        return cls(**value)
+
+    def cost_usd(self, usage: Usage) -> float:
+        """USD for this many tokens."""
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        cached_rate = self.cached_input_usd_per_million
+        if cached_rate is None:
+            cached_rate = self.input_usd_per_million
+        return (
+            (usage.input_tokens - cached) * self.input_usd_per_million
+            + cached * cached_rate
+            + usage.output_tokens * self.output_usd_per_million
+        ) / 1_000_000
+
+
+_FREE = Price(0.0, 0.0)
+
+
+class _Varying:
+    """Marks a model whose price depends on the time of day or on the prompt's length."""
+
+
+def cost_usd(usage: Usage, *, provider_name: str, model_id: str, price: Price | None = None) -> float | None:
+    """What this many tokens of a model cost.
+
+    Args:
+        usage: tokens of one reply (prices that depend on the prompt's length are per request, so never of many added
+            up).
+        provider_name: as providers name themselves: "openai", "anthropic", "gemini", "ollama"...
+        model_id: as it is configured.
+        price: the user's own price; wins over every list.
+
+    Returns:
+        USD, or None where the price is not known. Models that run on the user's own Ollama, and simulated ones, cost
+        0.0.
+    """
+    if price is not None:
+        return price.cost_usd(usage)
+    listed = _listed_price(provider_name, model_id)
+    if listed is None:
+        return None
+    return _varying_cost_usd(usage, provider_name, model_id) if isinstance(listed, _Varying) else listed.cost_usd(usage)
+
+
+@lru_cache(maxsize=1024)
+def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
+    if provider_name == "simulated" or model_id.startswith("simulated/"):
+        return _FREE
+    if provider_name == "ollama":
+        # Ollama's hosted models are subscribed to, not paid by token.
+        return None if model_id.endswith(("-cloud", ":cloud")) else _FREE
+    if provider_name == "openai_compatible":
+        # Any server may offer any name there; the price list would take a familiar name for the original.
+        return None
+    return _from_price_list(provider_name, model_id)
+
+
+def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | None:
+    from genai_prices import Usage as ListUsage
+    from genai_prices import calc_price
+
+    try:
+        found = calc_price(ListUsage(input_tokens=1, output_tokens=1), model_id, provider_id=provider_name)
+    except LookupError:
+        return None
+    rates = {name: value for name, value in vars(found.model_price).items() if value is not None}
+    if "input_mtok" not in rates or "output_mtok" not in rates:
+        return None
+    plain = all(isinstance(rate, Decimal) for rate in rates.values())
+    if "requests_kcount" in rates or not plain or isinstance(found.model.prices, list):
+        return _Varying()
+    cached = rates.get("cache_read_mtok")
+    return Price(float(rates["input_mtok"]), float(rates["output_mtok"]), None if cached is None else float(cached))
+
+
+def _varying_cost_usd(usage: Usage, provider_name: str, model_id: str) -> float:
+    from genai_prices import Usage as ListUsage
+    from genai_prices import calc_price
+
+    counts = ListUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=min(usage.cached_tokens, usage.input_tokens),
+    )
+    return float(calc_price(counts, model_id, provider_id=provider_name).total_price)

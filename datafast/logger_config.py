@@ -1,0 +1,111 @@
+"""Logging of datafast: silent until `configure_logger()` is called, and never in the way of the host's own logging.
+
+The package writes to a loguru logger of its own, so its records reach only the sinks made here, the host's loguru handlers
+receive nothing from it and are never touched, and nothing is printed twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+# A logger with its own core is the only way to have sinks apart from the host's; loguru has no public constructor.
+from loguru._logger import Core
+from loguru._logger import Logger as LoguruLogger
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+__all__ = ["configure_logger", "is_configured", "logger", "redirect_console"]
+
+_CONSOLE_FORMAT = "<green>{time:HH:mm:ss}</green> <level>{level: <7}</level> {message}"
+_FILE_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {name}:{line} {message}"
+
+logger = cast(
+    "Logger",
+    LoguruLogger(  # type: ignore[no-untyped-call]
+        core=Core(),  # type: ignore[no-untyped-call]
+        exception=None,
+        depth=0,
+        record=False,
+        lazy=False,
+        colors=False,
+        raw=False,
+        capture=True,
+        patchers=[],
+        extra={},
+    ),
+)
+
+_sink_ids: list[int] = []
+_console_writer: Callable[[str], object] | None = None
+
+
+def configure_logger(
+    level: str = "INFO",
+    log_file: str | Path | None = None,
+    *,
+    format_string: str | None = None,
+    colorize: bool | None = None,
+    serialize: bool = False,
+) -> None:
+    """Turns datafast's messages on: on the console, and in a file where one is given.
+
+    Calling it again replaces what the call before set up. Log files rotate at 10 MB and are kept for a week.
+
+    Args:
+        level: the least severe level shown: DEBUG, INFO, WARNING or ERROR.
+        log_file: a file that receives the messages too.
+        format_string: a loguru format, for both console and file.
+        colorize: colours on the console; None means only where it is a terminal.
+        serialize: write the file as one JSON object per line.
+    """
+    for sink_id in _sink_ids:
+        logger.remove(sink_id)
+    _sink_ids.clear()
+    if colorize is None:
+        colorize = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    _sink_ids.append(
+        logger.add(
+            _write_console,
+            level=level.upper(),
+            format=format_string or _CONSOLE_FORMAT,
+            colorize=colorize,
+            diagnose=False,  # a traceback must not show the values of variables: keys are among them
+        )
+    )
+    if log_file is not None:
+        _sink_ids.append(
+            logger.add(
+                log_file,
+                level=level.upper(),
+                format=format_string or _FILE_FORMAT,
+                serialize=serialize,
+                rotation="10 MB",
+                retention="1 week",
+                encoding="utf-8",
+                diagnose=False,
+            )
+        )
+
+
+def is_configured() -> bool:
+    """Whether `configure_logger()` has been called: whether anybody sees a log record."""
+    return bool(_sink_ids)
+
+
+def redirect_console(writer: Callable[[str], object] | None) -> None:
+    """Sends console messages through `writer` while a live progress display owns the terminal; None ends that."""
+    global _console_writer
+    _console_writer = writer
+
+
+def _write_console(message: str) -> None:
+    if _console_writer is not None:
+        _console_writer(message)
+    else:
+        # Looked up at each message: pytest, notebooks and redirections replace sys.stderr.
+        sys.stderr.write(message)

@@ -1,0 +1,39 @@
+"""Telling the user something once: in the log where the library's log is on, as a Python warning where it is not.
+
+Leaf module, no cost at import.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import TYPE_CHECKING
+
+from datafast.errors import DatafastWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["nearest", "warn_user"]
+
+
+def warn_user(message: str, *, stacklevel: int = 2) -> None:
+    """Shows `message` once: logged if `configure_logger` was called, else as a `DatafastWarning`.
+
+    `stacklevel` counts as in `warnings.warn` called in place of this function: 1 is the caller, 2 the caller's caller.
+    """
+    from datafast import logger_config  # imported here so that leaves stay free of loguru
+
+    if logger_config.is_configured():
+        logger_config.logger.opt(depth=stacklevel).warning(message)
+    else:
+        warnings.warn(message, DatafastWarning, stacklevel=stacklevel + 1)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is most likely a slip for (letter case aside), or None where nothing is close."""
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.casefold(), candidate)
+    found = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.7)
+    return folded[found[0]] if found else None

@@ -1,0 +1,16 @@
+"""The configs of all kinds."""
+
+from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
+from datafast.datasets.config import PromptExpansionConfig
+from datafast.datasets.preference import PreferenceDatasetConfig
+from datafast.datasets.raw import RawDatasetConfig
+from datafast.engine.settings import RunConfig
+
+__all__ = [
+    "ClassificationDatasetConfig",
+    "PreferenceDatasetConfig",
+    "PromptExpansionConfig",
+    "RawDatasetConfig",
+    "RunConfig",
+    "TextClass",
+]

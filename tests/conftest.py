@@ -1,0 +1,39 @@
+"""Fixtures that many tests share. No test can reach a paid service: keys are taken out of the environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.fault_server import FaultServer
+from tests.servers.llama import LlamaServer, running_llama_server
+
+_ENVIRONMENT_OF_PROVIDERS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_PROXY", "_proxy")
+
+
+@pytest.fixture(autouse=True)
+def no_provider_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes keys, addresses and proxies of the developer's machine out of the environment."""
+    for name in list(os.environ):
+        if name.endswith(_ENVIRONMENT_OF_PROVIDERS) or name in {"OLLAMA_HOST", "HF_TOKEN"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def fault_server() -> Iterator[FaultServer]:
+    """A server on loopback that answers as it is told to."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
+    """The real llama.cpp server with a tiny model."""
+    missing = [name for name in ("gguf", "numpy", "tokenizers", "xllamacpp") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"llama.cpp cannot run here: {', '.join(missing)} not installed")
+    with running_llama_server(tmp_path_factory.mktemp("llama")) as server:
+        yield server

@@ -1,0 +1,204 @@
+"""A server on loopback that answers chat requests as it is told to, and records what it was sent.
+
+It speaks OpenAI chat completions and Anthropic messages. Without a script every request gets a valid reply, in the form
+of the schema that it asks for. `answer_next` queues other answers: any status, headers and body, late, dropped or cut
+in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.servers.schema_sample import sample
+
+__all__ = ["Answer", "FaultServer", "Recorded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one request gets. `body=None` means a valid reply; `text` is its text; `cut_after` bytes the connection
+    breaks."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | str | dict[str, Any] | list[Any] | None = None
+    text: str | None = None
+    finish_reason: str = "stop"
+    delay_s: float = 0.0
+    drop: bool = False
+    cut_after: int | None = None
+    ignore_schema: bool = False
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One request as it came. `at_s` is monotonic."""
+
+    at_s: float
+    target: str
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.raw)
+
+    @property
+    def prompt(self) -> str:
+        """The text of the last user message."""
+        content = [message for message in self.json["messages"] if message["role"] == "user"][-1]["content"]
+        return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+class FaultServer:
+    """Use as a context manager. Runs on an event loop in a thread of its own."""
+
+    def __init__(self, *, ssl_context: Any = None) -> None:
+        self.requests: list[Recorded] = []
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.respond: Callable[[Recorded], Answer] = lambda request: Answer()
+        self._script: deque[Answer] = deque()
+        self._ssl_context = ssl_context
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._main, daemon=True)
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._ssl_context else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    def answer_next(self, *answers: Answer) -> None:
+        """Queues answers; each is given once, in order, before `respond` is asked again."""
+        self._script.extend(answers)
+
+    def __enter__(self) -> FaultServer:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._start())
+        self._started.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._runner.cleanup())
+        self._loop.close()
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._ssl_context, backlog=4096)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        try:
+            raw = await request.read()
+            recorded = Recorded(
+                time.monotonic(), request.raw_path, {k.lower(): v for k, v in request.headers.items()}, raw
+            )
+            self.requests.append(recorded)
+            answer = self._script.popleft() if self._script else self.respond(recorded)
+            await asyncio.sleep(answer.delay_s)
+            return await self._answer(request, recorded, answer)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, request: web.Request, recorded: Recorded, answer: Answer) -> web.StreamResponse:
+        body = self._body(recorded, answer)
+        headers = {"Content-Type": "application/json", **answer.headers}
+        if answer.drop:
+            self._hang_up(request)
+            return web.Response()
+        if answer.cut_after is None:
+            return web.Response(status=answer.status, body=body, headers=headers)
+        response = web.StreamResponse(status=answer.status, headers={**headers, "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: answer.cut_after])
+        self._hang_up(request)
+        return response
+
+    @staticmethod
+    def _hang_up(request: web.Request) -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    def _body(self, recorded: Recorded, answer: Answer) -> bytes:
+        body = answer.body
+        if body is None:
+            body = reply_to(recorded, answer, number=len(self.requests))
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        return body.encode() if isinstance(body, str) else body
+
+
+def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, Any]:
+    """A valid reply in the protocol that the request's path names."""
+    asked = recorded.json if recorded.raw else {}
+    anthropic = recorded.target.endswith("/messages")
+    schema = None if answer.ignore_schema else _schema(asked, anthropic=anthropic)
+    value = None if schema is None else sample(schema, f"reply {number}")
+    text = answer.text if answer.text is not None else f"Reply {number}." if value is None else json.dumps(value)
+    if not anthropic:
+        return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
+    tools = asked.get("tools")
+    if tools and value is not None and answer.text is None:
+        block = {"type": "tool_use", "id": f"call-{number}", "name": tools[0]["name"], "input": value}
+    else:
+        block = {"type": "text", "text": text}
+    stop_reason = "max_tokens" if answer.finish_reason == "length" else "end_turn"
+    return {
+        "id": f"msg-{number}",
+        "type": "message",
+        "role": "assistant",
+        "model": asked.get("model", ""),
+        "content": [block],
+        "stop_reason": "tool_use" if block["type"] == "tool_use" else stop_reason,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 11, "output_tokens": 7},
+    }
+
+
+def _schema(asked: dict[str, Any], *, anthropic: bool) -> dict[str, Any] | None:
+    if not anthropic:
+        return ((asked.get("response_format") or {}).get("json_schema") or {}).get("schema")
+    form = asked.get("output_format") or (asked.get("output_config") or {}).get("format")
+    return form["schema"] if form else asked["tools"][0]["input_schema"] if asked.get("tools") else None
+
+
+def _chat_completion(model: str, text: str, finish_reason: str) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": finish_reason,
+                "logprobs": None,
+            }
+        ],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+    }

@@ -1,0 +1,369 @@
+"""A small Hugging Face Hub on loopback, for the real `huggingface_hub` and `datasets` clients.
+
+Datasets only, one branch (`main`), everything in memory. It checks what the clients rely on: tokens, visibility, the
+parent of a commit, the size and hash of large files. Faults can be injected per request. Large files are served from
+another host name than the API, as on the real Hub.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["Fault", "HubServer", "Repo"]
+
+
+@dataclass
+class Repo:
+    """A repository: `commits` maps each revision, oldest first, to its files."""
+
+    private: bool
+    commits: dict[str, dict[str, bytes]]
+    messages: list[str] = field(default_factory=list)
+
+    @property
+    def head(self) -> str:
+        return list(self.commits)[-1]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return self.commits[self.head]
+
+    def commit(self, files: dict[str, bytes], message: str) -> str:
+        seed = f"{len(self.commits)} {message} {sorted(files)}".encode()
+        revision = hashlib.sha1(seed).hexdigest()
+        self.commits[revision] = files
+        self.messages.append(message)
+        return revision
+
+
+@dataclass
+class Fault:
+    """Answers `times` requests whose "METHOD path" matches `pattern` with `status` (0: the connection is dropped).
+
+    `late` does what was asked first, and then fails.
+    """
+
+    pattern: str
+    status: int
+    times: int = 1
+    late: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class HubServer:
+    """`with HubServer() as hub:` serves at `hub.url`; tokens -> the names they may write to."""
+
+    def __init__(self, tokens: dict[str, set[str]] | None = None) -> None:
+        self.tokens = tokens if tokens is not None else {"hf_test_token": {"someone"}}
+        self.repos: dict[str, Repo] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.faults: list[Fault] = []
+        self.lock = threading.RLock()
+        hub = self
+
+        class Handler(_Handler):
+            def __init__(self, *args: Any) -> None:
+                self.hub = hub
+                super().__init__(*args)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> HubServer:
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def add_repo(self, name: str, *, private: bool, files: dict[str, bytes] | None = None) -> Repo:
+        repo = Repo(private, {})
+        repo.commit({".gitattributes": b"*.parquet filter=lfs\n"} | (files or {}), "initial commit")
+        self.repos[name] = repo
+        return repo
+
+    def count(self, pattern: str) -> int:
+        return sum(1 for request in self.requests if re.search(pattern, request))
+
+
+def _git_oid(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _is_large(path: str) -> bool:
+    return path.endswith((".parquet", ".arrow"))
+
+
+_ROUTES: list[tuple[str, str]] = [
+    (r"POST /api/repos/create", "create"),
+    (r"POST /api/validate-yaml", "validate"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?", "info"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?", "tree"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)", "paths"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/preupload/(?P<rev>[^/]+)", "preupload"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/commit/(?P<rev>[^/]+)", "commit"),
+    (r"POST /datasets/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
+    (r"PUT /blobs/(?P<oid>\w+)", "put"),
+    (r"POST /verify/(?P<oid>\w+)", "verify"),
+    (r"(?:HEAD|GET) /datasets/(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.*)", "resolve"),
+    (r"(?:HEAD|GET) /cdn/(?P<oid>\w+)", "cdn"),
+]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes: 40 ms apart otherwise
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_GET
+
+    def _serve(self) -> None:
+        self.body = self._read()
+        request = f"{self.command} {unquote(urlsplit(self.path).path)}"
+        with self.hub.lock:
+            self.hub.requests.append(request)
+            fault = next(
+                (fault for fault in self.hub.faults if fault.times and re.search(fault.pattern, request)), None
+            )
+            if fault:
+                fault.times -= 1
+                self._muted = True
+                if fault.late:
+                    self._route(request)
+                self._muted = False
+                self._fail(fault)
+                return
+            self._muted = False
+            self._route(request)
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _fail(self, fault: Fault) -> None:
+        if fault.status:
+            self._json(fault.status, {"error": f"injected {fault.status}"}, fault.headers)
+        else:
+            self.close_connection = True
+
+    def _route(self, request: str) -> None:
+        for pattern, name in _ROUTES:
+            if match := re.fullmatch(pattern, request):
+                getattr(self, f"_{name}")(**{key: value for key, value in match.groupdict().items() if value})
+                return
+        self._json(404, {"error": f"no route for {request}"})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        if self._muted:
+            return
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def _writable(self) -> set[str] | None:
+        """The names that the request's token may write to; None: the token is unknown."""
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        return self.hub.tokens.get(token)
+
+    def _may_write(self, name: str) -> bool:
+        writable = self._writable()
+        if writable is None:
+            self._json(401, {"error": "Invalid credentials in Authorization header"})
+            return False
+        if name.partition("/")[0] not in writable:
+            self._json(403, {"error": "You don't have the rights to write there"})
+            return False
+        return True
+
+    def _found(self, name: str, rev: str = "main") -> tuple[Repo, str, dict[str, bytes]] | None:
+        repo = self.hub.repos.get(name)
+        if repo is None or (repo.private and self._writable() is None):
+            self._json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+            return None
+        revision = repo.head if rev == "main" else rev
+        if revision not in repo.commits:
+            self._json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
+            return None
+        return repo, revision, repo.commits[revision]
+
+    def _create(self) -> None:
+        asked = json.loads(self.body)
+        owner = asked.get("organization") or next(iter(self._writable() or {"nobody"}))
+        name = f"{owner}/{asked['name']}"
+        if not self._may_write(name):
+            return
+        url = f"{self.hub.url}/datasets/{name}"
+        if name in self.hub.repos:
+            self._json(409, {"error": "You already created this dataset repo", "url": url})
+            return
+        self.hub.add_repo(name, private=asked.get("visibility") == "private" or bool(asked.get("private")))
+        self._json(200, {"url": url, "name": name})
+
+    def _validate(self) -> None:
+        import yaml
+
+        front = json.loads(self.body)["content"].split("---\n")[1]
+        try:
+            yaml.safe_load(front)
+        except yaml.YAMLError as error:
+            self._json(400, {"errors": [{"message": str(error)}], "warnings": []})
+        else:
+            self._json(200, {"errors": [], "warnings": []})
+
+    def _info(self, name: str, rev: str = "main") -> None:
+        if found := self._found(name, rev):
+            repo, revision, files = found
+            siblings = [{"rfilename": path} for path in files]
+            info = {"id": name, "sha": revision, "private": repo.private, "tags": [], "downloads": 0, "likes": 0}
+            self._json(200, {**info, "author": name.partition("/")[0], "disabled": False, "siblings": siblings})
+
+    def _entry(self, path: str, data: bytes) -> dict[str, Any]:
+        entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data), "oid": _git_oid(data)}
+        if _is_large(path):
+            entry["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
+        return entry
+
+    def _tree(self, name: str, rev: str, path: str = "") -> None:
+        if not (found := self._found(name, rev)):
+            return
+        folder = f"{path}/" if path else ""
+        inside = {key: data for key, data in found[2].items() if key.startswith(folder)}
+        if folder and not inside:
+            self._json(404, {"error": f"{path} does not exist"}, {"X-Error-Code": "EntryNotFound"})
+            return
+        entries = []
+        if "recursive=true" in self.path.lower():
+            entries = [self._entry(key, data) for key, data in inside.items()]
+        else:
+            entries = [self._entry(key, data) for key, data in inside.items() if "/" not in key[len(folder) :]]
+            folders = {folder + key[len(folder) :].partition("/")[0] for key in inside if "/" in key[len(folder) :]}
+            entries += [{"type": "directory", "path": key, "oid": "0" * 40, "size": 0} for key in sorted(folders)]
+        self._json(200, entries)
+
+    def _paths(self, name: str, rev: str) -> None:
+        if found := self._found(name, rev):
+            asked = json.loads(self.body)["paths"]
+            self._json(200, [self._entry(path, found[2][path]) for path in asked if path in found[2]])
+
+    def _preupload(self, name: str, rev: str) -> None:
+        if not self._may_write(name) or not (found := self._found(name, rev)):
+            return
+        answers = []
+        for file in json.loads(self.body)["files"]:
+            large, data = _is_large(file["path"]), found[2].get(file["path"])
+            answer = {"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
+            if data is not None:
+                answer["oid"] = _sha256(data) if large else _git_oid(data)
+            answers.append(answer)
+        self._json(200, {"files": answers})
+
+    def _batch(self, name: str) -> None:
+        if not self._may_write(name):
+            return
+        objects = []
+        for asked in json.loads(self.body)["objects"]:
+            oid = asked["oid"]
+            answer = {"oid": oid, "size": asked["size"]}
+            if oid not in self.hub.blobs:
+                upload = {"href": f"{self.hub.url}/blobs/{oid}"}
+                verify = {"href": f"{self.hub.url}/verify/{oid}"}
+                answer["actions"] = {"upload": upload, "verify": verify}
+            objects.append(answer)
+        self._json(200, {"transfer": "basic", "objects": objects})
+
+    def _put(self, oid: str) -> None:
+        if _sha256(self.body) != oid:
+            self._json(400, {"error": "the content does not match its hash"})
+            return
+        self.hub.blobs[oid] = self.body
+        self._json(200, {})
+
+    def _verify(self, oid: str) -> None:
+        is_there = len(self.hub.blobs.get(oid, b"")) == json.loads(self.body)["size"]
+        self._json(200 if is_there else 404, {})
+
+    def _commit(self, name: str, rev: str) -> None:
+        if not self._may_write(name) or not (found := self._found(name, rev)):
+            return
+        repo, revision, present = found
+        operations = [json.loads(line) for line in self.body.splitlines() if line]
+        header = operations[0]["value"]
+        if header.get("parentCommit", revision) != revision:
+            self._json(412, {"error": "A commit has happened since. Please refresh and try again."})
+            return
+        files = dict(present)
+        for operation in operations[1:]:
+            value = operation["value"]
+            match operation["key"]:
+                case "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                case "lfsFile":
+                    files[value["path"]] = self.hub.blobs[value["oid"]]
+                case "deletedFile":
+                    del files[value["path"]]
+        oid = repo.commit(files, header["summary"])
+        url = f"{self.hub.url}/datasets/{name}/commit/{oid}"
+        self._json(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
+
+    def _resolve(self, name: str, rev: str, path: str) -> None:
+        if not (found := self._found(name, rev)):
+            return
+        _, revision, files = found
+        headers = {"X-Repo-Commit": revision}
+        if path not in files:
+            self._json(404, {"error": "Entry not found"}, {**headers, "X-Error-Code": "EntryNotFound"})
+            return
+        data = files[path]
+        if not _is_large(path):
+            self._send(200, data, {**headers, "ETag": f'"{_git_oid(data)}"'})
+            return
+        oid = _sha256(data)
+        self.hub.blobs[oid] = data
+        linked = {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(data))}
+        # Another host name: the clients take a redirect on the same one for a renamed repository.
+        self._send(302, b"", {**headers, **linked, "Location": f"http://localhost:{self.hub.port}/cdn/{oid}"})
+
+    def _cdn(self, oid: str) -> None:
+        data = self.hub.blobs[oid]
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not span:
+            self._send(200, data, {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"})
+            return
+        start, end = int(span[1]), min(int(span[2] or len(data)), len(data) - 1)
+        part = data[start : end + 1]
+        self._send(206, part, {"ETag": f'"{oid}"', "Content-Range": f"bytes {start}-{end}/{len(data)}"})

@@ -1,0 +1,123 @@
+"""Costs: the user's own price first, the price list next, and None where neither knows."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datafast.errors import ConfigError
+from datafast.llms.prices import Price, cost_usd
+from datafast.types import Usage
+
+MILLION = 1_000_000
+
+
+def test_tokens_are_priced_per_million() -> None:
+    price = Price(2.0, 10.0)
+    usage = Usage(MILLION, MILLION // 2)
+    assert cost_usd(usage, provider_name="openai_compatible", model_id="mine", price=price) == 7.0
+
+
+def test_cached_tokens_cost_their_own_rate_and_count_once() -> None:
+    usage = Usage(input_tokens=MILLION, output_tokens=0, cached_tokens=MILLION // 2)
+    assert Price(2.0, 10.0, 0.5).cost_usd(usage) == 1.25
+    assert Price(2.0, 10.0).cost_usd(usage) == 2.0
+
+
+def test_the_users_price_wins_over_the_list() -> None:
+    usage = Usage(MILLION, 0)
+    assert cost_usd(usage, provider_name="openai", model_id="gpt-4o-mini", price=Price(9.0, 9.0)) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("provider_name", "model_id"),
+    [
+        ("openai", "gpt-4o-mini"),
+        ("anthropic", "claude-haiku-4-5"),
+        ("gemini", "gemini-2.5-flash"),
+        ("mistral", "mistral-small-latest"),
+        ("openrouter", "openai/gpt-4o-mini"),
+    ],
+)
+def test_known_models_have_a_price_that_grows_with_the_tokens(provider_name: str, model_id: str) -> None:
+    costs = [
+        cost_usd(Usage(1000 * factor, 500 * factor), provider_name=provider_name, model_id=model_id)
+        for factor in (1, 2)
+    ]
+    assert costs[0] is not None
+    assert costs[0] > 0
+    assert costs[1] == pytest.approx(2 * costs[0])
+
+
+def test_a_price_that_depends_on_the_prompts_length_is_taken_per_request() -> None:
+    short = cost_usd(Usage(100_000, 0), provider_name="gemini", model_id="gemini-2.5-pro")
+    long = cost_usd(Usage(1_000_000, 0), provider_name="gemini", model_id="gemini-2.5-pro")
+    assert short is not None
+    assert long is not None
+    assert long > 10 * short
+
+
+@pytest.mark.parametrize(
+    ("provider_name", "model_id"),
+    [
+        ("openai", "no-such-model-at-all"),
+        ("nobody", "no-such-model-at-all"),
+        ("openai_compatible", "gpt-4o"),
+        ("ollama", "gpt-oss:120b-cloud"),
+    ],
+)
+def test_an_unknown_price_is_none_and_not_zero(provider_name: str, model_id: str) -> None:
+    assert cost_usd(Usage(10, 10), provider_name=provider_name, model_id=model_id) is None
+
+
+@pytest.mark.parametrize(
+    ("provider_name", "model_id"), [("simulated", "m"), ("openai", "simulated/gpt-4o"), ("ollama", "gemma3:4b")]
+)
+def test_simulated_and_local_models_are_free(provider_name: str, model_id: str) -> None:
+    assert cost_usd(Usage(10, 10), provider_name=provider_name, model_id=model_id) == 0.0
+
+
+def test_prices_are_looked_up_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a price was looked up on the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert cost_usd(Usage(10, 10), provider_name="openai", model_id="gpt-4.1-nano") is not None
+
+
+def test_more_cached_tokens_than_input_tokens_do_not_make_a_reply_cheaper_than_nothing() -> None:
+    usage = Usage(input_tokens=10, output_tokens=0, cached_tokens=50)
+    assert Price(1.0, 1.0, 0.5).cost_usd(usage) == pytest.approx(5e-6)
+    assert (cost_usd(usage, provider_name="gemini", model_id="gemini-2.5-pro") or -1) > 0
+
+
+def test_a_price_may_be_given_as_a_mapping() -> None:
+    assert Price.of({"input_usd_per_million": 1, "output_usd_per_million": 2}) == Price(1, 2)
+    assert Price.of(None) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"input_usd_per_million": 1},
+        {"input_usd_per_million": 1, "output_usd_per_million": 2, "per_thousand": 3},
+        {"input_usd_per_million": -1, "output_usd_per_million": 2},
+        {"input_usd_per_million": "1", "output_usd_per_million": 2},
+        {"input_usd_per_million": float("nan"), "output_usd_per_million": 2},
+    ],
+)
+def test_a_wrong_price_is_refused_naming_the_field(value: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="price") as caught:
+        Price.of(value)
+    assert caught.value.key == "price"
+
+
+@given(st.lists(st.builds(Usage, *[st.integers(0, 10**7)] * 2), max_size=5))
+def test_costs_of_replies_add_up(usages: list[Usage]) -> None:
+    price = Price(0.15, 0.6, 0.075)
+    total = sum(usages, Usage())
+    assert sum(price.cost_usd(usage) for usage in usages) == pytest.approx(price.cost_usd(total))

@@ -1,0 +1,197 @@
+"""Templates: what is replaced, what is kept to the byte, what is refused."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datafast import logger_config
+from datafast.errors import ConfigError, DatafastWarning
+from datafast.prompts import Template
+
+BRACE_TEXT = st.text(alphabet=st.sampled_from(list('{}<>ab_x \\"\n$:é')), max_size=60)
+KNOWN = {"topic": "T", "tone": "O", "labels": "L"}
+
+
+def parse(text: str, **changes: object) -> Template:
+    settings = {"mandatory": (), "optional": ("topic", "labels"), "placeholders": {"tone": ["warm"]}} | changes
+    return Template.parse(text, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spelling", ["<<tone>>", "{{tone}}", "{tone}"])
+def test_a_declared_placeholder_is_replaced_in_each_spelling(spelling):
+    assert parse(f"a {spelling} text").render(KNOWN) == "a O text"
+
+
+def test_a_name_that_the_kind_fills_is_replaced():
+    assert parse("about {topic}, {topic}!", mandatory=("topic",)).render(KNOWN) == "about T, T!"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {"b": [1]}}',
+        "{",
+        "}",
+        "{{",
+        "}}",
+        "{}",
+        "{{}}",
+        "{x!r:>10}",
+        r"\frac{a}{bc} and x_{max} and \textbf{bold}",
+        "${HOME} f{x} p={value}",
+        "for (i = 1 << n; i >> 1;) { i++ }",
+        "<<EOF\n{}\nEOF",
+        "100 % {a}",
+        "<< 3 >>",
+    ],
+)
+def test_braces_of_code_and_latex_are_kept_to_the_byte_without_a_warning(text):
+    assert parse(text).render(KNOWN) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{{tone}}}", "{O}"),
+        ("{{topic}", "{T"),
+        ("{topic}}", "T}"),
+        ("{<<tone>>}", "{O}"),
+        ("<{tone}>", "<O>"),
+        ("<<<tone>>>", "<O>"),
+        (r"\frac{topic}{2}", r"\fracT{2}"),
+        ('{"q": "{topic}"}', '{"q": "T"}'),
+    ],
+)
+def test_only_the_token_itself_is_replaced_among_other_braces(text, expected):
+    assert parse(text).render(KNOWN) == expected
+
+
+@given(BRACE_TEXT)
+def test_text_without_known_names_never_raises_and_renders_to_the_byte(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatafastWarning)
+        try:
+            template = parse(text)
+        except ConfigError as error:
+            assert "not declared" in str(error)  # noqa: PT017 - `<<x>>` may turn up by chance
+            return
+    assert template.render({}) == text
+
+
+@given(
+    st.lists(
+        st.one_of(st.sampled_from(["{topic}", "<<tone>>", "{{tone}}", "{labels}"]), st.text("{}<> ,.\n")), max_size=12
+    )
+)
+def test_pieces_joined_by_hand_equal_the_rendered_template(pieces):
+    separated = "|".join(pieces)  # the bar keeps a brace of one piece from meeting a token of the next
+    by_hand = "|".join({"{topic}": "T", "<<tone>>": "O", "{{tone}}": "O", "{labels}": "L"}.get(p, p) for p in pieces)
+    assert parse(separated).render(KNOWN) == by_hand
+
+
+@given(
+    st.dictionaries(st.sampled_from(list(KNOWN)), st.sampled_from(["{topic}", "<<tone>>", "{{tone}}", "{", "<<x>>"]))
+)
+def test_inserted_values_are_never_scanned_again(values):
+    filled = KNOWN | values
+    assert parse("{topic}|<<tone>>|{labels}").render(filled) == "|".join(filled[n] for n in ("topic", "tone", "labels"))
+
+
+def test_a_missing_mandatory_name_is_named_with_its_field():
+    with pytest.raises(ConfigError, match=r"prompts\[1\]: \{topic\}, \{language_name\} are missing"):
+        parse("Write.", mandatory=("topic", "language_name"), field="prompts[1]")
+
+
+@pytest.mark.parametrize("token", ["{{topic}}", "<<topic>>"])
+def test_a_mandatory_name_in_the_spelling_of_placeholders_is_refused_with_the_fix(token):
+    with pytest.raises(ConfigError, match=r"write \{topic\}"):
+        parse(f"About {token}.", mandatory=("topic",))
+
+
+def test_an_undeclared_placeholder_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"<<tonne>> is not declared; did you mean <<tone>>\?"):
+        parse("In a <<tonne>> voice")
+
+
+def test_an_undeclared_placeholder_without_a_near_name_is_refused_with_the_fix():
+    with pytest.raises(ConfigError, match=r"declare its values under expansion.placeholders: \{'audience': \[...\]\}"):
+        parse("For <<audience>>")
+
+
+def test_a_placeholder_named_like_a_name_of_the_kind_is_refused():
+    with pytest.raises(ConfigError, match="topic is filled by the dataset itself"):
+        parse("{topic}", placeholders={"topic": ["a"]})
+
+
+@pytest.mark.parametrize("name", ["", " tone", "a}b", "a<b", "a\nb"])
+def test_a_name_that_cannot_be_written_in_a_template_is_refused(name):
+    with pytest.raises(ConfigError, match="cannot be a placeholder name"):
+        parse("x", placeholders=[name])
+
+
+def test_names_with_spaces_and_signs_can_be_declared():
+    assert (
+        parse("<<reading level>> {c++}", placeholders=["reading level", "c++"]).render(
+            {"reading level": "A2", "c++": "yes"}
+        )
+        == "A2 yes"
+    )
+
+
+def test_a_text_that_is_no_string_is_refused():
+    with pytest.raises(ConfigError, match="expected a text, got int"):
+        parse(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("token", ["{topc}", "{{topc}}", "{Topic}"])
+def test_an_unknown_name_is_kept_with_a_warning_that_names_the_nearest(token):
+    with pytest.warns(DatafastWarning, match="did you mean topic"):
+        template = parse(f"About {token} now")
+    assert template.render(KNOWN) == f"About {token} now"
+
+
+def test_all_unknown_names_of_a_template_share_one_warning():
+    with pytest.warns(DatafastWarning) as caught:
+        parse("{audience} and {{mood}} and {audience}")
+    assert len(caught) == 1
+    assert str(caught[0].message).count("audience") == 1
+
+
+@pytest.mark.parametrize("token", ["{{ tone }}", "<< tone >>", "{ topic }"])
+def test_a_known_name_between_spaces_is_kept_with_a_warning(token):
+    with pytest.warns(DatafastWarning, match="without the spaces"):
+        template = parse(f"a {token} b")
+    assert template.render(KNOWN) == f"a {token} b"
+
+
+def test_a_warning_goes_to_the_log_alone_where_logging_is_on(monkeypatch):
+    messages: list[str] = []
+    sink = logger_config.logger.add(messages.append, format="{message}")
+    monkeypatch.setattr(logger_config, "is_configured", lambda: True)
+    try:
+        parse("About {topc}")
+    finally:
+        logger_config.logger.remove(sink)
+    assert len(messages) == 1
+    assert "did you mean topic" in messages[0]
+
+
+def test_used_names_are_listed_in_order_of_first_occurrence():
+    template = parse("<<b>> {topic} <<a>> <<b>>", placeholders=["a", "b", "c"])
+    assert template.placeholder_names == ("b", "a")
+    assert template.kind_names == {"topic"}
+
+
+def test_the_digest_is_that_of_the_text_alone():
+    assert parse("{topic}").digest == parse("{topic}", optional=(), placeholders=["topic"]).digest
+    assert len(parse("a").digest) == 16
+    assert parse("a").digest != parse("b").digest
+
+
+def test_a_template_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        parse("a").text = "b"  # type: ignore[misc]
