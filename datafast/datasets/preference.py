@@ -20,7 +20,6 @@ from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
 from datafast.datasets.data_rows import PreferenceRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
-from datafast.engine.job import lane_identities
 from datafast.engine.plan import Dimension, GridPlan, WorkItem
 from datafast.errors import CallFailed, ConfigError
 from datafast.prompts import Template

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datafast.engine.ledger import Ledger
+from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,13 +22,23 @@ def publish(dataset: Dataset[Any, Any], repo_id: str, **options: Any) -> str:
 
     config = dataset.config
     path = Path(config.output_file)
-    rows = dataset.data_rows
-    if not rows:
+    if not path.exists() or not path.stat().st_size:
         raise ConfigError(f"{path} holds no rows; generate them before publishing")
     card = CardInfo(
         title=repo_id.rpartition("/")[2],
         kind=dataset.kind,
         languages=dict(config.languages),
-        settings=config.card_settings(),
+        settings=config.model_dump(mode="json", exclude={"output_file", "run", "languages"}, exclude_none=True),
+        simulated=_is_simulated(OutputPaths.of(path, config.run.ledger)),
     )
     return push_to_hub(path, row_model=dataset.row_model, repo_id=repo_id, card=card, **options)
+
+
+def _is_simulated(paths: OutputPaths) -> bool:
+    if not paths.ledger.exists():
+        return False  # a JSONL that came here without its ledger
+    ledger = Ledger(paths.ledger, read_only=True)
+    try:
+        return bool(ledger.meta("mode") == "simulated")
+    finally:
+        ledger.close()

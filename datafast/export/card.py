@@ -170,7 +170,7 @@ def _section(info: CardInfo, contents: Contents) -> str:
     parts = [
         BEGIN,
         f"# {_inline(info.title)}",
-        f"{info.num_rows:,} rows of {_inline(info.kind)}: synthetic data, made with **datafast**.",
+        f"{info.num_rows:,} rows of synthetic data ({_inline(info.kind)}), made with **datafast**.",
         *_simulated_note(info, contents),
         _table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
         _fence(f'from datasets import load_dataset\n\ndataset = load_dataset("{contents.repo_id}")', "python"),

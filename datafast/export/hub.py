@@ -13,7 +13,8 @@ retried with Retry-After obeyed, and because files that are there already are sk
 not made twice.
 
 Cost: the Parquet files lie in the temporary folder (TMPDIR) until the push ends. Limits: one `default` config per
-repository; the branch is `main`.
+repository; the branch is `main`. HF_ENDPOINT is read at each push; huggingface_hub before 1.0 needs it set before it is
+imported.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def push_to_hub(
                 f"the Parquet files cannot be written to {folder}: {error}. "
                 "Set TMPDIR to a folder with more room, then push again."
             ) from error
-        info = card or CardInfo(title=repo_id.partition("/")[2], kind=f"{row_model.__name__} rows")
+        info = card or CardInfo(title=repo_id.partition("/")[2], kind=row_model.__name__)
         info = replace(info, num_rows=export.num_rows)
         message = commit_message or f"Upload {export.num_rows:,} rows with datafast"
         push = _Push(
