@@ -109,7 +109,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         if version("huggingface_hub").startswith("0."):
             # Before 1.0 the address of a commit is read with the endpoint of import time, whatever was passed.
+            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
             monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+            monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server
 
 

@@ -18,7 +18,6 @@ from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
 from datafast.errors import CallFailed, ConfigError, RunStopped
 from datafast.executors.local import LocalExecutor
-from datafast.logger_config import logger
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
         """The item's prompt with the kind's values filled in."""
-        template = self.config.prompt_expansion().templates[item.variant.template_index]
-        return template.render({**values, **item.variant.values})
+        return item.template.render({**values, **item.variant.values})
 
     def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
         """What shaped a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
@@ -193,7 +191,6 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def _take(self, report: RunReport) -> None:
         self.report = report
-        logger.info(report.counts_line())
         if report.stop_reason is not None:
             raise RunStopped(report)
 

@@ -19,7 +19,6 @@ from datafast.engine.run import Lane, Produce, Run
 from datafast.engine.settings import RunConfig
 from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
 from datafast.errors import ConfigError
-from datafast.llms.prices import cost_usd
 from datafast.types import RunReport, Usage
 
 if TYPE_CHECKING:
@@ -141,9 +140,7 @@ def _pricing(providers: Sequence[LLMProvider], labels: Mapping[int, str]) -> Pri
 
     def price(label: str, usage: Usage) -> float | None:
         provider = by_label.get(label)
-        if provider is None:
-            return None
-        return cost_usd(usage, provider_name=provider.provider_name, model_id=provider.model_id, price=provider.price)
+        return provider.cost_usd(usage) if provider else None
 
     return price
 

@@ -248,8 +248,10 @@ class Ledger:
         self._db.executemany(
             "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
-                (c.id, c.item, c.key, c.generation, c.role, c.provider, c.sent_at, c.latency_s, c.attempts)
-                + (c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw)
+                (
+                    *(c.id, c.item, c.key, c.generation, c.role, c.provider, c.sent_at, c.latency_s, c.attempts),
+                    *(c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw),
+                )
                 for c in calls
             ],
         )

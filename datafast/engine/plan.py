@@ -23,6 +23,7 @@ import orjson
 
 from datafast.expanders import Expansion, Variant
 from datafast.permutation import Permutation
+from datafast.prompts import Template
 
 __all__ = ["Dimension", "GridPlan", "Plan", "WorkItem", "digest", "spread"]
 
@@ -49,7 +50,8 @@ class WorkItem:
         content: 16 bytes that say what is asked, whoever answers it.
         num_rows: rows the item is asked for.
         values: the value of each dimension by its name.
-        variant: the template and the placeholder values.
+        template: the prompt template.
+        variant: which template that is, and the placeholder values.
         lane: which provider (or set of roles) answers.
         seed: the run's seed.
     """
@@ -59,6 +61,7 @@ class WorkItem:
     content: bytes
     num_rows: int
     values: Mapping[str, Any]
+    template: Template
     variant: Variant
     lane: int
     seed: int
@@ -194,6 +197,7 @@ class GridPlan:
             content=content,
             num_rows=self._rows_per_item,
             values=values,
+            template=self._expansion.templates[variant.template_index],
             variant=variant,
             lane=lane,
             seed=self._seed,

@@ -22,12 +22,13 @@ from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, R
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.ledger import FailureRow
+from datafast.engine.log import EventLog
 from datafast.engine.plan import Plan, WorkItem, spread
 from datafast.engine.sender import Sender
 from datafast.engine.settings import RunConfig
 from datafast.engine.startup import OpenOutput
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
-from datafast.logger_config import logger
+from datafast.logger_config import is_configured, logger
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Run:
         self._settings = settings
         self._limit = limit
         self._on_event = on_event
+        self._log = EventLog()
         self._simulated = simulated
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +109,6 @@ class Run:
             halt=halt,
             settings=settings,
             emit=self.emit,
-            on_stop=lambda endpoint: logger.error(f"{endpoint.label} is stopped: {endpoint.stopped}"),
         )
         self._caller = Caller(self._sender, settings=settings, emit=self.emit)
 
@@ -142,7 +143,9 @@ class Run:
         return report
 
     def emit(self, event: Event) -> None:
-        """Hands an event to the callback; what that raises ends the run."""
+        """Logs an event and hands it to the callback; what that raises ends the run."""
+        if is_configured():
+            self._log(event)
         if self._on_event is None:
             return
         try:
@@ -241,7 +244,6 @@ class Run:
         if new:
             self.emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
         if failure:
-            logger.warning(f"{failure.rows} row(s) failed, {failure.category}: {failure.error}")
             self.emit(
                 ItemFailed(provider=failure.provider, category=failure.category, error=failure.error, rows=failure.rows)
             )

@@ -20,7 +20,6 @@ from datafast.engine.store import Store
 from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
 from datafast.llms.base import Completion, Request, Response
 from datafast.llms.completion import decode_completion
-from datafast.llms.prices import cost_usd
 from datafast.llms.structured import ResponseSchema
 from datafast.types import Message, Usage
 
@@ -113,7 +112,6 @@ class Sender:
         halt: Halt,
         settings: RunConfig,
         emit: Callable[[Event], None],
-        on_stop: Callable[[Endpoint], None],
     ) -> None:
         self.tally = Tally()
         self._store = store
@@ -121,7 +119,6 @@ class Sender:
         self._halt = halt
         self._settings = settings
         self._emit = emit
-        self._on_stop = on_stop
 
     async def send(self, trial: Trial) -> Reply:
         """Sends until a reply arrives, and records it.
@@ -206,7 +203,7 @@ class Sender:
         endpoint.succeeded()
         reply = decode(response.raw)
         usage = reply.content.usage if isinstance(reply.content, Completion) else None
-        cost = self._cost(endpoint, usage)
+        cost = endpoint.provider.cost_usd(usage) if usage is not None else None
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         self._store.settle(call, usage, cost)
@@ -222,13 +219,6 @@ class Sender:
             )
         )
         return reply
-
-    @staticmethod
-    def _cost(endpoint: Endpoint, usage: Usage | None) -> float | None:
-        if usage is None:
-            return None
-        provider = endpoint.provider
-        return cost_usd(usage, provider_name=provider.provider_name, model_id=provider.model_id, price=provider.price)
 
     def _count(self, usage: Usage, cost: float | None) -> None:
         tally = self.tally
@@ -286,7 +276,6 @@ class Sender:
             return
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
-        self._on_stop(endpoint)
         self._halt.wake()
 
     async def _wait(self, trial: Trial, seconds: float) -> None:

@@ -125,7 +125,10 @@ def open_output(
             ledger.close()
             raise
         output.set_aside[:0] = moved
-        yield output
+        try:
+            yield output
+        finally:
+            output.store.close_files()
     finally:
         lock.release()
 

@@ -112,6 +112,7 @@ class Store:
         self._timer: asyncio.TimerHandle | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._last_sync = time.monotonic()
+        self._closed = False
         self.broken: OutputWriteError | None = None
 
     @property
@@ -287,8 +288,14 @@ class Store:
         try:
             self.flush()
             self._fold()
-            self._journal.path.unlink(missing_ok=True)
         finally:
+            self.close_files()
+        self._journal.path.unlink(missing_ok=True)
+
+    def close_files(self) -> None:
+        """Closes the files as they are; what is pending is in the journal. Does nothing the second time."""
+        if not self._closed:
+            self._closed = True
             self._journal.close()
             self._rows.close()
             self._ledger.close()

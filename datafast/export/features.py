@@ -208,10 +208,8 @@ def _list(item: _Node) -> _Node:
 def _struct(kind: type, seen: frozenset[type]) -> _Node:
     if kind in seen:
         return _json()
-    if issubclass(kind, BaseModel):
-        hints = {name: field.annotation for name, field in kind.model_fields.items()}
-    else:
-        hints = get_type_hints(kind)
+    is_model = issubclass(kind, BaseModel)
+    hints = {name: f.annotation for name, f in kind.model_fields.items()} if is_model else get_type_hints(kind)
     fields = {name: _node(hint, seen | {kind}) for name, hint in hints.items()}
     if not fields:
         return _json()

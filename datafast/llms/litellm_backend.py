@@ -73,7 +73,8 @@ class LiteLLMBackend:
             return await self._send(request)
 
     async def aclose(self) -> None:
-        """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and stay."""
+        """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
+        stay."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -161,14 +162,20 @@ class LiteLLMBackend:
         if is_transport_fault(error):
             return from_transport(self._origin, error)
         links = list(chain(error))
-        answered = _answer_body(links)
-        status = next((code for link in links if (code := _status(link)) is not None), 500)
-        if answered is None and any(isinstance(link, ValueError) or _status(link) == 200 for link in links):
-            # A success that litellm could not read. It says 422 or 500 then; what it kept of the body may have been
-            # paid for.
-            return from_answer(self._origin, status=502, body=str(error), headers=_headers(links))
-        body = str(error) if answered is None else answered
-        return from_answer(self._origin, status=max(status, 400), body=body, headers=_headers(links))
+        headers = _headers(links)
+        answer = _answer(links)
+        if answer is not None:
+            return from_answer(self._origin, status=answer[0], body=answer[1], headers=headers)
+        if any(type(link).__module__ == "openai" and type(link).__name__ == "OpenAIError" for link in links):
+            # The SDK's base class, raised for itself, is about its set-up: there are no credentials, and nothing was
+            # sent.
+            return from_answer(self._origin, status=401, body=str(error), headers=headers)
+        statuses = [status for link in links if (status := _status(link)) is not None]
+        if 200 in statuses or any(isinstance(link, ValueError) for link in links):
+            # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
+            return from_answer(self._origin, status=502, body=str(error), headers=headers)
+        status = next((status for status in statuses if status >= 400), 500)
+        return from_answer(self._origin, status=status, body=str(error), headers=headers)
 
 
 def _import_litellm() -> tuple[Any, bool]:
@@ -195,23 +202,23 @@ def _trusting_client(ssl_ca: Path, *, timeout_s: float) -> Any:
     return AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
 
 
-def _status(error: BaseException) -> int | None:
+def _status(error: object) -> int | None:
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) and not isinstance(status, bool) else None
 
 
-def _answer_body(links: list[BaseException]) -> str | None:
-    """The error body as the server sent it, where litellm kept it."""
-    for link in links:
+def _answer(links: list[BaseException]) -> tuple[int, str] | None:
+    """Status and body of an error as the server sent them, where litellm kept them. It renumbers some statuses
+    itself."""
+    for link in reversed(links):
+        response = getattr(link, "response", None)
+        status = _status(response)
         try:
-            text = getattr(getattr(link, "response", None), "text", None)
+            text = getattr(response, "text", None)
         except Exception:  # noqa: BLE001 - httpx raises its own for bodies that were streamed and never read: none to show
             text = None
-        if isinstance(text, str) and text:
-            return text
-        body = getattr(link, "body", None)
-        if isinstance(body, dict):
-            return orjson.dumps({"error": body}, default=str).decode()
+        if status is not None and status >= 300 and isinstance(text, str) and text:
+            return status, text
     return None
 
 

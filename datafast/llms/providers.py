@@ -41,6 +41,7 @@ __all__ = [
     "OpenRouterProvider",
 ]
 
+# litellm sends nothing without a key, also where the server needs none.
 _NO_KEY = "none"
 # The models that litellm calls with the HTTP client it is handed; only that can trust other certificates.
 _WITH_OWN_CLIENT = ("anthropic/", "gemini/")
@@ -124,6 +125,11 @@ class LLMProvider:
         """The sampling and reasoning parameters that were set."""
         values = {key: getattr(self, key) for key in _SAMPLING}
         return {key: value for key, value in values.items() if value is not None}
+
+    @property
+    def droppable_params(self) -> frozenset[str]:
+        """Parameters that a request may go without when the model refuses them."""
+        return frozenset(self.sampling) | frozenset(self.extra)
 
     @property
     def api_key(self) -> str | None:
@@ -361,7 +367,8 @@ class LiteLLMProvider(LLMProvider):
     @property
     def litellm_key(self) -> str | None:
         """The key for litellm, or None where it shall look for its own credentials."""
-        return self.api_key
+        own_server = self._api_base is not None and self.litellm_model.startswith("openai/")
+        return self.api_key or (_NO_KEY if own_server and not os.environ.get("OPENAI_API_KEY") else None)
 
     def _configured_base(self) -> str | None:
         return self._api_base
@@ -384,7 +391,6 @@ class _NamedLiteLLMProvider(LiteLLMProvider):
 
     @property
     def litellm_key(self) -> str | None:
-        # litellm sends nothing without a key, also where the server needs none.
         return self.api_key or _NO_KEY
 
     def _configured_base(self) -> str | None:

@@ -1,0 +1,78 @@
+"""The run's events as log lines, for whoever has called `configure_logger()`."""
+
+from __future__ import annotations
+
+import time
+
+from datafast.engine.events import (
+    Event,
+    ItemDone,
+    ItemFailed,
+    LimitChanged,
+    ProviderStopped,
+    Retry,
+    RunEnded,
+    RunStarted,
+)
+from datafast.logger_config import logger
+
+__all__ = ["EventLog"]
+
+_PROGRESS_S = 5.0
+
+
+class EventLog:
+    """Writes what matters of a run; progress at most every five seconds."""
+
+    def __init__(self) -> None:
+        self._started = self._spoke = time.monotonic()
+        self._requested = 0
+        self._at_start = 0
+        self._written = 0
+        self._failed = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._begin(event)
+            case ItemDone():
+                self._written += event.rows
+                self._progress()
+            case ItemFailed():
+                self._failed += event.rows
+                logger.warning(f"{event.rows} row(s) failed at {event.provider}, {event.category}: {event.error}")
+            case Retry():
+                logger.debug(f"{event.provider}: {event.reason}, again in {event.wait_s:.1f} s")
+            case LimitChanged():
+                logger.warning(f"{event.provider} limits our rate: now {event.limit} requests in flight at most")
+            case ProviderStopped():
+                logger.error(f"{event.provider} is stopped for this run: {event.reason}")
+            case RunEnded():
+                self._end(event)
+
+    def _begin(self, event: RunStarted) -> None:
+        self._requested, self._written, self._failed = event.requested, event.written, event.failed
+        self._at_start = event.written
+        kind = " (simulated)" if event.simulated else ""
+        logger.info(
+            f"{event.requested} rows requested from {', '.join(event.providers)}{kind}, "
+            f"{event.written} are in {event.output_file} already"
+        )
+
+    def _progress(self) -> None:
+        now = time.monotonic()
+        if now - self._spoke < _PROGRESS_S:
+            return
+        self._spoke = now
+        rate = (self._written - self._at_start) / (now - self._started)
+        left = self._requested - self._written - self._failed
+        logger.info(
+            f"{self._written}/{self._requested} rows, {self._failed} failed, {rate:.1f} rows/s, "
+            f"about {left / rate:.0f} s to go"
+        )
+
+    @staticmethod
+    def _end(event: RunEnded) -> None:
+        report = event.report
+        log = logger.success if not report.failed and not report.pending else logger.warning
+        log(f"{report.counts_line()}; {report.calls} calls in {report.elapsed_s:.1f} s; {report.output_file}")

@@ -1,0 +1,447 @@
+"""What every back end promises, as one suite that each of them passes against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from datafast import background
+from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
+from datafast.llms import AnthropicProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms.base import Completion, Request, Response, StructuredStep
+from datafast.llms.completion import decode_completion
+from datafast.llms.faults import from_transport
+from datafast.llms.structured import ResponseSchema, parse_reply
+from datafast.types import Message
+from tests.servers.fault_server import Answer, FaultServer
+
+KEY = "sk-canary-0123456789-abcdefghij"
+MakeProvider = Callable[..., LLMProvider]
+
+
+class Entries(BaseModel):
+    entries: list[str]
+
+
+def direct(base: str, **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def litellm_openai(base: str, **options: Any) -> LLMProvider:
+    return LiteLLMProvider("openai/tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
+    return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+BACKENDS = [direct, litellm_openai, litellm_anthropic]
+OPENAI_BACKENDS = [direct, litellm_openai]
+every_backend = pytest.mark.parametrize("make", BACKENDS)
+every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
+
+
+def send(provider: LLMProvider, *requests: Request) -> list[Response]:
+    """Sends the requests at once over one back end."""
+
+    async def all_of_them() -> list[Response]:
+        backend = provider.open(max_connections=max(1, len(requests)))
+        try:
+            return await asyncio.gather(*map(backend.complete, requests))
+        finally:
+            await backend.aclose()
+
+    return background.run(all_of_them())
+
+
+def asked(text: str = "Hello", **fields: Any) -> Request:
+    return Request(messages=[Message(role="user", content=text)], **fields)
+
+
+def refused(provider: LLMProvider, request: Request | None = None) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        send(provider, request or asked())
+    return caught.value
+
+
+def completed(provider: LLMProvider, request: Request | None = None) -> Completion:
+    return decode_completion(send(provider, request or asked())[0].raw)
+
+
+def error_body(**fields: Any) -> dict[str, Any]:
+    return {"type": "error", "error": {"message": "the server's own words", **fields}}
+
+
+FAULTS = [
+    (400, {"code": "unsupported_parameter", "param": "temperature"}, ErrorKind.BAD_REQUEST),
+    (400, {"code": "context_length_exceeded"}, ErrorKind.CONTEXT_LENGTH),
+    (400, {"type": "exceed_context_size_error"}, ErrorKind.CONTEXT_LENGTH),
+    (400, {"code": "content_filter"}, ErrorKind.CONTENT_FILTER),
+    (400, {"code": "content_policy_violation"}, ErrorKind.CONTENT_FILTER),
+    (400, {"details": [{"reason": "API_KEY_INVALID"}]}, ErrorKind.AUTHENTICATION),
+    (401, {"type": "authentication_error"}, ErrorKind.AUTHENTICATION),
+    (402, {}, ErrorKind.QUOTA),
+    (403, {}, ErrorKind.PERMISSION),
+    (404, {"type": "not_found_error"}, ErrorKind.MODEL_NOT_FOUND),
+    (408, {}, ErrorKind.TIMEOUT),
+    (409, {}, ErrorKind.SERVER),
+    (413, {"type": "request_too_large"}, ErrorKind.BAD_REQUEST),
+    (422, {}, ErrorKind.BAD_REQUEST),
+    (425, {}, ErrorKind.SERVER),
+    (429, {"type": "rate_limit_error"}, ErrorKind.RATE_LIMITED),
+    (429, {"code": "insufficient_quota"}, ErrorKind.QUOTA),
+    (429, {"type": "insufficient_quota"}, ErrorKind.QUOTA),
+    (500, {}, ErrorKind.SERVER),
+    (502, {"code": "insufficient_quota"}, ErrorKind.SERVER),
+    (503, {}, ErrorKind.SERVER),
+    (504, {}, ErrorKind.TIMEOUT),
+    (529, {"type": "overloaded_error"}, ErrorKind.SERVER),
+]
+
+
+@every_backend
+@pytest.mark.parametrize(("status", "fields", "kind"), FAULTS)
+def test_a_status_and_the_fields_of_its_body_decide_the_kind(
+    fault_server: FaultServer, make: MakeProvider, status: int, fields: dict[str, Any], kind: ErrorKind
+) -> None:
+    fault_server.answer_next(Answer(status=status, body=error_body(**fields)))
+    error = refused(make(fault_server.url))
+    assert (error.kind, error.status) == (kind, status)
+    assert len(fault_server.requests) == 1
+
+
+@every_backend
+def test_the_code_and_parameter_of_an_error_body_are_kept(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.answer_next(Answer(status=400, body=error_body(code="unsupported_value", param="temperature")))
+    error = refused(make(fault_server.url))
+    assert (error.code, error.param) == ("unsupported_value", "temperature")
+    assert "the server's own words" in error.body
+    assert "the server's own words" in str(error)
+
+
+@every_backend
+@pytest.mark.parametrize(
+    ("headers", "expected_s"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "1s"}, 360.0),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-tokens": "12ms"}, 0.012),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_the_wait_that_a_server_asks_for_is_read(
+    fault_server: FaultServer, make: MakeProvider, headers: dict[str, str], expected_s: float | None
+) -> None:
+    fault_server.answer_next(Answer(status=429, headers=headers, body=error_body()))
+    assert refused(make(fault_server.url)).retry_after_s == pytest.approx(expected_s)
+
+
+@every_backend
+def test_a_wait_given_as_a_date_is_read(fault_server: FaultServer, make: MakeProvider) -> None:
+    in_an_hour = formatdate(__import__("time").time() + 3600, usegmt=True)
+    fault_server.answer_next(Answer(status=503, headers={"Retry-After": in_an_hour}, body=error_body()))
+    assert refused(make(fault_server.url)).retry_after_s == pytest.approx(3600, abs=60)
+
+
+@every_backend
+@pytest.mark.parametrize("answer", [Answer(drop=True), Answer(cut_after=20)], ids=["dropped", "cut"])
+def test_a_broken_connection_is_told_from_a_server_error(
+    fault_server: FaultServer, make: MakeProvider, answer: Answer
+) -> None:
+    fault_server.answer_next(answer)
+    error = refused(make(fault_server.url))
+    assert (error.kind, error.status) == (ErrorKind.CONNECTION, None)
+    assert len(fault_server.requests) == 1
+
+
+@every_backend
+def test_a_refused_connection_says_where_nothing_listens(make: MakeProvider) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        error = refused(make(address))
+    assert error.kind is ErrorKind.CONNECTION
+    assert address in str(error)
+
+
+@every_backend
+def test_an_unknown_host_is_a_connection_fault(make: MakeProvider) -> None:
+    assert refused(make("http://no-such-host.invalid")).kind is ErrorKind.CONNECTION
+
+
+@every_backend
+def test_a_late_answer_is_a_timeout_that_names_the_setting(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.answer_next(Answer(delay_s=3.0))
+    error = refused(make(fault_server.url, timeout=0.3))
+    assert error.kind is ErrorKind.TIMEOUT
+    assert "timeout=0.3" in str(error)
+    assert len(fault_server.requests) == 1
+
+
+def test_a_direct_success_is_returned_byte_for_byte_whatever_is_in_it(fault_server: FaultServer) -> None:
+    page = "<html>a proxy's page</html>"
+    fault_server.answer_next(Answer(body=page, headers={"Content-Type": "text/html"}))
+    assert send(direct(fault_server.url), asked())[0].raw == page.encode()
+
+
+@pytest.mark.parametrize("make", [litellm_openai, litellm_anthropic])
+def test_a_success_that_litellm_cannot_read_is_retried_and_kept(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.answer_next(Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}))
+    error = refused(make(fault_server.url))
+    assert error.kind.action is Action.RETRY
+    assert "a proxy's page" in error.body
+
+
+def test_a_redirect_is_not_followed(fault_server: FaultServer) -> None:
+    fault_server.answer_next(Answer(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}, body=""))
+    error = refused(direct(fault_server.url))
+    assert error.kind.action is Action.STOP_PROVIDER
+    assert len(fault_server.requests) == 1
+
+
+NASTY = (
+    'a {topic} {{x}} <<y>> {"json": [1, "\\n"]} \\frac{1}{2} $x_i$ %s \x00 \u2028 emoji 🙂 العربية "quoted"\r\n\ttab'
+)
+
+
+@every_backend
+def test_prompts_arrive_to_the_character(fault_server: FaultServer, make: MakeProvider) -> None:
+    send(make(fault_server.url), asked(NASTY))
+    assert fault_server.requests[0].prompt == NASTY
+
+
+@every_backend
+def test_the_callers_messages_are_not_changed(fault_server: FaultServer, make: MakeProvider) -> None:
+    messages = [Message(role="system", content="Be brief."), Message(role="user", content="Hello")]
+    before = json.dumps(messages)
+    for step in StructuredStep:
+        send(make(fault_server.url), Request(messages=messages, schema=ResponseSchema.of(Entries), step=step))
+    assert json.dumps(messages) == before
+
+
+@every_backend
+def test_a_reply_carries_text_usage_and_finish_reason(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.answer_next(Answer(text=NASTY, finish_reason="length"))
+    completion = completed(make(fault_server.url))
+    assert (completion.text, completion.finish_reason) == (NASTY, "length")
+    assert completion.usage is not None
+    assert (completion.usage.input_tokens, completion.usage.output_tokens) == (11, 7)
+
+
+@every_backend
+def test_a_schema_reaches_the_server_and_its_reply_validates(fault_server: FaultServer, make: MakeProvider) -> None:
+    schema = ResponseSchema.of(Entries)
+    completion = completed(make(fault_server.url), asked(schema=schema))
+    assert len(parse_reply(completion, schema).entries) == 3  # type: ignore[attr-defined]
+
+
+@every_openai_backend
+def test_the_schema_is_sent_as_it_was_written(fault_server: FaultServer, make: MakeProvider) -> None:
+    schema = ResponseSchema.of(Entries)
+    send(make(fault_server.url), asked(schema=schema))
+    assert fault_server.requests[0].json["response_format"] == json.loads(schema.wire)
+
+
+@every_openai_backend
+@pytest.mark.parametrize(
+    ("step", "form"), [(StructuredStep.JSON_OBJECT, {"type": "json_object"}), (StructuredStep.PROMPT, None)]
+)
+def test_lower_steps_describe_the_schema_in_words(
+    fault_server: FaultServer, make: MakeProvider, step: StructuredStep, form: dict[str, str] | None
+) -> None:
+    send(make(fault_server.url), asked("Hello", schema=ResponseSchema.of(Entries), step=step))
+    sent = fault_server.requests[0]
+    assert sent.json.get("response_format") == form
+    assert '"entries"' in sent.json["messages"][0]["content"]
+    assert sent.prompt == "Hello"
+
+
+@every_openai_backend
+def test_only_what_was_set_is_sent(fault_server: FaultServer, make: MakeProvider) -> None:
+    send(make(fault_server.url), asked())
+    assert fault_server.requests[0].json.keys() - {"stream"} == {"model", "messages"}
+
+
+@every_openai_backend
+def test_parameters_and_extra_fields_are_sent(fault_server: FaultServer, make: MakeProvider) -> None:
+    settings = {"temperature": 0.5, "top_p": 0.9, "frequency_penalty": 0.1}
+    extra = {"logit_bias": {"5": 1}}
+    send(make(fault_server.url, max_completion_tokens=9, extra=extra, **settings), asked())
+    sent = fault_server.requests[0].json
+    assert {name: sent[name] for name in settings} == settings
+    assert sent["logit_bias"] == {"5": 1}
+    assert sent.get("max_tokens", sent.get("max_completion_tokens")) == 9
+
+
+@every_backend
+def test_dropped_parameters_are_left_out(fault_server: FaultServer, make: MakeProvider) -> None:
+    provider = make(fault_server.url, temperature=0.5, top_p=0.9)
+    send(provider, asked(dropped_params=frozenset({"temperature"})))
+    sent = fault_server.requests[0].json
+    assert "temperature" not in sent
+    assert sent["top_p"] == 0.9
+
+
+@every_backend
+def test_a_lifted_token_limit_is_above_the_usual_one(fault_server: FaultServer, make: MakeProvider) -> None:
+    for options in ({}, {"max_completion_tokens": 100}):
+        send(make(fault_server.url, **options), asked(lift_token_limit=True))
+    unset, own = (
+        request.json.get("max_tokens", request.json.get("max_completion_tokens")) for request in fault_server.requests
+    )
+    assert unset >= 8192
+    assert own == 200
+
+
+def test_litellm_says_once_which_parameters_a_model_lacks(fault_server: FaultServer) -> None:
+    provider = litellm_anthropic(fault_server.url, frequency_penalty=0.5)
+    with pytest.warns(DatafastWarning, match="frequency_penalty") as caught:
+        send(provider, asked("one"), asked("two"))
+    assert len(caught) == 1
+    assert all("frequency_penalty" not in request.json for request in fault_server.requests)
+
+
+@every_backend
+def test_two_providers_at_once_keep_their_keys_and_addresses(make: MakeProvider) -> None:
+    async def both(first: LLMProvider, second: LLMProvider) -> None:
+        backends = [provider.open(max_connections=4) for provider in (first, second)]
+        await asyncio.gather(*(backend.complete(asked(str(number))) for number in range(4) for backend in backends))
+        for backend in backends:
+            await backend.aclose()
+
+    keys = ["key-of-the-first-server", "key-of-the-second-server"]
+    with FaultServer() as one, FaultServer() as two:
+        background.run(both(make(one.url, api_key=keys[0]), make(two.url, api_key=keys[1])))
+        for server, own, other in ((one, *keys), (two, *reversed(keys))):
+            assert len(server.requests) == 4
+            assert all(own in str(request.headers) and other not in str(request.headers) for request in server.requests)
+
+
+def test_without_a_key_no_authorization_is_sent(
+    fault_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    send(direct(fault_server.url, api_key=None), asked())
+    assert "authorization" not in fault_server.requests[0].headers
+
+
+def test_a_local_server_behind_litellm_needs_no_key(fault_server: FaultServer) -> None:
+    for make in (litellm_openai, litellm_anthropic):
+        send(make(fault_server.url, api_key=None), asked())
+    assert len(fault_server.requests) == 2
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"])
+def test_litellm_without_credentials_is_an_authentication_fault(model: str) -> None:
+    assert refused(LiteLLMProvider(model)).kind is ErrorKind.AUTHENTICATION
+
+
+@every_backend
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+def test_the_version_in_the_address_is_neither_needed_nor_doubled(
+    fault_server: FaultServer, make: MakeProvider, suffix: str
+) -> None:
+    send(make(fault_server.url + suffix), asked())
+    assert fault_server.requests[0].target in {"/v1/chat/completions", "/v1/messages"}
+
+
+@every_backend
+def test_extra_headers_are_sent(fault_server: FaultServer, make: MakeProvider) -> None:
+    send(make(fault_server.url, extra_headers={"X-Team": "research"}), asked())
+    assert fault_server.requests[0].headers["x-team"] == "research"
+
+
+@every_backend
+@pytest.mark.parametrize("echo", [KEY, KEY[:14], KEY[-12:], f"{KEY[:5]}*****{KEY[-4:]}", f"{KEY[:7]}...{KEY[-4:]}"])
+def test_a_key_echoed_by_the_server_is_redacted(fault_server: FaultServer, make: MakeProvider, echo: str) -> None:
+    fault_server.answer_next(Answer(status=401, body=error_body(message=f"Incorrect key provided: {echo}.")))
+    error = refused(make(fault_server.url))
+    assert echo not in error.body + str(error) + repr(error)
+    assert "Incorrect key provided" in error.body
+
+
+@every_backend
+def test_as_many_requests_as_allowed_are_in_flight(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: Answer(delay_s=0.5)
+    send(make(fault_server.url), *(asked(str(number)) for number in range(20)))
+    assert fault_server.max_in_flight == 20
+
+
+def test_a_proxy_of_the_environment_is_used(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", fault_server.url)
+    send(direct("http://model.invalid"), asked())
+    assert fault_server.requests[0].target == "http://model.invalid/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    try:
+        subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs the openssl command to make a certificate")
+    return cert, key
+
+
+@pytest.mark.parametrize("make", [direct, litellm_anthropic])
+def test_a_certificate_of_ones_own_is_trusted_only_with_ssl_ca(
+    certificate: tuple[Path, Path], make: MakeProvider
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    with FaultServer(ssl_context=context) as server:
+        error = refused(make(server.url))
+        assert error.kind.action is Action.STOP_PROVIDER
+        assert "ssl_ca" in str(error)
+        send(make(server.url, ssl_ca=certificate[0]), asked())
+        assert len(server.requests) == 1
+
+
+def test_too_few_file_descriptors_stop_the_run_and_say_how_to_get_more() -> None:
+    error = from_transport(direct("http://127.0.0.1:9").origin, OSError(errno.EMFILE, "Too many open files"))
+    assert error.kind.action is Action.STOP_RUN
+    assert "ulimit -n" in str(error)
+
+
+QUIET = """
+import sys
+from datafast.llms import AnthropicProvider, OpenAICompatibleProvider
+from datafast.errors import ProviderError
+for make in (OpenAICompatibleProvider, AnthropicProvider):
+    provider = make("tiny", api_base=sys.argv[1], api_key="sk-canary-0123456789")
+    provider.generate(["one", "two"])
+    provider.generate("three")
+    try:
+        provider.generate("fail")
+    except ProviderError as error:
+        assert error.kind == "server_error", error
+    else:
+        raise AssertionError("the server fails on this prompt")
+"""
+
+
+def test_a_process_that_used_both_back_ends_ends_without_a_word(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=500 if request.prompt == "fail" else 200, body=None)
+    command = [sys.executable, "-W", "error", "-c", QUIET, fault_server.url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -1,0 +1,359 @@
+"""Providers as descriptions: parameters, identity, keys, addresses, the direct `generate` call, and names in a
+config."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+import datafast.llms
+from datafast.errors import ConfigError, ErrorKind, MissingKeyError, ProviderError, ReplyError
+from datafast.llms import (
+    PROVIDERS,
+    AnthropicProvider,
+    GeminiProvider,
+    LiteLLMProvider,
+    LLMProvider,
+    MistralProvider,
+    OllamaProvider,
+    OpenAICompatibleProvider,
+    OpenAIProvider,
+    OpenRouterProvider,
+    provider_from_spec,
+)
+from datafast.llms.addresses import chat_url
+from tests.servers.fault_server import Answer, FaultServer
+
+DEFAULTS = [
+    (OpenAIProvider, "openai/gpt-5-mini-2025-08-07", "OPENAI_API_KEY"),
+    (AnthropicProvider, "anthropic/claude-haiku-4-5-20251001", "ANTHROPIC_API_KEY"),
+    (GeminiProvider, "gemini/gemini-2.0-flash", "GEMINI_API_KEY"),
+    (MistralProvider, "mistral/mistral-small-latest", "MISTRAL_API_KEY"),
+    (OpenRouterProvider, "openrouter/openai/gpt-5-mini", "OPENROUTER_API_KEY"),
+]
+EVERY_CLASS = [entry[0] for entry in DEFAULTS] + [OllamaProvider]
+
+
+class Entries(BaseModel):
+    entries: list[str]
+
+
+def local(server: FaultServer, **options: Any) -> OpenAICompatibleProvider:
+    return OpenAICompatibleProvider("tiny", api_base=server.url, **options)
+
+
+# --- Parameters
+
+
+@pytest.mark.parametrize(("cls", "label", "variable"), DEFAULTS)
+def test_a_provider_without_arguments_has_its_default_model(cls: type[LLMProvider], label: str, variable: str) -> None:
+    assert cls().label == label
+    assert cls.env_key_name == variable
+
+
+def test_every_exported_name_exists() -> None:
+    assert all(hasattr(datafast.llms, name) for name in datafast.llms.__all__)
+
+
+@pytest.mark.parametrize("cls", EVERY_CLASS)
+def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> None:
+    provider = cls(
+        "some-model", api_key="k", api_base="http://127.0.0.1:1", temperature=1, max_completion_tokens=10, top_p=0.5,
+        frequency_penalty=-1, reasoning_effort="low", rpm_limit=60, tpm_limit=1000, timeout=5, max_concurrency=3,
+        extra={"seed": 1}, extra_headers={"X": "y"}, name="mine",
+        price={"input_usd_per_million": 1, "output_usd_per_million": 2},
+    )  # fmt: skip
+    assert (provider.model_id, provider.rpm_limit, provider.timeout) == ("some-model", 60, 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperature", 2.1), ("temperature", -0.1), ("temperature", "hot"), ("temperature", True), ("temperature", float("nan")),
+        ("top_p", 1.5), ("frequency_penalty", 3), ("max_completion_tokens", 0), ("max_completion_tokens", 1.5), ("rpm_limit", 0),
+        ("tpm_limit", -1), ("timeout", 0), ("timeout", float("inf")), ("max_concurrency", 0), ("extra", [1]),
+        ("extra", {"messages": []}), ("extra", {"x": object()}), ("extra_headers", {"a": "b\nc"}), ("api_base", "localhost:8000"),
+        ("api_base", "http://user:secret@host"), ("api_base", "http://host:99999"), ("api_key", " "), ("api_key", 5), ("name", ""),
+        ("price", {"input": 1}), ("reasoning_effort", 3), ("ssl_ca", 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cls", [OpenAIProvider, AnthropicProvider])
+def test_a_value_out_of_range_is_refused_by_name(cls: type[LLMProvider], key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=key) as caught:
+        cls(**{key: value})
+    assert caught.value.key == key
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"temprature.*temperature") as caught:
+        OpenAIProvider(temprature=1)  # type: ignore[call-arg]
+    assert caught.value.key == "temprature"
+
+
+def test_an_openai_compatible_provider_needs_model_and_address() -> None:
+    with pytest.raises(ConfigError, match="api_base"):
+        OpenAICompatibleProvider("tiny")
+    with pytest.raises(ConfigError, match="model_id"):
+        OpenAICompatibleProvider(api_base="http://127.0.0.1:1")
+
+
+def test_litellm_takes_its_own_name_of_the_model() -> None:
+    assert LiteLLMProvider(model="bedrock/some.model").label == LiteLLMProvider("bedrock/some.model").label
+    with pytest.raises(ConfigError, match="model"):
+        LiteLLMProvider()
+
+
+def test_a_key_is_not_shown() -> None:
+    provider = OpenAIProvider(
+        api_key="sk-canary-1", extra_headers={"Authorization": "sk-canary-2"}, extra={"aws_secret": "sk-canary-3"}
+    )
+    shown = repr(provider) + str(vars(provider.origin) if hasattr(provider.origin, "__dict__") else provider.origin)
+    assert "canary" not in shown + provider.identity
+    assert set(provider.secrets) == {"sk-canary-1", "sk-canary-2", "sk-canary-3"}
+
+
+# --- Identity
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"api_key": "other"}, {"api_base": "http://127.0.0.1:2"}, {"max_completion_tokens": 5}, {"timeout": 1},
+        {"rpm_limit": 1}, {"tpm_limit": 1}, {"max_concurrency": 1}, {"extra_headers": {"a": "b"}}, {"temperature": 1.0},
+    ],
+)  # fmt: skip
+def test_what_does_not_shape_replies_is_not_in_the_identity(change: dict[str, Any]) -> None:
+    assert OpenAIProvider(**{"temperature": 1} | change).identity == OpenAIProvider(temperature=1).identity
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_id": "x"}, {"temperature": 0.5}, {"top_p": 0.5}, {"frequency_penalty": 0.5}, {"reasoning_effort": "high"},
+        {"extra": {"seed": 1}}, {"name": "second"},
+    ],
+)  # fmt: skip
+def test_what_shapes_replies_is_in_the_identity(change: dict[str, Any]) -> None:
+    assert OpenAIProvider(**change).identity != OpenAIProvider().identity
+
+
+@given(st.dictionaries(st.sampled_from(["temperature", "top_p", "frequency_penalty"]), st.floats(0, 1)))
+def test_the_identity_does_not_depend_on_the_order_of_arguments(options: dict[str, float]) -> None:
+    backwards = dict(reversed(options.items()))
+    assert OpenAIProvider(**options).identity == OpenAIProvider(**backwards).identity  # type: ignore[arg-type]
+
+
+# --- Keys and addresses
+
+
+@pytest.mark.parametrize(("cls", "label", "variable"), DEFAULTS)
+def test_a_missing_key_is_told_at_the_start_of_a_run_by_its_variable(
+    cls: type[LLMProvider], label: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = cls()
+    with pytest.raises(MissingKeyError, match=rf"{variable}.*secrets\.env") as caught:
+        provider.require_ready()
+    assert caught.value.variable == variable
+    monkeypatch.setenv(variable, "from-the-environment")
+    provider.require_ready()
+    assert provider.secrets == ("from-the-environment",)
+
+
+def test_a_server_of_ones_own_needs_no_key_unless_a_variable_is_named() -> None:
+    OllamaProvider().require_ready()
+    OpenAIProvider(api_base="http://127.0.0.1:1").require_ready()
+    OpenAICompatibleProvider("m", api_base="http://127.0.0.1:1").require_ready()
+    with pytest.raises(MissingKeyError, match="MY_KEY"):
+        OpenAICompatibleProvider("m", api_base="http://127.0.0.1:1", api_key_env="MY_KEY").require_ready()
+
+
+def test_a_missing_certificate_file_is_told_at_the_start_of_a_run() -> None:
+    with pytest.raises(ConfigError, match=r"ssl_ca.*nowhere\.pem"):
+        OllamaProvider(ssl_ca="nowhere.pem").require_ready()
+
+
+def test_the_address_is_the_argument_then_base_url_then_api_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OpenAIProvider().api_base == "https://api.openai.com/v1"
+    monkeypatch.setenv("OPENAI_API_BASE", "http://third")
+    assert OpenAIProvider().api_base == "http://third"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://second/")
+    assert OpenAIProvider().api_base == "http://second"
+    assert OpenAIProvider(api_base="http://first").api_base == "http://first"
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("gpu-box", "http://gpu-box:11434"), ("0.0.0.0", "http://127.0.0.1:11434"), ("0.0.0.0:9", "http://127.0.0.1:9"),
+        ("https://ollama.lan", "https://ollama.lan:443"), ("[::1]:7", "http://[::1]:7"),
+    ],
+)  # fmt: skip
+def test_ollama_is_found_where_its_own_variable_says(monkeypatch: pytest.MonkeyPatch, host: str, base: str) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    assert OllamaProvider().api_base == base
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://localhost:8000", "http://localhost:8000/v1/chat/completions"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1/chat/completions"),
+        ("https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/chat/completions"),
+        ("https://host/gateway", "https://host/gateway/v1/chat/completions"),
+        ("https://host/v1beta/openai", "https://host/v1beta/openai/chat/completions"),
+        ("https://host/chat/completions", "https://host/chat/completions"),
+        ("https://host/v1?api-version=2", "https://host/v1/chat/completions?api-version=2"),
+    ],
+)
+def test_the_url_of_a_base_address(base: str, url: str) -> None:
+    assert chat_url(base) == url
+
+
+# --- generate
+
+
+def test_one_prompt_gives_one_stripped_text_and_a_list_gives_a_list(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text=f"  about {request.prompt}\n")
+    provider = local(fault_server)
+    assert provider.generate("tea") == "about tea"
+    assert provider.generate(["tea"]) == ["about tea"]
+    assert provider.generate(prompt=["a", "b", "c"]) == ["about a", "about b", "about c"]
+    assert provider.generate([]) == []
+
+
+def test_one_conversation_gives_one_result_and_a_list_gives_a_list(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text=f"about {request.prompt}")
+    conversation = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "tea"}]
+    before = copy.deepcopy(conversation)
+    provider = local(fault_server)
+    assert provider.generate(messages=conversation) == "about tea"
+    assert provider.generate(messages=[conversation]) == ["about tea"]
+    assert conversation == before
+
+
+def test_a_response_format_gives_validated_instances(fault_server: FaultServer) -> None:
+    assert isinstance(local(fault_server).generate("x", response_format=Entries), Entries)
+
+
+def test_a_server_that_knows_no_schemas_is_asked_in_words(fault_server: FaultServer) -> None:
+    def answer(request: Any) -> Answer:
+        if "response_format" in request.json:
+            return Answer(status=400, body={"error": {"message": "unknown field", "param": "response_format"}})
+        return Answer(text='{"entries": ["a"]}')
+
+    fault_server.respond = answer
+    assert local(fault_server).generate("x", response_format=Entries) == Entries(entries=["a"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {}, {"prompt": "a", "messages": [{"role": "user", "content": "a"}]}, {"prompt": 5}, {"prompt": ["a", None]},
+        {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": "a"}, "b"]}, {"messages": [[{"role": "user", "content": "a"}], [5]]},
+        {"messages": [[{"role": "user", "content": "a"}], {"role": "user", "content": "a"}]},
+        {"messages": [{"role": "user", "content": 5}]},
+    ],
+)  # fmt: skip
+def test_input_of_the_wrong_shape_is_refused_before_anything_is_sent(
+    fault_server: FaultServer, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"prompt|messages"):
+        local(fault_server).generate(**arguments)
+    assert not fault_server.requests
+
+
+def test_errors_keep_their_class_and_the_other_calls_land(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=429 if request.prompt == "b" else 200, body=None)
+    with pytest.raises(ProviderError) as caught:
+        local(fault_server).generate(["a", "b", "c"])
+    assert caught.value.kind is ErrorKind.RATE_LIMITED
+    assert len(fault_server.requests) == 3
+
+
+def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text="no JSON here")
+    with pytest.raises(ReplyError):
+        local(fault_server).generate("x", response_format=Entries)
+
+
+def test_calls_of_a_list_are_in_flight_together_up_to_the_cap(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(delay_s=0.2)
+    local(fault_server, max_concurrency=5).generate([str(number) for number in range(10)])
+    assert fault_server.max_in_flight == 5
+
+
+def test_generate_works_below_a_running_loop_and_in_threads(fault_server: FaultServer) -> None:
+    provider = local(fault_server)
+    results: list[str] = []
+
+    async def in_a_notebook() -> None:
+        results.append(provider.generate("cell"))
+
+    asyncio.run(in_a_notebook())
+    threads = [threading.Thread(target=lambda: results.append(provider.generate("thread"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 5
+
+
+def test_a_missing_key_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(MissingKeyError):
+        OpenAIProvider().generate("x")
+
+
+# --- Names in a config
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        ("openai/gpt-4.1", "openai/gpt-4.1"),
+        ("openrouter/meta/llama-3:free", "openrouter/meta/llama-3:free"),
+        ("anthropic", "anthropic/claude-haiku-4-5-20251001"),
+        ("litellm/bedrock/some.model", "bedrock/some.model"),
+        ({"provider": "ollama", "model_id": "gemma3:4b", "temperature": 0.2}, "ollama/gemma3:4b"),
+    ],
+)
+def test_a_provider_is_made_from_its_name(spec: Any, label: str) -> None:
+    assert provider_from_spec(spec).label == label
+
+
+@pytest.mark.parametrize(
+    ("spec", "key", "hint"),
+    [
+        ("opnai/gpt-4.1", "provider", "openai"),
+        ({"model_id": "x"}, "provider", "openai"),
+        ({"provider": "openai", "temprature": 1}, "temprature", "temperature"),
+        ({"provider": "openai", "temperature": 9}, "temperature", "0 to 2"),
+        (5, "provider", "mapping"),
+    ],
+)
+def test_a_wrong_spec_names_the_field_and_what_is_near(spec: Any, key: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint) as caught:
+        provider_from_spec(spec)
+    assert caught.value.key == key
+
+
+def test_every_provider_has_the_name_it_is_listed_under() -> None:
+    assert {name: cls.provider_name for name, cls in PROVIDERS.items()} == {name: name for name in PROVIDERS}
+
+
+def test_importing_the_providers_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, datafast.llms; "
+        "print([name for name in ('aiohttp', 'litellm', 'genai_prices', 'openai') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[]"
