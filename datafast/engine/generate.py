@@ -121,11 +121,18 @@ class Generate:
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results  # type: ignore[return-value]  # no exception is left in it
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        if not tasks:
+            return []
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+        for task in tasks:
+            task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
+        return [task.result() for task in tasks]
 
     async def collect(
         self,

@@ -205,11 +205,14 @@ def _list(item: _Node) -> _Node:
     return _Node(f"list of {item.label}", spec, lambda values: values and [encode(value) for value in values])
 
 
+def _model_hints(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
 def _struct(kind: type, seen: frozenset[type]) -> _Node:
     if kind in seen:
         return _json()
-    is_model = issubclass(kind, BaseModel)
-    hints = {name: f.annotation for name, f in kind.model_fields.items()} if is_model else get_type_hints(kind)
+    hints = _model_hints(kind) if issubclass(kind, BaseModel) else get_type_hints(kind)
     fields = {name: _node(hint, seen | {kind}) for name, hint in hints.items()}
     if not fields:
         return _json()
