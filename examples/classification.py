@@ -2,6 +2,8 @@
 
     python examples/classification.py --offline     # simulated models: no key, no cost
     python examples/classification.py               # real ones: keys in secrets.env
+
+Run it twice: the second time no call is made.
 """
 
 import argparse
@@ -22,8 +24,14 @@ def main() -> None:
 
     config = ClassificationDatasetConfig(
         classes=[
-            {"name": "trail_obstruction", "description": "The path is blocked: fallen trees, flooding, missing bridges."},
-            {"name": "infrastructure", "description": "Signs, shelters, railings and toilets: broken, missing or good."},
+            {
+                "name": "trail_obstruction",
+                "description": "The path is blocked: fallen trees, flooding, missing bridges.",
+            },
+            {
+                "name": "infrastructure",
+                "description": "Signs, shelters, railings and toilets: broken, missing or good.",
+            },
             {"name": "positive_conditions", "description": "The path is in good shape and pleasant to walk."},
         ],
         languages={"en": "English", "fr": "French"},

@@ -2,6 +2,8 @@
 
     python examples/preference.py --offline     # simulated models: no key, no cost
     python examples/preference.py               # real ones: keys in secrets.env, and a local Ollama for the poor answers
+
+Run it twice: the second time no call is made.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def main() -> None:
     )
     providers = [
         OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14"),
-        AnthropicProvider(model_id="claude-haiku-4-5-20251001", rpm_limit=50),
+        AnthropicProvider(model_id="claude-haiku-4-5-20251001"),
     ]
 
     dataset = RawDataset(config)

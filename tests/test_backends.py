@@ -19,13 +19,13 @@ from pydantic import BaseModel
 
 from datafast import background
 from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
-from datafast.llms import AnthropicProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Completion, Request, Response, StructuredStep
 from datafast.llms.completion import decode_completion
 from datafast.llms.faults import from_transport
 from datafast.llms.structured import ResponseSchema, parse_reply
 from datafast.types import Message
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 KEY = "sk-canary-0123456789-abcdefghij"
 MakeProvider = Callable[..., LLMProvider]
@@ -47,7 +47,11 @@ def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
     return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
-BACKENDS = [direct, litellm_openai, litellm_anthropic]
+def litellm_gemini(base: str, **options: Any) -> LLMProvider:
+    return GeminiProvider("gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
+
+
+BACKENDS = [direct, litellm_openai, litellm_anthropic, litellm_gemini]
 OPENAI_BACKENDS = [direct, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
 every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
@@ -78,6 +82,12 @@ def refused(provider: LLMProvider, request: Request | None = None) -> ProviderEr
 
 def completed(provider: LLMProvider, request: Request | None = None) -> Completion:
     return decode_completion(send(provider, request or asked())[0].raw)
+
+
+def setting(sent: Recorded, *names: str) -> Any:
+    """A parameter as it was sent, wherever the protocol puts it."""
+    settings = sent.json | sent.json.get("generationConfig", {})
+    return next((settings[name] for name in names if name in settings), None)
 
 
 def error_body(**fields: Any) -> dict[str, Any]:
@@ -291,9 +301,9 @@ def test_parameters_and_extra_fields_are_sent(fault_server: FaultServer, make: M
 def test_dropped_parameters_are_left_out(fault_server: FaultServer, make: MakeProvider) -> None:
     provider = make(fault_server.url, temperature=0.5, top_p=0.9)
     send(provider, asked(dropped_params=frozenset({"temperature"})))
-    sent = fault_server.requests[0].json
-    assert "temperature" not in sent
-    assert sent["top_p"] == 0.9
+    sent = fault_server.requests[0]
+    assert setting(sent, "temperature") is None
+    assert setting(sent, "top_p") == 0.9
 
 
 @every_backend
@@ -301,7 +311,7 @@ def test_a_lifted_token_limit_is_above_the_usual_one(fault_server: FaultServer, 
     for options in ({}, {"max_completion_tokens": 100}):
         send(make(fault_server.url, **options), asked(lift_token_limit=True))
     unset, own = (
-        request.json.get("max_tokens", request.json.get("max_completion_tokens")) for request in fault_server.requests
+        setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens") for sent in fault_server.requests
     )
     assert unset >= 8192
     assert own == 200
@@ -358,7 +368,9 @@ def test_the_version_in_the_address_is_neither_needed_nor_doubled(
     fault_server: FaultServer, make: MakeProvider, suffix: str
 ) -> None:
     send(make(fault_server.url + suffix), asked())
-    assert fault_server.requests[0].target in {"/v1/chat/completions", "/v1/messages"}
+    path, _, last = fault_server.requests[0].target.rpartition("/")
+    assert path in {"/v1/chat", "/v1", "/v1/models", "/v1beta/models"}
+    assert last in {"completions", "messages", "gemini-2.0-flash:generateContent"}
 
 
 @every_backend
@@ -438,6 +450,62 @@ for make in (OpenAICompatibleProvider, AnthropicProvider):
     else:
         raise AssertionError("the server fails on this prompt")
 """
+
+
+HOST_IMPORTS_LITELLM = """
+import os, sys, warnings
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+from datafast import background
+from datafast.llms import AnthropicProvider
+from datafast.llms.base import Request
+def settings():
+    return {name: repr(value) for name, value in vars(litellm).items() if isinstance(value, (bool, int, float, str, type(None)))}
+before = settings()
+async def call():
+    backend = AnthropicProvider("tiny", api_base=sys.argv[1], api_key="sk-canary-0123456789").open(max_connections=501)
+    await backend.complete(Request(messages=[{"role": "user", "content": "Hello"}]))
+    await backend.aclose()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    background.run(call())
+after = settings()
+changed = {name for name in before if not name.startswith("_") and before[name] != after.get(name)}
+assert not changed, changed
+print([str(entry.message) for entry in caught if "datafast" in entry.category.__module__])
+"""
+
+
+def test_litellm_as_the_host_set_it_up_is_left_so_and_its_limit_is_told(fault_server: FaultServer) -> None:
+    command = [sys.executable, "-c", HOST_IMPORTS_LITELLM, fault_server.url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("AIOHTTP_CONNECTOR_LIMIT_PER_HOST") == 1
+
+
+FEW_FILES = """
+import asyncio, resource, sys
+from datafast import background
+from datafast.errors import ProviderError
+from datafast.llms import OpenAICompatibleProvider
+from datafast.llms.base import Request
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+async def calls():
+    backend = OpenAICompatibleProvider("tiny", api_base=sys.argv[1]).open(max_connections=100)
+    request = Request(messages=[{"role": "user", "content": "Hello"}])
+    ended = await asyncio.gather(*(backend.complete(request) for _ in range(100)), return_exceptions=True)
+    await backend.aclose()
+    return {error.kind.value for error in ended if isinstance(error, ProviderError)}
+print(background.run(calls()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_more_connections_than_file_descriptors_are_a_local_fault(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(delay_s=0.5)
+    command = [sys.executable, "-W", "error", "-c", FEW_FILES, fault_server.url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout.strip(), ended.returncode) == ("{'local_resources'}", 0), ended.stderr
 
 
 def test_a_process_that_used_both_back_ends_ends_without_a_word(fault_server: FaultServer) -> None:

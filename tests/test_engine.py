@@ -316,6 +316,7 @@ def test_missing_rows_of_a_short_reply_are_counted_as_failed(tmp_path: Path, fau
     dataset.generate([local(fault_server)])
     assert (dataset.report.written, dataset.report.failed) == (4, 6)
     assert dataset.report.failures == {"short_reply": 6}
+    assert all(b"texts" in failure[-1] and "topic" in failure[-2] for failure in failures(dataset))
     balanced(dataset)
 
 

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line. One command a file; whatever is heavy is imported when a command runs."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.engine.ledger import Ledger
 from datafast.engine.startup import OutputPaths
-from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset
@@ -22,8 +21,6 @@ def publish(dataset: Dataset[Any, Any], repo_id: str, **options: Any) -> str:
 
     config = dataset.config
     path = Path(config.output_file)
-    if not path.exists() or not path.stat().st_size:
-        raise ConfigError(f"{path} holds no rows; generate them before publishing")
     card = CardInfo(
         title=repo_id.rpartition("/")[2],
         kind=dataset.kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 __all__ = ["Texts", "texts_model"]
@@ -14,6 +14,13 @@ class Texts(BaseModel):
     """A list of texts."""
 
     texts: list[str] = Field(min_length=1)
+
+    @field_validator("texts")
+    @classmethod
+    def _not_all_blank(cls, texts: list[str]) -> list[str]:
+        if not any(text.strip() for text in texts):
+            raise ValueError("every text is blank")
+        return texts
 
     @property
     def usable(self) -> list[str]:

@@ -142,6 +142,10 @@ class Admission:
         self._in_flight = 0
         self._gates: list[Gate] = []
 
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
     def add(self, gate: Gate) -> None:
         self._gates.append(gate)
 

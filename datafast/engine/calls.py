@@ -7,7 +7,7 @@ was not usable still counts as a try.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -20,7 +20,15 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.structured import ResponseSchema, correction, parse_reply, parse_text
 
-__all__ = ["Caller"]
+__all__ = ["Answer", "Caller"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A validated instance of the asked model, or text; and the raw reply it stood in."""
+
+    value: BaseModel | str
+    raw: bytes
 
 
 class Caller:
@@ -39,8 +47,8 @@ class Caller:
         record: ItemRecord,
         recorded: list[tuple[int, bytes]],
         waiting: Callable[[int], None],
-    ) -> BaseModel | str:
-        """One usable answer: a validated instance of the asked model, or text.
+    ) -> Answer:
+        """One usable answer.
 
         Args:
             recorded: (generation, raw) of the replies already paid for, oldest first; taken from as they are used.
@@ -68,7 +76,7 @@ class Caller:
                 continue
             if ask.schema is not None and trial.sent:
                 endpoint.step_worked(trial.request.step)
-            return value
+            return Answer(value, reply.raw)
 
     def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError) -> None:
         """Prepares the next try, or gives up."""

@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import orjson
@@ -36,8 +37,22 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """Who was asked what, and the raw reply."""
+
+    provider: str
+    role: str
+    prompt: str
+    raw: bytes
+
+
 class Generate:
-    """The callback that a kind's `produce` is given; see the module."""
+    """The callback that a kind's `produce` is given; see the module.
+
+    Attributes:
+        last: the newest answer, which a failure record shows where rows are missing although no call failed.
+    """
 
     def __init__(
         self,
@@ -57,6 +72,7 @@ class Generate:
         self._endpoints = endpoints
         self._waiting = waiting
         self._ordinals: Counter[bytes] = Counter()
+        self.last: LastAnswer | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
         self._extra_asks = max(record.generation, _TOP_UP_ASKS if top_up else 0)
 
@@ -111,13 +127,16 @@ class Generate:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._endpoint(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        return await self._caller.answer(
-            Ask(key, role, conversation, schema),
+        ask = Ask(key, role, conversation, schema)
+        answer = await self._caller.answer(
+            ask,
             endpoint=endpoint,
             record=self._record,
             recorded=self._recorded.get(key, []),
             waiting=self._waiting,
         )
+        self.last = LastAnswer(endpoint.label, role, ask.prompt, answer.raw)
+        return answer.value
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""

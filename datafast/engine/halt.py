@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 __all__ = ["Halt", "ItemPending"]
 
@@ -15,11 +16,15 @@ class ItemPending(BaseException):
 
 
 class Halt:
-    """The run's stop switch. What sleeps or waits wakes up at once; what is in flight lands."""
+    """The run's stop switch. What sleeps or waits wakes up at once; what is in flight lands.
+
+    `in_flight` tells how many requests that is; the run sets it.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.error: BaseException | None = None
+        self.in_flight: Callable[[], int] = int
         self._sleepers: set[asyncio.Future[None]] = set()
 
     def __bool__(self) -> bool:

@@ -73,6 +73,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)
+        halt.in_flight = lambda: admission.in_flight
         emitters: list[Run] = []
 
         def limit_changed(label: str, limit: int) -> None:

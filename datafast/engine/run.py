@@ -229,10 +229,10 @@ class Run:
             lines, error = {}, failed
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
-            lines, error = {}, _failure(f"{type(bug).__name__}: {bug}", "kind_error", lane)
+            lines, error = {}, _failure(f"{type(bug).__name__}: {bug}", "kind_error", generate, lane)
         if error is None and len(lines) < item.num_rows:
             came = f"{item.num_rows} rows were asked for and {len(lines)} usable ones came"
-            error = _failure(came, ReplyCategory.SHORT.value, lane)
+            error = _failure(came, ReplyCategory.SHORT.value, generate, lane)
         self._finish(record, lines, error, lane, replayed=calls_before == self._sender.tally.calls)
 
     def _finish(
@@ -317,8 +317,18 @@ def _line(row: BaseModel) -> bytes:
     return orjson.dumps(row.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _failure(message: str, category: str, lane: Lane) -> CallFailed:
-    return CallFailed(message, category=category, provider=lane.label, role="", attempts=0, prompt="")
+def _failure(message: str, category: str, generate: Generate, lane: Lane) -> CallFailed:
+    """A failure that no single call is to blame for; it shows the newest answer."""
+    last = generate.last
+    return CallFailed(
+        message,
+        category=category,
+        provider=last.provider if last else lane.label,
+        role=last.role if last else "",
+        attempts=0,
+        prompt=last.prompt if last else "",
+        raw=last.raw if last else b"",
+    )
 
 
 def _failure_row(record: ItemRecord, error: CallFailed, rows: int) -> FailureRow:

@@ -36,6 +36,10 @@ class _Started:
         finally:
             self._closed.set()
 
+    @property
+    def in_flight(self) -> int:
+        return self._halt.in_flight()
+
     def stop(self, reason: str) -> None:
         background.call_soon(lambda: self._halt.now(reason))
 
@@ -74,6 +78,11 @@ class LocalExecutor:
             started.stop("interrupted")
             await asyncio.to_thread(started.land)
             raise
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have been sent and not been answered, over all jobs. Any thread."""
+        return sum(started.in_flight for started in list(self._started))
 
     def stop(self, reason: str) -> None:
         """Stops admitting in every job of this executor; they report when what is in flight has landed. Any thread."""

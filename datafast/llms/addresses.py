@@ -45,12 +45,12 @@ def base_from_environment(prefix: str) -> str | None:
     return _from_ollama_host(host) if host else None
 
 
-def versioned_base(base: str) -> str:
-    """The base address with the API version in its path: `/v1` is added unless a version is there."""
+def versioned_base(base: str, *, version: str = "/v1") -> str:
+    """The base address with the API version in its path: `version` is added unless one is there."""
     parts = urlsplit(base)
     path = parts.path.removesuffix(_COMPLETIONS)
     if path == parts.path and not _VERSIONED.search(path):
-        path += "/v1"
+        path += version
     return urlunsplit(parts._replace(path=path))
 
 

@@ -1,32 +1,19 @@
-"""The providers: descriptions of models that datafast can call. Making one needs no key, no network and no heavy
-import.
-
-Guarantee: every provider takes the same parameters; nothing is sent that was not set. Keys are read when a run starts,
-passed with each request, and never written to the environment, shown by `repr` or made part of `identity`.
-A provider may serve many runs and threads at once: whatever is open belongs to the back end that `open` returns.
-"""
+"""The providers that datafast comes with: two families, one for each back end."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
-import orjson
-
-from datafast.errors import ConfigError, MissingKeyError
-from datafast.llms.addresses import base_from_environment, chat_url, check_base, versioned_base
-from datafast.llms.faults import Origin
-from datafast.llms.params import ProviderOptions, check_options
+from datafast.errors import ConfigError
+from datafast.llms.addresses import base_from_environment, chat_url, versioned_base
+from datafast.llms.params import ProviderOptions
 from datafast.llms.prices import cost_usd
-from datafast.llms.redaction import is_secret_name
+from datafast.llms.provider import LLMProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pydantic import BaseModel
-
     from datafast.llms.base import Backend
-    from datafast.types import Message, Usage
+    from datafast.types import Usage
 
 __all__ = [
     "AnthropicProvider",
@@ -45,201 +32,6 @@ __all__ = [
 _NO_KEY = "none"
 # The models that litellm calls with the HTTP client it is handed; only that can trust other certificates.
 _WITH_OWN_CLIENT = ("anthropic/", "gemini/")
-_SAMPLING = ("temperature", "top_p", "frequency_penalty", "reasoning_effort")
-
-
-class LLMProvider:
-    """A model somewhere, and how to call it. Base of all providers; a further one overrides `open`.
-
-    Args:
-        model_id: the model, as the provider names it.
-        **options: see `ProviderOptions`.
-
-    Raises:
-        ConfigError: a parameter does not exist or its value is out of range; `key` names it.
-    """
-
-    provider_name: ClassVar[str]
-    env_key_name: ClassVar[str | None] = None
-    default_model_id: ClassVar[str | None] = None
-    default_base: ClassVar[str] = ""
-    token_limit_param: ClassVar[str] = "max_tokens"  # noqa: S105 - tokens of text
-    simulated: ClassVar[bool] = False
-    also_takes: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
-        model_id = model_id if model_id is not None else self.default_model_id
-        if not isinstance(model_id, str) or not model_id.strip():
-            raise ConfigError(
-                f"model_id: {type(self).__name__} needs the name of a model, got {model_id!r}.", key="model_id"
-            )
-        checked = check_options(options, also=self.also_takes)
-        self.model_id = model_id.strip()
-        self.temperature: float | None = checked["temperature"]
-        self.top_p: float | None = checked["top_p"]
-        self.frequency_penalty: float | None = checked["frequency_penalty"]
-        self.max_completion_tokens: int | None = checked["max_completion_tokens"]
-        self.reasoning_effort: str | None = checked["reasoning_effort"]
-        self.rpm_limit: float | None = checked["rpm_limit"]
-        self.tpm_limit: float | None = checked["tpm_limit"]
-        self.timeout: float = checked["timeout"]
-        self.max_concurrency: int | None = checked["max_concurrency"]
-        self.extra: dict[str, Any] = checked["extra"] or {}
-        self.extra_headers: dict[str, str] = checked["extra_headers"] or {}
-        self.ssl_ca = checked["ssl_ca"]
-        self.name: str | None = checked["name"]
-        self.price = checked["price"]
-        self._api_key: str | None = checked["api_key"]
-        self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
-        self._options = {key: value for key, value in options.items() if value is not None}
-
-    def __repr__(self) -> str:
-        shown = [repr(self.model_id)]
-        for key, value in self._options.items():
-            hidden = key in {"api_key", "extra_headers"} or (
-                key == "extra" and _without_secrets(self.extra) != self.extra
-            )
-            shown.append(f"{key}=..." if hidden else f"{key}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    @property
-    def label(self) -> str:
-        """How messages and reports call it: `openai/gpt-5-mini`."""
-        return f"{self.provider_name}/{self.model_id}"
-
-    @property
-    def identity(self) -> str:
-        """Canonical JSON of what decides the replies. Equal identities mean interchangeable replies.
-
-        Not in it: key, address, max_completion_tokens, timeouts, limits, headers, and secrets inside `extra`.
-        """
-        parts: dict[str, Any] = {"provider": self.provider_name, "model_id": self.model_id}
-        parts |= {key: float(value) if isinstance(value, int) else value for key, value in self.sampling.items()}
-        parts |= {"extra": _without_secrets(self.extra) or None, "name": self.name}
-        return orjson.dumps(
-            {key: value for key, value in parts.items() if value is not None}, option=orjson.OPT_SORT_KEYS
-        ).decode()
-
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """The sampling and reasoning parameters that were set."""
-        values = {key: getattr(self, key) for key in _SAMPLING}
-        return {key: value for key, value in values.items() if value is not None}
-
-    @property
-    def droppable_params(self) -> frozenset[str]:
-        """Parameters that a request may go without when the model refuses them."""
-        return frozenset(self.sampling) | frozenset(self.extra)
-
-    @property
-    def api_key(self) -> str | None:
-        """The key: the argument, else the environment variable as it is now, else None."""
-        return self._api_key or (os.environ.get(self.key_variable or "", "").strip() or None)
-
-    @property
-    def key_variable(self) -> str | None:
-        """The environment variable that the key is read from."""
-        return self.env_key_name
-
-    @property
-    def api_base(self) -> str:
-        """Address of the server: the argument, else the environment, else the provider's own."""
-        return self._configured_base() or self.default_base
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Everything that must never be stored or shown, for redaction."""
-        found = [self.api_key or ""]
-        for name, value in [*self.extra_headers.items(), *self.extra.items()]:
-            if isinstance(value, str) and is_secret_name(name):
-                found += [value, value.rpartition(" ")[2]]
-        return tuple(dict.fromkeys(secret for secret in found if secret))
-
-    @property
-    def origin(self) -> Origin:
-        """What errors say about this provider."""
-        return Origin(
-            label=self.label,
-            model_id=self.model_id,
-            address=self.api_base,
-            key_variable=self.key_variable,
-            timeout_s=self.timeout,
-            secrets=self.secrets,
-        )
-
-    def require_ready(self) -> None:
-        """Checks what only matters once something is sent. Sends nothing.
-
-        Raises:
-            MissingKeyError: the provider's own server is used and there is no key; `variable` names where it is looked
-            for. ConfigError: the file of `ssl_ca`, or the address in the environment, cannot be used.
-        """
-        base = self._configured_base()
-        variable = self.key_variable
-        if variable and not self.api_key and not (base and self.key_is_optional):
-            raise MissingKeyError(
-                f"{self.label} needs an API key: set {variable} in the environment, or put {variable}=... into "
-                "secrets.env and load it, or pass api_key=.",
-                variable=variable,
-            )
-        if self.ssl_ca is not None and not self.ssl_ca.is_file():
-            raise ConfigError(f"ssl_ca: there is no file {str(self.ssl_ca)!r}.", key="ssl_ca")
-
-    @property
-    def key_is_optional(self) -> bool:
-        """Whether a server at an address of the user's own may do without a key. Most local ones do."""
-        return True
-
-    def cost_usd(self, usage: Usage) -> float | None:
-        """What one reply costs in USD, or None where the price is not known."""
-        return cost_usd(usage, provider_name=self.provider_name, model_id=self.model_id, price=self.price)
-
-    def open(self, *, max_connections: int) -> Backend:
-        """Opens a back end for one run. It belongs to the event loop that first awaits its `complete`.
-
-        Args:
-            max_connections: most requests that will be in flight at once.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is called: override open().")
-
-    @overload
-    def generate(self, prompt: str, messages: None = ..., response_format: None = ...) -> str: ...
-    @overload
-    def generate(self, prompt: list[str], messages: None = ..., response_format: None = ...) -> list[str]: ...
-    @overload
-    def generate(
-        self,
-        prompt: str | list[str] | None = ...,
-        messages: Sequence[Message] | Sequence[Sequence[Message]] | None = ...,
-        response_format: type[BaseModel] | None = ...,
-    ) -> Any: ...
-    def generate(
-        self,
-        prompt: str | list[str] | None = None,
-        messages: Sequence[Any] | None = None,
-        response_format: type[BaseModel] | None = None,
-    ) -> Any:
-        """Asks the model directly, outside any dataset: no retry, no ledger. Works in scripts, threads and notebooks.
-
-        Args:
-            prompt: one prompt, or a list of them.
-            messages: one conversation (a list of messages), or a list of conversations. Give this or `prompt`, never
-            both. response_format: a pydantic model; the replies are then validated instances of it, else stripped text.
-
-        Returns:
-            One result for one input; for a list, the results in the same order (also for a list of one).
-
-        Raises:
-            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
-            ProviderError: a request failed (the first one that did, once all have ended).
-            ReplyError: a reply is not what was asked for.
-        """
-        from datafast.llms.oneshot import generate
-
-        return generate(self, prompt=prompt, messages=messages, response_format=response_format)
-
-    def _configured_base(self) -> str | None:
-        return self._api_base or base_from_environment(self.provider_name.upper())
 
 
 class ChatCompletionsProvider(LLMProvider):
@@ -362,6 +154,8 @@ class LiteLLMProvider(LLMProvider):
             return None
         if self.litellm_model.startswith("anthropic/"):
             return base.removesuffix("/v1")  # it adds /v1/messages
+        if self.litellm_model.startswith("gemini/"):
+            return versioned_base(base, version="/v1beta")
         return versioned_base(base) if self.litellm_model.startswith("openai/") else base
 
     @property
@@ -411,7 +205,3 @@ class GeminiProvider(_NamedLiteLLMProvider):
     default_model_id = "gemini-2.0-flash"
     default_base = "https://generativelanguage.googleapis.com/v1beta"
     litellm_prefix = "gemini/"
-
-
-def _without_secrets(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in extra.items() if not (isinstance(value, str) and is_secret_name(key))}

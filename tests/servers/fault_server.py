@@ -1,8 +1,8 @@
 """A server on loopback that answers chat requests as it is told to, and records what it was sent.
 
-It speaks OpenAI chat completions and Anthropic messages. Without a script every request gets a valid reply, in the form
-of the schema that it asks for. `answer_next` queues other answers: any status, headers and body, late, dropped or cut
-in the middle.
+It speaks OpenAI chat completions, Anthropic messages and Gemini's generateContent. Without a script every request gets
+a valid reply, in the form of the schema that it asks for. `answer_next` queues other answers: any status, headers and
+body, late, dropped or cut in the middle.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Recorded:
     @property
     def prompt(self) -> str:
         """The text of the last user message."""
-        content = [message for message in self.json["messages"] if message["role"] == "user"][-1]["content"]
+        messages = self.json.get("messages") or self.json["contents"]
+        last = [message for message in messages if message["role"] == "user"][-1]
+        content = last["content"] if "content" in last else last["parts"]
         return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
@@ -155,35 +157,56 @@ class FaultServer:
 def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, Any]:
     """A valid reply in the protocol that the request's path names."""
     asked = recorded.json if recorded.raw else {}
-    anthropic = recorded.target.endswith("/messages")
-    schema = None if answer.ignore_schema else _schema(asked, anthropic=anthropic)
-    value = None if schema is None else sample(schema, f"reply {number}")
+    schema = None if answer.ignore_schema else _schema(asked)
+    value = None if schema is None or answer.text is not None else sample(schema, f"reply {number}")
     text = answer.text if answer.text is not None else f"Reply {number}." if value is None else json.dumps(value)
-    if not anthropic:
-        return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
-    tools = asked.get("tools")
-    if tools and value is not None and answer.text is None:
-        block = {"type": "tool_use", "id": f"call-{number}", "name": tools[0]["name"], "input": value}
-    else:
-        block = {"type": "text", "text": text}
-    stop_reason = "max_tokens" if answer.finish_reason == "length" else "end_turn"
+    if ":generateContent" in recorded.target:
+        return _gemini_content(text, answer.finish_reason)
+    if recorded.target.endswith("/messages"):
+        return _anthropic_message(asked, text, value, answer.finish_reason)
+    return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
+
+
+def _schema(asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema that the reply must have, wherever a protocol puts it."""
+    if "response_format" in asked:
+        return (asked["response_format"].get("json_schema") or {}).get("schema")
+    if "generationConfig" in asked:
+        return asked["generationConfig"].get("responseJsonSchema") or asked["generationConfig"].get(
+            "response_json_schema"
+        )
+    form = asked.get("output_format") or (asked.get("output_config") or {}).get("format")
+    return form["schema"] if form else asked["tools"][0]["input_schema"] if asked.get("tools") else None
+
+
+def _anthropic_message(asked: dict[str, Any], text: str, value: Any, finish_reason: str) -> dict[str, Any]:
+    called = bool(asked.get("tools")) and value is not None
+    tool_use = (
+        {"type": "tool_use", "id": "call-1", "name": asked["tools"][0]["name"], "input": value} if called else None
+    )
     return {
-        "id": f"msg-{number}",
+        "id": "msg-1",
         "type": "message",
         "role": "assistant",
         "model": asked.get("model", ""),
-        "content": [block],
-        "stop_reason": "tool_use" if block["type"] == "tool_use" else stop_reason,
+        "content": [tool_use or {"type": "text", "text": text}],
+        "stop_reason": "tool_use" if called else {"length": "max_tokens"}.get(finish_reason, "end_turn"),
         "stop_sequence": None,
         "usage": {"input_tokens": 11, "output_tokens": 7},
     }
 
 
-def _schema(asked: dict[str, Any], *, anthropic: bool) -> dict[str, Any] | None:
-    if not anthropic:
-        return ((asked.get("response_format") or {}).get("json_schema") or {}).get("schema")
-    form = asked.get("output_format") or (asked.get("output_config") or {}).get("format")
-    return form["schema"] if form else asked["tools"][0]["input_schema"] if asked.get("tools") else None
+def _gemini_content(text: str, finish_reason: str) -> dict[str, Any]:
+    return {
+        "candidates": [
+            {
+                "content": {"role": "model", "parts": [{"text": text}]},
+                "finishReason": {"length": "MAX_TOKENS"}.get(finish_reason, "STOP"),
+                "index": 0,
+            }
+        ],
+        "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
+    }
 
 
 def _chat_completion(model: str, text: str, finish_reason: str) -> dict[str, Any]:
