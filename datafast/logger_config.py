@@ -19,7 +19,7 @@ from loguru._logger import Logger as LoguruLogger
 if TYPE_CHECKING:
     from loguru import Logger
 
-__all__ = ["configure_logger", "is_configured", "logger", "redirect_console"]
+__all__ = ["configure_logger", "is_configured", "logger", "redirect_console", "unconfigure"]
 
 _CONSOLE_FORMAT = "<green>{time:HH:mm:ss}</green> <level>{level: <7}</level> {message}"
 _FILE_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {name}:{line} {message}"
@@ -63,9 +63,7 @@ def configure_logger(
         colorize: colours on the console; None means only where it is a terminal.
         serialize: write the file as one JSON object per line.
     """
-    for sink_id in _sink_ids:
-        logger.remove(sink_id)
-    _sink_ids.clear()
+    unconfigure()
     if colorize is None:
         colorize = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     _sink_ids.append(
@@ -90,6 +88,13 @@ def configure_logger(
                 diagnose=False,
             )
         )
+
+
+def unconfigure() -> None:
+    """Takes back what `configure_logger()` set up: the package is silent again and its log file is closed."""
+    for sink_id in _sink_ids:
+        logger.remove(sink_id)
+    _sink_ids.clear()
 
 
 def is_configured() -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from datafast import __version__
-from datafast.errors import DatafastError, OutputError, RunStopped
+from datafast.errors import DatafastError
 
 __all__ = ["cli", "main"]
 
@@ -63,10 +63,6 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except RunStopped:
-            raise  # a command that runs something reports this itself
-        except OutputError as error:
-            raise _Failure(str(error), 2) from error
         except DatafastError as error:
             raise _Failure(str(error), 2) from error
         except KeyboardInterrupt as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -202,7 +202,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
         return self.plan(lane_identities(_some(providers))).num_rows
 
-    def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Any:
+    def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
         """Generates what is missing in the output file, asking every provider every prompt.
 
         Items that fail are recorded, they raise nothing; see `report`. Running it again makes no call for what is there.
@@ -218,7 +218,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         self._run(_some(providers), options)
         return self
 
-    async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Any:
+    async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
         """`generate`, to be awaited from any event loop."""
         await self._run_async(_some(providers), options)
         return self

@@ -1,0 +1,212 @@
+"""A YAML 1.2 file as plain Python values that remember their lines.
+
+Guarantee: only plain data comes out (mappings, lists, texts, numbers, booleans, null); tags that name anything else are
+refused, and so are duplicate keys, a second document, and aliases that contain themselves or blow up. What looks like a
+date stays the text it is.
+Cost: about 35 us a line (the parser is pure Python): 100,000 topics take 4 s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from datafast.errors import ConfigError
+
+__all__ = ["YamlFile"]
+
+_TAG = "tag:yaml.org,2002:"
+_MAX_VALUES = 20_000_000
+_MAX_DEPTH = 100
+_HINTS = (
+    ("mapping values are not allowed here", "put the text in quotes if it contains ': ' or begins with a brace"),
+    ("expected <block end>, but found", "put texts that begin with a brace, a bracket or a quote wholly in quotes"),
+    ("cannot start any token", "indent with spaces, and put texts that begin with @, %, ` or a tab in quotes"),
+    ("while scanning a quoted scalar", "a quotation mark is not closed"),
+    ("while parsing a flow", "a bracket or brace is not closed, or a comma is missing; quote texts that contain them"),
+    ("another document", "keep one config in one file, and remove the line ---"),
+    ("undefined alias", "put texts that begin with * in quotes"),
+)
+
+Path_ = Sequence[str | int]
+
+
+class YamlFile:
+    """A mapping read from a file.
+
+    Attributes:
+        path: the file.
+        data: its content.
+
+    Raises:
+        ConfigError: there is no such file, it is not YAML, or it is not a mapping. The message begins with FILE:LINE.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count = 0
+        self._problems: list[str] = []
+        self._root = self._compose(_read(path))
+        if not isinstance(self._root, MappingNode) or self._root.tag != _TAG + "map":
+            raise self.refused(self._root, "expected a mapping at the top, with lines like `kind: raw`")
+        self.data: dict[str, Any] = self._value(self._root, ())
+        if self._problems:
+            raise ConfigError("\n".join(self._problems))
+
+    def line_of(self, keys: Path_) -> int:
+        """The line (from 1) of a value, or of the nearest thing around it that is in the file."""
+        node: Node = self._root
+        line = 1 if not node.value else node.value[0][0].start_mark.line + 1
+        for key in keys:
+            found = _child(node, key)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def known_part(self, keys: Path_) -> list[str | int]:
+        """The leading keys that are in the file. Others, as in a pydantic `loc`, name branches of a type."""
+        node: Node = self._root
+        known: list[str | int] = []
+        for key in keys:
+            found = _child(node, key)
+            if found is not None:
+                known.append(key)
+                node = found[1]
+        return known
+
+    def at(self, node: Node | int, message: str) -> str:
+        """A message with the place in front."""
+        line = node if isinstance(node, int) else node.start_mark.line + 1
+        return f"{self.path}:{line}: {message}"
+
+    def refused(self, node: Node | int, message: str) -> ConfigError:
+        """An error at a node or a line."""
+        return ConfigError(self.at(node, message))
+
+    def _compose(self, text: str) -> Node:
+        try:
+            node = YAML(typ="safe", pure=True).compose(text)
+        except MarkedYAMLError as error:
+            raise self._not_yaml(error) from None
+        except RecursionError:
+            raise self.refused(1, "the file is nested too deeply") from None
+        except ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise self.refused(line, "there is a control character here; remove it, or write it as \\x.. in quotes") from None
+        except YAMLError as error:
+            raise self.refused(1, f"this is not YAML: {error}") from None
+        if node is None:
+            raise self.refused(1, "the file is empty; `datafast init` writes one to start from")
+        return node
+
+    def _not_yaml(self, error: MarkedYAMLError) -> ConfigError:
+        problem = " ".join(str(part) for part in (error.problem, error.context) if part)
+        hint = next((f"; {hint}" for sign, hint in _HINTS if sign in problem), "")
+        # Where a quotation mark is not closed, the place to look at is where it was opened.
+        begun = error.context_mark if "quoted scalar" in problem else None
+        mark = begun or error.problem_mark or error.context_mark
+        return self.refused(mark.line + 1 if mark else 1, f"this is not YAML: {error.problem or problem}{hint}")
+
+    def _value(self, node: Node, above: tuple[int, ...]) -> Any:
+        self._count += 1
+        if id(node) in above or len(above) > _MAX_DEPTH:
+            raise self.refused(node, "this contains itself or is nested too deeply; write it out without the alias (*)")
+        if self._count > _MAX_VALUES:
+            raise self.refused(node, f"aliases (*) make this more than {_MAX_VALUES:,} values; write them out")
+        if isinstance(node, MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, (*above, id(node)))
+        if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
+            return [self._value(part, (*above, id(node))) for part in node.value]
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        return self._bad_tag(node)
+
+    def _mapping(self, node: MappingNode, above: tuple[int, ...]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self._note(key_node, "a key must be a text; put texts that contain braces in quotes")
+                continue
+            key = key_node.value
+            if key_node.tag == _TAG + "merge":
+                self._note(key_node, "merge keys (<<) are not part of YAML 1.2; write the fields out")
+                continue
+            if key in values:
+                self._note(key_node, f"{key}: given twice, first in line {lines[key]}; remove one of them")
+                continue
+            values[key] = self._value(value_node, above)
+            lines[key] = key_node.start_mark.line + 1
+        return values
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        tag = node.tag.removeprefix(_TAG)
+        if tag in {"str", "timestamp", "value"}:
+            return node.value
+        read = _SCALARS.get(tag)
+        if read is None:
+            return self._bad_tag(node)
+        try:
+            return read(node.value)
+        except ValueError:
+            self._note(node, f"{node.value!r} is no {tag}")
+
+    def _bad_tag(self, node: Node) -> None:
+        tag = str(node.tag).replace(_TAG, "!!")
+        self._note(node, f"the tag {tag} is not allowed; a config holds plain texts, numbers, lists and mappings")
+
+    def _note(self, node: Node, message: str) -> None:
+        """Keeps a problem until the whole file has been looked at."""
+        self._problems.append(self.at(node, message))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}; `datafast init` writes a config to start from") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; give the config file in it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _integer(text: str) -> int:
+    plain = text.replace("_", "").lower()
+    return int(plain, 0) if re.match(r"[-+]?0[xob]", plain) else int(plain)
+
+
+def _float(text: str) -> float:
+    return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "null": lambda _: None,
+    "bool": lambda text: ("false", "true").index(text.lower()) == 1,
+    "int": _integer,
+    "float": _float,
+}
+
+
+def _child(node: Node, key: str | int) -> tuple[int, Node] | None:
+    """The line on which a child begins (that of its key, in a mapping), and the child."""
+    return next(_matching(node, key), None)
+
+
+def _matching(node: Node, key: str | int) -> Iterator[tuple[int, Node]]:
+    if isinstance(node, MappingNode):
+        for key_node, value in node.value:
+            if key_node.value == str(key):
+                yield key_node.start_mark.line + 1, value
+    elif isinstance(node, SequenceNode) and isinstance(key, int) and 0 <= key < len(node.value):
+        yield node.value[key].start_mark.line + 1, node.value[key]

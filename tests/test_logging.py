@@ -1,0 +1,95 @@
+"""Logging: silent until asked for, printed once, and never in the way of the host's own."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import loguru
+import pytest
+
+from datafast import logger_config
+from datafast.datasets import RawDataset
+from datafast.llms import SimulatedProvider
+from datafast.logger_config import configure_logger
+from datafast.schema.config import RawDatasetConfig
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    yield
+    logger_config.unconfigure()
+
+
+def run(tmp_path: Path, **faults: float) -> None:
+    config = RawDatasetConfig(
+        document_types=["note"], topics=["a", "b"], num_samples_per_prompt=1, output_file=tmp_path / "out.jsonl"
+    )
+    RawDataset(config).generate([SimulatedProvider(faults=faults)])
+
+
+def test_a_run_is_silent_without_configure_logger(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, refused=1.0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_configured_run_tells_start_failures_and_end_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger()
+    run(tmp_path, refused=1.0)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("2 rows requested from") == 1
+    assert shown.err.count("row(s) failed at") == 2
+    assert shown.err.count("0 written, 0 filtered, 2 failed, 0 pending") == 1
+
+
+def test_configuring_again_replaces_what_was_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger()
+    configure_logger(level="ERROR")
+    run(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+def test_no_colour_codes_where_the_console_is_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger()
+    run(tmp_path)
+    assert "\x1b" not in capfd.readouterr().err
+
+
+def test_a_format_of_ones_own_is_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger(format_string="<<{level}>> {message}")
+    run(tmp_path)
+    assert capfd.readouterr().err.startswith("<<INFO>> 2 rows requested")
+
+
+def test_messages_go_to_the_log_file_too(tmp_path: Path) -> None:
+    configure_logger(level="DEBUG", log_file=tmp_path / "run.log", serialize=True)
+    run(tmp_path)
+    logger_config.unconfigure()
+    lines = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["record"]["level"]["name"] for line in lines] == ["INFO", "SUCCESS"]
+
+
+def test_the_hosts_handlers_get_nothing_and_stay(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    host = io.StringIO()
+    ours = loguru.logger.add(host)
+    handlers = list(logging.getLogger().handlers)
+    try:
+        configure_logger()
+        run(tmp_path)
+        loguru.logger.info("the host's own message")
+        assert host.getvalue().count("\n") == 1
+        assert logging.getLogger().handlers == handlers
+    finally:
+        loguru.logger.remove(ours)
+    capfd.readouterr()
+
+
+def test_a_warning_of_a_config_is_logged_once_configured(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger()
+    prompt = "{num_samples} {language_name} {document_type} {topic} {topics}"
+    RawDatasetConfig(document_types=["note"], topics=["a"], output_file=tmp_path / "o.jsonl", prompts=[prompt])
+    assert capfd.readouterr().err.count("topics") == 1
