@@ -50,7 +50,9 @@ class ClassificationDatasetConfig(DatasetConfig):
     """The classes, each with a name and a description."""
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
+    """Texts that one call asks for."""
     output_file: Path = Path("classification.jsonl")
+    """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)
     """Prompt templates with {num_samples}, {language_name}, {label_name}, {label_description}; {labels_listing} may occur."""

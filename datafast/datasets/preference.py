@@ -69,12 +69,15 @@ class PreferenceDatasetConfig(DatasetConfig):
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
     judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
+    role_switches: ClassVar[Mapping[str, str]] = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
 
     input_documents: list[NonBlank] = Field(min_length=1)
     """The texts that questions are asked about."""
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
+    """Questions that one call asks for, and so rows per prompt."""
     output_file: Path = Path("preference_dataset.jsonl")
+    """The JSONL that rows are appended to, relative to the working directory."""
 
     question_generation_prompts: list[NonBlank] | None = Field(default=None, min_length=1)
     """Templates with {num_samples}, {language_name} and {document}; all of them are used."""
@@ -197,7 +200,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
 
     def _check_roles(self, given: Mapping[str, LLMProvider | None]) -> dict[str, LLMProvider]:
         needed = self.config.roles
-        switches = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
+        switches = self.config.role_switches
         missing = [role for role in needed if given.get(role) is None]
         if missing:
             raise ConfigError(

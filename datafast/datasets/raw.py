@@ -40,7 +40,9 @@ class RawDatasetConfig(DatasetConfig):
     """What the texts are about."""
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
+    """Texts that one call asks for."""
     output_file: Path = Path("text.jsonl")
+    """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)
     """Prompt templates with {num_samples}, {language_name}, {document_type} and {topic}."""

@@ -7,7 +7,8 @@ was not usable still counts as a try.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -23,8 +24,7 @@ from datafast.llms.structured import ResponseSchema, correction, parse_reply, pa
 __all__ = ["Answer", "Caller"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A validated instance of the asked model, or text; and the raw reply it stood in."""
 
     value: BaseModel | str

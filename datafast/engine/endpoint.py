@@ -53,10 +53,12 @@ class Endpoint:
 
     def next_step(self, step: StructuredStep) -> StructuredStep | None:
         """The step to try after `step` failed; None where `step` has worked before or is the last one."""
-        following = _STEPS.index(step) + 1
-        if step in self._proven or following == len(_STEPS):
+        if step in self._proven:
             return None
-        return _STEPS[following]
+        if self._proven:
+            return min(self._proven, key=_STEPS.index)
+        following = _STEPS.index(step) + 1
+        return _STEPS[following] if following < len(_STEPS) else None
 
     def step_worked(self, step: StructuredStep) -> None:
         """A valid reply came back. A lower step becomes the usual one only where no higher one has ever worked."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple, TypeVar, overload
 
 import orjson
 from pydantic import BaseModel
@@ -37,8 +37,7 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class LastAnswer:
+class LastAnswer(NamedTuple):
     """Who was asked what, and the raw reply."""
 
     provider: str
@@ -71,7 +70,7 @@ class Generate:
         self._recorded = recorded
         self._endpoints = endpoints
         self._waiting = waiting
-        self._ordinals: Counter[bytes] = Counter()
+        self._ordinals: dict[bytes, int] = {}
         self.last: LastAnswer | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
         self._extra_asks = max(record.generation, _TOP_UP_ASKS if top_up else 0)
@@ -201,16 +200,16 @@ class Generate:
     def _key(
         self, endpoint: Endpoint, role: str, messages: Sequence[Message], schema: ResponseSchema | None, tag: str
     ) -> bytes:
-        plain = digest(
-            self._item.content,
-            endpoint.identity,
-            role,
-            orjson.dumps(messages),
-            schema.digest if schema else b"",
-            tag,
-        )
-        self._ordinals[plain] += 1
-        return plain if self._ordinals[plain] == 1 else digest(plain, str(self._ordinals[plain]))
+        asked = _asked_digest(endpoint.identity, role, schema.digest if schema else b"", tag)
+        plain = blake2b(self._item.content + asked + orjson.dumps(messages), digest_size=16).digest()
+        ordinal = self._ordinals.get(plain, 0)
+        self._ordinals[plain] = ordinal + 1
+        return digest(plain, str(ordinal)) if ordinal else plain
+
+
+@lru_cache(maxsize=4096)
+def _asked_digest(identity: str, role: str, schema: bytes, tag: str) -> bytes:
+    return digest(identity, role, schema, tag)
 
 
 def _conversation(prompt: str | None, messages: Sequence[Message] | None, system: str | None) -> list[Message]:

@@ -177,5 +177,7 @@ async def _open_endpoints(
 
 def _lane(lane: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]) -> Lane:
     if isinstance(lane, Mapping):
-        return Lane({role: endpoints[id(provider)] for role, provider in lane.items()})
-    return Lane(endpoints[id(lane)])
+        roles = {role: endpoints[id(provider)] for role, provider in lane.items()}
+        return Lane(roles, " + ".join(dict.fromkeys(endpoint.label for endpoint in roles.values())))
+    endpoint = endpoints[id(lane)]
+    return Lane(endpoint, endpoint.label)

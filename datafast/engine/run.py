@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
 from pydantic import BaseModel
 
 from datafast.engine.admission import Admission
@@ -50,6 +49,7 @@ class Lane:
     """Who answers a share of the plan: one endpoint for every role, or one for each."""
 
     endpoints: Mapping[str, Endpoint] | Endpoint
+    label: str
     width: int = 0
     positions: Iterator[int] = field(default_factory=lambda: iter(()))
     workers: int = 0
@@ -64,10 +64,6 @@ class Lane:
     @property
     def all_endpoints(self) -> list[Endpoint]:
         return [self.endpoints] if isinstance(self.endpoints, Endpoint) else list(self.endpoints.values())
-
-    @property
-    def label(self) -> str:
-        return " + ".join(dict.fromkeys(endpoint.label for endpoint in self.all_endpoints))
 
     @property
     def stopped(self) -> bool:
@@ -314,7 +310,7 @@ class Run:
 
 
 def _line(row: BaseModel) -> bytes:
-    return orjson.dumps(row.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE)
+    return type(row).__pydantic_serializer__.to_json(row) + b"\n"
 
 
 def _failure(message: str, category: str, generate: Generate, lane: Lane) -> CallFailed:

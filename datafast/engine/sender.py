@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from datafast.engine.admission import Admission
 from datafast.engine.endpoint import Endpoint
@@ -28,8 +29,7 @@ __all__ = ["Ask", "Reply", "Sender", "Tally", "Trial", "decode"]
 _TOKENS_GUESSED = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a kind asks for: one call's identity and content."""
 
     key: bytes
@@ -54,8 +54,7 @@ class Tally:
     cost_usd: float | None = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A raw reply, and what it says: a completion, or why it is none."""
 
     raw: bytes
@@ -70,7 +69,7 @@ class Trial:
         request: what is sent next; it changes as the endpoint and the reply teach.
         waiting: told +1 and -1 around a wait without a slot.
         unusable: replies of this generation that were not what was asked.
-        sent: requests sent in this run.
+        sent: requests sent in this run; `sent_before` of them before the newest reply.
     """
 
     ask: Ask
@@ -80,6 +79,7 @@ class Trial:
     waiting: Callable[[int], None]
     unusable: int = 0
     sent: int = 0
+    sent_before: int = 0
     last_raw: bytes = b""
 
     def failed(self, message: str, category: str) -> CallFailed:
@@ -198,8 +198,9 @@ class Sender:
             provider=endpoint.label,
             raw=response.raw,
             latency_s=response.latency_s,
-            attempts=trial.sent,
+            attempts=trial.sent - trial.sent_before,
         )
+        trial.sent_before = trial.sent
         endpoint.succeeded()
         reply = decode(response.raw)
         usage = reply.content.usage if isinstance(reply.content, Completion) else None

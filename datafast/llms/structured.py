@@ -11,6 +11,7 @@ Limits: one reply holds one object; several different ones are refused, since wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -150,6 +151,10 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
             reasons.
     """
     text = _whole_text(completion)
+    if not schema.numeric:
+        # Nearly every reply ends here; whatever does not is looked at closely below.
+        with contextlib.suppress(ValidationError):
+            return schema.model.model_validate_json(text)
     parsed, value = _strict_json(text)
     if parsed:
         return _validated(value, schema, text=text)

@@ -1,0 +1,223 @@
+"""What a run shows while it works: a live display on a terminal, a line every few seconds anywhere else. All on stderr.
+
+Guarantee: text that comes from a model or a server is shown as text (no markup, control characters escaped), and log
+lines go through the same console, so nothing breaks the display. NO_COLOR is honoured.
+Cost: an event adds to counters; drawing happens a few times a second in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, Retry, RunStarted
+from datafast.logger_config import redirect_console
+
+if TYPE_CHECKING:
+    from datafast.types import RunReport
+
+__all__ = ["RunDisplay", "money", "plain_text", "show_report"]
+
+_LINE_S = 5.0
+_REFRESHES_PER_S = 5
+_RATE_WINDOW_S = 30.0
+# Control characters but tab and newline, and those that turn the direction of text around.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain_text(text: str) -> str:
+    """Text of a model or a server, safe for a terminal: control characters are shown escaped."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
+
+def money(cost_usd: float | None) -> str:
+    """A cost in USD; an unknown one says so."""
+    if cost_usd is None:
+        return "unknown"
+    return f"${cost_usd:.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
+
+
+class RunDisplay:
+    """Shows a run from its events, between `with` and its end.
+
+    Args:
+        max_rows: rows that this run can bring the file to at most (`--limit`); None for all.
+        quiet: no progress, only what is printed and logged.
+    """
+
+    def __init__(self, *, max_rows: int | None = None, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._max_rows = max_rows
+        self._quiet = quiet
+        self._counts = _Counts()
+        self._samples: deque[tuple[float, int]] = deque()
+        self._live: Live | None = None
+        self._over = threading.Event()
+        self._ticker: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        redirect_console(self._write_log)
+        if self.console.is_terminal and not self._quiet:
+            self._live = Live(
+                get_renderable=self._drawing,
+                console=self.console,
+                refresh_per_second=_REFRESHES_PER_S,
+                transient=True,
+                redirect_stdout=False,
+            )
+            self._live.start()
+        elif not self._quiet:
+            self._ticker = threading.Thread(target=self._tick, name="datafast-progress", daemon=True)
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._live is not None:
+            self._live.stop()
+        if self._ticker is not None:
+            self._ticker.join()
+        redirect_console(None)
+
+    def on_event(self, event: Event) -> None:
+        """Takes an event of the run, on the run's thread."""
+        self._counts.take(event)
+
+    def say(self, message: str) -> None:
+        """Prints one line above the display."""
+        self.console.print(Text(plain_text(message)))
+
+    def restore_terminal(self) -> None:
+        """Before the process leaves without winding up: makes the cursor visible again."""
+        if self._live is not None:
+            self.console.show_cursor(True)
+
+    def _write_log(self, message: str) -> None:
+        self.console.print(Text.from_ansi(message.rstrip("\n")))
+
+    # -- drawing
+
+    def _rate(self) -> float | None:
+        """Rows a second over the last half minute, None before the first ones came."""
+        now, rows = time.monotonic(), self._counts.new_rows
+        self._samples.append((now, rows))
+        while self._samples[0][0] < now - _RATE_WINDOW_S:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (rows - before) / (now - then) if rows > before else None
+
+    def _total(self) -> int:
+        requested = self._counts.requested
+        return requested if self._max_rows is None else min(requested, self._max_rows)
+
+    def _left(self, rate: float | None) -> str:
+        left = self._total() - self._counts.written - self._counts.failed
+        return f"about {_duration(left / rate)} left" if rate and left > 0 else ""
+
+    def _facts(self, rate: float | None) -> list[str]:
+        counts = self._counts
+        facts = [
+            f"{counts.failed:,} failed" if counts.failed else "",
+            f"{rate:,.1f} rows/s" if rate else "",
+            f"{counts.calls:,} calls",
+            f"{counts.retries:,} retries" if counts.retries else "",
+            f"{counts.input_tokens + counts.output_tokens:,} tokens",
+            "" if counts.simulated else f"cost {money(counts.cost_usd)}",
+            self._left(rate),
+        ]
+        return [fact for fact in facts if fact]
+
+    def _drawing(self) -> Table | Text:
+        counts = self._counts
+        if not counts.requested:
+            return Text("opening the output ...")
+        grid = Table.grid(padding=(0, 1))
+        done = min(counts.written, self._total())
+        bar = ProgressBar(total=self._total(), completed=done, width=30)
+        grid.add_row(bar, Text(f"{done:,}/{self._total():,} rows, {', '.join(self._facts(self._rate()))}"))
+        return grid
+
+    def _tick(self) -> None:
+        while not self._over.wait(_LINE_S):
+            counts = self._counts
+            if counts.requested:
+                done = min(counts.written, self._total())
+                self.say(f"{done:,}/{self._total():,} rows, {', '.join(self._facts(self._rate()))}")
+
+
+class _Counts:
+    """What has happened so far. Written by the run's thread, read by those that draw."""
+
+    def __init__(self) -> None:
+        self.requested = 0
+        self.written = 0
+        self.new_rows = 0
+        self.failed = 0
+        self.calls = 0
+        self.retries = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cost_usd: float | None = 0.0
+        self.simulated = False
+
+    def take(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.requested, self.written, self.failed = event.requested, event.written, event.failed
+                self.simulated = event.simulated
+            case CallFinished():
+                self._take_call(event)
+            case ItemDone():
+                self.written += event.rows
+                self.new_rows += event.rows
+            case ItemFailed():
+                self.failed += event.rows
+            case Retry():
+                self.retries += 1
+
+    def _take_call(self, event: CallFinished) -> None:
+        self.calls += 1
+        self.input_tokens += event.input_tokens
+        self.output_tokens += event.output_tokens
+        self.cost_usd = None if self.cost_usd is None or event.cost_usd is None else self.cost_usd + event.cost_usd
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def show_report(console: Console, report: RunReport, *, next_steps: list[str]) -> None:
+    """The closing summary, on stderr."""
+    # Rows that were there before, or came from recorded replies alone, say nothing about speed.
+    speed = f", {report.written / report.elapsed_s:,.1f} rows/s" if report.calls and not report.replayed else ""
+    lines = [("rows", report.counts_line())]
+    if report.failures:
+        lines.append(("failed", ", ".join(f"{count:,} {category}" for category, count in report.failures.items())))
+    lines += [
+        ("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} replayed from the ledger"),
+        ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
+        ("cost", money(report.cost_usd)),
+        ("time", f"{report.elapsed_s:,.1f} s{speed}"),
+        ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
+    ]
+    lines += [("set aside", path) for path in report.set_aside]
+    lines += [("stopped", report.stop_reason)] if report.stop_reason else []
+    lines += [("next" if not number else "", step) for number, step in enumerate(next_steps)]
+    for name, value in lines:
+        console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))

@@ -1,0 +1,64 @@
+"""`datafast generate`: make the rows that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from datafast.cli import options
+
+__all__ = ["command"]
+
+
+@click.command("generate")
+@options.config_file
+@options.offline
+@options.output
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N prompts, spread over the plan.")
+@options.concurrency
+@click.option("--fresh", is_flag=True, help="Start over; what is there is moved aside (.bak).")
+@click.option("--retry-failed", is_flag=True, help="Try rows again that failed for good.")
+@options.env_file
+@options.as_json
+@options.verbose
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config: Path,
+    offline: bool,
+    output: Path | None,
+    limit: int | None,
+    max_concurrency: int | None,
+    fresh: bool,
+    retry_failed: bool,
+    env_file: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Generate the rows that are missing.
+
+    Run it again after an interruption, a crash or a change of the config: rows that are there stay, and what was paid
+    for is not paid for twice.
+
+    \b
+    Exit codes: 0 all there, 2 wrong config or command, 3 some rows failed for good,
+    4 stopped early (the same command goes on), 130 interrupted (likewise).
+    """
+    from datafast.cli.session import Settings, exit_code, run
+
+    settings = Settings(
+        config=config,
+        offline=offline,
+        output=output,
+        limit=limit,
+        max_concurrency=max_concurrency,
+        fresh=fresh,
+        retry_failed=retry_failed,
+        env_file=env_file,
+        verbose=verbose,
+    )
+    _, _, report = run(settings)
+    if as_json:
+        options.print_json(report.to_dict())
+    ctx.exit(exit_code(report))

@@ -1,0 +1,103 @@
+"""`datafast preview`: a few rows on the screen; a later `generate` has them already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from datafast.cli.project import Project
+    from datafast.datasets.base import Dataset
+
+__all__ = ["command"]
+
+
+@click.command("preview")
+@options.config_file
+@click.option("-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="Prompts.")
+@options.offline
+@options.output
+@options.env_file
+@options.as_json
+@options.verbose
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config: Path,
+    number: int,
+    offline: bool,
+    output: Path | None,
+    env_file: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Generate and show a few rows, from different providers, languages and topics.
+
+    They are real rows in the output file: `datafast generate` goes on from there and does not pay for them again.
+    """
+    from datafast.cli.session import Settings, exit_code, run
+
+    settings = Settings(
+        config=config, offline=offline, output=output, limit=number, env_file=env_file, verbose=verbose
+    )
+    project, dataset, report = run(settings)
+    rows = _rows_of_items(project, dataset, number)
+    if as_json:
+        options.print_json({"report": report.to_dict(), "rows": rows})
+    else:
+        _show(rows)
+    ctx.exit(exit_code(report))
+
+
+def _rows_of_items(project: Project, dataset: Dataset[Any, Any], number: int) -> list[dict[str, Any]]:
+    """The rows of the items that a limit of `number` chooses, in its order, read from the output file."""
+    import orjson
+
+    from datafast.engine.job import lane_identities
+    from datafast.engine.plan import spread
+
+    plan = dataset.plan(lane_identities(project.lanes))
+    items = [plan[position] for position in spread(plan, number, seed=project.config.run.seed)]
+    order = {item.row_uuid(row): place for place, (item, row) in enumerate((i, r) for i in items for r in range(i.num_rows))}
+    found: dict[int, dict[str, Any]] = {}
+    with Path(project.config.output_file).open("rb") as file:
+        for line in file:
+            row = orjson.loads(line)
+            if (place := order.get(row["uuid"])) is not None:
+                found[place] = row
+                if len(found) == len(order):
+                    break
+    return [found[place] for place in sorted(found)]
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    for number, row in enumerate(rows, start=1):
+        console.rule(f"row {number} of {len(rows)}", align="left")
+        for name, value in row.items():
+            _show_field(console, name, value)
+    if rows:
+        console.rule()
+
+
+def _show_field(console: Console, name: str, value: object) -> None:
+    from rich.text import Text
+
+    from datafast.cli.console import plain_text
+
+    if value is None or value in ({}, ""):
+        return
+    if isinstance(value, dict):
+        shown = ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
+    else:
+        shown = str(value)
+    separator = "\n" if len(shown) > 100 or "\n" in shown else " "
+    console.print(Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))

@@ -1,0 +1,77 @@
+"""What a config file describes: a dataset and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datafast.datasets.base import Dataset, RunOptions
+    from datafast.datasets.config import DatasetConfig
+    from datafast.executors.base import Executor
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["Project"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked config.
+
+    Attributes:
+        path: the file it was read from.
+        secrets: where keys are expected, for messages.
+        dataset_class: the dataset class of its kind.
+        providers: a list, or one for each role where the kind has roles.
+        places: for each provider in their order, where it stands in the file (`FILE:LINE: providers[0]`).
+    """
+
+    path: Path
+    secrets: Path
+    dataset_class: type[Dataset[Any, Any]]
+    config: DatasetConfig
+    providers: Sequence[LLMProvider] | Mapping[str, LLMProvider]
+    places: Sequence[str]
+
+    @property
+    def lanes(self) -> list[LLMProvider | Mapping[str, LLMProvider]]:
+        """Who answers each share of the plan, as `lane_identities` and the engine take it."""
+        return [self.providers] if isinstance(self.providers, Mapping) else list(self.providers)
+
+    @property
+    def lane_labels(self) -> list[str]:
+        """How each lane is shown."""
+        if isinstance(self.providers, Mapping):
+            return [", ".join(f"{role}: {_label(provider)}" for role, provider in self.providers.items())]
+        return [_label(provider) for provider in self.providers]
+
+    def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
+        """Every provider with its place in the file."""
+        providers = self.providers.values() if isinstance(self.providers, Mapping) else self.providers
+        return zip(self.places, providers, strict=True)
+
+    def simulated(self) -> Project:
+        """The same project with a simulated model in the place of each provider."""
+        from datafast.llms.simulated import SimulatedProvider
+
+        stand_in = SimulatedProvider.standing_in_for
+        if isinstance(self.providers, Mapping):
+            return replace(self, providers={role: stand_in(provider) for role, provider in self.providers.items()})
+        return replace(self, providers=[stand_in(provider) for provider in self.providers])
+
+    def dataset(self, executor: Executor | None = None) -> Dataset[Any, Any]:
+        return self.dataset_class(self.config, executor=executor)
+
+    def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> None:
+        """Runs the dataset with this project's providers; raises what `generate` raises."""
+        runner: Any = dataset  # the two signatures of kinds, with and without roles
+        if isinstance(self.providers, Mapping):
+            runner.generate_roles(self.providers, **options)
+        else:
+            runner.generate(self.providers, **options)
+
+
+def _label(provider: LLMProvider) -> str:
+    return provider.name or provider.label

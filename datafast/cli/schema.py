@@ -1,0 +1,5 @@
+"""x"""
+import click
+@click.command("schema")
+def command() -> None:
+    """x"""

@@ -1,0 +1,172 @@
+"""Carrying out a run for the command line: keys, display, signals, report, exit code.
+
+The first Ctrl-C (or SIGTERM) stops sending and lets what is in flight land; the second leaves at once. Either way
+everything that was paid for is on the disk, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from datafast.cli.console import RunDisplay, show_report
+from datafast.cli.yaml_config import load_project
+from datafast.engine.events import Event, RunStarted
+from datafast.errors import ConfigError, MissingKeyError, RunStopped
+from datafast.executors.local import LocalExecutor
+from datafast.logger_config import configure_logger
+
+if TYPE_CHECKING:
+    from datafast.cli.project import Project
+    from datafast.datasets.base import Dataset
+    from datafast.types import RunReport
+
+__all__ = ["Settings", "exit_code", "run"]
+
+_INTERRUPTED = "interrupted"
+_LOG_FORMAT = "<level>{level}</level>: {message}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the command line asks for beside the config."""
+
+    config: Path
+    offline: bool = False
+    output: Path | None = None
+    limit: int | None = None
+    max_concurrency: int | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    env_file: Path | None = None
+    verbose: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that goes on with this run."""
+        words = ["datafast", "generate", str(self.config)]
+        words += ["--offline"] if self.offline else []
+        for option, value in (
+            ("--output", self.output),
+            ("--max-concurrency", self.max_concurrency),
+            ("--env-file", self.env_file),
+        ):
+            words += [option, str(value)] if value is not None else []
+        return shlex.join(words)
+
+
+def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
+    """Carries out a run and shows how it goes and ends.
+
+    Raises:
+        ConfigError: the config is wrong or keys are missing; nothing was sent.
+        OutputError: the output cannot be used.
+    """
+    configure_logger("DEBUG" if settings.verbose else "WARNING", format_string=None if settings.verbose else _LOG_FORMAT)
+    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    if settings.offline:
+        project = project.simulated()
+    _require_keys(project)
+    executor = LocalExecutor()
+    dataset = project.dataset(executor)
+    per_item = project.config.num_samples_per_prompt
+    display = RunDisplay(
+        max_rows=settings.limit * per_item if settings.limit is not None else None, quiet=settings.verbose
+    )
+    with display, _Signals(executor, display) as signals:
+        report = _generate(project, dataset, settings, signals)
+    show_report(display.console, report, next_steps=_next_steps(report, settings))
+    return project, dataset, report
+
+
+def exit_code(report: RunReport) -> int:
+    """0 all there, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
+    if report.stop_reason == _INTERRUPTED and report.pending:
+        return 130
+    if report.stop_reason is not None and report.stop_reason != _INTERRUPTED:
+        return 4
+    return 3 if report.failed or not report.written else 0
+
+
+def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, signals: _Signals) -> RunReport:
+    options: Any = {
+        "fresh": settings.fresh,
+        "retry_failed": settings.retry_failed,
+        "limit": settings.limit,
+        "on_event": signals.on_event,
+        "notes": {"command": settings.command, "directory": str(Path.cwd())},
+    }
+    if settings.max_concurrency is not None:
+        options["max_concurrency"] = settings.max_concurrency
+    with contextlib.suppress(RunStopped):  # the report says so too
+        project.generate(dataset, options)
+    assert dataset.report is not None, "a run that ends has a report"
+    return dataset.report
+
+
+def _require_keys(project: Project) -> None:
+    """Names every missing key at once; the run itself would stop at the first."""
+    missing: dict[str, str] = {}
+    for place, provider in project.all_providers():
+        try:
+            provider.require_ready()
+        except MissingKeyError as error:
+            missing.setdefault(error.variable, f"{place}: {provider.label} needs an API key: {error.variable} is not set")
+    if missing:
+        raise ConfigError(
+            "\n".join(missing.values())
+            + f"\nPut {' and '.join(f'{variable}=...' for variable in missing)} into {project.secrets}, "
+            f"or set {'it' if len(missing) == 1 else 'them'} in the environment. To try without a key, add --offline"
+        )
+
+
+def _next_steps(report: RunReport, settings: Settings) -> list[str]:
+    steps = []
+    if report.pending:
+        what = "go on" if report.stop_reason else "make the rest"
+        steps.append(f"{settings.command}   ({what}; nothing is paid for twice)")
+    if report.failed:
+        steps.append(f"{settings.command} --retry-failed   (try the failed rows again)")
+        steps.append(f"datafast status {shlex.quote(report.output_file)}   (why they failed)")
+    return steps
+
+
+class _Signals:
+    """Turns Ctrl-C and SIGTERM into an orderly end while a run goes on."""
+
+    def __init__(self, executor: LocalExecutor, display: RunDisplay) -> None:
+        self._executor = executor
+        self._display = display
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def on_event(self, event: Event) -> None:
+        if self._asked and isinstance(event, RunStarted):
+            self._executor.stop(_INTERRUPTED)  # asked for before there was a run that could be stopped
+        self._display.on_event(event)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            self._display.restore_terminal()
+            os._exit(130)  # replies are in the journal already, and waiting is what the user does not want
+        self._asked = True
+        calls = self._executor.in_flight
+        self._executor.stop(_INTERRUPTED)
+        self._display.say(f"letting {calls} call{'' if calls == 1 else 's'} in flight land; Ctrl-C again leaves now")

@@ -1,0 +1,5 @@
+"""x"""
+import click
+@click.command("status")
+def command() -> None:
+    """x"""

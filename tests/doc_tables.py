@@ -1,0 +1,167 @@
+"""The tables of docs/reference that are made from the code. `python -m tests.doc_tables` writes them anew.
+
+In a page, `<!-- table: NAME ARGUMENT -->` and `<!-- end -->` stand around each of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import typing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).parent.parent
+_MARKED = re.compile(r"(<!-- table: (\w+) ?(.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def rewritten(text: str) -> str:
+    """A page with its tables as the code is now."""
+    return _MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]](found[3])}\n{found[5]}", text)
+
+
+def pages() -> list[Path]:
+    return [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |\n" for row in lines)
+
+
+# -- models
+
+
+def config_table(name: str) -> str:
+    model = getattr(importlib.import_module("datafast.schema.config"), name)
+    schema = model.model_json_schema()
+    rows = []
+    for field, info in model.model_fields.items():
+        default = "required" if info.is_required() else f"`{_shown(info)}`"
+        words = _words(schema["properties"][field], schema.get("$defs", {}))
+        rows.append([f"`{field}`", words, default, _sentence(info.description or "")])
+    return table(["field", "value", "default", "meaning"], rows)
+
+
+def row_table(name: str) -> str:
+    model = getattr(importlib.import_module("datafast.schema.data_rows"), name)
+    schema = model.model_json_schema()
+    defs = schema.get("$defs", {})
+    rows = [[f"`{field}`", _words(schema["properties"][field], defs)] for field in model.model_fields]
+    return table(["column", "value"], rows)
+
+
+def _shown(info: Any) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, BaseModel):
+        return "{}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {entry}" for key, entry in value.items()) + "}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    """A JSON Schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return " or ".join(f"`{value}`" for value in defs[name].get("enum", [])) or f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_words(part, defs) for part in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    match schema.get("type"):
+        case "array":
+            return f"list of {_words(schema['items'], defs)}"
+        case "object":
+            return f"mapping of names to {_words(schema.get('additionalProperties') or {}, defs)}"
+        case "integer" | "number" as kind:
+            return _number(kind, schema)
+        case kind:
+            return {"string": "text", "boolean": "true or false", "null": "null"}[kind]
+
+
+def _number(kind: str, schema: dict[str, Any]) -> str:
+    words = "whole number" if kind == "integer" else "number"
+    low, above, high = (schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
+    if low is not None and high is not None:
+        return f"{words}, {low:,} to {high:,}"
+    if low is not None:
+        return f"{words}, {low:g} or more"
+    return f"{words} above {above:g}" if above is not None else words
+
+
+# -- events, errors, commands
+
+
+def event_table(_: str) -> str:
+    from datafast.engine import events
+
+    rows = []
+    for event in typing.get_args(events.Event):
+        names = ", ".join(f"`{field.name}`" for field in fields(event))
+        rows.append([f"`{event.type}`", f"`{event.__name__}`", names, _sentence(event.__doc__ or "")])
+    return table(["`type`", "class", "fields", "when"], rows)
+
+
+def error_kind_table(_: str) -> str:
+    from datafast.errors import ErrorKind
+
+    words = {
+        "retry": "waits and sends again",
+        "stop_provider": "stops this provider; the others go on, its items stay pending",
+        "fail_item": "fails this item; the others go on",
+        "stop_run": "stops the run",
+    }
+    return table(
+        ["category", "what the engine does"], [[f"`{kind.value}`", words[kind.action.value]] for kind in ErrorKind]
+    )
+
+
+def error_tree(_: str) -> str:
+    from datafast import errors
+
+    tree = (errors.__doc__ or "").split("\n\n")[1]
+    return "```text\n" + "\n".join(line.removeprefix("    ") for line in tree.splitlines()) + "\n```\n"
+
+
+def command_table(name: str) -> str:
+    from datafast.cli.main import cli
+
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    rows = [_parameter(parameter) for parameter in command.params]
+    return table(["argument or option", "meaning"], rows)
+
+
+def _parameter(parameter: click.Parameter) -> list[str]:
+    if not isinstance(parameter, click.Option):
+        shown = parameter.human_readable_name
+        return [f"`{shown if parameter.required else f'[{shown}]'}`", ""]
+    value = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(click.Command('x')))}"
+    return [", ".join(f"`{option}{value}`" for option in parameter.opts), _sentence(parameter.help or "")]
+
+
+TABLES = {
+    "command": command_table,
+    "config": config_table,
+    "error_kinds": error_kind_table,
+    "error_tree": error_tree,
+    "events": event_table,
+    "row": row_table,
+}
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(rewritten(page.read_text(encoding="utf-8")), encoding="utf-8")
