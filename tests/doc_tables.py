@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).parent.parent
-_MARKED = re.compile(r"(<!-- table: (\w+) ?(.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- table: (\w+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def rewritten(text: str) -> str:
     """A page with its tables as the code is now."""
-    return _MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]](found[3])}\n{found[5]}", text)
+    return _MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]](found[3] or '')}\n{found[5]}", text)
 
 
 def pages() -> list[Path]:
@@ -149,7 +149,8 @@ def _parameter(parameter: click.Parameter) -> list[str]:
         shown = parameter.human_readable_name
         return [f"`{shown if parameter.required else f'[{shown}]'}`", ""]
     value = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(click.Command('x')))}"
-    return [", ".join(f"`{option}{value}`" for option in parameter.opts), _sentence(parameter.help or "")]
+    default = f" Default: {parameter.default}." if parameter.show_default else ""
+    return [", ".join(f"`{option}{value}`" for option in parameter.opts), _sentence(parameter.help or "") + default]
 
 
 TABLES = {

@@ -416,6 +416,7 @@ def test_a_full_disk_stops_the_run_at_once_and_loses_no_reply(tmp_path: Path, si
     assert "cannot write the" in reason
     assert str(folder) in reason
     assert int(written) + int(pending) == 300
+    assert int(written) == len(rows_of(folder / "out.jsonl"))
     asked = len(requests_in(log))
     assert 0 < asked < 300
     dataset = raw(folder, topics=300)

@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import pytest
 
 import datafast
 from datafast.errors import DatafastWarning
+from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
 
 IMPORT_PATHS = {
@@ -40,6 +42,14 @@ IMPORT_PATHS = {
     "datafast.expanders": ["expand_prompts"],
 }
 HEAVY = ["aiohttp", "datasets", "huggingface_hub", "litellm", "numpy", "pandas", "pyarrow", "ray", "torch"]
+
+
+@pytest.fixture(autouse=True)
+def silent_logger() -> Iterator[None]:
+    """Where the log is on, warnings go there instead: each test begins and ends without it."""
+    unconfigure()
+    yield
+    unconfigure()
 
 
 def modules() -> list[str]:
@@ -297,13 +307,7 @@ def test_a_preference_script_with_one_provider_per_role_runs_unchanged(own_serve
 def test_the_logger_is_configured_by_level_and_file(level: str, tmp_path: Path) -> None:
     from datafast.logger_config import configure_logger, logger
 
-    try:
-        configure_logger()
-        configure_logger(level=level, log_file=str(tmp_path / "generation.log"))
-        logger.info("a line for the file")
-        assert "a line for the file" in (tmp_path / "generation.log").read_text("utf-8")
-    finally:
-        logger.remove()  # the sinks are process-wide; other tests expect warnings, not log lines
-        from datafast import logger_config
-
-        logger_config._sink_ids.clear()
+    configure_logger()
+    configure_logger(level=level, log_file=str(tmp_path / "generation.log"))
+    logger.info("a line for the file")
+    assert "a line for the file" in (tmp_path / "generation.log").read_text("utf-8")

@@ -95,6 +95,11 @@ class RunDisplay:
         """Takes an event of the run, on the run's thread."""
         self._counts.take(event)
 
+    @property
+    def new_rows(self) -> int:
+        """Rows added so far."""
+        return self._counts.new_rows
+
     def say(self, message: str) -> None:
         """Prints one line above the display."""
         self.console.print(Text(plain_text(message)))
@@ -202,10 +207,10 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def show_report(console: Console, report: RunReport, *, next_steps: list[str]) -> None:
-    """The closing summary, on stderr."""
-    # Rows that were there before, or came from recorded replies alone, say nothing about speed.
-    speed = f", {report.written / report.elapsed_s:,.1f} rows/s" if report.calls and not report.replayed else ""
+def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
+    """The closing summary. `new_rows` are those that this run added."""
+    # Rows that come from recorded replies say nothing about speed.
+    speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
     lines = [("rows", report.counts_line())]
     if report.failures:
         lines.append(("failed", ", ".join(f"{count:,} {category}" for category, count in report.failures.items())))

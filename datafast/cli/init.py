@@ -47,7 +47,9 @@ def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str
     kept = []
     if config.exists():
         if not force:
-            raise ConfigError(f"{config.name} is there already; edit it, or move it aside and write a new one with --force")
+            raise ConfigError(
+                f"{config.name} is there already; edit it, or move it aside and write a new one with --force"
+            )
         kept.append(_move_aside(config).name)
     _create(config, text, mode=0o666)
     written = [config.name]
@@ -91,4 +93,6 @@ def _create(path: Path, text: str, *, mode: int) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; run this in a folder that you may write to") from error
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}; run this in a folder that you may write to"
+        ) from error

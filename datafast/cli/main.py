@@ -31,7 +31,7 @@ class _Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance's; its stub says ClassVar
 
     def show(self, file: Any = None) -> None:
         click.echo(f"error: {self.message}" if self.message else "", err=True)

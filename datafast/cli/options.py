@@ -32,6 +32,4 @@ def print_json(value: object) -> None:
     """Writes one JSON document to stdout, in UTF-8 wherever it goes."""
     import orjson
 
-    stream = click.get_binary_stream("stdout")
-    stream.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    stream.flush()
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))

@@ -10,13 +10,17 @@ import click
 from datafast.cli import options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from datafast.cli.project import Project
     from datafast.datasets.base import Dataset
-    from datafast.engine.plan import Plan, WorkItem
+    from datafast.engine.plan import Dimension, GridPlan, WorkItem
+    from datafast.engine.rehearsal import Rehearsal
 
 __all__ = ["command"]
 
 _SHOWN_LETTERS = 2000
+_SHOWN_VALUES = 4
 
 
 @click.command("plan")
@@ -31,50 +35,65 @@ def command(config: Path, number: int, as_json: bool) -> None:
     Nothing is sent or written, and no key is needed.
     """
     from datafast.cli.yaml_config import load_project
-    from datafast.engine.job import lane_identities
     from datafast.logger_config import configure_logger
 
     configure_logger("WARNING", format_string="<level>{level}</level>: {message}")
     project = load_project(config)
     dataset = project.dataset()
-    summary = _summary(project, dataset, dataset.plan(lane_identities(project.lanes)), number)
+    plan: Any = dataset.plan_for(project.lanes)
+    summary = _summary(project, dataset, plan, number)
     if as_json:
         options.print_json(summary)
     else:
         _show(summary)
 
 
-def _summary(project: Project, dataset: Dataset[Any, Any], plan: Plan, number: int) -> dict[str, Any]:
+def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
     from datafast import background
     from datafast.engine.plan import spread
     from datafast.engine.rehearsal import rehearse
 
-    axes = {dimension.name: [_shown(value) for value in dimension.values] for dimension in getattr(plan, "dimensions", ())}
-    items = plan.num_items
-    examples = []
-    for position in spread(plan, number, seed=project.config.run.seed):
-        item = plan[position]
-        asked = background.run(rehearse(dataset.produce, item))
-        examples.append(
-            {"provider": project.lane_labels[item.lane], "values": _values(item), "messages": list(asked.first)}
-        )
-    calls = background.run(rehearse(dataset.produce, plan[0])).calls
+    def ask(position: int) -> Rehearsal:
+        return background.run(rehearse(dataset.produce, plan[position]))
+
+    calls = [
+        {"provider": project.label(lane, role), "role": role, "calls": count * plan.num_items // plan.num_lanes}
+        for lane in range(plan.num_lanes)
+        for role, count in ask(lane).calls.items()
+    ]
     return {
         "kind": dataset.kind,
         "output_file": str(project.config.output_file),
-        "dimensions": {name: len(values) for name, values in axes.items()},
-        "values": axes,
+        "dimensions": [_dimension(dimension) for dimension in plan.dimensions],
         "prompts_per_combination": len(project.config.prompt_expansion()),
-        "items": items,
-        "calls": {role: count * items for role, count in calls.items()},
+        "rows_per_prompt": project.config.num_samples_per_prompt,
+        "prompts": plan.num_items,
+        "calls": calls,
+        "total_calls": sum(entry["calls"] for entry in calls),
+        "rows_per_provider": plan.num_rows // plan.num_lanes,
         "rows": plan.num_rows,
-        "providers": [{"name": label, "rows": plan.num_rows // plan.num_lanes} for label in project.lane_labels],
-        "examples": examples,
+        "examples": [
+            _example(project, plan[position], ask(position))
+            for position in (spread(plan, number, seed=project.config.run.seed) if number else [])
+        ],
     }
 
 
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    return {
+        "name": dimension.name,
+        "count": len(dimension),
+        "first_values": [_shown(value) for value in dimension.values[:_SHOWN_VALUES]],
+    }
+
+
+def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
+    provider = project.label(item.lane, asked.first_role)
+    return {"provider": provider, "values": _values(item), "messages": list(asked.first)}
+
+
 def _values(item: WorkItem) -> dict[str, str]:
-    named = {name: _shown(value) for name, value in reversed(item.values.items())}
+    named = {name: _shown(value) for name, value in reversed(list(item.values.items()))}
     return {**named, **item.variant.values}
 
 
@@ -89,28 +108,34 @@ def _show(summary: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from datafast.cli.console import plain_text
+
     console = Console(highlight=False, soft_wrap=True)
 
-    def line(name: str, value: str) -> None:
-        console.print(Text.assemble((f"{name:<24}", "bold"), value))
+    def line(name: str, count: int | str, what: str = "") -> None:
+        shown = f"{count:>8,}" if isinstance(count, int) else f"  {count}"
+        console.print(Text.assemble((f"{name:<18}", "bold"), shown, plain_text(f"   {what}" if what else "")))
 
     line("kind", summary["kind"])
-    line("file", summary["output_file"])
-    for name, values in summary["values"].items():
-        line(name.replace("_", " "), f"{len(values):>6,}   {_few(values)}")
-    line("prompts for each of them", f"{summary['prompts_per_combination']:>6,}")
-    for provider in summary["providers"]:
-        line("rows", f"{provider['rows']:>6,}   {provider['name']}")
-    line("rows in total", f"{summary['rows']:>6,}")
-    for role, count in summary["calls"].items():
-        line("calls", f"{count:>6,}   {role}")
-    if len(summary["calls"]) > 1:
-        line("calls in total", f"{sum(summary['calls'].values()):>6,}")
+    line("output file", summary["output_file"])
+    for dimension in summary["dimensions"]:
+        line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
+    line("prompts for each", summary["prompts_per_combination"], "templates with their placeholder values")
+    for entry in summary["calls"]:
+        line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
+    line("calls in all", summary["total_calls"])
+    line("rows per prompt", summary["rows_per_prompt"])
+    line("rows in all", summary["rows"], _per_provider(summary))
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
 
 
-def _show_example(console: Any, number: int, example: dict[str, Any]) -> None:
+def _per_provider(summary: dict[str, Any]) -> str:
+    share = summary["rows_per_provider"]
+    return f"{share:,} from each provider" if share != summary["rows"] else ""
+
+
+def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:
     from rich.text import Text
 
     from datafast.cli.console import plain_text
@@ -123,9 +148,9 @@ def _show_example(console: Any, number: int, example: dict[str, Any]) -> None:
         console.print(Text(role + plain_text(_cut(message["content"], _SHOWN_LETTERS))))
 
 
-def _few(values: list[str]) -> str:
-    shown = ", ".join(_cut(value, 40) for value in values[:4])
-    return f"{shown}, ..." if len(values) > 4 else shown
+def _few(dimension: dict[str, Any]) -> str:
+    shown = ", ".join(_cut(value, 40) for value in dimension["first_values"])
+    return f"{shown}, ..." if dimension["count"] > _SHOWN_VALUES else shown
 
 
 def _cut(text: str, length: int) -> str:

@@ -43,9 +43,7 @@ def command(
     """
     from datafast.cli.session import Settings, exit_code, run
 
-    settings = Settings(
-        config=config, offline=offline, output=output, limit=number, env_file=env_file, verbose=verbose
-    )
+    settings = Settings(config=config, offline=offline, output=output, limit=number, env_file=env_file, verbose=verbose)
     project, dataset, report = run(settings)
     rows = _rows_of_items(project, dataset, number)
     if as_json:
@@ -59,12 +57,13 @@ def _rows_of_items(project: Project, dataset: Dataset[Any, Any], number: int) ->
     """The rows of the items that a limit of `number` chooses, in its order, read from the output file."""
     import orjson
 
-    from datafast.engine.job import lane_identities
     from datafast.engine.plan import spread
 
-    plan = dataset.plan(lane_identities(project.lanes))
+    plan = dataset.plan_for(project.lanes)
     items = [plan[position] for position in spread(plan, number, seed=project.config.run.seed)]
-    order = {item.row_uuid(row): place for place, (item, row) in enumerate((i, r) for i in items for r in range(i.num_rows))}
+    order = {
+        item.row_uuid(row): place for place, (item, row) in enumerate((i, r) for i in items for r in range(i.num_rows))
+    }
     found: dict[int, dict[str, Any]] = {}
     with Path(project.config.output_file).open("rb") as file:
         for line in file:
@@ -95,9 +94,7 @@ def _show_field(console: Console, name: str, value: object) -> None:
 
     if value is None or value in ({}, ""):
         return
-    if isinstance(value, dict):
-        shown = ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
-    else:
-        shown = str(value)
+    parts = value.items() if isinstance(value, dict) else ()
+    shown = ", ".join(f"{key}: {part}" for key, part in parts if part is not None) or str(value)
     separator = "\n" if len(shown) > 100 or "\n" in shown else " "
     console.print(Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))

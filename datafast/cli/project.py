@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datafast.datasets.config import DatasetConfig
     from datafast.executors.base import Executor
     from datafast.llms.providers import LLMProvider
+    from datafast.types import RunReport
 
 __all__ = ["Project"]
 
@@ -40,12 +41,10 @@ class Project:
         """Who answers each share of the plan, as `lane_identities` and the engine take it."""
         return [self.providers] if isinstance(self.providers, Mapping) else list(self.providers)
 
-    @property
-    def lane_labels(self) -> list[str]:
-        """How each lane is shown."""
-        if isinstance(self.providers, Mapping):
-            return [", ".join(f"{role}: {_label(provider)}" for role, provider in self.providers.items())]
-        return [_label(provider) for provider in self.providers]
+    def label(self, lane: int, role: str) -> str:
+        """How the provider is shown that answers in a role of a lane."""
+        provider = self.providers[role] if isinstance(self.providers, Mapping) else self.providers[lane]
+        return provider.name or provider.label
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
@@ -64,14 +63,12 @@ class Project:
     def dataset(self, executor: Executor | None = None) -> Dataset[Any, Any]:
         return self.dataset_class(self.config, executor=executor)
 
-    def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> None:
+    def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> RunReport:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
         runner: Any = dataset  # the two signatures of kinds, with and without roles
         if isinstance(self.providers, Mapping):
             runner.generate_roles(self.providers, **options)
         else:
             runner.generate(self.providers, **options)
-
-
-def _label(provider: LLMProvider) -> str:
-    return provider.name or provider.label
+        report: RunReport = runner.report
+        return report

@@ -1,5 +1,59 @@
-"""x"""
+"""`datafast schema`: the JSON Schema of a config file, for editors that complete and check YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
 import click
+
+from datafast.cli.options import print_json
+
+__all__ = ["command"]
+
+
 @click.command("schema")
-def command() -> None:
-    """x"""
+@click.argument("kind", required=False)
+def command(kind: str | None) -> None:
+    """Print the JSON Schema of a YAML config: of one KIND, or of all.
+
+    \b
+    datafast schema > datafast.schema.json
+    and as the first line of a config, for editors with the YAML language server:
+    # yaml-language-server: $schema=datafast.schema.json
+    """
+    from datafast.registry import kind_names, load_kind
+
+    names = [kind] if kind else kind_names()
+    print_json(_schema({name: load_kind(name) for name in names}))
+
+
+def _schema(kinds: dict[str, type[Any]]) -> dict[str, Any]:
+    """One schema for files of these kinds."""
+    from pydantic.json_schema import models_json_schema
+
+    from datafast.cli.provider_schema import PROVIDER_SCHEMA
+
+    models = {name: kind.config_model for name, kind in kinds.items()}
+    refs, shared = models_json_schema([(model, "validation") for model in models.values()], title="datafast config")
+    definitions = {**shared["$defs"], "provider": PROVIDER_SCHEMA}
+    for name, kind in kinds.items():
+        reference = refs[(kind.config_model, "validation")]["$ref"].rpartition("/")[2]
+        _add_own_fields(definitions[reference], name, takes_roles=hasattr(kind, "generate_roles"))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "datafast config",
+        "type": "object",
+        "properties": {"kind": {"enum": list(kinds)}},
+        "required": ["kind", "providers"],
+        "oneOf": [refs[(model, "validation")] for model in models.values()],
+        "$defs": definitions,
+    }
+
+
+def _add_own_fields(schema: dict[str, Any], kind: str, *, takes_roles: bool) -> None:
+    provider = {"$ref": "#/$defs/provider"}
+    listed = {"type": "array", "items": provider, "minItems": 1, "description": "Every prompt goes to each of them."}
+    by_role = {"type": "object", "additionalProperties": provider, "description": "Who answers in each role."}
+    own = {"kind": {"const": kind}, "providers": by_role if takes_roles else listed}
+    schema["properties"] = {**own, **schema["properties"]}
+    schema["required"] = [*own, *schema.get("required", [])]

@@ -6,7 +6,6 @@ everything that was paid for is on the disk, and the same command goes on.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import signal
@@ -69,7 +68,9 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
         ConfigError: the config is wrong or keys are missing; nothing was sent.
         OutputError: the output cannot be used.
     """
-    configure_logger("DEBUG" if settings.verbose else "WARNING", format_string=None if settings.verbose else _LOG_FORMAT)
+    configure_logger(
+        "DEBUG" if settings.verbose else "WARNING", format_string=None if settings.verbose else _LOG_FORMAT
+    )
     project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
     if settings.offline:
         project = project.simulated()
@@ -82,7 +83,7 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     )
     with display, _Signals(executor, display) as signals:
         report = _generate(project, dataset, settings, signals)
-    show_report(display.console, report, next_steps=_next_steps(report, settings))
+    show_report(display.console, report, new_rows=display.new_rows, next_steps=_next_steps(report, settings))
     return project, dataset, report
 
 
@@ -105,10 +106,10 @@ def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, 
     }
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency
-    with contextlib.suppress(RunStopped):  # the report says so too
-        project.generate(dataset, options)
-    assert dataset.report is not None, "a run that ends has a report"
-    return dataset.report
+    try:
+        return project.generate(dataset, options)
+    except RunStopped as stopped:
+        return stopped.report
 
 
 def _require_keys(project: Project) -> None:
@@ -118,7 +119,9 @@ def _require_keys(project: Project) -> None:
         try:
             provider.require_ready()
         except MissingKeyError as error:
-            missing.setdefault(error.variable, f"{place}: {provider.label} needs an API key: {error.variable} is not set")
+            missing.setdefault(
+                error.variable, f"{place}: {provider.label} needs an API key: {error.variable} is not set"
+            )
     if missing:
         raise ConfigError(
             "\n".join(missing.values())

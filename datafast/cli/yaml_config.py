@@ -89,8 +89,8 @@ class _Loader:
         providers = self._providers(takes_roles)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
-        self._raise_problems()
-        assert config is not None, "a config that is missing has left a problem"
+        if self._problems or config is None:
+            raise self._refusal()
         found = providers if isinstance(providers, dict) else dict(enumerate(providers))
         places = [self._place(["providers", key]) for key in found]
         return Project(self._file.path, secrets, dataset_class, config, providers, places)
@@ -110,7 +110,10 @@ class _Loader:
         valid = [*_OWN_FIELDS, *known]
         for name in [name for name in self._file.data if name not in valid]:
             near = nearest(name, valid)
-            self._add([name], f"unknown field, did you mean {near!r}?" if near else f"unknown field; valid: {', '.join(valid)}")
+            self._add(
+                [name],
+                f"unknown field, did you mean {near!r}?" if near else f"unknown field; valid: {', '.join(valid)}",
+            )
             fields.pop(name, None)
 
     def _config(self, model: type[DatasetConfig], fields: Mapping[str, Any]) -> DatasetConfig | None:
@@ -147,7 +150,9 @@ class _Loader:
         given = self._data.get("providers")
         if takes_roles:
             if not isinstance(given, dict) or not given or "provider" in given:
-                self._add(["providers"], "expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}")
+                self._add(
+                    ["providers"], "expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}"
+                )
                 return {}
             made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
             return {role: provider for role, provider in made.items() if provider is not None}
@@ -173,13 +178,19 @@ class _Loader:
         switches = getattr(config, "role_switches", {})
         missing = [role for role in config.roles if role not in asked]
         if missing:
-            self._add(["providers"], f"no provider is given for {', '.join(missing)}; this config needs {', '.join(config.roles)}")
+            self._add(
+                ["providers"],
+                f"no provider is given for {', '.join(missing)}; this config needs {', '.join(config.roles)}",
+            )
         for role in asked:
             if role in config.roles:
                 continue
             near = nearest(str(role), config.roles)
             hint = f"set {switches[role]}: true to use it" if role in switches else f"it uses {', '.join(config.roles)}"
-            self._add(["providers", role], f"this config has no use for this role; {f'did you mean {near!r}?' if near else hint}")
+            self._add(
+                ["providers", role],
+                f"this config has no use for this role; {f'did you mean {near!r}?' if near else hint}",
+            )
 
     # -- problems
 
@@ -194,13 +205,12 @@ class _Loader:
     def _place(self, keys: Keys) -> str:
         return self._file.at(self._file.line_of(keys), _dotted(keys))
 
-    def _raise_problems(self) -> None:
-        if self._problems:
-            lines = [
-                self._file.at(line, f"{field}: {', or '.join(messages)}" if field else ", or ".join(messages))
-                for (line, field), messages in sorted(self._problems.items())
-            ]
-            raise ConfigError("\n".join(lines))
+    def _refusal(self) -> ConfigError:
+        lines = [
+            self._file.at(line, f"{field}: {', or '.join(messages)}" if field else ", or ".join(messages))
+            for (line, field), messages in sorted(self._problems.items())
+        ]
+        return ConfigError("\n".join(lines))
 
 
 def _dotted(keys: Keys) -> str:
@@ -213,7 +223,13 @@ def _expected(detail: Any) -> str:
     if not message.startswith("Input should be "):
         return message
     what = message.removeprefix("Input should be ").removeprefix("a valid ")
-    names = {"string": "a text", "list": "a list", "dictionary": "a mapping", "integer": "a whole number", "boolean": "true or false"}
+    names = {
+        "string": "a text",
+        "list": "a list",
+        "dictionary": "a mapping",
+        "integer": "a whole number",
+        "boolean": "true or false",
+    }
     first, comma, rest = what.partition(",")
     if "unable to parse" in rest:
         comma = rest = ""

@@ -93,14 +93,16 @@ class YamlFile:
 
     def _compose(self, text: str) -> Node:
         try:
-            node = YAML(typ="safe", pure=True).compose(text)
+            node: Node | None = YAML(typ="safe", pure=True).compose(text)
         except MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except RecursionError:
             raise self.refused(1, "the file is nested too deeply") from None
         except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
-            raise self.refused(line, "there is a control character here; remove it, or write it as \\x.. in quotes") from None
+            raise self.refused(
+                line, "there is a control character here; remove it, or write it as \\x.. in quotes"
+            ) from None
         except YAMLError as error:
             raise self.refused(1, f"this is not YAML: {error}") from None
         if node is None:
@@ -148,7 +150,7 @@ class YamlFile:
         return values
 
     def _scalar(self, node: ScalarNode) -> Any:
-        tag = node.tag.removeprefix(_TAG)
+        tag = str(node.tag).removeprefix(_TAG)
         if tag in {"str", "timestamp", "value"}:
             return node.value
         read = _SCALARS.get(tag)

@@ -83,6 +83,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
         """Turns an item into its rows, in order. Deterministic given the item and the replies."""
 
+    def plan_for(self, lanes: Sequence[object]) -> Plan:
+        """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
+        return self.plan(lane_identities(lanes, fan_out=self.config.run.fan_out))
+
     # -- helpers for kinds
 
     def grid(
@@ -200,7 +204,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
 
     def get_num_expected_rows(self, providers: Sequence[object]) -> int:
         """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
-        return self.plan(lane_identities(_some(providers))).num_rows
+        return self.plan_for(_some(providers)).num_rows
 
     def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
         """Generates what is missing in the output file, asking every provider every prompt.

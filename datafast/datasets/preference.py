@@ -103,6 +103,8 @@ class PreferenceDatasetConfig(DatasetConfig):
         for name, switch in (("evolution_prompt", "evol_instruct"), ("judge_prompt", "llm_as_judge")):
             if getattr(self, name) is not None and not getattr(self, switch):
                 raise ValueError(f"{name} is given but {switch} is false, so it would not be used; set {switch}: true")
+        if self.run.fan_out != "all":
+            raise ValueError(f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out")
         self.role_templates()
         return self
 

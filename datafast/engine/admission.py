@@ -161,7 +161,7 @@ class Admission:
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled():
                 self.leave(gate)  # the slot was handed over in the very moment of the cancellation
-            else:
+            elif slot in gate.waiting:  # `wake` takes out those that it finds cancelled
                 gate.waiting.remove(slot)
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,11 +35,13 @@ class AppendFile:
         view = memoryview(data)
         try:
             while view:
-                written = os.write(self._fd, view)
-                self.size += written
-                view = view[written:]
+                view = view[os.write(self._fd, view) :]
         except OSError as error:
+            # A part of a record would hide every record after it. Where even this fails, the next start sees to it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self.size)
             raise self._error(error) from error
+        self.size += len(data)
 
     def sync(self) -> None:
         """Forces what was appended to the disk."""
@@ -49,7 +52,10 @@ class AppendFile:
 
     def clear(self) -> None:
         """Empties the file."""
-        os.ftruncate(self._fd, 0)
+        try:
+            os.ftruncate(self._fd, 0)
+        except OSError as error:
+            raise self._error(error) from error
         self.size = 0
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ changed, and whatever the order in which replies arrive.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
@@ -73,7 +74,7 @@ class Generate:
         self._ordinals: dict[bytes, int] = {}
         self.last: LastAnswer | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
-        self._extra_asks = max(record.generation, _TOP_UP_ASKS if top_up else 0)
+        self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
     @overload
     async def __call__(
@@ -172,13 +173,21 @@ class Generate:
             At most `count` things; fewer where the replies fell short.
         """
         found: list[T] = []
-        for number in range(1 + self._extra_asks):
+        asks_left = self._extra_asks
+        for number in itertools.count():
             missing = count - len(found)
             if missing <= 0:
                 break
             tag = f"top-up {number}" if number else ""
+            text, model = prompt(missing), response_model(missing)
+            if number:
+                # What was paid for is used whatever the settings are now; only what an earlier try did not ask counts.
+                generations = self._paid(role, text, model, system, tag)
+                if not generations and asks_left <= 0:
+                    break
+                asks_left -= min(generations, default=self._record.generation) >= self._record.generation
             try:
-                reply = await self(role, prompt(missing), response_model(missing), system=system, tag=tag)
+                reply = await self(role, text, model, system=system, tag=tag)
             except CallFailed:
                 if not found:
                     raise
@@ -197,13 +206,27 @@ class Generate:
     def _endpoint(self, role: str) -> Endpoint:
         return self._endpoints if isinstance(self._endpoints, Endpoint) else self._endpoints[role]
 
+    def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
+        """The generations of the recorded replies to a call that has not been made yet."""
+        conversation = _conversation(prompt, None, system)
+        key = self._key(self._endpoint(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
+        return [generation for generation, _ in self._recorded.get(key, ())]
+
     def _key(
-        self, endpoint: Endpoint, role: str, messages: Sequence[Message], schema: ResponseSchema | None, tag: str
+        self,
+        endpoint: Endpoint,
+        role: str,
+        messages: Sequence[Message],
+        schema: ResponseSchema | None,
+        tag: str,
+        *,
+        peek: bool = False,
     ) -> bytes:
         asked = _asked_digest(endpoint.identity, role, schema.digest if schema else b"", tag)
         plain = blake2b(self._item.content + asked + orjson.dumps(messages), digest_size=16).digest()
         ordinal = self._ordinals.get(plain, 0)
-        self._ordinals[plain] = ordinal + 1
+        if not peek:
+            self._ordinals[plain] = ordinal + 1
         return digest(plain, str(ordinal)) if ordinal else plain
 
 

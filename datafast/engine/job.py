@@ -14,9 +14,10 @@ from datafast.engine.admission import Admission, Gate
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.halt import Halt
+from datafast.engine.lanes import Lane
 from datafast.engine.plan import Plan
-from datafast.engine.run import Lane, Produce, Run
-from datafast.engine.settings import RunConfig
+from datafast.engine.run import Produce, Run
+from datafast.engine.settings import FanOut, RunConfig
 from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
 from datafast.errors import ConfigError
 from datafast.types import RunReport, Usage
@@ -58,7 +59,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
     """
     providers = _providers(job.lanes)
     simulated = _all_or_none_simulated(providers)
-    plan = job.make_plan(lane_identities(job.lanes))
+    plan = job.make_plan(lane_identities(job.lanes, fan_out=job.settings.fan_out))
     for provider in providers:
         provider.require_ready()
     labels = _labels(providers)
@@ -84,7 +85,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
             run = Run(
                 plan=plan,
                 produce=job.produce,
-                lanes=[_lane(lane, endpoints) for lane in job.lanes],
+                lanes=_lanes(job, endpoints),
                 admission=admission,
                 output=output,
                 settings=job.settings,
@@ -97,8 +98,10 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
             return await run.execute()
 
 
-def lane_identities(lanes: Sequence[object]) -> list[str]:
-    """What the keys of each lane's items contain: who answers."""
+def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:
+    """The identities of the plan's lanes: who answers, where that is part of what an item is."""
+    if fan_out != "all":
+        return [fan_out]
     plain = [lane for lane in lanes if not isinstance(lane, Mapping)]
     numbered = iter(identities(plain))
     return [_roles_identity(lane) if isinstance(lane, Mapping) else next(numbered) for lane in lanes]
@@ -158,7 +161,7 @@ async def _open_endpoints(
     last_sent = output.store.last_sent()
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
-        for provider, identity in zip(providers, identities(providers), strict=True):
+        for provider, identity in zip(providers, _call_identities(job, providers), strict=True):
             label = labels[id(provider)]
             limit = min(job.settings.max_concurrency, provider.max_concurrency or job.settings.max_concurrency)
             gate = Gate(
@@ -175,9 +178,30 @@ async def _open_endpoints(
         yield endpoints
 
 
-def _lane(lane: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]) -> Lane:
+def _call_identities(job: Job, providers: Sequence[LLMProvider]) -> list[str]:
+    """What the keys of each provider's calls contain. Equal providers are numbered only where no role tells them apart."""
+    if any(isinstance(lane, Mapping) for lane in job.lanes):
+        return [provider.identity for provider in providers]
+    return identities(providers)
+
+
+def _lanes(job: Job, endpoints: Mapping[int, Endpoint]) -> list[Lane]:
+    answerers = [_answerer(lane, endpoints) for lane in job.lanes]
+    if job.settings.fan_out == "fallback":
+        return [Lane(answerers, " or ".join(_label(answerer) for answerer in answerers))]
+    weights = [1.0 if isinstance(lane, Mapping) else lane.weight for lane in job.lanes]
+    return [Lane([a], _label(a), weight) for a, weight in zip(answerers, weights, strict=True)]
+
+
+def _answerer(
+    lane: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]
+) -> Mapping[str, Endpoint] | Endpoint:
     if isinstance(lane, Mapping):
-        roles = {role: endpoints[id(provider)] for role, provider in lane.items()}
-        return Lane(roles, " + ".join(dict.fromkeys(endpoint.label for endpoint in roles.values())))
-    endpoint = endpoints[id(lane)]
-    return Lane(endpoint, endpoint.label)
+        return {role: endpoints[id(provider)] for role, provider in lane.items()}
+    return endpoints[id(lane)]
+
+
+def _label(answerer: Mapping[str, Endpoint] | Endpoint) -> str:
+    if isinstance(answerer, Endpoint):
+        return answerer.label
+    return " + ".join(dict.fromkeys(endpoint.label for endpoint in answerer.values()))

@@ -12,8 +12,9 @@ looked up in memory, built once at start-up. Readers (`datafast status`) may ope
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ from datafast.errors import OutputError, OutputWriteError
 __all__ = ["Append", "CallRow", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Totals"]
 
 _FORMAT = "1"
+_BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE items(
@@ -146,9 +148,13 @@ class Ledger:
         self.path = path
         try:
             if read_only:
-                self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+                # Without a write-ahead log nobody writes, and reading need not leave side files behind.
+                still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+                self._db = sqlite3.connect(
+                    f"{path.absolute().as_uri()}?mode=ro{still}", uri=True, check_same_thread=False, timeout=_BUSY_S
+                )
             else:
-                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
             self._prepare(read_only)
@@ -158,10 +164,14 @@ class Ledger:
                     f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
                     f"drive put it on a local disk with `run: {{ledger: PATH}}`"
                 ) from error
-            raise OutputError(
-                f"cannot read the ledger {path}: {error}. Nothing was changed. "
-                f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
-            ) from error
+            raise self.unreadable(error) from error
+
+    def unreadable(self, error: sqlite3.Error) -> OutputError:
+        """What is to be said, and done, when the file is damaged."""
+        return OutputError(
+            f"cannot read the ledger {self.path}: {error}. Nothing was changed. "
+            f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
+        )
 
     def _prepare(self, read_only: bool) -> None:
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
@@ -180,11 +190,14 @@ class Ledger:
 
     def transaction(self) -> Transaction:
         """`with ledger.transaction():` commits what is written inside at once, or nothing of it."""
-        return Transaction(self._db)
+        return Transaction(self._db, self.path)
 
     def checkpoint(self) -> None:
         """Brings the write-ahead log into the file and onto the disk. Outside a transaction."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -287,7 +300,7 @@ class Ledger:
         """All appends in the order of the file."""
         return self.appends_between(0, None)
 
-    def appends_between(self, start: int, end: int | None) -> Iterator[Append]:
+    def appends_between(self, start: int, end: int | None) -> Generator[Append, None, None]:
         """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
         query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
         for row in self._db.execute(query, (start, end)):
@@ -332,7 +345,8 @@ class Ledger:
         self._db.executemany(
             "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)",
             [
-                (f.item, f.category, f.error, f.provider, f.role, f.attempts, f.rows, f.prompt, f.raw, f.at)
+                (f.item, f.category, _storable(f.error), f.provider, f.role, f.attempts, f.rows)
+                + (_storable(f.prompt), f.raw, f.at)
                 for f in failures
             ],
         )
@@ -349,6 +363,11 @@ class Ledger:
             "WHERE i.state = 2 GROUP BY f.category ORDER BY 2 DESC"
         )
         return dict(self._db.execute(query).fetchall())
+
+
+def _storable(text: str) -> str:
+    """A text as UTF-8 can hold it: an error may quote half a surrogate pair of a model's reply."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _item_values(item: ItemRecord) -> tuple[Any, ...]:
@@ -369,21 +388,40 @@ def _unpack(stored: bytes | None, count: int) -> int:
     return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
 
 
-class Transaction:
-    """Commits at the end of the block, rolls back on any error. A disk that is full becomes an OutputWriteError."""
+def _unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:
+    return OutputWriteError(
+        f"cannot write the ledger {path}: {error}. "
+        f"Check the space on its disk, and whether another program has the file open"
+    )
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+
+class Transaction:
+    """Commits at the end of the block, rolls back on any error. Whatever SQLite cannot do becomes an OutputWriteError."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
+        self._path = path
 
     def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _unwritable(self._path, error) from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            self._db.execute("ROLLBACK" if error else "COMMIT")
-        except sqlite3.OperationalError as failed:
-            if self._db.in_transaction:
+            if error is None:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as failed:
+            self._roll_back()
+            raise _unwritable(self._path, failed) from failed
+        if error is not None:
+            self._roll_back()
+        if isinstance(error, sqlite3.Error):
+            raise _unwritable(self._path, error) from error
+
+    def _roll_back(self) -> None:
+        # SQLite rolls back by itself after some errors, and what cannot be rolled back now is when the file is opened again.
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise OutputWriteError(f"cannot write the ledger: {failed}") from failed
-        if isinstance(error, sqlite3.OperationalError):
-            raise OutputWriteError(f"cannot write the ledger: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from datafast.engine.events import (
     Event,
@@ -19,13 +20,15 @@ from datafast.logger_config import logger
 __all__ = ["EventLog"]
 
 _PROGRESS_S = 5.0
+_FAILURES_SHOWN = 10
 
 
 class EventLog:
-    """Writes what matters of a run; progress at most every five seconds."""
+    """Writes what matters of a run; progress at most every five seconds, ten failures of each category."""
 
     def __init__(self) -> None:
         self._started = self._spoke = time.monotonic()
+        self._shown: Counter[str] = Counter()
         self._requested = 0
         self._at_start = 0
         self._written = 0
@@ -40,7 +43,7 @@ class EventLog:
                 self._progress()
             case ItemFailed():
                 self._failed += event.rows
-                logger.warning(f"{event.rows} row(s) failed at {event.provider}, {event.category}: {event.error}")
+                self._failure(event)
             case Retry():
                 logger.debug(f"{event.provider}: {event.reason}, again in {event.wait_s:.1f} s")
             case LimitChanged():
@@ -59,6 +62,13 @@ class EventLog:
             f"{event.written} are in {event.output_file} already"
         )
 
+    def _failure(self, event: ItemFailed) -> None:
+        self._shown[event.category] += 1
+        if self._shown[event.category] <= _FAILURES_SHOWN:
+            logger.warning(f"{event.rows} row(s) failed at {event.provider}, {event.category}: {event.error}")
+        elif self._shown[event.category] == _FAILURES_SHOWN + 1:
+            logger.warning(f"more rows failed with {event.category}; they are counted and recorded, and not logged")
+
     def _progress(self) -> None:
         now = time.monotonic()
         if now - self._spoke < _PROGRESS_S:
@@ -74,5 +84,5 @@ class EventLog:
     @staticmethod
     def _end(event: RunEnded) -> None:
         report = event.report
-        log = logger.success if not report.failed and not report.pending else logger.warning
+        log = logger.success if not report.failed and not report.pending else logger.info
         log(f"{report.counts_line()}; {report.calls} calls in {report.elapsed_s:.1f} s; {report.output_file}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from datafast.engine.admission import Gate
+from datafast.engine.calls import Answer, Caller
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.ledger import ItemRecord, ItemState
@@ -22,9 +23,6 @@ from datafast.llms.simulated import SimulatedProvider
 from datafast.llms.structured import parse_reply, parse_text
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from datafast.engine.calls import Caller
     from datafast.engine.plan import WorkItem
     from datafast.engine.run import Produce
     from datafast.engine.sender import Ask
@@ -38,11 +36,12 @@ class Rehearsal:
     """What one item asks.
 
     Attributes:
-        first: the messages of its first call.
+        first: the messages of its first call, and `first_role` who is asked.
         calls: the number of its calls in each role, in the order in which the roles are first asked.
     """
 
     first: Sequence[Message]
+    first_role: str
     calls: dict[str, int]
 
 
@@ -52,11 +51,11 @@ class _Player:
 
     asks: list[Ask] = field(default_factory=list)
 
-    async def answer(self, ask: Ask, *, endpoint: Endpoint, **_: Any) -> BaseModel | str:
+    async def answer(self, ask: Ask, *, endpoint: Endpoint, **_: Any) -> Answer:
         self.asks.append(ask)
         response = await endpoint.backend.complete(Request(ask.messages, ask.schema))
         completion = decode_completion(response.raw)
-        return parse_reply(completion, ask.schema) if ask.schema else parse_text(completion)
+        return Answer(parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw)
 
 
 async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
@@ -71,7 +70,7 @@ async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
         backend=provider.open(max_connections=1),
     )
     generate = Generate(
-        caller=cast("Caller", player),
+        caller=cast(Caller, player),
         item=item,
         record=_unrecorded(item),
         recorded={},
@@ -79,7 +78,9 @@ async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
         waiting=lambda change: None,
     )
     await produce(item, generate)
-    return Rehearsal(player.asks[0].messages if player.asks else [], dict(Counter(ask.role for ask in player.asks)))
+    asks = player.asks
+    first, first_role = (asks[0].messages, asks[0].role) if asks else ([], "")
+    return Rehearsal(first, first_role, dict(Counter(ask.role for ask in asks)))
 
 
 def _unrecorded(item: WorkItem) -> ItemRecord:

@@ -32,6 +32,7 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
         ledger.replace_appends(kept, emptied=stale)
         renames = [[stale_file.name, target.name], [kept_file.name, rows.name]]
         ledger.set_meta("renames", orjson.dumps(renames).decode())
+    ledger.checkpoint()  # a power cut must not take this back once a rename is on the disk
     finish_rewrite(rows, ledger)
     return target
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
@@ -20,6 +19,7 @@ from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
+from datafast.engine.lanes import Lane, deal, share_out
 from datafast.engine.ledger import FailureRow
 from datafast.engine.log import EventLog
 from datafast.engine.plan import Plan, WorkItem, spread
@@ -33,7 +33,7 @@ from datafast.types import RunReport
 if TYPE_CHECKING:
     from datafast.engine.ledger import ItemRecord
 
-__all__ = ["Lane", "Produce", "Run"]
+__all__ = ["Produce", "Run"]
 
 _OPEN_PER_SLOT = 4
 
@@ -44,30 +44,11 @@ class Produce(Protocol):
     async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
 
 
-@dataclass(slots=True)
-class Lane:
-    """Who answers a share of the plan: one endpoint for every role, or one for each."""
+class _Outcome(NamedTuple):
+    """The JSON lines of an item by row number, and why some are missing."""
 
-    endpoints: Mapping[str, Endpoint] | Endpoint
-    label: str
-    width: int = 0
-    positions: Iterator[int] = field(default_factory=lambda: iter(()))
-    workers: int = 0
-    waiting: int = 0
-    ended: bool = False
-
-    @property
-    def cap(self) -> int | None:
-        """Requests in flight that the lane's one provider allows; lanes with roles are held by their gates alone."""
-        return self.endpoints.provider.max_concurrency if isinstance(self.endpoints, Endpoint) else None
-
-    @property
-    def all_endpoints(self) -> list[Endpoint]:
-        return [self.endpoints] if isinstance(self.endpoints, Endpoint) else list(self.endpoints.values())
-
-    @property
-    def stopped(self) -> bool:
-        return any(endpoint.stopped for endpoint in self.all_endpoints)
+    lines: dict[int, bytes]
+    error: CallFailed | None
 
 
 class Run:
@@ -152,16 +133,9 @@ class Run:
     # -- lanes and workers
 
     def _distribute(self) -> None:
-        plan = self._plan
-        skip = (self._output.done, self._output.failed)
-        chosen = None if self._limit is None else spread(plan, self._limit, seed=self._settings.seed)
-        for number, lane in enumerate(self._lanes):
-            positions: Iterator[int]
-            if chosen is None:
-                positions = iter(range(number, len(plan), plan.num_lanes))
-            else:
-                positions = iter([position for position in chosen if position % plan.num_lanes == number])
-            lane.positions = (p for p in positions if p not in skip[0] and p not in skip[1])
+        done, failed = self._output.done, self._output.failed
+        chosen = None if self._limit is None else spread(self._plan, self._limit, seed=self._settings.seed)
+        deal(self._lanes, self._plan, chosen, skip=lambda position: position in done or position in failed)
 
     def _add_worker(self, lane: Lane) -> None:
         lane.workers += 1
@@ -171,11 +145,12 @@ class Run:
 
     async def _work(self, lane: Lane) -> None:
         try:
-            while not self._halt and not lane.stopped and lane.workers - lane.waiting <= lane.width:
+            while not self._halt and lane.working and lane.workers - lane.waiting <= lane.width:
                 position = next(lane.positions, None)
                 if position is None:
                     return
                 await self._process(self._plan[position], lane)
+                await asyncio.sleep(0)  # replies from the ledger wait for nothing: saving and stopping need their turn
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
             self._halt.now(f"{type(error).__name__}: {error}", error)
         finally:
@@ -185,16 +160,9 @@ class Run:
                 self._share_out()
 
     def _share_out(self) -> None:
-        """Divides the run's concurrency among the lanes that still work, each up to its provider's own cap."""
-        working = [lane for lane in self._lanes if not lane.ended]
-        free = self._settings.max_concurrency
-        for number, lane in enumerate(sorted(working, key=lambda lane: lane.cap or free)):
-            share = max(1, free // (len(working) - number))
-            lane.width = min(share, lane.cap or share)
-            free = max(0, free - lane.width)
-            if isinstance(lane.endpoints, Endpoint):
-                lane.endpoints.gate.set_limit(lane.width)
-            while lane.workers - lane.waiting < lane.width:
+        share_out(self._lanes, self._settings.max_concurrency)
+        for lane in self._lanes:
+            while not lane.ended and lane.workers - lane.waiting < lane.width:
                 self._add_worker(lane)
 
     def _waiting(self, lane: Lane, change: int) -> None:
@@ -205,22 +173,37 @@ class Run:
 
     async def _process(self, item: WorkItem, lane: Lane) -> None:
         record = self._store.open_item(item)
+        recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
-        generate = Generate(
-            caller=self._caller,
-            item=item,
-            record=record,
-            recorded=self._store.recorded_calls(record),
-            endpoints=lane.endpoints,
-            waiting=lambda change: self._waiting(lane, change),
-            top_up=self._settings.top_up,
-        )
+        best: _Outcome | None = None
+        for answerer in lane.working:
+            generate = Generate(
+                caller=self._caller,
+                item=item,
+                record=record,
+                recorded=recorded,
+                endpoints=answerer,
+                waiting=lambda change: self._waiting(lane, change),
+                top_up=self._settings.top_up,
+            )
+            try:
+                outcome = await self._produce_rows(item, generate, lane)
+            except ItemPending:
+                if self._halt:
+                    return
+                continue  # this provider has stopped: the next one, where there is one, takes over
+            if best is None or len(outcome.lines) > len(best.lines):
+                best = outcome
+            if best.error is None:
+                break
+        if best is not None and not (best.error and self._halt):
+            self._finish(record, best, lane, replayed=calls_before == self._sender.tally.calls)
+
+    async def _produce_rows(self, item: WorkItem, generate: Generate, lane: Lane) -> _Outcome:
         try:
             rows = list(await self._produce(item, generate))[: item.num_rows]
             lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
             error = next((row for row in rows if isinstance(row, CallFailed)), None)
-        except ItemPending:
-            return
         except CallFailed as failed:
             lines, error = {}, failed
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
@@ -229,14 +212,13 @@ class Run:
         if error is None and len(lines) < item.num_rows:
             came = f"{item.num_rows} rows were asked for and {len(lines)} usable ones came"
             error = _failure(came, ReplyCategory.SHORT.value, generate, lane)
-        self._finish(record, lines, error, lane, replayed=calls_before == self._sender.tally.calls)
+        return _Outcome(lines, error)
 
-    def _finish(
-        self, record: ItemRecord, lines: dict[int, bytes], error: CallFailed | None, lane: Lane, *, replayed: bool
-    ) -> None:
-        missing = record.num_rows - len(lines)
-        failure = _failure_row(record, error, missing) if error else None
-        new = self._store.finish_item(record, lines, failure)
+    def _finish(self, record: ItemRecord, outcome: _Outcome, lane: Lane, *, replayed: bool) -> None:
+        present = record.slots | sum(1 << number for number in outcome.lines)
+        missing = record.num_rows - present.bit_count()
+        failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
+        new = self._store.finish_item(record, outcome.lines, failure)
         if new:
             self.emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
         if failure:
@@ -260,7 +242,7 @@ class Run:
         )
 
     def _endpoints(self) -> list[Endpoint]:
-        return list(dict.fromkeys(endpoint for lane in self._lanes for endpoint in lane.all_endpoints))
+        return list(dict.fromkeys(endpoint for lane in self._lanes for endpoint in lane.endpoints))
 
     def _check_in_background(self) -> asyncio.Future[None] | None:
         check = self._output.deep_check

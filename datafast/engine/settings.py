@@ -9,17 +9,23 @@ from pydantic import Field
 
 from datafast.config_model import ConfigModel
 
-__all__ = ["RunConfig"]
+__all__ = ["FanOut", "RunConfig"]
+
+FanOut = Literal["all", "split", "fallback"]
 
 
 class RunConfig(ConfigModel):
-    """How a run is carried out. Nothing here except `seed` changes what is generated."""
+    """How a run is carried out. Nothing here except `seed` and `fan_out` changes what is generated."""
 
     max_concurrency: int = Field(default=32, ge=1, le=100_000)
     """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap."""
 
     seed: int = 0
     """Seed of every random choice of values and of `--limit`'s selection. It is not sent to models."""
+
+    fan_out: FanOut = "all"
+    """all: every prompt goes to every provider. split: each prompt to one of them, in proportion to their `weight`. fallback:
+    each prompt to the first provider, and to the next one where it has stopped or fails the item."""
 
     max_retries: int = Field(default=5, ge=0, le=100)
     """How often one request is sent again after a server error, a timeout or a dropped connection. Waiting out a rate

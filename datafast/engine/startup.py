@@ -7,6 +7,7 @@ named in the report); whatever was paid for is found again; a crash at any momen
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ Pricing = Callable[[str, Usage], float | None]
 
 _WALK_LIMIT = 50_000_000
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
+_VERIFY_FIRST = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,17 @@ class OutputPaths:
         return self._beside_ledger("-replies")
 
     @property
-    def lock(self) -> Path:
-        return self._beside_ledger("-lock")
+    def locks(self) -> list[Path]:
+        """What a run holds: the lock of its ledger, and that of its rows where their ledger lies elsewhere."""
+        return list(dict.fromkeys([self._beside_ledger("-lock"), self.rows.with_name(self.rows.name + ".ledger-lock")]))
 
     @property
     def all(self) -> list[Path]:
-        """Everything that `--fresh` moves aside; SQLite's own side files go with the ledger."""
-        return [self.rows, self.ledger, self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.journal]
+        """Everything that `--fresh` moves aside, in an order that loses nothing if it is cut short.
+
+        SQLite throws away a side file that it finds without its ledger; without them the ledger is as it was when the journal began.
+        """
+        return [self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.ledger, self.journal, self.rows]
 
 
 @dataclass
@@ -114,63 +120,70 @@ def open_output(
     Raises:
         OutputError: and its subclasses; nothing was sent and nothing of the user's changed.
     """
-    lock = _take_lock(paths)
-    try:
+    with _take_locks(paths):
         moved = _move_aside(paths) if fresh else []
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
             output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, notes or {})
-        except BaseException:
+        except BaseException as error:
             ledger.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise ledger.unreadable(error) from error
             raise
         output.set_aside[:0] = moved
         try:
             yield output
         finally:
             output.store.close_files()
-    finally:
-        lock.release()
 
 
-def _take_lock(paths: OutputPaths) -> FileLock:
-    try:
-        paths.rows.parent.mkdir(parents=True, exist_ok=True)
-        paths.ledger.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(paths.lock, timeout=0, thread_local=False)
-        lock.acquire()
-    except Timeout:
-        raise OutputInUseError(
-            f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
-        ) from None
-    except OSError as error:
-        raise OutputWriteError(
-            f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
-        ) from error
-    return lock
+def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
+    with contextlib.ExitStack() as held:
+        try:
+            paths.rows.parent.mkdir(parents=True, exist_ok=True)
+            paths.ledger.parent.mkdir(parents=True, exist_ok=True)
+            for path in paths.locks:
+                lock = FileLock(path, timeout=0, thread_local=False)
+                lock.acquire()
+                held.callback(lock.release)
+        except Timeout:
+            raise OutputInUseError(
+                f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
+            ) from None
+        except OSError as error:
+            raise OutputWriteError(
+                f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
+            ) from error
+        return held.pop_all()
 
 
 def _move_aside(paths: OutputPaths) -> list[Path]:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while any(_backup(path, stamp).exists() for path in paths.all):
+        number += 1
+        stamp = f"{now}-{number}"
     moved = []
     for path in paths.all:
         if path.exists():
-            target = path.with_name(f"{path.name}.{stamp}.bak")
-            if target.exists():
-                raise OutputError(f"{target} is there already; wait a second and try again")
-            path.rename(target)
-            moved.append(target)
+            path.rename(_backup(path, stamp))
+            moved.append(_backup(path, stamp))
     return moved
 
 
+def _backup(path: Path, stamp: str) -> Path:
+    return path.with_name(f"{path.name}.{stamp}.bak")
+
+
 def _require_both_or_none(paths: OutputPaths) -> None:
-    if size_of(paths.rows) and not paths.ledger.exists():
+    if size_of(paths.rows) and not size_of(paths.ledger):
         raise OutputChangedError(
             f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it cannot be told which of them are paid for. "
             f"Choose another --output, or keep these rows aside and start over with --fresh; "
             f"to adopt them, restore the ledger beside them"
         )
-    if not paths.ledger.exists() and size_of(paths.journal):
+    if not size_of(paths.ledger) and size_of(paths.journal):
         raise OutputChangedError(
             f"{paths.journal} holds replies but its ledger {paths.ledger.name} is gone. Restore the ledger, "
             f"or start over with --fresh (the journal is kept aside)"
@@ -226,7 +239,8 @@ def _open(
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
     mode = "simulated" if simulated else "real"
     found = ledger.meta("mode")
-    if found is None:
+    empty = not ledger.max_id("calls") and not size_of(paths.journal)
+    if found is None or (found != mode and empty):
         with ledger.transaction():
             ledger.set_meta("mode", mode)
     elif found != mode:
@@ -291,9 +305,9 @@ def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
     """Makes the JSONL exactly what is committed. Returns files set aside, and the byte from which it was compared."""
     size, committed = size_of(rows), ledger.committed_size()
     end = ledger.last_end_within(min(size, committed))
-    checked_from = 0 if end <= _VERIFY_AT_ONCE else end - (1 << 20)
+    checked_from = 0 if end <= _VERIFY_AT_ONCE else ledger.last_end_within(end - _VERIFY_FIRST)
     if end:
-        verify(rows, ledger.appends_between(checked_from, end))
+        _verify(rows, ledger, checked_from, end)
     set_aside = []
     if tail := split_off_tail(rows, end):
         set_aside.append(tail)
@@ -303,6 +317,12 @@ def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
     return set_aside, checked_from
 
 
+def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
+    # A reading that an error ends must not go on holding the ledger as long as somebody keeps the error.
+    with contextlib.closing(ledger.appends_between(start, end)) as appends:
+        verify(rows, appends)
+
+
 def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | None:
     if not checked_from:
         return None
@@ -310,7 +330,7 @@ def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | N
     def check() -> None:
         ledger = Ledger(paths.ledger, read_only=True)
         try:
-            verify(paths.rows, ledger.appends_between(0, checked_from))
+            _verify(paths.rows, ledger, 0, checked_from)
         finally:
             ledger.close()
 

@@ -27,6 +27,7 @@ __all__ = ["Counts", "Store", "journal_header"]
 
 _FLUSH_S = 0.005
 _SYNC_S = 1.0
+_MAX_COUNT = 2**62
 _JOURNAL_LIMIT = 64 * 1024 * 1024
 
 
@@ -186,9 +187,10 @@ class Store:
     def settle(call: CallRow, usage: Usage | None, cost_usd: float | None) -> None:
         """Adds to a call what its reply says it used."""
         if usage is not None:
-            call.input_tokens = usage.input_tokens
-            call.output_tokens = usage.output_tokens
-            call.cached_tokens = usage.cached_tokens
+            # What SQLite cannot hold must not keep a reply from being saved.
+            call.input_tokens = min(usage.input_tokens, _MAX_COUNT)
+            call.output_tokens = min(usage.output_tokens, _MAX_COUNT)
+            call.cached_tokens = min(usage.cached_tokens, _MAX_COUNT)
         call.cost_usd = cost_usd
 
     def finish_item(self, record: ItemRecord, lines: Mapping[int, bytes], failure: FailureRow | None) -> int:
@@ -229,10 +231,8 @@ class Store:
         self._timer = None
         try:
             self.flush()
-        except OutputWriteError as error:
-            # Nobody awaits a timer: the run looks here before it sends anything more.
-            self.broken = error
-            return
+        except OutputWriteError:
+            return  # nobody awaits a timer: the run looks at `broken` before it sends anything more
         if self._syncing is None and time.monotonic() - self._last_sync > _SYNC_S:
             self._syncing = asyncio.get_running_loop().create_task(self._sync())
 
@@ -244,9 +244,21 @@ class Store:
         """
         if self.broken:
             raise self.broken
-        pending = self._pending
-        if not pending:
+        if not self._pending:
             return
+        try:
+            self._write(self._pending)
+            self._pending = _Pending()
+            if self._journal.size > _JOURNAL_LIMIT:
+                self._fold()
+        except OutputWriteError as error:
+            self.broken = error
+            raise
+        except Exception as error:  # whatever it was: a second attempt would append the same rows again
+            self.broken = OutputWriteError(f"cannot save rows of {self.path}: {type(error).__name__}: {error}")
+            raise self.broken from error
+
+    def _write(self, pending: _Pending) -> None:
         if self._full:
             self._journal.sync()
         if pending.lines:
@@ -258,9 +270,6 @@ class Store:
             self._ledger.put_calls(pending.calls)
             self._ledger.put_appends(pending.appends)
             self._ledger.put_failures(pending.failures)
-        self._pending = _Pending()
-        if self._journal.size > _JOURNAL_LIMIT:
-            self._fold()
 
     def _fold(self) -> None:
         """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""

@@ -36,6 +36,7 @@ class ProviderOptions(TypedDict, total=False):
     rpm_limit, tpm_limit: requests and tokens per minute that a run may use.
     timeout: seconds for one request from sending to the last byte; 600 by default.
     max_concurrency: requests of this provider in flight at once, a further cap below the run's own.
+    weight: share of the prompts it gets where a run splits them among providers; 1 by default.
     extra: further fields for the request body, as the server names them.
     extra_headers: further HTTP headers.
     ssl_ca: path of a PEM file with certificate authorities to trust beside the system's.
@@ -55,6 +56,7 @@ class ProviderOptions(TypedDict, total=False):
     tpm_limit: float | None
     timeout: float
     max_concurrency: int | None
+    weight: float
     extra: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
     ssl_ca: str | Path | None
@@ -84,6 +86,7 @@ def check_options(options: Mapping[str, Any], *, also: tuple[str, ...] = ()) -> 
         check = _CHECKS.get(key, _text)
         checked[key] = None if value is None else check(key, value)
     checked["timeout"] = checked["timeout"] or 600.0
+    checked["weight"] = checked["weight"] or 1.0
     return checked
 
 
@@ -173,6 +176,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "tpm_limit": _number(0, above=True),
     "timeout": _number(0, above=True),
     "max_concurrency": _count,
+    "weight": _number(0, above=True),
     "extra": _extra,
     "extra_headers": _headers,
     "ssl_ca": _path,

@@ -69,6 +69,7 @@ class LLMProvider:
         self.tpm_limit: float | None = checked["tpm_limit"]
         self.timeout: float = checked["timeout"]
         self.max_concurrency: int | None = checked["max_concurrency"]
+        self.weight: float = checked["weight"]
         self.extra: dict[str, Any] = checked["extra"] or {}
         self.extra_headers: dict[str, str] = checked["extra_headers"] or {}
         self.ssl_ca = checked["ssl_ca"]

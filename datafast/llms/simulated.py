@@ -126,7 +126,7 @@ class SimulatedProvider(LLMProvider):
         """
         if isinstance(provider, SimulatedProvider):
             return provider
-        kept = (*provider.sampling, "name", "rpm_limit", "tpm_limit", "max_concurrency")
+        kept = (*provider.sampling, "name", "rpm_limit", "tpm_limit", "max_concurrency", "weight")
         options: Any = {key: getattr(provider, key) for key in kept}
         made = cls(
             _PREFIX + provider.model_id,

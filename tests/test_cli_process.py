@@ -1,0 +1,223 @@
+"""The command line as a process: exit codes, streams, interruptions, and what starting it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "datafast"]
+SLOW = """\
+kind: raw
+output_file: rows.jsonl
+document_types: [manual]
+topics: [a, b, c, d, e, f, g, h, i, j]
+num_samples_per_prompt: 2
+providers:
+  - {provider: simulated, model_id: slow, latency_s: %s}
+run: {max_concurrency: 2}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture
+def started() -> Iterator[subprocess.Popen[str]]:
+    """A slow run of which some rows are there and two calls are in flight."""
+    Path("c.yaml").write_text(SLOW % 0.4, encoding="utf-8")
+    with subprocess.Popen(
+        [*COMMAND, "generate", "c.yaml", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        wait_for_rows(process)
+        yield process
+        if process.poll() is None:
+            process.kill()
+
+
+def wait_for_rows(process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not (Path("rows.jsonl").exists() and Path("rows.jsonl").stat().st_size):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The top-level modules that a command has imported when it ends."""
+    script = (
+        "import sys\nfrom datafast.cli.main import cli\n"
+        f"try:\n    cli.main({list(arguments)!r}, prog_name='datafast')\nexcept SystemExit:\n    pass\n"
+        "print(' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+HEAVY = {"aiohttp", "datasets", "genai_prices", "litellm", "loguru", "numpy", "openai", "pydantic", "rich", "ruamel"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in ("generate", "plan", "status", "init"))]
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert not modules_after(*arguments) & (HEAVY | {"asyncio", "sqlite3"})
+
+
+def test_a_simulated_run_imports_no_network_client() -> None:
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    assert not modules_after("generate", "c.yaml") & {"aiohttp", "datasets", "huggingface_hub", "litellm", "openai"}
+
+
+def test_a_run_that_ends_well_exits_0_with_one_json_document_on_stdout() -> None:
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    done = run("generate", "c.yaml", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["written"] == 20
+    assert "20 rows requested" in done.stderr
+
+
+def test_a_wrong_config_exits_2_without_a_traceback() -> None:
+    Path("c.yaml").write_text("kind: raw\n\tx: 1\n", encoding="utf-8")
+    done = run("generate", "c.yaml")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: c.yaml:2: this is not YAML")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers no signals to a child like this")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_lands_what_is_in_flight_and_the_next_run_goes_on(
+    started: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    started.send_signal(number)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    report = json.loads(out)
+    assert report["stop_reason"] == "interrupted"
+    assert report["written"] == 2 * report["calls"] == len(Path("rows.jsonl").read_text().splitlines())
+    assert report["pending"] == 20 - report["written"] > 0
+    assert "in flight land; Ctrl-C again leaves now" in err
+    assert "datafast generate c.yaml   (go on" in err
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    again = run("generate", "c.yaml", "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["calls"] == 10 - report["calls"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers no signals to a child like this")
+def test_a_second_interruption_leaves_at_once_and_loses_no_paid_reply(started: subprocess.Popen[str]) -> None:
+    started.send_signal(signal.SIGINT)
+    assert started.stderr is not None
+    while "in flight" not in started.stderr.readline():
+        pass
+    started.send_signal(signal.SIGINT)
+    out, _ = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert out == ""
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    assert json.loads(run("generate", "c.yaml", "--json").stdout)["written"] == 20
+
+
+def test_status_tells_of_a_run_that_is_writing(started: subprocess.Popen[str]) -> None:
+    status = json.loads(run("status", "rows.jsonl", "--json").stdout)
+    assert status["running"] is True
+    assert 0 < status["written"] < 20
+    assert "a run is writing to it now" in run("status", "rows.jsonl").stdout
+    second = run("generate", "c.yaml")
+    assert second.returncode == 2
+    assert "another run is writing" in second.stderr
+
+
+def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(started: subprocess.Popen[str]) -> None:
+    started.kill()
+    started.wait()
+    status = json.loads(run("status", "rows.jsonl", "--json").stdout)
+    assert status["running"] is False
+    assert status["requested"] == status["written"] + status["failed"] + status["pending"] == 20
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    assert run("generate", "c.yaml").returncode == 0
+    assert json.loads(run("status", "rows.jsonl", "--json").stdout)["written"] == 20
+
+
+def test_status_counts_paid_replies_that_only_the_journal_holds() -> None:
+    # Killed in the moment between the journal's write and the ledger's.
+    script = (
+        "import os, sys\nfrom datafast.engine.store import Store\n"
+        "Store.flush = lambda self: os._exit(9) if len(self._pending.calls) > 0 else None\n"
+        "from datafast.cli.main import main\nsys.argv = ['datafast', 'generate', 'c.yaml']\nmain()"
+    )
+    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert killed.returncode == 9
+    status = json.loads(run("status", "rows.jsonl", "--json").stdout)
+    assert status["unrecorded_replies"] > 0
+    assert "paid replies wait in its journal" in run("status", "rows.jsonl").stdout
+    report = json.loads(run("generate", "c.yaml", "--json").stdout)
+    assert report["written"] == 20
+    assert report["calls"] + status["unrecorded_replies"] == 10
+
+
+def test_a_python_run_is_told_to_run_its_script_again() -> None:
+    script = (
+        "from datafast import RawDataset, RawDatasetConfig, SimulatedProvider\n"
+        "config = RawDatasetConfig(document_types=['a'], topics=['b', 'c'], output_file='rows.jsonl')\n"
+        "RawDataset(config).generate([SimulatedProvider()], limit=1)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert "run the same script again" in run("status", "rows.jsonl").stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
+@pytest.mark.parametrize("no_color", [False, True])
+def test_on_a_terminal_the_display_is_live_and_leaves_the_summary(
+    no_color: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = on_terminal(monkeypatch, "generate", "c.yaml", no_color=no_color)
+    assert "rows, " in shown
+    assert "20 rows requested: 20 written" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+    assert ("\x1b[38;5;" in shown) is not no_color  # colours
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str, no_color: bool) -> str:
+    import pty
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    Path("c.yaml").write_text(SLOW % 0.1, encoding="utf-8")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert process.wait(60) == 0
+    return shown.decode()

@@ -1,0 +1,294 @@
+"""What README and docs say is true: their blocks run, their configs load, their commands exist, their links lead somewhere.
+
+A page is run from top to bottom in an empty folder with the examples in it and no key in the environment:
+
+* `python` blocks run, sharing their names;
+* a `yaml` block that begins with `# name.yaml` is written to that file, and loaded if it has a `kind`;
+* `datafast ...` lines of `sh` blocks run, and must end with exit code 0.
+
+`<!--- skip: next "reason" -->` in front of a block: its commands are only parsed, its Python is only compiled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import shlex
+import shutil
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from sybil.document import Document
+from sybil.example import Example
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+import datafast
+from datafast.cli.main import cli
+from datafast.errors import ErrorKind, ReplyCategory
+from datafast.logger_config import unconfigure
+from datafast.types import RunReport
+from tests.doc_tables import ROOT, pages, rewritten
+
+PAGES = pages()
+_FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+@pytest.fixture(autouse=True)
+def silent_logger() -> Iterator[None]:
+    """Where the log is on, warnings go there instead: each test begins and ends without it."""
+    unconfigure()
+    yield
+    unconfigure()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+# -- blocks
+
+
+@each_page
+def test_the_blocks_of_a_page_run_from_top_to_bottom(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    parsers = [
+        PythonCodeBlockParser(),
+        CodeBlockParser("yaml", save_config),
+        CodeBlockParser("json", parse_json),
+        CodeBlockParser("sh", run_commands),
+        SkipParser(),
+    ]
+    document = Document.parse(str(page), *parsers)
+    for example in document.examples():
+        with contextlib.suppress(unittest.SkipTest):  # a block that is marked to be skipped, with its reason
+            example.evaluate()
+
+
+def save_config(example: Example) -> None:
+    from datafast.cli.yaml_config import load_project
+
+    text = str(example.parsed)
+    name = re.match(r"# (\S+\.ya?ml)\n", text)
+    assert name, f"{example.path}:{example.line}: begin the block with the name of its file, `# name.yaml`"
+    Path(name[1]).write_text(text, encoding="utf-8")
+    if re.search(r"^kind:", text, re.MULTILINE):
+        load_project(Path(name[1]))
+
+
+def parse_json(example: Example) -> None:
+    for line in str(example.parsed).splitlines():
+        json.loads(line)
+
+
+def run_commands(example: Example) -> None:
+    for words in commands(str(example.parsed)):
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, f"{example.path}:{example.line}: datafast {shlex.join(words)}\n{result.output}"
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    """The arguments of each `datafast` command in a block of shell lines."""
+    for line in block.splitlines():
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            if words and re.search(r"(^|[/\\])datafast$", words[0]):
+                yield words[1:]
+
+
+@each_page
+def test_every_command_of_a_page_has_the_options_it_is_shown_with(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    blocks = [body for language, body in _BLOCK.findall(text) if language in {"sh", "bat", "console"}]
+    for words in [words for body in blocks for words in commands(body.replace("\\", "/"))]:
+        command = cli.get_command(click.Context(cli), words[0])
+        assert command, f"there is no command {words[0]}"
+        command.make_context(words[0], words[1:])
+
+
+@each_page
+def test_every_python_block_of_a_page_compiles(page: Path) -> None:
+    for language, body in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "python":
+            compile(body, str(page), "exec")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 -m venv .venv && .venv/bin/pip install -q . && "
+        ".venv/bin/datafast generate examples/space_engineering.yaml --offline",
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest",
+    ],
+)
+def test_the_readme_gives_the_two_commands_each_in_one_line(command: str) -> None:
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+# -- links
+
+
+@each_page
+def test_internal_links_of_a_page_lead_to_a_file_and_a_heading(page: Path) -> None:
+    for target in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        goal = (page.parent / path).resolve() if path else page
+        assert goal.is_file(), f"{page}: {target} leads nowhere"
+        if anchor:
+            assert anchor in anchors(goal), f"{page}: there is no heading #{anchor} in {goal.name}"
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    headings = _HEADING.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"([\w/.-]+\.md)$", navigation, re.MULTILINE))
+    assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+
+
+# -- reference pages against the code
+
+
+@each_page
+def test_tables_that_are_made_from_the_code_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == rewritten(text), "run `python -m tests.doc_tables`"
+
+
+def missing(page: str, names: list[str]) -> list[str]:
+    """The names that do not stand in code font on a page."""
+    text = text_of(page)
+    return [name for name in names if not re.search(rf"`{re.escape(name)}\b[^`]*`", text)]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "ClassificationDatasetConfig",
+        "PreferenceDatasetConfig",
+        "PromptExpansionConfig",
+        "RawDatasetConfig",
+        "RunConfig",
+        "TextClass",
+    ],
+)
+def test_every_config_model_has_its_table(model: str) -> None:
+    assert f"<!-- table: config {model} -->" in text_of("reference/config.md")
+
+
+def test_every_command_has_its_table() -> None:
+    documented = set(re.findall(r"<!-- table: command (\w+) -->", text_of("reference/cli.md")))
+    assert documented == set(cli.list_commands(click.Context(cli)))
+
+
+def test_every_public_name_is_in_the_python_reference() -> None:
+    assert missing("reference/python.md", list(datafast.__all__)) == []
+
+
+def test_every_option_of_generate_is_in_the_python_reference() -> None:
+    from datafast.datasets.base import RunOptions
+
+    assert missing("reference/python.md", list(RunOptions.__annotations__)) == []
+
+
+def test_every_field_of_the_report_is_in_its_reference() -> None:
+    assert missing("reference/events-and-report.md", list(RunReport.__dataclass_fields__)) == []
+
+
+def test_every_failure_category_is_in_the_error_reference() -> None:
+    values = [member.value for member in (*ErrorKind, *ReplyCategory)]
+    assert missing("reference/errors.md", values) == []
+
+
+def test_every_failure_category_has_advice_or_stops_the_provider() -> None:
+    failing = [kind.value for kind in ErrorKind if kind.action in {"fail_item", "retry"}]
+    advised = [value for value in failing if value != "rate_limited"]
+    assert missing("guides/resume-and-failures.md", [*advised, *(member.value for member in ReplyCategory)]) == []
+
+
+def test_the_messages_that_the_resume_guide_quotes_are_those_of_the_code() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "datafast").rglob("*.py"))
+    quoted = re.findall(r'^\*\*"(.+?)"\*\*', text_of("guides/resume-and-failures.md"), re.MULTILINE)
+    assert len(quoted) >= 6
+    assert [words for words in quoted if words not in source] == []
+
+
+def test_every_error_of_the_errors_module_is_in_the_error_reference() -> None:
+    from datafast import errors
+
+    classes = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    raised = [name for name in classes if issubclass(getattr(errors, name), BaseException)]
+    assert [name for name in raised if name not in text_of("reference/errors.md")] == []
+
+
+@pytest.mark.parametrize("page", ["reference/cli.md", "reference/errors.md"])
+def test_the_exit_codes_are_those_that_the_command_line_documents(page: str) -> None:
+    from datafast.cli import main
+
+    codes = re.findall(r"^ {4}(\d+)\b", main.__doc__ or "", re.MULTILINE)
+    shown = re.findall(r"^\| (\d+) \|", text_of(page), re.MULTILINE)
+    assert shown == codes
+
+
+def test_every_provider_is_in_the_providers_guide() -> None:
+    from datafast.llms import PROVIDERS
+
+    names = [name for name, provider in PROVIDERS.items() for name in (name, provider.__name__)]
+    assert missing("guides/providers.md", names) == []
+
+
+def test_keys_and_default_models_of_the_providers_guide_are_those_of_the_code() -> None:
+    from datafast.llms import PROVIDERS
+
+    for line in re.findall(r"^\| `\w+Provider` .*$", text_of("guides/providers.md"), re.MULTILINE):
+        _, name, key, model, _ = [cell.strip().strip("`") for cell in line.strip("| ").split("|")]
+        provider: Any = PROVIDERS[name]
+        assert model == (provider.default_model_id or "none")
+        assert key == provider.env_key_name or not provider.env_key_name
+
+
+def test_every_provider_parameter_is_in_the_providers_guide() -> None:
+    from datafast.llms.params import ProviderOptions
+
+    assert missing("guides/providers.md", list(ProviderOptions.__annotations__)) == []
+
+
+def test_every_fault_is_in_the_providers_guide() -> None:
+    from datafast.llms.simulated import FAULTS
+
+    assert missing("guides/providers.md", list(FAULTS)) == []
+
+
+def test_the_sizes_of_covering_sets_in_the_prompts_guide_are_those_measured_in_the_design_page() -> None:
+    design = text_of("design/expansion.md")
+    rows = re.findall(
+        r"^\| (\d+ of \d+) \| [\d,]+ \| ([\d,]*) ?\| ([\d,]*) ?\|", text_of("guides/prompts.md"), re.MULTILINE
+    )
+    assert rows
+    for shape, pairs, triples in rows:
+        for strength, count in ((2, pairs), (3, triples)):
+            if count:
+                assert re.search(
+                    rf"^\| {shape} \| {strength} \| \d+ \| \**{count.replace(',', '')}\b", design, re.MULTILINE
+                )

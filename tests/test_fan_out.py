@@ -1,0 +1,111 @@
+"""Fan-out: every prompt to every provider, to one of them, or to the first that can answer it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datafast.datasets import RawDataset
+from datafast.engine.lanes import pick_weighted
+from datafast.errors import ConfigError, RunStopped
+from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
+from datafast.schema.config import PreferenceDatasetConfig, RawDatasetConfig, RunConfig
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+
+
+def dataset(tmp_path: Path, fan_out: str, *, topics: int = 200, **run: Any) -> RawDataset:
+    config = RawDatasetConfig(
+        document_types=["note"],
+        topics=[f"topic {number}" for number in range(topics)],
+        num_samples_per_prompt=1,
+        output_file=tmp_path / "out.jsonl",
+        run=RunConfig(fan_out=fan_out, max_concurrency=8, **run),
+    )
+    return RawDataset(config)
+
+
+def models(*names: str, **weights: float) -> list[SimulatedProvider]:
+    return [SimulatedProvider(name, weight=weights.get(name, 1.0)) for name in names]
+
+
+def test_split_asks_one_provider_per_prompt_in_proportion_to_the_weights(tmp_path: Path) -> None:
+    raw = dataset(tmp_path, "split", topics=1000)
+    providers = models("a", "b", a=3.0)
+    assert raw.get_num_expected_rows(providers) == 1000
+    raw.generate(providers)
+    counts = Counter(row.model_id for row in raw.data_rows)
+    assert sum(counts.values()) == 1000
+    assert 700 < counts["simulated/a"] < 800
+
+
+def test_changed_weights_buy_nothing_that_is_there(tmp_path: Path) -> None:
+    raw = dataset(tmp_path, "split")
+    raw.generate(models("a", "b"))
+    raw.generate(models("a", "b", "c", b=5.0))
+    assert raw.report is not None
+    assert (raw.report.calls, raw.report.written) == (0, 200)
+
+
+@given(
+    keys=st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=50),
+    weights=st.lists(st.floats(0.1, 10), min_size=2, max_size=5),
+)
+def test_a_heavier_provider_takes_keys_but_no_others_trade_them(keys: list[bytes], weights: list[float]) -> None:
+    names = [f"model {number}" for number in range(len(weights))]
+    heavier = [weights[0] * 2, *weights[1:]]
+    for key in keys:
+        before, after = pick_weighted(key, names, weights), pick_weighted(key, names, heavier)
+        assert after in (before, 0)
+
+
+def test_fallback_asks_the_next_provider_where_the_first_fails(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Recorded) -> Answer:
+        odd = int(request.prompt.rpartition("topic: topic ")[2].split(".")[0]) % 2
+        if request.json["model"] == "first" and odd:
+            return Answer(text="no", finish_reason="content_filter")
+        return Answer(text='{"texts": ["a text"]}')
+
+    fault_server.respond = respond
+    raw = dataset(tmp_path, "fallback", topics=20)
+    providers = [OpenAICompatibleProvider(name, api_base=fault_server.url) for name in ("first", "second")]
+    assert raw.get_num_expected_rows(providers) == 20
+    raw.generate(providers)
+    assert Counter(row.model_id for row in raw.data_rows) == {"first": 10, "second": 10}
+    assert raw.report is not None
+    assert (raw.report.failed, raw.report.pending) == (0, 0)
+    raw.generate(providers)
+    assert raw.report.calls == 0
+
+
+def test_fallback_goes_on_with_the_next_provider_when_one_is_stopped(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=401 if request.json["model"] == "first" else 200)
+    raw = dataset(tmp_path, "fallback", topics=20)
+    raw.generate([OpenAICompatibleProvider(name, api_base=fault_server.url) for name in ("first", "second")])
+    assert Counter(row.model_id for row in raw.data_rows) == {"second": 20}
+    assert raw.report is not None
+    assert list(raw.report.stopped_providers) == ["openai_compatible/first"]
+    assert raw.report.stop_reason is None
+
+
+def test_fallback_stops_when_all_are_stopped(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=401)
+    raw = dataset(tmp_path, "fallback", topics=20)
+    with pytest.raises(RunStopped):
+        raw.generate([OpenAICompatibleProvider(name, api_base=fault_server.url) for name in ("first", "second")])
+    assert raw.report is not None
+    assert (raw.report.failed, raw.report.pending) == (0, 20)
+
+
+def test_a_kind_with_roles_refuses_other_modes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one provider in each role"):
+        PreferenceDatasetConfig(input_documents=["d"], run=RunConfig(fan_out="split"))
+
+
+def test_a_weight_must_be_positive() -> None:
+    with pytest.raises(ConfigError, match="weight"):
+        SimulatedProvider("m", weight=0)
