@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
 from tests.servers.llama import LlamaServer, running_llama_server
 
@@ -20,6 +21,14 @@ def no_provider_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.endswith(_ENVIRONMENT_OF_PROVIDERS) or name in {"OLLAMA_HOST", "HF_TOKEN"}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def silent_logger() -> Iterator[None]:
+    """Where the log is on, warnings go there instead: each test begins and ends without it."""
+    unconfigure()
+    yield
+    unconfigure()
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 import datafast
 from datafast.cli.main import cli
 from datafast.errors import ErrorKind, ReplyCategory
-from datafast.logger_config import unconfigure
 from datafast.types import RunReport
 from tests.doc_tables import ROOT, pages, rewritten
 
@@ -43,14 +42,6 @@ _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-
-
-@pytest.fixture(autouse=True)
-def silent_logger() -> Iterator[None]:
-    """Where the log is on, warnings go there instead: each test begins and ends without it."""
-    unconfigure()
-    yield
-    unconfigure()
 
 
 def text_of(name: str) -> str:

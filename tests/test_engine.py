@@ -344,7 +344,7 @@ def test_a_server_that_is_gone_stops_its_provider_and_fails_nothing(tmp_path: Pa
     with FaultServer() as server:
         url = server.url
     dataset = raw(tmp_path, run=RunConfig(max_retries=1))
-    with pytest.raises(RunStopped, match="cannot be reached"):
+    with pytest.raises(RunStopped, match="nothing accepts connections"):
         dataset.generate([OpenAICompatibleProvider("m", api_base=url)])
     assert (dataset.report.failed, dataset.report.pending) == (0, 6)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import loguru
@@ -16,12 +15,6 @@ from datafast.datasets import RawDataset
 from datafast.llms import SimulatedProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig
-
-
-@pytest.fixture(autouse=True)
-def unconfigured() -> Iterator[None]:
-    yield
-    logger_config.unconfigure()
 
 
 def run(tmp_path: Path, **faults: float) -> None:

@@ -8,7 +8,6 @@ import pkgutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +15,6 @@ import pytest
 
 import datafast
 from datafast.errors import DatafastWarning
-from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
 
 IMPORT_PATHS = {
@@ -42,14 +40,6 @@ IMPORT_PATHS = {
     "datafast.expanders": ["expand_prompts"],
 }
 HEAVY = ["aiohttp", "datasets", "huggingface_hub", "litellm", "numpy", "pandas", "pyarrow", "ray", "torch"]
-
-
-@pytest.fixture(autouse=True)
-def silent_logger() -> Iterator[None]:
-    """Where the log is on, warnings go there instead: each test begins and ends without it."""
-    unconfigure()
-    yield
-    unconfigure()
 
 
 def modules() -> list[str]:

@@ -281,7 +281,7 @@ def test_a_limit_takes_every_provider_and_language_first_and_goes_on_later(tmp_p
     assert (report.requested, report.written, report.pending, report.stop_reason) == (30, 3, 27, None)
     rows = rows_of(tmp_path / "out.jsonl")
     assert {row["language"] for row in rows} == {"en", "fr", "de"}
-    assert {row["model_id"] for row in rows} == {"a", "b"}
+    assert {row["model_id"] for row in rows} == {"simulated/a", "simulated/b"}
     assert assert_balanced(raw(tmp_path, **fields).generate(providers, limit=3).report).calls == 0
     assert assert_balanced(raw(tmp_path, **fields).generate(providers, limit=10).report).calls == 7
     assert assert_balanced(raw(tmp_path, **fields).generate(providers).report).written == 30
@@ -373,7 +373,9 @@ def _script(folder: Path, callback: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.xfail(strict=True, reason="SystemExit in a callback kills the event loop: generate raises CancelledError")
-def test_a_callback_may_leave_the_program_and_loses_nothing(tmp_path: Path, provider: CountingProvider, log: Path) -> None:
+def test_a_callback_may_leave_the_program_and_loses_nothing(
+    tmp_path: Path, provider: CountingProvider, log: Path
+) -> None:
     """`sys.exit()` in a callback must neither hang nor lose what was paid for."""
     ended = _script(tmp_path, "event.type == 'item_done' and sys.exit(3)")
     asked = len(requests_in(log))
@@ -490,9 +492,7 @@ def test_rebuilding_leaves_the_loop_free(tmp_path: Path, provider: CountingProvi
     assert sizes[len(sizes) // 2] > 0
 
 
-def test_a_provider_that_cannot_be_opened_leaves_the_output_usable(
-    tmp_path: Path, provider: CountingProvider
-) -> None:
+def test_a_provider_that_cannot_be_opened_leaves_the_output_usable(tmp_path: Path, provider: CountingProvider) -> None:
     class Broken(SimulatedProvider):
         def open(self, *, max_connections: int) -> Any:
             raise OSError("no such device")

@@ -186,7 +186,7 @@ def test_a_stand_in_keeps_name_limits_and_sampling() -> None:
     original = OpenAIProvider("gpt-9", temperature=0.5, rpm_limit=7, tpm_limit=9, max_concurrency=3, name="first")
     stand_in = SimulatedProvider.standing_in_for(original)
     assert (stand_in.model_id, stand_in.name, stand_in.temperature) == ("simulated/gpt-9", "first", 0.5)
-    assert (stand_in.rpm_limit, stand_in.tpm_limit, stand_in.max_concurrency) == (7, 9, 3)
+    assert (stand_in.rpm_limit, stand_in.tpm_limit, stand_in.max_concurrency) == (None, None, 3)
     assert stand_in.simulated
 
 
@@ -326,7 +326,7 @@ def test_the_list_of_faults_is_complete() -> None:
 
 def test_the_repr_shows_what_was_set() -> None:
     assert (
-        repr(SimulatedProvider("m", latency_s=0.5, rpm_limit=3)) == "SimulatedProvider('m', rpm_limit=3, latency_s=0.5)"
+        repr(SimulatedProvider("m", latency_s=0.5, rpm_limit=3)) == "SimulatedProvider('simulated/m', rpm_limit=3, latency_s=0.5)"
     )
 
 

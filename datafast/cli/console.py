@@ -110,7 +110,10 @@ class RunDisplay:
             self.console.show_cursor(True)
 
     def _write_log(self, message: str) -> None:
-        self.console.print(Text.from_ansi(message.rstrip("\n")))
+        text = Text(plain_text(message.rstrip("\n")))  # it may quote what a server said
+        text.highlight_regex(r"\bWARNING\b", "yellow")
+        text.highlight_regex(r"\bERROR\b", "bold red")
+        self.console.print(text)
 
     # -- drawing
 

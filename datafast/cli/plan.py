@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ __all__ = ["command"]
 
 _SHOWN_LETTERS = 2000
 _SHOWN_VALUES = 4
+_DEALT = {
+    "split": "each from one of the providers, by their weight",
+    "fallback": "each from the first provider that answers",
+}
 
 
 @click.command("plan")
@@ -37,7 +42,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
     from datafast.cli.yaml_config import load_project
     from datafast.logger_config import configure_logger
 
-    configure_logger("WARNING", format_string="<level>{level}</level>: {message}")
+    configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
     project = load_project(config)
     dataset = project.dataset()
     plan: Any = dataset.plan_for(project.lanes)
@@ -70,13 +75,22 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         "prompts": plan.num_items,
         "calls": calls,
         "total_calls": sum(entry["calls"] for entry in calls),
-        "rows_per_provider": plan.num_rows // plan.num_lanes,
+        "fan_out": project.config.run.fan_out,
         "rows": plan.num_rows,
+        "rows_by_provider": _rows_by_provider(project, plan),
         "examples": [
             _example(project, plan[position], ask(position))
             for position in (spread(plan, number, seed=project.config.run.seed) if number else [])
         ],
     }
+
+
+def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
+    """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
+    if isinstance(project.providers, Mapping) or plan.num_lanes != len(project.providers):
+        return []
+    share = plan.num_rows // plan.num_lanes
+    return [{"provider": project.label(lane, ""), "rows": share} for lane in range(plan.num_lanes)]
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
@@ -125,14 +139,11 @@ def _show(summary: dict[str, Any]) -> None:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
     line("calls in all", summary["total_calls"])
     line("rows per prompt", summary["rows_per_prompt"])
-    line("rows in all", summary["rows"], _per_provider(summary))
+    for entry in summary["rows_by_provider"]:
+        line("rows", entry["rows"], entry["provider"])
+    line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
-
-
-def _per_provider(summary: dict[str, Any]) -> str:
-    share = summary["rows_per_provider"]
-    return f"{share:,} from each provider" if share != summary["rows"] else ""
 
 
 def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:

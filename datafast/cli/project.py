@@ -38,13 +38,16 @@ class Project:
 
     @property
     def lanes(self) -> list[LLMProvider | Mapping[str, LLMProvider]]:
-        """Who answers each share of the plan, as `lane_identities` and the engine take it."""
+        """Who answers each share of the plan, as `Dataset.plan_for` and the engine take it."""
         return [self.providers] if isinstance(self.providers, Mapping) else list(self.providers)
 
     def label(self, lane: int, role: str) -> str:
         """How the provider is shown that answers in a role of a lane."""
-        provider = self.providers[role] if isinstance(self.providers, Mapping) else self.providers[lane]
-        return provider.name or provider.label
+        if isinstance(self.providers, Mapping):
+            return _label(self.providers[role])
+        if self.config.run.fan_out == "all":
+            return _label(self.providers[lane])
+        return " or ".join(_label(provider) for provider in self.providers)
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
@@ -72,3 +75,7 @@ class Project:
             runner.generate(self.providers, **options)
         report: RunReport = runner.report
         return report
+
+
+def _label(provider: LLMProvider) -> str:
+    return provider.name or provider.label

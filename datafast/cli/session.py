@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "exit_code", "run"]
 
 _INTERRUPTED = "interrupted"
-_LOG_FORMAT = "<level>{level}</level>: {message}"
+_LOG_FORMATS = {False: "{level}: {message}", True: "{time:HH:mm:ss} {level: <7} {message}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,8 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
         ConfigError: the config is wrong or keys are missing; nothing was sent.
         OutputError: the output cannot be used.
     """
-    configure_logger(
-        "DEBUG" if settings.verbose else "WARNING", format_string=None if settings.verbose else _LOG_FORMAT
-    )
+    level = "DEBUG" if settings.verbose else "WARNING"
+    configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
     project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
     if settings.offline:
         project = project.simulated()

@@ -200,16 +200,17 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
-    """A kind in which every prompt goes to every provider."""
+    """A kind that asks any of its providers for whole items: all of them, one each, or the first that answers."""
 
     def get_num_expected_rows(self, providers: Sequence[object]) -> int:
         """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
         return self.plan_for(_some(providers)).num_rows
 
     def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
-        """Generates what is missing in the output file, asking every provider every prompt.
+        """Generates what is missing in the output file.
 
-        Items that fail are recorded, they raise nothing; see `report`. Running it again makes no call for what is there.
+        Every prompt goes to every provider; `run.fan_out` in the config says otherwise. Items that fail are recorded, they
+        raise nothing; see `report`. Running it again makes no call for what is there.
 
         Returns:
             This dataset.

@@ -104,7 +104,9 @@ class PreferenceDatasetConfig(DatasetConfig):
             if getattr(self, name) is not None and not getattr(self, switch):
                 raise ValueError(f"{name} is given but {switch} is false, so it would not be used; set {switch}: true")
         if self.run.fan_out != "all":
-            raise ValueError(f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out")
+            raise ValueError(
+                f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out"
+            )
         self.role_templates()
         return self
 

@@ -37,11 +37,15 @@ class AppendFile:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError as error:
-            # A part of a record would hide every record after it. Where even this fails, the next start sees to it.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.size)
+            self.cut(self.size)  # a part of a record would hide every record after it
             raise self._error(error) from error
         self.size += len(data)
+
+    def cut(self, size: int) -> None:
+        """Takes back what lies beyond `size` after something went wrong. Where even this fails, the next start sees to it."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, size)
+            self.size = size
 
     def sync(self) -> None:
         """Forces what was appended to the disk."""

@@ -343,12 +343,7 @@ class Ledger:
 
     def put_failures(self, failures: Iterable[FailureRow]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)",
-            [
-                (f.item, f.category, _storable(f.error), f.provider, f.role, f.attempts, f.rows)
-                + (_storable(f.prompt), f.raw, f.at)
-                for f in failures
-            ],
+            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(_failure_values, failures)
         )
 
     def failures(self) -> Iterator[FailureRow]:
@@ -363,6 +358,11 @@ class Ledger:
             "WHERE i.state = 2 GROUP BY f.category ORDER BY 2 DESC"
         )
         return dict(self._db.execute(query).fetchall())
+
+
+def _failure_values(f: FailureRow) -> tuple[Any, ...]:
+    who = (f.provider, f.role, f.attempts, f.rows)
+    return (f.item, f.category, _storable(f.error), *who, _storable(f.prompt), f.raw, f.at)
 
 
 def _storable(text: str) -> str:

@@ -49,7 +49,7 @@ class EventLog:
             case LimitChanged():
                 logger.warning(f"{event.provider} limits our rate: now {event.limit} requests in flight at most")
             case ProviderStopped():
-                logger.error(f"{event.provider} is stopped for this run: {event.reason}")
+                logger.error(f"Stopped for this run: {event.reason}")
             case RunEnded():
                 self._end(event)
 

@@ -68,9 +68,9 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
             first = _line_number(path, append.start)
             lines = f"line {first}" if append.num_rows == 1 else f"lines {first}-{first + append.num_rows - 1}"
             raise OutputChangedError(
-                f"{path}: {lines} changed since datafast wrote it. Nothing was touched. To keep your edits, move the file "
-                f"away (mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost. "
-                f"To undo them, move it away likewise. To start over, use --fresh (the old files are kept aside)"
+                f"{path}: {lines} changed since datafast wrote it. Nothing was touched. Move the file away "
+                f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
+                f"your edits stay where you put them. To start over instead, use --fresh (fresh=True): the old files are kept"
             )
 
 

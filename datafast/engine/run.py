@@ -268,7 +268,7 @@ class Run:
         stopped = {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
         reason = self._halt.reason
         if reason is None and stopped and counts.pending:
-            reason = "; ".join(f"{label}: {why}" for label, why in stopped.items())
+            reason = "; ".join(why.rstrip(".") for why in stopped.values())
         return RunReport(
             requested=counts.requested,
             written=counts.written,

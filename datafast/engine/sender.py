@@ -255,18 +255,18 @@ class Sender:
                 raise ItemPending
             case Action.FAIL_ITEM:
                 if endpoint.refuses_everything(error):
-                    self.stop(endpoint, f"its first answers were all this refusal: {error}")
+                    self.stop(endpoint, f"{error} All of its first answers were this refusal")
                     raise ItemPending
                 raise trial.failed(str(error), error.kind.value) from error
         if error.kind is ErrorKind.RATE_LIMITED:
             since = max(endpoint.last_success, began)
             if time.monotonic() - since > self._settings.max_stall_s:
-                self.stop(endpoint, f"it answered nothing but 429 for {self._settings.max_stall_s:g} s: {error}")
+                self.stop(endpoint, f"{error} It answered nothing but 429 for {self._settings.max_stall_s:g} s")
                 raise ItemPending
             return max(0.0, endpoint.gate.blocked_for())
         if failures >= self._settings.max_retries:
             if error.kind is ErrorKind.CONNECTION and endpoint.last_success < began:
-                self.stop(endpoint, f"it cannot be reached: {error}")
+                self.stop(endpoint, str(error))
                 raise ItemPending
             raise trial.failed(str(error), error.kind.value) from error
         return backoff_s(failures + 1, retry_after_s=error.retry_after_s)

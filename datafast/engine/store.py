@@ -8,6 +8,8 @@ says how far the JSONL is committed. A crash between the two leaves a tail that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 import zlib
 from collections import Counter
@@ -261,15 +263,20 @@ class Store:
     def _write(self, pending: _Pending) -> None:
         if self._full:
             self._journal.sync()
+        start = self._rows.size
         if pending.lines:
             self._rows.append(b"".join(pending.lines))
-        if self._full:
-            self._rows.sync()
-        with self._ledger.transaction():
-            self._ledger.put_items(pending.items.values())
-            self._ledger.put_calls(pending.calls)
-            self._ledger.put_appends(pending.appends)
-            self._ledger.put_failures(pending.failures)
+        try:
+            if self._full:
+                self._rows.sync()
+            with self._ledger.transaction():
+                self._ledger.put_items(pending.items.values())
+                self._ledger.put_calls(pending.calls)
+                self._ledger.put_appends(pending.appends)
+                self._ledger.put_failures(pending.failures)
+        except BaseException:
+            self._rows.cut(start)  # what is not committed is no row of this output; it is built again from its replies
+            raise
 
     def _fold(self) -> None:
         """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
@@ -297,9 +304,18 @@ class Store:
         try:
             self.flush()
             self._fold()
+        except OutputWriteError:
+            self._recount()
+            raise
         finally:
             self.close_files()
         self._journal.path.unlink(missing_ok=True)
+
+    def _recount(self) -> None:
+        """Counts what was committed, for a report that must not speak of rows that are not in the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self.counts.written, self.counts.failed = self._ledger.row_counts()
+            self.failures = Counter(self._ledger.failure_counts())
 
     def close_files(self) -> None:
         """Closes the files as they are; what is pending is in the journal. Does nothing the second time."""

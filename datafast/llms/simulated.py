@@ -70,7 +70,7 @@ class SimulatedProvider(LLMProvider):
     """A simulated model, for trying a config out and for tests. Needs no key and no network, and costs nothing.
 
     Args:
-        model_id: any name; replies carry it as `simulated/<model_id>`.
+        model_id: any name; it becomes `simulated/<model_id>`, and rows and replies carry that.
         latency_s: seconds until a reply comes.
         latency_jitter_s: at most so many seconds more, different for each request.
         faults: share of requests, from 0 to 1, that meet each fault; see `FAULTS` for the names.
@@ -100,6 +100,8 @@ class SimulatedProvider(LLMProvider):
             if options.get(key) is not None:
                 raise ConfigError(f"{key}: a simulated model is not called, so this has no use. Leave it out.", key=key)
         super().__init__(model_id, **options)
+        if not self.model_id.startswith(_PREFIX) and self.model_id != self.default_model_id:
+            self.model_id = _PREFIX + self.model_id  # rows carry it, and must say what they are
         self.latency_s = _seconds("latency_s", latency_s)
         self.latency_jitter_s = _seconds("latency_jitter_s", latency_jitter_s)
         self.faults = _checked_faults(faults)
@@ -122,11 +124,12 @@ class SimulatedProvider(LLMProvider):
     ) -> SimulatedProvider:
         """A simulated model in place of a real one, as `simulated/<model_id>`; a simulated one stands in for itself.
 
-        It keeps name, sampling parameters and limits. Originals that differ in their identity get stand-ins that do.
+        It keeps name, sampling parameters, weight and the cap on concurrency; limits per minute would only make the try-out
+        wait. Originals that differ in their identity get stand-ins that do.
         """
         if isinstance(provider, SimulatedProvider):
             return provider
-        kept = (*provider.sampling, "name", "rpm_limit", "tpm_limit", "max_concurrency", "weight")
+        kept = (*provider.sampling, "name", "max_concurrency", "weight")
         options: Any = {key: getattr(provider, key) for key in kept}
         made = cls(
             _PREFIX + provider.model_id,
@@ -138,6 +141,10 @@ class SimulatedProvider(LLMProvider):
         )
         made._original = provider
         return made
+
+    @property
+    def label(self) -> str:
+        return self.model_id
 
     @property
     def identity(self) -> str:
