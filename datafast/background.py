@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["call_soon", "run", "submit"]
+__all__ = ["call_soon", "on_loop_thread", "run", "submit"]
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     Raises:
         RuntimeError: called on the background loop itself, where waiting would never end.
     """
-    if threading.current_thread() is _running().thread:
+    if on_loop_thread():
         coro.close()
         raise RuntimeError(
             "This is a synchronous call on datafast's own event loop; await the asynchronous one instead."
@@ -91,6 +91,11 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
         future.cancel()
         raise
     return future.result()
+
+
+def on_loop_thread() -> bool:
+    """Whether the caller runs on the background loop, where waiting for it would never end."""
+    return threading.current_thread() is _running().thread
 
 
 def _running() -> _LoopThread:

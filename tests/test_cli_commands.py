@@ -225,7 +225,7 @@ def test_preview_shows_rows_of_different_providers_that_generate_then_has(run: R
 def test_preview_prints_the_text_on_stdout(run: Run) -> None:
     result = run("preview", "c.yaml", "-n", 1, "--offline")
     assert result.exit_code == 0
-    assert "row 1 of 1" in result.stdout
+    assert "prompt 1 of 1" in result.stdout
     assert " ".join(rows()[0]["text"].split()) in " ".join(result.stdout.split())
 
 

@@ -372,7 +372,6 @@ def _script(folder: Path, callback: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4, check=False)
 
 
-@pytest.mark.xfail(strict=True, reason="SystemExit in a callback kills the event loop: generate raises CancelledError")
 def test_a_callback_may_leave_the_program_and_loses_nothing(
     tmp_path: Path, provider: CountingProvider, log: Path
 ) -> None:
@@ -468,7 +467,6 @@ def test_it_runs_below_a_running_event_loop(tmp_path: Path, provider: CountingPr
     asyncio.run(main())
 
 
-@pytest.mark.xfail(strict=True, reason="generate() in a callback waits for the loop it runs on, for ever")
 def test_a_run_may_not_be_started_and_waited_for_inside_another_one(tmp_path: Path) -> None:
     """A callback runs on the loop that would have to carry out the inner run: waiting there would never end."""
     ended = _script(tmp_path, "event.type == 'item_done' and raw(folder / 'inner').generate([provider])")

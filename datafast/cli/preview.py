@@ -45,45 +45,47 @@ def command(
 
     settings = Settings(config=config, offline=offline, output=output, limit=number, env_file=env_file, verbose=verbose)
     project, dataset, report = run(settings)
-    rows = _rows_of_items(project, dataset, number)
+    prompts = _rows_by_prompt(project, dataset, number)
     if as_json:
-        options.print_json({"report": report.to_dict(), "rows": rows})
+        options.print_json({"report": report.to_dict(), "rows": [row for rows in prompts for row in rows]})
     else:
-        _show(rows)
+        _show(prompts)
     ctx.exit(exit_code(report))
 
 
-def _rows_of_items(project: Project, dataset: Dataset[Any, Any], number: int) -> list[dict[str, Any]]:
-    """The rows of the items that a limit of `number` chooses, in its order, read from the output file."""
+def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -> list[list[dict[str, Any]]]:
+    """The rows of each item that a limit of `number` chooses, in its order, read from the output file."""
     import orjson
 
     from datafast.engine.plan import spread
 
     plan = dataset.plan_for(project.lanes)
     items = [plan[position] for position in spread(plan, number, seed=project.config.run.seed)]
-    order = {
-        item.row_uuid(row): place for place, (item, row) in enumerate((i, r) for i in items for r in range(i.num_rows))
-    }
-    found: dict[int, dict[str, Any]] = {}
+    prompt_of = {item.row_uuid(row): place for place, item in enumerate(items) for row in range(item.num_rows)}
+    found: list[list[dict[str, Any]]] = [[] for _ in items]
+    missing = len(prompt_of)
     with Path(project.config.output_file).open("rb") as file:
         for line in file:
             row = orjson.loads(line)
-            if (place := order.get(row["uuid"])) is not None:
-                found[place] = row
-                if len(found) == len(order):
+            if (place := prompt_of.get(row["uuid"])) is not None:
+                found[place].append(row)
+                missing -= 1
+                if not missing:
                     break
-    return [found[place] for place in sorted(found)]
+    return [rows for rows in found if rows]
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(prompts: list[list[dict[str, Any]]]) -> None:
+    """The first row of each prompt: further ones differ in the text alone."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=False)
-    for number, row in enumerate(rows, start=1):
-        console.rule(f"row {number} of {len(rows)}", align="left")
-        for name, value in row.items():
+    for number, rows in enumerate(prompts, start=1):
+        more = f", the first of {len(rows)} rows" if len(rows) > 1 else ""
+        console.rule(f"prompt {number} of {len(prompts)}{more}", align="left")
+        for name, value in rows[0].items():
             _show_field(console, name, value)
-    if rows:
+    if prompts:
         console.rule()
 
 

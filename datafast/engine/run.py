@@ -127,7 +127,7 @@ class Run:
             return
         try:
             self._on_event(event)
-        except Exception as error:  # noqa: BLE001 - a callback's own error: re-raised at the end, after all is saved
+        except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
             self._halt.now(f"the event callback raised {error!r}", error)
 
     # -- lanes and workers

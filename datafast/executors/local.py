@@ -21,6 +21,14 @@ _SLICE_S = 0.2
 _CLOSE_S = 10.0
 
 
+class _ProgramEnd(Exception):
+    """Carries the end of the program from the loop to the thread that waits."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
 class _Started:
     """A job under way."""
 
@@ -33,6 +41,8 @@ class _Started:
     async def _carry_out(self, job: Job) -> RunReport:
         try:
             return await run_job(job, self._halt)
+        except (SystemExit, KeyboardInterrupt) as error:  # of a callback: on the loop it would end the loop
+            raise _ProgramEnd(error) from error
         finally:
             self._closed.set()
 
@@ -57,13 +67,21 @@ class LocalExecutor:
         self._started: set[_Started] = set()
 
     def run(self, job: Job) -> RunReport:
-        """Carries out a job and waits for it."""
+        """Carries out a job and waits for it.
+
+        Raises:
+            RuntimeError: called in an event callback, on the loop that would have to carry out the job.
+        """
+        if background.on_loop_thread():
+            raise RuntimeError("generate() would wait for the event loop it runs on; await generate_async() instead")
         started = self._start(job)
         try:
             # Waiting in slices lets Ctrl-C through on every platform.
             while not concurrent.futures.wait((started.future,), timeout=_SLICE_S).done:
                 pass
             return started.future.result()
+        except _ProgramEnd as end:
+            raise end.error from None
         except KeyboardInterrupt:
             started.stop("interrupted")
             started.land()
@@ -74,6 +92,8 @@ class LocalExecutor:
         started = self._start(job)
         try:
             return await asyncio.shield(asyncio.wrap_future(started.future))
+        except _ProgramEnd as end:
+            raise end.error from None
         except asyncio.CancelledError:
             started.stop("interrupted")
             await asyncio.to_thread(started.land)
