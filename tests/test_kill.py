@@ -217,3 +217,45 @@ def test_ctrl_c_lets_what_is_in_flight_land_and_repeats_no_call(tmp_path: Path, 
     assert 0 < len(requests_in(log)) < 60
     assert len(rows_of(tmp_path / "out.jsonl")) == len(requests_in(log))
     _resumes(tmp_path, log, repeated_at_most=0, **fields)
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+@pytest.mark.parametrize(
+    ("point", "when"),
+    [
+        ("datafast.engine.ledger:Ledger.checkpoint", "before"),
+        ("datafast.engine.ledger:Ledger.checkpoint", "after"),
+        ("datafast.engine.appendfile:AppendFile.clear", "after"),
+        (APPEND, "half"),
+        ("datafast.engine.ledger:Ledger.put_appends", "after"),
+    ],
+)
+def test_a_crash_while_the_journal_is_emptied_in_mid_run_is_repaired(
+    tmp_path: Path, server: ForkServer, point: str, when: str, nth: int
+) -> None:
+    log = tmp_path / "requests"
+    fields: dict[str, Any] = {"topics": 40, "run": {"max_concurrency": 4}}
+    crash = {"folder": str(tmp_path), "log": str(log), "point": point, "when": when, **fields}
+    assert server.run("tests.support:crashing_run", nth=nth, journal_limit=3000, **crash) == 9
+    assert 0 < len(requests_in(log)) < 40
+    _resumes(tmp_path, log, repeated_at_most=4, **fields)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+@pytest.mark.parametrize("crashed_before", [False, True])
+def test_a_crash_while_fresh_moves_files_loses_none(
+    tmp_path: Path, server: ForkServer, nth: int, crashed_before: bool
+) -> None:
+    """Every row and every reply is still there, in the file itself or in a file kept aside."""
+    log, folder = tmp_path / "requests", tmp_path / "out"
+    crash: dict[str, Any] = {"folder": str(folder), "log": str(log), "topics": 12, "when": "after"}
+    first = "datafast.engine.ledger:Ledger.put_appends" if crashed_before else "datafast.engine.store:Store.close"
+    server.run("tests.support:crashing_run", point=first, nth=2 if crashed_before else 1, **crash)
+    before = [path.read_bytes() for path in folder.iterdir() if path.stat().st_size and "-shm" not in path.name]
+    server.run("tests.support:crashing_run", point="pathlib:Path.rename", nth=nth, options={"fresh": True}, **crash)
+    after = [path.read_bytes() for path in folder.iterdir()]
+    assert all(content in after for content in before)
+    dataset = raw(folder, topics=12).generate([CountingProvider("m", log=log)], fresh=True)
+    assert assert_balanced(dataset.report).written == 12
+    kept = [path.read_bytes() for path in folder.iterdir()]
+    assert all(any(content in other for other in kept) for content in before)

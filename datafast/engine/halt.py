@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 __all__ = ["Halt", "ItemPending"]
@@ -25,6 +26,7 @@ class Halt:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.in_flight: Callable[[], int] = int
+        self._since = 0.0
         self._sleepers: set[asyncio.Future[None]] = set()
 
     def __bool__(self) -> bool:
@@ -35,7 +37,12 @@ class Halt:
         if self.reason is None:
             self.reason = reason
             self.error = error
+            self._since = time.monotonic()
         self.wake()
+
+    def is_over(self, grace_s: float) -> bool:
+        """Whether the run was stopped, and what was in flight has had its seconds to land."""
+        return self.reason is not None and time.monotonic() - self._since > grace_s
 
     def wake(self) -> None:
         """Wakes every sleeper, to look again whether it may go on."""

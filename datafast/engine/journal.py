@@ -44,9 +44,12 @@ def read_journal(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
     except FileNotFoundError:
         return
     with file:
+        end = path.stat().st_size
         while line := file.readline():
             try:
                 header = orjson.loads(line)
+                if not 0 <= header["size"] < end - file.tell():
+                    return
                 body = file.read(header["size"])
                 whole = file.read(1) == b"\n" and zlib.crc32(body) == header["crc"]
             except (orjson.JSONDecodeError, KeyError, TypeError):

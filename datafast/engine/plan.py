@@ -11,6 +11,7 @@ without buying anything again.
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from datafast.errors import ConfigError
 from datafast.expanders import Expansion, Variant
 from datafast.permutation import Permutation
 from datafast.prompts import Template
@@ -147,6 +149,11 @@ class GridPlan:
         self._rows_per_item = rows_per_item
         self._shape = digest(str(rows_per_item), *shape)
         self._seed = seed
+        if self.num_items > sys.maxsize:
+            raise ConfigError(
+                f"the plan has {self.num_items:,} items, more than could ever be sent; give fewer values, "
+                f"or draw a sample with expansion: {{strategy: random}}"
+            )
         self._value_digests: dict[tuple[str, str], bytes] = {}
 
     @property

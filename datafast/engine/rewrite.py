@@ -24,8 +24,7 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     stale = {item.id for item in ledger.items(ItemState.STALE) if item.rows_written}
     if not stale:
         return None
-    kept_file = rows.with_name(rows.name + ".rewrite")
-    stale_file = rows.with_name(rows.name + ".rewrite-stale")
+    kept_file, stale_file = _new_files(rows)
     kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
     target = set_aside_name(rows, "stale")
     with ledger.transaction():
@@ -38,9 +37,11 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
 
 
 def finish_rewrite(rows: Path, ledger: Ledger) -> None:
-    """Carries out the renames that a rewrite has committed to; nothing where there are none."""
+    """Carries out the renames that a rewrite has committed to. Where there are none, removes what a cut-short one left."""
     pending = ledger.meta("renames")
     if not pending:
+        for path in _new_files(rows):
+            path.unlink(missing_ok=True)
         return
     for source, target in orjson.loads(pending):
         path = rows.with_name(source)
@@ -48,6 +49,11 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> None:
             path.replace(rows.with_name(target))
     with ledger.transaction():
         ledger.set_meta("renames", "")
+
+
+def _new_files(rows: Path) -> tuple[Path, Path]:
+    """What a rewrite writes before it is committed to: the rows that stay, and those that go."""
+    return rows.with_name(rows.name + ".rewrite"), rows.with_name(rows.name + ".rewrite-stale")
 
 
 def _divide(rows: Path, ledger: Ledger, stale: set[int], *, kept_file: Path, stale_file: Path) -> list[Append]:

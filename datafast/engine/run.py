@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Produce", "Run"]
 
 _OPEN_PER_SLOT = 4
+_LOOK_S = 0.5  # how often the end of an interruption's grace is looked for
 
 
 class Produce(Protocol):
@@ -102,14 +103,12 @@ class Run:
         checking = self._check_in_background()
         self._share_out()
         try:
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-        except asyncio.CancelledError:
+            while self._tasks and not self._halt.is_over(self._settings.grace_s):
+                await asyncio.wait(self._tasks, timeout=_LOOK_S)
+        finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            raise
-        finally:
             if checking is not None:
                 await checking
             await self._close()

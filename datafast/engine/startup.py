@@ -33,6 +33,7 @@ __all__ = ["OpenOutput", "OutputPaths", "Pricing", "open_output"]
 Pricing = Callable[[str, Usage], float | None]
 """(provider label, usage) -> cost in USD, None where the price is not known."""
 
+_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
 _WALK_LIMIT = 50_000_000
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 _VERIFY_FIRST = 1024 * 1024
@@ -144,7 +145,7 @@ def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
             paths.rows.parent.mkdir(parents=True, exist_ok=True)
             paths.ledger.parent.mkdir(parents=True, exist_ok=True)
             for path in paths.locks:
-                lock = FileLock(path, timeout=0, thread_local=False)
+                lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
                 lock.acquire()
                 held.callback(lock.release)
         except Timeout:

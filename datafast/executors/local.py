@@ -54,10 +54,9 @@ class _Started:
         background.call_soon(lambda: self._halt.now(reason))
 
     def land(self) -> None:
-        """Gives a stopping job its time to land, then cancels it; returns when its files are closed."""
-        if not self._closed.wait(self._grace_s):
+        """Waits until a stopping job has landed and closed its files: its grace and a moment."""
+        if not self._closed.wait(self._grace_s + _CLOSE_S):
             self.future.cancel()
-            self._closed.wait(_CLOSE_S)
 
 
 class LocalExecutor:

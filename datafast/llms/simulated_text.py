@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from random import Random
 
 __all__ = ["LANGUAGES", "Writer"]
@@ -141,12 +142,16 @@ _NO_TOPIC_WORDS = """
     texts than that the their them then there these they this those three too topic two type unique use using value
     values various very want was well what when where which who will with within without word words would write written
     you your
+    anything audience belong belongs categories category class classes classifier clearly differ expert experts field focus
+    including kind label level levels mention name named none others people read reader readers real specific structure
+    target tone true understandable vary
 """
 _NO_TOPIC = frozenset(_NO_TOPIC_WORDS.split())
-_WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]")
+_WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]|\S+?")
 _NAMED = {code: re.compile(rf"\b(?:{language.names})\b", re.IGNORECASE) for code, language in LANGUAGES.items()}
 _ASKED = re.compile(r"\b(?:in|into|en|auf|em|language(?: is)?:?)\s+[\"'*]*$", re.IGNORECASE)
-_MAX_TOPIC_WORDS = 40
+_MAX_TOPICS = 40
+_MAX_PHRASE_WORDS = 4
 _MIN_TOPIC_LETTERS = 3
 
 
@@ -162,9 +167,7 @@ class Writer:
         self.rng = rng
         self.language = _asked_language(prompt)
         self._parts = LANGUAGES[self.language]
-        words = (word for word in _WORD.findall(prompt) if len(word) >= _MIN_TOPIC_LETTERS)
-        self._topics = list(dict.fromkeys(word for word in words if word.casefold() not in _NO_TOPIC))
-        del self._topics[_MAX_TOPIC_WORDS:]
+        self._topics = list(dict.fromkeys(_phrases(prompt)))[:_MAX_TOPICS]
         self._topics += self._parts.topics[: max(0, 2 - len(self._topics))]
 
     def phrase(self) -> str:
@@ -190,6 +193,17 @@ class Writer:
     def paragraph(self) -> str:
         """Two to four sentences."""
         return " ".join(self.sentence() for _ in range(self.rng.randint(2, 4)))
+
+
+def _phrases(prompt: str) -> Iterator[str]:
+    """What a prompt speaks of: its runs of content words, cut at words of instruction and at punctuation."""
+    run: list[str] = []
+    for word in [*_WORD.findall(prompt), "."]:
+        if len(word) >= _MIN_TOPIC_LETTERS and word.casefold() not in _NO_TOPIC and len(run) < _MAX_PHRASE_WORDS:
+            run.append(word)
+        elif run:
+            yield " ".join(run)
+            run = []
 
 
 def _asked_language(prompt: str) -> str:

@@ -1,0 +1,224 @@
+"""Slots and pace: no limit is ever passed, nobody waits for ever, whatever order things happen in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datafast.engine.admission import Admission, Gate, Pacer
+from datafast.engine.retry import backoff_s
+
+# -- slots
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    total=st.integers(1, 6),
+    limits=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    seed=st.integers(0, 2**32),
+    workers=st.integers(1, 25),
+)
+def test_no_limit_is_passed_and_nobody_waits_for_ever(total: int, limits: list[int], seed: int, workers: int) -> None:
+    """Workers enter, hold, leave or are cancelled at random moments, and limits change meanwhile."""
+
+    async def main() -> None:
+        chance = random.Random(seed)
+        admission = Admission(total)
+        gates = [Gate(limit) for limit in limits]
+        inside: Counter[int] = Counter()
+        for gate in gates:
+            admission.add(gate)
+
+        async def work(number: int) -> None:
+            gate = gates[number]
+            await admission.enter(gate)
+            inside[number] += 1
+            try:
+                assert sum(inside.values()) <= admission.in_flight <= total
+                assert inside[number] <= gate.in_flight <= limits[number]
+                for _ in range(chance.randrange(4)):
+                    await asyncio.sleep(0)
+            finally:
+                inside[number] -= 1
+                admission.leave(gate)
+
+        tasks = [asyncio.ensure_future(work(chance.randrange(len(gates)))) for _ in range(workers)]
+        for _ in range(chance.randrange(30)):
+            await asyncio.sleep(0)
+            if chance.random() < 0.5:
+                chance.choice(tasks).cancel()
+            if chance.random() < 0.2:
+                number = chance.randrange(len(gates))
+                gates[number].set_limit(limits[number] + 1)
+                limits[number] += 1
+                admission.wake()
+        done, waiting = await asyncio.wait(tasks, timeout=5)
+        assert not waiting
+        failed = [task.exception() for task in done if not task.cancelled()]
+        assert failed == [None] * len(failed)
+        assert admission.in_flight == 0
+        assert [(gate.in_flight, len(gate.waiting)) for gate in gates] == [(0, 0)] * len(gates)
+
+    limits = list(limits)
+    asyncio.run(main())
+
+
+def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1), Gate(1)
+        admission.add(gate)
+        await admission.enter(gate)
+        first = asyncio.ensure_future(admission.enter(gate))
+        second = asyncio.ensure_future(admission.enter(gate))
+        await asyncio.sleep(0)
+        admission.leave(gate)
+        first.cancel()
+        await asyncio.wait_for(second, 1)
+        assert admission.in_flight == gate.in_flight == 1
+
+    asyncio.run(main())
+
+
+def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1), Gate(1)
+        admission.add(gate)
+        await admission.enter(gate)
+        waiting = asyncio.ensure_future(admission.enter(gate))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        admission.leave(gate)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert admission.in_flight == gate.in_flight == 0
+
+    asyncio.run(main())
+
+
+def test_those_who_came_first_enter_first() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1), Gate(5)
+        admission.add(gate)
+        order: list[int] = []
+
+        async def work(number: int) -> None:
+            await admission.enter(gate)
+            order.append(number)
+            await asyncio.sleep(0)
+            admission.leave(gate)
+
+        await asyncio.gather(*(work(number) for number in range(20)))
+        assert order == list(range(20))
+
+    asyncio.run(main())
+
+
+def test_a_gate_that_is_full_of_waiting_ones_holds_back_no_other() -> None:
+    async def main() -> None:
+        admission, slow, quick = Admission(4), Gate(2), Gate(2)
+        admission.add(slow)
+        admission.add(quick)
+        for _ in range(2):
+            await admission.enter(slow)
+        stuck = [asyncio.ensure_future(admission.enter(slow)) for _ in range(50)]
+        await asyncio.sleep(0)
+        for _ in range(200):
+            await asyncio.wait_for(admission.enter(quick), 1)
+            admission.leave(quick)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        assert admission.in_flight == 2
+
+    asyncio.run(main())
+
+
+# -- rate limiting
+
+
+def test_a_burst_of_429_lowers_the_limit_once_and_never_below_one() -> None:
+    gate = Gate(100)
+    for _ in range(50):
+        gate.rate_limited(sent_at=1.0, retry_after_s=0.0)
+    assert gate.limit == 75
+    for _ in range(60):
+        gate.rate_limited(sent_at=float("inf"), retry_after_s=0.0)
+    assert gate.limit == 1
+
+
+def test_a_lowered_limit_climbs_back_to_the_setting_and_no_further() -> None:
+    seen: list[int] = []
+    gate = Gate(4, on_limit=seen.append)
+    gate.rate_limited(sent_at=1.0, retry_after_s=None)
+    for _ in range(1000):
+        gate.succeeded()
+    assert gate.limit == gate.setting == 4
+    assert seen == [3, 4]
+
+
+def test_a_server_that_asks_for_patience_gets_it() -> None:
+    gate = Gate(4)
+    gate.rate_limited(sent_at=1.0, retry_after_s=3.0)
+    assert 3.0 - 0.1 < gate.blocked_for() < 20.1
+    gate.rate_limited(sent_at=0.5, retry_after_s=100.0)
+    assert gate.blocked_for() > 99.0
+
+
+@given(st.integers(1, 50), st.none() | st.floats(0, 1000))
+def test_a_wait_is_never_shorter_than_asked_and_never_much_longer_than_a_minute(
+    attempt: int, asked: float | None
+) -> None:
+    wait = backoff_s(attempt, retry_after_s=asked)
+    assert (asked or 0.0) <= wait <= (asked or 0.0) + 60.0
+
+
+# -- pace
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rpm=st.integers(1, 600) | st.floats(0.5, 1000),
+    steps=st.lists(st.floats(0, 90) | st.just(0.0), max_size=150),
+    held=st.none() | st.floats(0, 50),
+)
+def test_no_minute_holds_more_than_the_limit(rpm: float, steps: list[float], held: float | None) -> None:
+    pacer = Pacer(rpm)
+    if held is not None:
+        pacer.hold_until(1000.0 + held)
+    now, sent = 1000.0, []
+    for step in steps:
+        now += step
+        moment = pacer.book(1, now)
+        assert moment >= now
+        sent.append(moment)
+    assert sent == sorted(sent)
+    assert not sent or sent[0] >= 1000.0 + (held or 0.0)
+    interval = 60.0 / rpm
+    for number, moment in enumerate(sent):
+        # Half a window open at its end: a minute after `moment` the next one may begin.
+        within = [other for other in sent[number:] if other < moment + 60.0 - 1e-6]
+        assert len(within) <= max(1, -(-(60.0 - 1e-6) // interval))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 3000), st.integers(1, 3000)), max_size=60))
+def test_tokens_that_were_really_used_keep_to_the_limit(calls: list[tuple[float, int, int]]) -> None:
+    """Booked by an estimate, corrected by the usage: over the whole time no more go out than the limit allows."""
+    pacer, now, used, per_minute = Pacer(6000), 0.0, 0, 6000
+    for step, estimate, real in calls:
+        now = max(now + step, pacer.book(estimate, now + step))
+        assert used <= now * per_minute / 60.0 + 1e-6
+        pacer.correct(real - estimate)
+        used += real
+
+
+def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.admission.time.monotonic", lambda: 5000.0)
+    assert Gate(8, rpm=6, last_sent_ago_s=4.0).book(0) == pytest.approx(5006.0)
+    assert Gate(8, rpm=6, last_sent_ago_s=400.0).book(0) == 5000.0
+    assert Gate(8, rpm=6).book(0) == 5000.0

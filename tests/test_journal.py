@@ -1,0 +1,151 @@
+"""The journal: what was recorded is read back, and a file that is cut anywhere gives its whole records and nothing else."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datafast.engine.appendfile import AppendFile
+from datafast.engine.journal import Journal, read_journal
+from datafast.errors import OutputWriteError
+
+HEADERS = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda name: name not in {"size", "crc"}),
+    st.integers(0, 2**53)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    | st.floats(0, 1)
+    | st.none(),
+    max_size=4,
+)
+BODIES = st.binary(max_size=80) | st.sampled_from([b"", b"\n", b"\n\n", b'{"size": 0, "crc": 0}\n\n', b"\r\n{}"])
+RECORDS = st.lists(st.tuples(HEADERS, BODIES), max_size=6)
+
+
+def written(folder: str, records: list[tuple[dict[str, Any], bytes]]) -> Path:
+    journal = Journal(Path(folder) / "journal")
+    for header, body in records:
+        journal.record(dict(header), body)
+    journal.close()
+    return journal.path
+
+
+def read(path: Path) -> list[tuple[dict[str, Any], bytes]]:
+    found = list(read_journal(path))
+    return [
+        ({name: value for name, value in header.items() if name not in {"size", "crc"}}, body) for header, body in found
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(RECORDS)
+def test_what_was_recorded_is_read_back(records: list[tuple[dict[str, Any], bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        assert read(written(folder, records)) == records
+
+
+@settings(max_examples=60, deadline=None)
+@given(RECORDS)
+def test_a_journal_cut_at_any_byte_gives_its_whole_records(records: list[tuple[dict[str, Any], bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ends = [len(written(tempfile.mkdtemp(dir=folder), records[:n]).read_bytes()) for n in range(len(records) + 1)]
+        path = written(folder, records)
+        data = path.read_bytes()
+        for cut in range(len(data) + 1):
+            path.write_bytes(data[:cut])
+            assert read(path) == records[: sum(end <= cut for end in ends) - 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(RECORDS, st.binary(max_size=60))
+def test_nonsense_at_the_end_of_a_journal_is_left_out(
+    records: list[tuple[dict[str, Any], bytes]], nonsense: bytes
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(folder, records)
+        path.write_bytes(path.read_bytes() + nonsense)
+        assert read(path)[: len(records)] == records
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_file_can_be_read_as_a_journal(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal"
+        path.write_bytes(data)
+        list(read_journal(path))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"size": -1, "crc": 0}',
+        b'{"size": 1e99, "crc": 0}',
+        b"[]",
+        b"5",
+        b'{"size": true, "crc": 0}',
+        b'{"size": 9999999999999, "crc": 0}',
+    ],
+)
+def test_a_header_that_nobody_wrote_ends_the_journal(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(header + b"\nbody\n")
+    assert list(read_journal(path)) == []
+
+
+def test_no_file_is_an_empty_journal(tmp_path: Path) -> None:
+    assert list(read_journal(tmp_path / "nowhere")) == []
+
+
+def test_records_follow_those_of_an_earlier_process(tmp_path: Path) -> None:
+    assert written(str(tmp_path), [({"id": 1}, b"one")]) == written(str(tmp_path), [({"id": 2}, b"two")])
+    assert read(tmp_path / "journal") == [({"id": 1}, b"one"), ({"id": 2}, b"two")]
+
+
+def test_clearing_leaves_a_journal_that_can_be_written_to(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.record({"id": 1}, b"one")
+    journal.clear()
+    assert journal.size == 0
+    journal.record({"id": 2}, b"two")
+    journal.close()
+    assert read(journal.path) == [({"id": 2}, b"two")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
+def test_a_record_that_did_not_fit_hides_none_that_follow(tmp_path: Path) -> None:
+    """A disk may be full for one large reply and have room for the next small one."""
+    assert signal.getsignal(signal.SIGXFSZ) is signal.SIG_IGN
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    journal = Journal(tmp_path / "journal")
+    journal.record({"id": 1}, b"x" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
+    try:
+        with pytest.raises(OutputWriteError, match="journal"):
+            journal.record({"id": 2}, b"y" * 1000)
+        journal.record({"id": 3}, b"z" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert journal.size == journal.path.stat().st_size
+    journal.close()
+    assert [header["id"] for header, _ in read(journal.path)] == [1, 3]
+
+
+def test_appending_counts_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"before\n")
+    rows = AppendFile(path, what="rows")
+    assert rows.size == 7
+    rows.append(b"after\n")
+    rows.append(b"")
+    assert rows.size == 13
+    rows.sync()
+    rows.close()
+    assert path.read_bytes() == b"before\nafter\n"
