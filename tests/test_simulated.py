@@ -326,7 +326,8 @@ def test_the_list_of_faults_is_complete() -> None:
 
 def test_the_repr_shows_what_was_set() -> None:
     assert (
-        repr(SimulatedProvider("m", latency_s=0.5, rpm_limit=3)) == "SimulatedProvider('simulated/m', rpm_limit=3, latency_s=0.5)"
+        repr(SimulatedProvider("m", latency_s=0.5, rpm_limit=3))
+        == "SimulatedProvider('simulated/m', rpm_limit=3, latency_s=0.5)"
     )
 
 

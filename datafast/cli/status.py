@@ -50,6 +50,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_rows(ledger),
             **_spent(ledger),
             "failures": _failures(ledger),
+            "stop_reason": None if running else ledger.meta("stop_reason") or None,
             "running": running,
             "unrecorded_replies": 0 if running else _unrecorded(ledger, paths.journal),
             "rows_file_exists": paths.rows.exists(),
@@ -156,6 +157,8 @@ def _notes(status: dict[str, Any]) -> list[str]:
     notes = []
     if status["running"]:
         notes.append("a run is writing to it now")
+    if status["stop_reason"]:
+        notes.append(f"the last run stopped early: {status['stop_reason']}")
     if count := status["unrecorded_replies"]:
         notes.append(
             f"the last run was cut off; {count:,} paid replies wait in its journal and the next run takes them in"

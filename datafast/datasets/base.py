@@ -184,7 +184,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             on_event=options.get("on_event"),
-            notes={"command": "", "kind": self.kind, "config": self.config.model_dump_json(), **options.get("notes", {})},
+            notes={
+                "command": "",
+                "kind": self.kind,
+                "config": self.config.model_dump_json(),
+                **options.get("notes", {}),
+            },
         )
 
     def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:

@@ -258,16 +258,21 @@ class Run:
 
     async def _close(self) -> None:
         try:
+            self._store.note("stop_reason", self._stop_reason() or "")
             await self._store.close()
         except OutputWriteError as error:
             self._halt.now(str(error), error)
 
+    def _stopped(self) -> dict[str, str]:
+        return {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
+
+    def _stop_reason(self) -> str | None:
+        if self._halt.reason is None and self._store.counts.pending and self._stopped():
+            return "; ".join(why.rstrip(".") for why in self._stopped().values())
+        return self._halt.reason
+
     def _report(self, elapsed_s: float) -> RunReport:
         counts, tally = self._store.counts, self._sender.tally
-        stopped = {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
-        reason = self._halt.reason
-        if reason is None and stopped and counts.pending:
-            reason = "; ".join(why.rstrip(".") for why in stopped.values())
         return RunReport(
             requested=counts.requested,
             written=counts.written,
@@ -283,9 +288,9 @@ class Run:
             elapsed_s=elapsed_s,
             output_file=str(self._store.path),
             simulated=self._simulated,
-            stop_reason=reason,
+            stop_reason=self._stop_reason(),
             failures=dict(self._store.failures.most_common()),
-            stopped_providers=stopped,
+            stopped_providers=self._stopped(),
             set_aside=[str(path) for path in self._output.set_aside],
         )
 

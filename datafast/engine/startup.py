@@ -215,7 +215,7 @@ def _open(
         if stale := move_stale_rows(paths.rows, ledger):
             set_aside.append(stale)
         with ledger.transaction():
-            for name, value in {**notes, "requested": str(plan.num_rows)}.items():
+            for name, value in {**notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         written, failed = ledger.row_counts()
         rows = AppendFile(paths.rows, what="output file")

@@ -294,6 +294,11 @@ class Store:
             self._last_sync = time.monotonic()
             self._syncing = None
 
+    def note(self, name: str, value: str) -> None:
+        """Keeps a note for `datafast status`."""
+        with self._ledger.transaction():
+            self._ledger.set_meta(name, value)
+
     async def close(self) -> None:
         """Writes what is pending, folds the journal into the ledger and removes it. Always closes the files."""
         if self._timer is not None:
