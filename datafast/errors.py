@@ -149,6 +149,7 @@ class ProviderError(DatafastError):
         code, param: the machine-readable fields of the error body, where it has them.
         retry_after_s: seconds the server asked to wait, or None.
         body: the error body as text, with configured keys redacted.
+        maybe_paid: the request may have been answered, and charged, although nothing usable came back.
     """
 
     def __init__(
@@ -161,8 +162,10 @@ class ProviderError(DatafastError):
         param: str | None = None,
         retry_after_s: float | None = None,
         body: str = "",
+        maybe_paid: bool = False,
     ) -> None:
         super().__init__(message)
+        self.maybe_paid = maybe_paid
         self.kind = kind
         self.status = status
         self.code = code

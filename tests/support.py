@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -192,7 +191,7 @@ def fork_server() -> Iterator[ForkServer]:
         process.communicate(timeout=30)
 
 
-def die_after(seconds: float, number: int = signal.SIGKILL) -> None:
+def die_after(seconds: float, number: int = 9) -> None:
     """Sends this process a signal after so many seconds, whatever it is doing then."""
 
     def strike() -> None:
@@ -202,9 +201,7 @@ def die_after(seconds: float, number: int = signal.SIGKILL) -> None:
     threading.Thread(target=strike, daemon=True).start()
 
 
-def counting_raw_run(
-    folder: str, log: str, kill_after_s: float | None, seed: int = 0, signal_number: int = 9, **fields: Any
-) -> None:
+def counting_raw_run(folder: str, log: str, kill_after_s: float | None, signal_number: int = 9, **fields: Any) -> None:
     """A run of `raw` with the counting provider, to be killed."""
     provider = CountingProvider("m", log=Path(log), latency_s=0.004, latency_jitter_s=0.016)
     dataset = raw(Path(folder), **fields)

@@ -404,7 +404,7 @@ def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
         ("raw.yaml", "examples/space_engineering.yaml"),
         ("classification.yaml", "examples/classification.yaml"),
         ("preference.yaml", "examples/preference.yaml"),
-        ("secrets.env", "secrets.env.example"),
+        ("secrets.env.example", "secrets.env.example"),
     ],
 )
 def test_the_starters_are_the_examples(template: str, copy: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 import tempfile
@@ -122,6 +121,8 @@ def test_clearing_leaves_a_journal_that_can_be_written_to(tmp_path: Path) -> Non
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
 def test_a_record_that_did_not_fit_hides_none_that_follow(tmp_path: Path) -> None:
     """A disk may be full for one large reply and have room for the next small one."""
+    import resource  # not on Windows
+
     assert signal.getsignal(signal.SIGXFSZ) is signal.SIG_IGN
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     journal = Journal(tmp_path / "journal")

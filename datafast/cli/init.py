@@ -57,7 +57,7 @@ def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str
     if secrets.exists():
         kept.append(secrets.name)
     else:
-        _create(secrets, _read("secrets.env"), mode=0o600)  # keys are nobody else's business
+        _create(secrets, _read("secrets.env.example"), mode=0o600)  # keys are nobody else's business
         written.append(secrets.name)
     return written, kept
 

@@ -112,10 +112,11 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
 
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:
     """The error for a request that no answer came to: refused, reset, cut, timed out, not trusted."""
-    kind, advice = _transport(origin, list(chain(error)))
+    links = list(chain(error))
+    kind, advice = _transport(origin, links)
     detail = redact(" ".join(str(error).split()), origin.secrets)[:_EXCERPT_CHARS]
     named = f" ({type(error).__name__}{': ' + detail if detail else ''})"
-    return ProviderError(f"{origin.label}: {advice}{named}", kind=kind)
+    return ProviderError(f"{origin.label}: {advice}{named}", kind=kind, maybe_paid=_may_have_arrived(kind, links))
 
 
 def is_transport_fault(error: BaseException) -> bool:
@@ -153,6 +154,14 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
     if any(isinstance(link, ConnectionRefusedError) for link in links):
         return ErrorKind.CONNECTION, f"nothing accepts connections at {origin.address}. Is the server running?"
     return ErrorKind.CONNECTION, f"the connection to {origin.address} broke before the whole answer had come"
+
+
+def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
+    """Whether the request may have reached the server: not where no connection came about."""
+    if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION}:
+        return False
+    unconnected = (socket.gaierror, ConnectionRefusedError)
+    return not any(isinstance(link, unconnected) or "Connect" in type(link).__name__ for link in links)
 
 
 def _timeout_advice(origin: Origin, links: list[BaseException]) -> str:

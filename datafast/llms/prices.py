@@ -118,6 +118,18 @@ def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
     return _from_price_list(provider_name, model_id)
 
 
+@lru_cache(maxsize=1024)
+def context_window(provider_name: str, model_id: str) -> int | None:
+    """Tokens that the model can hold, prompt and reply together, where the price list says so. An upper bound of a reply."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, model = get_snapshot().find_provider_model(model_id, None, provider_name, None)
+    except LookupError:
+        return None
+    return model.context_window
+
+
 def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | None:
     from genai_prices import Usage as ListUsage
     from genai_prices import calc_price

@@ -1,0 +1,131 @@
+"""A budget that is a contract: no request is sent that could pass it.
+
+Before a request, its upper bound is reserved (every byte of the prompt a token, the reply as long as it may be, at list price); when
+the reply has come, what it really used takes the bound's place. A request that may have been paid for although nothing usable came
+back stays charged at its bound. The limits hold for the output as a whole, over all its runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from datafast.engine.settings import RunConfig
+from datafast.errors import ConfigError
+from datafast.llms.base import Request
+from datafast.types import Usage
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
+
+__all__ = ["Bound", "Budget", "Spent", "check_prices", "upper_bound"]
+
+_TOKENS_PER_MESSAGE = 16
+_LIFTED_TOKENS = 16_384
+
+
+class Bound(NamedTuple):
+    """The most that one request can cost."""
+
+    usd: float
+    tokens: int
+
+
+class Spent(NamedTuple):
+    """What was used up before this run."""
+
+    usd: float
+    calls: int
+    tokens: int
+
+
+class Budget:
+    """The limits of a run and what is left of them."""
+
+    def __init__(self, settings: RunConfig, spent: Spent) -> None:
+        self._limits = {
+            "budget_usd": settings.budget_usd,
+            "max_calls": settings.max_calls,
+            "max_tokens": settings.max_tokens,
+        }
+        self._used: dict[str, float] = {
+            "budget_usd": spent.usd,
+            "max_calls": spent.calls,
+            "max_tokens": spent.tokens,
+        }
+        self.num_reserved = 0
+
+    def passed_by(self, bound: Bound) -> str | None:
+        """The name of the limit that one more request could pass, None where there is room for it."""
+        asked = {"budget_usd": bound.usd, "max_calls": 1, "max_tokens": bound.tokens}
+        for name, limit in self._limits.items():
+            if limit is not None and self._used[name] + asked[name] > limit:
+                return name
+        return None
+
+    def reserve(self, bound: Bound) -> None:
+        self.num_reserved += 1
+        self._charge(bound.usd, bound.tokens)
+        self._used["max_calls"] += 1
+
+    def settle(self, bound: Bound, usage: Usage | None, cost_usd: float | None, *, charged: bool) -> None:
+        """Puts what a request really used in the place of its bound.
+
+        Args:
+            usage, cost_usd: of the reply, None where it did not say.
+            charged: whether a request without usage has to be taken for paid.
+        """
+        self.num_reserved -= 1
+        if usage is None and charged:
+            return
+        tokens = usage.input_tokens + usage.output_tokens if usage else 0
+        usd = (cost_usd if cost_usd is not None else bound.usd) if usage else 0.0
+        self._charge(usd - bound.usd, tokens - bound.tokens)
+
+    def _charge(self, usd: float, tokens: int) -> None:
+        self._used["budget_usd"] += usd
+        self._used["max_tokens"] += tokens
+
+    def describe(self, name: str) -> str:
+        """What is said when a limit ends the run."""
+        used, limit = self._used[name], self._limits[name]
+        said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
+        return f"the budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
+
+    def state(self, name: str) -> tuple[float, float]:
+        """(used, limit) of one limit."""
+        return self._used[name], self._limits[name] or 0.0
+
+
+def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> None:
+    """Refuses a budget that could not be kept: a price, or the length of a reply, that nobody knows.
+
+    Raises:
+        ConfigError: names the provider and what to give.
+    """
+    if settings.budget_usd is None and settings.max_tokens is None:
+        return
+    for label, provider in providers.items():
+        if settings.budget_usd is not None and provider.cost_usd(Usage(1, 1)) is None:
+            raise ConfigError(
+                f"run.budget_usd cannot be kept: the price of {label} is not known. Give the provider a price, for example "
+                f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}"
+            )
+        if provider.longest_reply is None:
+            raise ConfigError(
+                f"run.budget_usd and run.max_tokens cannot be kept: how long a reply of {label} may be is not known. "
+                f"Set its max_completion_tokens"
+            )
+
+
+def upper_bound(request: Request, provider: LLMProvider) -> Bound:
+    """The most that a request can use: a token is at least one byte, and the schema is part of the prompt."""
+    given = sum(len(message["content"].encode("utf-8", "surrogatepass")) for message in request.messages)
+    given += _TOKENS_PER_MESSAGE * len(request.messages)
+    if request.schema is not None:
+        given += len(request.schema.wire) + len(request.schema.instructions())
+    written = provider.longest_reply or 0
+    if request.lift_token_limit:
+        written = max(written, _LIFTED_TOKENS)
+    usage = Usage(input_tokens=given, output_tokens=written)
+    return Bound(provider.cost_usd(usage) or 0.0, given + written)
