@@ -90,7 +90,10 @@ class Budget:
         """What is said when a limit ends the run."""
         used, limit = self._used[name], self._limits[name]
         said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
-        return f"the budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
+        return (
+            f"the budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
+            + ("" if name == "max_calls" else ", or lower max_completion_tokens of the providers")
+        )
 
     def state(self, name: str) -> tuple[float, float]:
         """(used, limit) of one limit."""

@@ -11,6 +11,7 @@ from datafast.engine.admission import Gate
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, StructuredStep
 from datafast.notify import warn_user
+from datafast.types import Usage
 
 if TYPE_CHECKING:
     from datafast.llms.providers import LLMProvider
@@ -69,6 +70,10 @@ class Endpoint:
         self._proven.add(step)
 
     # -- what it answers
+
+    def cost_usd(self, usage: Usage | None) -> float | None:
+        """What a reply costs; None where it does not say what it used, or the price is not known."""
+        return self.provider.cost_usd(usage) if usage is not None else None
 
     def succeeded(self) -> None:
         self.last_success = time.monotonic()

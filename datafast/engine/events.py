@@ -12,6 +12,7 @@ from typing import ClassVar
 from datafast.types import RunReport
 
 __all__ = [
+    "BudgetReached",
     "CallFinished",
     "Event",
     "EventCallback",
@@ -93,6 +94,16 @@ class LimitChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached:
+    """The next request could pass a limit of the config, so none is sent any more."""
+
+    type: ClassVar[str] = "budget_reached"
+    limit: str
+    used: float
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderStopped:
     """Nothing more is sent to a provider in this run; its items stay pending."""
 
@@ -109,5 +120,15 @@ class RunEnded:
     report: RunReport = field(repr=False)
 
 
-Event = RunStarted | CallFinished | Retry | ItemDone | ItemFailed | LimitChanged | ProviderStopped | RunEnded
+Event = (
+    RunStarted
+    | CallFinished
+    | Retry
+    | ItemDone
+    | ItemFailed
+    | LimitChanged
+    | BudgetReached
+    | ProviderStopped
+    | RunEnded
+)
 EventCallback = Callable[[Event], None]

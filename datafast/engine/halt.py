@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 __all__ = ["Halt", "ItemPending"]
@@ -61,6 +62,18 @@ class Halt:
             await sleeper
         finally:
             timer.cancel()
+            self._sleepers.discard(sleeper)
+
+    async def park(self, queue: deque[asyncio.Future[None]]) -> None:
+        """Waits in a queue until somebody sets the future, or the run is stopped."""
+        if self.reason is not None:
+            return
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
             self._sleepers.discard(sleeper)
 
 

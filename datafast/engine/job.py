@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.admission import Admission, Gate
+from datafast.engine.budget import check_prices
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.halt import Halt
@@ -63,6 +64,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
     for provider in providers:
         provider.require_ready()
     labels = _labels(providers)
+    check_prices(job.settings, {labels[id(provider)]: provider for provider in providers})
     with open_output(
         job.paths,
         plan,

@@ -6,6 +6,7 @@ looked up in memory, built once at start-up. Readers (`datafast status`) may ope
     items     one row an item: key, content, position in the plan, state, rows written
     calls     one row a paid reply: the raw reply, what it cost, what it answered
     appends   one row an append to the JSONL: where it lies and its checksum
+    charges   one row a request that may have been paid for without a reply that says how much: its upper bound
     failures  one row an item that has failed rows: why
     meta      format, mode, the plan's fingerprint, what was requested, how to go on
 """
@@ -18,11 +19,11 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from datafast.errors import OutputError, OutputWriteError
 
-__all__ = ["Append", "CallRow", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Totals"]
+__all__ = ["Append", "CallRow", "Charge", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Totals"]
 
 _FORMAT = "1"
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
@@ -41,6 +42,8 @@ CREATE INDEX calls_of_item ON calls(item);
 CREATE TABLE appends(
     id INTEGER PRIMARY KEY, item INTEGER NOT NULL, num_rows INTEGER NOT NULL,
     start INTEGER NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, slots BLOB);
+CREATE TABLE charges(
+    id INTEGER PRIMARY KEY, provider TEXT NOT NULL, usd REAL NOT NULL, tokens INTEGER NOT NULL, at REAL NOT NULL);
 CREATE TABLE failures(
     item INTEGER PRIMARY KEY, category TEXT NOT NULL, error TEXT NOT NULL, provider TEXT NOT NULL, role TEXT NOT NULL,
     attempts INTEGER NOT NULL, rows INTEGER NOT NULL, prompt TEXT NOT NULL, raw BLOB NOT NULL, at REAL NOT NULL);
@@ -112,6 +115,16 @@ class Append:
     @property
     def end(self) -> int:
         return self.start + self.size
+
+
+class Charge(NamedTuple):
+    """A request that was sent, at the most that it can have cost. `id` is its number among all requests of this output."""
+
+    id: int
+    provider: str
+    usd: float
+    tokens: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +300,14 @@ class Ledger:
         ).fetchone()
         output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
         return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
+
+    def put_charges(self, charges: Iterable[Charge]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
+
+    def charged(self) -> tuple[float, int]:
+        """(USD, tokens) charged for requests that never said what they used."""
+        found = self._db.execute("SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges").fetchone()
+        return float(found[0]), int(found[1])
 
     # -- appends
 

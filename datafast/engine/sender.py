@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from datafast.engine.admission import Admission
+from datafast.engine.cashier import Booking, Cashier
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import CallFinished, Event, ProviderStopped, Retry
 from datafast.engine.halt import Halt, ItemPending
@@ -59,6 +60,10 @@ class Reply(NamedTuple):
 
     raw: bytes
     content: Completion | ReplyError
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.content.usage if isinstance(self.content, Completion) else None
 
 
 @dataclass(slots=True)
@@ -119,6 +124,7 @@ class Sender:
         self._halt = halt
         self._settings = settings
         self._emit = emit
+        self._cashier = Cashier(settings, store=store, halt=halt, emit=emit)
 
     async def send(self, trial: Trial) -> Reply:
         """Sends until a reply arrives, and records it.
@@ -147,13 +153,16 @@ class Sender:
         endpoint = trial.endpoint
         gate = endpoint.gate
         tokens = _tokens_upper(trial.request, endpoint)
-        await self._admit(endpoint, tokens)
+        booking = await self._admit(trial, tokens)
         sent_at = time.monotonic()
         trial.sent += 1
+        reply: Reply | None = None
+        maybe_paid = True  # also where the wait for it is cancelled
         try:
             response = await endpoint.backend.complete(trial.request)
-            return self._take(trial, response, tokens)
+            reply = self._take(trial, response, tokens)
         except ProviderError as error:
+            maybe_paid = error.maybe_paid
             if error.kind is ErrorKind.RATE_LIMITED:
                 gate.rate_limited(sent_at, error.retry_after_s)
             return error
@@ -161,11 +170,15 @@ class Sender:
             self._halt.now(str(error), error)
             raise ItemPending from error
         finally:
+            usage = reply.usage if reply else None
+            self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
             self._admission.leave(gate)
+        return reply
 
-    async def _admit(self, endpoint: Endpoint, tokens: int) -> None:
-        """Waits until one request may be sent, and takes a slot for it."""
-        gate = endpoint.gate
+    async def _admit(self, trial: Trial, tokens: int) -> Booking | None:
+        """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
+        endpoint, gate = trial.endpoint, trial.endpoint.gate
+        bound = self._cashier.bound(trial.request, endpoint)
         while True:
             self._check(endpoint)
             blocked = gate.blocked_for()
@@ -173,14 +186,25 @@ class Sender:
                 await self._sleep_until(time.monotonic() + blocked, endpoint)
                 continue
             await self._admission.enter(gate)
-            if not endpoint.stopped and not self._halt and gate.blocked_for() <= 0:
+            ready = not endpoint.stopped and not self._halt and gate.blocked_for() <= 0
+            limit = self._cashier.passed_by(bound) if ready else None
+            if ready and limit is None:
                 break
             self._admission.leave(gate)
+            if limit is not None:
+                await self._cashier.wait(limit)
+        booking: Booking | None = None
         try:
+            booking = self._cashier.book(bound, endpoint)
             await self._sleep_until(gate.book(tokens), endpoint)
-        except BaseException:
+        except BaseException as error:
+            self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
+            if isinstance(error, OutputWriteError):
+                self._halt.now(str(error), error)
+                raise ItemPending from error
             raise
+        return booking
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:
@@ -203,8 +227,8 @@ class Sender:
         trial.sent_before = trial.sent
         endpoint.succeeded()
         reply = decode(response.raw)
-        usage = reply.content.usage if isinstance(reply.content, Completion) else None
-        cost = endpoint.provider.cost_usd(usage) if usage is not None else None
+        usage = reply.usage
+        cost = endpoint.cost_usd(usage)
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         self._store.settle(call, usage, cost)

@@ -37,6 +37,16 @@ class RunConfig(ConfigModel):
     max_stall_s: float = Field(default=300.0, gt=0)
     """Seconds a provider may answer nothing but 429 before it is stopped; its rows stay pending for a later run."""
 
+    budget_usd: float | None = Field(default=None, gt=0)
+    """What this output may cost in all, over all its runs. No request is sent that could pass it; the run then stops and can go
+    on with a larger budget. Every provider needs a known price."""
+
+    max_calls: int | None = Field(default=None, ge=1)
+    """Requests that may be sent for this output in all, repeated ones included."""
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens, of prompts and replies together, that this output may use in all."""
+
     top_up: bool = False
     """Ask again for the missing rows when a reply holds fewer than asked."""
 
@@ -49,3 +59,7 @@ class RunConfig(ConfigModel):
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the
     process costs nothing in either."""
+
+    @property
+    def has_budget(self) -> bool:
+        return (self.budget_usd, self.max_calls, self.max_tokens) != (None, None, None)

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.journal import Journal, read_journal
-from datafast.engine.ledger import CallRow, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger
 from datafast.engine.plan import Plan
 from datafast.engine.positions import PositionSet
 from datafast.engine.rewrite import finish_rewrite, move_stale_rows
@@ -254,11 +254,23 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
     """Brings replies that only the journal holds into the ledger, then empties the journal."""
     newest = ledger.max_id("calls")
+    reserved: dict[int, Charge] = {}
+    requests = 0
     with ledger.transaction():
         for header, raw in read_journal(journal.path):
-            if header["id"] > newest:
+            if "reserve" in header:
+                charge = Charge(**header["reserve"])
+                reserved[charge.id] = charge
+                requests = max(requests, charge.id)
+            elif "release" in header:
+                reserved.pop(header["release"], None)
+            elif header["id"] > newest:
                 ledger.add_item_if_new(_item_of(header))
                 ledger.put_calls([_call_of(header, raw, pricing)])
+        if requests:
+            # Requests that were in flight when the process died may have been paid for.
+            ledger.put_charges(reserved.values())
+            ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
     if journal.size:
         ledger.checkpoint()
         journal.clear()

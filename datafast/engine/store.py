@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from datafast.engine.appendfile import AppendFile
+from datafast.engine.budget import Bound, Spent
 from datafast.engine.journal import Journal
-from datafast.engine.ledger import Append, CallRow, FailureRow, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Ledger
 from datafast.engine.plan import WorkItem
 from datafast.errors import OutputWriteError
 from datafast.types import Usage
@@ -57,9 +58,10 @@ class _Pending:
     calls: list[CallRow] = field(default_factory=list)
     items: dict[int, ItemRecord] = field(default_factory=dict)
     failures: list[FailureRow] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.items or self.failures)
+        return bool(self.calls or self.items or self.failures or self.charges)
 
 
 def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
@@ -112,6 +114,8 @@ class Store:
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._next_append = ledger.max_id("appends") + 1
+        self._requests = int(ledger.meta("requests") or 0)
+        self._reserved: dict[int, Charge] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._last_sync = time.monotonic()
@@ -154,6 +158,35 @@ class Store:
             for key, generation, raw in self._ledger.calls_of(record.id):
                 found.setdefault(key, []).append((generation, raw))
         return found
+
+    # -- requests under a budget
+
+    @property
+    def spent(self) -> Spent:
+        """What this output has used up so far."""
+        totals = self._ledger.totals()
+        usd, tokens = self._ledger.charged()
+        used = totals.input_tokens + totals.output_tokens + tokens
+        return Spent((totals.cost_usd or 0.0) + usd, max(self._requests, totals.attempts), used)
+
+    def reserve(self, provider: str, bound: Bound) -> int:
+        """Notes that a request is about to be sent, and the most that it can cost; returns its number.
+
+        If the process dies before `release`, the next start charges the request at its bound.
+        """
+        self._requests += 1
+        charge = Charge(self._requests, provider, bound.usd, bound.tokens, time.time())
+        self._reserved[charge.id] = charge
+        self._journal.record({"reserve": charge._asdict()}, b"")
+        return charge.id
+
+    def release(self, number: int, *, charged: bool) -> None:
+        """A request has ended: its reply is recorded, or it did not come. `charged`: it may have been paid all the same."""
+        charge = self._reserved.pop(number)
+        self._journal.record({"release": number}, b"")
+        if charged:
+            self._pending.charges.append(charge)
+            self._schedule()
 
     # -- what happens
 
@@ -274,15 +307,20 @@ class Store:
                 self._ledger.put_calls(pending.calls)
                 self._ledger.put_appends(pending.appends)
                 self._ledger.put_failures(pending.failures)
+                self._ledger.put_charges(pending.charges)
         except BaseException:
             self._rows.cut(start)  # what is not committed is no row of this output; it is built again from its replies
             raise
 
     def _fold(self) -> None:
         """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
+        if self._requests:
+            self.note("requests", self._requests)
         self._rows.sync()
         self._ledger.checkpoint()
         self._journal.clear()
+        for charge in self._reserved.values():
+            self._journal.record({"reserve": charge._asdict()}, b"")
 
     async def _sync(self) -> None:
         try:
@@ -294,7 +332,7 @@ class Store:
             self._last_sync = time.monotonic()
             self._syncing = None
 
-    def note(self, name: str, value: str) -> None:
+    def note(self, name: str, value: str | int) -> None:
         """Keeps a note for `datafast status`."""
         with self._ledger.transaction():
             self._ledger.set_meta(name, value)

@@ -22,7 +22,7 @@ from datafast.errors import ConfigError
 if TYPE_CHECKING:
     from datafast.types import Usage
 
-__all__ = ["Price", "cost_usd"]
+__all__ = ["Price", "context_window", "cost_usd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,8 @@ def context_window(provider_name: str, model_id: str) -> int | None:
         _, model = get_snapshot().find_provider_model(model_id, None, provider_name, None)
     except LookupError:
         return None
-    return model.context_window
+    window: int | None = model.context_window
+    return window
 
 
 def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | None:

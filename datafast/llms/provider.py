@@ -17,7 +17,7 @@ from datafast.errors import ConfigError, MissingKeyError
 from datafast.llms.addresses import base_from_environment, check_base
 from datafast.llms.faults import Origin
 from datafast.llms.params import ProviderOptions, check_options
-from datafast.llms.prices import cost_usd
+from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.redaction import is_secret_name
 
 if TYPE_CHECKING:
@@ -177,6 +177,11 @@ class LLMProvider:
     def key_is_optional(self) -> bool:
         """Whether a server at an address of the user's own may do without a key. Most local ones do."""
         return True
+
+    @property
+    def longest_reply(self) -> int | None:
+        """Output tokens that one reply can have at most: the limit that was set, else all that the model can hold."""
+        return self.max_completion_tokens or context_window(self.provider_name, self.model_id)
 
     def cost_usd(self, usage: Usage) -> float | None:
         """What one reply costs in USD, or None where the price is not known."""

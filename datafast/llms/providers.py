@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Unpack
 from datafast.errors import ConfigError
 from datafast.llms.addresses import base_from_environment, chat_url, versioned_base
 from datafast.llms.params import ProviderOptions
-from datafast.llms.prices import cost_usd
+from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.provider import LLMProvider
 
 if TYPE_CHECKING:
@@ -166,6 +166,11 @@ class LiteLLMProvider(LLMProvider):
 
     def _configured_base(self) -> str | None:
         return self._api_base
+
+    @property
+    def longest_reply(self) -> int | None:
+        provider_name, _, model_id = self.litellm_model.partition("/")
+        return self.max_completion_tokens or context_window(provider_name, model_id)
 
     def cost_usd(self, usage: Usage) -> float | None:
         provider_name, _, model_id = self.litellm_model.partition("/")

@@ -60,6 +60,7 @@ _ASKED_COUNT = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = "simulated/"
+_LONGEST_REPLY = 100_000  # tokens; far above anything that it writes
 
 
 # A model that is not called has no address to call.
@@ -145,6 +146,10 @@ class SimulatedProvider(LLMProvider):
     @property
     def label(self) -> str:
         return self.model_id
+
+    @property
+    def longest_reply(self) -> int:
+        return self.max_completion_tokens or _LONGEST_REPLY
 
     @property
     def identity(self) -> str:
