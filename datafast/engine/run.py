@@ -258,8 +258,7 @@ class Run:
 
     async def _close(self) -> None:
         try:
-            self._store.note("stop_reason", self._stop_reason() or "")
-            await self._store.close()
+            await self._store.close(stop_reason=self._stop_reason() or "")
         except OutputWriteError as error:
             self._halt.now(str(error), error)
 

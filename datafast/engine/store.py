@@ -315,7 +315,7 @@ class Store:
     def _fold(self) -> None:
         """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
         if self._requests:
-            self.note("requests", self._requests)
+            self._note("requests", self._requests)
         self._rows.sync()
         self._ledger.checkpoint()
         self._journal.clear()
@@ -332,12 +332,11 @@ class Store:
             self._last_sync = time.monotonic()
             self._syncing = None
 
-    def note(self, name: str, value: str | int) -> None:
-        """Keeps a note for `datafast status`."""
+    def _note(self, name: str, value: str | int) -> None:
         with self._ledger.transaction():
             self._ledger.set_meta(name, value)
 
-    async def close(self) -> None:
+    async def close(self, *, stop_reason: str = "") -> None:
         """Writes what is pending, folds the journal into the ledger and removes it. Always closes the files."""
         if self._timer is not None:
             self._timer.cancel()
@@ -346,6 +345,7 @@ class Store:
             await self._syncing
         try:
             self.flush()
+            self._note("stop_reason", stop_reason)
             self._fold()
         except OutputWriteError:
             self._recount()

@@ -1,0 +1,147 @@
+"""The same work done by datafast, through its public interface."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.instruments import peak_mb, resident_mb, stopwatch
+from benchmarks.workload import LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
+from datafast.datasets import RawDataset
+from datafast.llms.base import Request, Response
+from datafast.llms.completion import encode_completion
+from datafast.llms.provider import LLMProvider
+from datafast.llms.providers import LiteLLMProvider, OpenAICompatibleProvider
+from datafast.schema.config import PromptExpansionConfig, RawDatasetConfig, RunConfig
+
+__all__ = ["fan_out", "fill", "first_request", "litellm", "memory"]
+
+_PLACEHOLDERS = 12
+
+
+def _dataset(folder: str, in_flight: int, *, topics: int, document_types: int = 1, **fields: Any) -> RawDataset:
+    return RawDataset(
+        RawDatasetConfig(
+            topics=values("topic", topics),
+            document_types=values("note", document_types) if document_types > 1 else ["note"],
+            languages={LANGUAGE: LANGUAGE_NAME},
+            num_samples_per_prompt=1,
+            output_file=Path(folder) / "out.jsonl",
+            run=RunConfig(max_concurrency=in_flight),
+            **{"prompts": [TEMPLATE], **fields},
+        )
+    )
+
+
+def _complete(dataset: RawDataset, provider: LLMProvider, **options: Any) -> None:
+    """Generates all of it; a row that is missing would make a figure look better than it is."""
+    dataset.generate([provider], **options)
+    report = dataset.report
+    assert report is not None
+    if report.written != report.requested or report.retries:
+        raise RuntimeError(f"the run was not clean: {report.counts_line()}, {report.retries} retries")
+
+
+def _measured(provider: LLMProvider, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:
+    if warm_up:
+        _complete(_dataset(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
+    dataset = _dataset(folder, in_flight, topics=items)
+    read = stopwatch()
+    _complete(dataset, provider)
+    return {**read()._asdict(), "resident_mb": resident_mb()}
+
+
+def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `items` rows over the direct back end, everything from opening the output to closing it."""
+    return _measured(OpenAICompatibleProvider(MODEL, api_base=url), items, in_flight, folder, warm_up)
+
+
+def litellm(*, url: str, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:
+    """Generates `items` rows through litellm."""
+    return _measured(LiteLLMProvider(f"openai/{MODEL}", api_base=f"{url}/v1"), items, in_flight, folder, warm_up)
+
+
+def memory(*, url: str, early: int, items: int, in_flight: int, folder: str) -> dict[str, float]:
+    """Resident memory after `early` items and after all of them, in one run."""
+    seen: Counter[str] = Counter()
+    found: dict[str, float] = {}
+
+    def watch(event: Any) -> None:
+        seen[event.type] += 1
+        if event.type == "item_done" and seen["item_done"] == early:
+            found["early_mb"] = resident_mb()
+        elif event.type == "item_done" and seen["item_done"] == items:
+            found["late_mb"] = resident_mb()
+
+    provider = OpenAICompatibleProvider(MODEL, api_base=url)
+    _complete(_dataset(folder, in_flight, topics=items), provider, on_event=watch)
+    return {**found, "peak_mb": peak_mb()}
+
+
+def first_request(
+    *, url: str, topics: int, document_types: int, in_flight: int, folder: str, samples: int = 0
+) -> dict[str, float]:
+    """Begins (or resumes) a run and ends it after its first reply. The server notes when the first request came.
+
+    Args:
+        samples: 0 for the plain product of topics and document types; else a random sample of so many prompts from 10**12
+            combinations of placeholders for each.
+    """
+    fields: dict[str, Any] = {}
+    if samples:
+        names = [f"aspect_{number}" for number in range(_PLACEHOLDERS)]
+        fields["prompts"] = [TEMPLATE + "".join(f" <<{name}>>" for name in names)]
+        placeholders = {name: values(name, 10) for name in names}
+        fields["expansion"] = PromptExpansionConfig(
+            placeholders=placeholders, combinatorial=False, num_random_samples=samples
+        )
+    dataset = _dataset(folder, in_flight, topics=topics, document_types=document_types, **fields)
+
+    def end(event: Any) -> None:
+        if event.type == "call_finished":
+            raise SystemExit
+
+    try:
+        dataset.generate([OpenAICompatibleProvider(MODEL, api_base=url)], on_event=end)
+    except SystemExit:
+        return {"peak_mb": peak_mb()}
+    raise RuntimeError("the run made no call")
+
+
+class _InstantBackend:
+    def __init__(self) -> None:
+        self._response = Response(raw=encode_completion(text=reply_text(), model_id=MODEL), latency_s=0.0)
+
+    async def complete(self, request: Request) -> Response:
+        return self._response
+
+    async def aclose(self) -> None:
+        pass
+
+
+class _InstantProvider(OpenAICompatibleProvider):
+    """Answers at once, in this process: the quickest honest way to an output with many finished rows."""
+
+    def open(self, *, max_connections: int) -> _InstantBackend:
+        return _InstantBackend()
+
+
+def fill(*, items: int, topics: int, document_types: int, folder: str) -> dict[str, float]:
+    """Makes the first `items` rows of a plan of topics x document types, and ends as a run that was interrupted."""
+    done = 0
+
+    def end(event: Any) -> None:
+        nonlocal done
+        done += event.type == "item_done"
+        if done >= items:
+            raise SystemExit
+
+    began = time.perf_counter()
+    dataset = _dataset(folder, 1, topics=topics, document_types=document_types)
+    try:
+        dataset.generate([_InstantProvider(MODEL, api_base="http://127.0.0.1:1")], on_event=end)
+    except SystemExit:
+        return {"seconds": time.perf_counter() - began, "rows": done}
+    raise RuntimeError("the plan was too small")
