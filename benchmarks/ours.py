@@ -15,6 +15,7 @@ from datafast.llms.completion import encode_completion
 from datafast.llms.provider import LLMProvider
 from datafast.llms.providers import LiteLLMProvider, OpenAICompatibleProvider
 from datafast.schema.config import PromptExpansionConfig, RawDatasetConfig, RunConfig
+from datafast.types import Usage
 
 __all__ = ["fan_out", "fill", "first_request", "litellm", "memory"]
 
@@ -112,7 +113,7 @@ def first_request(
 
 class _InstantBackend:
     def __init__(self) -> None:
-        self._response = Response(raw=encode_completion(text=reply_text(), model_id=MODEL), latency_s=0.0)
+        self._response = Response(encode_completion(reply_text(), model=MODEL, usage=Usage(90, 110)), latency_s=0.0)
 
     async def complete(self, request: Request) -> Response:
         return self._response

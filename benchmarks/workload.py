@@ -13,7 +13,9 @@ TEMPLATE = (
     "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
     "in content, structure and tone."
 )
-_SENTENCE = "The pump runs for forty minutes before the gauge settles, and what is left in the chamber is mostly water. "
+_SENTENCE = (
+    "The pump runs for forty minutes before the gauge settles, and what is left in the chamber is mostly water. "
+)
 
 
 def values(name: str, count: int) -> list[str]:

@@ -161,7 +161,7 @@ def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], re
         path = Path(name) / "ledger"
         ledger = Ledger(path)
         calls = [
-            CallRow(n, 1, b"k", 0, "role", "provider", 1.5, 0.25, 1, body) for n, body in enumerate(replies, start=1)
+            CallRow(n, 1, b"k", 0, "role", "provider", "model", 1.5, 0.25, 1, body) for n, body in enumerate(replies, start=1)
         ]
         appends = [Append(n, item.id, 10 * n, 10, 7, item.slots) for n, item in enumerate(items, start=1)]
         with ledger.transaction():
@@ -176,7 +176,7 @@ def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], re
             assert list(ledger.items(state)) == sorted(
                 (item for item in newest.values() if item.state is state), key=lambda item: item.id
             )
-        assert [raw_reply for _, _, raw_reply in ledger.calls_of(1)] == replies
+        assert [reply.raw for _, reply in ledger.calls_of(1)] == replies
         assert list(ledger.appends()) == appends
         assert ledger.committed_size() == (appends[-1].end if appends else 0)
         ledger.close()

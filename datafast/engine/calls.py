@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import Event, Retry
-from datafast.engine.ledger import ItemRecord
+from datafast.engine.ledger import ItemRecord, Recorded
 from datafast.engine.sender import Ask, Reply, Sender, Trial, decode
 from datafast.engine.settings import RunConfig
 from datafast.errors import ReplyCategory, ReplyError
@@ -25,10 +25,11 @@ __all__ = ["Answer", "Caller"]
 
 
 class Answer(NamedTuple):
-    """A validated instance of the asked model, or text; and the raw reply it stood in."""
+    """A validated instance of the asked model, or text; the raw reply it stood in, and the model that gave it."""
 
     value: BaseModel | str
     raw: bytes
+    model_id: str
 
 
 class Caller:
@@ -45,13 +46,13 @@ class Caller:
         *,
         endpoint: Endpoint,
         record: ItemRecord,
-        recorded: list[tuple[int, bytes]],
+        recorded: list[Recorded],
         waiting: Callable[[int], None],
     ) -> Answer:
         """One usable answer.
 
         Args:
-            recorded: (generation, raw) of the replies already paid for, oldest first; taken from as they are used.
+            recorded: the replies already paid for, oldest first; taken from as they are used.
 
         Raises:
             CallFailed: no usable answer is to be had.
@@ -60,23 +61,25 @@ class Caller:
         request = Request(ask.messages, ask.schema, endpoint.step, dropped_params=endpoint.dropped_params)
         trial = Trial(ask, record, endpoint, request, waiting)
         while True:
+            model_id, counts = endpoint.provider.model_id, True
             if recorded:
-                generation, raw = recorded.pop(0)
-                reply = decode(raw)
+                known = recorded.pop(0)
+                reply, model_id = decode(known.raw), known.model_id
+                # What failed in an earlier generation, or with another provider, is not held against this try.
+                counts = known.generation == record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1
             else:
-                generation, reply = record.generation, await self._sender.send(trial)
+                reply = await self._sender.send(trial)
             trial.last_raw = reply.raw
             try:
                 value = _read(reply, ask.schema)
             except ReplyError as error:
-                # A reply of an earlier generation failed the item once already: it is not held against this try.
-                if generation == record.generation:
+                if counts:
                     self._ask_again(trial, reply, error)
                 continue
             if ask.schema is not None and trial.sent:
                 endpoint.step_worked(trial.request.step)
-            return Answer(value, reply.raw)
+            return Answer(value, reply.raw, model_id)
 
     def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError) -> None:
         """Prepares the next try, or gives up."""

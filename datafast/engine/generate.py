@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from datafast.engine.calls import Caller
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.ledger import ItemRecord
+from datafast.engine.ledger import ItemRecord, Recorded
 from datafast.engine.plan import WorkItem, digest
 from datafast.engine.sender import Ask
 from datafast.errors import CallFailed
@@ -60,7 +60,7 @@ class Generate:
         caller: Caller,
         item: WorkItem,
         record: ItemRecord,
-        recorded: dict[bytes, list[tuple[int, bytes]]],
+        recorded: dict[bytes, list[Recorded]],
         endpoints: Mapping[str, Endpoint] | Endpoint,
         waiting: Callable[[int], None],
         top_up: bool = False,
@@ -72,6 +72,7 @@ class Generate:
         self._endpoints = endpoints
         self._waiting = waiting
         self._ordinals: dict[bytes, int] = {}
+        self._answered: dict[str, str] = {}
         self.last: LastAnswer | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
@@ -135,6 +136,7 @@ class Generate:
             recorded=self._recorded.get(key, []),
             waiting=self._waiting,
         )
+        self._answered[role] = answer.model_id
         self.last = LastAnswer(endpoint.label, role, ask.prompt, answer.raw)
         return answer.value
 
@@ -196,8 +198,8 @@ class Generate:
         return found[:count]
 
     def model_id(self, role: str) -> str:
-        """The model that answers in a role, as rows name it."""
-        return self._endpoint(role).provider.model_id
+        """The model that answers in a role, as rows name it; once it has answered, the one that did."""
+        return self._answered.get(role) or self._endpoint(role).provider.model_id
 
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
@@ -210,7 +212,7 @@ class Generate:
         """The generations of the recorded replies to a call that has not been made yet."""
         conversation = _conversation(prompt, None, system)
         key = self._key(self._endpoint(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
-        return [generation for generation, _ in self._recorded.get(key, ())]
+        return [reply.generation for reply in self._recorded.get(key, ())]
 
     def _key(
         self,

@@ -181,7 +181,13 @@ async def _open_endpoints(
 
 
 def _call_identities(job: Job, providers: Sequence[LLMProvider]) -> list[str]:
-    """What the keys of each provider's calls contain. Equal providers are numbered only where no role tells them apart."""
+    """What the keys of each provider's calls contain.
+
+    Equal providers are numbered only where no role tells them apart. Where it does not matter who answers, nothing: what one
+    provider was paid for is not bought from another.
+    """
+    if job.settings.fan_out != "all":
+        return [""] * len(providers)
     if any(isinstance(lane, Mapping) for lane in job.lanes):
         return [provider.identity for provider in providers]
     return identities(providers)

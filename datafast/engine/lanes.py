@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datafast.engine.endpoint import Endpoint
+from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.plan import Plan, digest
 
 __all__ = ["Lane", "deal", "pick_weighted", "share_out"]
@@ -91,7 +91,7 @@ class _Table:
     """Deals the items of a plan with one cursor to several lanes: each item goes to the lane that its content chooses."""
 
     def __init__(self, lanes: Sequence[Lane], plan: Plan, positions: Iterator[int]) -> None:
-        self._names = [lane.answerers[0].identity for lane in lanes if isinstance(lane.answerers[0], Endpoint)]
+        self._names = identities([lane.endpoints[0].provider for lane in lanes])
         self._weights = [lane.weight for lane in lanes]
         self._plan = plan
         self._positions = positions

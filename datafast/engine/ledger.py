@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from datafast.errors import OutputError, OutputWriteError
 
-__all__ = ["Append", "CallRow", "Charge", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Totals"]
+__all__ = ["Append", "CallRow", "Charge", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Recorded", "Totals"]
 
 _FORMAT = "1"
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
@@ -36,7 +36,7 @@ CREATE TABLE items(
 CREATE INDEX items_unfinished ON items(id) WHERE state != 1;
 CREATE TABLE calls(
     id INTEGER PRIMARY KEY, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
-    role TEXT NOT NULL, provider TEXT NOT NULL, sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
+    role TEXT NOT NULL, provider TEXT NOT NULL, model_id TEXT NOT NULL, sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
     input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost_usd REAL, raw BLOB NOT NULL);
 CREATE INDEX calls_of_item ON calls(item);
 CREATE TABLE appends(
@@ -87,6 +87,7 @@ class CallRow:
     generation: int
     role: str
     provider: str
+    model_id: str
     sent_at: float
     latency_s: float
     attempts: int
@@ -115,6 +116,15 @@ class Append:
     @property
     def end(self) -> int:
         return self.start + self.size
+
+
+class Recorded(NamedTuple):
+    """A reply that is paid for, and who gave it in which generation of its item."""
+
+    generation: int
+    raw: bytes
+    provider: str
+    model_id: str
 
 
 class Charge(NamedTuple):
@@ -272,20 +282,31 @@ class Ledger:
 
     def put_calls(self, calls: Iterable[CallRow]) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
-                    *(c.id, c.item, c.key, c.generation, c.role, c.provider, c.sent_at, c.latency_s, c.attempts),
+                    *(
+                        c.id,
+                        c.item,
+                        c.key,
+                        c.generation,
+                        c.role,
+                        c.provider,
+                        c.model_id,
+                        c.sent_at,
+                        c.latency_s,
+                        c.attempts,
+                    ),
                     *(c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw),
                 )
                 for c in calls
             ],
         )
 
-    def calls_of(self, item_id: int) -> list[tuple[bytes, int, bytes]]:
-        """(call key, generation, raw reply) of each recorded reply of an item, oldest first."""
-        query = "SELECT key, generation, raw FROM calls WHERE item = ? ORDER BY id"
-        return self._db.execute(query, (item_id,)).fetchall()
+    def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
+        """The recorded replies of an item with their call keys, oldest first."""
+        query = "SELECT key, generation, raw, provider, model_id FROM calls WHERE item = ? ORDER BY id"
+        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (item_id,))]
 
     def last_sent(self) -> dict[str, float]:
         """When the newest recorded request to each provider was sent, in seconds since the epoch."""

@@ -55,7 +55,9 @@ class _Player:
         self.asks.append(ask)
         response = await endpoint.backend.complete(Request(ask.messages, ask.schema))
         completion = decode_completion(response.raw)
-        return Answer(parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw)
+        return Answer(
+            parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw, "simulated"
+        )
 
 
 async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:

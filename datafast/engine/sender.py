@@ -220,6 +220,7 @@ class Sender:
             key=trial.ask.key,
             role=trial.ask.role,
             provider=endpoint.label,
+            model_id=endpoint.provider.model_id,
             raw=response.raw,
             latency_s=response.latency_s,
             attempts=trial.sent - trial.sent_before,

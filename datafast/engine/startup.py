@@ -296,6 +296,7 @@ def _call_of(header: dict[str, Any], raw: bytes, pricing: Pricing) -> CallRow:
         generation=header["generation"],
         role=header["role"],
         provider=header["provider"],
+        model_id=header["model_id"],
         sent_at=header["sent_at"],
         latency_s=header["latency_s"],
         attempts=header["attempts"],

@@ -21,7 +21,7 @@ from typing import Any
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.budget import Bound, Spent
 from datafast.engine.journal import Journal
-from datafast.engine.ledger import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Ledger, Recorded
 from datafast.engine.plan import WorkItem
 from datafast.errors import OutputWriteError
 from datafast.types import Usage
@@ -73,6 +73,7 @@ def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
         "generation": call.generation,
         "role": call.role,
         "provider": call.provider,
+        "model_id": call.model_id,
         "sent_at": call.sent_at,
         "latency_s": call.latency_s,
         "attempts": call.attempts,
@@ -145,18 +146,18 @@ class Store:
         self._next_item += 1
         return record
 
-    def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[tuple[int, bytes]]]:
-        """Replies that are already paid for and may serve this item: (generation, raw) by call key, oldest first.
+    def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[Recorded]]:
+        """Replies that are already paid for and may serve this item, by call key, oldest first.
 
         Replies of items that have left the plan come first and count as of generation -1: never as an attempt that failed.
         """
-        found: dict[bytes, list[tuple[int, bytes]]] = {}
+        found: dict[bytes, list[Recorded]] = {}
         for donor in self._donors.get(record.content, ()):
-            for key, _, raw in self._ledger.calls_of(donor):
-                found.setdefault(key, []).append((-1, raw))
+            for key, reply in self._ledger.calls_of(donor):
+                found.setdefault(key, []).append(reply._replace(generation=-1))
         if record.position in self._unfinished:
-            for key, generation, raw in self._ledger.calls_of(record.id):
-                found.setdefault(key, []).append((generation, raw))
+            for key, reply in self._ledger.calls_of(record.id):
+                found.setdefault(key, []).append(reply)
         return found
 
     # -- requests under a budget
@@ -191,7 +192,16 @@ class Store:
     # -- what happens
 
     def record_reply(
-        self, record: ItemRecord, *, key: bytes, role: str, provider: str, raw: bytes, latency_s: float, attempts: int
+        self,
+        record: ItemRecord,
+        *,
+        key: bytes,
+        role: str,
+        provider: str,
+        model_id: str,
+        raw: bytes,
+        latency_s: float,
+        attempts: int,
     ) -> CallRow:
         """Takes a raw reply, before it is looked at. Its usage and cost follow by `settle`, in the same breath.
 
@@ -205,6 +215,7 @@ class Store:
             generation=record.generation,
             role=role,
             provider=provider,
+            model_id=model_id,
             sent_at=time.time() - latency_s,
             latency_s=latency_s,
             attempts=attempts,

@@ -1,0 +1,242 @@
+"""The cases: what is measured, how large, and the target it is held against. docs/performance.md says what each one means.
+
+Every measurement runs in a fresh process against a fresh server; ours and the floor take turns.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.child import run
+from benchmarks.server import running_server
+from benchmarks.table import Line
+
+__all__ = ["CASES", "FULL", "QUICK", "Sizes", "measure"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the cases are."""
+
+    repeats: int = 5
+    rows: int = 5_000
+    warm_up: int = 200
+    waves: int = 10  # of requests of one second each
+    widths: tuple[tuple[int, float], ...] = ((512, 1.06), (2_048, 1.20))
+    litellm_calls: int = 600
+    litellm_width: int = 700
+    litellm_wait_s: float = (
+        8.0  # litellm needs seconds to send so many: the first must not be answered before the last is sent
+    )
+    memory_early: int = 5_000
+    memory_rows: int = 200_000
+    axis: int = 1_000  # topics, and document types, of a large plan
+    samples: int = 1_000
+
+
+FULL = Sizes()
+QUICK = Sizes(repeats=3, rows=2_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300)
+
+_IN_FLIGHT = 64
+
+
+def measure(function: str, *, latency_s: float = 0.0, folder: str | None = None, **arguments: Any) -> dict[str, Any]:
+    """One measurement in a fresh process against a fresh server, whose counts come with the result."""
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh, running_server(latency_s) as server:
+        if function != "floor:litellm":
+            arguments["folder"] = folder or fresh
+        result = run(function, url=server.url, **arguments)
+        return {**result, **server.stats()}
+
+
+def _zero_latency(sizes: Sizes) -> list[Line]:
+    size: dict[str, Any] = {"items": sizes.rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    ours, floor = _in_turns(
+        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=_schema(), **size)
+    )
+    case, rows = "zero-latency", sizes.rows
+    return [
+        Line(
+            case=case,
+            measured=f"CPU a row, {rows:,} rows, {_IN_FLIGHT} in flight",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / rows for r in ours],
+            peer=[1e3 * r["cpu_s"] / rows for r in floor],
+            limit=1.8,
+            rule="ratio",
+            digits=3,
+        ),
+        Line(
+            case=case,
+            measured="rows a second",
+            unit="",
+            ours=[rows / r["wall_s"] for r in ours],
+            peer=[rows / r["wall_s"] for r in floor],
+            digits=0,
+        ),
+    ]
+
+
+def _latency(sizes: Sizes) -> list[Line]:
+    return [line for width, limit in sizes.widths for line in _latency_of(sizes, width, limit)]
+
+
+def _latency_of(sizes: Sizes, width: int, limit: float) -> list[Line]:
+    size: dict[str, Any] = {"items": sizes.waves * width, "in_flight": width, "latency_s": 1.0}
+    ours, floor = _in_turns(
+        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=_schema(), **size)
+    )
+    return [
+        Line(
+            case="latency",
+            measured=f"wall time / ideal {sizes.waves} s, {width:,} in flight at 1 s each",
+            unit="",
+            ours=[r["wall_s"] / sizes.waves for r in ours],
+            peer=[r["wall_s"] / sizes.waves for r in floor],
+            limit=limit,
+            digits=3,
+        ),
+        Line(
+            case="latency",
+            measured=f"most in flight at the server, set to {width:,}",
+            unit="",
+            ours=[r["peak"] for r in ours],
+            peer=[r["peak"] for r in floor],
+            limit=width,
+            rule="exactly",
+            digits=0,
+        ),
+    ]
+
+
+def _litellm(sizes: Sizes) -> list[Line]:
+    calls, width = sizes.litellm_calls, sizes.litellm_width
+    size: dict[str, Any] = {"items": calls, "in_flight": _IN_FLIGHT, "warm_up": _IN_FLIGHT}
+    ours, bare = _in_turns(
+        sizes, partial(measure, "ours:litellm", **size), partial(measure, "floor:litellm", schema=_schema(), **size)
+    )
+    wide: dict[str, Any] = {"items": width, "in_flight": width, "warm_up": 0, "latency_s": sizes.litellm_wait_s}
+    return [
+        Line(
+            case="litellm",
+            measured=f"CPU a call, {calls:,} calls, {_IN_FLIGHT} in flight",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / calls for r in ours],
+            peer=[1e3 * r["cpu_s"] / calls for r in bare],
+            peer_is="bare litellm",
+            limit=1.1,
+            rule="ratio",
+        ),
+        Line(
+            case="litellm",
+            measured=f"most in flight at the server, set to {width:,}",
+            unit="",
+            ours=[measure("ours:litellm", **wide)["peak"]],
+            limit=width,
+            rule="exactly",
+            digits=0,
+        ),
+    ]
+
+
+def _memory(sizes: Sizes) -> list[Line]:
+    size: dict[str, Any] = {"items": sizes.memory_rows, "early": sizes.memory_early, "in_flight": _IN_FLIGHT}
+    found = [measure("ours:memory", **size) for _ in range(min(sizes.repeats, 3))]
+    return [
+        Line(
+            case="memory",
+            measured=f"RSS after {sizes.memory_rows:,} rows",
+            unit="MB",
+            ours=[r["late_mb"] for r in found],
+            peer=[r["early_mb"] for r in found],
+            peer_is=f"after {sizes.memory_early:,}",
+            limit=20,
+            rule="growth",
+            digits=1,
+        )
+    ]
+
+
+def _start(sizes: Sizes) -> list[Line]:
+    axis = sizes.axis
+    plans: dict[str, dict[str, Any]] = {
+        f"{axis * axis:,} prompts": {"topics": axis, "document_types": axis},
+        f"{sizes.samples:,} of 10**12 combinations": {"topics": 1, "document_types": 1, "samples": sizes.samples},
+    }
+    lines = []
+    for name, plan in plans.items():
+        ours, floor = _in_turns(
+            sizes,
+            partial(measure, "ours:first_request", in_flight=_IN_FLIGHT, **plan),
+            partial(measure, "floor:fan_out", schema=_schema(), items=_IN_FLIGHT, in_flight=_IN_FLIGHT),
+        )
+        lines.append(
+            Line(
+                case="start",
+                measured=f"process start to first request, {name}",
+                unit="s",
+                ours=_first_requests(ours),
+                peer=_first_requests(floor),
+                limit=1.0,
+            )
+        )
+    return lines
+
+
+def _resume(sizes: Sizes) -> list[Line]:
+    axis, repeats = sizes.axis, min(sizes.repeats, 5)
+    done = axis * axis
+    plan: dict[str, Any] = {"document_types": axis + 1, "in_flight": _IN_FLIGHT}
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as folder:
+        run("ours:fill", items=done, topics=axis, document_types=axis + 1, folder=folder)
+        # Each resumed run ends after its first replies, so the next one finds what this one found. A new topic each time
+        # makes every config a changed one.
+        same = [measure("ours:first_request", folder=folder, topics=axis, **plan) for _ in range(repeats)]
+        grown = [
+            measure("ours:first_request", folder=folder, topics=axis + 1 + number, **plan) for number in range(repeats)
+        ]
+    lines = []
+    for name, found, seconds, megabytes in (("same config", same, 2, 150), ("one more topic", grown, 5, 250)):
+        what = f"{done:,} rows done, {name}"
+        times, peaks = _first_requests(found), [r["peak_mb"] for r in found]
+        lines.append(Line(case="resume", measured=f"first request, {what}", unit="s", ours=times, limit=seconds))
+        lines.append(
+            Line(case="resume", measured=f"peak RSS, {what}", unit="MB", ours=peaks, limit=megabytes, digits=0)
+        )
+    return lines
+
+
+CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
+    "zero-latency": _zero_latency,
+    "latency": _latency,
+    "litellm": _litellm,
+    "memory": _memory,
+    "start": _start,
+    "resume": _resume,
+}
+"""By name, in the order of the table."""
+
+_Result = dict[str, Any]
+
+
+def _in_turns(
+    sizes: Sizes, ours: Callable[[], _Result], floor: Callable[[], _Result]
+) -> tuple[list[_Result], list[_Result]]:
+    """Measures ours, the floor, ours, the floor, and so on: what the machine does meanwhile falls on both."""
+    pairs = [(ours(), floor()) for _ in range(sizes.repeats)]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _first_requests(found: list[_Result]) -> list[float]:
+    return [result["first_at"] - result["started_at"] for result in found]
+
+
+def _schema() -> str:
+    from datafast.datasets.replies import texts_model
+    from datafast.llms.structured import ResponseSchema
+
+    return ResponseSchema.of(texts_model(1)).wire.decode()

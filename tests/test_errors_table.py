@@ -1,0 +1,238 @@
+"""What is done for each fault, for both back ends: the table of docs/reference/errors.md, row by row.
+
+Each run asks about three topics at one server, one request at a time; the request about "topic 1" meets the fault, always. A second
+provider works. What was done is told by what the servers saw and by the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from datafast.errors import RunStopped
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.support import assert_balanced, raw
+
+ERRORS = Path(__file__).parent.parent / "docs" / "reference" / "errors.md"
+MAX_RETRIES = 2
+MAX_PARSE_RETRIES = 1
+MakeProvider = Callable[..., LLMProvider]
+
+
+def direct(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider(model, api_base=server.url, **options)
+
+
+def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
+
+
+every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+
+
+class Row(NamedTuple):
+    """A row of the page's table."""
+
+    fault: str
+    category: str
+    done: str
+
+
+class Fault(NamedTuple):
+    """How to provoke a row of the table. `litellm_done` where that back end differs and the page says so."""
+
+    answer: Answer
+    category: str
+    done: str
+
+
+RETRIED = "sent again, up to `max_retries` times"
+WAITED = "waited out, up to `max_stall_s`"
+STOPS = "stops the provider"
+FAILS = "fails the item"
+ASKED_AGAIN = "asked again, up to `max_parse_retries` times"
+
+
+def status(number: int, category: str, done: str, **error: str) -> Fault:
+    return Fault(Answer(status=number, body={"error": {"message": "the server's words", **error}}), category, done)
+
+
+FAULTS = {
+    "400": status(400, "bad_request", FAILS),
+    "400, `context_length_exceeded`": status(400, "context_length", FAILS, code="context_length_exceeded"),
+    "400, `content_filter`": status(400, "content_filter", FAILS, code="content_filter"),
+    "401": status(401, "authentication", STOPS),
+    "402": status(402, "quota_exhausted", STOPS),
+    "403": status(403, "permission", STOPS),
+    "404": status(404, "model_not_found", STOPS),
+    "408": status(408, "timeout", RETRIED),
+    "409": status(409, "server_error", RETRIED),
+    "413": status(413, "bad_request", FAILS),
+    "422": status(422, "bad_request", FAILS),
+    "425": status(425, "server_error", RETRIED),
+    "429": status(429, "rate_limited", WAITED),
+    "429, `insufficient_quota`": status(429, "quota_exhausted", STOPS, code="insufficient_quota"),
+    "500": status(500, "server_error", RETRIED),
+    "502": status(502, "server_error", RETRIED),
+    "503": status(503, "server_error", RETRIED),
+    "504": status(504, "timeout", RETRIED),
+    "529": status(529, "server_error", RETRIED),
+    "a redirect": Fault(
+        Answer(status=307, headers={"Location": "http://127.0.0.1:9/"}, body=""), "model_not_found", STOPS
+    ),
+    "no whole answer within `timeout`": Fault(Answer(delay_s=1.5), "timeout", RETRIED),
+    "connection reset before the answer": Fault(Answer(drop=True), "connection", RETRIED),
+    "connection cut within the answer": Fault(Answer(cut_after=20), "connection", RETRIED),
+    "200 with an `error` and no `choices`": Fault(
+        Answer(body={"error": {"message": "upstream broke", "code": 502}}), "server_error", RETRIED
+    ),
+    "200 with an `error` of code 429": Fault(
+        Answer(body={"error": {"message": "slow down", "code": 429}}), "rate_limited", WAITED
+    ),
+    "200 that is no JSON": Fault(
+        Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}), "invalid_reply", ASKED_AGAIN
+    ),
+    "200 without a choice": Fault(Answer(body={"choices": []}), "invalid_reply", ASKED_AGAIN),
+    "200 without text": Fault(Answer(text=""), "empty_reply", ASKED_AGAIN),
+    "200 of another structure": Fault(Answer(text='{"texts": 5}'), "invalid_reply", ASKED_AGAIN),
+}
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+
+
+@pytest.fixture
+def good_server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+def about_topic_1(server: FaultServer) -> list[Recorded]:
+    return [request for request in server.requests if "topic 1" in request.prompt or "topic 1" in asked(request)]
+
+
+def asked(request: Recorded) -> str:
+    return "".join(message["content"] for message in request.json["messages"])
+
+
+@every_back_end
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_has_its_treatment(
+    tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider, fault: str
+) -> None:
+    answer, category, done = FAULTS[fault]
+    seen = 0
+
+    def respond(request: Recorded) -> Answer:
+        nonlocal seen
+        if "topic 1" not in asked(request):
+            return Answer()
+        seen += 1
+        return Answer() if done == WAITED and seen > MAX_RETRIES + 2 else answer
+
+    fault_server.respond = respond
+    run = {"max_concurrency": 2, "max_retries": MAX_RETRIES, "max_parse_retries": MAX_PARSE_RETRIES}
+    dataset = raw(tmp_path, topics=3, run=run)
+    timeout = 0.4 if "timeout" in fault else 30.0
+    providers = [make(fault_server, timeout=timeout), direct(good_server, "good")]
+    if done == STOPS:
+        with pytest.raises(RunStopped):
+            dataset.generate(providers)
+    else:
+        dataset.generate(providers)
+    report = assert_balanced(dataset.report)
+    assert len(good_server.requests) == 3
+
+    if fault == "200 that is no JSON" and make is litellm:
+        # What litellm cannot read it reports as an error of the server.
+        category, done = "server_error", RETRIED
+    expected = {RETRIED: MAX_RETRIES + 1, WAITED: MAX_RETRIES + 3, STOPS: 1, FAILS: 1, ASKED_AGAIN: MAX_PARSE_RETRIES + 1}
+    assert len(about_topic_1(fault_server)) == expected[done]
+    failed = {category: 1} if done in {RETRIED, FAILS, ASKED_AGAIN} else {}
+    assert report.failures == failed
+    assert len(report.stopped_providers) == (done == STOPS)
+    if done == STOPS:
+        # Topic 0 was answered before, topic 2 was never asked for.
+        assert (report.written, report.pending, len(fault_server.requests)) == (4, 2, 2)
+    else:
+        assert report.pending == 0
+
+
+def test_the_page_lists_each_fault_and_what_is_done() -> None:
+    text = ERRORS.read_text(encoding="utf-8")
+    section = text.split("## What is done for each fault", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| (.+?) \| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
+    assert [Row(*row) for row in rows] == [Row(name, fault.category, fault.done) for name, fault in FAULTS.items()]
+
+
+@every_back_end
+def test_a_server_that_nothing_listens_at_stops_its_provider_after_the_retries(
+    tmp_path: Path, good_server: FaultServer, make: MakeProvider
+) -> None:
+    with FaultServer() as gone:
+        pass
+    dataset = raw(tmp_path, topics=3, run={"max_retries": MAX_RETRIES})
+    with pytest.raises(RunStopped, match="nothing accepts connections"):
+        dataset.generate([make(gone), direct(good_server, "good")])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (3, 0, 3)
+
+
+@every_back_end
+def test_a_server_that_dies_within_a_run_fails_nothing(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    """Items that were being answered when it died had seen others succeed; they stay pending all the same."""
+
+    def respond(request: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        # Eight at once; four succeed while the others are on their way, and from then on nothing answers.
+        return Answer(delay_s=0.05) if number <= 4 else Answer(drop=True, delay_s=0.3 if number <= 8 else 0.0)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=30, run={"max_retries": MAX_RETRIES, "max_concurrency": 8})
+    with pytest.raises(RunStopped):
+        dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (4, 0, 26)
+
+
+@every_back_end
+def test_after_the_first_401_nothing_more_is_sent_than_was_in_flight(
+    tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider
+) -> None:
+    first_at: list[float] = []
+
+    def respond(request: Recorded) -> Answer:
+        first_at.append(request.at_s)
+        return Answer(status=401, body={"error": {"message": "no"}}, delay_s=0.1)
+
+    fault_server.respond = respond
+    good_server.respond = lambda request: Answer(delay_s=0.03)
+    dataset = raw(tmp_path, topics=60, run={"max_concurrency": 16})
+    with pytest.raises(RunStopped) as stopped:
+        dataset.generate([make(fault_server), direct(good_server, "good")])
+    report = assert_balanced(stopped.value.report)
+    assert len(fault_server.requests) == fault_server.max_in_flight <= 8
+    assert max(first_at) < min(first_at) + 0.1
+    assert (report.written, report.failed, report.pending) == (60, 0, 60)
+
+
+@every_back_end
+def test_items_of_a_stopped_provider_are_bought_by_the_next_run(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    fault_server.respond = lambda request: Answer(status=401, body={"error": {"message": "no"}})
+    dataset = raw(tmp_path, topics=5)
+    with pytest.raises(RunStopped):
+        dataset.generate([make(fault_server)])
+    fault_server.respond = lambda request: Answer()
+    dataset.generate([make(fault_server)])
+    assert assert_balanced(dataset.report).written == 5
