@@ -86,7 +86,7 @@ def _latency(sizes: Sizes) -> list[Line]:
 
 
 def _latency_of(sizes: Sizes, width: int, limit: float) -> list[Line]:
-    size: dict[str, Any] = {"items": sizes.waves * width, "in_flight": width, "latency_s": 1.0}
+    size: dict[str, Any] = {"items": sizes.waves * width, "in_flight": width, "warm_up": 1, "latency_s": 1.0}
     ours, floor = _in_turns(
         sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=_schema(), **size)
     )

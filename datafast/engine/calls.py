@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.events import Event, Retry
+from datafast.engine.events import Retry
 from datafast.engine.ledger import ItemRecord, Recorded
 from datafast.engine.sender import Ask, Reply, Sender, Trial, decode
 from datafast.engine.settings import RunConfig
@@ -35,7 +36,7 @@ class Answer(NamedTuple):
 class Caller:
     """Answers the calls of one run."""
 
-    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Callable[[Event], None]) -> None:
+    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Emitter) -> None:
         self._sender = sender
         self._settings = settings
         self._emit = emit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
 from datafast.engine.budget import Bound, Budget, upper_bound
+from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.events import BudgetReached, Event
+from datafast.engine.events import BudgetReached
 from datafast.engine.halt import Halt
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store
@@ -29,7 +29,7 @@ class Booking(NamedTuple):
 class Cashier:
     """Keeps the budget of one run. Where the config sets none, everything here does nothing at no cost."""
 
-    def __init__(self, settings: RunConfig, *, store: Store, halt: Halt, emit: Callable[[Event], None]) -> None:
+    def __init__(self, settings: RunConfig, *, store: Store, halt: Halt, emit: Emitter) -> None:
         self._budget = Budget(settings, store.spent) if settings.has_budget else None
         self._store = store
         self._halt = halt

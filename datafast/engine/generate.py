@@ -42,8 +42,7 @@ class LastAnswer(NamedTuple):
     """Who was asked what, and the raw reply."""
 
     provider: str
-    role: str
-    prompt: str
+    ask: Ask
     raw: bytes
 
 
@@ -137,7 +136,7 @@ class Generate:
             waiting=self._waiting,
         )
         self._answered[role] = answer.model_id
-        self.last = LastAnswer(endpoint.label, role, ask.prompt, answer.raw)
+        self.last = LastAnswer(endpoint.label, ask, answer.raw)
         return answer.value
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:

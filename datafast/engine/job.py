@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.engine.admission import Admission, Gate
 from datafast.engine.budget import check_prices
+from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.halt import Halt
@@ -77,14 +78,14 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
     ) as output:
         admission = Admission(job.settings.max_concurrency)
         halt.in_flight = lambda: admission.in_flight
-        emitters: list[Run] = []
+        emit = Emitter(job.on_event, halt)
 
         def limit_changed(label: str, limit: int) -> None:
             admission.wake()
-            emitters[0].emit(LimitChanged(provider=label, limit=limit))
+            emit(LimitChanged(provider=label, limit=limit))
 
         async with _open_endpoints(providers, labels, job, output, admission, limit_changed) as endpoints:
-            run = Run(
+            return await Run(
                 plan=plan,
                 produce=job.produce,
                 lanes=_lanes(job, endpoints),
@@ -93,11 +94,9 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
                 settings=job.settings,
                 halt=halt,
                 limit=job.limit,
-                on_event=job.on_event,
+                emit=emit,
                 simulated=simulated,
-            )
-            emitters.append(run)
-            return await run.execute()
+            ).execute()
 
 
 def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:

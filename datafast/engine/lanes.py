@@ -39,6 +39,7 @@ class Lane:
     workers: int = 0
     waiting: int = 0
     ended: bool = False
+    _all_endpoints: list[Endpoint] | None = None
 
     @property
     def only_endpoint(self) -> Endpoint | None:
@@ -56,9 +57,14 @@ class Lane:
         return [endpoint for answerer in self.answerers for endpoint in _endpoints(answerer)]
 
     @property
-    def working(self) -> list[Mapping[str, Endpoint] | Endpoint]:
+    def working(self) -> Sequence[Mapping[str, Endpoint] | Endpoint]:
         """The answerers that have not stopped. With roles, one stopped role stops all: no item could be finished."""
-        return [a for a in self.answerers if not any(endpoint.stopped for endpoint in _endpoints(a))]
+        if self._all_endpoints is None:
+            self._all_endpoints = self.endpoints
+        for endpoint in self._all_endpoints:
+            if endpoint.stopped:
+                return [a for a in self.answerers if not any(endpoint.stopped for endpoint in _endpoints(a))]
+        return self.answerers
 
 
 def _endpoints(answerer: Mapping[str, Endpoint] | Endpoint) -> list[Endpoint]:

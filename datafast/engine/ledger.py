@@ -36,7 +36,8 @@ CREATE TABLE items(
 CREATE INDEX items_unfinished ON items(id) WHERE state != 1;
 CREATE TABLE calls(
     id INTEGER PRIMARY KEY, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
-    role TEXT NOT NULL, provider TEXT NOT NULL, model_id TEXT NOT NULL, sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
+    role TEXT NOT NULL, provider TEXT NOT NULL, model_id TEXT NOT NULL,
+    sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
     input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost_usd REAL, raw BLOB NOT NULL);
 CREATE INDEX calls_of_item ON calls(item);
 CREATE TABLE appends(
@@ -98,7 +99,7 @@ class CallRow:
     cost_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Append:
     """One append to the JSONL: `size` bytes from `start`, holding the rows `slots` (a bit mask) of one item."""
 

@@ -146,6 +146,7 @@ class GridPlan:
         self._dimensions = tuple(dimensions)
         self._expansion = expansion
         self._lane_digests = [digest(lane) for lane in lanes]
+        self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
         self._rows_per_item = rows_per_item
         self._shape = digest(str(rows_per_item), *shape)
         self._seed = seed
@@ -230,12 +231,12 @@ class GridPlan:
 
     def _base(self, index: int) -> tuple[bytes, dict[str, Any]]:
         values: dict[str, Any] = {}
-        digests: list[bytes] = []
-        for dimension in reversed(self._dimensions):
-            index, digit = divmod(index, len(dimension))
+        digests = self._kind
+        for dimension, size in self._axes:
+            index, digit = divmod(index, size)
             values[dimension.name] = dimension.values[digit]
-            digests.append(dimension.digests[digit])
-        return blake2b(self._kind + b"".join(digests), digest_size=16).digest(), values
+            digests += dimension.digests[digit]
+        return blake2b(digests, digest_size=16).digest(), values
 
     def _content(self, base: bytes, variant: Variant) -> bytes:
         parts = [base, self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]

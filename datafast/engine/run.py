@@ -15,19 +15,19 @@ from pydantic import BaseModel
 
 from datafast.engine.admission import Admission
 from datafast.engine.calls import Caller
+from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, RunEnded, RunStarted
+from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.lanes import Lane, deal, share_out
 from datafast.engine.ledger import FailureRow
-from datafast.engine.log import EventLog
 from datafast.engine.plan import Plan, WorkItem, spread
 from datafast.engine.sender import Sender
 from datafast.engine.settings import RunConfig
 from datafast.engine.startup import OpenOutput
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
-from datafast.logger_config import is_configured, logger
+from datafast.logger_config import logger
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Run:
         settings: RunConfig,
         halt: Halt,
         limit: int | None = None,
-        on_event: EventCallback | None = None,
+        emit: Emitter,
         simulated: bool = False,
     ) -> None:
         self._plan = plan
@@ -76,8 +76,7 @@ class Run:
         self._store = output.store
         self._settings = settings
         self._limit = limit
-        self._on_event = on_event
-        self._log = EventLog()
+        self._emit = emit
         self._simulated = simulated
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,9 +85,9 @@ class Run:
             admission=admission,
             halt=halt,
             settings=settings,
-            emit=self.emit,
+            emit=emit,
         )
-        self._caller = Caller(self._sender, settings=settings, emit=self.emit)
+        self._caller = Caller(self._sender, settings=settings, emit=emit)
 
     async def execute(self) -> RunReport:
         """Works until everything is done, failed, or out of reach, saves all of it and reports.
@@ -113,21 +112,10 @@ class Run:
                 await checking
             await self._close()
         report = self._report(time.monotonic() - started)
-        self.emit(RunEnded(report=report))
+        self._emit(RunEnded(report=report))
         if self._halt.error is not None and not isinstance(self._halt.error, OutputWriteError):
             raise self._halt.error
         return report
-
-    def emit(self, event: Event) -> None:
-        """Logs an event and hands it to the callback; what that raises ends the run."""
-        if is_configured():
-            self._log(event)
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
-            self._halt.now(f"the event callback raised {error!r}", error)
 
     # -- lanes and workers
 
@@ -148,8 +136,12 @@ class Run:
                 position = next(lane.positions, None)
                 if position is None:
                     return
+                calls = self._sender.tally.calls
                 await self._process(self._plan[position], lane)
-                await asyncio.sleep(0)  # replies from the ledger wait for nothing: saving and stopping need their turn
+                if self._sender.tally.calls == calls:
+                    await asyncio.sleep(
+                        0
+                    )  # replies from the ledger wait for nothing: saving and stopping need their turn
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
             self._halt.now(f"{type(error).__name__}: {error}", error)
         finally:
@@ -218,10 +210,10 @@ class Run:
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, failure)
-        if new:
-            self.emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
+        if new and self._emit.listening:
+            self._emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
         if failure:
-            self.emit(
+            self._emit(
                 ItemFailed(provider=failure.provider, category=failure.category, error=failure.error, rows=failure.rows)
             )
 
@@ -229,7 +221,7 @@ class Run:
 
     def _announce(self) -> None:
         counts = self._store.counts
-        self.emit(
+        self._emit(
             RunStarted(
                 requested=counts.requested,
                 written=counts.written,
@@ -305,9 +297,9 @@ def _failure(message: str, category: str, generate: Generate, lane: Lane) -> Cal
         message,
         category=category,
         provider=last.provider if last else lane.label,
-        role=last.role if last else "",
+        role=last.ask.role if last else "",
         attempts=0,
-        prompt=last.prompt if last else "",
+        prompt=last.ask.prompt if last else "",
         raw=last.raw if last else b"",
     )
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from datafast.engine.admission import Admission
 from datafast.engine.cashier import Booking, Cashier
+from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.events import CallFinished, Event, ProviderStopped, Retry
+from datafast.engine.events import CallFinished, ProviderStopped, Retry
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.ledger import ItemRecord
 from datafast.engine.retry import backoff_s
@@ -116,7 +117,7 @@ class Sender:
         admission: Admission,
         halt: Halt,
         settings: RunConfig,
-        emit: Callable[[Event], None],
+        emit: Emitter,
     ) -> None:
         self.tally = Tally()
         self._store = store
@@ -170,8 +171,9 @@ class Sender:
             self._halt.now(str(error), error)
             raise ItemPending from error
         finally:
-            usage = reply.usage if reply else None
-            self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
+            if booking is not None:
+                usage = reply.usage if reply else None
+                self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
             self._admission.leave(gate)
         return reply
 
@@ -234,6 +236,8 @@ class Sender:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         self._store.settle(call, usage, cost)
         self._count(usage or Usage(), cost)
+        if not self._emit.listening:
+            return reply
         self._emit(
             CallFinished(
                 provider=endpoint.label,

@@ -240,11 +240,13 @@ class Store:
         call.cost_usd = cost_usd
 
     def finish_item(self, record: ItemRecord, lines: Mapping[int, bytes], failure: FailureRow | None) -> int:
-        """Takes an item's rows, all that there are, as JSON lines by row number; those in the file are not written again.
+        """Takes an item's rows, all that there are, as JSON lines by rising row number; those in the file are not written again.
 
         A `failure` says why rows are missing. Returns the number of rows that are new.
         """
-        new = {number: line for number, line in lines.items() if not record.slots >> number & 1}
+        new = lines
+        if record.slots:
+            new = {number: line for number, line in lines.items() if not record.slots >> number & 1}
         if new:
             self._append(record, new)
         record.state = ItemState.FAILED if failure else ItemState.DONE
@@ -258,8 +260,10 @@ class Store:
         return len(new)
 
     def _append(self, record: ItemRecord, new: Mapping[int, bytes]) -> None:
-        data = b"".join(new[number] for number in sorted(new))
-        slots = sum(1 << number for number in new)
+        data = b"".join(new.values())
+        slots = 0
+        for number in new:
+            slots |= 1 << number
         start = self._rows.size + self._pending.size
         self._pending.lines.append(data)
         self._pending.size += len(data)

@@ -27,7 +27,7 @@ class StructuredStep(StrEnum):
     PROMPT = "prompt"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What is sent once.
 
@@ -46,7 +46,7 @@ class Request:
     dropped_params: frozenset[str] = field(default_factory=frozenset)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """A reply as it came: `raw` is a chat completion as JSON in OpenAI's shape, byte for byte where the server speaks it."""
 
@@ -54,7 +54,7 @@ class Response:
     latency_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """A reply, decoded. `model_id` is the one the server says it used, or ''; `usage` is None where it gave none."""
 
