@@ -15,7 +15,7 @@ from benchmarks.child import run
 from benchmarks.server import running_server
 from benchmarks.table import Line
 
-__all__ = ["CASES", "FULL", "QUICK", "Sizes", "measure"]
+__all__ = ["CASES", "FULL", "QUICK", "Sizes", "measure", "schema"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def measure(function: str, *, latency_s: float = 0.0, folder: str | None = None,
 def _zero_latency(sizes: Sizes) -> list[Line]:
     size: dict[str, Any] = {"items": sizes.rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
     ours, floor = _in_turns(
-        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=_schema(), **size)
+        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=schema(), **size)
     )
     case, rows = "zero-latency", sizes.rows
     return [
@@ -88,7 +88,7 @@ def _latency(sizes: Sizes) -> list[Line]:
 def _latency_of(sizes: Sizes, width: int, limit: float) -> list[Line]:
     size: dict[str, Any] = {"items": sizes.waves * width, "in_flight": width, "warm_up": 1, "latency_s": 1.0}
     ours, floor = _in_turns(
-        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=_schema(), **size)
+        sizes, partial(measure, "ours:fan_out", **size), partial(measure, "floor:fan_out", schema=schema(), **size)
     )
     return [
         Line(
@@ -117,7 +117,7 @@ def _litellm(sizes: Sizes) -> list[Line]:
     calls, width = sizes.litellm_calls, sizes.litellm_width
     size: dict[str, Any] = {"items": calls, "in_flight": _IN_FLIGHT, "warm_up": _IN_FLIGHT}
     ours, bare = _in_turns(
-        sizes, partial(measure, "ours:litellm", **size), partial(measure, "floor:litellm", schema=_schema(), **size)
+        sizes, partial(measure, "ours:litellm", **size), partial(measure, "floor:litellm", schema=schema(), **size)
     )
     wide: dict[str, Any] = {"items": width, "in_flight": width, "warm_up": 0, "latency_s": sizes.litellm_wait_s}
     return [
@@ -172,7 +172,7 @@ def _start(sizes: Sizes) -> list[Line]:
         ours, floor = _in_turns(
             sizes,
             partial(measure, "ours:first_request", in_flight=_IN_FLIGHT, **plan),
-            partial(measure, "floor:fan_out", schema=_schema(), items=_IN_FLIGHT, in_flight=_IN_FLIGHT),
+            partial(measure, "floor:fan_out", schema=schema(), items=_IN_FLIGHT, in_flight=_IN_FLIGHT),
         )
         lines.append(
             Line(
@@ -235,7 +235,8 @@ def _first_requests(found: list[_Result]) -> list[float]:
     return [result["first_at"] - result["started_at"] for result in found]
 
 
-def _schema() -> str:
+def schema() -> str:
+    """The `response_format` that ours sends, as JSON."""
     from datafast.datasets.replies import texts_model
     from datafast.llms.structured import ResponseSchema
 

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.instruments import raise_file_limit
+from benchmarks.instruments import ROOT, raise_file_limit
 
 __all__ = ["Failed", "run"]
 
@@ -34,7 +34,7 @@ def run(function: str, **arguments: Any) -> dict[str, Any]:
     """
     command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
     started_at = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
         raise Failed(f"{function}: {done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

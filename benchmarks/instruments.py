@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Spent", "peak_mb", "raise_file_limit", "resident_mb", "stopwatch"]
+__all__ = ["ROOT", "Spent", "peak_mb", "raise_file_limit", "resident_mb", "stopwatch"]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: where child processes find this package."""
 
 
 class Spent(NamedTuple):

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.instruments import raise_file_limit
+from benchmarks.instruments import ROOT, raise_file_limit
 from benchmarks.workload import MODEL, reply_text
 
 __all__ = ["Server", "running_server"]
@@ -147,7 +147,7 @@ class Server:
 def running_server(latency_s: float = 0.0) -> Iterator[Server]:
     """A fresh server, ended with the context. `latency_s`: seconds between a request and its answer."""
     command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
             yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")

@@ -105,15 +105,15 @@ def update(page: Path, lines: Sequence[Line], *, heading: str) -> None:
     Args:
         heading: the line above the table: when and on what it was measured.
     """
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_MARK)
-    old, mark, after = rest.partition(_MARK)
-    if not mark:
+    before, *old, after = page.read_text(encoding="utf-8").split(_MARK)
+    if len(old) != 1:
         raise SystemExit(f"{page}: there must be two lines {_MARK}; the table is put between them")
-    fresh = {line.case: "" for line in lines}
-    kept = [row for row in re.findall(r"^\| .*\|$", old, re.MULTILINE)[2:] if row.split("|")[1].strip() not in fresh]
-    new = as_markdown(lines).splitlines()
-    body = sorted([*kept, *new[2:]], key=lambda row: row.split("|")[1])
-    page.write_text(
-        f"{before}{_MARK}\n{heading}\n\n" + "\n".join([*new[:2], *body]) + f"\n{_MARK}{after}", encoding="utf-8"
-    )
+    head, rule, *fresh = as_markdown(lines).splitlines()
+    measured = {_case(row) for row in fresh}
+    rows = [row for row in re.findall(r"^\|.*\|$", old[0], re.MULTILINE)[2:] if _case(row) not in measured] + fresh
+    table = "\n".join([head, rule, *sorted(rows, key=_case)])
+    page.write_text(f"{before}{_MARK}\n{heading}\n\n{table}\n{_MARK}{after}", encoding="utf-8")
+
+
+def _case(row: str) -> str:
+    return row.split("|")[1].strip()

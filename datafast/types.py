@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["Message", "RunReport", "Usage"]
+__all__ = ["FailedItem", "Message", "RunReport", "Usage"]
 
 
 class Message(TypedDict):
@@ -73,3 +75,40 @@ class RunReport:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedItem:
+    """An item of which rows failed for good, and why; as the ledger has it.
+
+    Attributes:
+        key: the item's key, 32 hexadecimal digits.
+        uuids: those that its missing rows would have had.
+        rows: how many rows are missing; others of the same item may be in the file.
+        values: what tells the item from others (topic, language, placeholder values ...); empty where the config has changed
+            since, so that it cannot be known.
+        category: why, in one word; see the error reference.
+        error: why, in words.
+        provider, role: who was asked.
+        attempts: requests that the failing call took in the run in which it failed; 0 where no single call is to blame.
+        prompt: the last message that was asked.
+        raw_reply: the last reply as it came, usually a chat completion as JSON; empty where none came.
+        failed_at: when, in UTC.
+    """
+
+    key: str
+    uuids: tuple[str, ...]
+    rows: int
+    values: Mapping[str, str]
+    category: str
+    error: str
+    provider: str
+    role: str
+    attempts: int
+    prompt: str
+    raw_reply: str
+    failed_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, the time in ISO 8601."""
+        return {**asdict(self), "uuids": list(self.uuids), "failed_at": self.failed_at.isoformat(timespec="seconds")}

@@ -94,28 +94,18 @@ def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
+    from datafast.engine.plan import shown_value
+
     return {
         "name": dimension.name,
         "count": len(dimension),
-        "first_values": [_shown(value) for value in dimension.values[:_SHOWN_VALUES]],
+        "first_values": [shown_value(value) for value in dimension.values[:_SHOWN_VALUES]],
     }
 
 
 def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
     provider = project.label(item.lane, asked.first_role)
-    return {"provider": provider, "values": _values(item), "messages": list(asked.first)}
-
-
-def _values(item: WorkItem) -> dict[str, str]:
-    named = {name: _shown(value) for name, value in reversed(list(item.values.items()))}
-    return {**named, **item.variant.values}
-
-
-def _shown(value: object) -> str:
-    """A value of a dimension in a few words: of a language its name, of a class its label."""
-    if isinstance(value, tuple):
-        value = value[-1]
-    return str(getattr(value, "name", value))
+    return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 
 def _show(summary: dict[str, Any]) -> None:

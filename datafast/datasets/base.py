@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig
+from datafast.datasets.event_stream import stream_events
 from datafast.datasets.rows import RowSequence
-from datafast.engine.events import EventCallback
+from datafast.engine.estimate import Estimate, estimate
+from datafast.engine.events import Event, EventCallback, RunEnded
+from datafast.engine.failed import FailedItems, values_of
 from datafast.engine.generate import Generate
 from datafast.engine.job import Job, lane_identities
 from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
 from datafast.errors import CallFailed, ConfigError, RunStopped
 from datafast.executors.local import LocalExecutor
-from datafast.types import RunReport
+from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
     from datafast.executors.base import Executor
@@ -120,6 +123,18 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The rows in the output file, read as they are asked for; also those of an earlier process."""
         return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
 
+    @property
+    def failed_items(self) -> Sequence[FailedItem]:
+        """The items that have failed for good, read from the ledger as they are asked for; also those of an earlier process.
+
+        Empty where there is no ledger. `generate(..., retry_failed=True)` takes them up again.
+
+        Raises:
+            OutputError: the ledger cannot be read.
+        """
+        ledger = self._paths().ledger
+        return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
+
     def push_to_hub(
         self,
         repo_id: str,
@@ -162,6 +177,18 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     # -- running
 
+    def _paths(self) -> OutputPaths:
+        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+
+    def _estimate(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> Estimate:
+        return estimate(
+            plan=self.plan_for(lanes),
+            produce=self.produce,
+            lanes=lanes,
+            settings=self.config.run,
+            ledger=self._paths().ledger,
+        )
+
     def _job(
         self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions, *, command: str = ""
     ) -> Job:
@@ -178,7 +205,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             lanes=lanes,
             make_plan=self.plan,
             produce=self.produce,
-            paths=OutputPaths.of(self.config.output_file, settings.ledger),
+            paths=self._paths(),
             settings=settings,
             limit=limit,
             fresh=options.get("fresh", False),
@@ -197,6 +224,22 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
         self._take(await self._executor.run_async(self._job(lanes, options)))
+
+    def _events(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> AsyncGenerator[Event, None]:
+        also = options.get("on_event")
+
+        def watch(event: Event) -> None:
+            if isinstance(event, RunEnded):
+                self.report = event.report  # also for those who leave before the run has been awaited
+            if also is not None:
+                also(event)
+
+        async def run(on_event: EventCallback) -> None:
+            await self._run_async(lanes, {**options, "on_event": on_event})
+
+        return stream_events(run, also=watch)
 
     def _take(self, report: RunReport) -> None:
         self.report = report
@@ -232,6 +275,27 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """`generate`, to be awaited from any event loop."""
         await self._run_async(_some(providers), options)
         return self
+
+    def generate_events(
+        self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, as an asynchronous iteration over the events of the run, in any event loop.
+
+        It ends after `RunEnded`. The run does not wait for whoever iterates: events that were not taken yet wait in memory.
+        Leaving the iteration early (`break`, `aclose`) ends the run as an interruption does: what is in flight lands and is
+        saved. With `async with contextlib.aclosing(...)` around it, all of that has happened when the block is left.
+
+        Raises:
+            ConfigError, OutputError, RunStopped: as `generate` does, while iterating; RunStopped after the last event.
+        """
+        return self._events(_some(providers), options)
+
+    def estimate(self, providers: Sequence[LLMProvider]) -> Estimate:
+        """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
+
+        See `datafast.engine.estimate` for how it is done and what it leaves out.
+        """
+        return self._estimate(_some(providers))
 
 
 def _some(providers: Any) -> Any:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
@@ -19,6 +19,8 @@ from datafast.datasets.base import Dataset, RunOptions
 from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
 from datafast.datasets.data_rows import PreferenceRow
 from datafast.datasets.replies import texts_model
+from datafast.engine.estimate import Estimate
+from datafast.engine.events import Event
 from datafast.engine.generate import Generate
 from datafast.engine.plan import Dimension, GridPlan, WorkItem
 from datafast.errors import CallFailed, ConfigError
@@ -163,16 +165,8 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
         **options: Unpack[RunOptions],
     ) -> PreferenceDataset:
         """Generates what is missing in the output file, asking one provider in each role; see `RawDataset.generate`."""
-        roles = self._check_roles(
-            {
-                "question": question_gen_llm,
-                "chosen": chosen_response_gen_llm,
-                "rejected": rejected_response_gen_llm,
-                "judge": judge_llm,
-                "evolution": evolution_llm,
-            }
-        )
-        return self.generate_roles(roles, **options)
+        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
+        return self.generate_roles(self._by_role(*llms), **options)
 
     async def generate_async(
         self,
@@ -185,22 +179,57 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
         **options: Unpack[RunOptions],
     ) -> PreferenceDataset:
         """`generate`, to be awaited from any event loop."""
-        roles = self._check_roles(
-            {
-                "question": question_gen_llm,
-                "chosen": chosen_response_gen_llm,
-                "rejected": rejected_response_gen_llm,
-                "judge": judge_llm,
-                "evolution": evolution_llm,
-            }
-        )
-        await self._run_async([roles], options)
+        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
+        await self._run_async([self._by_role(*llms)], options)
         return self
+
+    def generate_events(
+        self,
+        *,
+        question_gen_llm: LLMProvider,
+        chosen_response_gen_llm: LLMProvider,
+        rejected_response_gen_llm: LLMProvider,
+        judge_llm: LLMProvider | None = None,
+        evolution_llm: LLMProvider | None = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, as an asynchronous iteration over the events of the run; see `RawDataset.generate_events`."""
+        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
+        return self._events([self._by_role(*llms)], options)
+
+    def estimate(
+        self,
+        *,
+        question_gen_llm: LLMProvider,
+        chosen_response_gen_llm: LLMProvider,
+        rejected_response_gen_llm: LLMProvider,
+        judge_llm: LLMProvider | None = None,
+        evolution_llm: LLMProvider | None = None,
+    ) -> Estimate:
+        """Tokens, cost and time of what is left to generate; see `RawDataset.estimate`."""
+        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
+        return self.estimate_roles(self._by_role(*llms))
 
     def generate_roles(self, roles: Mapping[str, LLMProvider], **options: Unpack[RunOptions]) -> PreferenceDataset:
         """`generate` with the providers by role, as YAML gives them."""
         self._run([self._check_roles(roles)], options)
         return self
+
+    def estimate_roles(self, roles: Mapping[str, LLMProvider]) -> Estimate:
+        """`estimate` with the providers by role."""
+        return self._estimate([self._check_roles(roles)])
+
+    def _by_role(
+        self,
+        question: LLMProvider,
+        chosen: LLMProvider,
+        rejected: LLMProvider,
+        judge: LLMProvider | None,
+        evolution: LLMProvider | None,
+    ) -> dict[str, LLMProvider]:
+        return self._check_roles(
+            {"question": question, "chosen": chosen, "rejected": rejected, "judge": judge, "evolution": evolution}
+        )
 
     def _check_roles(self, given: Mapping[str, LLMProvider | None]) -> dict[str, LLMProvider]:
         needed = self.config.roles

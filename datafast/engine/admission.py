@@ -1,7 +1,8 @@
 """Who may send when: requests in flight, requests and tokens per minute, and waiting out a provider's rate limiting.
 
-Limits hold for a provider over the whole run. Pacing is even (one request every 60/rpm seconds, the generic cell rate algorithm
-without a burst allowance, ITU-T I.371), so no window of a minute ever exceeds the limit and nothing stalls for a minute either.
+Limits hold for a provider over the whole run. Pacing is even (one request every 60.5/rpm seconds, the generic cell rate algorithm
+without a burst allowance, ITU-T I.371), so no window of a minute ever exceeds the limit and nothing stalls for a minute either. The
+half second is for the way: requests that leave a minute apart may arrive a little closer together.
 Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from datafast.engine.retry import backoff_s
 
@@ -19,14 +20,19 @@ __all__ = ["Admission", "Gate", "Pacer"]
 _CUT = 0.75
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0
+_MINUTE_S = 60.5
 
 
 class Pacer:
     """Spaces out units (requests, tokens) evenly: `per_minute` of them a minute."""
 
     def __init__(self, per_minute: float) -> None:
-        self._interval = 60.0 / per_minute
+        self._interval = _MINUTE_S / per_minute
         self._free_at = 0.0
+
+    def forget_after(self, moment: float) -> None:
+        """Whatever was booked, from `moment` (monotonic seconds) on the next one may go."""
+        self._free_at = min(self._free_at, moment)
 
     def hold_until(self, moment: float) -> None:
         """Nothing passes before `moment` (monotonic seconds)."""
@@ -49,7 +55,7 @@ class Gate:
     Args:
         limit: requests in flight at most.
         rpm, tpm: requests and tokens per minute, None for no limit.
-        last_sent_ago_s: seconds since the last request of an earlier run; pacing goes on from there.
+        earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing goes on from there.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Gate:
         *,
         rpm: float | None = None,
         tpm: float | None = None,
-        last_sent_ago_s: float | None = None,
+        earlier: Sequence[tuple[float, int]] = (),
         on_limit: Callable[[int], None] | None = None,
     ) -> None:
         self.setting = limit
@@ -67,8 +73,13 @@ class Gate:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
-        if self._requests and rpm and last_sent_ago_s is not None:
-            self._requests.hold_until(time.monotonic() - last_sent_ago_s + 60.0 / rpm)
+        now = time.monotonic()
+        for ago_s, tokens in earlier:
+            self._book_at(now - ago_s, tokens)
+        for pacer in (self._requests, self._tokens):
+            # What an earlier run sent under no limit, or a wider one, is forgotten after a minute.
+            if pacer is not None:
+                pacer.forget_after(now + _MINUTE_S)
         self._blocked_until = 0.0
         self._burst_at = 0.0
         self._bursts = 0
@@ -86,12 +97,15 @@ class Gate:
 
     def book(self, tokens: int) -> float:
         """Books one request; returns the moment (monotonic seconds) from which it may be sent."""
-        moment = now = time.monotonic()
+        return self._book_at(max(time.monotonic(), self._blocked_until), tokens)
+
+    def _book_at(self, now: float, tokens: int) -> float:
+        moment = now
         if self._requests:
             moment = max(moment, self._requests.book(1, now))
         if self._tokens:
             moment = max(moment, self._tokens.book(tokens, now))
-        return max(moment, self._blocked_until)
+        return moment
 
     def correct_tokens(self, difference: int) -> None:
         """The reply used `difference` more tokens than were booked."""

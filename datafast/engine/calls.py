@@ -59,7 +59,8 @@ class Caller:
             CallFailed: no usable answer is to be had.
             ItemPending: the run, or this provider, has stopped.
         """
-        request = Request(ask.messages, ask.schema, endpoint.step, dropped_params=endpoint.dropped_params)
+        step = endpoint.steps.choose() if ask.schema is not None and not recorded else endpoint.steps.usual
+        request = Request(ask.messages, ask.schema, step, dropped_params=endpoint.dropped_params)
         trial = Trial(ask, record, endpoint, request, waiting)
         while True:
             model_id, counts = endpoint.provider.model_id, True
@@ -76,15 +77,17 @@ class Caller:
                 value = _read(reply, ask.schema)
             except ReplyError as error:
                 if counts:
-                    self._ask_again(trial, reply, error)
+                    self._ask_again(trial, reply, error, replaying=bool(recorded))
                 continue
             if ask.schema is not None and trial.sent:
-                endpoint.step_worked(trial.request.step)
+                endpoint.steps.worked(trial.request.step)
             return Answer(value, reply.raw, model_id)
 
-    def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError) -> None:
-        """Prepares the next try, or gives up."""
+    def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError, *, replaying: bool) -> None:
+        """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
         trial.unusable += 1
+        formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and trial.ask.schema is not None
+        other_step = trial.other_step() if formless and trial.sent else None
         truncated = error.category is ReplyCategory.TRUNCATED
         limited = truncated and trial.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and trial.request.lift_token_limit)
@@ -94,11 +97,11 @@ class Caller:
         messages = list(trial.ask.messages)
         if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
             messages += correction(error, reply.content.text)
-        step = trial.request.step
-        if not truncated and trial.ask.schema is not None:
-            step = trial.endpoint.next_step(step) or step
+        step = other_step or trial.request.step
         lifted = truncated or trial.request.lift_token_limit
         trial.request = replace(trial.request, messages=messages, step=step, lift_token_limit=lifted)
+        if replaying:
+            return
         self._sender.tally.retries += 1
         self._emit(
             Retry(provider=trial.endpoint.label, reason=error.category.value, attempt=trial.unusable, wait_s=0.0)

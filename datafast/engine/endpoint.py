@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datafast.engine.admission import Gate
+from datafast.engine.steps import Steps
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.base import Backend, StructuredStep
+from datafast.llms.base import Backend, SlowStart
 from datafast.notify import warn_user
 from datafast.types import Usage
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "identities"]
 
 _SAME_REFUSALS = 10
-_STEPS = tuple(StructuredStep)
 
 
 class Endpoint:
@@ -30,6 +30,8 @@ class Endpoint:
         identity: what the keys of its calls contain.
         stopped: why nothing more is sent to it, None while it works.
         dropped_params: sampling parameters its model has refused.
+        steps: which way of asking for structure works here.
+        last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
     """
 
     def __init__(self, provider: LLMProvider, *, label: str, identity: str, gate: Gate, backend: Backend) -> None:
@@ -40,34 +42,17 @@ class Endpoint:
         self.backend = backend
         self.stopped: str | None = None
         self.dropped_params: frozenset[str] = frozenset()
+        self.steps = Steps()
         self.last_success = float("-inf")
-        self._proven: set[StructuredStep] = set()
-        self._step = StructuredStep.JSON_SCHEMA
+        self.answered_sent = float("-inf")
+        self._slow_start = backend if isinstance(backend, SlowStart) else None
         self._refusals: Counter[tuple[int | None, str | None, str | None]] = Counter()
 
-    # -- how structure is asked for
-
-    @property
-    def step(self) -> StructuredStep:
-        """The best way of asking for structure that is not known to fail here."""
-        return self._step
-
-    def next_step(self, step: StructuredStep) -> StructuredStep | None:
-        """The step to try after `step` failed; None where `step` has worked before or is the last one."""
-        if step in self._proven:
-            return None
-        if self._proven:
-            return min(self._proven, key=_STEPS.index)
-        following = _STEPS.index(step) + 1
-        return _STEPS[following] if following < len(_STEPS) else None
-
-    def step_worked(self, step: StructuredStep) -> None:
-        """A valid reply came back. A lower step becomes the usual one only where no higher one has ever worked."""
-        if step in self._proven:
-            return
-        if step is not self._step and not self._proven:
-            self._step = step
-        self._proven.add(step)
+    async def prepare(self) -> None:
+        """Lets the back end load what it needs, before any pace is kept: requests must not queue up behind it."""
+        if self._slow_start is not None:
+            await self._slow_start.prepare()
+            self._slow_start = None
 
     # -- what it answers
 
@@ -75,8 +60,10 @@ class Endpoint:
         """What a reply costs; None where it does not say what it used, or the price is not known."""
         return self.provider.cost_usd(usage) if usage is not None else None
 
-    def succeeded(self) -> None:
+    def succeeded(self, sent_at: float) -> None:
+        """A reply came to a request sent at `sent_at` (monotonic seconds)."""
         self.last_success = time.monotonic()
+        self.answered_sent = max(self.answered_sent, sent_at)
         self.gate.succeeded()
 
     def drops(self, error: ProviderError) -> bool:

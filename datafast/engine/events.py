@@ -6,8 +6,9 @@ Callbacks run on the run's own thread and should return quickly; what they raise
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from datafast.types import RunReport
 
@@ -23,6 +24,7 @@ __all__ = [
     "Retry",
     "RunEnded",
     "RunStarted",
+    "event_to_dict",
 ]
 
 
@@ -132,3 +134,13 @@ Event = (
     | RunEnded
 )
 EventCallback = Callable[[Event], None]
+
+
+def event_to_dict(event: Event, at: datetime | None = None) -> dict[str, Any]:
+    """An event as plain values: its `type`, the UTC time `at` in ISO 8601, and its fields; a report becomes a mapping.
+
+    Args:
+        at: when it happened; now where nothing is given, since events are handed out as they happen.
+    """
+    moment = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    return {"type": event.type, "at": moment.replace("+00:00", "Z"), **asdict(event)}

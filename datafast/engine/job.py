@@ -27,7 +27,7 @@ from datafast.types import RunReport, Usage
 if TYPE_CHECKING:
     from datafast.llms.providers import LLMProvider
 
-__all__ = ["Job", "lane_identities", "run_job"]
+__all__ = ["Job", "labels_of", "lane_identities", "providers_of", "run_job"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +59,12 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         ConfigError: a key is missing, the providers do not fit together; nothing was sent.
         OutputError: the output cannot be used; nothing was sent.
     """
-    providers = _providers(job.lanes)
+    providers = providers_of(job.lanes)
     simulated = _all_or_none_simulated(providers)
     plan = job.make_plan(lane_identities(job.lanes, fan_out=job.settings.fan_out))
     for provider in providers:
         provider.require_ready()
-    labels = _labels(providers)
+    labels = labels_of(providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in providers})
     with open_output(
         job.paths,
@@ -112,7 +112,8 @@ def _roles_identity(roles: Mapping[str, object]) -> str:
     return "\n".join(f"{role}={identities([roles[role]])[0]}" for role in sorted(roles))
 
 
-def _providers(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> list[LLMProvider]:
+def providers_of(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> list[LLMProvider]:
+    """Every provider of some lanes once, in their order."""
     found: dict[int, LLMProvider] = {}
     for lane in lanes:
         for provider in lane.values() if isinstance(lane, Mapping) else (lane,):
@@ -130,7 +131,8 @@ def _all_or_none_simulated(providers: Sequence[LLMProvider]) -> bool:
     return kinds == {True}
 
 
-def _labels(providers: Sequence[LLMProvider]) -> dict[int, str]:
+def labels_of(providers: Sequence[LLMProvider]) -> dict[int, str]:
+    """How users see each provider, by its `id`: its name or `provider/model_id`, numbered where two would look alike."""
     seen: Counter[str] = Counter()
     labels = {}
     for provider in providers:
@@ -159,7 +161,7 @@ async def _open_endpoints(
     admission: Admission,
     limit_changed: Callable[[str, int], None],
 ) -> AsyncIterator[dict[int, Endpoint]]:
-    last_sent = output.store.last_sent()
+    sent, now = output.store.recently_sent(), time.time()
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
         for provider, identity in zip(providers, _call_identities(job, providers), strict=True):
@@ -169,7 +171,7 @@ async def _open_endpoints(
                 limit,
                 rpm=provider.rpm_limit,
                 tpm=provider.tpm_limit,
-                last_sent_ago_s=time.time() - last_sent[label] if label in last_sent else None,
+                earlier=[(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())],
                 on_limit=functools.partial(limit_changed, label),
             )
             admission.add(gate)

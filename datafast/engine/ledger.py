@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -249,7 +249,13 @@ class Ledger:
         if states and ItemState.DONE not in states:
             where += " AND state != 1"  # lets SQLite use the partial index
         for row in self._db.execute(f"SELECT * FROM items {where} ORDER BY id"):  # noqa: S608 - integers only
-            yield ItemRecord(row[0], row[1], row[2], row[3], ItemState(row[4]), row[5], row[6], _unpack(row[8], row[7]))
+            yield _item(row)
+
+    def items_of(self, item_ids: Sequence[int]) -> dict[int, ItemRecord]:
+        """Items by id."""
+        marks = ",".join("?" * len(item_ids))
+        rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", item_ids)  # noqa: S608 - question marks
+        return {row[0]: _item(row) for row in rows}
 
     def done_positions(self) -> Iterator[int]:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
@@ -309,11 +315,13 @@ class Ledger:
         query = "SELECT key, generation, raw, provider, model_id FROM calls WHERE item = ? ORDER BY id"
         return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (item_id,))]
 
-    def last_sent(self) -> dict[str, float]:
-        """When the newest recorded request to each provider was sent, in seconds since the epoch."""
-        newest = "SELECT provider, sent_at FROM calls ORDER BY id DESC LIMIT 1000"
-        found = self._db.execute(f"SELECT provider, max(sent_at) FROM ({newest}) GROUP BY provider")  # noqa: S608
-        return dict(found.fetchall())
+    def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
+        """The newest recorded requests to each provider, oldest first: when (seconds since the epoch), and their tokens."""
+        newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
+        found: dict[str, list[tuple[float, int]]] = {}
+        for provider, sent_at, tokens in self._db.execute(newest + "ORDER BY id DESC LIMIT 1000"):
+            found.setdefault(provider, []).append((sent_at, tokens))
+        return {provider: sorted(sent) for provider, sent in found.items()}
 
     def totals(self) -> Totals:
         calls, attempts, given, cost, unpriced = self._db.execute(
@@ -416,6 +424,10 @@ def _storable(text: str) -> str:
 def _item_values(item: ItemRecord) -> tuple[Any, ...]:
     written = (item.rows_written, _pack(item.slots))
     return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
+
+
+def _item(row: tuple[Any, ...]) -> ItemRecord:
+    return ItemRecord(row[0], row[1], row[2], row[3], ItemState(row[4]), row[5], row[6], _unpack(row[8], row[7]))
 
 
 def _append(row: tuple[Any, ...]) -> Append:

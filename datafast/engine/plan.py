@@ -26,7 +26,7 @@ from datafast.expanders import Expansion, Variant
 from datafast.permutation import Permutation
 from datafast.prompts import Template
 
-__all__ = ["Dimension", "GridPlan", "Plan", "WorkItem", "digest", "spread"]
+__all__ = ["Dimension", "GridPlan", "Plan", "WorkItem", "digest", "row_uuid", "shown_value", "spread"]
 
 _SPREAD_ROUNDS = 4096
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -70,13 +70,31 @@ class WorkItem:
 
     def row_uuid(self, number: int) -> str:
         """The uuid of the item's row `number`: the same in every replay."""
-        name = blake2b(self.key + number.to_bytes(4, "little"), digest_size=16).hexdigest()
-        # The bits of a name-based uuid (RFC 9562, version 5's layout), set by hand: UUID() costs five times as much.
-        return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:]}"
+        return row_uuid(self.key, number)
+
+    @property
+    def shown_values(self) -> dict[str, str]:
+        """The values that tell the item from others, in a few words: of a language its name, of a class its label."""
+        named = {name: shown_value(value) for name, value in reversed(list(self.values.items()))}
+        return {**named, **self.variant.values}
 
     def rng(self, name: str) -> random.Random:
         """An independent stream of random numbers for one purpose; the same in every run and replay."""
         return random.Random(digest(self.content, str(self.seed), name))
+
+
+def row_uuid(key: bytes, number: int) -> str:
+    """The uuid of row `number` of the item with this key."""
+    name = blake2b(key + number.to_bytes(4, "little"), digest_size=16).hexdigest()
+    # The bits of a name-based uuid (RFC 9562, version 5's layout), set by hand: UUID() costs five times as much.
+    return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:]}"
+
+
+def shown_value(value: object) -> str:
+    """A value of a dimension in a few words."""
+    if isinstance(value, tuple):
+        value = value[-1]
+    return str(getattr(value, "name", value))
 
 
 class Plan(Protocol):

@@ -38,11 +38,13 @@ class Rehearsal:
     Attributes:
         first: the messages of its first call, and `first_role` who is asked.
         calls: the number of its calls in each role, in the order in which the roles are first asked.
+        asks: all of its calls.
     """
 
     first: Sequence[Message]
     first_role: str
     calls: dict[str, int]
+    asks: Sequence[Ask]
 
 
 @dataclass
@@ -82,7 +84,7 @@ async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
     await produce(item, generate)
     asks = player.asks
     first, first_role = (asks[0].messages, asks[0].role) if asks else ([], "")
-    return Rehearsal(first, first_role, dict(Counter(ask.role for ask in asks)))
+    return Rehearsal(first, first_role, dict(Counter(ask.role for ask in asks)), asks)
 
 
 def _unrecorded(item: WorkItem) -> ItemRecord:

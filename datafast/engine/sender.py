@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from datafast.engine.admission import Admission
@@ -21,7 +21,7 @@ from datafast.engine.retry import backoff_s
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store
 from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
-from datafast.llms.base import Completion, Request, Response
+from datafast.llms.base import Completion, Request, Response, StructuredStep
 from datafast.llms.completion import decode_completion
 from datafast.llms.structured import ResponseSchema
 from datafast.types import Message, Usage
@@ -76,6 +76,7 @@ class Trial:
         waiting: told +1 and -1 around a wait without a slot.
         unusable: replies of this generation that were not what was asked.
         sent: requests sent in this run; `sent_before` of them before the newest reply.
+        steps_tried: ways of asking for structure that have failed this call.
     """
 
     ask: Ask
@@ -87,6 +88,18 @@ class Trial:
     sent: int = 0
     sent_before: int = 0
     last_raw: bytes = b""
+    steps_tried: set[StructuredStep] = field(default_factory=set)
+
+    def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
+        """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
+        step, steps = self.request.step, self.endpoint.steps
+        if step not in self.steps_tried:  # a call that fails again says nothing new
+            self.steps_tried.add(step)
+            if error is None:
+                steps.failed(step)
+            else:
+                steps.met_error(step, refused=error.kind is ErrorKind.BAD_REQUEST)
+        return steps.next_after(step, self.steps_tried)
 
     def failed(self, message: str, category: str) -> CallFailed:
         return CallFailed(
@@ -134,7 +147,7 @@ class Sender:
             CallFailed: no reply is to be had.
             ItemPending: the run, or this provider, has stopped.
         """
-        began = time.monotonic()
+        failing_since: float | None = None
         failures = 0
         while True:
             outcome = await self._attempt(trial)
@@ -142,7 +155,8 @@ class Sender:
                 return outcome
             if self._adapts(trial, outcome):
                 continue
-            wait_s = self._wait_after(trial, outcome, failures=failures, began=began)
+            failing_since = failing_since or time.monotonic()
+            wait_s = self._wait_after(trial, outcome, failures=failures, since=failing_since)
             failures += outcome.kind is not ErrorKind.RATE_LIMITED
             self.tally.retries += 1
             self._emit(
@@ -161,11 +175,13 @@ class Sender:
         maybe_paid = True  # also where the wait for it is cancelled
         try:
             response = await endpoint.backend.complete(trial.request)
-            reply = self._take(trial, response, tokens)
+            reply = self._take(trial, response, tokens, sent_at=sent_at)
         except ProviderError as error:
             maybe_paid = error.maybe_paid
             if error.kind is ErrorKind.RATE_LIMITED:
                 gate.rate_limited(sent_at, error.retry_after_s)
+            if not maybe_paid:
+                gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
             self._halt.now(str(error), error)
@@ -181,6 +197,7 @@ class Sender:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint, gate = trial.endpoint, trial.endpoint.gate
         bound = self._cashier.bound(trial.request, endpoint)
+        await endpoint.prepare()
         while True:
             self._check(endpoint)
             blocked = gate.blocked_for()
@@ -198,7 +215,7 @@ class Sender:
         booking: Booking | None = None
         try:
             booking = self._cashier.book(bound, endpoint)
-            await self._sleep_until(gate.book(tokens), endpoint)
+            await self._pace(endpoint, tokens)
         except BaseException as error:
             self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
@@ -208,13 +225,20 @@ class Sender:
             raise
         return booking
 
+    async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
+        """Waits for its turn; one that falls into a time in which the provider wants nothing is taken anew, after it."""
+        gate = endpoint.gate
+        await self._sleep_until(gate.book(tokens), endpoint)
+        while gate.blocked_for() > 0:
+            await self._sleep_until(gate.book(tokens), endpoint)
+
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:
             self._halt.now(str(self._store.broken), self._store.broken)
         if self._halt or endpoint.stopped:
             raise ItemPending
 
-    def _take(self, trial: Trial, response: Response, tokens: int) -> Reply:
+    def _take(self, trial: Trial, response: Response, tokens: int, *, sent_at: float) -> Reply:
         """Records a reply that has just arrived; nothing may come before this."""
         endpoint = trial.endpoint
         call = self._store.record_reply(
@@ -228,7 +252,7 @@ class Sender:
             attempts=trial.sent - trial.sent_before,
         )
         trial.sent_before = trial.sent
-        endpoint.succeeded()
+        endpoint.succeeded(sent_at)
         reply = decode(response.raw)
         usage = reply.usage
         cost = endpoint.cost_usd(usage)
@@ -265,15 +289,21 @@ class Sender:
         if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
             trial.request = replace(request, dropped_params=endpoint.dropped_params)
             return True
-        unsure = error.kind is ErrorKind.BAD_REQUEST or (error.kind is ErrorKind.SERVER and error.status == 500)
-        step = endpoint.next_step(request.step) if unsure and request.schema else None
+        refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
+        # Some servers answer 500 to a format that they do not know. That may as well be a fault that passes: a retry.
+        broke = error.kind is ErrorKind.SERVER and error.status == 500
+        step = trial.other_step(error) if request.schema and (refused or broke) else None
         if step is None:
             return False
         trial.request = replace(request, step=step)
-        return True
+        return refused
 
-    def _wait_after(self, trial: Trial, error: ProviderError, *, failures: int, began: float) -> float:
-        """Seconds to wait before the next attempt; raises where there must not be one."""
+    def _wait_after(self, trial: Trial, error: ProviderError, *, failures: int, since: float) -> float:
+        """Seconds to wait before the next attempt; raises where there must not be one.
+
+        Args:
+            failures, since: errors that this request has met so far, and when the first one came.
+        """
         endpoint = trial.endpoint
         match error.kind.action:
             case Action.STOP_RUN:
@@ -288,17 +318,26 @@ class Sender:
                     raise ItemPending
                 raise trial.failed(str(error), error.kind.value) from error
         if error.kind is ErrorKind.RATE_LIMITED:
-            since = max(endpoint.last_success, began)
-            if time.monotonic() - since > self._settings.max_stall_s:
+            wait_s = max(0.0, endpoint.gate.blocked_for())
+            if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
                 self.stop(endpoint, f"{error} It answered nothing but 429 for {self._settings.max_stall_s:g} s")
                 raise ItemPending
-            return max(0.0, endpoint.gate.blocked_for())
+            self._check_patience(endpoint, error)
+            return wait_s
         if failures >= self._settings.max_retries:
-            if error.kind is ErrorKind.CONNECTION and endpoint.last_success < began:
+            if error.kind is ErrorKind.CONNECTION and endpoint.answered_sent < since:
                 self.stop(endpoint, str(error))
                 raise ItemPending
             raise trial.failed(str(error), error.kind.value) from error
+        self._check_patience(endpoint, error)
         return backoff_s(failures + 1, retry_after_s=error.retry_after_s)
+
+    def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
+        """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
+        asked = error.retry_after_s or 0.0
+        if asked > self._settings.max_stall_s:
+            self.stop(endpoint, f"{error} It asks to wait {asked:.0f} s, longer than max_stall_s")
+            raise ItemPending
 
     def stop(self, endpoint: Endpoint, reason: str) -> None:
         """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""

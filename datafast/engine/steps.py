@@ -51,11 +51,16 @@ class Steps:
         self._worked[step] += 1
         self._refused.discard(step)
 
-    def failed(self, step: StructuredStep, *, refused: bool = False) -> None:
-        """An error or an unusable reply came back. However many were on their way, one success makes up for them."""
+    def failed(self, step: StructuredStep) -> None:
+        """An unusable reply came back. However many were on their way, one success makes up for them."""
         self._failed[step] = min(self._failed[step] + 1, self._worked[step] + 1)
-        if refused and not self._worked[step]:
-            self._refused.add(step)
+
+    def met_error(self, step: StructuredStep, *, refused: bool) -> None:
+        """An error came back. What has worked before is not to blame for it."""
+        if not self._worked[step]:
+            self.failed(step)
+            if refused:
+                self._refused.add(step)
 
     def next_after(self, step: StructuredStep, tried: Collection[StructuredStep]) -> StructuredStep | None:
         """Another way for a call that `step` failed; None where `step` works for others, or all ways were tried."""

@@ -383,5 +383,5 @@ class Store:
             self._rows.close()
             self._ledger.close()
 
-    def last_sent(self) -> dict[str, float]:
-        return self._ledger.last_sent()
+    def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
+        return self._ledger.recently_sent()

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
     from datafast.llms.structured import ResponseSchema
 
-__all__ = ["Backend", "Completion", "Request", "Response", "StructuredStep"]
+__all__ = ["Backend", "Completion", "Request", "Response", "SlowStart", "StructuredStep"]
 
 
 class StructuredStep(StrEnum):
@@ -78,3 +78,12 @@ class Backend(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class SlowStart(Protocol):
+    """A back end that has something to load before its first request."""
+
+    async def prepare(self) -> None:
+        """Loads it; `complete` does so too where this was not called. Sends nothing."""
+        ...

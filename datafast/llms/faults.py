@@ -23,7 +23,15 @@ from datafast.llms.retry_after import retry_after_s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CONNECT_TIMEOUT_S", "Origin", "chain", "from_answer", "from_transport", "is_transport_fault"]
+__all__ = [
+    "CONNECT_TIMEOUT_S",
+    "Origin",
+    "chain",
+    "from_answer",
+    "from_transport",
+    "hidden_status",
+    "is_transport_fault",
+]
 
 CONNECT_TIMEOUT_S = 30.0
 _BODY_CHARS = 16_000
@@ -110,6 +118,27 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
     )
 
 
+def hidden_status(body: bytes) -> int | None:
+    """The status that a success should have had: gateways answer 200 with an error where the model behind them failed.
+
+    Returns:
+        None for everything but a JSON object with an `error` and without `choices`.
+    """
+    if b'"error"' not in body or b'"choices"' in body:
+        return None
+    try:
+        error = orjson.loads(body).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        return None
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else 0
+    if 400 <= status < 600:
+        return status
+    return 400 if any(name in _BY_FIELD for name in _fields(body.decode()).codes) else 502
+
+
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:
     """The error for a request that no answer came to: refused, reset, cut, timed out, not trusted."""
     links = list(chain(error))
@@ -161,7 +190,8 @@ def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
     if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION}:
         return False
     unconnected = (socket.gaierror, ConnectionRefusedError)
-    return not any(isinstance(link, unconnected) or "Connect" in type(link).__name__ for link in links)
+    names = {"ConnectTimeout", "ConnectError", "ClientConnectorError", "ConnectionTimeoutError"}
+    return not any(isinstance(link, unconnected) or type(link).__name__ in names for link in links)
 
 
 def _timeout_advice(origin: Origin, links: list[BaseException]) -> str:

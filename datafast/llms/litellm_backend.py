@@ -10,6 +10,7 @@ whose body litellm cannot read arrives as a `ProviderError` that carries what li
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 import sys
@@ -64,13 +65,17 @@ class LiteLLMBackend:
     async def complete(self, request: Request) -> Response:
         """See `Backend.complete`."""
         if self._litellm is None:
-            async with self._loading:
-                if self._litellm is None:
-                    await self._load()
+            await self.prepare()
         if self._cap is None:
             return await self._send(request)
         async with self._cap:
             return await self._send(request)
+
+    async def prepare(self) -> None:
+        """See `SlowStart.prepare`."""
+        async with self._loading:
+            if self._litellm is None:
+                await self._load()
 
     async def aclose(self) -> None:
         """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
@@ -90,9 +95,7 @@ class LiteLLMBackend:
             Exception
         ) as error:  # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer"
             raise self._fault(error) from error
-        # Its object may hold values its own model does not declare; the warning about that is no one's business here.
-        raw = reply.model_dump_json(warnings=False).encode()
-        return Response(raw=raw, latency_s=time.perf_counter() - started)
+        return Response(raw=_as_json(reply), latency_s=time.perf_counter() - started)
 
     async def _load(self) -> None:
         litellm, by_host = await asyncio.to_thread(_import_litellm)
@@ -103,8 +106,8 @@ class LiteLLMBackend:
                 f"{_HOST_IMPORTED_CONNECTIONS} requests are in flight at once. Import it later, or set "
                 "AIOHTTP_CONNECTOR_LIMIT and AIOHTTP_CONNECTOR_LIMIT_PER_HOST before importing it."
             )
-        if self._provider.ssl_ca is not None:
-            self._client = _trusting_client(self._provider.ssl_ca, timeout_s=self._provider.timeout)
+        if self._provider.takes_own_client:
+            self._client = _own_client(self._provider.ssl_ca, timeout_s=self._provider.timeout)
         self._params = self._supported(litellm)
         self._litellm = litellm
 
@@ -178,6 +181,16 @@ class LiteLLMBackend:
         return from_answer(self._origin, status=status, body=str(error), headers=headers)
 
 
+def _as_json(reply: Any) -> bytes:
+    # Its object may hold values its own model does not declare; the warning about that is no one's business here.
+    try:
+        encoded: str = reply.model_dump_json(warnings=False)
+    except ValueError:
+        # Half a surrogate pair, which JSON can only hold escaped. Whatever it is, it was paid for.
+        encoded = json.dumps(reply.model_dump(warnings=False), default=str)
+    return encoded.encode()
+
+
 def _import_litellm() -> tuple[Any, bool]:
     """litellm, and whether the host had imported it before."""
     global _imported_by_us
@@ -193,13 +206,18 @@ def _import_litellm() -> tuple[Any, bool]:
     return litellm, by_host
 
 
-def _trusting_client(ssl_ca: Path, *, timeout_s: float) -> Any:
-    """A client for one provider: litellm takes certificate authorities per process, or by the client it is handed."""
+def _own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
+    """A client for one provider: it trusts that provider's certificates, which litellm would take per process only, and
+    follows no redirect, which litellm's would, with the key in a header that goes along to any other host."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=ssl_ca)
-    return AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
+    context = None
+    if ssl_ca is not None:
+        context = ssl.create_default_context()
+        context.load_verify_locations(cafile=ssl_ca)
+    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
+    handler.client.follow_redirects = False
+    return handler
 
 
 def _status(error: object) -> int | None:
@@ -217,7 +235,7 @@ def _answer(links: list[BaseException]) -> tuple[int, str] | None:
             text = getattr(response, "text", None)
         except Exception:  # noqa: BLE001 - httpx raises its own for bodies that were streamed and never read: none to show
             text = None
-        if status is not None and status >= 300 and isinstance(text, str) and text:
+        if status is not None and status >= 300 and isinstance(text, str) and (text or status < 400):
             return status, text
     return None
 

@@ -30,7 +30,7 @@ __all__ = [
 
 # litellm sends nothing without a key, also where the server needs none.
 _NO_KEY = "none"
-# The models that litellm calls with the HTTP client it is handed; only that can trust other certificates.
+# The models that litellm calls with the HTTP client it is handed; only that can trust other certificates and refuse redirects.
 _WITH_OWN_CLIENT = ("anthropic/", "gemini/")
 
 
@@ -131,7 +131,7 @@ class LiteLLMProvider(LLMProvider):
         if model is not None and model_id is not None:
             raise ConfigError("model: give model or model_id, not both.", key="model")
         super().__init__(model if model is not None else model_id, **options)
-        if self.ssl_ca is not None and not self.litellm_model.startswith(_WITH_OWN_CLIENT):
+        if self.ssl_ca is not None and not self.takes_own_client:
             raise ConfigError(
                 f"ssl_ca: litellm takes no certificates for {self.litellm_model} alone. Set SSL_CERT_FILE in the environment.",
                 key="ssl_ca",
@@ -145,6 +145,11 @@ class LiteLLMProvider(LLMProvider):
     def litellm_model(self) -> str:
         """The model as litellm names it."""
         return self.litellm_prefix + self.model_id
+
+    @property
+    def takes_own_client(self) -> bool:
+        """Whether litellm calls this model with the HTTP client that it is handed."""
+        return self.litellm_model.startswith(_WITH_OWN_CLIENT)
 
     @property
     def litellm_base(self) -> str | None:

@@ -1,0 +1,407 @@
+"""What is left to generate will use, cost and take, before anything is sent.
+
+Method:
+* Some prompts, spread over the plan by its seed, are rendered by the kind's own `produce` with a simulated model, and stand for all.
+* Input tokens: one for 4 characters of messages and reply schema, with a range from one for 5 to one for 3.
+* Output tokens of a call: as in earlier replies of the same provider in the same role to items of this size, where this output's
+  ledger has some: their mean, and the range that holds the middle 80 %, widened to half and double while there are fewer than ten.
+  Without any they are guessed: 300 for each text that the call asks for, 100 to 600, within `max_completion_tokens`.
+* Cost: `cost_usd` of each provider. Where a price is not known the cost is not known either; it is never taken for 0.
+* Time: seconds a call as in earlier replies, else 1 s and 60 output tokens a second; slots and limits per minute are kept full.
+* Totals are made of all low, of all expected and of all high values: a range to reckon with, no confidence interval.
+
+Guarantee: nothing is sent or written, and no key is needed. Items that are done, or failed and not taken up again, are not counted.
+Limits: not in it are retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that were recorded for items that
+are not finished. Calls that quote earlier replies are counted with the simulated ones. Cost: a few milliseconds for each rendered prompt.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from datafast import background
+from datafast.engine.job import labels_of, providers_of
+from datafast.engine.ledger_reader import LedgerReader
+from datafast.engine.plan import Plan, WorkItem, spread
+from datafast.engine.rehearsal import rehearse
+from datafast.engine.settings import RunConfig
+from datafast.errors import OutputError
+from datafast.llms.simulated import SimulatedProvider
+from datafast.types import Usage
+
+if TYPE_CHECKING:
+    from datafast.engine.run import Produce
+    from datafast.engine.sender import Ask
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
+
+_SAMPLE = 24
+_CHARS_PER_TOKEN = (5.0, 4.0, 3.0)
+_TOKENS_PER_TEXT = (100.0, 300.0, 600.0)
+_FIRST_TOKEN_S = 1.0
+_TOKENS_PER_S = 60.0
+_HISTORY = 10_000
+_FEW = 10
+_WALK_LIMIT = 200_000
+_EXACT = 2**53
+
+Basis = Literal["recorded", "guessed", "simulated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A number that is not known: what is expected, and between what it should lie."""
+
+    low: float = 0.0
+    expected: float = 0.0
+    high: float = 0.0
+
+    def __add__(self, other: Span) -> Span:
+        return Span(self.low + other.low, self.expected + other.expected, self.high + other.high)
+
+    def __mul__(self, factor: float) -> Span:
+        return Span(self.low * factor, self.expected * factor, self.high * factor)
+
+    def whole(self) -> dict[str, float]:
+        """Low, expected and high as whole numbers, as far as a float can hold them."""
+        return {name: round(value) if value < _EXACT else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEstimate:
+    """What one provider is left to do.
+
+    Attributes:
+        calls: by role.
+        output_basis: where the number of output tokens comes from; "guessed" as soon as one role is.
+        cost_usd: None where the price is not known.
+        latency_s, latency_basis: seconds a call, and where that comes from.
+        seconds: from start to end if this provider had all slots of the run to itself.
+    """
+
+    provider: str
+    calls: dict[str, int]
+    input_tokens: Span
+    output_tokens: Span
+    output_basis: Basis
+    cost_usd: Span | None
+    latency_s: Span
+    latency_basis: Basis
+    seconds: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What is left to do, in all and for each provider.
+
+    Attributes:
+        rows, items: what is left of the plan; an item is one prompt, with all calls that follow from it.
+        cost_usd: None where a provider that is left to be called has no known price.
+        seconds: from start to end, all providers at once within `run.max_concurrency`.
+        rendered: how many prompts were rendered to know their length.
+        notes: what has been assumed, in words.
+    """
+
+    rows: int
+    items: int
+    calls: int
+    input_tokens: Span
+    output_tokens: Span
+    cost_usd: Span | None
+    seconds: Span
+    providers: tuple[ProviderEstimate, ...]
+    rendered: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        whole = {"input_tokens": self.input_tokens.whole(), "output_tokens": self.output_tokens.whole()}
+        parts = [
+            {**asdict(part), "input_tokens": part.input_tokens.whole(), "output_tokens": part.output_tokens.whole()}
+            for part in self.providers
+        ]
+        return {**asdict(self), **whole, "providers": parts, "notes": list(self.notes)}
+
+
+def estimate(
+    *,
+    plan: Plan,
+    produce: Produce,
+    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+    settings: RunConfig,
+    ledger: Path,
+) -> Estimate:
+    """Estimates what is left of a plan; see the module for how.
+
+    Args:
+        lanes: for each lane the provider of every role, or one for each role.
+        ledger: of the output, whether there is one yet or not.
+    """
+    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
+    providers = providers_of(lanes)
+    past = _Past.read(ledger, plan, sample, simulated=all(provider.simulated for provider in providers))
+    asked = _ask(produce, sample)
+    labels = labels_of(providers)
+    work: dict[str, dict[str, float]] = {labels[id(provider)]: {} for provider in providers}
+    for lane, items in zip(lanes, _deal(lanes, past.left, settings), strict=True):
+        for role, per_item in asked.items():
+            label = labels[id(lane[role] if isinstance(lane, Mapping) else lane)]
+            work[label][role] = work[label].get(role, 0.0) + items * per_item.calls
+    parts = [
+        _for_provider(labels[id(provider)], provider, work[labels[id(provider)]], asked, past, settings)
+        for provider in providers
+    ]
+    return Estimate(
+        rows=past.rows_left,
+        items=sum(past.left),
+        calls=sum(sum(part.calls.values()) for part in parts),
+        input_tokens=_sum(part.input_tokens for part in parts),
+        output_tokens=_sum(part.output_tokens for part in parts),
+        cost_usd=_total_cost(parts),
+        seconds=_total_seconds(parts, settings),
+        providers=tuple(parts),
+        rendered=len(sample),
+        notes=tuple(_notes(parts, past, settings)),
+    )
+
+
+# -- what there is to do
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The calls of one role: how many an item makes, and the mean of what one holds."""
+
+    calls: float
+    characters: float
+    texts: float
+
+
+def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
+    async def rehearse_all() -> list[Ask]:
+        return [ask for item in sample for ask in (await rehearse(produce, item)).asks]
+
+    by_role: dict[str, list[Ask]] = defaultdict(list)
+    for ask in background.run(rehearse_all()):
+        by_role[ask.role].append(ask)
+    return {
+        role: _Asked(
+            len(asks) / len(sample),
+            statistics.fmean(_characters(ask) for ask in asks),
+            statistics.fmean(_texts(ask) for ask in asks),
+        )
+        for role, asks in by_role.items()
+    }
+
+
+def _characters(ask: Ask) -> int:
+    return sum(len(message["content"]) for message in ask.messages) + (len(ask.schema.wire) if ask.schema else 0)
+
+
+def _texts(ask: Ask) -> int:
+    """How many texts a call asks for: as many as its reply must list, or one."""
+    if ask.schema is None or ask.schema.list_field is None:
+        return 1
+    return int(ask.schema.json_schema["properties"][ask.schema.list_field].get("minItems", 1)) or 1
+
+
+def _deal(
+    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], left: Sequence[int], settings: RunConfig
+) -> list[float]:
+    """The items that each provider of a fan-out, or the one set of roles, is left to do."""
+    if settings.fan_out == "fallback":
+        return [float(left[0]), *(0.0 for _ in lanes[1:])]
+    if settings.fan_out == "split":
+        weights = [1.0 if isinstance(lane, Mapping) else lane.weight for lane in lanes]
+        return [left[0] * weight / sum(weights) for weight in weights]
+    return [float(count) for count in left]
+
+
+# -- what the ledger knows
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What is left for each lane of the plan, and what earlier replies took by provider and role."""
+
+    left: list[int]
+    rows_left: int
+    output_tokens: dict[tuple[str, str], Span]
+    latency_s: dict[str, Span]
+    note: str = ""
+
+    @classmethod
+    def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
+        everything = cls([len(plan) // plan.num_lanes] * plan.num_lanes, plan.num_rows, {}, {})
+        if not ledger.is_file():
+            return everything
+        try:
+            with LedgerReader(ledger) as reader:
+                if reader.meta("mode") != ("simulated" if simulated else "real"):
+                    return everything  # such a run would be refused on this output
+                return everything._less(reader, plan, sample)
+        except OutputError as error:
+            return cls(everything.left, everything.rows_left, {}, {}, f"nothing is taken for done: {error}")
+
+    def _less(self, reader: LedgerReader, plan: Plan, sample: Sequence[WorkItem]) -> _Past:
+        tokens: dict[tuple[str, str], list[float]] = defaultdict(list)
+        seconds: dict[str, list[float]] = defaultdict(list)
+        for call in reader.past_calls(num_rows=sample[0].num_rows, limit=_HISTORY):
+            tokens[call.provider, call.role].append(call.output_tokens)
+            seconds[call.provider].append(call.latency_s)
+        spans = {who: _span_of(values) for who, values in tokens.items()}
+        latencies = {who: _span_of(values) for who, values in seconds.items()}
+        if reader.meta("plan") == plan.fingerprint:
+            settled = reader.settled_by_lane(plan.num_lanes)
+            left = [count - settled.get(lane, 0) for lane, count in enumerate(self.left)]
+            written, failed = reader.row_counts()
+            return _Past(left, max(0, plan.num_rows - written - failed), spans, latencies)
+        if len(plan) > _WALK_LIMIT:
+            note = "the config has changed since the last run, and its plan is too large to be compared: nothing is taken for done"
+            return _Past(self.left, self.rows_left, spans, latencies, note)
+        known = reader.settled_keys()
+        left = list(self.left)
+        for position, key in enumerate(plan.keys()):
+            left[position % plan.num_lanes] -= key in known
+        return _Past(left, sum(left) * sample[0].num_rows, spans, latencies)
+
+
+def _span_of(values: Sequence[float]) -> Span:
+    mean = statistics.fmean(values)
+    if len(values) < _FEW:
+        return Span(min(mean / 2, *values), mean, max(mean * 2, *values))
+    tenths = statistics.quantiles(values, n=10, method="inclusive")
+    return Span(min(tenths[0], mean), mean, max(tenths[-1], mean))
+
+
+# -- one provider
+
+
+def _for_provider(
+    label: str,
+    provider: LLMProvider,
+    calls: Mapping[str, float],
+    asked: Mapping[str, _Asked],
+    past: _Past,
+    settings: RunConfig,
+) -> ProviderEstimate:
+    num_calls = sum(calls.values())
+    latency, latency_basis = _latency(label, provider, calls, asked, past)
+    tokens_in = tokens_out = Span()
+    cost: Span | None = Span()
+    for role, count in calls.items():
+        sent, received = _input(asked[role]), _output(label, role, provider, asked[role], past)
+        tokens_in += sent * count
+        tokens_out += received * count
+        price = _cost(provider, sent, received)
+        cost = None if cost is None or price is None else cost + price * count
+    guessed = any((label, role) not in past.output_tokens for role in calls)
+    return ProviderEstimate(
+        provider=label,
+        calls={role: round(count) for role, count in calls.items()},
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        output_basis="guessed" if guessed else "recorded",
+        cost_usd=cost,
+        latency_s=latency,
+        latency_basis=latency_basis,
+        seconds=_seconds(provider, num_calls, latency, tokens_in + tokens_out, settings) if num_calls else Span(),
+    )
+
+
+def _input(asked: _Asked) -> Span:
+    low, expected, high = _CHARS_PER_TOKEN
+    return Span(asked.characters / low, asked.characters / expected, asked.characters / high)
+
+
+def _output(label: str, role: str, provider: LLMProvider, asked: _Asked, past: _Past) -> Span:
+    found = past.output_tokens.get((label, role)) or Span(*_TOKENS_PER_TEXT) * asked.texts
+    most = provider.max_completion_tokens or float("inf")
+    return Span(min(found.low, most), min(found.expected, most), min(found.high, most))
+
+
+def _cost(provider: LLMProvider, sent: Span, received: Span) -> Span | None:
+    """What one call costs; prices may depend on the length of a prompt, so it cannot be asked for many added up."""
+    prices = [
+        provider.cost_usd(Usage(round(tokens_in), round(tokens_out)))
+        for tokens_in, tokens_out in (
+            (sent.low, received.low),
+            (sent.expected, received.expected),
+            (sent.high, received.high),
+        )
+    ]
+    known = [price for price in prices if price is not None]
+    return Span(*known) if len(known) == len(prices) else None
+
+
+def _latency(
+    label: str, provider: LLMProvider, calls: Mapping[str, float], asked: Mapping[str, _Asked], past: _Past
+) -> tuple[Span, Basis]:
+    if label in past.latency_s:
+        return past.latency_s[label], "recorded"
+    if isinstance(provider, SimulatedProvider):
+        least, most = provider.latency_s, provider.latency_s + provider.latency_jitter_s
+        return Span(least, (least + most) / 2, most), "simulated"
+    num_calls = sum(calls.values())
+    tokens = Span()
+    for role, count in calls.items():
+        tokens += _output(label, role, provider, asked[role], past) * (count / num_calls if num_calls else 0.0)
+    return tokens * (1 / _TOKENS_PER_S) + Span(_FIRST_TOKEN_S, _FIRST_TOKEN_S, _FIRST_TOKEN_S), "guessed"
+
+
+def _seconds(provider: LLMProvider, num_calls: float, latency: Span, tokens: Span, settings: RunConfig) -> Span:
+    slots = min(settings.max_concurrency, provider.max_concurrency or settings.max_concurrency)
+    spans = [latency, latency * (num_calls / slots)]
+    if provider.rpm_limit:
+        spans.append(Span(1, 1, 1) * (num_calls * 60 / provider.rpm_limit))
+    if provider.tpm_limit:
+        spans.append(tokens * (60 / provider.tpm_limit))
+    return _longest(spans)
+
+
+# -- in all
+
+
+def _sum(spans: Iterable[Span]) -> Span:
+    return sum(spans, Span())
+
+
+def _longest(spans: Sequence[Span]) -> Span:
+    return Span(max(span.low for span in spans), max(span.expected for span in spans), max(span.high for span in spans))
+
+
+def _total_cost(parts: Sequence[ProviderEstimate]) -> Span | None:
+    called = [part.cost_usd for part in parts if any(part.calls.values())]
+    known = [cost for cost in called if cost is not None]
+    return _sum(known) if len(known) == len(called) else None
+
+
+def _total_seconds(parts: Sequence[ProviderEstimate], settings: RunConfig) -> Span:
+    """No shorter than the slowest provider, nor than all calls take in the slots of the run."""
+    work = _sum(part.latency_s * sum(part.calls.values()) for part in parts)
+    return _longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
+
+
+def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) -> list[str]:
+    low, expected, high = _TOKENS_PER_TEXT
+    called = [part for part in parts if any(part.calls.values())]
+    notes = [past.note] if past.note else []
+    notes.append("input: a token for 4 characters (5 to 3) of prompt and reply schema")
+    if any(part.output_basis == "guessed" for part in called):
+        notes.append(
+            f"output is guessed: {expected:.0f} tokens a text ({low:.0f} to {high:.0f}); a preview makes it known"
+        )
+    if any(part.latency_basis == "guessed" for part in called):
+        notes.append(f"time is guessed: {_FIRST_TOKEN_S:g} s a call and {_TOKENS_PER_S:g} output tokens a second")
+    if any(part.cost_usd is None for part in called):
+        notes.append("a price is unknown, so the cost is: give that provider a price")
+    if settings.fan_out == "fallback" and len(parts) > 1:
+        notes.append("all prompts are counted for the first provider; those it fails go to the next one")
+    notes.append("retries are not included")
+    return notes

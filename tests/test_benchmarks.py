@@ -1,0 +1,140 @@
+"""The benchmarks run and give the lines they promise. Never how long anything took: that depends on the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks.cases import CASES, FULL, Sizes, measure, schema
+from benchmarks.child import Failed, run
+from benchmarks.table import COLUMNS, Line, as_markdown, as_text, update
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read Linux's /proc")
+
+TINY = Sizes(
+    repeats=1,
+    rows=20,
+    warm_up=2,
+    waves=1,
+    widths=((4, 1.06),),
+    litellm_calls=4,
+    litellm_width=4,
+    litellm_wait_s=2.0,
+    memory_early=5,
+    memory_rows=20,
+    axis=5,
+    samples=3,
+)
+EXPECTED = {
+    "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
+    "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
+    "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
+    "memory": ["RSS after 20 rows"],
+    "start": [
+        "process start to first request, 25 prompts",
+        "process start to first request, 3 of 10**12 combinations",
+    ],
+    "resume": [
+        "first request, 25 rows done, same config",
+        "peak RSS, 25 rows done, same config",
+        "first request, 25 rows done, one more topic",
+        "peak RSS, 25 rows done, one more topic",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name != "litellm"])
+def test_the_smallest_run_of_a_case_gives_the_lines_it_promises(case: str) -> None:
+    lines = CASES[case](TINY)
+    assert [line.measured for line in lines] == EXPECTED[case]
+    assert {line.case for line in lines} == {case}
+    assert all(value > 0 for line in lines for value in [*line.ours, *line.peer])
+
+
+@pytest.mark.slow
+def test_the_smallest_run_through_litellm_gives_the_lines_it_promises() -> None:
+    assert [line.measured for line in CASES["litellm"](TINY)] == EXPECTED["litellm"]
+
+
+def test_every_case_is_expected_here() -> None:
+    assert list(CASES) == list(EXPECTED)
+
+
+def test_ours_and_the_floor_send_the_same_number_of_requests_of_the_same_size() -> None:
+    ours = measure("ours:fan_out", items=20, in_flight=4)
+    floor = measure("floor:fan_out", items=20, in_flight=4, schema=schema())
+    assert (ours["total"], ours["body_bytes"]) == (floor["total"], floor["body_bytes"])
+    assert ours["total"] == 20
+
+
+def test_the_server_never_sees_more_in_flight_than_were_allowed() -> None:
+    assert measure("ours:fan_out", items=40, in_flight=4, latency_s=0.02)["peak"] == 4
+
+
+def test_a_measurement_that_fails_says_why() -> None:
+    with pytest.raises(Failed, match="no_such_thing"):
+        run("floor:no_such_thing")
+
+
+# -- the table
+
+LINE = Line(case="c", measured="m", unit="ms", ours=[3.0, 1.0, 2.0], peer=[1.0, 1.0, 1.0], limit=1.8, rule="ratio")
+
+
+def test_a_line_shows_medians_with_their_spread_and_the_ratio_of_the_medians() -> None:
+    assert LINE.cells() == ("c", "m", "2.00 ms [1.00 .. 3.00]", "1.00 ms (floor)", "2.00", "ratio <= 1.80", "NO")
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "ok"),
+    [("ours", 2.0, True), ("ours", 1.9, False), ("growth", 1.0, True), ("growth", 0.9, False), ("exactly", 2.0, False)],
+)
+def test_a_line_holds_to_its_rule(rule: Any, limit: float, ok: bool) -> None:
+    assert replace(LINE, rule=rule, limit=limit).ok is ok
+
+
+def test_a_figure_without_a_target_gets_no_verdict() -> None:
+    line = replace(LINE, limit=None)
+    assert line.ok is None
+    assert line.cells()[-2:] == ("", "")
+
+
+def test_both_tables_have_all_columns_and_lines() -> None:
+    assert as_text([LINE, LINE]).splitlines()[0].split("  ")[0] == COLUMNS[0]
+    assert len(as_text([LINE, LINE]).splitlines()) == 3
+    assert as_markdown([LINE]).splitlines()[0] == f"| {' | '.join(COLUMNS)} |"
+
+
+def test_updating_a_page_replaces_the_lines_of_the_same_case_and_keeps_the_others(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- benchmarks -->\n<!-- benchmarks -->\nafter\n")
+    update(page, [LINE, replace(LINE, case="other")], heading="first")
+    update(page, [replace(LINE, measured="anew")], heading="second")
+    text = page.read_text()
+    assert text.startswith("before\n<!-- benchmarks -->\nsecond\n")
+    assert text.endswith("<!-- benchmarks -->\nafter\n")
+    assert [line.split(" | ")[:2] for line in text.splitlines() if line.startswith(("| c", "| other"))][1:] == [
+        ["| c", "anew"],
+        ["| other", "m"],
+    ]
+
+
+def test_the_program_prints_one_table_and_writes_every_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "FULL", TINY)
+    assert program.main(["start", "--json", str(tmp_path / "all.json")]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[0] == "case"
+    written = json.loads((tmp_path / "all.json").read_text())
+    assert [line["measured"] for line in written["lines"]] == EXPECTED["start"]
+
+
+def test_the_full_sizes_are_those_of_the_documented_targets() -> None:
+    assert FULL.widths == ((512, 1.06), (2_048, 1.20))
+    assert FULL.axis**2 == 10**6

@@ -1,0 +1,396 @@
+"""Retries, rate limits and pace, measured where it counts: at the server.
+
+DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test refuses 90 % of all requests (4 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datafast.engine.admission import Gate, Pacer
+from datafast.engine.events import Event
+from datafast.engine.retry import backoff_s
+from datafast.errors import RunStopped
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.support import assert_balanced, raw
+
+LIMITED_S = float(os.environ.get("DATAFAST_TEST_LIMITED_S", "4"))
+MakeProvider = Callable[..., LLMProvider]
+
+
+def direct(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider(model, api_base=server.url, **options)
+
+
+def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
+
+
+every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+
+
+def gaps(server: FaultServer) -> list[float]:
+    at = [request.at_s for request in server.requests]
+    return [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+
+
+def most_in_any(window_s: float, at_s: Sequence[float]) -> int:
+    """The most arrivals in any window that begins with one."""
+    return max(sum(moment <= other < moment + window_s for other in at_s) for moment in at_s)
+
+
+# -- waits between retries
+
+
+def test_waits_grow_exponentially_with_full_jitter_up_to_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.5)
+    for attempt in range(1, 12):
+        top = min(60.0, 0.5 * 2**attempt)
+        waits = [backoff_s(attempt) for _ in range(400)]
+        assert max(waits) <= top
+        # Full jitter: anything from nothing to the top, evenly.
+        assert min(waits) < 0.1 * top
+        assert max(waits) > 0.9 * top
+        assert 0.4 * top < sum(waits) / len(waits) < 0.6 * top
+
+
+WAITS = [
+    (503, {"Retry-After": "0.4"}, 0.4),
+    (500, {"retry-after-ms": "300"}, 0.3),
+    (429, {"Retry-After": "0.4"}, 0.4),
+    (429, {"retry-after-ms": "300", "Retry-After": "9"}, 0.3),
+    (429, {"x-ratelimit-reset-requests": "300ms"}, 0.3),
+    (429, {"x-ratelimit-reset-tokens": "0.3s", "x-ratelimit-reset-requests": "0.1s"}, 0.3),
+    (429, {"llm_provider-retry-after": "0.3"}, 0.3),
+]
+
+
+@every_back_end
+@pytest.mark.parametrize(("status", "headers", "wait_s"), WAITS)
+def test_no_attempt_comes_sooner_than_the_server_asks(
+    tmp_path: Path,
+    fault_server: FaultServer,
+    short_waits: None,
+    make: MakeProvider,
+    status: int,
+    headers: dict[str, str],
+    wait_s: float,
+) -> None:
+    fault_server.answer_next(Answer(status=status, headers=headers, body={"error": {"message": "later"}}))
+    raw(tmp_path, topics=1).generate([make(fault_server)])
+    assert len(fault_server.requests) == 2
+    assert wait_s <= gaps(fault_server)[0] < wait_s + 2.0
+
+
+@every_back_end
+def test_a_date_to_wait_for_is_waited_for(
+    tmp_path: Path, fault_server: FaultServer, short_waits: None, make: MakeProvider
+) -> None:
+    moment = int(time.time()) + 2
+    headers = {"Retry-After": formatdate(moment, usegmt=True)}
+    fault_server.answer_next(Answer(status=503, headers=headers, body={"error": {"message": "later"}}))
+    raw(tmp_path, topics=1).generate([make(fault_server)])
+    assert time.time() >= moment
+    assert len(fault_server.requests) == 2
+
+
+def test_each_answer_says_anew_how_long_to_wait(tmp_path: Path, fault_server: FaultServer, short_waits: None) -> None:
+    asked = [0.1, 0.2, 0.4]
+    fault_server.answer_next(*[Answer(status=429, headers={"Retry-After": str(wait)}) for wait in asked])
+    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    assert len(fault_server.requests) == 4
+    assert all(gap >= wait for gap, wait in zip(gaps(fault_server), asked, strict=True))
+
+
+def test_a_429_with_a_wait_holds_back_every_request_to_that_provider(
+    tmp_path: Path, fault_server: FaultServer, short_waits: None
+) -> None:
+    """Also those that have their slot already and wait for their turn in the pace."""
+    told_at: list[float] = []
+
+    def respond(request: Recorded) -> Answer:
+        if len(fault_server.requests) == 3:
+            told_at.append(time.monotonic())
+            return Answer(status=429, headers={"Retry-After": "0.8"})
+        return Answer()
+
+    fault_server.respond = respond
+    raw(tmp_path, topics=20, run={"max_concurrency": 8}).generate([direct(fault_server, rpm_limit=1200)])
+    after = [request.at_s for request in fault_server.requests if request.at_s > told_at[0]]
+    assert len(after) == 18
+    assert min(after) >= told_at[0] + 0.8
+    # And they do not come all at once when the wait is over: at a request every 50 ms.
+    assert most_in_any(0.15, after) <= 4
+
+
+@every_back_end
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_asks_for_a_longer_wait_than_a_run_may_stall_is_stopped_at_once(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, status: int
+) -> None:
+    headers = {"Retry-After": "86400"}
+    fault_server.respond = lambda request: Answer(status=status, headers=headers, body={"error": {"message": "no"}})
+    dataset = raw(tmp_path, topics=6, run={"max_stall_s": 60.0})
+    with pytest.raises(RunStopped, match="max_stall_s"):
+        dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.failed, report.pending) == (0, 6)
+
+
+@every_back_end
+def test_a_permanent_429_ends_in_a_clean_stop_that_can_be_resumed(
+    tmp_path: Path, fault_server: FaultServer, short_waits: None, make: MakeProvider
+) -> None:
+    good = [Answer() for _ in range(4)]
+    fault_server.answer_next(*good)
+    fault_server.respond = lambda request: Answer(status=429, body={"error": {"message": "slow down"}})
+    dataset = raw(tmp_path, topics=12, run={"max_stall_s": 0.5, "max_concurrency": 4})
+    with pytest.raises(RunStopped, match="429") as stopped:
+        dataset.generate([make(fault_server)])
+    report = assert_balanced(stopped.value.report)
+    assert (report.written, report.failed, report.pending) == (4, 0, 8)
+    fault_server.respond = lambda request: Answer()
+    dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.calls) == (12, 8)
+
+
+def test_ninety_percent_of_429_for_seconds_loses_no_row(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.05 if LIMITED_S < 10 else 0.5)
+    chance, until = random.Random(1), time.monotonic() + LIMITED_S
+
+    def respond(request: Recorded) -> Answer:
+        limited = time.monotonic() < until and chance.random() < 0.9
+        return Answer(status=429) if limited else Answer(delay_s=0.01)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=400, run={"max_concurrency": 32, "max_retries": 0, "max_stall_s": LIMITED_S + 20})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed) == (400, 0)
+    assert fault_server.max_in_flight <= 32
+
+
+def test_an_item_that_waits_for_its_retry_does_not_hold_the_slot(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.answer_next(Answer(status=503, headers={"Retry-After": "1"}))
+    raw(tmp_path, topics=12, run={"max_concurrency": 1}).generate([direct(fault_server)])
+    first, *others, last = fault_server.requests
+    assert fault_server.max_in_flight == 1
+    assert last.prompt == first.prompt
+    assert len(others) == 11
+    assert last.at_s >= first.at_s + 1.0
+    assert max(other.at_s for other in others) < first.at_s + 1.0
+
+
+def test_many_waiting_items_open_no_more_than_four_times_the_concurrency(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.respond = lambda request: Answer(status=503, headers={"Retry-After": "0.5"})
+    dataset = raw(tmp_path, topics=60, run={"max_concurrency": 3, "max_retries": 1})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).failures == {"server_error": 60}
+    start = fault_server.requests[0].at_s
+    assert len({request.prompt for request in fault_server.requests if request.at_s < start + 0.5}) == 12
+    assert fault_server.max_in_flight <= 3
+
+
+# -- in flight
+
+
+class _PerModel:
+    """Counts what is in flight at a server, for each model."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def watch(self, server: FaultServer, delay_s: Callable[[str], float]) -> None:
+        original = server._answer
+
+        def respond(request: Recorded) -> Answer:
+            model = request.json["model"]
+            with self._lock:
+                self.now[model] = self.now.get(model, 0) + 1
+                self.most[model] = max(self.most.get(model, 0), self.now[model])
+            return Answer(delay_s=delay_s(model))
+
+        async def answer(request: Any, recorded: Recorded, given: Answer) -> Any:
+            with self._lock:
+                self.now[recorded.json["model"]] -= 1
+            return await original(request, recorded, given)
+
+        server.respond = respond
+        server._answer = answer  # type: ignore[method-assign]
+
+
+@every_back_end
+def test_what_is_in_flight_equals_the_settings_and_never_passes_them(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    watched = _PerModel()
+    watched.watch(fault_server, lambda model: 0.06 if "capped" in model else 0.03)
+    providers = [make(fault_server, "capped", max_concurrency=3), make(fault_server, "free")]
+    dataset = raw(tmp_path, topics=70, run={"max_concurrency": 10})
+    dataset.generate(providers)
+    assert assert_balanced(dataset.report).written == 140
+    assert watched.most["capped"] == 3
+    # Seven of the ten, and all of them once the other has ended.
+    assert watched.most["free"] in {7, 10}
+    assert fault_server.max_in_flight == 10
+
+
+# -- requests and tokens per minute
+
+
+@every_back_end
+def test_requests_per_minute_come_evenly_without_a_burst_or_a_stall(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    """600 a minute, ten a second. A twentieth of the window is left to the clocks of a busy machine."""
+    dataset = raw(tmp_path, topics=31, run={"max_concurrency": 16})
+    dataset.generate([make(fault_server, rpm_limit=600)])
+    at = [request.at_s for request in fault_server.requests]
+    assert len(at) == 31
+    assert most_in_any(0.95, at) <= 10
+    assert most_in_any(0.15, at) <= 2
+    assert at[-1] - at[0] >= 2.95
+    assert max(gaps(fault_server)) < 1.0
+
+
+def test_repeats_count_as_requests(tmp_path: Path, fault_server: FaultServer, short_waits: None) -> None:
+    fault_server.answer_next(*[Answer(status=503) for _ in range(10)])
+    dataset = raw(tmp_path, topics=10, run={"max_concurrency": 10})
+    dataset.generate([direct(fault_server, rpm_limit=1200)])
+    at = [request.at_s for request in fault_server.requests]
+    assert len(at) == 20
+    assert at[-1] - at[0] >= 0.9
+    assert most_in_any(0.45, at) <= 10
+
+
+def test_the_pace_of_requests_goes_on_after_a_restart(tmp_path: Path, fault_server: FaultServer) -> None:
+    slow = direct(fault_server, rpm_limit=60)
+    dataset = raw(tmp_path, topics=2)
+    dataset.generate([slow], limit=1)
+    dataset.generate([slow])
+    assert len(fault_server.requests) == 2
+    assert gaps(fault_server)[0] >= 1.0
+
+
+def test_tokens_per_minute_are_paced_by_what_replies_really_used(tmp_path: Path, fault_server: FaultServer) -> None:
+    """Each reply says that it used 18 tokens, however many were reserved for it: 0.1 s each at 10,800 a minute."""
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 1})
+    dataset.generate([direct(fault_server, tpm_limit=10_800, max_completion_tokens=100)])
+    at = [request.at_s for request in fault_server.requests]
+    assert at[-1] - at[0] >= 11 * 0.1 - 0.05
+    assert max(gaps(fault_server)) < 1.0
+
+
+def test_tokens_are_reserved_before_a_request_and_not_only_counted_after_it(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    """With replies that take long, nothing is known yet of what the first ones used when the next ones would go."""
+    fault_server.respond = lambda request: Answer(delay_s=0.4)
+    dataset = raw(tmp_path, topics=4, run={"max_concurrency": 4})
+    dataset.generate([direct(fault_server, tpm_limit=60_000, max_completion_tokens=150)])
+    # About 200 tokens each (a prompt of 60, a reply of up to 150): at least 0.15 s apart.
+    assert min(gaps(fault_server)[:2]) >= 0.15
+
+
+def test_tokens_of_refused_requests_are_given_back(
+    tmp_path: Path, fault_server: FaultServer, short_waits: None
+) -> None:
+    fault_server.answer_next(*[Answer(status=429, headers={"Retry-After": "0"}) for _ in range(10)])
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([direct(fault_server, tpm_limit=60_000, max_completion_tokens=5000)])
+    at = [request.at_s for request in fault_server.requests]
+    # Eleven reservations of 5 s each would be a minute.
+    assert len(at) == 11
+    assert at[-1] - at[0] < 5.0
+
+
+def test_the_pace_of_tokens_goes_on_after_a_restart(tmp_path: Path, fault_server: FaultServer) -> None:
+    slow = direct(fault_server, tpm_limit=1080, max_completion_tokens=10)  # a reply's 18 tokens: one second
+    dataset = raw(tmp_path, topics=2)
+    dataset.generate([slow], limit=1)
+    dataset.generate([slow])
+    assert gaps(fault_server)[0] >= 1.0
+
+
+def test_what_an_earlier_run_sent_without_a_limit_holds_back_for_a_minute_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("datafast.engine.admission.time.monotonic", lambda: 5000.0)
+    gate = Gate(8, rpm=60, tpm=60_000, earlier=[(10.0, 5000)] * 1000)
+    assert 5030.0 < gate.book(0) < 5061.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rpm=st.integers(1, 400),
+    lateness=st.lists(st.floats(0.0, 0.45), min_size=5, max_size=40),
+    waits=st.lists(st.floats(0.0, 3.0) | st.just(0.0), min_size=1, max_size=30),
+)
+def test_no_minute_at_the_server_holds_more_than_the_limit_although_the_way_takes_its_time(
+    rpm: int, lateness: list[float], waits: list[float]
+) -> None:
+    """Each request arrives up to 0.45 s after it was sent, some at once: still never more than `rpm` in a minute."""
+    pacer, now, arrived = Pacer(rpm), 1000.0, []
+    for number in range(2 * rpm + 3):
+        now += waits[number % len(waits)] / rpm
+        now = max(now, pacer.book(1, now))
+        arrived.append(now + lateness[number % len(lateness)])
+    arrived.sort()
+    for number in range(len(arrived) - rpm):
+        assert arrived[number + rpm] - arrived[number] >= 60.0
+
+
+# -- adaptive concurrency
+
+
+def test_the_limit_falls_once_per_burst_and_climbs_back(
+    tmp_path: Path, fault_server: FaultServer, short_waits: None
+) -> None:
+    bursts = [Answer(status=429, delay_s=0.1) for _ in range(16)]
+    fault_server.answer_next(*bursts)
+    events: list[Event] = []
+    dataset = raw(tmp_path, topics=300, run={"max_concurrency": 16})
+    dataset.generate([direct(fault_server)], on_event=events.append)
+    limits = [event.limit for event in events if event.type == "limit_changed"]
+    assert limits == [12, 13, 14, 15, 16]
+    assert assert_balanced(dataset.report).written == 300
+
+
+def test_each_provider_has_its_own_limit(tmp_path: Path, fault_server: FaultServer, short_waits: None) -> None:
+    limited = iter([True] * 4)
+
+    def respond(request: Recorded) -> Answer:
+        refuse = request.json["model"] == "limited" and next(limited, False)
+        return Answer(status=429, delay_s=0.05) if refuse else Answer(delay_s=0.005)
+
+    fault_server.respond = respond
+    events: list[Event] = []
+    dataset = raw(tmp_path, topics=40, run={"max_concurrency": 8})
+    dataset.generate([direct(fault_server, "limited"), direct(fault_server, "free")], on_event=events.append)
+    changed = {event.provider for event in events if event.type == "limit_changed"}
+    assert changed == {"openai_compatible/limited"}
+    assert assert_balanced(dataset.report).written == 80
