@@ -29,6 +29,7 @@ _FINISH_REASONS = {
     "safety": "content_filter",
 }
 _SHOWN_CHARS = 200
+_PLAIN_USAGE = 3  # prompt_tokens, completion_tokens and their total
 
 
 def decode_completion(raw: bytes) -> Completion:
@@ -131,6 +132,9 @@ def _finish_reason(value: object) -> str:
 def _usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
+    given, written = value.get("prompt_tokens"), value.get("completion_tokens")
+    if type(given) is int and type(written) is int and given >= 0 and written >= 0 and len(value) == _PLAIN_USAGE:
+        return Usage(given, written)  # nearly every server's: no details
     counts = (_count(value.get("prompt_tokens")), _count(value.get("completion_tokens")))
     if counts[0] is None and counts[1] is None:
         return None
