@@ -401,20 +401,6 @@ def test_a_proxy_of_the_environment_is_used(fault_server: FaultServer, monkeypat
     assert fault_server.requests[0].target == "http://model.invalid/v1/chat/completions"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    )
-    try:
-        subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("needs the openssl command to make a certificate")
-    return cert, key
-
-
 @pytest.mark.parametrize("make", [direct, litellm_anthropic])
 def test_a_certificate_of_ones_own_is_trusted_only_with_ssl_ca(
     certificate: tuple[Path, Path], make: MakeProvider

@@ -73,7 +73,7 @@ def test_waits_grow_exponentially_with_full_jitter_up_to_a_minute(monkeypatch: p
 
 WAITS = [
     (503, {"Retry-After": "0.4"}, 0.4),
-    (500, {"retry-after-ms": "300"}, 0.3),
+    (502, {"retry-after-ms": "300"}, 0.3),
     (429, {"Retry-After": "0.4"}, 0.4),
     (429, {"retry-after-ms": "300", "Retry-After": "9"}, 0.3),
     (429, {"x-ratelimit-reset-requests": "300ms"}, 0.3),

@@ -23,7 +23,7 @@ from datafast.errors import DatafastError
 
 __all__ = ["cli", "main"]
 
-_COMMANDS = ("init", "plan", "preview", "generate", "status", "schema")
+_COMMANDS = ("init", "plan", "preview", "generate", "status", "failures", "schema")
 
 
 class _Failure(click.ClickException):

@@ -6,9 +6,24 @@ from pathlib import Path
 
 import click
 
-__all__ = ["as_json", "concurrency", "config_file", "env_file", "offline", "output", "print_json", "verbose"]
+__all__ = [
+    "as_json",
+    "concurrency",
+    "config_file",
+    "env_file",
+    "ledger",
+    "offline",
+    "output",
+    "output_file",
+    "print_json",
+    "verbose",
+]
 
 config_file = click.argument("config", metavar="CONFIG.yaml", type=click.Path(path_type=Path))
+output_file = click.argument("file", metavar="FILE.jsonl", type=click.Path(path_type=Path))
+ledger = click.option(
+    "--ledger", metavar="FILE", type=click.Path(path_type=Path), help="The ledger, where `run: {ledger: ...}` moved it."
+)
 offline = click.option(
     "--offline", is_flag=True, help="Simulated models in place of the real ones: no key, no cost; the rows say so."
 )

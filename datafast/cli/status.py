@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.errors import ConfigError, OutputError
+from datafast.cli.outputs import failures_command, is_running, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
-    from datafast.engine.ledger import Ledger
-    from datafast.engine.startup import OutputPaths
+    from datafast.engine.ledger_reader import LedgerReader
 
 __all__ = ["command"]
 
 
 @click.command("status")
-@click.argument("file", metavar="FILE.jsonl", type=click.Path(path_type=Path))
-@click.option(
-    "--ledger", metavar="FILE", type=click.Path(path_type=Path), help="The ledger, where `run: {ledger: ...}` moved it."
-)
+@options.output_file
+@options.ledger
 @options.as_json
 def command(file: Path, ledger: Path | None, as_json: bool) -> None:
     """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on."""
@@ -35,68 +30,38 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
-    from datafast.engine.ledger import Ledger
-    from datafast.engine.startup import OutputPaths
+    from datafast.engine.ledger_reader import LedgerReader
 
-    paths = OutputPaths.of(file, ledger_path)
-    _require_files(paths)
-    running = _is_running(paths)
-    ledger = Ledger(paths.ledger, read_only=True)
-    try:
+    paths = paths_of(file, ledger_path)
+    running = is_running(paths)
+    with LedgerReader(paths.ledger) as ledger:
         return {
             "output_file": str(file),
+            "ledger": str(paths.ledger),
             "kind": ledger.meta("kind"),
             "simulated": ledger.meta("mode") == "simulated",
             **_rows(ledger),
             **_spent(ledger),
             "failures": _failures(ledger),
+            "failures_by_provider": ledger.failures_by_provider(),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
             "running": running,
-            "unrecorded_replies": 0 if running else _unrecorded(ledger, paths.journal),
+            "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
             "rows_file_exists": paths.rows.exists(),
             "command": ledger.meta("command") or None,
             "directory": ledger.meta("directory") or None,
+            "resume": resume_command(ledger),
         }
-    finally:
-        ledger.close()
 
 
-def _require_files(paths: OutputPaths) -> None:
-    if paths.ledger.is_file():
-        return
-    if not paths.rows.exists():
-        raise ConfigError(f"there is no file {paths.rows}; give the output_file of a config")
-    if paths.rows.is_dir():
-        raise ConfigError(f"{paths.rows} is a folder; give the output file in it")
-    raise OutputError(
-        f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
-        f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger"
-    )
-
-
-def _is_running(paths: OutputPaths) -> bool:
-    """Whether some process holds one of the output's locks. Each is held here for a moment to find out."""
-    from filelock import FileLock, Timeout
-
-    for path in paths.locks:
-        try:
-            if path.exists():
-                FileLock(path, timeout=0).acquire().lock.release()
-        except Timeout:
-            return True
-        except OSError:  # the lock may not be opened from here, so nothing can be told
-            continue
-    return False
-
-
-def _rows(ledger: Ledger) -> dict[str, int]:
-    requested = int(ledger.meta("requested") or 0)
+def _rows(ledger: LedgerReader) -> dict[str, int]:
+    requested = ledger.requested
     written, failed = ledger.row_counts()
     pending = max(0, requested - written - failed)
     return {"requested": requested, "written": written, "filtered": 0, "failed": failed, "pending": pending}
 
 
-def _spent(ledger: Ledger) -> dict[str, Any]:
+def _spent(ledger: LedgerReader) -> dict[str, Any]:
     totals = ledger.totals()
     return {
         "calls": totals.calls,
@@ -106,22 +71,10 @@ def _spent(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _failures(ledger: Ledger) -> dict[str, dict[str, Any]]:
+def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
     """Failed rows by category, most first, each with one error as an example."""
-    examples: dict[str, dict[str, Any]] = {}
-    for failure in ledger.failures():
-        examples.setdefault(failure.category, {"provider": failure.provider, "example": failure.error})
-    return {
-        category: {"rows": count, **examples.get(category, {})} for category, count in ledger.failure_counts().items()
-    }
-
-
-def _unrecorded(ledger: Ledger, journal: Path) -> int:
-    """Replies that a killed run left in the journal only."""
-    from datafast.engine.journal import read_journal
-
-    newest = ledger.max_id("calls")
-    return sum(1 for header, _ in read_journal(journal) if header["id"] > newest)
+    examples = ledger.failure_examples()
+    return {category: {"rows": count, **examples[category]} for category, count in ledger.failure_counts().items()}
 
 
 def _show(status: dict[str, Any]) -> None:
@@ -171,13 +124,13 @@ def _notes(status: dict[str, Any]) -> list[str]:
 def _next_steps(status: dict[str, Any]) -> list[str]:
     if status["running"] or not (status["pending"] or status["failed"] or status["unrecorded_replies"]):
         return []
-    command = status["command"]
-    if command is None:
-        steps = ["run the same script again: it goes on, and nothing is paid for twice"] if status["pending"] else []
-        return steps + (["generate(..., retry_failed=True) tries failed rows again"] if status["failed"] else [])
-    directory = status["directory"]
-    with contextlib.suppress(OSError):  # a working directory that was deleted
-        if directory and Path(directory) != Path.cwd():
-            command = f"cd {shlex.quote(directory)} && {command}"
-    steps = [command] if status["pending"] else []
-    return steps + ([f"{command} --retry-failed"] if status["failed"] else [])
+    command = status["resume"]
+    steps = []
+    if status["pending"]:
+        steps.append(command or "run the same script again: it goes on, and nothing is paid for twice")
+    if status["failed"]:
+        steps.append(
+            f"{failures_command(Path(status['output_file']), Path(status['ledger']))}   (each of them, with why)"
+        )
+        steps.append(retry_command(command))
+    return steps

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from datafast.config_model import ConfigModel
 from datafast.engine.settings import RunConfig
@@ -70,6 +78,13 @@ class PromptExpansionConfig(ConfigModel):
                 f"raise max_samples or draw fewer"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_contradiction(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = handler(self)
+        if dumped.get("strategy") is not None:
+            dumped.pop("combinatorial", None)  # the strategy decides, and what is dumped must load again
+        return dumped
 
     @property
     def resolved_strategy(self) -> Strategy:

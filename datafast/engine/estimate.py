@@ -11,8 +11,9 @@ Method:
 * Totals are made of all low, of all expected and of all high values: a range to reckon with, no confidence interval.
 
 Guarantee: nothing is sent or written, and no key is needed. Items that are done, or failed and not taken up again, are not counted.
-Limits: not in it are retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that were recorded for items that
-are not finished. Calls that quote earlier replies are counted with the simulated ones. Cost: a few milliseconds for each rendered prompt.
+Limits: not in it are retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that were recorded for
+items that are not finished. Calls that quote earlier replies are counted with the simulated ones.
+Cost: a few milliseconds for each rendered prompt.
 """
 
 from __future__ import annotations

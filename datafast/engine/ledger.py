@@ -397,11 +397,6 @@ class Ledger:
             "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(_failure_values, failures)
         )
 
-    def failures(self) -> Iterator[FailureRow]:
-        query = "SELECT f.* FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2 ORDER BY f.item"
-        for row in self._db.execute(query):
-            yield FailureRow(*row)
-
     def failure_counts(self) -> dict[str, int]:
         """Failed rows by category."""
         query = (

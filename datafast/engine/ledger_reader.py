@@ -70,6 +70,11 @@ class LedgerReader(Ledger):
         items = self.items_of(item_ids)
         return [(failures[item_id], items[item_id]) for item_id in item_ids if item_id in failures]
 
+    def failure_examples(self) -> dict[str, dict[str, str]]:
+        """The provider and the error of the first failed item of each category."""
+        query = f"SELECT f.category, f.provider, f.error, min(f.item) {_FAILED} GROUP BY 1"
+        return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
+
     def failures_by_provider(self) -> dict[str, dict[str, int]]:
         """Failed rows by provider and category, most first."""
         counts: dict[str, dict[str, int]] = {}

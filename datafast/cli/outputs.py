@@ -1,0 +1,78 @@
+"""What the commands that look at an output share: finding and opening its ledger, and how to go on with it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datafast.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from datafast.engine.ledger import Ledger
+    from datafast.engine.startup import OutputPaths
+
+__all__ = ["failures_command", "is_running", "paths_of", "resume_command", "retry_command"]
+
+
+def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
+    """The files of an output that has a ledger.
+
+    Raises:
+        ConfigError, OutputError: there is no such output, or no ledger that tells of it.
+    """
+    from datafast.engine.startup import OutputPaths
+
+    paths = OutputPaths.of(file, ledger)
+    if paths.ledger.is_file():
+        return paths
+    if not paths.rows.exists():
+        raise ConfigError(f"there is no file {paths.rows}; give the output_file of a config")
+    if paths.rows.is_dir():
+        raise ConfigError(f"{paths.rows} is a folder; give the output file in it")
+    raise OutputError(
+        f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
+        f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger"
+    )
+
+
+def is_running(paths: OutputPaths) -> bool:
+    """Whether some process holds one of the output's locks. Each is held here for a moment to find out."""
+    from filelock import FileLock, Timeout
+
+    for path in paths.locks:
+        try:
+            if path.exists():
+                FileLock(path, timeout=0).acquire().lock.release()
+        except Timeout:
+            return True
+        except OSError:  # the lock may not be opened from here, so nothing can be told
+            continue
+    return False
+
+
+def resume_command(ledger: Ledger) -> str | None:
+    """The command that goes on with an output, also from another folder; None where a script made it."""
+    command, directory = ledger.meta("command") or None, ledger.meta("directory") or None
+    if command is None:
+        return None
+    with contextlib.suppress(OSError):  # a working directory that was deleted
+        if directory and Path(directory) != Path.cwd():
+            return f"cd {shlex.quote(directory)} && {command}"
+    return str(command)
+
+
+def retry_command(command: str | None) -> str:
+    """How failed rows are tried again, after the command that goes on."""
+    return (
+        "generate(..., retry_failed=True) tries failed rows again" if command is None else f"{command} --retry-failed"
+    )
+
+
+def failures_command(file: Path, ledger: Path | None) -> str:
+    """The command that shows what failed."""
+    from datafast.engine.startup import OutputPaths
+
+    elsewhere = ledger is not None and ledger != OutputPaths.of(file).ledger
+    return shlex.join(["datafast", "failures", str(file), *(["--ledger", str(ledger)] if elsewhere else [])])

@@ -1,0 +1,357 @@
+"""Structured replies against servers that enforce them, refuse them, ignore them, or get them nearly right."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.engine.steps import Steps
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms.base import StructuredStep
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.support import ROOT, assert_balanced, raw
+
+MakeProvider = Callable[..., LLMProvider]
+GOOD = '{"texts": ["a text"]}'
+
+
+def direct(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider(model, api_base=server.url, **options)
+
+
+def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
+
+
+every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+
+
+def way(request: Recorded) -> str:
+    """How a request asks for structure."""
+    form = request.json.get("response_format", {}).get("type")
+    return form or ("prompt" if "JSON Schema" in request.json["messages"][0]["content"] else "text")
+
+
+def ways(server: FaultServer) -> Counter[str]:
+    return Counter(way(request) for request in server.requests)
+
+
+def texts(dataset: Any) -> list[str]:
+    return [row.text for row in dataset.data_rows]
+
+
+def calls_in_ledger(folder: Path) -> int:
+    with sqlite3.connect(folder / "out.jsonl.ledger") as db:
+        (found,) = db.execute("SELECT count(*) FROM calls").fetchone()
+    db.close()
+    return int(found)
+
+
+# -- which way of asking works
+
+
+REFUSED = {"error": {"message": "no such format", "param": "response_format"}}
+# What a server does with a way of asking that it does not know.
+UNWILLING = {
+    "refuses": Answer(status=400, body=REFUSED),
+    "refuses without saying what": Answer(status=422, body={"detail": "bad request"}),
+    "breaks": Answer(status=500, body={"error": {"message": "internal error"}}),
+    "ignores": Answer(text="Certainly! Here is a text for you."),
+}
+
+
+@every_back_end
+@pytest.mark.parametrize("unwilling", UNWILLING)
+@pytest.mark.parametrize("works", ["json_schema", "json_object", "prompt"])
+def test_the_way_that_works_is_found_and_kept(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, unwilling: str, works: str
+) -> None:
+    order = ["json_schema", "json_object", "prompt"]
+    fault_server.respond = lambda request: Answer(text=GOOD) if way(request) == works else UNWILLING[unwilling]
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 1})
+    dataset.generate([make(fault_server)])
+    assert assert_balanced(dataset.report).written == 12
+    # Finding out costs one request for each way that does not work; one more where another item is asked for while the
+    # first one waits for its retry.
+    seen, most = ways(fault_server), 2 if unwilling == "breaks" else 1
+    assert seen.pop(works) == 12
+    assert list(seen) == order[: order.index(works)]
+    assert all(1 <= wasted <= most for wasted in seen.values())
+
+
+@pytest.mark.parametrize("unwilling", UNWILLING)
+def test_a_format_that_does_not_work_wastes_one_round_of_requests_at_most(
+    tmp_path: Path, fault_server: FaultServer, unwilling: str
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        answer = Answer(text=GOOD) if way(request) == "json_object" else UNWILLING[unwilling]
+        return Answer(status=answer.status, body=answer.body, text=answer.text, delay_s=0.01)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=300, run={"max_concurrency": 32})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 300
+    seen = ways(fault_server)
+    trials = 0 if "refuses" in unwilling else 4
+    assert seen["json_schema"] <= 32 + trials
+    assert seen["prompt"] <= 2
+    assert seen["json_object"] <= 300 + 2
+
+
+def test_what_is_learned_is_learned_for_each_provider_and_model(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Recorded) -> Answer:
+        if request.json["model"] == "old" and way(request) == "json_schema":
+            return UNWILLING["refuses"]
+        return Answer(text=GOOD)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=20, run={"max_concurrency": 2})
+    dataset.generate([direct(fault_server, "old"), direct(fault_server, "new")])
+    seen = Counter((request.json["model"], way(request)) for request in fault_server.requests)
+    assert seen == {("old", "json_schema"): 2, ("old", "json_object"): 20, ("new", "json_schema"): 20} or seen == {
+        ("old", "json_schema"): 1,
+        ("old", "json_object"): 20,
+        ("new", "json_schema"): 20,
+    }
+
+
+@pytest.mark.parametrize("concurrency", [1, 32])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("bad", [Answer(text="sorry, no"), Answer(status=500, body="oops")], ids=["invalid", "500"])
+def test_a_server_that_mostly_works_keeps_its_best_way(
+    tmp_path: Path, fault_server: FaultServer, concurrency: int, seed: int, bad: Answer
+) -> None:
+    """Also where the very first answers are the bad ones."""
+    chance, first = random.Random(seed), iter([True, True, True])
+
+    def respond(request: Recorded) -> Answer:
+        if way(request) == "json_schema" and (next(first, False) or chance.random() < 0.05):
+            return bad
+        return Answer(text=GOOD)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=300, run={"max_concurrency": concurrency, "max_parse_retries": 4})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 300
+    last = Counter(way(request) for request in fault_server.requests[-150:])
+    assert last["json_schema"] >= 135
+
+
+def test_a_way_that_was_refused_by_name_is_not_tried_again() -> None:
+    steps = Steps()
+    steps.met_error(StructuredStep.JSON_SCHEMA, refused=True)
+    for _ in range(1000):
+        assert steps.choose() is StructuredStep.JSON_OBJECT
+        steps.worked(StructuredStep.JSON_OBJECT)
+
+
+def test_a_way_that_only_failed_is_tried_again_ever_more_rarely() -> None:
+    steps, tried = Steps(), []
+    steps.failed(StructuredStep.JSON_SCHEMA)
+    for number in range(1000):
+        step = steps.choose()
+        if step is StructuredStep.JSON_SCHEMA:
+            tried.append(number)
+            steps.failed(step)
+        else:
+            steps.worked(step)
+    assert tried == [19, 59, 139, 299, 619]
+
+
+def test_errors_say_nothing_about_a_way_that_has_worked() -> None:
+    steps = Steps()
+    steps.worked(StructuredStep.JSON_SCHEMA)
+    for _ in range(100):
+        steps.met_error(StructuredStep.JSON_SCHEMA, refused=True)
+    assert steps.choose() is StructuredStep.JSON_SCHEMA
+    assert steps.next_after(StructuredStep.JSON_SCHEMA, set()) is None
+
+
+def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
+    steps = Steps()
+    for step in StructuredStep:
+        steps.met_error(step, refused=True)
+    assert steps.choose() is StructuredStep.JSON_SCHEMA
+    steps.worked(StructuredStep.JSON_SCHEMA)
+    assert steps.next_after(StructuredStep.JSON_SCHEMA, set()) is None
+
+
+# -- what is accepted
+
+
+ACCEPTED = {
+    "plain": (GOOD, "a text"),
+    "in a fence": (f"```json\n{GOOD}\n```", "a text"),
+    "in chatter": (f"Here you are:\n\n{GOOD}\n\nI hope this helps!", "a text"),
+    "behind reasoning": (f'<think>maybe {{"texts": ["no"]}} or [1, {{</think>\n{GOOD}', "a text"),
+    "behind reasoning that was never opened": (f"so I would say {{ x\n</think>\n{GOOD}", "a text"),
+    "with a byte order mark": (f"\ufeff{GOOD}", "a text"),
+    "a bare list": ('["a text"]', "a text"),
+    "a tag within a string": ('{"texts": ["it ends with </think> and <think>"]}', "it ends with </think> and <think>"),
+    "a fence within a string": ('{"texts": ["use ```json\\n{}\\n``` here"]}', "use ```json\n{}\n``` here"),
+    "NUL and line separators": ('{"texts": ["a\\u0000b\\u2028c\\u0085d"]}', "a\x00b\u2028c\x85d"),
+    "a trailing comma": ('{"texts": ["a text",],}', "a text"),
+}
+
+
+@every_back_end
+@pytest.mark.parametrize("reply", ACCEPTED)
+def test_a_reply_that_says_what_was_asked_is_taken_as_it_is(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, reply: str
+) -> None:
+    said, text = ACCEPTED[reply]
+    fault_server.respond = lambda request: Answer(text=said)
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([make(fault_server)])
+    assert texts(dataset) == [text]
+    assert len(fault_server.requests) == 1
+
+
+REJECTED = {
+    "prose": ("I would rather not.", "invalid_reply"),
+    "another structure": ('{"text": "a text"}', "invalid_reply"),
+    "a wrong type": ('{"texts": [1, {}]}', "invalid_reply"),
+    "half a surrogate pair": ('{"texts": ["a \\ud83d b"]}', "invalid_reply"),
+    "two different objects": ('{"texts": ["a"]} or {"texts": ["b"]}', "invalid_reply"),
+    "an unclosed string": ('{"texts": ["a tex', "invalid_reply"),
+    "nothing": ("   ", "empty_reply"),
+    "reasoning only": ("<think>hm, hm</think>", "empty_reply"),
+    "reasoning without an end": ("<think>hm, hm", "empty_reply"),
+}
+
+
+@every_back_end
+@pytest.mark.parametrize("reply", REJECTED)
+def test_a_reply_that_is_not_what_was_asked_is_asked_for_again_and_never_made_up(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, reply: str
+) -> None:
+    said, category = REJECTED[reply]
+    fault_server.respond = lambda request: Answer(text=said)
+    dataset = raw(tmp_path, topics=1, run={"max_parse_retries": 1})
+    dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failures) == (0, {category: 1})
+    assert len(fault_server.requests) == report.calls == calls_in_ledger(tmp_path) == 2
+
+
+# -- truncation and short replies
+
+
+@every_back_end
+@pytest.mark.parametrize("limit", [None, 50])
+def test_truncation_is_told_from_bad_json(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, limit: int | None
+) -> None:
+    fault_server.respond = lambda request: Answer(text='{"texts": ["half a te', finish_reason="length")
+    dataset = raw(tmp_path, topics=1)
+    options = {"max_completion_tokens": limit} if limit else {}
+    dataset.generate([make(fault_server, **options)])
+    assert assert_balanced(dataset.report).failures == {"truncated": 1}
+    # With a limit of the user's never again; without one, once with room to spare.
+    assert len(fault_server.requests) == (1 if limit else 2)
+
+
+def test_a_reply_that_ends_at_the_limit_and_is_whole_is_taken(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text=GOOD, finish_reason="length")
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([direct(fault_server, max_completion_tokens=50)])
+    assert texts(dataset) == ["a text"]
+
+
+@every_back_end
+def test_short_lists_are_counted_and_topped_up_a_bounded_number_of_times(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    fault_server.respond = lambda request: Answer(text=GOOD)
+    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=10, run={"top_up": True})
+    dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    # One request and three more for each item, one row from each.
+    assert len(fault_server.requests) == 8
+    assert (report.requested, report.written, report.failures) == (20, 8, {"short_reply": 12})
+
+
+def test_more_rows_than_asked_for_are_not_written(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text=json.dumps({"texts": [f"text {n}" for n in range(50)]}))
+    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=3)
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 6
+
+
+# -- asking again
+
+
+@every_back_end
+@pytest.mark.parametrize("max_parse_retries", [0, 1, 3])
+def test_a_model_is_asked_again_exactly_max_parse_retries_times(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, max_parse_retries: int
+) -> None:
+    fault_server.respond = lambda request: Answer(text='{"texts": 5}')
+    dataset = raw(tmp_path, topics=3, run={"max_parse_retries": max_parse_retries, "max_concurrency": 1})
+    dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert len(fault_server.requests) == 3 * (max_parse_retries + 1)
+    # Each was paid for, and each is kept.
+    assert report.calls == calls_in_ledger(tmp_path) == len(fault_server.requests)
+    assert report.failures == {"invalid_reply": 3}
+
+
+@every_back_end
+def test_asking_again_says_what_was_wrong_and_costs_are_added_up(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    fault_server.answer_next(Answer(text='{"texts": ["", " "]}'))
+    fault_server.respond = lambda request: Answer(text=GOOD)
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([make(fault_server)])
+    question, said, wrong = fault_server.requests[1].json["messages"][-3:]
+    assert (question["role"], said["role"], wrong["role"]) == ("user", "assistant", "user")
+    assert said["content"] == '{"texts": ["", " "]}'
+    assert "texts" in wrong["content"]
+    assert "blank" in wrong["content"]
+    report = assert_balanced(dataset.report)
+    assert (report.calls, report.input_tokens, report.output_tokens, report.retries) == (2, 22, 14, 1)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from datafast.llms import OpenAICompatibleProvider
+from tests.support import raw
+
+def kill_at_reply(event):
+    if event.type == "call_finished":
+        os._exit(9)
+
+dataset = raw(Path(sys.argv[1]), topics=1, run={"max_parse_retries": 2})
+dataset.generate([OpenAICompatibleProvider("m", api_base=sys.argv[2])], on_event=kill_at_reply)
+"""
+
+
+def test_a_kill_between_two_tries_does_not_start_the_count_anew(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text="no JSON here")
+    command = [sys.executable, "-c", KILLED, tmp_path, fault_server.url]
+    for tries in (1, 2):
+        ended = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60)
+        assert ended.returncode == 9
+        assert len(fault_server.requests) == tries
+    dataset = raw(tmp_path, topics=1, run={"max_parse_retries": 2})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert len(fault_server.requests) == calls_in_ledger(tmp_path) == 3
+    assert (report.failures, report.calls, report.replayed, report.retries) == ({"invalid_reply": 1}, 1, 2, 1)
