@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     lines: list[Line] = []
     for name in options.cases or CASES:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        lines += CASES[name](sizes)
+        found = CASES[name](sizes)
+        print(as_text(found), file=sys.stderr, flush=True)
+        lines += found
     print(as_markdown(lines) if options.markdown else as_text(lines))
     if options.json:
         shown = {"machine": machine, "lines": [line.to_dict() for line in lines]}

@@ -127,7 +127,11 @@ async def _serve(latency_s: float) -> None:
         lambda: _Connection(counts, latency_s), "127.0.0.1", 0, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    ended = asyncio.Event()
+    # Whoever started it holds the other end: it closes also where that process was killed, and no server is left behind.
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
+    await ended.wait()
+    server.close()
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Server:
 def running_server(latency_s: float = 0.0) -> Iterator[Server]:
     """A fresh server, ended with the context. `latency_s`: seconds between a request and its answer."""
     command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
             yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+    from datafast.engine.estimate import Estimate
     from datafast.errors import ConfigError, DatafastError, OutputError, ProviderError, PublishError, RunStopped
     from datafast.expanders import expand_prompts
     from datafast.llms import (
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
         RawDatasetConfig,
         RunConfig,
     )
-    from datafast.types import RunReport
+    from datafast.types import FailedItem, RunReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "datafast.datasets": ["ClassificationDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.engine.estimate": ["Estimate"],
     "datafast.errors": ["ConfigError", "DatafastError", "OutputError", "ProviderError", "PublishError", "RunStopped"],
     "datafast.expanders": ["expand_prompts"],
     "datafast.llms": [
@@ -60,7 +62,7 @@ _HOMES = {
         "RawDatasetConfig",
         "RunConfig",
     ],
-    "datafast.types": ["RunReport"],
+    "datafast.types": ["FailedItem", "RunReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -70,6 +72,8 @@ __all__ = [
     "ClassificationDatasetConfig",
     "ConfigError",
     "DatafastError",
+    "Estimate",
+    "FailedItem",
     "GeminiProvider",
     "LLMProvider",
     "LiteLLMProvider",

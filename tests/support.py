@@ -241,6 +241,8 @@ def crashing_run(
     """
     import importlib
 
+    # Many small commits, so that there are many moments to choose from.
+    importlib.import_module("datafast.engine.store")._FLUSH_S = 0.005  # type: ignore[attr-defined]
     if journal_limit is not None:
         importlib.import_module("datafast.engine.store")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
 

@@ -75,41 +75,41 @@ def status(number: int, category: str, done: str, **error: str) -> Fault:
 
 
 FAULTS = {
-    "400": status(400, "bad_request", FAILS),
-    "400, `context_length_exceeded`": status(400, "context_length", FAILS, code="context_length_exceeded"),
-    "400, `content_filter`": status(400, "content_filter", FAILS, code="content_filter"),
-    "401": status(401, "authentication", STOPS),
-    "402": status(402, "quota_exhausted", STOPS),
-    "403": status(403, "permission", STOPS),
-    "404": status(404, "model_not_found", STOPS),
-    "408": status(408, "timeout", RETRIED),
-    "409": status(409, "server_error", RETRIED),
-    "413": status(413, "bad_request", FAILS),
-    "422": status(422, "bad_request", FAILS),
-    "425": status(425, "server_error", RETRIED),
-    "429": status(429, "rate_limited", WAITED),
-    "429, `insufficient_quota`": status(429, "quota_exhausted", STOPS, code="insufficient_quota"),
-    "500": status(500, "server_error", RETRIED),
-    "502": status(502, "server_error", RETRIED),
-    "503": status(503, "server_error", RETRIED),
-    "504": status(504, "timeout", RETRIED),
-    "529": status(529, "server_error", RETRIED),
+    "HTTP 400": status(400, "bad_request", FAILS),
+    "HTTP 400, `context_length_exceeded`": status(400, "context_length", FAILS, code="context_length_exceeded"),
+    "HTTP 400, `content_filter`": status(400, "content_filter", FAILS, code="content_filter"),
+    "HTTP 401": status(401, "authentication", STOPS),
+    "HTTP 402": status(402, "quota_exhausted", STOPS),
+    "HTTP 403": status(403, "permission", STOPS),
+    "HTTP 404": status(404, "model_not_found", STOPS),
+    "HTTP 408": status(408, "timeout", RETRIED),
+    "HTTP 409": status(409, "server_error", RETRIED),
+    "HTTP 413": status(413, "bad_request", FAILS),
+    "HTTP 422": status(422, "bad_request", FAILS),
+    "HTTP 425": status(425, "server_error", RETRIED),
+    "HTTP 429": status(429, "rate_limited", WAITED),
+    "HTTP 429, `insufficient_quota`": status(429, "quota_exhausted", STOPS, code="insufficient_quota"),
+    "HTTP 500": status(500, "server_error", RETRIED),
+    "HTTP 502": status(502, "server_error", RETRIED),
+    "HTTP 503": status(503, "server_error", RETRIED),
+    "HTTP 504": status(504, "timeout", RETRIED),
+    "HTTP 529": status(529, "server_error", RETRIED),
     "a redirect": Fault(Answer(status=307, headers={"Location": "/"}, body=""), "model_not_found", STOPS),
     "no whole answer within `timeout`": Fault(Answer(delay_s=1.5), "timeout", RETRIED),
     "connection reset before the answer": Fault(Answer(drop=True), "connection", RETRIED),
     "connection cut within the answer": Fault(Answer(cut_after=20), "connection", RETRIED),
-    "200 with an `error` and no `choices`": Fault(
+    "HTTP 200 with an `error` and no `choices`": Fault(
         Answer(body={"error": {"message": "upstream broke", "code": 502}}), "server_error", RETRIED
     ),
-    "200 with an `error` of code 429": Fault(
+    "HTTP 200 with an `error` of code 429": Fault(
         Answer(body={"error": {"message": "slow down", "code": 429}}), "rate_limited", WAITED
     ),
-    "200 that is no JSON": Fault(
+    "HTTP 200 that is no JSON": Fault(
         Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}), "invalid_reply", ASKED_AGAIN
     ),
-    "200 without a choice": Fault(Answer(body={"choices": []}), "invalid_reply", ASKED_AGAIN),
-    "200 without text": Fault(Answer(text=""), "empty_reply", ASKED_AGAIN),
-    "200 of another structure": Fault(Answer(text='{"texts": 5}'), "invalid_reply", ASKED_AGAIN),
+    "HTTP 200 without a choice": Fault(Answer(body={"choices": []}), "invalid_reply", ASKED_AGAIN),
+    "HTTP 200 without text": Fault(Answer(text=""), "empty_reply", ASKED_AGAIN),
+    "HTTP 200 of another structure": Fault(Answer(text='{"texts": 5}'), "invalid_reply", ASKED_AGAIN),
 }
 
 
@@ -162,7 +162,7 @@ def test_each_fault_has_its_treatment(
     report = assert_balanced(dataset.report)
     assert len(good_server.requests) == 3
 
-    if fault == "200 that is no JSON" and make is litellm:
+    if fault == "HTTP 200 that is no JSON" and make is litellm:
         # What litellm cannot read it reports as an error of the server.
         category, done = "server_error", RETRIED
     expected = {

@@ -5,6 +5,7 @@ DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test ref
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -48,7 +49,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def gaps(server: FaultServer) -> list[float]:
     at = [request.at_s for request in server.requests]
-    return [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    return [later - earlier for earlier, later in itertools.pairwise(at)]
 
 
 def most_in_any(window_s: float, at_s: Sequence[float]) -> int:

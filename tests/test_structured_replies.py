@@ -182,6 +182,17 @@ def test_errors_say_nothing_about_a_way_that_has_worked() -> None:
     assert steps.next_after(StructuredStep.JSON_SCHEMA, set()) is None
 
 
+def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
+    steps, tried = Steps(), set(StructuredStep)
+    for step in StructuredStep:
+        steps.failed(step)
+    assert steps.next_after(StructuredStep.PROMPT, tried) is None
+    steps.worked(StructuredStep.JSON_SCHEMA)
+    assert steps.next_after(StructuredStep.PROMPT, tried) is StructuredStep.JSON_SCHEMA
+    # After a refusal it must not go round in circles.
+    assert steps.next_after(StructuredStep.PROMPT, tried, refused=True) is None
+
+
 def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
     steps = Steps()
     for step in StructuredStep:

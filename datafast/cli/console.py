@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -26,11 +26,12 @@ from datafast.logger_config import redirect_console
 if TYPE_CHECKING:
     from datafast.types import RunReport
 
-__all__ = ["RunDisplay", "money", "plain_text", "show_report"]
+__all__ = ["RunDisplay", "duration", "money", "plain_text", "show_report"]
 
 _LINE_S = 5.0
 _REFRESHES_PER_S = 5
 _RATE_WINDOW_S = 30.0
+_CATEGORIES = 3
 # Control characters but tab and newline, and those that turn the direction of text around.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -60,7 +61,7 @@ class RunDisplay:
         self._max_rows = max_rows
         self._quiet = quiet
         self._counts = _Counts()
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples: deque[_Sample] = deque()
         self._live: Live | None = None
         self._over = threading.Event()
         self._ticker: threading.Thread | None = None
@@ -117,14 +118,19 @@ class RunDisplay:
 
     # -- drawing
 
-    def _rate(self) -> float | None:
-        """Rows a second over the last half minute, None before the first ones came."""
-        now, rows = time.monotonic(), self._counts.new_rows
-        self._samples.append((now, rows))
-        while self._samples[0][0] < now - _RATE_WINDOW_S:
+    def _rates(self) -> tuple[float | None, float | None]:
+        """Rows and tokens a second over the last half minute, None before the first ones came."""
+        counts = self._counts
+        now = _Sample(time.monotonic(), counts.new_rows, counts.input_tokens + counts.output_tokens)
+        self._samples.append(now)
+        while self._samples[0].at < now.at - _RATE_WINDOW_S:
             self._samples.popleft()
-        then, before = self._samples[0]
-        return (rows - before) / (now - then) if rows > before else None
+        then = self._samples[0]
+        elapsed = now.at - then.at
+        return (
+            (now.rows - then.rows) / elapsed if now.rows > then.rows else None,
+            (now.tokens - then.tokens) / elapsed if now.tokens > then.tokens else None,
+        )
 
     def _total(self) -> int:
         requested = self._counts.requested
@@ -132,20 +138,24 @@ class RunDisplay:
 
     def _left(self, rate: float | None) -> str:
         left = self._total() - self._counts.written - self._counts.failed
-        return f"about {_duration(left / rate)} left" if rate and left > 0 else ""
+        return f"about {duration(left / rate)} left" if rate and left > 0 else ""
 
-    def _facts(self, rate: float | None) -> list[str]:
+    def progress(self) -> str:
+        """How the run goes, in one line."""
         counts = self._counts
+        rows_per_s, tokens_per_s = self._rates()
         facts = [
-            f"{counts.failed:,} failed" if counts.failed else "",
-            f"{rate:,.1f} rows/s" if rate else "",
+            counts.failed_words(),
+            f"{rows_per_s:,.1f} rows/s" if rows_per_s else "",
             f"{counts.calls:,} calls",
-            f"{counts.retries:,} retries" if counts.retries else "",
+            f"{counts.num_retries:,} retries ({_words(counts.retries)})" if counts.retries else "",
             f"{counts.input_tokens + counts.output_tokens:,} tokens",
+            f"{tokens_per_s:,.0f} tokens/s" if tokens_per_s else "",
             "" if counts.simulated else f"cost {money(counts.cost_usd)}",
-            self._left(rate),
+            self._left(rows_per_s),
         ]
-        return [fact for fact in facts if fact]
+        done = min(counts.written, self._total())
+        return ", ".join([f"{done:,}/{self._total():,} rows", *(fact for fact in facts if fact)])
 
     def _drawing(self) -> Table | Text:
         counts = self._counts
@@ -154,15 +164,21 @@ class RunDisplay:
         grid = Table.grid(padding=(0, 1))
         done = min(counts.written, self._total())
         bar = ProgressBar(total=self._total(), completed=done, width=30)
-        grid.add_row(bar, Text(f"{done:,}/{self._total():,} rows, {', '.join(self._facts(self._rate()))}"))
+        grid.add_row(bar, Text(plain_text(self.progress())))
         return grid
 
     def _tick(self) -> None:
         while not self._over.wait(_LINE_S):
-            counts = self._counts
-            if counts.requested:
-                done = min(counts.written, self._total())
-                self.say(f"{done:,}/{self._total():,} rows, {', '.join(self._facts(self._rate()))}")
+            if self._counts.requested:
+                self.say(self.progress())
+
+
+class _Sample(NamedTuple):
+    """Counts at a moment (monotonic seconds)."""
+
+    at: float
+    rows: int
+    tokens: int
 
 
 class _Counts:
@@ -173,8 +189,10 @@ class _Counts:
         self.written = 0
         self.new_rows = 0
         self.failed = 0
+        self.failed_before = 0
+        self.failures: Counter[str] = Counter()
         self.calls = 0
-        self.retries = 0
+        self.retries: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
         self.cost_usd: float | None = 0.0
@@ -184,6 +202,7 @@ class _Counts:
         match event:
             case RunStarted():
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
+                self.failed_before = event.failed
                 self.simulated = event.simulated
             case CallFinished():
                 self._take_call(event)
@@ -192,8 +211,23 @@ class _Counts:
                 self.new_rows += event.rows
             case ItemFailed():
                 self.failed += event.rows
+                self.failures[event.category] += event.rows
             case Retry():
-                self.retries += 1
+                self.retries[event.reason] += 1
+
+    @property
+    def num_retries(self) -> int:
+        return self.retries.total()
+
+    def failed_words(self) -> str:
+        """How many rows have failed and why, and the share that came well in this run; nothing while none has failed."""
+        if not self.failed:
+            return ""
+        earlier = [f"{self.failed_before:,} in earlier runs"] if self.failed_before else []
+        why = ", ".join([_words(self.failures), *earlier] if self.failures else earlier)
+        now = self.new_rows + self.failures.total()
+        share = f", {_share(self.new_rows, now)} of this run's rows good" if self.failures else ""
+        return f"{self.failed:,} failed ({why}){share}"
 
     def _take_call(self, event: CallFinished) -> None:
         self.calls += 1
@@ -202,9 +236,26 @@ class _Counts:
         self.cost_usd = None if self.cost_usd is None or event.cost_usd is None else self.cost_usd + event.cost_usd
 
 
-def _duration(seconds: float) -> str:
+def _words(counts: Counter[str]) -> str:
+    """Counts by category, most first, the rarer ones added up."""
+    most = counts.copy().most_common()  # the run's thread goes on counting
+    shown = [f"{count:,} {name}" for name, count in most[:_CATEGORIES]]
+    rest = sum(count for _, count in most[_CATEGORIES:])
+    return ", ".join([*shown, f"{rest:,} other"] if rest else shown)
+
+
+def _share(part: int, whole: int) -> str:
+    """A percentage that says 100 % (or 0 %) of nothing less (or more)."""
+    percent = 100 * part / whole
+    return f"{percent:.0f} %" if part in {0, whole} else f"{min(max(percent, 0.1), 99.9):.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: seconds below an hour, then minutes, then days."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours / 24:,.0f} days"
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
@@ -214,9 +265,13 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     """The closing summary. `new_rows` are those that this run added."""
     # Rows that come from recorded replies say nothing about speed.
     speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
+    tokens = report.input_tokens + report.output_tokens
+    speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
     if report.failures:
-        lines.append(("failed", ", ".join(f"{count:,} {category}" for category, count in report.failures.items())))
+        ended = f" ({_share(report.failed, report.written + report.failed)} of the rows that are done)"
+        why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
+        lines.append(("failed", why + ended))
     lines += [
         ("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} replayed from the ledger"),
         ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),

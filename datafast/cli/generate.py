@@ -19,6 +19,12 @@ __all__ = ["command"]
 @options.concurrency
 @click.option("--fresh", is_flag=True, help="Start over; what is there is moved aside (.bak).")
 @click.option("--retry-failed", is_flag=True, help="Try rows again that failed for good.")
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Append what happens to this file, one JSON object a line; - is stdout.",
+)
 @options.env_file
 @options.as_json
 @options.verbose
@@ -32,6 +38,7 @@ def command(
     max_concurrency: int | None,
     fresh: bool,
     retry_failed: bool,
+    events: Path | None,
     env_file: Path | None,
     as_json: bool,
     verbose: bool,
@@ -47,6 +54,8 @@ def command(
     """
     from datafast.cli.session import Settings, exit_code, run
 
+    if as_json and str(events) == "-":
+        raise click.UsageError("--events - and --json would both write to stdout; give --events a file.")
     settings = Settings(
         config=config,
         offline=offline,
@@ -55,6 +64,7 @@ def command(
         max_concurrency=max_concurrency,
         fresh=fresh,
         retry_failed=retry_failed,
+        events=events,
         env_file=env_file,
         verbose=verbose,
     )

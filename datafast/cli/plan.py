@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from datafast.cli.project import Project
     from datafast.datasets.base import Dataset
+    from datafast.engine.estimate import Estimate
     from datafast.engine.plan import Dimension, GridPlan, WorkItem
     from datafast.engine.rehearsal import Rehearsal
 
@@ -35,9 +36,10 @@ _DEALT = {
 )
 @options.as_json
 def command(config: Path, number: int, as_json: bool) -> None:
-    """Show what a config will ask: its dimensions, calls and rows, and a few prompts.
+    """Show what a config will ask: its dimensions, calls and rows, what is left of it will cost, and a few prompts.
 
-    Nothing is sent or written, and no key is needed.
+    Nothing is sent or written, and no key is needed. Tokens, cost and time are estimates for the rows that are missing;
+    a preview makes them better, because replies of this output are then known.
     """
     from datafast.cli.yaml_config import load_project
     from datafast.logger_config import configure_logger
@@ -47,10 +49,11 @@ def command(config: Path, number: int, as_json: bool) -> None:
     dataset = project.dataset()
     plan: Any = dataset.plan_for(project.lanes)
     summary = _summary(project, dataset, plan, number)
+    estimate = project.estimate(dataset)
     if as_json:
-        options.print_json(summary)
+        options.print_json({**summary, "estimate": estimate.to_dict()})
     else:
-        _show(summary)
+        _show(summary, estimate)
 
 
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
@@ -108,11 +111,12 @@ def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, An
     return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 
-def _show(summary: dict[str, Any]) -> None:
+def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from datafast.cli.console import plain_text
+    from datafast.cli.estimate_lines import estimate_lines
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -132,6 +136,9 @@ def _show(summary: dict[str, Any]) -> None:
     for entry in summary["rows_by_provider"]:
         line("rows", entry["rows"], entry["provider"])
     line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
+    console.print()
+    for name, text in estimate_lines(estimate):
+        console.print(Text.assemble((f"{name:<18}", "bold"), "  ", plain_text(text)))
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
 

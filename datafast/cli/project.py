@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset, RunOptions
     from datafast.datasets.config import DatasetConfig
+    from datafast.engine.estimate import Estimate
     from datafast.executors.base import Executor
     from datafast.llms.providers import LLMProvider
     from datafast.types import RunReport
@@ -75,6 +76,13 @@ class Project:
             runner.generate(self.providers, **options)
         report: RunReport = runner.report
         return report
+
+    def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
+        """What is left to generate with this project's providers will use, cost and take."""
+        estimator: Any = dataset
+        roles = isinstance(self.providers, Mapping)
+        found: Estimate = (estimator.estimate_roles if roles else estimator.estimate)(self.providers)
+        return found
 
 
 def _label(provider: LLMProvider) -> str:

@@ -6,6 +6,7 @@ everything that was paid for is on the disk, and the same command goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -16,8 +17,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from datafast.cli.console import RunDisplay, show_report
+from datafast.cli.event_file import EventFile
+from datafast.cli.outputs import failures_command
 from datafast.cli.yaml_config import load_project
 from datafast.engine.events import Event, RunStarted
+from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
@@ -44,6 +48,7 @@ class Settings:
     max_concurrency: int | None = None
     fresh: bool = False
     retry_failed: bool = False
+    events: Path | None = None
     env_file: Path | None = None
     verbose: bool = False
 
@@ -56,6 +61,7 @@ class Settings:
             ("--output", self.output),
             ("--max-concurrency", self.max_concurrency),
             ("--env-file", self.env_file),
+            ("--events", self.events),
         ):
             words += [option, str(value)] if value is not None else []
         return shlex.join(words)
@@ -80,9 +86,15 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     display = RunDisplay(
         max_rows=settings.limit * per_item if settings.limit is not None else None, quiet=settings.verbose
     )
-    with display, _Signals(executor, display) as signals:
+    with contextlib.ExitStack() as stack:
+        events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
+        stack.enter_context(display)
+        signals = stack.enter_context(_Signals(executor, display, events))
         report = _generate(project, dataset, settings, signals)
-    show_report(display.console, report, new_rows=display.new_rows, next_steps=_next_steps(report, settings))
+    if events is not None and events.error is not None:
+        display.say(f"error: {events.error}")
+    steps = _next_steps(report, settings, project.config.run.ledger)
+    show_report(display.console, report, new_rows=display.new_rows, next_steps=steps)
     return project, dataset, report
 
 
@@ -93,6 +105,11 @@ def exit_code(report: RunReport) -> int:
     if report.stop_reason is not None and report.stop_reason != _INTERRUPTED:
         return 4
     return 3 if report.failed or not report.written else 0
+
+
+def _event_file(path: Path, project: Project) -> EventFile:
+    paths = OutputPaths.of(project.config.output_file, project.config.run.ledger)
+    return EventFile(path, taken=[*paths.all, *paths.locks, project.path])
 
 
 def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, signals: _Signals) -> RunReport:
@@ -129,23 +146,24 @@ def _require_keys(project: Project) -> None:
         )
 
 
-def _next_steps(report: RunReport, settings: Settings) -> list[str]:
+def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[str]:
     steps = []
     if report.pending:
         what = "go on" if report.stop_reason else "make the rest"
         steps.append(f"{settings.command}   ({what}; nothing is paid for twice)")
     if report.failed:
         steps.append(f"{settings.command} --retry-failed   (try the failed rows again)")
-        steps.append(f"datafast status {shlex.quote(report.output_file)}   (why they failed)")
+        steps.append(f"{failures_command(Path(report.output_file), ledger)}   (each of them, with why)")
     return steps
 
 
 class _Signals:
     """Turns Ctrl-C and SIGTERM into an orderly end while a run goes on."""
 
-    def __init__(self, executor: LocalExecutor, display: RunDisplay) -> None:
+    def __init__(self, executor: LocalExecutor, display: RunDisplay, events: EventFile | None) -> None:
         self._executor = executor
         self._display = display
+        self._events = events
         self._asked = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -163,6 +181,8 @@ class _Signals:
         if self._asked and isinstance(event, RunStarted):
             self._executor.stop(_INTERRUPTED)  # asked for before there was a run that could be stopped
         self._display.on_event(event)
+        if self._events is not None:
+            self._events(event)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._asked:

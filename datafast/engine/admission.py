@@ -21,32 +21,40 @@ _CUT = 0.75
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0
 _MINUTE_S = 60.5
+_LATE_S = 0.05
 
 
 class Pacer:
-    """Spaces out units (requests, tokens) evenly: `per_minute` of them a minute."""
+    """Spaces out units (requests, tokens) evenly: `per_minute` of them a minute.
+
+    Attributes:
+        free_at: the moment (monotonic seconds) from which the next one may go.
+    """
 
     def __init__(self, per_minute: float) -> None:
         self._interval = _MINUTE_S / per_minute
-        self._free_at = 0.0
+        # Timers wake a little late each time. That little is caught up with, or fast paces would never be reached.
+        self._lateness = min(_LATE_S, self._interval / 2)
+        self.free_at = 0.0
 
     def forget_after(self, moment: float) -> None:
         """Whatever was booked, from `moment` (monotonic seconds) on the next one may go."""
-        self._free_at = min(self._free_at, moment)
+        self.free_at = min(self.free_at, moment)
 
     def hold_until(self, moment: float) -> None:
         """Nothing passes before `moment` (monotonic seconds)."""
-        self._free_at = max(self._free_at, moment)
+        self.free_at = max(self.free_at, moment)
 
     def book(self, units: float, now: float) -> float:
         """Books `units`; returns the moment (monotonic seconds) from which they may go."""
-        start = max(now, self._free_at)
-        self._free_at = start + units * self._interval
+        start = max(now, self.free_at)
+        counted_from = self.free_at if now - self.free_at < self._lateness else start
+        self.free_at = counted_from + units * self._interval
         return start
 
     def correct(self, units: float) -> None:
         """Books more (or gives back) once it is known how many units it really were."""
-        self._free_at += units * self._interval
+        self.free_at += units * self._interval
 
 
 class Gate:
@@ -71,6 +79,7 @@ class Gate:
         self.limit = limit
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
+        self.turns = asyncio.Lock()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
         now = time.monotonic()
@@ -115,6 +124,16 @@ class Gate:
     def blocked_for(self) -> float:
         """Seconds for which nothing may be sent because the provider said so."""
         return self._blocked_until - time.monotonic()
+
+    @property
+    def is_paced(self) -> bool:
+        return self._requests is not None or self._tokens is not None
+
+    @property
+    def next_turn(self) -> float:
+        """The moment (monotonic seconds) from which the next request may be sent."""
+        pacers = [pacer.free_at for pacer in (self._requests, self._tokens) if pacer is not None]
+        return max(self._blocked_until, *pacers)
 
     @property
     def paces_tokens(self) -> bool:

@@ -97,7 +97,8 @@ class Caller:
         messages = list(trial.ask.messages)
         if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
             messages += correction(error, reply.content.text)
-        step = other_step or trial.request.step
+        # With every way tried, on with the one that works for others: this call has just had bad luck with it.
+        step = other_step or (trial.endpoint.steps.usual if formless else trial.request.step)
         lifted = truncated or trial.request.lift_token_limit
         trial.request = replace(trial.request, messages=messages, step=step, lift_token_limit=lifted)
         if replaying:

@@ -93,13 +93,14 @@ class Trial:
     def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
         """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
         step, steps = self.request.step, self.endpoint.steps
+        refused = error is not None and error.kind is ErrorKind.BAD_REQUEST
         if step not in self.steps_tried:  # a call that fails again says nothing new
             self.steps_tried.add(step)
             if error is None:
                 steps.failed(step)
             else:
-                steps.met_error(step, refused=error.kind is ErrorKind.BAD_REQUEST)
-        return steps.next_after(step, self.steps_tried)
+                steps.met_error(step, refused=refused)
+        return steps.next_after(step, self.steps_tried, refused=refused)
 
     def failed(self, message: str, category: str) -> CallFailed:
         return CallFailed(
@@ -226,11 +227,15 @@ class Sender:
         return booking
 
     async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
-        """Waits for its turn; one that falls into a time in which the provider wants nothing is taken anew, after it."""
+        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""
         gate = endpoint.gate
-        await self._sleep_until(gate.book(tokens), endpoint)
-        while gate.blocked_for() > 0:
-            await self._sleep_until(gate.book(tokens), endpoint)
+        if not gate.is_paced:
+            return
+        async with gate.turns:
+            self._check(endpoint)
+            while (moment := gate.next_turn) > time.monotonic():
+                await self._sleep_until(moment, endpoint)
+            gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:

@@ -62,13 +62,24 @@ class Steps:
             if refused:
                 self._refused.add(step)
 
-    def next_after(self, step: StructuredStep, tried: Collection[StructuredStep]) -> StructuredStep | None:
-        """Another way for a call that `step` failed; None where `step` works for others, or all ways were tried."""
+    def next_after(
+        self, step: StructuredStep, tried: Collection[StructuredStep], *, refused: bool = False
+    ) -> StructuredStep | None:
+        """Another way for a call that `step` failed; None where `step` works for others, or there is none left.
+
+        Args:
+            tried: ways that failed this call. What works for others may be taken again, unless this was `refused`: such a
+                request is sent again at once, and must come to an end.
+        """
         if not self._fails(step):
             return None
         proven = [other for other in _ORDER if self._worked[other] and not self._fails(other)]
         later = _ORDER[_ORDER.index(step) + 1 :]
-        return next((other for other in (*proven, *later) if other not in tried), None)
+        possible = [
+            *(other for other in proven if not refused or other not in tried),
+            *(other for other in later if other not in tried),
+        ]
+        return possible[0] if possible else None
 
     def _fails(self, step: StructuredStep) -> bool:
         return self._failed[step] > self._worked[step]
