@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import json
 import os
@@ -234,7 +235,7 @@ def test_an_event_as_plain_values_has_its_type_a_utc_time_and_its_fields(event: 
     plain = event_to_dict(event, at)
     assert plain.pop("type") == event.type
     assert plain.pop("at") == "2025-05-04T01:02:01.000Z"
-    assert plain == {name: getattr(event, name) for name in event.__dataclass_fields__}
+    assert plain == {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
 
 
 # -- generate --events

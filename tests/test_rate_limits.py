@@ -267,13 +267,13 @@ def test_what_is_in_flight_equals_the_settings_and_never_passes_them(
 def test_requests_per_minute_come_evenly_without_a_burst_or_a_stall(
     tmp_path: Path, fault_server: FaultServer, make: MakeProvider
 ) -> None:
-    """600 a minute, ten a second. A twentieth of the window is left to the clocks of a busy machine."""
+    """600 a minute, ten a second. A fifth of a second is left to the way to the server on a busy machine."""
     dataset = raw(tmp_path, topics=31, run={"max_concurrency": 16})
     dataset.generate([make(fault_server, rpm_limit=600)])
     at = [request.at_s for request in fault_server.requests]
     assert len(at) == 31
-    assert most_in_any(0.95, at) <= 10
-    assert most_in_any(0.15, at) <= 2
+    assert most_in_any(0.8, at) <= 10
+    assert most_in_any(0.2, at) <= 4
     assert at[-1] - at[0] >= 2.95
     assert max(gaps(fault_server)) < 1.0
 

@@ -23,7 +23,18 @@ from typing import Any, NamedTuple
 
 from datafast.errors import OutputError, OutputWriteError
 
-__all__ = ["Append", "CallRow", "Charge", "FailureRow", "ItemRecord", "ItemState", "Ledger", "Recorded", "Totals"]
+__all__ = [
+    "Append",
+    "CallRow",
+    "Charge",
+    "FailureRow",
+    "ItemRecord",
+    "ItemState",
+    "Ledger",
+    "Place",
+    "Recorded",
+    "Totals",
+]
 
 _FORMAT = "1"
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
@@ -117,6 +128,18 @@ class Append:
     @property
     def end(self) -> int:
         return self.start + self.size
+
+
+class Place(NamedTuple):
+    """Where an item stands. Packed into one integer, because a start-up may have to hold millions of them."""
+
+    item: int
+    position: int
+    state: ItemState
+
+    @classmethod
+    def unpack(cls, packed: int) -> Place:
+        return cls(packed >> 2 & 0x3FFF_FFFF, packed >> 32, ItemState(packed & 3))
 
 
 class Recorded(NamedTuple):
@@ -256,6 +279,11 @@ class Ledger:
         marks = ",".join("?" * len(item_ids))
         rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", item_ids)  # noqa: S608 - question marks
         return {row[0]: _item(row) for row in rows}
+
+    def places(self) -> dict[bytes, int]:
+        """Where every item stands, as packed `Place`s by key: about 150 bytes an item."""
+        query = "SELECT key, (min(position, 2147483647) << 32) | (id << 2) | state FROM items"
+        return dict(self._db.execute(query))
 
     def done_positions(self) -> Iterator[int]:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):

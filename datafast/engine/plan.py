@@ -10,6 +10,7 @@ without buying anything again.
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 from collections import Counter
@@ -238,33 +239,46 @@ class GridPlan:
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, at a fraction of the cost of building the items."""
-        variants = len(self._expansion)
-        bases = self.num_items // (variants * self.num_lanes) if self.num_items else 0
-        for base_index in range(bases):
-            base, _ = self._base(base_index)
-            for variant_index in range(variants):
-                content = self._content(base, self._expansion.pick(variant_index, base))
-                for lane in range(self.num_lanes):
-                    yield self._key(content, lane)
+        fixed = self._fixed_variants()
+        for digests in itertools.product(*(dimension.digests for dimension in self._dimensions)):
+            base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
+            if fixed is not None:
+                contents = [blake2b(base + variant, digest_size=16).digest() for variant in fixed]
+            else:
+                picks = (self._expansion.pick(number, base) for number in range(len(self._expansion)))
+                contents = [self._content(base, variant) for variant in picks]
+            for content in contents:
+                asked = content + self._shape
+                for lane in self._lane_digests:
+                    yield blake2b(asked + lane, digest_size=16).digest()
+
+    def _fixed_variants(self) -> list[bytes] | None:
+        """What the variants add to a base, where they are the same for every base."""
+        if self._expansion.spec.strategy != "combinatorial":
+            return None
+        return [self._asked(self._expansion.pick(number)) for number in range(len(self._expansion))]
 
     def _base(self, index: int) -> tuple[bytes, dict[str, Any]]:
         values: dict[str, Any] = {}
-        digests = self._kind
+        digests = b""
         for dimension, size in self._axes:
             index, digit = divmod(index, size)
             values[dimension.name] = dimension.values[digit]
-            digests += dimension.digests[digit]
-        return blake2b(digests, digest_size=16).digest(), values
+            digests = dimension.digests[digit] + digests
+        return blake2b(self._kind + digests, digest_size=16).digest(), values
 
     def _content(self, base: bytes, variant: Variant) -> bytes:
-        parts = [base, self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]
+        return blake2b(base + self._asked(variant), digest_size=16).digest()
+
+    def _asked(self, variant: Variant) -> bytes:
+        parts = [self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]
         cache = self._value_digests
         for pair in sorted(variant.values.items()):
             known = cache.get(pair)
             if known is None:
                 known = cache[pair] = digest(*pair)
             parts.append(known)
-        return blake2b(b"|".join(parts), digest_size=16).digest()
+        return b"|".join(parts)
 
     def _key(self, content: bytes, lane: int) -> bytes:
         return blake2b(content + self._shape + self._lane_digests[lane], digest_size=16).digest()

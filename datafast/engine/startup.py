@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.journal import Journal, read_journal
-from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger, Place
 from datafast.engine.plan import Plan
 from datafast.engine.positions import PositionSet
 from datafast.engine.rewrite import finish_rewrite, move_stale_rows
@@ -365,23 +365,28 @@ def _match(ledger: Ledger, plan: Plan) -> _Matched:
 
 
 def _move_to_new_plan(ledger: Ledger, plan: Plan) -> None:
-    before = {item.key: item for item in ledger.items()}
-    if before and len(plan) > _WALK_LIMIT:
+    before = ledger.places()
+    if len(before) and len(plan) > _WALK_LIMIT:
         raise ConfigError(
             f"the config changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
             f"compared with it. Choose another --output, or start over with --fresh"
         )
-    moved: list[tuple[int, int]] = []
     returned: list[int] = []
-    if before:
-        for position, key in enumerate(plan.keys()):
-            item = before.pop(key, None)
-            if item is not None:
-                moved.append((item.id, position))
-                if item.state is ItemState.STALE:
-                    returned.append(item.id)
+
+    def moved() -> Iterator[tuple[int, int]]:
+        for position, key in enumerate(plan.keys() if before else ()):
+            # What is found leaves the table at once: a ledger of millions must not be held twice.
+            packed = before.pop(key, None)
+            if packed is None:
+                continue
+            place = Place.unpack(packed)
+            if place.state is ItemState.STALE:
+                returned.append(place.item)
+            if place.position != position:
+                yield place.item, position
+
     with ledger.transaction():
-        ledger.move_items(moved)
+        ledger.move_items(moved())
         ledger.set_state(returned, ItemState.OPEN)
-        ledger.set_state((item.id for item in before.values()), ItemState.STALE)
+        ledger.set_state((Place.unpack(packed).item for packed in before.values()), ItemState.STALE)
         ledger.set_meta("plan", plan.fingerprint)
