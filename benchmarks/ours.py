@@ -65,7 +65,7 @@ def litellm(*, url: str, items: int, in_flight: int, folder: str, warm_up: int) 
 
 
 def memory(*, url: str, early: int, items: int, in_flight: int, folder: str) -> dict[str, float]:
-    """Resident memory after `early` items and after all of them, in one run."""
+    """Resident memory after `early` items and after all of them, in one run. `items` is a multiple of 10."""
     seen: Counter[str] = Counter()
     found: dict[str, float] = {}
 
@@ -77,7 +77,7 @@ def memory(*, url: str, early: int, items: int, in_flight: int, folder: str) -> 
             found["late_mb"] = resident_mb()
 
     provider = OpenAICompatibleProvider(MODEL, api_base=url)
-    _complete(_dataset(folder, in_flight, topics=items), provider, on_event=watch)
+    _complete(_dataset(folder, in_flight, topics=items // 10, document_types=10), provider, on_event=watch)
     return {**found, "peak_mb": peak_mb()}
 
 

@@ -39,7 +39,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def started() -> Iterator[subprocess.Popen[str]]:
     """A slow run of which some rows are there and two calls are in flight."""
-    Path("c.yaml").write_text(SLOW % 0.4, encoding="utf-8")
+    Path("c.yaml").write_text(SLOW % 1.0, encoding="utf-8")
     with subprocess.Popen(
         [*COMMAND, "generate", "c.yaml", "--json"],
         stdout=subprocess.PIPE,
@@ -159,14 +159,15 @@ def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(sta
     assert json.loads(run("status", "rows.jsonl", "--json").stdout)["written"] == 20
 
 
-def test_status_counts_paid_replies_that_only_the_journal_holds() -> None:
+@pytest.mark.parametrize("budget", ["", ", max_calls: 100"], ids=["no budget", "a budget"])
+def test_status_counts_paid_replies_that_only_the_journal_holds(budget: str) -> None:
     # Killed in the moment between the journal's write and the ledger's.
     script = (
         "import os, sys\nfrom datafast.engine.store import Store\n"
         "Store.flush = lambda self: os._exit(9) if len(self._pending.calls) > 0 else None\n"
         "from datafast.cli.main import main\nsys.argv = ['datafast', 'generate', 'c.yaml']\nmain()"
     )
-    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    Path("c.yaml").write_text((SLOW % 0).replace("currency: 2", f"currency: 2{budget}"), encoding="utf-8")
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert killed.returncode == 9
     status = json.loads(run("status", "rows.jsonl", "--json").stdout)

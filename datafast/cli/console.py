@@ -118,41 +118,43 @@ class RunDisplay:
 
     # -- drawing
 
-    def _rates(self) -> tuple[float | None, float | None]:
-        """Rows and tokens a second over the last half minute, None before the first ones came."""
+    def _rates(self) -> _Rates:
+        """What happened a second over the last half minute."""
         counts = self._counts
-        now = _Sample(time.monotonic(), counts.new_rows, counts.input_tokens + counts.output_tokens)
+        now = _Sample(
+            time.monotonic(),
+            counts.new_rows,
+            counts.new_rows + counts.failures.total(),
+            counts.input_tokens + counts.output_tokens,
+        )
         self._samples.append(now)
         while self._samples[0].at < now.at - _RATE_WINDOW_S:
             self._samples.popleft()
         then = self._samples[0]
-        elapsed = now.at - then.at
-        return (
-            (now.rows - then.rows) / elapsed if now.rows > then.rows else None,
-            (now.tokens - then.tokens) / elapsed if now.tokens > then.tokens else None,
-        )
+        elapsed = now.at - then.at or 1.0  # of one and the same sample
+        return _Rates(*((count - before) / elapsed for count, before in zip(now[1:], then[1:], strict=True)))
 
     def _total(self) -> int:
         requested = self._counts.requested
         return requested if self._max_rows is None else min(requested, self._max_rows)
 
-    def _left(self, rate: float | None) -> str:
+    def _left(self, ended_per_s: float) -> str:
         left = self._total() - self._counts.written - self._counts.failed
-        return f"about {duration(left / rate)} left" if rate and left > 0 else ""
+        return f"about {duration(left / ended_per_s)} left" if ended_per_s and left > 0 else ""
 
     def progress(self) -> str:
         """How the run goes, in one line."""
         counts = self._counts
-        rows_per_s, tokens_per_s = self._rates()
+        rates = self._rates()
         facts = [
             counts.failed_words(),
-            f"{rows_per_s:,.1f} rows/s" if rows_per_s else "",
+            f"{rates.rows:,.1f} rows/s" if rates.rows else "",
             f"{counts.calls:,} calls",
             f"{counts.num_retries:,} retries ({_words(counts.retries)})" if counts.retries else "",
             f"{counts.input_tokens + counts.output_tokens:,} tokens",
-            f"{tokens_per_s:,.0f} tokens/s" if tokens_per_s else "",
+            f"{rates.tokens:,.0f} tokens/s" if rates.tokens else "",
             "" if counts.simulated else f"cost {money(counts.cost_usd)}",
-            self._left(rows_per_s),
+            self._left(rates.ended),
         ]
         done = min(counts.written, self._total())
         return ", ".join([f"{done:,}/{self._total():,} rows", *(fact for fact in facts if fact)])
@@ -174,11 +176,20 @@ class RunDisplay:
 
 
 class _Sample(NamedTuple):
-    """Counts at a moment (monotonic seconds)."""
+    """Counts at a moment (monotonic seconds). Rows have ended that were written or have failed."""
 
     at: float
     rows: int
+    ended: int
     tokens: int
+
+
+class _Rates(NamedTuple):
+    """The same a second; 0 before the first ones came."""
+
+    rows: float
+    ended: float
+    tokens: float
 
 
 class _Counts:

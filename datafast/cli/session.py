@@ -7,10 +7,12 @@ everything that was paid for is on the disk, and the same command goes on.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shlex
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -88,6 +90,7 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     )
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
+        stack.enter_context(_collecting_rarely())
         stack.enter_context(display)
         signals = stack.enter_context(_Signals(executor, display, events))
         report = _generate(project, dataset, settings, signals)
@@ -96,6 +99,22 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     steps = _next_steps(report, settings, project.config.run.ledger)
     show_report(display.console, report, new_rows=display.new_rows, next_steps=steps)
     return project, dataset, report
+
+
+@contextlib.contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Looks for reference cycles less often: rows make none, and with many requests in flight it takes a fifth of the time.
+
+    Only here, where the process is ours; a library leaves its host's collector alone.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def exit_code(report: RunReport) -> int:

@@ -31,7 +31,6 @@ __all__ = [
     "ItemRecord",
     "ItemState",
     "Ledger",
-    "Place",
     "Recorded",
     "Totals",
 ]
@@ -128,18 +127,6 @@ class Append:
     @property
     def end(self) -> int:
         return self.start + self.size
-
-
-class Place(NamedTuple):
-    """Where an item stands. Packed into one integer, because a start-up may have to hold millions of them."""
-
-    item: int
-    position: int
-    state: ItemState
-
-    @classmethod
-    def unpack(cls, packed: int) -> Place:
-        return cls(packed >> 2 & 0x3FFF_FFFF, packed >> 32, ItemState(packed & 3))
 
 
 class Recorded(NamedTuple):
@@ -281,9 +268,17 @@ class Ledger:
         return {row[0]: _item(row) for row in rows}
 
     def places(self) -> dict[bytes, int]:
-        """Where every item stands, as packed `Place`s by key: about 150 bytes an item."""
+        """Where every item stands, by key: its position, id and state in one integer, for there may be millions."""
         query = "SELECT key, (min(position, 2147483647) << 32) | (id << 2) | state FROM items"
         return dict(self._db.execute(query))
+
+    POSITION_SHIFT = 32
+    STATE_BITS = 3
+
+    @staticmethod
+    def item_of(place: int) -> int:
+        """The id in a place that `places` gave."""
+        return place >> 2 & 0x3FFF_FFFF
 
     def done_positions(self) -> Iterator[int]:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):

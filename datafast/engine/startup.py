@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.journal import Journal, read_journal
-from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger, Place
+from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger
 from datafast.engine.plan import Plan
 from datafast.engine.positions import PositionSet
 from datafast.engine.rewrite import finish_rewrite, move_stale_rows
@@ -36,6 +36,7 @@ Pricing = Callable[[str, Usage], float | None]
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
 _WALK_LIMIT = 50_000_000
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
+_VERIFY_APPENDS = 100_000
 _VERIFY_FIRST = 1024 * 1024
 
 
@@ -319,7 +320,8 @@ def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
     """Makes the JSONL exactly what is committed. Returns files set aside, and the byte from which it was compared."""
     size, committed = size_of(rows), ledger.committed_size()
     end = ledger.last_end_within(min(size, committed))
-    checked_from = 0 if end <= _VERIFY_AT_ONCE else ledger.last_end_within(end - _VERIFY_FIRST)
+    few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
+    checked_from = 0 if few else ledger.last_end_within(end - _VERIFY_FIRST)
     if end:
         _verify(rows, ledger, checked_from, end)
     set_aside = []
@@ -353,9 +355,10 @@ def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | N
 
 def _match(ledger: Ledger, plan: Plan) -> _Matched:
     """Finds each ledger item in the plan; what is not in it any more becomes stale."""
-    if ledger.meta("plan") != plan.fingerprint:
-        _move_to_new_plan(ledger, plan)
-    matched = _Matched(done=PositionSet(ledger.done_positions()))
+    if ledger.meta("plan") == plan.fingerprint:
+        matched = _Matched(done=PositionSet(ledger.done_positions()))
+    else:
+        matched = _Matched(done=_move_to_new_plan(ledger, plan))
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
             matched.donors.setdefault(item.content, []).append(item.id)
@@ -364,7 +367,8 @@ def _match(ledger: Ledger, plan: Plan) -> _Matched:
     return matched
 
 
-def _move_to_new_plan(ledger: Ledger, plan: Plan) -> None:
+def _move_to_new_plan(ledger: Ledger, plan: Plan) -> PositionSet:
+    """Gives every item its place in a changed plan. Returns the places of those that are done."""
     before = ledger.places()
     if len(before) and len(plan) > _WALK_LIMIT:
         raise ConfigError(
@@ -372,21 +376,24 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan) -> None:
             f"compared with it. Choose another --output, or start over with --fresh"
         )
     returned: list[int] = []
+    done = PositionSet()
 
     def moved() -> Iterator[tuple[int, int]]:
         for position, key in enumerate(plan.keys() if before else ()):
             # What is found leaves the table at once: a ledger of millions must not be held twice.
-            packed = before.pop(key, None)
-            if packed is None:
+            place = before.pop(key, None)
+            if place is None:
                 continue
-            place = Place.unpack(packed)
-            if place.state is ItemState.STALE:
-                returned.append(place.item)
-            if place.position != position:
-                yield place.item, position
+            if place & Ledger.STATE_BITS == ItemState.DONE:
+                done.add(position)
+            elif place & Ledger.STATE_BITS == ItemState.STALE:
+                returned.append(Ledger.item_of(place))
+            if place >> Ledger.POSITION_SHIFT != position:
+                yield Ledger.item_of(place), position
 
     with ledger.transaction():
         ledger.move_items(moved())
         ledger.set_state(returned, ItemState.OPEN)
-        ledger.set_state((Place.unpack(packed).item for packed in before.values()), ItemState.STALE)
+        ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
         ledger.set_meta("plan", plan.fingerprint)
+    return done

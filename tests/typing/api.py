@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import assert_type
 
 from pydantic import BaseModel
 
-from datafast import RunReport, expand_prompts
+from datafast import Estimate, FailedItem, RunReport, expand_prompts
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.engine.events import Event
 from datafast.llms import LLMProvider, OpenAIProvider, SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
 from datafast.schema.data_rows import PreferenceRow, TextClassificationRow, TextRow
@@ -24,6 +25,9 @@ def raw(providers: list[LLMProvider]) -> None:
     assert_type(dataset.get_num_expected_rows(providers), int)
     assert_type(dataset.data_rows, Sequence[TextRow])
     assert_type(dataset.report, RunReport | None)
+    assert_type(dataset.failed_items, Sequence[FailedItem])
+    assert_type(dataset.estimate(providers), Estimate)
+    assert_type(dataset.generate_events(providers, limit=3), AsyncGenerator[Event, None])
 
 
 async def asynchronous(dataset: ClassificationDataset, provider: SimulatedProvider) -> None:
