@@ -44,6 +44,7 @@ class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
     Counts of rows are those of the output file after the run; calls, retries, tokens, cost and seconds are this run's own.
+    `failures` counts failed rows by category, `failures_by_provider` by provider and category.
     `cost_usd` is None where the price of a model that was called is not known.
     """
 
@@ -63,6 +64,7 @@ class RunReport:
     simulated: bool
     stop_reason: str | None
     failures: dict[str, int]
+    failures_by_provider: dict[str, dict[str, int]]
     stopped_providers: dict[str, str]
     set_aside: list[str]
 

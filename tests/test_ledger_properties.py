@@ -161,7 +161,8 @@ def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], re
         path = Path(name) / "ledger"
         ledger = Ledger(path)
         calls = [
-            CallRow(n, 1, b"k", 0, "role", "provider", "model", 1.5, 0.25, 1, body) for n, body in enumerate(replies, start=1)
+            CallRow(n, 1, b"k", 0, "role", "provider", "model", 1.5, 0.25, 1, body)
+            for n, body in enumerate(replies, start=1)
         ]
         appends = [Append(n, item.id, 10 * n, 10, 7, item.slots) for n, item in enumerate(items, start=1)]
         with ledger.transaction():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datafast.datasets import PreferenceDataset, RawDataset
+from datafast.errors import RunStopped
 from datafast.llms import AnthropicProvider, OpenAICompatibleProvider
 from datafast.schema.config import PreferenceDatasetConfig, PromptExpansionConfig, RawDatasetConfig, RunConfig
 from tests.servers.llama import LlamaServer
@@ -98,3 +100,42 @@ def test_preference_pairs_of_a_real_model_with_a_judge(llama_server: LlamaServer
         assert row.chosen_response_score is not None
         assert row.rejected_response_score is not None
         assert 10 >= row.chosen_response_score >= row.rejected_response_score >= 1
+
+
+def refused_run(tmp_path: Path, provider: OpenAICompatibleProvider, **fields: Any) -> RawDataset:
+    config = RawDatasetConfig(
+        **{"document_types": ["note"], "topics": ["orbit", "comet"], "num_samples_per_prompt": 1, **fields},
+        output_file=tmp_path / "out.jsonl",
+        run=RunConfig(max_concurrency=2),
+    )
+    return RawDataset(config)
+
+
+def test_a_real_server_with_a_wrong_key_stops_its_provider(llama_server: LlamaServer, tmp_path: Path) -> None:
+    provider = OpenAICompatibleProvider("tiny", api_base=llama_server.url, api_key="sk-wrong-0123456789")
+    dataset = refused_run(tmp_path, provider)
+    with pytest.raises(RunStopped, match="401"):
+        dataset.generate([provider])
+    assert dataset.report is not None
+    assert (dataset.report.failed, dataset.report.pending) == (0, 2)
+
+
+def test_a_prompt_beyond_a_real_context_fails_its_item_alone(llama_server: LlamaServer, tmp_path: Path) -> None:
+    provider = OpenAICompatibleProvider("tiny", api_base=llama_server.url, api_key=llama_server.key)
+    dataset = refused_run(tmp_path, provider, topics=["orbit", "river " * 2 * llama_server.context_tokens])
+    dataset.generate([provider])
+    assert dataset.report is not None
+    assert dataset.report.failures == {"context_length": 1}
+    assert dataset.report.failures_by_provider == {"openai_compatible/tiny": {"context_length": 1}}
+    assert dataset.report.written == 1
+
+
+def test_a_real_reply_cut_at_twenty_tokens_is_a_truncation(llama_server: LlamaServer, tmp_path: Path) -> None:
+    provider = OpenAICompatibleProvider(
+        "tiny", api_base=llama_server.url, api_key=llama_server.key, max_completion_tokens=20
+    )
+    dataset = refused_run(tmp_path, provider, num_samples_per_prompt=9)
+    dataset.generate([provider])
+    assert dataset.report is not None
+    assert dataset.report.failures == {"truncated": 18}
+    assert dataset.report.calls == 2

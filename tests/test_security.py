@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import pytest
 import datafast
 from datafast import logger_config
 from datafast.datasets import RawDataset
+from datafast.engine.events import Event
 from datafast.errors import RunStopped
-from datafast.llms import OpenAICompatibleProvider
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig, RunConfig
 from tests.servers.fault_server import Answer, FaultServer
@@ -20,12 +23,27 @@ CANARY = "sk-canary-0123456789abcdefghij"
 PACKAGE = Path(datafast.__file__).parent
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
-def test_a_key_is_in_no_file_and_no_output(
-    status: int, tmp_path: Path, fault_server: FaultServer, capfd: pytest.CaptureFixture[str]
+def direct(url: str) -> LLMProvider:
+    return OpenAICompatibleProvider("m", api_base=url, api_key=CANARY, timeout=0.3)
+
+
+def through_litellm(url: str) -> LLMProvider:
+    return LiteLLMProvider("openai/m", api_base=url, api_key=CANARY, timeout=2)
+
+
+@pytest.mark.parametrize("make", [direct, through_litellm])
+@pytest.mark.parametrize("status", [200, 400, 401, 429, 500, "timeout"])
+def test_a_key_is_in_no_file_no_output_and_no_event(
+    status: int | str,
+    make: Callable[[str], LLMProvider],
+    tmp_path: Path,
+    fault_server: FaultServer,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     echo = {"error": {"message": f"Incorrect API key provided: {CANARY}", "param": CANARY}}
-    fault_server.respond = lambda request: Answer() if status == 200 else Answer(status=status, body=echo)
+    answers = {200: Answer(), "timeout": Answer(delay_s=5)}
+    answer = answers.get(status) or Answer(status=int(status), body=echo)
+    fault_server.respond = lambda request: answer
     configure_logger(level="DEBUG", log_file=tmp_path / "run.log")
     config = RawDatasetConfig(
         document_types=["note"],
@@ -35,15 +53,17 @@ def test_a_key_is_in_no_file_and_no_output(
         run=RunConfig(max_retries=1, max_stall_s=0.1),
     )
     dataset = RawDataset(config)
+    events: list[Event] = []
     error = ""
     try:
-        dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url, api_key=CANARY)])
+        dataset.generate([make(fault_server.url)], on_event=events.append)
     except RunStopped as stopped:
-        error = f"{stopped!r} {stopped}"
+        error = f"{stopped!r} {stopped} {''.join(traceback.format_exception(stopped))}"
     logger_config.unconfigure()
     assert all(request.headers["authorization"] == f"Bearer {CANARY}" for request in fault_server.requests)
     shown = capfd.readouterr()
-    assert CANARY not in shown.out + shown.err + error + repr(dataset.report)
+    told = " ".join(repr(event) for event in events)
+    assert CANARY not in shown.out + shown.err + error + told + repr(dataset.report) + repr(list(dataset.failed_items))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 3
     for path in files:

@@ -40,6 +40,7 @@ def command(
     `--json` gives everything that is recorded: prompt and raw reply too.
     """
     from datafast.engine.failed import FailedItems
+    from datafast.engine.ledger import by_category, by_provider
     from datafast.engine.ledger_reader import LedgerReader
 
     paths = paths_of(file, ledger)
@@ -48,8 +49,8 @@ def command(
         summary = {
             "output_file": str(file),
             "failed": reader.row_counts()[1],
-            "failures": reader.failure_counts(),
-            "failures_by_provider": reader.failures_by_provider(),
+            "failures": by_category(reader.failure_counts()),
+            "failures_by_provider": by_provider(reader.failure_counts()),
             "retry": None if is_running(paths) else retry_command(resume_command(reader)),
         }
     items = FailedItems(paths.ledger, values_of, category=category, provider=provider)

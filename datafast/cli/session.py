@@ -22,6 +22,7 @@ from datafast.cli.console import RunDisplay, show_report
 from datafast.cli.event_file import EventFile
 from datafast.cli.outputs import failures_command
 from datafast.cli.yaml_config import load_project
+from datafast.engine.descriptors import raise_limit
 from datafast.engine.events import Event, RunStarted
 from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
@@ -82,6 +83,7 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     if settings.offline:
         project = project.simulated()
     _require_keys(project)
+    raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
     dataset = project.dataset(executor)
     per_item = project.config.num_samples_per_prompt

@@ -30,6 +30,7 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+    from datafast.engine.ledger import by_provider
     from datafast.engine.ledger_reader import LedgerReader
 
     paths = paths_of(file, ledger_path)
@@ -43,7 +44,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_rows(ledger),
             **_spent(ledger),
             "failures": _failures(ledger),
-            "failures_by_provider": ledger.failures_by_provider(),
+            "failures_by_provider": by_provider(ledger.failure_counts()),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
             "running": running,
             "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
@@ -73,8 +74,13 @@ def _spent(ledger: LedgerReader) -> dict[str, Any]:
 
 def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
     """Failed rows by category, most first, each with one error as an example."""
+    from datafast.engine.ledger import by_category
+
     examples = ledger.failure_examples()
-    return {category: {"rows": count, **examples[category]} for category, count in ledger.failure_counts().items()}
+    return {
+        category: {"rows": count, **examples[category]}
+        for category, count in by_category(ledger.failure_counts()).items()
+    }
 
 
 def _show(status: dict[str, Any]) -> None:

@@ -7,11 +7,12 @@ import functools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.admission import Admission, Gate
 from datafast.engine.budget import check_prices
+from datafast.engine.descriptors import room
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
@@ -22,6 +23,7 @@ from datafast.engine.run import Produce, Run
 from datafast.engine.settings import FanOut, RunConfig
 from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
 from datafast.errors import ConfigError
+from datafast.notify import warn_user
 from datafast.types import RunReport, Usage
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
     """
     providers = providers_of(job.lanes)
     simulated = _all_or_none_simulated(providers)
+    if not simulated:
+        job = _within_descriptors(job)
     plan = job.make_plan(lane_identities(job.lanes, fan_out=job.settings.fan_out))
     for provider in providers:
         provider.require_ready()
@@ -119,6 +123,18 @@ def providers_of(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> li
         for provider in lane.values() if isinstance(lane, Mapping) else (lane,):
             found.setdefault(id(provider), provider)
     return list(found.values())
+
+
+def _within_descriptors(job: Job) -> Job:
+    """The job with no more requests in flight than the process can have connections."""
+    possible = room()
+    if possible is None or job.settings.max_concurrency <= possible:
+        return job
+    warn_user(
+        f"max_concurrency is {job.settings.max_concurrency:,}, but this process can open {possible:,} more files and connections: "
+        f"at most that many requests will be in flight. Raise the limit (ulimit -n) to have more"
+    )
+    return replace(job, settings=job.settings.model_copy(update={"max_concurrency": possible}))
 
 
 def _all_or_none_simulated(providers: Sequence[LLMProvider]) -> bool:

@@ -8,6 +8,7 @@ looked up in memory, built once at start-up. Readers (`datafast status`) may ope
     appends   one row an append to the JSONL: where it lies and its checksum
     charges   one row a request that may have been paid for without a reply that says how much: its upper bound
     failures  one row an item that has failed rows: why
+    failed    a view: the failures that count, those of items that are in the plan and have failed
     meta      format, mode, the plan's fingerprint, what was requested, how to go on
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +35,8 @@ __all__ = [
     "Ledger",
     "Recorded",
     "Totals",
+    "by_category",
+    "by_provider",
 ]
 
 _FORMAT = "1"
@@ -58,6 +62,8 @@ CREATE TABLE charges(
 CREATE TABLE failures(
     item INTEGER PRIMARY KEY, category TEXT NOT NULL, error TEXT NOT NULL, provider TEXT NOT NULL, role TEXT NOT NULL,
     attempts INTEGER NOT NULL, rows INTEGER NOT NULL, prompt TEXT NOT NULL, raw BLOB NOT NULL, at REAL NOT NULL);
+CREATE VIEW failed AS
+    SELECT failures.*, items.key FROM failures JOIN items ON items.id = failures.item WHERE items.state = 2;
 """
 
 
@@ -420,13 +426,26 @@ class Ledger:
             "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(_failure_values, failures)
         )
 
-    def failure_counts(self) -> dict[str, int]:
-        """Failed rows by category."""
-        query = (
-            "SELECT f.category, sum(f.rows) FROM failures f JOIN items i ON i.id = f.item "
-            "WHERE i.state = 2 GROUP BY f.category ORDER BY 2 DESC"
-        )
-        return dict(self._db.execute(query).fetchall())
+    def failure_counts(self) -> Counter[tuple[str, str]]:
+        """Failed rows by provider and category."""
+        found = self._db.execute("SELECT provider, category, sum(rows) FROM failed GROUP BY provider, category")
+        return Counter({(provider, category): rows for provider, category, rows in found})
+
+
+def by_category(failed: Counter[tuple[str, str]]) -> dict[str, int]:
+    """Failed rows by category, most first, from counts by provider and category."""
+    counts: Counter[str] = Counter()
+    for (_, category), rows in failed.items():
+        counts[category] += rows
+    return dict(counts.most_common())
+
+
+def by_provider(failed: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Failed rows by provider, then by category, most first."""
+    counts: dict[str, dict[str, int]] = {}
+    for (provider, category), rows in failed.most_common():
+        counts.setdefault(provider, {})[category] = rows
+    return counts
 
 
 def _failure_values(f: FailureRow) -> tuple[Any, ...]:

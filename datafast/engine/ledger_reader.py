@@ -75,16 +75,6 @@ class LedgerReader(Ledger):
         query = f"SELECT f.category, f.provider, f.error, min(f.item) {_FAILED} GROUP BY 1"
         return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
 
-    def failures_by_provider(self) -> dict[str, dict[str, int]]:
-        """Failed rows by provider and category, most first."""
-        counts: dict[str, dict[str, int]] = {}
-        query = f"SELECT f.provider, f.category, sum(f.rows) {_FAILED} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
-        for provider, category, rows in self._db.execute(query):
-            counts.setdefault(provider, {})[category] = rows
-        return counts
-
-    # -- what an estimate goes by
-
     def settled_by_lane(self, num_lanes: int) -> dict[int, int]:
         """Items that a plain run leaves alone, done or failed, by lane; those of the plan of the last run."""
         query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"

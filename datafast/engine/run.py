@@ -21,7 +21,7 @@ from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.lanes import Lane, deal, share_out
-from datafast.engine.ledger import FailureRow
+from datafast.engine.ledger import FailureRow, by_category, by_provider
 from datafast.engine.plan import Plan, WorkItem, spread
 from datafast.engine.sender import Sender
 from datafast.engine.settings import RunConfig
@@ -280,7 +280,8 @@ class Run:
             output_file=str(self._store.path),
             simulated=self._simulated,
             stop_reason=self._stop_reason(),
-            failures=dict(self._store.failures.most_common()),
+            failures=by_category(self._store.failures),
+            failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped(),
             set_aside=[str(path) for path in self._output.set_aside],
         )

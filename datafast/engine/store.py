@@ -12,7 +12,6 @@ import contextlib
 import sqlite3
 import time
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +103,7 @@ class Store:
         durability: str = "normal",
     ) -> None:
         self.counts = counts
-        self.failures = Counter(ledger.failure_counts())
+        self.failures = ledger.failure_counts()
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
@@ -253,7 +252,7 @@ class Store:
         self.counts.written += len(new)
         if failure:
             self.counts.failed += failure.rows
-            self.failures[failure.category] += failure.rows
+            self.failures[failure.provider, failure.category] += failure.rows
             self._pending.failures.append(failure)
         self._pending.items[record.id] = record
         self._schedule()
@@ -373,7 +372,7 @@ class Store:
         """Counts what was committed, for a report that must not speak of rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts.written, self.counts.failed = self._ledger.row_counts()
-            self.failures = Counter(self._ledger.failure_counts())
+            self.failures = self._ledger.failure_counts()
 
     def close_files(self) -> None:
         """Closes the files as they are; what is pending is in the journal. Does nothing the second time."""
