@@ -78,6 +78,7 @@ def test_a_soak_with_all_faults_accounts_for_every_row_and_leaks_nothing(
 ) -> None:
     monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
     fault_server.respond = faulty(0.05)[1]  # type: ignore[assignment]
+    background.run(_num_tasks())  # the loop has two sockets of its own for as long as the process lives
     before = open_sockets()
     raw = dataset(tmp_path / "out.jsonl", SOAK_ITEMS)
     raw.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
