@@ -78,7 +78,7 @@ def test_a_soak_with_all_faults_accounts_for_every_row_and_leaks_nothing(
 ) -> None:
     monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
     fault_server.respond = faulty(0.05)[1]  # type: ignore[assignment]
-    background.run(_num_tasks())  # the loop has two sockets of its own for as long as the process lives
+    tasks = background.run(_num_tasks())  # the loop has two sockets of its own, and litellm's worker may run on it
     before = open_sockets()
     raw = dataset(tmp_path / "out.jsonl", SOAK_ITEMS)
     raw.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
@@ -89,7 +89,7 @@ def test_a_soak_with_all_faults_accounts_for_every_row_and_leaks_nothing(
     assert report.failed < SOAK_ITEMS * 0.02
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == report.written
     # The run's tasks and connections have ended with it; the server closes its side a moment later.
-    assert background.run(_num_tasks()) <= 1
+    assert background.run(_num_tasks()) <= tasks
     deadline = time.monotonic() + 5
     while open_sockets() > before and time.monotonic() < deadline:
         time.sleep(0.05)
