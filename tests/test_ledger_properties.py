@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.ledger import Append, CallRow, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import Ledger
 from datafast.engine.positions import PositionSet
+from datafast.engine.records import Append, CallRow, ItemRecord, ItemState
 from datafast.errors import ErrorKind, OutputError, OutputWriteError, ProviderError
 from datafast.llms.base import Request
 from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows

@@ -40,8 +40,8 @@ def command(
     `--json` gives everything that is recorded: prompt and raw reply too.
     """
     from datafast.engine.failed import FailedItems
-    from datafast.engine.ledger import by_category, by_provider
     from datafast.engine.ledger_reader import LedgerReader
+    from datafast.engine.records import by_category, by_provider
 
     paths = paths_of(file, ledger)
     with LedgerReader(paths.ledger) as reader:

@@ -30,8 +30,8 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
-    from datafast.engine.ledger import by_provider
     from datafast.engine.ledger_reader import LedgerReader
+    from datafast.engine.records import by_provider
 
     paths = paths_of(file, ledger_path)
     running = is_running(paths)
@@ -74,7 +74,7 @@ def _spent(ledger: LedgerReader) -> dict[str, Any]:
 
 def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
     """Failed rows by category, most first, each with one error as an example."""
-    from datafast.engine.ledger import by_category
+    from datafast.engine.records import by_category
 
     examples = ledger.failure_examples()
     return {

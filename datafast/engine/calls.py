@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import Retry
-from datafast.engine.ledger import ItemRecord, Recorded
+from datafast.engine.records import ItemRecord, Recorded
 from datafast.engine.sender import Ask, Reply, Sender, Trial, decode
 from datafast.engine.settings import RunConfig
 from datafast.errors import ReplyCategory, ReplyError

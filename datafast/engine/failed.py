@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import overload
 
-from datafast.engine.ledger import FailureRow, ItemRecord
 from datafast.engine.ledger_reader import LedgerReader
 from datafast.engine.plan import Plan, row_uuid
+from datafast.engine.records import FailureRow, ItemRecord
 from datafast.errors import OutputError
 from datafast.types import FailedItem
 

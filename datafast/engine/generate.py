@@ -23,8 +23,8 @@ from pydantic import BaseModel
 
 from datafast.engine.calls import Caller
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.ledger import ItemRecord, Recorded
 from datafast.engine.plan import WorkItem, digest
+from datafast.engine.records import ItemRecord, Recorded
 from datafast.engine.sender import Ask
 from datafast.errors import CallFailed
 from datafast.llms.structured import ResponseSchema

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from datafast.engine.journal import read_journal
-from datafast.engine.ledger import FailureRow, ItemRecord, Ledger
+from datafast.engine.ledger import Ledger
+from datafast.engine.records import FailureRow, ItemRecord
 
 __all__ = ["LedgerReader", "PastCall"]
 

@@ -16,7 +16,7 @@ from datafast.engine.admission import Gate
 from datafast.engine.calls import Answer, Caller
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.generate import Generate
-from datafast.engine.ledger import ItemRecord, ItemState
+from datafast.engine.records import ItemRecord, ItemState
 from datafast.llms.base import Request
 from datafast.llms.completion import decode_completion
 from datafast.llms.simulated import SimulatedProvider

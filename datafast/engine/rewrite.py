@@ -13,7 +13,8 @@ from pathlib import Path
 
 import orjson
 
-from datafast.engine.ledger import Append, ItemState, Ledger
+from datafast.engine.ledger import Ledger
+from datafast.engine.records import Append, ItemState
 from datafast.engine.rowfile import set_aside_name
 
 __all__ = ["finish_rewrite", "move_stale_rows"]

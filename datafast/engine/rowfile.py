@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datafast.engine.ledger import Append
+from datafast.engine.records import Append
 from datafast.errors import OutputChangedError
 
 __all__ = ["set_aside_name", "size_of", "split_off_tail", "verify"]

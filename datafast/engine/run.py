@@ -21,8 +21,8 @@ from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.lanes import Lane, deal, share_out
-from datafast.engine.ledger import FailureRow, by_category, by_provider
 from datafast.engine.plan import Plan, WorkItem, spread
+from datafast.engine.records import FailureRow, by_category, by_provider
 from datafast.engine.sender import Sender
 from datafast.engine.settings import RunConfig
 from datafast.engine.startup import OpenOutput
@@ -31,7 +31,7 @@ from datafast.logger_config import logger
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
-    from datafast.engine.ledger import ItemRecord
+    from datafast.engine.records import ItemRecord
 
 __all__ = ["Produce", "Run"]
 

@@ -16,7 +16,7 @@ from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import CallFinished, ProviderStopped, Retry
 from datafast.engine.halt import Halt, ItemPending
-from datafast.engine.ledger import ItemRecord
+from datafast.engine.records import ItemRecord
 from datafast.engine.retry import backoff_s
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store

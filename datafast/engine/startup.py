@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.journal import Journal, read_journal
-from datafast.engine.ledger import CallRow, Charge, ItemRecord, ItemState, Ledger
+from datafast.engine.ledger import Ledger
 from datafast.engine.plan import Plan
 from datafast.engine.positions import PositionSet
+from datafast.engine.records import CallRow, Charge, ItemRecord, ItemState
 from datafast.engine.rewrite import finish_rewrite, move_stale_rows
 from datafast.engine.rowfile import size_of, split_off_tail, verify
 from datafast.engine.store import Counts, Store

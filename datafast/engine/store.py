@@ -20,8 +20,9 @@ from typing import Any
 from datafast.engine.appendfile import AppendFile
 from datafast.engine.budget import Bound, Spent
 from datafast.engine.journal import Journal
-from datafast.engine.ledger import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Ledger, Recorded
+from datafast.engine.ledger import Ledger
 from datafast.engine.plan import WorkItem
+from datafast.engine.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded
 from datafast.errors import OutputWriteError
 from datafast.types import Usage
 
