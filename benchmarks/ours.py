@@ -61,7 +61,9 @@ def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int =
 
 def litellm(*, url: str, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:
     """Generates `items` rows through litellm."""
-    return _measured(LiteLLMProvider(f"openai/{MODEL}", api_base=f"{url}/v1", api_key="none"), items, in_flight, folder, warm_up)
+    return _measured(
+        LiteLLMProvider(f"openai/{MODEL}", api_base=f"{url}/v1", api_key="none"), items, in_flight, folder, warm_up
+    )
 
 
 def memory(*, url: str, early: int, items: int, in_flight: int, folder: str) -> dict[str, float]:
