@@ -189,7 +189,7 @@ def test_a_wait_is_never_shorter_than_asked_and_never_much_longer_than_a_minute(
 def test_no_minute_holds_more_than_the_limit(rpm: float, steps: list[float], held: float | None) -> None:
     pacer = Pacer(rpm)
     if held is not None:
-        pacer.hold_until(1000.0 + held)
+        pacer.free_at = 1000.0 + held
     now, sent = 1000.0, []
     for step in steps:
         now += step

@@ -189,9 +189,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             ledger=self._paths().ledger,
         )
 
-    def _job(
-        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions, *, command: str = ""
-    ) -> Job:
+    def _job(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> Job:
         settings = self.config.run
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()

@@ -41,10 +41,6 @@ class Pacer:
         """Whatever was booked, from `moment` (monotonic seconds) on the next one may go."""
         self.free_at = min(self.free_at, moment)
 
-    def hold_until(self, moment: float) -> None:
-        """Nothing passes before `moment` (monotonic seconds)."""
-        self.free_at = max(self.free_at, moment)
-
     def book(self, units: float, now: float) -> float:
         """Books `units`; returns the moment (monotonic seconds) from which they may go."""
         start = max(now, self.free_at)
