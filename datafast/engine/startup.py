@@ -129,7 +129,7 @@ def open_output(
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
             output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, notes or {})
-        except BaseException as error:
+        except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
                 raise ledger.unreadable(error) from error
@@ -230,7 +230,7 @@ def _open(
             donors=matched.donors,
             durability=durability,
         )
-    except BaseException:
+    except BaseException:  # whatever it was goes on; only the files must not stay open
         journal.close()
         if rows:
             rows.close()
