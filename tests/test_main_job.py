@@ -106,7 +106,8 @@ def refused_run(tmp_path: Path, provider: OpenAICompatibleProvider, **fields: An
     config = RawDatasetConfig(
         **{"document_types": ["note"], "topics": ["orbit", "comet"], "num_samples_per_prompt": 1, **fields},
         output_file=tmp_path / "out.jsonl",
-        run=RunConfig(max_concurrency=2),
+        # What is refused here is refused at once; a reply of the model may be invalid by chance, as above.
+        run=RunConfig(max_concurrency=2, max_parse_retries=9),
     )
     return RawDataset(config)
 
