@@ -57,21 +57,23 @@ def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -
     """The rows of each item that a limit of `number` chooses, in its order, read from the output file."""
     import orjson
 
+    from datafast.engine.ledger_reader import LedgerReader
     from datafast.engine.plan import spread
+    from datafast.engine.startup import OutputPaths
 
-    plan = dataset.plan_for(project.lanes)
-    items = [plan[position] for position in spread(plan, number, seed=project.config.run.seed)]
-    prompt_of = {item.row_uuid(row): place for place, item in enumerate(items) for row in range(item.num_rows)}
-    found: list[list[dict[str, Any]]] = [[] for _ in items]
-    missing = len(prompt_of)
-    with Path(project.config.output_file).open("rb") as file:
-        for line in file:
-            row = orjson.loads(line)
-            if (place := prompt_of.get(row["uuid"])) is not None:
-                found[place].append(row)
-                missing -= 1
-                if not missing:
-                    break
+    config = project.config
+    chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)
+    paths = OutputPaths.of(config.output_file, config.run.ledger)
+    with LedgerReader(paths.ledger) as reader:
+        places = reader.places_of(chosen)
+    found: list[list[dict[str, Any]]] = []
+    with paths.rows.open("rb") as file:
+        for position in chosen:
+            lines: list[bytes] = []
+            for start, size in places.get(position, ()):
+                file.seek(start)
+                lines += file.read(size).splitlines()
+            found.append([orjson.loads(line) for line in lines])
     return [rows for rows in found if rows]
 
 

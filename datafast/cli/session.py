@@ -86,7 +86,7 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
     dataset = project.dataset(executor)
-    per_item = project.config.num_samples_per_prompt
+    per_item = project.config.rows_per_item
     display = RunDisplay(
         max_rows=settings.limit * per_item if settings.limit is not None else None, quiet=settings.verbose
     )

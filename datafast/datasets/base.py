@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, TypeV
 
 from pydantic import BaseModel
 
-from datafast.datasets.config import DatasetConfig
+from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.event_stream import stream_events
 from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
@@ -95,13 +95,13 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def grid(
         self, dimensions: Sequence[Dimension], *, lanes: Sequence[str], shape: Sequence[str | bytes] = ()
     ) -> GridPlan:
-        """The plan of a kind whose items are a product of dimensions and the config's expanded prompts."""
+        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts."""
         return GridPlan(
             self.kind,
             dimensions,
-            expansion=self.config.prompt_expansion(),
             lanes=lanes,
-            rows_per_item=self.config.num_samples_per_prompt,
+            expansion=self.config.prompt_expansion() if isinstance(self.config, PromptDatasetConfig) else None,
+            rows_per_item=self.config.rows_per_item,
             shape=shape,
             seed=self.config.run.seed,
         )
@@ -112,7 +112,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
         """What shaped a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
-        declared = self.config.expansion.placeholders if self.config.expansion else {}
+        expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
+        declared = expansion.placeholders if expansion else {}
         chosen = {name: item.variant.values.get(name) for name in declared}
         return {**values, **chosen, "prompt_index": item.variant.template_index}
 

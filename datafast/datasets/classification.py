@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from datafast.config_model import ConfigModel
 from datafast.datasets.base import FanOutDataset
-from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.data_rows import TextClassificationRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
@@ -39,7 +39,7 @@ class TextClass(ConfigModel):
     """What belongs to the class; it goes into the prompt."""
 
 
-class ClassificationDatasetConfig(DatasetConfig):
+class ClassificationDatasetConfig(PromptDatasetConfig):
     """What a classification dataset is made of: rows = classes x languages x expanded prompts x samples x providers."""
 
     prompt_names = TemplateNames(

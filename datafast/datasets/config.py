@@ -21,7 +21,7 @@ from datafast.engine.settings import RunConfig
 from datafast.expanders import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.prompts import Template
 
-__all__ = ["DatasetConfig", "NonBlank", "PromptExpansionConfig", "TemplateNames"]
+__all__ = ["DatasetConfig", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
 
 def _not_blank(text: str) -> str:
@@ -119,27 +119,11 @@ class TemplateNames:
 class DatasetConfig(ConfigModel):
     """Fields that every kind has."""
 
-    prompt_names: ClassVar[TemplateNames]
-    """What the kind fills in the templates that are expanded."""
-    prompts_field: ClassVar[str] = "prompts"
-    """The field that holds those templates."""
-
     output_file: Path
     """The JSONL that rows are appended to, relative to the working directory."""
 
-    languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
-    """Language codes and names: the code goes into the row, the name into the prompt."""
-
-    num_samples_per_prompt: int = Field(default=1, ge=1, le=1000)
-    """Rows that each prompt asks for."""
-
-    expansion: PromptExpansionConfig | None = None
-    """How optional `<<placeholders>>` of the prompts are filled."""
-
     run: RunConfig = Field(default_factory=RunConfig)
     """How the run is carried out."""
-
-    _built: Expansion | None = PrivateAttr(default=None)
 
     @field_validator("output_file")
     @classmethod
@@ -148,10 +132,38 @@ class DatasetConfig(ConfigModel):
             raise ValueError("must name a file, for example rows.jsonl")
         return path
 
+    @property
+    def rows_per_item(self) -> int:
+        """Rows that one item of the plan asks for at most."""
+        return 1
+
+
+class PromptDatasetConfig(DatasetConfig):
+    """Fields of the kinds that ask in several languages with expanded prompt templates."""
+
+    prompt_names: ClassVar[TemplateNames]
+    """What the kind fills in the templates that are expanded."""
+    prompts_field: ClassVar[str] = "prompts"
+    """The field that holds those templates."""
+    rows_field: ClassVar[str] = "num_samples_per_prompt"
+    """The field that says how many rows one call asks for."""
+
+    languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
+    """Language codes and names: the code goes into the row, the name into the prompt."""
+
+    expansion: PromptExpansionConfig | None = None
+    """How optional `<<placeholders>>` of the prompts are filled."""
+
+    _built: Expansion | None = PrivateAttr(default=None)
+
     @model_validator(mode="after")
-    def _prompts_fit(self) -> DatasetConfig:
+    def _prompts_fit(self) -> PromptDatasetConfig:
         self._built = self._build_expansion()
         return self
+
+    @property
+    def rows_per_item(self) -> int:
+        return int(getattr(self, self.rows_field))
 
     def template_texts(self) -> list[str]:
         """The templates that are expanded: the user's, or the kind's own where none are given."""

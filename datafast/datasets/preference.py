@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from pydantic import BaseModel, Field, model_validator
 
 from datafast.datasets.base import Dataset, RunOptions
-from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.data_rows import PreferenceRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.estimate import Estimate
@@ -63,7 +63,7 @@ class Judgement(BaseModel):
     score: int = Field(ge=1, le=10, description="1 (useless) to 10 (cannot be improved)")
 
 
-class PreferenceDatasetConfig(DatasetConfig):
+class PreferenceDatasetConfig(PromptDatasetConfig):
     """What a preference dataset is made of: rows = documents x question templates x expansion x languages x samples."""
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datafast.datasets.config import PromptDatasetConfig
 from datafast.engine.ledger import Ledger
 from datafast.engine.startup import OutputPaths
 
@@ -24,7 +25,7 @@ def publish(dataset: Dataset[Any, Any], repo_id: str, **options: Any) -> str:
     card = CardInfo(
         title=repo_id.rpartition("/")[2],
         kind=dataset.kind,
-        languages=dict(config.languages),
+        languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
         settings=config.model_dump(mode="json", exclude={"output_file", "run", "languages"}, exclude_none=True),
         simulated=_is_simulated(OutputPaths.of(path, config.run.ledger)),
     )

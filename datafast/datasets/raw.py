@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from datafast.datasets.base import FanOutDataset
-from datafast.datasets.config import DatasetConfig, NonBlank, TemplateNames
+from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.data_rows import TextRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
@@ -28,7 +28,7 @@ DEFAULT_PROMPTS = [
 ]
 
 
-class RawDatasetConfig(DatasetConfig):
+class RawDatasetConfig(PromptDatasetConfig):
     """What a raw text dataset is made of: rows = document types x topics x languages x expanded prompts x samples x providers."""
 
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")

@@ -93,6 +93,19 @@ class LedgerReader(Ledger):
         )
         return [PastCall(*row) for row in self._db.execute(query, (num_rows, limit))]
 
+    # -- rows
+
+    def places_of(self, positions: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+        """Where the rows of the items at these places of the plan lie in the JSONL: (first byte, number of bytes), in order."""
+        query = (
+            "SELECT i.position, a.start, a.size FROM items i JOIN appends a ON a.item = i.id WHERE i.state IN (1, 2)"
+        )
+        query += f" AND i.position IN ({','.join('?' * len(positions))}) ORDER BY a.start"
+        found: dict[int, list[tuple[int, int]]] = {}
+        for position, start, size in self._db.execute(query, positions):
+            found.setdefault(position, []).append((start, size))
+        return found
+
     # -- after a crash
 
     def unrecorded_replies(self, journal: Path) -> int:

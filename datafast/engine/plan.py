@@ -18,16 +18,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import orjson
 
 from datafast.errors import ConfigError
-from datafast.expanders import Expansion, Variant
+from datafast.expanders import Expansion, ExpansionSpec, Variant
 from datafast.permutation import Permutation
 from datafast.prompts import Template
 
-__all__ = ["Dimension", "GridPlan", "Plan", "WorkItem", "digest", "row_uuid", "shown_value", "spread"]
+__all__ = ["Computed", "Dimension", "GridPlan", "Plan", "WorkItem", "digest", "row_uuid", "shown_value", "spread"]
+
+T = TypeVar("T")
 
 _SPREAD_ROUNDS = 4096
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -114,27 +116,72 @@ class Plan(Protocol):
     def keys(self) -> Iterator[bytes]: ...
 
 
+class Computed(Sequence[T]):
+    """A sequence whose elements are made when they are asked for, and not kept."""
+
+    def __init__(self, size: int, make: Callable[[int], T]) -> None:
+        self._size = size
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        found = range(self._size)[index]
+        return self._make(found) if isinstance(found, int) else [self._make(number) for number in found]
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, range(self._size))
+
+
 class Dimension:
     """One axis of a plan: values, each with an identity that is unique on the axis.
 
     Equal values are numbered among themselves, so asking for the same topic twice gives two different items.
+
+    Args:
+        identity: what tells a value from others, as plain JSON values.
+        digests: the identities as 16 bytes each, where the values are known to be distinct and too many to go through.
+        rows: rows that an item of a value asks for, where that differs between values; `num_rows` is their sum over all values.
     """
 
     def __init__(
-        self, name: str, values: Sequence[Any], *, identity: Callable[[Any], Any] = lambda value: value
+        self,
+        name: str,
+        values: Sequence[Any],
+        *,
+        identity: Callable[[Any], Any] = lambda value: value,
+        digests: Sequence[bytes] | None = None,
+        rows: Callable[[Any], int] | None = None,
+        num_rows: int | None = None,
     ) -> None:
         self.name = name
         self.values = values
+        self.rows = rows
+        self.num_rows = num_rows
+        self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
+
+    def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:
         seen: Counter[bytes] = Counter()
-        self.digests: list[bytes] = []
-        for value in values:
-            plain = digest(name, orjson.dumps(identity(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+        digests = []
+        for value in self.values:
+            plain = digest(
+                self.name, orjson.dumps(identity(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+            )
             ordinal = seen[plain]
             seen[plain] += 1
-            self.digests.append(digest(plain, str(ordinal)) if ordinal else plain)
+            digests.append(digest(plain, str(ordinal)) if ordinal else plain)
+        return digests
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+_NO_TEMPLATES = Expansion([Template.parse("", mandatory=())], ExpansionSpec(placeholders={}))
 
 
 class GridPlan:
@@ -143,9 +190,10 @@ class GridPlan:
     Args:
         kind: name of the dataset kind.
         dimensions: the axes, slowest first.
-        expansion: the prompt variants, anew for each base combination (one value of each dimension).
+        expansion: the prompt variants, anew for each base combination (one value of each dimension); None where the kind has
+            no templates to expand.
         lanes: the identity of each lane.
-        rows_per_item: rows each item is asked for.
+        rows_per_item: rows each item is asked for, where no dimension says otherwise; at most one may.
         shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
         seed: the run's seed.
     """
@@ -155,19 +203,21 @@ class GridPlan:
         kind: str,
         dimensions: Sequence[Dimension],
         *,
-        expansion: Expansion,
         lanes: Sequence[str],
-        rows_per_item: int,
+        expansion: Expansion | None = None,
+        rows_per_item: int = 1,
         shape: Sequence[str | bytes] = (),
         seed: int = 0,
     ) -> None:
         self._kind = kind.encode()
         self._dimensions = tuple(dimensions)
-        self._expansion = expansion
+        self._expansion = expansion or _NO_TEMPLATES
         self._lane_digests = [digest(lane) for lane in lanes]
         self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
+        self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
         self._rows_per_item = rows_per_item
-        self._shape = digest(str(rows_per_item), *shape)
+        # A dimension that says how many rows its values ask for has that in its identities.
+        self._shape = digest("" if self._counting else str(rows_per_item), *shape)
         self._seed = seed
         if self.num_items > sys.maxsize:
             raise ConfigError(
@@ -199,8 +249,22 @@ class GridPlan:
         return items
 
     @property
+    def num_variants(self) -> int:
+        """Prompts for each base combination."""
+        return len(self._expansion)
+
+    @property
     def num_rows(self) -> int:
-        return self.num_items * self._rows_per_item
+        counting = self._counting
+        if counting is None or not len(counting):
+            return self.num_items * self._rows_per_item
+        return self.num_items // len(counting) * (counting.num_rows or 0)
+
+    def _rows_of(self, values: Mapping[str, Any]) -> int:
+        counting = self._counting
+        if counting is None or counting.rows is None:
+            return self._rows_per_item
+        return counting.rows(values[counting.name])
 
     def __len__(self) -> int:
         return self.num_items
@@ -229,7 +293,7 @@ class GridPlan:
             position=position,
             key=self._key(content, lane),
             content=content,
-            num_rows=self._rows_per_item,
+            num_rows=self._rows_of(values),
             values=values,
             template=self._expansion.templates[variant.template_index],
             variant=variant,
