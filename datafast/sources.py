@@ -1,0 +1,319 @@
+"""Rows that a user already has: lists, files, tables and Hugging Face datasets behind one small sequence.
+
+    list of mappings, mapping of columns      as they are
+    .jsonl, .json, .csv, .parquet             files, relative to a folder that the caller names
+    pandas DataFrame                          anything with `columns` and `to_dict(orient="records")`
+    Dataset, DatasetDict, name on the Hub     of `datasets`; of a DatasetDict the split that is asked for, `train`, or its only one
+
+Guarantee: a row comes out as a plain mapping of column names to JSON values, and the same source has the same `digest` in every
+process. Nothing of the user's is changed. Cost: a JSONL is indexed (eight bytes a row) and read as it is asked for; CSV and Parquet
+files are held as Arrow tables; lists and DataFrames are gone through once. Limits: a file that changes while it is used gives an error
+or its new rows, depending on the format.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast, overload
+
+import orjson
+
+from datafast.errors import ConfigError
+from datafast.notify import nearest
+
+__all__ = ["SourceRows", "open_source"]
+
+Row = dict[str, Any]
+
+_BLOCK = 1 << 20
+_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS
+
+
+class SourceRows(Sequence[Row]):
+    """The rows of a source. Made by `open_source`.
+
+    Attributes:
+        name: how messages call it.
+        columns: the names of its columns, in their order; of rows that differ, all that occur in the first hundred.
+        digest: 16 bytes that change when its rows do.
+    """
+
+    def __init__(
+        self, name: str, size: int, read: Callable[[int], Row], *, columns: Sequence[str], digest: bytes
+    ) -> None:
+        self.name = name
+        self.columns = tuple(columns)
+        self.digest = digest
+        self._size = size
+        self._read = read
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        found = range(self._size)[index]
+        return self._read(found) if isinstance(found, int) else [self._read(number) for number in found]
+
+    def __repr__(self) -> str:
+        return f"<{self._size} source rows of {self.name}: {', '.join(self.columns)}>"
+
+
+def open_source(given: object, *, field: str, folder: Path | None = None, split: str | None = None) -> SourceRows:
+    """The rows of whatever a user gave; see the module.
+
+    Args:
+        given: the source.
+        field: the config field that errors name.
+        folder: what relative paths are relative to; the working directory by default.
+        split: of a DatasetDict or a dataset on the Hub.
+
+    Raises:
+        ConfigError: nothing like it is known, it cannot be read, or it holds no row; names the field, and file and line where there
+            is one.
+    """
+    rows = _opened(given, field, folder, split)
+    if not len(rows):
+        raise ConfigError(f"{field}: {rows.name} holds no row; give at least one")
+    return rows
+
+
+def _opened(given: object, field: str, folder: Path | None, split: str | None) -> SourceRows:
+    if isinstance(given, SourceRows):
+        return given
+    if isinstance(given, str | Path):
+        return _named(given, field, folder, split)
+    if _is_dataset(given):
+        return _of_dataset(given)
+    if isinstance(given, Mapping):
+        return _of_mapping(given, field, split)
+    if hasattr(given, "columns") and hasattr(given, "to_dict"):
+        records = given.to_dict(orient="records")
+        return _of_list([_without_nan(record) for record in records], field, "the DataFrame")
+    if isinstance(given, Sequence) and not isinstance(given, bytes):
+        return _of_list(given, field, "the list")
+    raise ConfigError(
+        f"{field}: expected rows (a list of mappings, a JSONL, JSON, CSV or Parquet file, a DataFrame or a Hugging Face dataset), "
+        f"got {type(given).__name__}"
+    )
+
+
+# -- in memory
+
+
+def _of_list(rows: Sequence[Any], field: str, name: str) -> SourceRows:
+    state = blake2b(digest_size=16)
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ConfigError(
+                f"{field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}"
+            )
+        state.update(_written(row, f"{field}[{number}]"))
+    read = rows.__getitem__
+    return SourceRows(
+        name, len(rows), lambda number: _plain(read(number)), columns=_columns(rows), digest=state.digest()
+    )
+
+
+def _of_mapping(given: Mapping[Any, Any], field: str, split: str | None) -> SourceRows:
+    """A mapping of splits to datasets, or of columns to lists of values."""
+    if given and all(_is_dataset(part) for part in given.values()):
+        return _of_dataset(_chosen_split(given, field, split))
+    columns = {str(name): list(values) for name, values in given.items() if _is_column(values)}
+    if not columns or len(columns) < len(given):
+        raise ConfigError(f"{field}: expected a mapping of column names to lists of values, or of splits to datasets")
+    sizes = {name: len(values) for name, values in columns.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise ConfigError(f"{field}: the columns differ in length: {listed}")
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return _of_list(rows, field, "the mapping")
+
+
+def _is_column(values: object) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
+def _chosen_split(splits: Mapping[Any, Any], field: str, split: str | None) -> Any:
+    names = [str(name) for name in splits]
+    if split is not None:
+        if split not in splits:
+            near = nearest(split, names)
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(names)}"
+            raise ConfigError(f"{field}: there is no split {split!r}; {hint}")
+        return splits[split]
+    if "train" in splits:
+        return splits["train"]
+    if len(splits) == 1:
+        return next(iter(splits.values()))
+    raise ConfigError(f"{field}: which split is meant? It has {', '.join(names)}; give split")
+
+
+# -- Hugging Face datasets
+
+
+def _is_dataset(given: object) -> bool:
+    """Whether it is a `datasets.Dataset`, told without importing that package."""
+    return all(hasattr(given, name) for name in ("column_names", "features", "num_rows", "__getitem__"))
+
+
+def _of_dataset(dataset: Any) -> SourceRows:
+    if isinstance(dataset.column_names, Mapping):  # a DatasetDict that came with the attributes of a dataset
+        return _of_dataset(_chosen_split(dataset, "source", None))
+    fingerprint = getattr(dataset, "_fingerprint", None)
+    about = orjson.dumps([fingerprint, dataset.num_rows, list(dataset.column_names)])
+    return SourceRows(
+        "the dataset",
+        int(dataset.num_rows),
+        lambda number: _plain(dataset[number]),
+        columns=list(dataset.column_names),
+        digest=blake2b(about, digest_size=16).digest(),
+    )
+
+
+def _from_hub(name: str, field: str, split: str | None) -> SourceRows:
+    from datasets import load_dataset
+
+    try:
+        loaded = load_dataset(name, split=split)
+    except Exception as error:  # whatever `datasets` raises, and that is many things, goes on as its cause
+        raise ConfigError(
+            f"{field}: there is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    found = _of_dataset(loaded if split is not None else _chosen_split(loaded, field, None))
+    found.name = name
+    return found
+
+
+# -- files
+
+
+def _named(given: str | Path, field: str, folder: Path | None, split: str | None) -> SourceRows:
+    path = (folder or Path()) / given
+    reader = _READERS.get(path.suffix.lower())
+    if not path.is_file():
+        if isinstance(given, str) and reader is None:
+            return _from_hub(given, field, split)
+        raise ConfigError(f"{field}: there is no file {path}")
+    if reader is None:
+        raise ConfigError(
+            f"{field}: {path} is none of {', '.join(_READERS)}; convert it, or rename it to say what it is"
+        )
+    try:
+        return reader(path, field)
+    except OSError as error:
+        raise ConfigError(f"{field}: cannot read {path}: {error.strerror or error}") from error
+
+
+def _digest_of(path: Path) -> bytes:
+    state = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.digest()
+
+
+def _jsonl(path: Path, field: str) -> SourceRows:
+    starts, numbers = array("q"), array("q")
+    position = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                starts.append(position)
+                numbers.append(number)
+            position += len(line)
+
+    def read(index: int) -> Row:
+        with path.open("rb") as file:
+            file.seek(starts[index])
+            line = file.readline()
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"{field}: {path}:{numbers[index]}: this line is not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise ConfigError(f"{field}: {path}:{numbers[index]}: expected a JSON object, got {type(row).__name__}")
+        return row
+
+    first = [read(index) for index in range(min(len(starts), _LOOKED_AT))]
+    return SourceRows(str(path), len(starts), read, columns=_columns(first), digest=_digest_of(path))
+
+
+def _json(path: Path, field: str) -> SourceRows:
+    try:
+        rows = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{field}: {path} is not JSON: {error}; one object a line belongs into a .jsonl") from None
+    if not isinstance(rows, list):
+        raise ConfigError(f"{field}: {path} holds {type(rows).__name__}; expected a list of objects")
+    return _of_list(rows, field, str(path))
+
+
+def _csv(path: Path, field: str) -> SourceRows:
+    import pyarrow.csv
+
+    return _of_table(path, field, lambda: pyarrow.csv.read_csv(path))
+
+
+def _parquet(path: Path, field: str) -> SourceRows:
+    import pyarrow.parquet
+
+    return _of_table(path, field, lambda: pyarrow.parquet.read_table(path, memory_map=True))
+
+
+def _of_table(path: Path, field: str, load: Callable[[], Any]) -> SourceRows:
+    import pyarrow
+
+    try:
+        table = load()
+    except pyarrow.ArrowInvalid as error:
+        raise ConfigError(f"{field}: cannot read {path}: {error}") from error
+
+    def read(number: int) -> Row:
+        return _plain(cast(Row, table.slice(number, 1).to_pylist()[0]))
+
+    return SourceRows(str(path), table.num_rows, read, columns=table.column_names, digest=_digest_of(path))
+
+
+_READERS: dict[str, Callable[[Path, str], SourceRows]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+_LOOKED_AT = 100
+
+
+# -- values
+
+
+def _columns(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(name) for row in rows[:_LOOKED_AT] for name in row))
+
+
+def _written(row: Mapping[Any, Any], place: str) -> bytes:
+    try:
+        return orjson.dumps(dict(row), default=str, option=_JSON)
+    except TypeError as error:
+        raise ConfigError(f"{place}: expected values that can be written as JSON ({error})") from error
+
+
+def _plain(row: Mapping[Any, Any]) -> Row:
+    """A row whose values are plain JSON: dates and the like become the text they are written as."""
+    if all(isinstance(value, str | int | float | None) for value in row.values()):
+        return {str(name): value for name, value in row.items()}
+    return cast(Row, orjson.loads(_written(row, "row")))
+
+
+def _without_nan(record: Mapping[Any, Any]) -> Row:
+    return {
+        str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()
+    }
