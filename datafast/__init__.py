@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+    from datafast.datasets import ClassificationDataset, ColumnsDataset, PreferenceDataset, RawDataset
     from datafast.engine.estimate import Estimate
     from datafast.errors import ConfigError, DatafastError, OutputError, ProviderError, PublishError, RunStopped
     from datafast.expanders import expand_prompts
+    from datafast.facades.columns import dataset, generator, sample
     from datafast.llms import (
         AnthropicProvider,
         GeminiProvider,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datafast.logger_config import configure_logger
     from datafast.schema.config import (
         ClassificationDatasetConfig,
+        ColumnsDatasetConfig,
         PreferenceDatasetConfig,
         PromptExpansionConfig,
         RawDatasetConfig,
@@ -38,10 +40,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "datafast.datasets": ["ClassificationDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.datasets": ["ClassificationDataset", "ColumnsDataset", "PreferenceDataset", "RawDataset"],
     "datafast.engine.estimate": ["Estimate"],
     "datafast.errors": ["ConfigError", "DatafastError", "OutputError", "ProviderError", "PublishError", "RunStopped"],
     "datafast.expanders": ["expand_prompts"],
+    "datafast.facades.columns": ["dataset", "generator", "sample"],
     "datafast.llms": [
         "AnthropicProvider",
         "GeminiProvider",
@@ -57,6 +60,7 @@ _HOMES = {
     "datafast.logger_config": ["configure_logger"],
     "datafast.schema.config": [
         "ClassificationDatasetConfig",
+        "ColumnsDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",
@@ -70,6 +74,8 @@ __all__ = [
     "AnthropicProvider",
     "ClassificationDataset",
     "ClassificationDatasetConfig",
+    "ColumnsDataset",
+    "ColumnsDatasetConfig",
     "ConfigError",
     "DatafastError",
     "Estimate",
@@ -96,7 +102,10 @@ __all__ = [
     "SimulatedProvider",
     "__version__",
     "configure_logger",
+    "dataset",
     "expand_prompts",
+    "generator",
+    "sample",
 ]
 
 

@@ -146,6 +146,7 @@ class Dimension:
     Args:
         identity: what tells a value from others, as plain JSON values.
         digests: the identities as 16 bytes each, where the values are known to be distinct and too many to go through.
+        summary: stands for all identities in their order, where they need not be gone through to know that they have not changed.
         rows: rows that an item of a value asks for, where that differs between values; `num_rows` is their sum over all values.
     """
 
@@ -156,6 +157,7 @@ class Dimension:
         *,
         identity: Callable[[Any], Any] = lambda value: value,
         digests: Sequence[bytes] | None = None,
+        summary: bytes | None = None,
         rows: Callable[[Any], int] | None = None,
         num_rows: int | None = None,
     ) -> None:
@@ -164,6 +166,13 @@ class Dimension:
         self.rows = rows
         self.num_rows = num_rows
         self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
+
+        self._summary = summary
+
+    @property
+    def summary(self) -> bytes:
+        """Bytes that change when any identity, or their order, does."""
+        return b"".join(self.digests) if self._summary is None else self._summary
 
     def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:
         seen: Counter[bytes] = Counter()
@@ -277,7 +286,7 @@ class GridPlan:
             self._shape,
             orjson.dumps(asdict(self._expansion.spec)),
             *(template.digest for template in self._expansion.templates),
-            *(b"".join(dimension.digests) for dimension in self._dimensions),
+            *(dimension.summary for dimension in self._dimensions),
             *self._lane_digests,
         )
 
@@ -304,7 +313,7 @@ class GridPlan:
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, at a fraction of the cost of building the items."""
         fixed = self._fixed_variants()
-        for digests in itertools.product(*(dimension.digests for dimension in self._dimensions)):
+        for digests in self._combinations():
             base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
             if fixed is not None:
                 contents = [blake2b(base + variant, digest_size=16).digest() for variant in fixed]
@@ -315,6 +324,11 @@ class GridPlan:
                 asked = content + self._shape
                 for lane in self._lane_digests:
                     yield blake2b(asked + lane, digest_size=16).digest()
+
+    def _combinations(self) -> Iterator[tuple[bytes, ...]]:
+        if len(self._dimensions) == 1:
+            return ((value,) for value in self._dimensions[0].digests)  # the product would hold all of them
+        return itertools.product(*(dimension.digests for dimension in self._dimensions))
 
     def _fixed_variants(self) -> list[bytes] | None:
         """What the variants add to a base, where they are the same for every base."""

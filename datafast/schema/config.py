@@ -1,6 +1,7 @@
 """The configs of all kinds."""
 
 from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
+from datafast.datasets.columns import ColumnsDatasetConfig
 from datafast.datasets.config import PromptExpansionConfig
 from datafast.datasets.preference import PreferenceDatasetConfig
 from datafast.datasets.raw import RawDatasetConfig
@@ -8,6 +9,7 @@ from datafast.engine.settings import RunConfig
 
 __all__ = [
     "ClassificationDatasetConfig",
+    "ColumnsDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "RawDatasetConfig",

@@ -1,0 +1,1 @@
+"""Short ways to the same machinery, for those who come from other packages."""
