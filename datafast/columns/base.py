@@ -146,6 +146,8 @@ class Setup:
 class Column(ConfigModel):
     """A column of a dataset. Its subclasses say how its cells are made."""
 
+    waits: ClassVar[bool] = False
+    """Whether `make` is a coroutine."""
     calls: ClassVar[bool] = False
     """Whether cells ask a model."""
     seeds: ClassVar[bool] = False
@@ -175,7 +177,7 @@ class Column(ConfigModel):
         """Parses and checks what concerns other columns. Raises ConfigError, beginning with the field."""
 
     def make(self, cell: Cell) -> Any:
-        """The value of a cell as plain JSON, or an awaitable of it. Raises CellError, or CallFailed of a call."""
+        """The value of a cell as plain JSON; a coroutine where `waits` says so. Raises CellError, or CallFailed of a call."""
         raise NotImplementedError
 
     def row_type(self) -> Any:

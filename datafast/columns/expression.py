@@ -105,6 +105,7 @@ class FunctionColumn(Column):
 
     type: Literal["function"] = "function"
     """A value that a Python function gives."""
+    waits = True
 
     function: Any
     """A function, sync or async. Its parameters are columns by name; a single one called row, ctx, context or values gets a mapping of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializer, field_validator, model_validator
@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializ
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
 from datafast.columns.templates import RenderError, Template
-from datafast.columns.values import plain, to_text
-from datafast.errors import ConfigError
+from datafast.columns.values import as_plain, to_text
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
 
@@ -23,6 +22,7 @@ ModelClass = type[BaseModel]
 class AskingColumn(Column):
     """What the columns that ask a model have in common."""
 
+    waits = True
     calls = True
 
     prompt: NonBlank
@@ -39,23 +39,20 @@ class AskingColumn(Column):
 
     _prompt: Template = PrivateAttr()
     _system: Template | None = PrivateAttr(default=None)
-    _variables: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    _plain_variables = field_validator("variables")(as_plain)
 
     @property
     def providers(self) -> tuple[str, ...]:
         return (self.provider,)
 
     def prepare(self, setup: Setup) -> None:
-        try:
-            self._variables = {name: plain(value) for name, value in self.variables.items()}
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"variables: expected JSON values: {error}") from None
-        self._prompt = setup.template(self.prompt, "prompt", also=self._variables)
-        self._system = setup.template(self.system, "system", also=self._variables) if self.system else None
+        self._prompt = setup.template(self.prompt, "prompt", also=self.variables)
+        self._system = setup.template(self.system, "system", also=self.variables) if self.system else None
 
     def asked(self, cell: Cell) -> tuple[str, str | None]:
         """The prompt and the system message of a cell. Raises CellError."""
-        values: Mapping[str, Any] = {**cell.values, **self._variables} if self._variables else cell.values
+        values: Mapping[str, Any] = {**cell.values, **self.variables} if self.variables else cell.values
         try:
             prompt = self._prompt.render(values)
             system = self._system.render(values) if self._system else None
@@ -72,9 +69,9 @@ class TextColumn(AskingColumn):
     type: Literal["text"] = "text"
     """A text that a model writes."""
 
-    def make(self, cell: Cell) -> Awaitable[str]:
+    async def make(self, cell: Cell) -> str:
         prompt, system = self.asked(cell)
-        return cell.generate(self.provider, prompt, system=system, tag=cell.name)
+        return await cell.generate(self.provider, prompt, system=system, tag=cell.name)
 
     def row_type(self) -> Any:
         return str
@@ -170,13 +167,13 @@ class JudgeColumn(AskingColumn):
         given = self.rubric
         if isinstance(given, dict):
             given = "\n".join(f"{score}: {meaning}" for score, meaning in sorted(given.items()))
-        self._rubric = setup.template(given, "rubric", also=self._variables) if given else None
+        self._rubric = setup.template(given, "rubric", also=self.variables) if given else None
         self._reply = _judgement(self.scale, self.min, self.max)
 
     def asked(self, cell: Cell) -> tuple[str, str | None]:
         prompt, system = super().asked(cell)
         try:
-            rubric = self._rubric.render({**cell.values, **self._variables}) if self._rubric else ""
+            rubric = self._rubric.render({**cell.values, **self.variables}) if self._rubric else ""
         except RenderError as error:
             raise CellError(f"rubric: {error}") from None
         whole = "whole number" if self.scale == "integer" else "number"

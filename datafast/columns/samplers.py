@@ -10,11 +10,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.templates import Expression, RenderError
-from datafast.columns.values import plain, to_text
+from datafast.columns.values import as_plain, plain, to_text
 from datafast.engine.plan import digest
 from datafast.errors import ConfigError
 from datafast.permutation import Permutation
@@ -44,19 +44,13 @@ class ConstantColumn(Column):
     value: Any
     """The value: a text, a number, a list, an object or null."""
 
-    def prepare(self, setup: Setup) -> None:
-        try:
-            self._value = plain(self.value)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"value: expected a JSON value: {error}") from None
-
-    _value: Any = PrivateAttr(default=None)
+    _plain_value = field_validator("value")(as_plain)
 
     def make(self, cell: Cell) -> Any:
-        return self._value
+        return self.value
 
     def row_type(self) -> Any:
-        return _type_of([self._value])
+        return _type_of([self.value])
 
 
 class UuidColumn(Column):
@@ -170,16 +164,23 @@ class ChoiceColumn(Column):
             raise CellError(f"values: there is nothing for {key!r}, the value of {self.by!r}")
         return options
 
+    def identity(self) -> Any:
+        # Which value a draw gives depends on the order of a mapping, and on whether a key is 1 or "1".
+        return {**super().identity(), "values": _in_order(self.values)}
+
     def row_type(self) -> Any:
         return _type_of([value for options in self._options.values() for value in options.values])
+
+
+def _in_order(given: Any) -> Any:
+    return [[key, _in_order(value)] for key, value in given.items()] if isinstance(given, dict) else given
 
 
 def _options(given: Any, field: str) -> _Options:
     if not isinstance(given, list | dict):
         raise ConfigError(f"{field}: expected a list of values, or a mapping of values to weights")
     try:
-        checked: Any = plain(given) if isinstance(given, list) else given
-        return _Options(checked)
+        return _Options(plain(given) if isinstance(given, list) else given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{field}: {error}") from None
 

@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr, field_serializer
+from pydantic import PrivateAttr, field_serializer, field_validator
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
+from datafast.columns.values import as_plain
 from datafast.engine.plan import digest
 from datafast.errors import ConfigError
 from datafast.notify import nearest
@@ -56,6 +57,8 @@ class SourceColumn(Column):
     _names: frozenset[str] | None = PrivateAttr(default=None)
     _place: bytes = PrivateAttr(default=b"")
     _type: Any = PrivateAttr(default=Any)
+
+    _plain_default = field_validator("default")(as_plain)
 
     @field_serializer("source")
     def _described(self, source: Any) -> Any:

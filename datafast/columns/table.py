@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Awaitable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates import RenderError
-from datafast.engine.flow import Flow
+from datafast.engine.flow import Flow, Work
 from datafast.engine.generate import Generate
 from datafast.engine.plan import WorkItem
 from datafast.errors import CallFailed, ConfigError
@@ -136,7 +136,7 @@ class _Row:
         self.values: dict[str, Any] = {}
         self.failed: dict[str, CallFailed] = {}
 
-    def step(self, name: str) -> Awaitable[None] | None:
+    def step(self, name: str) -> Work | None:
         """Begins a cell. Nothing is begun, or bought, for a row that has failed."""
         if self.failed:
             return None
@@ -145,18 +145,18 @@ class _Row:
             if not column.is_wanted(self.values):
                 self.values[name] = None
                 return None
-            made = column.make(Cell(name, self._item, self.values, self._generate, self._memo))
+            cell = Cell(name, self._item, self.values, self._generate, self._memo)
+            if column.waits:
+                return partial(self._land, column, cell)
+            self.values[name] = column.make(cell)
         except (CellError, RenderError) as error:
             self._fail(name, error)
-            return None
-        if hasattr(made, "__await__"):
-            return self._land(name, made)
-        self.values[name] = made
         return None
 
-    async def _land(self, name: str, made: Awaitable[Any]) -> None:
+    async def _land(self, column: Column, cell: Cell) -> None:
+        name = cell.name
         try:
-            self.values[name] = await made
+            self.values[name] = await column.make(cell)
         except (CellError, CallFailed) as error:
             self._fail(name, error)
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-__all__ = ["PATH", "follow", "plain", "shown_path", "steps_of", "to_text"]
+__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text"]
 
 Step = str | int
 
@@ -53,6 +53,14 @@ def plain(value: Any) -> Any:
             raise ValueError(f"{value} is no finite number")
         return float(value)
     return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+
+
+def as_plain(value: Any) -> Any:
+    """`plain`, as a validator of a field."""
+    try:
+        return plain(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _dumped(value: Any) -> Any:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-__all__ = ["Flow", "run_flow"]
+__all__ = ["Flow", "Work", "run_flow"]
+
+Work = Callable[[], Awaitable[None]]
+"""What a step does that takes time."""
 
 
 class Flow:
@@ -30,11 +33,11 @@ class Flow:
         self.first = [name for name, count in self.counts.items() if not count]
 
 
-async def run_flow(flow: Flow, step: Callable[[str], Awaitable[None] | None]) -> None:
+async def run_flow(flow: Flow, step: Callable[[str], Work | None]) -> None:
     """Runs all steps of a flow.
 
     Args:
-        step: begins a step; returns what to wait for, or None where it is done already.
+        step: begins a step; returns what is left to do, or None where it is done already.
     """
     running = _Running(flow, step)
     running.begin(list(flow.first))
@@ -52,7 +55,7 @@ async def run_flow(flow: Flow, step: Callable[[str], Awaitable[None] | None]) ->
 class _Running:
     """A flow under way."""
 
-    def __init__(self, flow: Flow, step: Callable[[str], Awaitable[None] | None]) -> None:
+    def __init__(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
         self._flow = flow
         self._step = step
         self._missing = dict(flow.counts)
@@ -63,14 +66,14 @@ class _Running:
         """Begins steps, and those that can begin because they were done at once."""
         for name in ready:  # grows while it is gone through
             try:
-                waits = self._step(name)
+                work = self._step(name)
             except Exception as error:  # noqa: BLE001 - raised at the end, when what is under way has landed
                 self.errors[name] = error
                 continue
-            if waits is None:
+            if work is None:
                 ready += self._ended(name)
                 continue
-            task = asyncio.ensure_future(self._land(name, waits))
+            task = asyncio.ensure_future(self._land(name, work))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
@@ -83,9 +86,9 @@ class _Running:
                 ready.append(other)
         return ready
 
-    async def _land(self, name: str, waits: Awaitable[None]) -> None:
+    async def _land(self, name: str, work: Work) -> None:
         try:
-            await waits
+            await work()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - raised at the end; the end of the run is no Exception

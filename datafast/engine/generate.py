@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from datafast.engine.calls import Caller
 from datafast.engine.endpoint import Endpoint
-from datafast.engine.flow import Flow, run_flow
+from datafast.engine.flow import Flow, Work, run_flow
 from datafast.engine.plan import WorkItem, digest
 from datafast.engine.records import ItemRecord, Recorded
 from datafast.engine.sender import Ask
@@ -155,7 +155,7 @@ class Generate:
             task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
         return [task.result() for task in tasks]
 
-    async def flow(self, flow: Flow, step: Callable[[str], Awaitable[None] | None]) -> None:
+    async def flow(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
         """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.flow`."""
         await run_flow(flow, step)
 
