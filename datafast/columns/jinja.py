@@ -26,6 +26,7 @@ class _Compiled:
 
     def __init__(self, tree: nodes.Template, length: int, names: Collection[str], field: str) -> None:
         self._length = length
+        _check_filters(tree, field)
         used = _names(tree)
         for name in sorted(used):
             if name not in names and name not in GLOBALS:
@@ -102,9 +103,11 @@ def jinja_expression(source: str, *, names: Collection[str], field: str) -> Jinj
 def names_of(expression: str) -> frozenset[str] | None:
     """The names that an expression uses, None where it is none."""
     try:
-        return _names(_expression_tree(expression))
+        tree = _expression_tree(expression)
     except (TemplateError, RecursionError):
         return None
+    # All of them: an unknown filter, which is a fault, must not make an expression look like text.
+    return frozenset(name.name for name in tree.find_all(nodes.Name) if name.name != _RESULT)
 
 
 def _expression_tree(source: str) -> nodes.Template:
@@ -120,6 +123,15 @@ def _expression_tree(source: str) -> nodes.Template:
 
 def _names(tree: nodes.Template) -> frozenset[str]:
     return frozenset(meta.find_undeclared_variables(tree))
+
+
+def _check_filters(tree: nodes.Template, field: str) -> None:
+    for kind, known in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
+        for used in tree.find_all(kind):
+            if used.name not in known:
+                near = nearest(used.name, (name for name in known if name.isidentifier()))
+                hint = f"did you mean {near!r}?" if near else "it is none of Jinja's, or not possible here"
+                raise ConfigError(f"{field}: there is no {kind.__name__.lower()} {used.name!r}; {hint}")
 
 
 def _refuse(name: str, names: Collection[str], field: str) -> None:

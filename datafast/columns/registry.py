@@ -121,7 +121,7 @@ def _validated(given: Any, info: core_schema.ValidationInfo) -> Column:
     if not isinstance(given, Mapping):
         raise PydanticCustomError(
             "column",
-            "expected a mapping like {{type: choice, values: [...]}}, got {got}",
+            "expected a mapping like {type: choice, values: [...]}, got {got}",
             {"got": type(given).__name__},
         )
     name = given.get("type")

@@ -36,9 +36,10 @@ _STRINGS = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
 _OPENING = re.compile(r"\{(?=[%{#]|[^\W\d])")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
-_TAG = re.compile(rf"\{{%[-+]?\s*([a-z]+)\b(?>{_STRINGS}|(?!%\}})(?s:.)){{0,20000}}+%\}}")
-_EXPRESSION = re.compile(rf"\{{\{{[-+]?((?>{_STRINGS}|(?!\}}\}})(?s:.)){{1,4000}})\}}\}}")
-_COMMENT = re.compile(r"\{#(?s:.){0,4000}?#\}")
+_LONGEST = 8_000
+_TAG = re.compile(rf"\{{%[-+]?\s*([a-z]+)\b(?>{_STRINGS}|(?!%\}}|\{{%)(?s:.)){{0,{_LONGEST}}}+%\}}")
+_EXPRESSION = re.compile(rf"\{{\{{[-+]?((?>{_STRINGS}|(?!\}}\}}|\{{\{{)(?s:.)){{1,{_LONGEST}}}+)\}}\}}")
+_COMMENT = re.compile(rf"\{{#(?s:.){{0,{_LONGEST}}}?#\}}")
 _FIELD = re.compile(rf"\{{({PATH})\}}")
 _FORMATTED = re.compile(r"\{([^\W\d]\w*)(?:![rsa])?:[-+<>=^#0-9.,_]*[a-zA-Z%]?\}")
 _TAGS = frozenset(
@@ -178,8 +179,9 @@ class _Reader:
         self.names = names
         self.field = field
         self.parts = parts
-        self._tagged = any(self._is_tag(found[1]) for found in _TAG.finditer(text))
         self._raw_ends = True
+        self._closers: dict[str, int] = {}
+        self._tagged = any(self._tag(found.start()) for found in re.finditer(r"\{%", text))
 
     def tokens(self) -> Iterator[_Token]:
         """In their order. Raises ConfigError."""
@@ -198,9 +200,17 @@ class _Reader:
             case "{":
                 return self._expression(start)
             case "#":
-                return self._jinja(_COMMENT.match(self.text, start)) if self._tagged else None
+                closed = self._tagged and self._closed(start, "#}")
+                return self._jinja(_COMMENT.match(self.text, start)) if closed else None
             case _:
                 return self._column(start)
+
+    def _closed(self, start: int, closer: str) -> bool:
+        """Whether what is opened here may be closed within reason."""
+        found = self._closers.get(closer, -1)
+        if 0 <= found < start or closer not in self._closers:
+            found = self._closers[closer] = self.text.find(closer, start)
+        return start < found <= start + _LONGEST
 
     @staticmethod
     def _jinja(found: re.Match[str] | None) -> _Token | None:
@@ -217,7 +227,7 @@ class _Reader:
         return _Token(start, ends.end(), self.text[start : ends.end()], True)
 
     def _tag(self, start: int) -> _Token | None:
-        found = _TAG.match(self.text, start)
+        found = _TAG.match(self.text, start) if self._closed(start, "%}") else None
         return self._jinja(found) if found and self._is_tag(found[1]) else None
 
     def _is_tag(self, word: str) -> bool:
@@ -231,7 +241,7 @@ class _Reader:
         return False
 
     def _expression(self, start: int) -> _Token | None:
-        found = _EXPRESSION.match(self.text, start)
+        found = _EXPRESSION.match(self.text, start) if self._closed(start, "}}") else None
         if found is None:
             return None
         inner = found[1].removesuffix("-").removesuffix("+")
