@@ -6,6 +6,7 @@ Leaf module, no cost at import.
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from datafast.errors import DatafastWarning
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["nearest", "warn_user"]
+__all__ = ["nearest", "users_level", "warn_user"]
+
+
+_OURS = frozenset(["datafast", "pydantic"])  # pydantic calls our validators
 
 
 def warn_user(message: str, *, stacklevel: int = 2) -> None:
@@ -28,6 +32,14 @@ def warn_user(message: str, *, stacklevel: int = 2) -> None:
         logger_config.logger.opt(depth=stacklevel).warning(message)
     else:
         warnings.warn(message, DatafastWarning, stacklevel=stacklevel + 1)
+
+
+def users_level() -> int:
+    """The `stacklevel` at which a warning names the code that called into this package, however deep below it this is called."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

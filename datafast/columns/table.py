@@ -20,7 +20,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.plan import WorkItem
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
-from datafast.notify import warn_user
+from datafast.notify import users_level, warn_user
 from datafast.sources import SourceRows
 
 __all__ = ["ColumnsRow", "Problem", "Table"]
@@ -105,12 +105,18 @@ class Table:
         """Warns of values that nothing refers to although a prompt is the same in every row."""
         needed = {name for column in self._columns.values() for name in column.needs}
         alike = [name for name, column in self._columns.items() if column.calls and not column.needs]
-        unused = [name for name, column in self._columns.items() if column.seeds and name not in needed]
+        seeds = [name for name, column in self._columns.items() if column.seeds]
+        # Drawn values may be there for the reader; rows of a corpus, or the only values that there are, hardly are.
+        unused = [
+            name
+            for name in seeds
+            if name not in needed and (self._columns[name].type == "source" or not needed & {*seeds})
+        ]
         if alike and unused:
             warn_user(
                 f"no column refers to {', '.join(unused)}, and {', '.join(alike)} asks the same in every row. If it was meant to "
                 f"depend on {unused[0]!r}, write {{{unused[0]}}} into its prompt",
-                stacklevel=5,
+                stacklevel=users_level(),
             )
 
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
