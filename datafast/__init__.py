@@ -9,9 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+    from datafast.datasets import ClassificationDataset, ConversationDataset, PreferenceDataset, RawDataset
     from datafast.engine.estimate import Estimate
-    from datafast.errors import ConfigError, DatafastError, OutputError, ProviderError, PublishError, RunStopped
+    from datafast.errors import (
+        ConfigError,
+        DatafastError,
+        OutputError,
+        ProviderError,
+        PublishError,
+        RunStopped,
+        TopicsError,
+    )
     from datafast.expanders import expand_prompts
     from datafast.llms import (
         AnthropicProvider,
@@ -28,19 +36,30 @@ if TYPE_CHECKING:
     from datafast.logger_config import configure_logger
     from datafast.schema.config import (
         ClassificationDatasetConfig,
+        ConversationDatasetConfig,
         PreferenceDatasetConfig,
         PromptExpansionConfig,
         RawDatasetConfig,
         RunConfig,
+        TopicsConfig,
     )
+    from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "datafast.datasets": ["ClassificationDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.datasets": ["ClassificationDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"],
     "datafast.engine.estimate": ["Estimate"],
-    "datafast.errors": ["ConfigError", "DatafastError", "OutputError", "ProviderError", "PublishError", "RunStopped"],
+    "datafast.errors": [
+        "ConfigError",
+        "DatafastError",
+        "OutputError",
+        "ProviderError",
+        "PublishError",
+        "RunStopped",
+        "TopicsError",
+    ],
     "datafast.expanders": ["expand_prompts"],
     "datafast.llms": [
         "AnthropicProvider",
@@ -57,11 +76,14 @@ _HOMES = {
     "datafast.logger_config": ["configure_logger"],
     "datafast.schema.config": [
         "ClassificationDatasetConfig",
+        "ConversationDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",
         "RunConfig",
+        "TopicsConfig",
     ],
+    "datafast.topics": ["Graph", "Tree"],
     "datafast.types": ["FailedItem", "RunReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -71,10 +93,13 @@ __all__ = [
     "ClassificationDataset",
     "ClassificationDatasetConfig",
     "ConfigError",
+    "ConversationDataset",
+    "ConversationDatasetConfig",
     "DatafastError",
     "Estimate",
     "FailedItem",
     "GeminiProvider",
+    "Graph",
     "LLMProvider",
     "LiteLLMProvider",
     "MistralProvider",
@@ -94,6 +119,9 @@ __all__ = [
     "RunReport",
     "RunStopped",
     "SimulatedProvider",
+    "TopicsConfig",
+    "TopicsError",
+    "Tree",
     "__version__",
     "configure_logger",
     "expand_prompts",

@@ -11,6 +11,7 @@
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
+    ├── TopicsError                         a topic model could not be grown; what came is kept, and building again goes on
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
 
@@ -44,6 +45,7 @@ __all__ = [
     "ReplyCategory",
     "ReplyError",
     "RunStopped",
+    "TopicsError",
 ]
 
 
@@ -213,6 +215,17 @@ class CallFailed(DatafastError):
         self.attempts = attempts
         self.prompt = prompt
         self.raw = raw
+
+
+class TopicsError(DatafastError):
+    """A topic model could not be grown to its end. All replies that came are recorded; building again asks for the others only.
+
+    `report` says how far it came.
+    """
+
+    def __init__(self, message: str, *, report: RunReport) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class PublishError(DatafastError):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.event_stream import stream_events
+from datafast.datasets.preparation import Preparation, combined, stopped_early
 from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.events import Event, EventCallback, RunEnded
@@ -19,7 +20,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.job import Job, lane_identities
 from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
-from datafast.errors import CallFailed, ConfigError, RunStopped
+from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
 from datafast.types import FailedItem, RunReport
 
@@ -85,6 +86,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @abstractmethod
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
         """Turns an item into its rows, in order. Deterministic given the item and the replies."""
+
+    def preparations(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> Sequence[Preparation]:
+        """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
+        return ()
 
     def plan_for(self, lanes: Sequence[object]) -> Plan:
         """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
@@ -219,10 +226,35 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         )
 
     def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
-        self._take(self._executor.run(self._job(lanes, options)))
+        before: list[RunReport] = []
+        for step in self.preparations(lanes, options):
+            before.append(self._executor.run(step.announced(options.get("on_event"))))
+            self._take_preparation(step, before[-1], lanes, options)
+        self._take(self._executor.run(self._job(lanes, options)), before)
 
     async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
-        self._take(await self._executor.run_async(self._job(lanes, options)))
+        before: list[RunReport] = []
+        for step in self.preparations(lanes, options):
+            before.append(await self._executor.run_async(step.announced(options.get("on_event"))))
+            self._take_preparation(step, before[-1], lanes, options)
+        self._take(await self._executor.run_async(self._job(lanes, options)), before)
+
+    def _take_preparation(
+        self,
+        step: Preparation,
+        report: RunReport,
+        lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+        options: RunOptions,
+    ) -> None:
+        try:
+            step.done(report)
+        except (RunStopped, TopicsError) as error:
+            reason = str(report.stop_reason or error)
+            requested = self.plan_for(lanes).num_rows
+            self.report = stopped_early(report, f"{step.what}: {reason}", self._paths(), requested=requested)
+            if (on_event := options.get("on_event")) is not None:
+                on_event(RunEnded(report=self.report))
+            raise RunStopped(self.report) from error
 
     def _events(
         self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
@@ -240,10 +272,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         return stream_events(run, also=watch)
 
-    def _take(self, report: RunReport) -> None:
-        self.report = report
+    def _take(self, report: RunReport, before: Sequence[RunReport]) -> None:
+        self.report = combined(report, before) if before else report
         if report.stop_reason is not None:
-            raise RunStopped(report)
+            raise RunStopped(self.report)
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):

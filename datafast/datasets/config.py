@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -16,21 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from datafast.config_model import ConfigModel
+from datafast.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
 from datafast.expanders import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.prompts import Template
 
 __all__ = ["DatasetConfig", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-NonBlank = Annotated[str, AfterValidator(_not_blank)]
 
 
 class PromptExpansionConfig(ConfigModel):

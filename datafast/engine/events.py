@@ -20,6 +20,7 @@ __all__ = [
     "ItemDone",
     "ItemFailed",
     "LimitChanged",
+    "PreparationStarted",
     "ProviderStopped",
     "Retry",
     "RunEnded",
@@ -39,6 +40,14 @@ class RunStarted:
     output_file: str
     providers: list[str]
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationStarted:
+    """Something has to be asked before the run itself can be planned: a topic tree, for instance. Comes before `run_started`."""
+
+    type: ClassVar[str] = "preparation_started"
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,7 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | PreparationStarted
     | CallFinished
     | Retry
     | ItemDone

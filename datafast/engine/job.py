@@ -8,16 +8,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.admission import Admission, Gate
-from datafast.engine.budget import check_prices
+from datafast.engine.budget import Spent, check_prices
 from datafast.engine.descriptors import room
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.halt import Halt
 from datafast.engine.lanes import Lane
+from datafast.engine.ledger_reader import LedgerReader
 from datafast.engine.plan import Plan
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import FanOut, RunConfig
@@ -40,6 +42,7 @@ class Job:
         lanes: for each lane of the plan, the provider of every role, or one for each role.
         make_plan: builds the plan for lanes of these identities.
         notes: what `datafast status` should be able to tell later.
+        also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
     """
 
     lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]
@@ -52,6 +55,7 @@ class Job:
     retry_failed: bool = False
     on_event: EventCallback | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    also_spent: Sequence[Path] = ()
 
 
 async def run_job(job: Job, halt: Halt) -> RunReport:
@@ -96,11 +100,25 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
                 admission=admission,
                 output=output,
                 settings=job.settings,
+                spent=_spent(job, output),
                 halt=halt,
                 limit=job.limit,
                 emit=emit,
                 simulated=simulated,
             ).execute()
+
+
+def _spent(job: Job, output: OpenOutput) -> Spent:
+    """What the budget has to take for used up before this run."""
+    if not job.settings.has_budget:
+        return Spent(0.0, 0, 0)
+    spent = output.store.spent
+    for ledger in job.also_spent:
+        if ledger.is_file():
+            with LedgerReader(ledger) as reader:
+                other = reader.spent()
+            spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)
+    return spent
 
 
 def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:

@@ -21,6 +21,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from datafast.engine.budget import Spent
 from datafast.engine.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded, Totals
 from datafast.errors import OutputError, OutputWriteError
 
@@ -240,6 +241,13 @@ class Ledger:
         """(USD, tokens) charged for requests that never said what they used."""
         found = self._db.execute("SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges").fetchone()
         return float(found[0]), int(found[1])
+
+    def spent(self) -> Spent:
+        """What this output has used up so far; requests that may have been paid for count at their bound."""
+        totals = self.totals()
+        usd, tokens = self.charged()
+        requests = max(int(self.meta("requests") or 0), totals.attempts)
+        return Spent((totals.cost_usd or 0.0) + usd, requests, totals.input_tokens + totals.output_tokens + tokens)
 
     # -- appends
 

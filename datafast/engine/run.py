@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import BaseModel
 
 from datafast.engine.admission import Admission
+from datafast.engine.budget import Spent
 from datafast.engine.calls import Caller
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
@@ -64,6 +65,7 @@ class Run:
         admission: Admission,
         output: OpenOutput,
         settings: RunConfig,
+        spent: Spent,
         halt: Halt,
         limit: int | None = None,
         emit: Emitter,
@@ -85,6 +87,7 @@ class Run:
             admission=admission,
             halt=halt,
             settings=settings,
+            spent=spent,
             emit=emit,
         )
         self._caller = Caller(self._sender, settings=settings, emit=emit)

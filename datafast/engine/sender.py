@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from datafast.engine.admission import Admission
+from datafast.engine.budget import Spent
 from datafast.engine.cashier import Booking, Cashier
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
@@ -131,6 +132,7 @@ class Sender:
         admission: Admission,
         halt: Halt,
         settings: RunConfig,
+        spent: Spent,
         emit: Emitter,
     ) -> None:
         self.tally = Tally()
@@ -139,7 +141,7 @@ class Sender:
         self._halt = halt
         self._settings = settings
         self._emit = emit
-        self._cashier = Cashier(settings, store=store, halt=halt, emit=emit)
+        self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
 
     async def send(self, trial: Trial) -> Reply:
         """Sends until a reply arrives, and records it.

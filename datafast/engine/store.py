@@ -165,10 +165,7 @@ class Store:
     @property
     def spent(self) -> Spent:
         """What this output has used up so far."""
-        totals = self._ledger.totals()
-        usd, tokens = self._ledger.charged()
-        used = totals.input_tokens + totals.output_tokens + tokens
-        return Spent((totals.cost_usd or 0.0) + usd, max(self._requests, totals.attempts), used)
+        return self._ledger.spent()
 
     def reserve(self, provider: str, bound: Bound) -> int:
         """Notes that a request is about to be sent, and the most that it can cost; returns its number.
