@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datafast.errors import (
         ConfigError,
         DatafastError,
+        DataSetGeneratorError,
         OutputError,
         ProviderError,
         PublishError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         TopicsError,
     )
     from datafast.expanders import expand_prompts
+    from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (
         AnthropicProvider,
         GeminiProvider,
@@ -53,6 +55,7 @@ _HOMES = {
     "datafast.engine.estimate": ["Estimate"],
     "datafast.errors": [
         "ConfigError",
+        "DataSetGeneratorError",
         "DatafastError",
         "OutputError",
         "ProviderError",
@@ -61,6 +64,7 @@ _HOMES = {
         "TopicsError",
     ],
     "datafast.expanders": ["expand_prompts"],
+    "datafast.facades.generator": ["DataSetGenerator"],
     "datafast.llms": [
         "AnthropicProvider",
         "GeminiProvider",
@@ -95,6 +99,8 @@ __all__ = [
     "ConfigError",
     "ConversationDataset",
     "ConversationDatasetConfig",
+    "DataSetGenerator",
+    "DataSetGeneratorError",
     "DatafastError",
     "Estimate",
     "FailedItem",

@@ -11,6 +11,7 @@
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
+    ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report where there is one
     ├── TopicsError                         a topic model could not be grown; what came is kept, and building again goes on
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
@@ -31,6 +32,7 @@ __all__ = [
     "Action",
     "CallFailed",
     "ConfigError",
+    "DataSetGeneratorError",
     "DatafastError",
     "DatafastWarning",
     "ErrorKind",
@@ -215,6 +217,20 @@ class CallFailed(DatafastError):
         self.attempts = attempts
         self.prompt = prompt
         self.raw = raw
+
+
+class DataSetGeneratorError(DatafastError):
+    """A `DataSetGenerator` cannot do what it was asked. What kept it from doing so is its `__cause__`.
+
+    Attributes:
+        report: what the run did before it ended early, None where none was begun.
+        output_file: where rows and replies that were paid for are kept, None where there are none.
+    """
+
+    def __init__(self, message: str, *, report: RunReport | None = None, output_file: str | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+        self.output_file = output_file
 
 
 class TopicsError(DatafastError):

@@ -20,6 +20,7 @@ from datafast.schema.config import (
     RawDatasetConfig,
     RunConfig,
 )
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 FAST = RunConfig(max_concurrency=8)
@@ -56,7 +57,7 @@ def failures(dataset: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.01)
+    support.short_waits(monkeypatch, 0.02)
 
 
 def test_every_prompt_goes_to_every_provider(tmp_path: Path, fault_server: FaultServer) -> None:

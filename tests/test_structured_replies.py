@@ -18,6 +18,7 @@ import pytest
 from datafast.engine.steps import Steps
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import StructuredStep
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, assert_balanced, raw
 
@@ -38,7 +39,7 @@ every_back_end = pytest.mark.parametrize("make", [direct, litellm])
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+    support.short_waits(monkeypatch)
 
 
 def way(request: Recorded) -> str:

@@ -118,7 +118,7 @@ class _Loader:
 
     def _config(self, model: type[DatasetConfig], fields: Mapping[str, Any]) -> DatasetConfig | None:
         try:
-            return model.model_validate(fields)
+            return model.model_validate(fields, context={"folder": self._file.path.parent})
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._add_detail(model, detail)

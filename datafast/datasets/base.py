@@ -17,7 +17,7 @@ from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.failed import FailedItems, values_of
 from datafast.engine.generate import Generate
-from datafast.engine.job import Job, lane_identities
+from datafast.engine.job import Job, lane_identities, providers_of
 from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
@@ -227,17 +227,26 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
         before: list[RunReport] = []
-        for step in self.preparations(lanes, options):
+        for step in self._checked_preparations(lanes, options):
             before.append(self._executor.run(step.announced(options.get("on_event"))))
             self._take_preparation(step, before[-1], lanes, options)
         self._take(self._executor.run(self._job(lanes, options)), before)
 
     async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
         before: list[RunReport] = []
-        for step in self.preparations(lanes, options):
+        for step in self._checked_preparations(lanes, options):
             before.append(await self._executor.run_async(step.announced(options.get("on_event"))))
             self._take_preparation(step, before[-1], lanes, options)
         self._take(await self._executor.run_async(self._job(lanes, options)), before)
+
+    def _checked_preparations(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> Sequence[Preparation]:
+        steps = self.preparations(lanes, options)
+        if steps and not options.get("offline"):
+            for provider in providers_of(lanes):
+                provider.require_ready()  # nothing is bought for a run that could not begin
+        return steps
 
     def _take_preparation(
         self,

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    InstanceOf,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from datafast.config_model import NonBlank
 from datafast.errors import ConfigError
@@ -41,6 +49,13 @@ def _loaded(path: Path) -> TopicModel:
         raise ValueError(str(error)) from error
 
 
+def _sort(value: Any) -> str:
+    """Which of the forms is meant, so that an error speaks of that one alone."""
+    if isinstance(value, TopicModel):
+        return "model"
+    return "grown" if isinstance(value, Mapping | TopicsConfig) else "list"
+
+
 def _written(value: Any) -> Any:
     if isinstance(value, TopicModel):
         config = getattr(value, "config", None)
@@ -49,7 +64,10 @@ def _written(value: Any) -> Any:
 
 
 TopicSource = Annotated[
-    list[NonBlank] | TopicsConfig | InstanceOf[TopicModel],
+    Annotated[list[NonBlank], Tag("list")]
+    | Annotated[TopicsConfig, Tag("grown")]
+    | Annotated[InstanceOf[TopicModel], Tag("model")],
+    Discriminator(_sort),
     BeforeValidator(_read),
     PlainSerializer(_written),
     WithJsonSchema(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.datasets.preparation import Preparation
 from datafast.datasets.topic_field import given_model, stand_in
+from datafast.errors import ConfigError, OutputError
 from datafast.topics.config import TopicsConfig
 from datafast.topics.shapes import shape_of
 
@@ -96,15 +97,26 @@ class TopicSupply:
         from datafast.topics.build import Growth, is_simulated
 
         path = self._config.file or self._beside
-        offline = options.get("offline", False)
+        first = lane if not isinstance(lane, Mapping) else next(iter(lane.values()))
+        provider = self._own_provider or first
+        offline = options.get("offline", False) or first.simulated
+        if provider.simulated and not offline:
+            raise ConfigError(
+                "topics.provider: simulated topics and real conversations cannot be mixed; name a real provider"
+            )
         if fresh is None:
             fresh = options.get("fresh", False) and self._config.file is None
-        if offline and not fresh and self._from_file() is not None and not is_simulated(path):
-            return ()  # real topics serve simulated conversations too; simulated ones never serve real conversations
-        first = lane if not isinstance(lane, Mapping) else next(iter(lane.values()))
+        if not fresh:
+            if not offline and is_simulated(path):
+                raise OutputError(
+                    f"{path} holds topics that a simulated model has grown. Grow real ones with `datafast topics build CONFIG "
+                    f"--fresh`, or name another file under topics.file"
+                )
+            if self._from_file() is not None:
+                return ()
         growth = Growth(
             self._config.model_copy(update={"file": path}),
-            self._own_provider or first,
+            provider,
             run=self._run,
             offline=offline,
             executor=executor,

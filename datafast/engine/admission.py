@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 
 __all__ = ["Admission", "Gate", "Pacer"]
 
@@ -59,6 +59,7 @@ class Gate:
     Args:
         limit: requests in flight at most.
         rpm, tpm: requests and tokens per minute, None for no limit.
+        backoff: how long to wait after a 429 that does not say it.
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing goes on from there.
     """
 
@@ -69,8 +70,10 @@ class Gate:
         rpm: float | None = None,
         tpm: float | None = None,
         earlier: Sequence[tuple[float, int]] = (),
+        backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
         on_limit: Callable[[int], None] | None = None,
     ) -> None:
+        self._backoff = backoff
         self.setting = limit
         self.limit = limit
         self.in_flight = 0
@@ -143,7 +146,7 @@ class Gate:
             self._burst_at = now
             self._bursts += 1
             self._successes = 0
-            wait_s = min(backoff_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
+            wait_s = min(self._backoff.wait_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
             self._lower()
         self._blocked_until = max(self._blocked_until, now + wait_s)
 

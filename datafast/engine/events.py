@@ -76,9 +76,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDone:
-    """An item's rows are on their way into the file."""
+    """An item's rows are on their way into the file. `item` is its key, 32 hexadecimal digits."""
 
     type: ClassVar[str] = "item_done"
+    item: str
     provider: str
     rows: int
     replayed: bool
@@ -86,9 +87,10 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailed:
-    """An item has failed for good (or `rows` of its rows have, with category `short_reply`)."""
+    """An item has failed for good, or `rows` of its rows have; then it comes right after the `item_done` of the others."""
 
     type: ClassVar[str] = "item_failed"
+    item: str
     provider: str
     category: str
     error: str

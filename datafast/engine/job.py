@@ -21,6 +21,7 @@ from datafast.engine.halt import Halt
 from datafast.engine.lanes import Lane
 from datafast.engine.ledger_reader import LedgerReader
 from datafast.engine.plan import Plan
+from datafast.engine.retry import Backoff
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import FanOut, RunConfig
 from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
@@ -205,6 +206,7 @@ async def _open_endpoints(
                 limit,
                 rpm=provider.rpm_limit,
                 tpm=provider.tpm_limit,
+                backoff=Backoff(job.settings.retry_delay_s, job.settings.max_retry_delay_s),
                 earlier=[(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())],
                 on_limit=functools.partial(limit_changed, label),
             )

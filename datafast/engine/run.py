@@ -214,10 +214,16 @@ class Run:
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, failure)
         if new and self._emit.listening:
-            self._emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
+            self._emit(ItemDone(item=record.key.hex(), provider=lane.label, rows=new, replayed=replayed))
         if failure:
             self._emit(
-                ItemFailed(provider=failure.provider, category=failure.category, error=failure.error, rows=failure.rows)
+                ItemFailed(
+                    item=record.key.hex(),
+                    provider=failure.provider,
+                    category=failure.category,
+                    error=failure.error,
+                    rows=failure.rows,
+                )
             )
 
     # -- beginning and end

@@ -18,7 +18,7 @@ from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import CallFinished, ProviderStopped, Retry
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.records import ItemRecord
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store
 from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
@@ -140,6 +140,7 @@ class Sender:
         self._admission = admission
         self._halt = halt
         self._settings = settings
+        self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
         self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
 
@@ -337,7 +338,7 @@ class Sender:
                 raise ItemPending
             raise trial.failed(str(error), error.kind.value) from error
         self._check_patience(endpoint, error)
-        return backoff_s(failures + 1, retry_after_s=error.retry_after_s)
+        return self._backoff.wait_s(failures + 1, retry_after_s=error.retry_after_s)
 
     def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""

@@ -1,0 +1,1 @@
+"""Thin fronts over the dataset kinds, for those who know other tools."""
