@@ -108,9 +108,12 @@ class TopicSupply:
             fresh = options.get("fresh", False) and self._config.file is None
         if not fresh:
             if not offline and is_simulated(path):
+                own = "start over with --fresh (fresh=True), which moves them aside"
+                shared = (
+                    "grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file"
+                )
                 raise OutputError(
-                    f"{path} holds topics that a simulated model has grown. Grow real ones with `datafast topics build CONFIG "
-                    f"--fresh`, or name another file under topics.file"
+                    f"{path} holds topics that a simulated model has grown; {shared if self._config.file else own}"
                 )
             if self._from_file() is not None:
                 return ()

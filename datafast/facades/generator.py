@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.types import FailedItem
 
-__all__ = ["DataSetGenerator"]
+__all__ = ["ANY_TOPIC", "DataSetGenerator"]
 
-_ANYTHING = "a subject of your choice that fits what is wanted"
+ANY_TOPIC = "a subject of your choice that fits what is wanted"
 _NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "api_base"}
 
 
@@ -138,7 +138,7 @@ class DataSetGenerator:
             self._apply(limits)
             self._provider()
             _check_count("default_batch_size", default_batch_size)
-            self._config(Tree.from_topics([_ANYTHING]), 1, default_batch_size, self._fields, Path("rows.jsonl"))
+            self._config(Tree.from_topics([ANY_TOPIC]), 1, default_batch_size, self._fields, Path("rows.jsonl"))
 
     def _apply(self, limits: RateLimit) -> None:
         self._spec |= {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
@@ -376,7 +376,7 @@ def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
 
 def _topics(given: Any) -> TopicModel:
     if given is None:
-        return Tree.from_topics([_ANYTHING])
+        return Tree.from_topics([ANY_TOPIC])
     if isinstance(given, TopicModel):
         return given
     if isinstance(given, str | Path):

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from datafast.config_model import ConfigModel, NonBlank
+from datafast.errors import ConfigError
+from datafast.llms.specs import provider_from_spec
 
 __all__ = ["TopicsConfig"]
 
@@ -46,10 +48,15 @@ class TopicsConfig(ConfigModel):
 
     @field_validator("provider")
     @classmethod
-    def _no_key(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
+    def _known(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
         if isinstance(provider, Mapping) and "api_key" in provider:
             # A config is written into the ledger and into dataset cards.
             raise ValueError("keys do not belong into a config; set the provider's environment variable")
+        if provider is not None:
+            try:
+                provider_from_spec(provider)
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("provider: ")) from error
         return provider
 
     @model_validator(mode="after")
