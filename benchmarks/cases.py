@@ -240,4 +240,5 @@ def schema() -> str:
     from datafast.datasets.replies import texts_model
     from datafast.llms.structured import ResponseSchema
 
-    return ResponseSchema.of(texts_model(1)).wire.decode()
+    asked = ResponseSchema.of(texts_model(1))
+    return (asked.bounded_wire or asked.wire).decode()

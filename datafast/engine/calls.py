@@ -60,7 +60,13 @@ class Caller:
             ItemPending: the run, or this provider, has stopped.
         """
         step = endpoint.steps.choose() if ask.schema is not None and not recorded else endpoint.steps.usual
-        request = Request(ask.messages, ask.schema, step, dropped_params=endpoint.dropped_params)
+        request = Request(
+            ask.messages,
+            ask.schema,
+            step,
+            text_bounds=endpoint.text_bounds,
+            dropped_params=endpoint.dropped_params,
+        )
         trial = Trial(ask, record, endpoint, request, waiting)
         while True:
             model_id, counts = endpoint.provider.model_id, True

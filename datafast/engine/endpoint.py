@@ -31,6 +31,7 @@ class Endpoint:
         stopped: why nothing more is sent to it, None while it works.
         dropped_params: sampling parameters its model has refused.
         steps: which way of asking for structure works here.
+        text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether a reply came to one.
         last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
     """
 
@@ -43,6 +44,8 @@ class Endpoint:
         self.stopped: str | None = None
         self.dropped_params: frozenset[str] = frozenset()
         self.steps = Steps()
+        self.text_bounds = provider.takes_text_bounds
+        self.bounds_worked = False
         self.last_success = float("-inf")
         self.answered_sent = float("-inf")
         self._slow_start = backend if isinstance(backend, SlowStart) else None

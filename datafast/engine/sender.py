@@ -91,6 +91,13 @@ class Trial:
     last_raw: bytes = b""
     steps_tried: set[StructuredStep] = field(default_factory=set)
 
+    @property
+    def sends_bounds(self) -> bool:
+        """Whether the request says how long texts may be."""
+        request = self.request
+        by_schema = request.schema is not None and request.step is StructuredStep.JSON_SCHEMA
+        return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
+
     def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
         """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
         step, steps = self.request.step, self.endpoint.steps
@@ -261,6 +268,7 @@ class Sender:
         )
         trial.sent_before = trial.sent
         endpoint.succeeded(sent_at)
+        endpoint.bounds_worked |= trial.sends_bounds
         reply = decode(response.raw)
         usage = reply.usage
         cost = endpoint.cost_usd(usage)
@@ -298,6 +306,10 @@ class Sender:
             trial.request = replace(request, dropped_params=endpoint.dropped_params)
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
+        if refused and trial.sends_bounds and not endpoint.bounds_worked:
+            endpoint.text_bounds = False
+            trial.request = replace(request, text_bounds=False)
+            return True
         # Some servers answer 500 to a format that they do not know. That may as well be a fault that passes: a retry.
         broke = error.kind is ErrorKind.SERVER and error.status == 500
         step = trial.other_step(error) if request.schema and (refused or broke) else None

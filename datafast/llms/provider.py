@@ -50,6 +50,8 @@ class LLMProvider:
     default_base: ClassVar[str] = ""
     token_limit_param: ClassVar[str] = "max_tokens"  # noqa: S105 - tokens of text
     simulated: ClassVar[bool] = False
+    takes_text_bounds: ClassVar[bool] = False
+    """Whether its servers may decode by bounds on lengths of texts; strict mode of OpenAI's own API refuses them."""
     also_takes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:

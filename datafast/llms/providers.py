@@ -73,6 +73,7 @@ class OllamaProvider(ChatCompletionsProvider):
     """A local Ollama server. Needs no key. Its address is also read from OLLAMA_HOST."""
 
     provider_name = "ollama"
+    takes_text_bounds = True
     default_model_id = "gemma3:4b"
     default_base = "http://127.0.0.1:11434"
 
@@ -87,6 +88,7 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
     """
 
     provider_name = "openai_compatible"
+    takes_text_bounds = True
     also_takes = ("api_key_env",)
 
     def __init__(

@@ -197,5 +197,6 @@ def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subt
 
 
 def _list_of(count: int) -> Any:
-    bounds: JsonDict = {"minItems": count, "maxItems": count}
+    items: JsonDict = {"type": "string", "minLength": 1}
+    bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
     return Field(min_length=1, description=f"exactly {count} subtopics", json_schema_extra=bounds)
