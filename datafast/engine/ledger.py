@@ -267,6 +267,17 @@ class Ledger:
         for row in self._db.execute(query, (start, end)):
             yield _append(row)
 
+    def appends_in_plan_order(self) -> Generator[Append, None, None]:
+        """All appends, those of an item together, by the item's position in the plan."""
+        query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
+        for row in self._db.execute(query):
+            yield _append(row)
+
+    def is_in_order(self) -> bool:
+        """Whether each append is of an item that comes later in the plan than that of the one before it."""
+        steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
+        return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
+
     def committed_size(self) -> int:
         """Bytes of the JSONL that are committed."""
         row = self._db.execute("SELECT start + size FROM appends ORDER BY id DESC LIMIT 1").fetchone()

@@ -1,4 +1,5 @@
-"""Moving the rows of items that have left the plan out of the JSONL, without a moment in which a crash could lose one.
+"""Moving rows, without a moment in which a crash could lose one: out of the JSONL those of items that have left the plan, to their
+place in plan order the others where that is asked for.
 
 New files are written whole and forced to the disk; one ledger transaction then says what the file will be and which renames are
 still to do; the renames follow. A crash before the transaction leaves the old file as it was, a crash after it is finished by
@@ -8,16 +9,19 @@ still to do; the renames follow. A crash before the transaction leaves the old f
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import orjson
 
 from datafast.engine.ledger import Ledger
 from datafast.engine.records import Append, ItemState
-from datafast.engine.rowfile import set_aside_name
+from datafast.engine.rowfile import set_aside_name, size_of
 
-__all__ = ["finish_rewrite", "move_stale_rows"]
+__all__ = ["finish_rewrite", "move_stale_rows", "order_rows"]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
@@ -35,6 +39,60 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     ledger.checkpoint()  # a power cut must not take this back once a rename is on the disk
     finish_rewrite(rows, ledger)
     return target
+
+
+def order_rows(rows: Path, ledger: Ledger) -> None:
+    """Puts the rows of an output that nobody has open in plan order. A file that was changed meanwhile is left as it is.
+
+    Memory: a record for each item.
+
+    Raises:
+        OSError: there was no room for the new file; the old one is as it was.
+    """
+    if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
+        return
+    sorted_file, _ = _new_files(rows)
+    try:
+        appends = _sort(rows, ledger, sorted_file)
+    except OSError:
+        sorted_file.unlink(missing_ok=True)
+        raise
+    if appends is None:
+        sorted_file.unlink(missing_ok=True)
+        return
+    with ledger.transaction():
+        ledger.replace_appends(appends, emptied=())
+        ledger.set_meta("renames", orjson.dumps([[sorted_file.name, rows.name]]).decode())
+    ledger.checkpoint()  # as above
+    finish_rewrite(rows, ledger)
+
+
+def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
+    """Writes the rows in plan order, each item's together; None where some are not what was committed."""
+    written: list[Append] = []
+    size = 0
+    with rows.open("rb") as source, target.open("wb") as sink:
+        for item, parts in groupby(ledger.appends_in_plan_order(), key=lambda append: append.item):
+            slots = 0
+            lines: dict[int, bytes] = {}
+            for append in parts:
+                source.seek(append.start)
+                data = source.read(append.size)
+                if zlib.crc32(data) != append.crc:
+                    return None
+                lines.update(zip(_numbers(append.slots), data.splitlines(keepends=True), strict=True))
+                slots |= append.slots
+            data = b"".join(lines[number] for number in sorted(lines))
+            sink.write(data)
+            written.append(Append(len(written) + 1, item, size, len(data), zlib.crc32(data), slots))
+            size += len(data)
+        sink.flush()
+        os.fsync(sink.fileno())
+    return written
+
+
+def _numbers(slots: int) -> Sequence[int]:
+    return [number for number in range(slots.bit_length()) if slots >> number & 1]
 
 
 def finish_rewrite(rows: Path, ledger: Ledger) -> None:

@@ -109,6 +109,7 @@ def open_output(
     fresh: bool = False,
     retry_failed: bool = False,
     durability: str = "normal",
+    ordered: bool = False,
     notes: dict[str, Any] | None = None,
 ) -> Iterator[OpenOutput]:
     """Opens an output for one run and holds its lock as long as the context lasts.
@@ -118,6 +119,7 @@ def open_output(
         pricing: prices replies that a crash left in the journal only.
         fresh: move what is there aside and start over.
         retry_failed: open failed items again.
+        ordered: whether the rows are to be in plan order when the output is closed.
         notes: what `datafast status` should know: the kind, the config file, the command.
 
     Raises:
@@ -128,7 +130,7 @@ def open_output(
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
-            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, notes or {})
+            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, notes or {})
         except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
@@ -201,6 +203,7 @@ def _open(
     pricing: Pricing,
     retry_failed: bool,
     durability: str,
+    ordered: bool,
     notes: dict[str, Any],
 ) -> OpenOutput:
     _check_mode(paths, ledger, simulated)
@@ -229,6 +232,7 @@ def _open(
             unfinished=matched.unfinished,
             donors=matched.donors,
             durability=durability,
+            ordered=ordered,
         )
     except BaseException:  # whatever it was goes on; only the files must not stay open
         journal.close()
