@@ -134,6 +134,12 @@ MISTAKES = [
         GOOD + "num_samples_per_prompt: few\n",
         "c.yaml:5: num_samples_per_prompt: expected a whole number, got 'few'",
     ),
+    ("an empty list", GOOD.replace("[manual]", "[]"), "document_types: the list is empty; give at least one entry"),
+    (
+        "an empty mapping",
+        GOOD + "languages: {}\n",
+        "c.yaml:5: languages: the mapping is empty; give at least one entry",
+    ),
     (
         "a number out of range",
         GOOD + "run: {max_concurrency: 0}\n",
@@ -223,7 +229,7 @@ ROLE_MISTAKES = [
     (
         "a list where roles belong",
         PREFERENCE.split("providers")[0] + "providers: [ollama]\n",
-        "c.yaml:3: providers: expected who answers in each role",
+        "c.yaml:3: providers: expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}",
     ),
     (
         "a bad provider in a role",
@@ -238,6 +244,11 @@ def test_a_mistake_is_named_with_its_line_and_what_was_expected(write: Write, te
     found = problems_of(write(text))
     assert any(expected in problem for problem in found), found
     assert all(problem.startswith("c.yaml:") for problem in found)
+
+
+def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
+    (problem,) = problems_of(write(PREFERENCE.split("providers")[0] + "providers: [ollama]\n"))
+    assert problem.endswith("like {question: openai/gpt-5-mini, chosen: ...}")
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -> None:

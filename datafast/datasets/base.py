@@ -22,6 +22,7 @@ from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
+from datafast.notify import nearest
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
@@ -198,8 +199,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         )
 
     def _job(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> Job:
+        _refuse_unknown(options)
         settings = self.config.run
         if (wanted := options.get("max_concurrency")) is not None:
+            if wanted < 1:
+                raise ConfigError(f"max_concurrency must be at least 1, got {wanted}")
             settings = settings.model_copy()
             settings.max_concurrency = wanted
         limit = options.get("limit")
@@ -344,6 +348,15 @@ def _some(providers: Any) -> Any:
     if not providers:
         raise ConfigError("providers: the list is empty; give at least one provider")
     return providers
+
+
+def _refuse_unknown(options: RunOptions) -> None:
+    known = RunOptions.__annotations__
+    for name in options:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(known)}"
+            raise ConfigError(f"{name}: there is no such option of a run; {hint}")
 
 
 def _simulated(lane: LLMProvider | Mapping[str, LLMProvider]) -> Any:

@@ -223,7 +223,7 @@ class Run:
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, _failure(f"{type(bug).__name__}: {bug}", "kind_error", generate, lane)
         if error is None and len(lines) < item.num_rows:
-            came = f"{item.num_rows} rows were asked for and {len(lines)} usable ones came"
+            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
             error = _failure(came, ReplyCategory.SHORT.value, generate, lane)
         return _Outcome(lines, error)
 

@@ -143,9 +143,24 @@ def open_output(
             output.store.close_files()
 
 
+def _require_files(paths: OutputPaths) -> None:
+    for path in (paths.rows, paths.ledger):
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise OutputWriteError(
+                f"cannot write to {path}: it is {what}. Choose an output file, for example rows.jsonl"
+            )
+        above = next((folder for folder in path.parents if folder.exists()), None)
+        if above is not None and not above.is_dir():
+            raise OutputWriteError(
+                f"cannot write to {path}: {above} is not a folder. Choose an output file in a folder that you may write to"
+            )
+
+
 def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
     with contextlib.ExitStack() as held:
         try:
+            _require_files(paths)
             paths.rows.parent.mkdir(parents=True, exist_ok=True)
             paths.ledger.parent.mkdir(parents=True, exist_ok=True)
             for path in paths.locks:
