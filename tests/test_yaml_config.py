@@ -134,6 +134,12 @@ MISTAKES = [
         GOOD + "num_samples_per_prompt: few\n",
         "c.yaml:5: num_samples_per_prompt: expected a whole number, got 'few'",
     ),
+    ("a number where a section belongs", GOOD + "run: 5\n", "c.yaml:5: run: expected a mapping, got 5"),
+    (
+        "a word where a switch belongs",
+        GOOD + "run: {ordered: maybe}\n",
+        "c.yaml:5: run.ordered: expected true or false, got 'maybe'",
+    ),
     ("an empty list", GOOD.replace("[manual]", "[]"), "document_types: the list is empty; give at least one entry"),
     (
         "an empty mapping",

@@ -265,7 +265,9 @@ def _expected(detail: Any) -> str:
         "boolean": "true or false",
     }
     first, comma, rest = what.partition(",")
-    if "unable to parse" in rest:
+    if first.startswith("dictionary or instance of"):
+        first = "dictionary"
+    if "unable to" in rest:
         comma = rest = ""
     given = detail["input"]
     hint = "; put it in quotes" if first == "string" and not isinstance(given, list | dict) else ""
