@@ -236,8 +236,9 @@ class Sender:
             return
         async with gate.turns:
             self._check(endpoint)
-            while (moment := gate.next_turn) > time.monotonic():
-                await self._sleep_until(moment, endpoint)
+            while (left := gate.next_turn - time.monotonic()) > 0:
+                await self._halt.sleep(left, gate.sooner)
+                self._check(endpoint)
             gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
