@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.engine.events import Event
@@ -154,6 +155,11 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
         "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. "
         "All of its first answers were this refusal"
     )
+
+
+def test_a_text_that_no_file_can_hold_is_refused_with_its_field(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="topics: a text holds half a surrogate pair"):
+        RawDatasetConfig(document_types=["note"], topics=["a \ud83d b"], output_file=tmp_path / "out.jsonl")
 
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:

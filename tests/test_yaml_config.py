@@ -134,6 +134,11 @@ MISTAKES = [
         GOOD + "num_samples_per_prompt: few\n",
         "c.yaml:5: num_samples_per_prompt: expected a whole number, got 'few'",
     ),
+    (
+        "half a surrogate pair",
+        GOOD.replace("[pumps, valves]", '\n  - pumps\n  - "a \\ud83d b"'),
+        "c.yaml:5: the text holds half a surrogate pair",
+    ),
     ("a number where a section belongs", GOOD + "run: 5\n", "c.yaml:5: run: expected a mapping, got 5"),
     (
         "a word where a switch belongs",
@@ -250,6 +255,11 @@ def test_a_mistake_is_named_with_its_line_and_what_was_expected(write: Write, te
     found = problems_of(write(text))
     assert any(expected in problem for problem in found), found
     assert all(problem.startswith("c.yaml:") for problem in found)
+
+
+def test_a_character_that_json_wrote_as_two_escapes_is_one(write: Write) -> None:
+    config = load_project(write(GOOD.replace("pumps", '"pumps \\ud83d\\ude00"'))).config
+    assert config.topics[0] == "pumps \U0001f600"  # type: ignore[attr-defined]
 
 
 def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
