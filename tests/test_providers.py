@@ -190,6 +190,18 @@ def test_the_key_of_any_provider_may_be_in_a_variable_of_its_own(
     assert provider.identity == cls("m").identity
 
 
+def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
+    fault_server.respond = lambda request: Answer(status=401)
+    with pytest.raises(ProviderError, match=r"Check the value of OPENAI_API_KEY\."):
+        OpenAIProvider(api_base=fault_server.url).generate("Hello")
+    with pytest.raises(ProviderError, match=r"Check api_key\."):
+        OpenAIProvider(api_base=fault_server.url, api_key="given").generate("Hello")
+    fault_server.respond = lambda request: Answer(status=403)
+    with pytest.raises(ProviderError, match=r"Check what the key in OPENAI_API_KEY may use\."):
+        OpenAIProvider(api_base=fault_server.url).generate("Hello")
+
+
 def test_litellm_is_given_the_key_of_the_named_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAM_KEY", "the-key-of-the-team")
     assert LiteLLMProvider("groq/m", api_key_env="TEAM_KEY").litellm_key == "the-key-of-the-team"

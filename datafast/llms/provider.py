@@ -148,7 +148,7 @@ class LLMProvider:
             label=self.label,
             model_id=self.model_id,
             address=self.api_base,
-            key_variable=self.key_variable,
+            key_variable=None if self._api_key else self.key_variable,
             timeout_s=self.timeout,
             secrets=self.secrets,
         )
