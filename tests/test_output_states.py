@@ -380,6 +380,14 @@ def test_an_output_below_a_file_is_refused_before_any_call(tmp_path: Path, log: 
     assert not requests_in(log)
 
 
+def test_a_ledger_that_cannot_be_written_is_named_and_not_the_output(tmp_path: Path, log: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    elsewhere = tmp_path / "file" / "ledger"
+    with pytest.raises(OutputWriteError, match=r"cannot write to .*file.ledger: .* not a folder.*run\.ledger"):
+        raw(tmp_path, run={"ledger": elsewhere}).generate([CountingProvider("m", log=log)])
+    assert not requests_in(log)
+
+
 def test_an_output_that_is_a_folder_is_refused_before_any_call(tmp_path: Path, log: Path) -> None:
     (tmp_path / "out.jsonl").mkdir()
     with pytest.raises(OutputWriteError, match="it is a folder"):

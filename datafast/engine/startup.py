@@ -34,6 +34,7 @@ __all__ = ["OpenOutput", "OutputPaths", "Pricing", "open_output"]
 Pricing = Callable[[str, Usage], float | None]
 """(provider label, usage) -> cost in USD, None where the price is not known."""
 
+_ROWS = "an output file"
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
 _WALK_LIMIT = 50_000_000
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
@@ -143,26 +144,30 @@ def open_output(
             output.store.close_files()
 
 
-def _require_files(paths: OutputPaths) -> None:
-    for path in (paths.rows, paths.ledger):
+def _make_folder(path: Path, what: str) -> None:
+    """Makes the folder of a file that is going to be written."""
+    try:
         if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "no regular file"
             raise OutputWriteError(
-                f"cannot write to {path}: it is {what}. Choose an output file, for example rows.jsonl"
+                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
+                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
             )
-        above = next((folder for folder in path.parents if folder.exists()), None)
-        if above is not None and not above.is_dir():
-            raise OutputWriteError(
-                f"cannot write to {path}: {above} is not a folder. Choose an output file in a folder that you may write to"
-            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
+        ) from error
+    except OSError as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
+        ) from error
 
 
 def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
     with contextlib.ExitStack() as held:
+        _make_folder(paths.rows, _ROWS)
+        _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
         try:
-            _require_files(paths)
-            paths.rows.parent.mkdir(parents=True, exist_ok=True)
-            paths.ledger.parent.mkdir(parents=True, exist_ok=True)
             for path in paths.locks:
                 lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
                 lock.acquire()
