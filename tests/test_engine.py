@@ -168,7 +168,17 @@ def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         dataset.generate([SimulatedProvider()], limt=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="max_concurrency must be at least 1, got 0"):
         dataset.generate([SimulatedProvider()], max_concurrency=0)
+    with pytest.raises(ConfigError, match="limit must be a whole number, got '3'"):
+        dataset.generate([SimulatedProvider()], limit="3")  # type: ignore[typeddict-item]
     assert dataset.report is None
+
+
+@pytest.mark.parametrize(("given", "shown"), [("openai/gpt-5-mini", "'openai/gpt-5-mini'"), (None, "NoneType")])
+def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: Any, shown: str) -> None:
+    for use in (raw(tmp_path).generate, raw(tmp_path).estimate):
+        with pytest.raises(ConfigError, match=rf"providers\[1\]: expected a provider, .*, got {shown}; "):
+            use([SimulatedProvider(), given])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_server_errors_are_sent_again_exactly_max_retries_times(tmp_path: Path, fault_server: FaultServer) -> None:

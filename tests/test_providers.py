@@ -202,6 +202,11 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
 
 
+def test_a_response_format_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="response_format: expected a pydantic model, got <class 'dict'>"):
+        OllamaProvider().generate("Hello", response_format=dict)  # type: ignore[type-var]
+
+
 def test_litellm_is_given_the_key_of_the_named_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAM_KEY", "the-key-of-the-team")
     assert LiteLLMProvider("groq/m", api_key_env="TEAM_KEY").litellm_key == "the-key-of-the-team"
