@@ -15,6 +15,7 @@ looked up in memory, built once at start-up. Readers (`datafast status`) may ope
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from datafast.errors import OutputError, OutputWriteError
 __all__ = ["Ledger"]
 
 _FORMAT = "1"
+_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' where its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -73,6 +75,8 @@ class Ledger:
                 self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
             self._prepare(read_only)
         except sqlite3.DatabaseError as error:
+            if not read_only and isinstance(error, sqlite3.OperationalError) and _is_full(path.parent):
+                raise _unwritable(path, error) from error
             if isinstance(error, sqlite3.OperationalError) and not read_only and "disk" not in str(error):
                 raise OutputError(
                     f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
@@ -354,6 +358,12 @@ def _pack(slots: int) -> bytes | None:
 
 def _unpack(stored: bytes | None, count: int) -> int:
     return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    return False
 
 
 def _unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:

@@ -8,9 +8,11 @@ still to do; the renames follow. A crash before the transaction leaves the old f
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -25,12 +27,18 @@ __all__ = ["finish_rewrite", "move_stale_rows", "order_rows"]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
-    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None where there is nothing to move."""
+    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None where there is nothing to move.
+
+    Raises:
+        OSError: there was no room for the new files; the old one is as it was.
+    """
     stale = {item.id for item in ledger.items(ItemState.STALE) if item.rows_written}
     if not stale:
         return None
+    rows = _behind_link(rows)
     kept_file, stale_file = _new_files(rows)
-    kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
+    with _removed_on_error(kept_file, stale_file):
+        kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
     target = set_aside_name(rows, "stale")
     with ledger.transaction():
         ledger.replace_appends(kept, emptied=stale)
@@ -51,12 +59,10 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
     """
     if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
         return
+    rows = _behind_link(rows)
     sorted_file, _ = _new_files(rows)
-    try:
+    with _removed_on_error(sorted_file):
         appends = _sort(rows, ledger, sorted_file)
-    except OSError:
-        sorted_file.unlink(missing_ok=True)
-        raise
     if appends is None:
         sorted_file.unlink(missing_ok=True)
         return
@@ -86,6 +92,7 @@ def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
             sink.write(data)
             written.append(Append(len(written) + 1, item, size, len(data), zlib.crc32(data), slots))
             size += len(data)
+        shutil.copymode(rows, target)
         sink.flush()
         os.fsync(sink.fileno())
     return written
@@ -98,6 +105,7 @@ def _numbers(slots: int) -> Sequence[int]:
 def finish_rewrite(rows: Path, ledger: Ledger) -> None:
     """Carries out the renames that a rewrite has committed to. Where there are none, removes what a cut-short one left."""
     pending = ledger.meta("renames")
+    rows = _behind_link(rows)
     if not pending:
         for path in _new_files(rows):
             path.unlink(missing_ok=True)
@@ -108,6 +116,22 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> None:
             path.replace(rows.with_name(target))
     with ledger.transaction():
         ledger.set_meta("renames", "")
+
+
+@contextlib.contextmanager
+def _removed_on_error(*paths: Path) -> Iterator[None]:
+    """A full disk is not left fuller."""
+    try:
+        yield
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _behind_link(rows: Path) -> Path:
+    """The file itself: putting a new one in the place of a link to it would leave the old rows where the link led."""
+    return rows.resolve() if rows.is_symlink() else rows
 
 
 def _new_files(rows: Path) -> tuple[Path, Path]:
@@ -128,7 +152,8 @@ def _divide(rows: Path, ledger: Ledger, stale: set[int], *, kept_file: Path, sta
             keep.write(data)
             kept.append(replace(append, start=size))
             size += append.size
-        for file in (keep, leave):
+        for file, path in ((keep, kept_file), (leave, stale_file)):
+            shutil.copymode(rows, path)
             file.flush()
             os.fsync(file.fileno())
     return kept

@@ -136,6 +136,11 @@ def open_output(
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
                 raise ledger.unreadable(error) from error
+            if isinstance(error, OSError):
+                raise OutputWriteError(
+                    f"cannot bring {paths.rows} up to date: {error.strerror}. No row was lost and nothing was sent. "
+                    f"Check its permissions and the space on its disk, and run again"
+                ) from error
             raise
         output.set_aside[:0] = moved
         try:
