@@ -181,8 +181,6 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         )
 
     def _job(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> Job:
-        check_options(options)
-        check_providers(lanes)
         settings = self.config.run
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
@@ -224,6 +222,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def _checked_preparations(
         self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> Sequence[Preparation]:
+        check_options(options)
+        check_providers(lanes)
         steps = self.preparations(lanes, options)
         if steps and not options.get("offline"):
             for provider in providers_of(lanes):
