@@ -306,6 +306,14 @@ def test_tokens_per_minute_are_paced_by_what_replies_really_used(tmp_path: Path,
     assert max(gaps(fault_server)) < 1.0
 
 
+def test_tokens_that_are_given_back_let_those_who_wait_go_sooner(tmp_path: Path, fault_server: FaultServer) -> None:
+    """Each request reserves about 1,050 tokens, which is 6 s; its reply says 18, which is 0.1 s."""
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 8})
+    dataset.generate([direct(fault_server, tpm_limit=10_800, max_completion_tokens=1000)])
+    at = [request.at_s for request in fault_server.requests]
+    assert 11 * 0.1 - 0.05 <= at[-1] - at[0] < 5.0
+
+
 def test_tokens_are_reserved_before_a_request_and_not_only_counted_after_it(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:

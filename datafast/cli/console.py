@@ -283,7 +283,8 @@ def duration(seconds: float) -> str:
 
 def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
     """The closing summary. `new_rows` are those that this run added."""
-    # Rows that come from recorded replies say nothing about speed.
+    # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
+    new_rows = min(new_rows, report.written)
     speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""

@@ -91,7 +91,7 @@ class _Loader:
         providers = self._providers(takes_roles)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
-        if self._problems or config is None:
+        if self._problems or config is None or providers is None:
             raise self._refusal()
         found = providers if isinstance(providers, dict) else dict(enumerate(providers))
         places = [self._place(["providers", key]) for key in found]
@@ -178,19 +178,19 @@ class _Loader:
                     return
         self._add(known, message)
 
-    def _providers(self, takes_roles: bool) -> list[LLMProvider] | dict[str, LLMProvider]:
+    def _providers(self, takes_roles: bool) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
         if takes_roles:
             if not isinstance(given, dict) or not given or "provider" in given:
                 self._add(
                     ["providers"], "expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}"
                 )
-                return {}
+                return None
             made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
             return {role: provider for role, provider in made.items() if provider is not None}
         if not isinstance(given, list) or not given:
             self._add(["providers"], "expected a list with at least one provider, like [openai/gpt-5-mini]")
-            return []
+            return None
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]
 
@@ -251,6 +251,8 @@ def _dotted(keys: Keys) -> str:
 
 def _expected(detail: Any) -> str:
     """pydantic's message in the words of a config file."""
+    if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
+        return f"the {'mapping' if isinstance(detail['input'], dict) else 'list'} is empty; give at least one entry"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not message.startswith("Input should be "):
         return message
@@ -263,7 +265,9 @@ def _expected(detail: Any) -> str:
         "boolean": "true or false",
     }
     first, comma, rest = what.partition(",")
-    if "unable to parse" in rest:
+    if first.startswith("dictionary or instance of"):
+        first = "dictionary"
+    if "unable to" in rest:
         comma = rest = ""
     given = detail["input"]
     hint = "; put it in quotes" if first == "string" and not isinstance(given, list | dict) else ""

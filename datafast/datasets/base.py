@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.event_stream import stream_events
+from datafast.datasets.options import RunOptions, check_options, check_providers
 from datafast.datasets.preparation import Preparation, combined, stopped_early
 from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
@@ -32,25 +33,6 @@ __all__ = ["Dataset", "FanOutDataset", "RunOptions"]
 
 ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
 RowT = TypeVar("RowT", bound=BaseModel)
-
-
-class RunOptions(TypedDict, total=False):
-    """Keyword arguments of `generate`."""
-
-    max_concurrency: int
-    """Requests in flight at once; wins over the config's."""
-    limit: int
-    """Work on this many items only, spread over the plan; a later run without it goes on."""
-    fresh: bool
-    """Move what is there aside and start over."""
-    retry_failed: bool
-    """Take failed items up again."""
-    offline: bool
-    """Put a simulated provider in the place of each provider: no key, no cost, rows that say so."""
-    on_event: EventCallback
-    """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
-    notes: Mapping[str, str]
-    """Kept in the ledger for `datafast status`."""
 
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
@@ -189,6 +171,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return OutputPaths.of(self.config.output_file, self.config.run.ledger)
 
     def _estimate(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> Estimate:
+        check_providers(lanes)
         return estimate(
             plan=self.plan_for(lanes),
             produce=self.produce,
@@ -202,9 +185,6 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
             settings.max_concurrency = wanted
-        limit = options.get("limit")
-        if limit is not None and limit < 1:
-            raise ConfigError(f"limit must be at least 1, got {limit}")
         if options.get("offline"):
             lanes = [_simulated(lane) for lane in lanes]
         return Job(
@@ -213,7 +193,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             produce=self.produce,
             paths=self._paths(),
             settings=settings,
-            limit=limit,
+            limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             on_event=options.get("on_event"),
@@ -242,6 +222,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def _checked_preparations(
         self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> Sequence[Preparation]:
+        check_options(options)
+        check_providers(lanes)
         steps = self.preparations(lanes, options)
         if steps and not options.get("offline"):
             for provider in providers_of(lanes):

@@ -14,6 +14,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError
 
 from datafast.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
@@ -121,6 +122,26 @@ class DatasetConfig(ConfigModel):
         if not path.name:
             raise ValueError("must name a file, for example rows.jsonl")
         return path
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> DatasetConfig:
+        try:
+            self.model_dump_json()
+        except PydanticSerializationError as error:
+            if "surrogates not allowed" not in str(error):
+                return self
+            raise ValueError(
+                f"{self._unwritable_field()}: a text holds half a surrogate pair, which no file can; remove it"
+            ) from None
+        return self
+
+    def _unwritable_field(self) -> str:
+        for name in type(self).model_fields:
+            try:
+                self.model_dump_json(include={name})
+            except PydanticSerializationError:
+                return name
+        return "config"
 
     @property
     def rows_per_item(self) -> int:

@@ -61,6 +61,10 @@ class Gate:
         rpm, tpm: requests and tokens per minute, None for no limit.
         backoff: how long to wait after a 429 that does not say it.
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing goes on from there.
+
+    Attributes:
+        turns: held by the one who waits for `next_turn`.
+        sooner: where it sleeps meanwhile; it is woken when tokens are given back, for its turn may have come.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Gate:
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.turns = asyncio.Lock()
+        self.sooner: deque[asyncio.Future[None]] = deque()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
         now = time.monotonic()
@@ -119,6 +124,9 @@ class Gate:
         """The reply used `difference` more tokens than were booked."""
         if self._tokens:
             self._tokens.correct(difference)
+            for sleeper in self.sooner if difference < 0 else ():
+                if not sleeper.done():
+                    sleeper.set_result(None)
 
     def blocked_for(self) -> float:
         """Seconds for which nothing may be sent because the provider said so."""

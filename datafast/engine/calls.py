@@ -98,8 +98,7 @@ class Caller:
         limited = truncated and trial.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and trial.request.lift_token_limit)
         if hopeless or trial.unusable > self._settings.max_parse_retries:
-            hint = f"; raise max_completion_tokens of {trial.endpoint.label}" if limited else ""
-            raise trial.failed(f"{error}{hint}", error.category.value) from error
+            raise trial.failed(str(error), error.category.value) from error
         messages = list(trial.ask.messages)
         if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
             messages += correction(error, reply.content.text)

@@ -83,6 +83,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         fresh=job.fresh,
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
+        ordered=job.settings.ordered,
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)

@@ -243,8 +243,9 @@ class Sender:
             return
         async with gate.turns:
             self._check(endpoint)
-            while (moment := gate.next_turn) > time.monotonic():
-                await self._sleep_until(moment, endpoint)
+            while (left := gate.next_turn - time.monotonic()) > 0:
+                await self._halt.sleep(left, gate.sooner)
+                self._check(endpoint)
             gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
@@ -256,20 +257,21 @@ class Sender:
     def _take(self, trial: Trial, response: Response, tokens: int, *, sent_at: float) -> Reply:
         """Records a reply that has just arrived; nothing may come before this."""
         endpoint = trial.endpoint
+        raw = endpoint.without_keys(response.raw)
         call = self._store.record_reply(
             trial.record,
             key=trial.ask.key,
             role=trial.ask.role,
             provider=endpoint.label,
             model_id=endpoint.provider.model_id,
-            raw=response.raw,
+            raw=raw,
             latency_s=response.latency_s,
             attempts=trial.sent - trial.sent_before,
         )
         trial.sent_before = trial.sent
         endpoint.succeeded(sent_at)
         endpoint.bounds_worked |= trial.sends_bounds
-        reply = decode(response.raw)
+        reply = decode(raw)
         usage = reply.usage
         cost = endpoint.cost_usd(usage)
         if usage is not None:
@@ -334,13 +336,15 @@ class Sender:
                 raise ItemPending
             case Action.FAIL_ITEM:
                 if endpoint.refuses_everything(error):
-                    self.stop(endpoint, f"{error} All of its first answers were this refusal")
+                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal")
                     raise ItemPending
                 raise trial.failed(str(error), error.kind.value) from error
         if error.kind is ErrorKind.RATE_LIMITED:
             wait_s = max(0.0, endpoint.gate.blocked_for())
             if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
-                self.stop(endpoint, f"{error} It answered nothing but 429 for {self._settings.max_stall_s:g} s")
+                self.stop(
+                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s"
+                )
                 raise ItemPending
             self._check_patience(endpoint, error)
             return wait_s
@@ -356,13 +360,15 @@ class Sender:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
         asked = error.retry_after_s or 0.0
         if asked > self._settings.max_stall_s:
-            self.stop(endpoint, f"{error} It asks to wait {asked:.0f} s, longer than max_stall_s")
+            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s")
             raise ItemPending
 
     def stop(self, endpoint: Endpoint, reason: str) -> None:
         """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
         if endpoint.stopped is not None:
             return
+        if not reason.startswith(f"{endpoint.label}:"):
+            reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
         self._halt.wake()
@@ -378,6 +384,11 @@ class Sender:
         while (left := moment - time.monotonic()) > 0:
             await self._halt.sleep(left)
             self._check(endpoint)
+
+
+def _sentence(error: ProviderError) -> str:
+    said = str(error)
+    return said if said.endswith((".", "!", "?", ")")) else f"{said}."
 
 
 def _tokens_upper(request: Request, endpoint: Endpoint) -> int:

@@ -57,6 +57,9 @@ class RunConfig(ConfigModel):
     top_up: bool = False
     """Ask again for the missing rows when a reply holds fewer than asked."""
 
+    ordered: bool = False
+    """Rows in the order of the plan instead of that in which replies arrive. All providers then go at the pace of the slowest."""
+
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
 

@@ -38,6 +38,8 @@ def generate(
     if (prompt is None) == (messages is None):
         raise ConfigError("Give exactly one of prompt and messages.")
     conversations, many = _from_prompts(prompt) if prompt is not None else _from_messages(messages)
+    if response_format is not None and not hasattr(response_format, "model_json_schema"):
+        raise ConfigError(f"response_format: expected a pydantic model, got {response_format!r}.")
     provider.require_ready()
     schema = ResponseSchema.of(response_format) if response_format is not None else None
     results = background.run(_complete_all(provider, conversations, schema)) if conversations else []
