@@ -234,6 +234,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
                 "topic",
                 slots,
                 digests=Computed(len(slots), lambda place: slot(place).digest),
+                fingerprint=digest(topics.digest, config.topic_selection, str([config.run.seed, size, num_rows])),
                 rows=lambda slot: len(slot.picks),
                 num_rows=num_rows,
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import BaseModel, Field, StringConstraints, create_model
 from pydantic.config import JsonDict
 
 from datafast.datasets.tools import ToolCall, Tools
@@ -29,13 +29,7 @@ Style = Literal["basic", "freetext", "agent"]
 MAX_STEPS = 5
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text.strip()
-
-
-Said = Annotated[str, AfterValidator(_said), Field(min_length=1)]
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Exchange(BaseModel):

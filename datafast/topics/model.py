@@ -16,9 +16,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+import orjson
 
 from datafast.errors import ConfigError
 
@@ -378,6 +381,11 @@ class TopicModel:
         from datafast.topics.views import to_mermaid
 
         return to_mermaid(self)
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that change when any topic, or its place, does."""
+        return blake2b(orjson.dumps(self.to_dict()["topics"]), digest_size=16).digest()
 
     def __repr__(self) -> str:
         if not self.nodes:
