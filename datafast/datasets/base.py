@@ -75,6 +75,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
         return ()
 
+    def other_ledgers(self) -> Sequence[Path]:
+        """Ledgers of what had to be asked before; their costs count for this dataset's budget."""
+        return ()
+
     def plan_for(self, lanes: Sequence[object]) -> Plan:
         """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
         return self.plan(lane_identities(lanes, fan_out=self.config.run.fan_out))
@@ -189,6 +193,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             lanes = [_simulated(lane) for lane in lanes]
         return Job(
             lanes=lanes,
+            also_spent=self.other_ledgers(),
+            on_report=self._note,
             make_plan=self.plan,
             produce=self.produce,
             paths=self._paths(),
@@ -262,6 +268,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             await self._run_async(lanes, {**options, "on_event": on_event})
 
         return stream_events(run, also=watch)
+
+    def _note(self, report: RunReport) -> None:
+        self.report = report
 
     def _take(self, report: RunReport, before: Sequence[RunReport]) -> None:
         self.report = combined(report, before) if before else report

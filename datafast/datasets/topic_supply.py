@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.datasets.preparation import Preparation
 from datafast.datasets.topic_field import given_model, stand_in
+from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, OutputError
 from datafast.topics.config import TopicsConfig
 from datafast.topics.shapes import shape_of
@@ -47,6 +48,11 @@ class TopicSupply:
     def path(self) -> Path | None:
         """Where a grown model is kept; None for one that was given."""
         return None if self._config is None else self._config.file or self._beside
+
+    @property
+    def ledgers(self) -> list[Path]:
+        """The ledger of a grown model."""
+        return [] if self.path is None else [OutputPaths.of(self.path).ledger]
 
     @property
     def model(self) -> TopicModel:

@@ -43,6 +43,7 @@ class Job:
         lanes: for each lane of the plan, the provider of every role, or one for each role.
         make_plan: builds the plan for lanes of these identities.
         notes: what `datafast status` should be able to tell later.
+        on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
         also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
     """
 
@@ -57,6 +58,7 @@ class Job:
     on_event: EventCallback | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     also_spent: Sequence[Path] = ()
+    on_report: Callable[[RunReport], None] | None = None
 
 
 async def run_job(job: Job, halt: Halt) -> RunReport:
@@ -95,7 +97,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
             emit(LimitChanged(provider=label, limit=limit))
 
         async with _open_endpoints(providers, labels, job, output, admission, limit_changed) as endpoints:
-            return await Run(
+            report = await Run(
                 plan=plan,
                 produce=job.produce,
                 lanes=_lanes(job, endpoints),
@@ -108,6 +110,9 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
                 emit=emit,
                 simulated=simulated,
             ).execute()
+            if job.on_report is not None:
+                job.on_report(report)
+            return report
 
 
 def _spent(job: Job, output: OpenOutput) -> Spent:
