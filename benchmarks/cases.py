@@ -32,6 +32,7 @@ class Sizes:
     litellm_wait_s: float = (
         8.0  # litellm needs seconds to send so many: the first must not be answered before the last is sent
     )
+    topics: int = 10_000
     memory_early: int = 5_000
     memory_rows: int = 200_000
     axis: int = 1_000  # topics, and document types, of a large plan
@@ -39,14 +40,16 @@ class Sizes:
 
 
 FULL = Sizes()
-QUICK = Sizes(repeats=3, rows=2_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300)
+QUICK = Sizes(repeats=3, rows=2_000, topics=3_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300)
 
 _IN_FLIGHT = 64
 
 
-def measure(function: str, *, latency_s: float = 0.0, folder: str | None = None, **arguments: Any) -> dict[str, Any]:
+def measure(
+    function: str, *, latency_s: float = 0.0, folder: str | None = None, form: str = "texts", **arguments: Any
+) -> dict[str, Any]:
     """One measurement in a fresh process against a fresh server, whose counts come with the result."""
-    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh, running_server(latency_s) as server:
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh, running_server(latency_s, form) as server:
         if function != "floor:litellm":
             arguments["folder"] = folder or fresh
         result = run(function, url=server.url, **arguments)
@@ -78,6 +81,29 @@ def _zero_latency(sizes: Sizes) -> list[Line]:
             peer=[rows / r["wall_s"] for r in floor],
             digits=0,
         ),
+    ]
+
+
+def _topics(sizes: Sizes) -> list[Line]:
+    rows = sizes.topics
+    size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    conversations, texts = _in_turns(
+        sizes,
+        partial(measure, "ours:conversations", form="conversations", **size),
+        partial(measure, "ours:fan_out", **size),
+    )
+    return [
+        Line(
+            case="topics",
+            measured=f"CPU a conversation, {rows:,} topics, {_IN_FLIGHT} in flight",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / rows for r in conversations],
+            peer=[1e3 * r["cpu_s"] / rows for r in texts],
+            peer_is="a raw text",
+            limit=1.5,
+            rule="ratio",
+            digits=3,
+        )
     ]
 
 
@@ -236,6 +262,7 @@ def _columns(sizes: Sizes) -> list[Line]:
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "zero-latency": _zero_latency,
     "columns": _columns,
+    "topics": _topics,
     "latency": _latency,
     "litellm": _litellm,
     "memory": _memory,
@@ -264,4 +291,5 @@ def schema() -> str:
     from datafast.datasets.replies import texts_model
     from datafast.llms.structured import ResponseSchema
 
-    return ResponseSchema.of(texts_model(1)).wire.decode()
+    asked = ResponseSchema.of(texts_model(1))
+    return (asked.bounded_wire or asked.wire).decode()

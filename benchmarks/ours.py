@@ -9,15 +9,21 @@ from typing import Any
 
 from benchmarks.instruments import peak_mb, resident_mb, stopwatch
 from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
-from datafast.datasets import ColumnsDataset, RawDataset
+from datafast.datasets import ColumnsDataset, ConversationDataset, RawDataset
 from datafast.llms.base import Request, Response
 from datafast.llms.completion import encode_completion
 from datafast.llms.provider import LLMProvider
 from datafast.llms.providers import LiteLLMProvider, OpenAICompatibleProvider
-from datafast.schema.config import ColumnsDatasetConfig, PromptExpansionConfig, RawDatasetConfig, RunConfig
+from datafast.schema.config import (
+    ColumnsDatasetConfig,
+    ConversationDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+    RunConfig,
+)
 from datafast.types import Usage
 
-__all__ = ["columns", "fan_out", "fill", "first_request", "litellm", "memory"]
+__all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
 
 _PLACEHOLDERS = 12
 
@@ -36,7 +42,19 @@ def _dataset(folder: str, in_flight: int, *, topics: int, document_types: int = 
     )
 
 
-def _complete(dataset: RawDataset, provider: LLMProvider, **options: Any) -> None:
+def _conversations(folder: str, in_flight: int, *, topics: int) -> ConversationDataset:
+    return ConversationDataset(
+        ConversationDatasetConfig(
+            topics=values("topic", topics),
+            topic_selection="balanced",
+            generation_system_prompt="You write as an expert of the field would.",
+            output_file=Path(folder) / "out.jsonl",
+            run=RunConfig(max_concurrency=in_flight),
+        )
+    )
+
+
+def _complete(dataset: RawDataset | ConversationDataset, provider: LLMProvider, **options: Any) -> None:
     """Generates all of it; a row that is missing would make a figure look better than it is."""
     dataset.generate([provider], **options)
     report = dataset.report
@@ -45,10 +63,12 @@ def _complete(dataset: RawDataset, provider: LLMProvider, **options: Any) -> Non
         raise RuntimeError(f"the run was not clean: {report.counts_line()}, {report.retries} retries")
 
 
-def _measured(provider: LLMProvider, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:
+def _measured(
+    provider: LLMProvider, items: int, in_flight: int, folder: str, warm_up: int, make: Any = _dataset
+) -> dict[str, float]:
     if warm_up:
-        _complete(_dataset(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
-    dataset = _dataset(folder, in_flight, topics=items)
+        _complete(make(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
+    dataset = make(folder, in_flight, topics=items)
     read = stopwatch()
     _complete(dataset, provider)
     return {**read()._asdict(), "resident_mb": resident_mb()}
@@ -78,6 +98,12 @@ def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 
             raise RuntimeError("the run was not clean")
         found = {**read()._asdict(), "calls": report.calls}
     return found
+
+
+def conversations(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates a conversation about each of `items` topics over the direct back end."""
+    provider = OpenAICompatibleProvider(MODEL, api_base=url)
+    return _measured(provider, items, in_flight, folder, warm_up, make=_conversations)
 
 
 def litellm(*, url: str, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:

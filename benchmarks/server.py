@@ -46,8 +46,8 @@ def _http(body: bytes) -> bytes:
     return head.encode() + body
 
 
-def _completion() -> bytes:
-    message = {"role": "assistant", "content": reply_text()}
+def _completion(form: str) -> bytes:
+    message = {"role": "assistant", "content": reply_text(form)}
     reply = {
         "id": "chatcmpl-bench",
         "object": "chat.completion",
@@ -63,10 +63,10 @@ class _Connection(asyncio.BufferedProtocol):
     """One client's connection. All of them share a buffer: what arrives is taken out of it before anything else runs."""
 
     buffer = bytearray(_BUFFER)
-    reply = _completion()
 
-    def __init__(self, counts: _Counts, latency_s: float) -> None:
+    def __init__(self, counts: _Counts, latency_s: float, reply: bytes) -> None:
         self._counts = counts
+        self._reply = reply
         self._latency_s = latency_s
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -109,7 +109,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _answer(self) -> None:
         self._counts.in_flight -= 1
-        self._write(self.reply)
+        self._write(self._reply)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -121,10 +121,10 @@ def _content_length(head: bytearray) -> int:
     return int(head[start + 17 : head.index(b"\r\n", start + 2)]) if start >= 0 else 0
 
 
-async def _serve(latency_s: float) -> None:
-    counts = _Counts()
+async def _serve(latency_s: float, form: str) -> None:
+    counts, reply = _Counts(), _completion(form)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(counts, latency_s), "127.0.0.1", 0, backlog=4096
+        lambda: _Connection(counts, latency_s, reply), "127.0.0.1", 0, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
@@ -148,9 +148,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(latency_s: float = 0.0) -> Iterator[Server]:
-    """A fresh server, ended with the context. `latency_s`: seconds between a request and its answer."""
-    command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency_s)]
+def running_server(latency_s: float = 0.0, form: str = "texts") -> Iterator[Server]:
+    """A fresh server, ended with the context. `latency_s`: seconds between a request and its answer; `form`: of the replies."""
+    command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency_s), "--form", form]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -162,10 +162,11 @@ def running_server(latency_s: float = 0.0) -> Iterator[Server]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loopback server of the benchmarks. Prints its port.")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--form", default="texts", choices=["texts", "conversations"], help="of the replies")
     arguments = parser.parse_args()
     raise_file_limit()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(arguments.latency))
+        asyncio.run(_serve(arguments.latency, arguments.form))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,9 @@ def prompt(topic: str, document_type: str) -> str:
     return TEMPLATE.format(num_samples=1, language_name=LANGUAGE_NAME, document_type=document_type, topic=topic)
 
 
-def reply_text() -> str:
-    """The text of every reply: JSON of about 450 bytes."""
+def reply_text(form: str = "texts") -> str:
+    """The text of every reply: JSON of about 450 bytes, for `texts` or `conversations`."""
+    if form == "conversations":
+        exchange = f'{{"user": "{_SENTENCE.strip()}", "assistant": "{(_SENTENCE * 3).strip()}"}}'
+        return f'{{"conversations": [{{"exchanges": [{exchange}]}}]}}'
     return '{"texts": ["' + (_SENTENCE * 4).strip() + '"]}'

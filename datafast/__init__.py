@@ -9,11 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datafast.datasets import ClassificationDataset, ColumnsDataset, PreferenceDataset, RawDataset
+    from datafast.datasets import (
+        ClassificationDataset,
+        ColumnsDataset,
+        ConversationDataset,
+        PreferenceDataset,
+        RawDataset,
+    )
     from datafast.engine.estimate import Estimate
-    from datafast.errors import ConfigError, DatafastError, OutputError, ProviderError, PublishError, RunStopped
+    from datafast.errors import (
+        ConfigError,
+        DatafastError,
+        DataSetGeneratorError,
+        OutputError,
+        ProviderError,
+        PublishError,
+        RunStopped,
+        TopicsError,
+    )
     from datafast.expanders import expand_prompts
     from datafast.facades.columns import dataset, generator, sample
+    from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (
         AnthropicProvider,
         GeminiProvider,
@@ -30,21 +46,40 @@ if TYPE_CHECKING:
     from datafast.schema.config import (
         ClassificationDatasetConfig,
         ColumnsDatasetConfig,
+        ConversationDatasetConfig,
         PreferenceDatasetConfig,
         PromptExpansionConfig,
         RawDatasetConfig,
         RunConfig,
+        TopicsConfig,
     )
+    from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "datafast.datasets": ["ClassificationDataset", "ColumnsDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.datasets": [
+        "ClassificationDataset",
+        "ColumnsDataset",
+        "ConversationDataset",
+        "PreferenceDataset",
+        "RawDataset",
+    ],
     "datafast.engine.estimate": ["Estimate"],
-    "datafast.errors": ["ConfigError", "DatafastError", "OutputError", "ProviderError", "PublishError", "RunStopped"],
+    "datafast.errors": [
+        "ConfigError",
+        "DataSetGeneratorError",
+        "DatafastError",
+        "OutputError",
+        "ProviderError",
+        "PublishError",
+        "RunStopped",
+        "TopicsError",
+    ],
     "datafast.expanders": ["expand_prompts"],
     "datafast.facades.columns": ["dataset", "generator", "sample"],
+    "datafast.facades.generator": ["DataSetGenerator"],
     "datafast.llms": [
         "AnthropicProvider",
         "GeminiProvider",
@@ -61,11 +96,14 @@ _HOMES = {
     "datafast.schema.config": [
         "ClassificationDatasetConfig",
         "ColumnsDatasetConfig",
+        "ConversationDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",
         "RunConfig",
+        "TopicsConfig",
     ],
+    "datafast.topics": ["Graph", "Tree"],
     "datafast.types": ["FailedItem", "RunReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -77,10 +115,15 @@ __all__ = [
     "ColumnsDataset",
     "ColumnsDatasetConfig",
     "ConfigError",
+    "ConversationDataset",
+    "ConversationDatasetConfig",
+    "DataSetGenerator",
+    "DataSetGeneratorError",
     "DatafastError",
     "Estimate",
     "FailedItem",
     "GeminiProvider",
+    "Graph",
     "LLMProvider",
     "LiteLLMProvider",
     "MistralProvider",
@@ -100,6 +143,9 @@ __all__ = [
     "RunReport",
     "RunStopped",
     "SimulatedProvider",
+    "TopicsConfig",
+    "TopicsError",
+    "Tree",
     "__version__",
     "configure_logger",
     "dataset",

@@ -11,6 +11,8 @@
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
+    ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report where there is one
+    ├── TopicsError                         a topic model could not be grown; what came is kept, and building again goes on
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
 
@@ -30,6 +32,7 @@ __all__ = [
     "Action",
     "CallFailed",
     "ConfigError",
+    "DataSetGeneratorError",
     "DatafastError",
     "DatafastWarning",
     "ErrorKind",
@@ -44,6 +47,7 @@ __all__ = [
     "ReplyCategory",
     "ReplyError",
     "RunStopped",
+    "TopicsError",
 ]
 
 
@@ -224,6 +228,31 @@ class CallFailed(DatafastError):
         self.prompt = prompt
         self.raw = raw
         self.ends_run = ends_run
+
+
+class DataSetGeneratorError(DatafastError):
+    """A `DataSetGenerator` cannot do what it was asked. What kept it from doing so is its `__cause__`.
+
+    Attributes:
+        report: what the run did before it ended early, None where none was begun.
+        output_file: where rows and replies that were paid for are kept, None where there are none.
+    """
+
+    def __init__(self, message: str, *, report: RunReport | None = None, output_file: str | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+        self.output_file = output_file
+
+
+class TopicsError(DatafastError):
+    """A topic model could not be grown to its end. All replies that came are recorded; building again asks for the others only.
+
+    `report` says how far it came.
+    """
+
+    def __init__(self, message: str, *, report: RunReport) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class PublishError(DatafastError):

@@ -71,8 +71,8 @@ class RunReport:
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
         return (
-            f"{self.requested} rows requested: {self.written} written, {self.filtered} filtered, "
-            f"{self.failed} failed, {self.pending} pending"
+            f"{self.requested:,} rows requested: {self.written:,} written, {self.filtered:,} filtered, "
+            f"{self.failed:,} failed, {self.pending:,} pending"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from datafast.datasets import ColumnsDataset, PreferenceDataset, RawDataset
+from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
 from datafast.llms.base import Request, Response
 from datafast.llms.completion import encode_completion
@@ -44,8 +45,19 @@ __all__ = [
     "roles",
     "rows_of",
     "same_rows",
+    "short_waits",
     "snapshot",
 ]
+
+
+def short_waits(monkeypatch: Any, first_s: float = 0.004) -> None:
+    """Lets every wait before a repeat begin with at most so many seconds, whatever the config says."""
+    monkeypatch.setattr(Backoff, "wait_s", _wait_of(Backoff(first_s)))
+
+
+def _wait_of(backoff: Backoff) -> Callable[..., float]:
+    own = Backoff.wait_s
+    return lambda self, attempt, *, retry_after_s=None: own(backoff, attempt, retry_after_s=retry_after_s)
 
 
 # -- configs

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.engine.admission import Admission, Gate, Pacer
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 
 # -- slots
 
@@ -173,7 +173,7 @@ def test_a_server_that_asks_for_patience_gets_it() -> None:
 def test_a_wait_is_never_shorter_than_asked_and_never_much_longer_than_a_minute(
     attempt: int, asked: float | None
 ) -> None:
-    wait = backoff_s(attempt, retry_after_s=asked)
+    wait = Backoff().wait_s(attempt, retry_after_s=asked)
     assert (asked or 0.0) <= wait <= (asked or 0.0) + 60.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from datafast.datasets import ClassificationDataset
+from datafast.engine import rewrite
+from datafast.errors import OutputWriteError
 from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.simulated import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig
@@ -68,6 +71,40 @@ def test_an_edited_template_buys_its_items_alone_and_coming_back_is_free(
     assert report.calls == 0
     assert same_rows(rows_of(tmp_path / "out.jsonl"), first)
     assert len(requests_in(log)) == 24
+
+
+def test_no_room_for_moving_rows_is_said_and_changes_nothing(
+    tmp_path: Path, provider: CountingProvider, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    raw(tmp_path, prompts=TEMPLATES).generate([provider])
+    first = (tmp_path / "out.jsonl").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(rewrite.os, "fsync", full)
+        with pytest.raises(OutputWriteError, match=r"No space left on device.*nothing was sent"):
+            raw(tmp_path, prompts=TEMPLATES[:2]).generate([provider])
+    assert (tmp_path / "out.jsonl").read_bytes() == first
+    assert not list(tmp_path.glob("*.rewrite*"))
+    assert len(requests_in(log)) == 18
+    report = assert_balanced(raw(tmp_path, prompts=TEMPLATES[:2]).generate([provider]).report)
+    assert (report.written, report.calls) == (12, 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes as POSIX has them")
+def test_a_rewrite_keeps_the_mode_of_the_file_and_a_link_to_it(tmp_path: Path, provider: CountingProvider) -> None:
+    (tmp_path / "disk").mkdir()
+    real = tmp_path / "disk" / "rows.jsonl"
+    real.touch(mode=0o600)
+    (tmp_path / "out.jsonl").symlink_to(real)
+    raw(tmp_path, prompts=TEMPLATES).generate([provider])
+    report = assert_balanced(raw(tmp_path, prompts=TEMPLATES[:2]).generate([provider]).report)
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert len(rows_of(real)) == report.written == 12
+    assert real.stat().st_mode & 0o777 == 0o600
+    (moved,) = map(Path, report.set_aside)
+    assert (len(rows_of(moved)), moved.stat().st_mode & 0o777) == (6, 0o600)
 
 
 def test_going_back_and_forth_many_times_is_free(tmp_path: Path, provider: CountingProvider, log: Path) -> None:

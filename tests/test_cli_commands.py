@@ -241,6 +241,12 @@ def test_plan_counts_prompts_calls_and_rows_without_a_key(run: Run) -> None:
     assert [entry["rows"] for entry in plan["rows_by_provider"]] == [144, 144]
 
 
+def test_plan_tells_equal_providers_apart(run: Run) -> None:
+    Path("c.yaml").write_text(CONFIG.replace("model_id: b", "model_id: a") % "", encoding="utf-8")
+    plan = json.loads(run("plan", "c.yaml", "--json").stdout)
+    assert [row["provider"] for row in plan["rows_by_provider"]] == ["simulated/a", "simulated/a#2"]
+
+
 def test_plan_counts_the_calls_of_each_role(run: Run) -> None:
     plan = json.loads(run("plan", ROOT / "examples" / "preference.yaml", "--json").stdout)
     calls = {entry["role"]: entry["calls"] for entry in plan["calls"]}

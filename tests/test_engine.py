@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.engine.events import Event
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, RunStopped
-from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
+from datafast.llms import OpenAICompatibleProvider, OpenAIProvider, SimulatedProvider
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     PreferenceDatasetConfig,
@@ -20,6 +21,7 @@ from datafast.schema.config import (
     RawDatasetConfig,
     RunConfig,
 )
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 FAST = RunConfig(max_concurrency=8)
@@ -56,7 +58,7 @@ def failures(dataset: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.01)
+    support.short_waits(monkeypatch, 0.02)
 
 
 def test_every_prompt_goes_to_every_provider(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -141,6 +143,42 @@ def test_a_wrong_key_stops_the_provider_at_the_first_answer(tmp_path: Path, faul
     assert sum(r.json["model"] == "bad" for r in fault_server.requests) == 2
     assert dataset.report is report
     balanced(dataset)
+
+
+def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=400, body={"error": {"message": "no such thing"}})
+    dataset = raw(tmp_path, topics=12)
+    with pytest.raises(RunStopped):
+        dataset.generate([local(fault_server, name="the second account")])
+    assert dataset.report is not None
+    assert dataset.report.stop_reason == (
+        "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. "
+        "All of its first answers were this refusal"
+    )
+
+
+def test_a_text_that_no_file_can_hold_is_refused_with_its_field(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="topics: a text holds half a surrogate pair"):
+        RawDatasetConfig(document_types=["note"], topics=["a \ud83d b"], output_file=tmp_path / "out.jsonl")
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    dataset = raw(tmp_path)
+    with pytest.raises(ConfigError, match="limt: there is no such option of a run; did you mean 'limit'"):
+        dataset.generate([SimulatedProvider()], limt=3)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="max_concurrency must be at least 1, got 0"):
+        dataset.generate([SimulatedProvider()], max_concurrency=0)
+    with pytest.raises(ConfigError, match="limit must be a whole number, got '3'"):
+        dataset.generate([SimulatedProvider()], limit="3")  # type: ignore[typeddict-item]
+    assert dataset.report is None
+
+
+@pytest.mark.parametrize(("given", "shown"), [("openai/gpt-5-mini", "'openai/gpt-5-mini'"), (None, "NoneType")])
+def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: Any, shown: str) -> None:
+    for use in (raw(tmp_path).generate, raw(tmp_path).estimate):
+        with pytest.raises(ConfigError, match=rf"providers\[1\]: expected a provider, .*, got {shown}; "):
+            use([SimulatedProvider(), given])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_server_errors_are_sent_again_exactly_max_retries_times(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -249,8 +287,8 @@ def test_a_server_that_refuses_a_format_is_asked_in_another_way(
     dataset = raw(tmp_path, topics=20, run=RunConfig(max_concurrency=1))
     dataset.generate([local(fault_server)])
     assert dataset.report.written == 20
-    # What works is learned: only the first item pays for finding out.
-    assert len(fault_server.requests) == 20 + (1 if refused == "json_schema" else 2)
+    # What works is learned: only the first item pays for finding out, with and without bounds on texts in the schema.
+    assert len(fault_server.requests) == 20 + (2 if refused == "json_schema" else 3)
 
 
 def test_a_server_that_ignores_the_format_is_asked_in_another_way(tmp_path: Path, fault_server: FaultServer) -> None:

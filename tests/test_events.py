@@ -226,7 +226,7 @@ def test_two_streams_at_once_keep_their_events_apart(tmp_path: Path) -> None:
     "event",
     [
         CallFinished(provider="p", role="r", latency_s=0.5, input_tokens=1, output_tokens=2, cost_usd=None),
-        ItemFailed(provider="p", category="refused", error="no", rows=3),
+        ItemFailed(item="0a", provider="p", category="refused", error="no", rows=3),
         Retry(provider="p", reason="timeout", attempt=1, wait_s=0.1),
     ],
 )
@@ -330,8 +330,8 @@ def test_the_progress_line_tells_success_causes_rates_and_cost() -> None:
     assert display.progress() == "10/100 rows, 2 failed (2 in earlier runs), 0 calls, 0 tokens, cost $0.00"
     for event in (
         *([call] * 4),
-        ItemDone(provider="p", rows=3, replayed=False),
-        ItemFailed(provider="p", category="refused", error="no", rows=1),
+        ItemDone(item="0a", provider="p", rows=3, replayed=False),
+        ItemFailed(item="0a", provider="p", category="refused", error="no", rows=1),
         Retry(provider="p", reason="rate_limited", attempt=1, wait_s=0.0),
     ):
         display.on_event(event)

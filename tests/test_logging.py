@@ -12,6 +12,8 @@ import pytest
 
 from datafast import logger_config
 from datafast.datasets import RawDataset
+from datafast.engine.events import LimitChanged
+from datafast.engine.log import EventLog
 from datafast.llms import SimulatedProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig
@@ -37,6 +39,18 @@ def test_a_configured_run_tells_start_failures_and_end_once(tmp_path: Path, capf
     assert shown.err.count("2 rows requested from") == 1
     assert shown.err.count("row(s) failed at") == 2
     assert shown.err.count("0 written, 0 filtered, 2 failed, 0 pending") == 1
+
+
+def test_a_lower_limit_is_a_warning_and_its_climb_back_is_none(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger(level="WARNING", format_string="{message}")
+    log = EventLog()
+    for limit in (2, 1, 2, 3, 2):
+        log(LimitChanged(provider="p", limit=limit))
+    assert capfd.readouterr().err.splitlines() == [
+        "p limits our rate: now 2 requests in flight at most",
+        "p limits our rate: now 1 request in flight at most",
+        "p limits our rate: now 2 requests in flight at most",
+    ]
 
 
 def test_configuring_again_replaces_what_was_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

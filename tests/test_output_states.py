@@ -380,11 +380,27 @@ def test_an_output_below_a_file_is_refused_before_any_call(tmp_path: Path, log: 
     assert not requests_in(log)
 
 
+def test_a_ledger_that_cannot_be_written_is_named_and_not_the_output(tmp_path: Path, log: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    elsewhere = tmp_path / "file" / "ledger"
+    with pytest.raises(OutputWriteError, match=r"cannot write to .*file.ledger: .* not a folder.*run\.ledger"):
+        raw(tmp_path, run={"ledger": elsewhere}).generate([CountingProvider("m", log=log)])
+    assert not requests_in(log)
+
+
 def test_an_output_that_is_a_folder_is_refused_before_any_call(tmp_path: Path, log: Path) -> None:
     (tmp_path / "out.jsonl").mkdir()
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputWriteError, match="it is a folder"):
         made(tmp_path).generate([CountingProvider("m", log=log)])
     assert not requests_in(log)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a file that is a device")
+def test_an_output_that_is_a_device_is_refused_before_any_call(tmp_path: Path, log: Path) -> None:
+    with pytest.raises(OutputWriteError, match="it is no regular file"):
+        raw(tmp_path, output_file=Path("/dev/null")).generate([CountingProvider("m", log=log)])
+    assert not requests_in(log)
+    assert not Path("/dev/null.ledger-lock").exists()
 
 
 def _limited(folder: Path, log: Path, size: int) -> subprocess.CompletedProcess[str]:

@@ -176,6 +176,43 @@ def test_a_server_of_ones_own_needs_no_key_unless_a_variable_is_named() -> None:
         OpenAICompatibleProvider("m", api_base="http://127.0.0.1:1", api_key_env="MY_KEY").require_ready()
 
 
+@pytest.mark.parametrize("cls", [OpenAIProvider, AnthropicProvider, GeminiProvider, OllamaProvider])
+def test_the_key_of_any_provider_may_be_in_a_variable_of_its_own(
+    cls: type[LLMProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = cls("m", api_base="http://127.0.0.1:1", api_key_env="TEAM_KEY")
+    monkeypatch.setenv("OPENAI_API_KEY", "the-usual-one")
+    with pytest.raises(MissingKeyError, match="TEAM_KEY"):
+        provider.require_ready()
+    monkeypatch.setenv("TEAM_KEY", "the-key-of-the-team")
+    provider.require_ready()
+    assert provider.api_key == "the-key-of-the-team"
+    assert provider.identity == cls("m").identity
+
+
+def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
+    fault_server.respond = lambda request: Answer(status=401)
+    with pytest.raises(ProviderError, match=r"Check the value of OPENAI_API_KEY\."):
+        OpenAIProvider(api_base=fault_server.url).generate("Hello")
+    with pytest.raises(ProviderError, match=r"Check api_key\."):
+        OpenAIProvider(api_base=fault_server.url, api_key="given").generate("Hello")
+    fault_server.respond = lambda request: Answer(status=403)
+    with pytest.raises(ProviderError, match=r"Check what the key in OPENAI_API_KEY may use\."):
+        OpenAIProvider(api_base=fault_server.url).generate("Hello")
+
+
+def test_a_response_format_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="response_format: expected a pydantic model, got <class 'dict'>"):
+        OllamaProvider().generate("Hello", response_format=dict)  # type: ignore[type-var]
+
+
+def test_litellm_is_given_the_key_of_the_named_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", "the-key-of-the-team")
+    assert LiteLLMProvider("groq/m", api_key_env="TEAM_KEY").litellm_key == "the-key-of-the-team"
+    assert LiteLLMProvider("groq/m").litellm_key is None
+
+
 def test_a_missing_certificate_file_is_told_at_the_start_of_a_run() -> None:
     with pytest.raises(ConfigError, match=r"ssl_ca.*nowhere\.pem"):
         OllamaProvider(ssl_ca="nowhere.pem").require_ready()

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from datafast.engine.admission import Gate, Pacer
 from datafast.engine.events import Event
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
@@ -44,7 +45,7 @@ every_back_end = pytest.mark.parametrize("make", [direct, litellm])
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+    support.short_waits(monkeypatch)
 
 
 def gaps(server: FaultServer) -> list[float]:
@@ -60,11 +61,10 @@ def most_in_any(window_s: float, at_s: Sequence[float]) -> int:
 # -- waits between retries
 
 
-def test_waits_grow_exponentially_with_full_jitter_up_to_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.5)
+def test_waits_grow_exponentially_with_full_jitter_up_to_a_minute() -> None:
     for attempt in range(1, 12):
         top = min(60.0, 0.5 * 2**attempt)
-        waits = [backoff_s(attempt) for _ in range(400)]
+        waits = [Backoff().wait_s(attempt) for _ in range(400)]
         assert max(waits) <= top
         # Full jitter: anything from nothing to the top, evenly.
         assert min(waits) < 0.1 * top
@@ -176,7 +176,7 @@ def test_a_permanent_429_ends_in_a_clean_stop_that_can_be_resumed(
 def test_ninety_percent_of_429_for_seconds_loses_no_row(
     tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.05 if LIMITED_S < 10 else 0.5)
+    support.short_waits(monkeypatch, 0.1 if LIMITED_S < 10 else 1.0)
     chance, until = random.Random(1), time.monotonic() + LIMITED_S
 
     def respond(request: Recorded) -> Answer:
@@ -304,6 +304,14 @@ def test_tokens_per_minute_are_paced_by_what_replies_really_used(tmp_path: Path,
     at = [request.at_s for request in fault_server.requests]
     assert at[-1] - at[0] >= 11 * 0.1 - 0.05
     assert max(gaps(fault_server)) < 1.0
+
+
+def test_tokens_that_are_given_back_let_those_who_wait_go_sooner(tmp_path: Path, fault_server: FaultServer) -> None:
+    """Each request reserves about 1,050 tokens, which is 6 s; its reply says 18, which is 0.1 s."""
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 8})
+    dataset.generate([direct(fault_server, tpm_limit=10_800, max_completion_tokens=1000)])
+    at = [request.at_s for request in fault_server.requests]
+    assert 11 * 0.1 - 0.05 <= at[-1] - at[0] < 5.0
 
 
 def test_tokens_are_reserved_before_a_request_and_not_only_counted_after_it(

@@ -387,8 +387,10 @@ def test_a_callback_may_leave_the_program_and_loses_nothing(
 def test_cancelling_lands_what_is_in_flight(tmp_path: Path, log: Path) -> None:
     provider = CountingProvider("m", log=log, latency_s=0.05)
 
+    dataset = raw(tmp_path, topics=60)
+
     async def main() -> None:
-        task = asyncio.ensure_future(raw(tmp_path, topics=60).generate_async([provider]))
+        task = asyncio.ensure_future(dataset.generate_async([provider]))
         await asyncio.sleep(0.12)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -398,6 +400,7 @@ def test_cancelling_lands_what_is_in_flight(tmp_path: Path, log: Path) -> None:
     asked = len(requests_in(log))
     assert 0 < asked < 60
     assert len(rows_of(tmp_path / "out.jsonl")) == asked
+    assert assert_balanced(dataset.report).written == asked  # there is a report although nothing was returned
     raw(tmp_path, topics=60).generate([CountingProvider("m", log=log)])
     assert len(requests_in(log)) == 60
 

@@ -32,7 +32,7 @@ def through_litellm(url: str) -> LLMProvider:
 
 
 @pytest.mark.parametrize("make", [direct, through_litellm])
-@pytest.mark.parametrize("status", [200, 400, 401, 429, 500, "timeout"])
+@pytest.mark.parametrize("status", [200, "echo", 400, 401, 429, 500, "timeout"])
 def test_a_key_is_in_no_file_no_output_and_no_event(
     status: int | str,
     make: Callable[[str], LLMProvider],
@@ -41,7 +41,11 @@ def test_a_key_is_in_no_file_no_output_and_no_event(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     echo = {"error": {"message": f"Incorrect API key provided: {CANARY}", "param": CANARY}}
-    answers = {200: Answer(), "timeout": Answer(delay_s=5)}
+    answers = {
+        200: Answer(),
+        "echo": Answer(text=f'{{"texts": ["You sent {CANARY} with it."]}}'),
+        "timeout": Answer(delay_s=5),
+    }
     answer = answers.get(status) or Answer(status=int(status), body=echo)
     fault_server.respond = lambda request: answer
     configure_logger(level="DEBUG", log_file=tmp_path / "run.log")

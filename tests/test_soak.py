@@ -22,6 +22,7 @@ from datafast import background
 from datafast.datasets import RawDataset
 from datafast.llms import OpenAICompatibleProvider
 from datafast.schema.config import RawDatasetConfig, RunConfig
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, rows_of
 
@@ -76,7 +77,7 @@ def open_sockets() -> int:
 def test_a_soak_with_all_faults_accounts_for_every_row_and_leaks_nothing(
     tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+    support.short_waits(monkeypatch)
     fault_server.respond = faulty(0.05)[1]  # type: ignore[assignment]
     tasks = background.run(_num_tasks())  # the loop has two sockets of its own, and litellm's worker may run on it
     before = open_sockets()
@@ -103,10 +104,11 @@ async def _num_tasks() -> int:
 SCRIPT = """
 import sys
 from datafast.llms import OpenAICompatibleProvider
+import pytest
+from tests import support
 from tests.test_soak import dataset
-import datafast.engine.retry as retry
 from pathlib import Path
-retry._BASE_S = 0.002
+support.short_waits(pytest.MonkeyPatch())
 dataset(Path(sys.argv[1]), int(sys.argv[3])).generate(
     [OpenAICompatibleProvider("m", api_base=sys.argv[2])], retry_failed=True)
 """

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from datafast.engine.steps import Steps
-from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import StructuredStep
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, assert_balanced, raw
 
@@ -38,7 +39,7 @@ every_back_end = pytest.mark.parametrize("make", [direct, litellm])
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+    support.short_waits(monkeypatch)
 
 
 def way(request: Recorded) -> str:
@@ -87,15 +88,15 @@ def test_the_way_that_works_is_found_and_kept(
     dataset.generate([make(fault_server)])
     assert assert_balanced(dataset.report).written == 12
     # Finding out costs one request for each way that does not work; one more where another item is asked for while the
-    # first one waits for its retry.
-    seen, most = ways(fault_server), 2 if unwilling == "breaks" else 1
+    # first one waits for its retry, or where a schema that was refused is sent again without its bounds on texts.
+    seen, most = ways(fault_server), 1 if unwilling == "ignores" else 2
     assert seen.pop(works) == 12
     assert list(seen) == order[: order.index(works)]
     assert all(1 <= wasted <= most for wasted in seen.values())
 
 
 @pytest.mark.parametrize("unwilling", UNWILLING)
-def test_a_format_that_does_not_work_wastes_one_round_of_requests_at_most(
+def test_a_format_that_does_not_work_wastes_a_round_of_requests_at_most(
     tmp_path: Path, fault_server: FaultServer, unwilling: str
 ) -> None:
     def respond(request: Recorded) -> Answer:
@@ -107,10 +108,38 @@ def test_a_format_that_does_not_work_wastes_one_round_of_requests_at_most(
     dataset.generate([direct(fault_server)])
     assert assert_balanced(dataset.report).written == 300
     seen = ways(fault_server)
-    trials = 0 if "refuses" in unwilling else 4
-    assert seen["json_schema"] <= 32 + trials
+    # A schema that is refused is sent once more, without its bounds on texts.
+    assert seen["json_schema"] <= (2 * 32 if "refuses" in unwilling else 32 + 4)
     assert seen["prompt"] <= 2
     assert seen["json_object"] <= 300 + 2
+
+
+def test_bounds_on_texts_go_to_servers_that_may_decode_by_them(tmp_path: Path, fault_server: FaultServer) -> None:
+    raw(tmp_path, topics=3).generate([direct(fault_server)])
+    assert all('"minLength": 1' in json.dumps(request.json) for request in fault_server.requests)
+
+
+def test_a_server_that_refuses_bounds_on_texts_is_sent_none_from_then_on(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        if '"minLength": 1' in json.dumps(request.json):
+            return Answer(status=400, body={"error": {"message": "minLength is not permitted"}})
+        return Answer(text=GOOD)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 1})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 12
+    assert ways(fault_server) == {"json_schema": 13}
+
+
+def test_openais_own_api_is_sent_no_bounds_on_texts(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    raw(tmp_path, topics=1).generate([OpenAIProvider(api_base=fault_server.url)])
+    assert '"minLength"' not in json.dumps(fault_server.requests[0].json)
 
 
 def test_what_is_learned_is_learned_for_each_provider_and_model(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -342,7 +371,7 @@ def test_asking_again_says_what_was_wrong_and_costs_are_added_up(
 KILLED = """
 import os, sys
 from pathlib import Path
-from datafast.llms import OpenAICompatibleProvider
+from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from tests.support import raw
 
 def kill_at_reply(event):

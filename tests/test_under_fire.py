@@ -16,6 +16,7 @@ import pytest
 
 from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.servers.wire_server import CLOSE, WireServer, http
 from tests.support import assert_balanced, raw
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.retry._BASE_S", 0.002)
+    support.short_waits(monkeypatch)
 
 
 def completion(content: object = GOOD, **changes: Any) -> dict[str, Any]:

@@ -135,6 +135,23 @@ MISTAKES = [
         "c.yaml:5: num_samples_per_prompt: expected a whole number, got 'few'",
     ),
     (
+        "half a surrogate pair",
+        GOOD.replace("[pumps, valves]", '\n  - pumps\n  - "a \\ud83d b"'),
+        "c.yaml:5: the text holds half a surrogate pair",
+    ),
+    ("a number where a section belongs", GOOD + "run: 5\n", "c.yaml:5: run: expected a mapping, got 5"),
+    (
+        "a word where a switch belongs",
+        GOOD + "run: {ordered: maybe}\n",
+        "c.yaml:5: run.ordered: expected true or false, got 'maybe'",
+    ),
+    ("an empty list", GOOD.replace("[manual]", "[]"), "document_types: the list is empty; give at least one entry"),
+    (
+        "an empty mapping",
+        GOOD + "languages: {}\n",
+        "c.yaml:5: languages: the mapping is empty; give at least one entry",
+    ),
+    (
         "a number out of range",
         GOOD + "run: {max_concurrency: 0}\n",
         "c.yaml:5: run.max_concurrency: expected greater than or equal to 1, got 0",
@@ -223,7 +240,7 @@ ROLE_MISTAKES = [
     (
         "a list where roles belong",
         PREFERENCE.split("providers")[0] + "providers: [ollama]\n",
-        "c.yaml:3: providers: expected who answers in each role",
+        "c.yaml:3: providers: expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}",
     ),
     (
         "a bad provider in a role",
@@ -238,6 +255,16 @@ def test_a_mistake_is_named_with_its_line_and_what_was_expected(write: Write, te
     found = problems_of(write(text))
     assert any(expected in problem for problem in found), found
     assert all(problem.startswith("c.yaml:") for problem in found)
+
+
+def test_a_character_that_json_wrote_as_two_escapes_is_one(write: Write) -> None:
+    config = load_project(write(GOOD.replace("pumps", '"pumps \\ud83d\\ude00"'))).config
+    assert config.topics[0] == "pumps \U0001f600"  # type: ignore[attr-defined]
+
+
+def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
+    (problem,) = problems_of(write(PREFERENCE.split("providers")[0] + "providers: [ollama]\n"))
+    assert problem.endswith("like {question: openai/gpt-5-mini, chosen: ...}")
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -> None:

@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, Retry, RunStarted
+from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, PreparationStarted, Retry, RunStarted
 from datafast.logger_config import redirect_console
 
 if TYPE_CHECKING:
@@ -162,17 +162,23 @@ class RunDisplay:
     def _drawing(self) -> Table | Text:
         counts = self._counts
         if not counts.requested:
-            return Text("opening the output ...")
+            return Text(plain_text(self._before_the_run()))
         grid = Table.grid(padding=(0, 1))
         done = min(counts.written, self._total())
         bar = ProgressBar(total=self._total(), completed=done, width=30)
         grid.add_row(bar, Text(plain_text(self.progress())))
         return grid
 
+    def _before_the_run(self) -> str:
+        counts = self._counts
+        return f"{counts.preparing}: {counts.calls:,} calls" if counts.preparing else "opening the output ..."
+
     def _tick(self) -> None:
         while not self._over.wait(_LINE_S):
             if self._counts.requested:
                 self.say(self.progress())
+            elif self._counts.preparing:
+                self.say(self._before_the_run())
 
 
 class _Sample(NamedTuple):
@@ -208,6 +214,7 @@ class _Counts:
         self.output_tokens = 0
         self.cost_usd: float | None = 0.0
         self.simulated = False
+        self.preparing = ""
 
     def take(self, event: Event) -> None:
         match event:
@@ -215,6 +222,8 @@ class _Counts:
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
                 self.failed_before = event.failed
                 self.simulated = event.simulated
+            case PreparationStarted():
+                self.preparing = event.what
             case CallFinished():
                 self._take_call(event)
             case ItemDone():
@@ -274,7 +283,8 @@ def duration(seconds: float) -> str:
 
 def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
     """The closing summary. `new_rows` are those that this run added."""
-    # Rows that come from recorded replies say nothing about speed.
+    # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
+    new_rows = min(new_rows, report.written)
     speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""

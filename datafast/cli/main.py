@@ -23,7 +23,7 @@ from datafast.errors import DatafastError
 
 __all__ = ["cli", "main"]
 
-_COMMANDS = ("init", "plan", "preview", "generate", "status", "failures", "schema")
+_COMMANDS = ("init", "plan", "preview", "generate", "status", "failures", "topics", "schema")
 
 
 class _Failure(click.ClickException):

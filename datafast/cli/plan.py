@@ -52,6 +52,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
     plan: Any = dataset.plan_for(project.lanes)
     summary = _summary(project, dataset, plan, number)
     estimate = project.estimate(dataset)
+    summary["first"] = _first(project, dataset)
     if as_json:
         options.print_json({**summary, "estimate": estimate.to_dict()})
     else:
@@ -105,6 +106,17 @@ def _calls_per_item(plan: GridPlan, lane: int, ask: Callable[[int], Rehearsal]) 
     return {role: count / len(different) for role, count in counts.items()}
 
 
+def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
+    """What has to be asked before the prompts are known."""
+    from datafast.errors import OutputError
+
+    try:
+        steps = dataset.preparations(project.lanes, {})
+    except OutputError as error:
+        return [str(error)]
+    return [f"{step.what}, about {step.calls:,} calls that are not in the estimate" for step in steps]
+
+
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
     if isinstance(project.providers, Mapping) or plan.num_lanes != len(project.providers):
@@ -153,6 +165,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     for entry in summary["rows_by_provider"]:
         line("rows", entry["rows"], entry["provider"])
     line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
+    for text in summary["first"]:
+        line("first", text)
     console.print()
     for name, text in estimate_lines(estimate):
         console.print(Text.assemble((f"{name:<18}", "bold"), "  ", plain_text(text)))

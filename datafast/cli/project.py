@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datafast.engine.job import labels_of, providers_of
+
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset, RunOptions
     from datafast.datasets.config import DatasetConfig
@@ -44,11 +46,12 @@ class Project:
 
     def label(self, lane: int, role: str) -> str:
         """How the provider is shown that answers in a role of a lane."""
+        labels = labels_of(providers_of(self.lanes))
         if isinstance(self.providers, Mapping):
-            return _label(self.providers[role])
+            return labels[id(self.providers[role])]
         if self.config.run.fan_out == "all":
-            return _label(self.providers[lane])
-        return " or ".join(_label(provider) for provider in self.providers)
+            return labels[id(self.providers[lane])]
+        return " or ".join(labels[id(provider)] for provider in self.providers)
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
@@ -83,7 +86,3 @@ class Project:
         roles = isinstance(self.providers, Mapping)
         found: Estimate = (estimator.estimate_roles if roles else estimator.estimate)(self.providers)
         return found
-
-
-def _label(provider: LLMProvider) -> str:
-    return provider.name or provider.label

@@ -31,7 +31,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "model": _text("litellm: the same as model_id."),
     "name": _text("Tells two entries apart that are otherwise the same."),
     "api_base": _text("Address of the server; a trailing /v1 may be there or not."),
-    "api_key_env": _text("openai_compatible: the environment variable that holds the key."),
+    "api_key_env": _text("The environment variable that holds the key, where it is not the usual one."),
     "temperature": _number("Sampling temperature.", minimum=0, maximum=2),
     "top_p": _number("Nucleus sampling.", minimum=0, maximum=1),
     "frequency_penalty": _number("Penalty for repetition.", minimum=-2, maximum=2),

@@ -23,7 +23,7 @@ from datafast.cli.event_file import EventFile
 from datafast.cli.outputs import failures_command
 from datafast.cli.yaml_config import load_project
 from datafast.engine.descriptors import raise_limit
-from datafast.engine.events import Event, RunStarted
+from datafast.engine.events import Event, EventCallback, PreparationStarted, RunStarted
 from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datafast.datasets.base import Dataset
     from datafast.types import RunReport
 
-__all__ = ["Settings", "exit_code", "run"]
+__all__ = ["Settings", "exit_code", "opened", "run", "watched"]
 
 _INTERRUPTED = "interrupted"
 _LOG_FORMATS = {False: "{level}: {message}", True: "{time:HH:mm:ss} {level: <7} {message}"}
@@ -77,11 +77,7 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
         ConfigError: the config is wrong or keys are missing; nothing was sent.
         OutputError: the output cannot be used.
     """
-    level = "DEBUG" if settings.verbose else "WARNING"
-    configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
-    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
-    if settings.offline:
-        project = project.simulated()
+    project = opened(settings)
     _require_keys(project)
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
@@ -92,15 +88,28 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     )
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
-        stack.enter_context(_collecting_rarely())
-        stack.enter_context(display)
-        signals = stack.enter_context(_Signals(executor, display, events))
-        report = _generate(project, dataset, settings, signals)
+        on_event = stack.enter_context(watched(executor, display, events))
+        report = _generate(project, dataset, settings, on_event)
     if events is not None and events.error is not None:
         display.say(f"error: {events.error}")
     steps = _next_steps(report, settings, project.config.run.ledger)
     show_report(display.console, report, new_rows=display.new_rows, next_steps=steps)
     return project, dataset, report
+
+
+def opened(settings: Settings) -> Project:
+    """The project of a config, with simulated models where the command line asks for them; turns the log on."""
+    level = "DEBUG" if settings.verbose else "WARNING"
+    configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
+    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    return project.simulated() if settings.offline else project
+
+
+@contextlib.contextmanager
+def watched(executor: LocalExecutor, display: RunDisplay, events: EventFile | None = None) -> Iterator[EventCallback]:
+    """Shows what goes on and ends it in order on Ctrl-C, as long as the context lasts; gives what takes the events."""
+    with _collecting_rarely(), display, _Signals(executor, display, events) as signals:
+        yield signals.on_event
 
 
 @contextlib.contextmanager
@@ -133,12 +142,12 @@ def _event_file(path: Path, project: Project) -> EventFile:
     return EventFile(path, taken=[*paths.all, *paths.locks, project.path])
 
 
-def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, signals: _Signals) -> RunReport:
+def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback) -> RunReport:
     options: Any = {
         "fresh": settings.fresh,
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
-        "on_event": signals.on_event,
+        "on_event": on_event,
         "notes": {"command": settings.command, "directory": str(Path.cwd())},
     }
     if settings.max_concurrency is not None:
@@ -199,7 +208,7 @@ class _Signals:
             signal.signal(number, handler)
 
     def on_event(self, event: Event) -> None:
-        if self._asked and isinstance(event, RunStarted):
+        if self._asked and isinstance(event, RunStarted | PreparationStarted):
             self._executor.stop(_INTERRUPTED)  # asked for before there was a run that could be stopped
         self._display.on_event(event)
         if self._events is not None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datafast.cli.project import Project
 from datafast.cli.yaml_file import YamlFile
@@ -23,12 +23,12 @@ from datafast.notify import nearest
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
-    from datafast.datasets.config import DatasetConfig
     from datafast.llms.providers import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
 
 Keys = Sequence[str | int]
+C = TypeVar("C", bound=BaseModel)
 
 _OWN_FIELDS = ("kind", "providers")
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
@@ -79,6 +79,8 @@ class _Loader:
         self._data = {name: value for name, value in file.data.items() if value is not None}
 
     def load(self, secrets: Path, output: Path | None) -> Project:
+        if "data_engine" in self._data and "kind" not in self._data:
+            return self._load_pipeline(secrets, output)
         dataset_class = self._dataset_class()
         fields = {name: value for name, value in self._data.items() if name not in _OWN_FIELDS}
         if output is not None:
@@ -89,11 +91,34 @@ class _Loader:
         providers = self._providers(takes_roles, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
-        if self._problems or config is None:
+        if self._problems or config is None or providers is None:
             raise self._refusal()
         found = providers if isinstance(providers, dict) else dict(enumerate(providers))
         places = [self._place(["providers", key]) for key in found]
         return Project(self._file.path, secrets, dataset_class, config, providers, places)
+
+    def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
+        """A config in DeepFabric's layout."""
+        from datafast.cli.pipeline_yaml import PipelineConfig, conversation_fields, field_places, provider_spec
+
+        pipeline = self._config(PipelineConfig, self._data)
+        if pipeline is None:
+            raise self._refusal()
+        provider: LLMProvider | None = None
+        creation: list[str | int] = ["dataset", "creation"]
+        try:
+            provider = self._provider(creation, provider_spec(pipeline))
+            fields = conversation_fields(pipeline)
+        except ValueError as error:
+            self._add_message(creation, str(error))
+            raise self._refusal() from None
+        if output is not None:
+            fields["output_file"] = output
+        dataset_class = load_kind("conversation")
+        config = self._config(dataset_class.config_model, fields, places=field_places(pipeline))
+        if config is None or provider is None:
+            raise self._refusal()
+        return Project(self._file.path, secrets, dataset_class, config, [provider], [self._place(creation)])
 
     # -- parts
 
@@ -116,21 +141,28 @@ class _Loader:
             )
             fields.pop(name, None)
 
-    def _config(self, model: type[DatasetConfig], fields: Mapping[str, Any]) -> DatasetConfig | None:
+    def _config(
+        self, model: type[C], fields: Mapping[str, Any], *, places: Mapping[str, Keys] | None = None
+    ) -> C | None:
+        """A checked config; None where there are problems. `places`: where its fields stand, where not under their own names."""
         try:
             # Files that a config names lie where it says, from wherever it is run.
             return model.model_validate(fields, context={"folder": self._file.path.parent})
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                self._add_detail(model, detail)
+                loc = detail["loc"]
+                if places and loc:
+                    loc = (*places.get(str(loc[0]), loc[:1]), *loc[1:])
+                self._add_detail(model, {**detail, "loc": loc})
         except ConfigError as error:
             self._add_message([], str(error))
         return None
 
-    def _add_detail(self, model: type[DatasetConfig], detail: Any) -> None:
+    def _add_detail(self, model: type[BaseModel], detail: Any) -> None:
         keys: list[str | int] = list(detail["loc"])
         if detail["type"] == "missing":
-            about = model.model_fields[str(keys[0])].description if len(keys) == 1 else None
+            field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
+            about = field.description if field else None
             self._add(keys, f"is missing. {about}" if about else "is missing", whole=True)
             return
         self._add_message(keys, _expected(detail))
@@ -147,7 +179,7 @@ class _Loader:
                     return
         self._add(known, message)
 
-    def _providers(self, takes_roles: bool, config: Any) -> list[LLMProvider] | dict[str, LLMProvider]:
+    def _providers(self, takes_roles: bool, config: Any) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
         if takes_roles and not given and config is not None and not config.roles:
             return {}
@@ -156,12 +188,12 @@ class _Loader:
                 self._add(
                     ["providers"], "expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}"
                 )
-                return {}
+                return None
             made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
             return {role: provider for role, provider in made.items() if provider is not None}
         if not isinstance(given, list) or not given:
             self._add(["providers"], "expected a list with at least one provider, like [openai/gpt-5-mini]")
-            return []
+            return None
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]
 
@@ -222,6 +254,8 @@ def _dotted(keys: Keys) -> str:
 
 def _expected(detail: Any) -> str:
     """pydantic's message in the words of a config file."""
+    if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
+        return f"the {'mapping' if isinstance(detail['input'], dict) else 'list'} is empty; give at least one entry"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not message.startswith("Input should be "):
         return message
@@ -234,7 +268,9 @@ def _expected(detail: Any) -> str:
         "boolean": "true or false",
     }
     first, comma, rest = what.partition(",")
-    if "unable to parse" in rest:
+    if first.startswith("dictionary or instance of"):
+        first = "dictionary"
+    if "unable to" in rest:
         comma = rest = ""
     given = detail["input"]
     hint = "; put it in quotes" if first == "string" and not isinstance(given, list | dict) else ""

@@ -35,6 +35,8 @@ _HINTS = (
     ("undefined alias", "put texts that begin with * in quotes"),
 )
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
 Path_ = Sequence[str | int]
 
 
@@ -152,7 +154,7 @@ class YamlFile:
     def _scalar(self, node: ScalarNode) -> Any:
         tag = str(node.tag).removeprefix(_TAG)
         if tag in {"str", "timestamp", "value"}:
-            return node.value
+            return self._text(node)
         read = _SCALARS.get(tag)
         if read is None:
             return self._bad_tag(node)
@@ -160,6 +162,16 @@ class YamlFile:
             return read(node.value)
         except ValueError:
             self._note(node, f"{node.value!r} is no {tag}")
+
+    def _text(self, node: ScalarNode) -> str | None:
+        text: str = node.value
+        if not _SURROGATES.search(text):
+            return text
+        try:  # JSON writes one character as two escapes
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._note(node, "the text holds half a surrogate pair (one \\ud8.. or \\udc.. escape without the other)")
+            return None
 
     def _bad_tag(self, node: Node) -> None:
         tag = str(node.tag).replace(_TAG, "!!")

@@ -5,21 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.event_stream import stream_events
+from datafast.datasets.options import RunOptions, check_options, check_providers
+from datafast.datasets.preparation import Preparation, combined, stopped_early
 from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.failed import FailedItems, values_of
 from datafast.engine.generate import Generate
-from datafast.engine.job import Job, lane_identities
+from datafast.engine.job import Job, lane_identities, providers_of
 from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
 from datafast.engine.startup import OutputPaths
-from datafast.errors import CallFailed, ConfigError, RunStopped
+from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
 from datafast.types import FailedItem, RunReport
 
@@ -31,25 +33,6 @@ __all__ = ["Dataset", "FanOutDataset", "RunOptions"]
 
 ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
 RowT = TypeVar("RowT", bound=BaseModel)
-
-
-class RunOptions(TypedDict, total=False):
-    """Keyword arguments of `generate`."""
-
-    max_concurrency: int
-    """Requests in flight at once; wins over the config's."""
-    limit: int
-    """Work on this many items only, spread over the plan; a later run without it goes on."""
-    fresh: bool
-    """Move what is there aside and start over."""
-    retry_failed: bool
-    """Take failed items up again."""
-    offline: bool
-    """Put a simulated provider in the place of each provider: no key, no cost, rows that say so."""
-    on_event: EventCallback
-    """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
-    notes: Mapping[str, str]
-    """Kept in the ledger for `datafast status`."""
 
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
@@ -85,6 +68,16 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @abstractmethod
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
         """Turns an item into its rows, in order. Deterministic given the item and the replies."""
+
+    def preparations(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> Sequence[Preparation]:
+        """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
+        return ()
+
+    def other_ledgers(self) -> Sequence[Path]:
+        """Ledgers of what had to be asked before; their costs count for this dataset's budget."""
+        return ()
 
     def plan_for(self, lanes: Sequence[object]) -> Plan:
         """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
@@ -182,6 +175,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return OutputPaths.of(self.config.output_file, self.config.run.ledger)
 
     def _estimate(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> Estimate:
+        check_providers(lanes)
         return estimate(
             plan=self.plan_for(lanes),
             produce=self.produce,
@@ -195,18 +189,17 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
             settings.max_concurrency = wanted
-        limit = options.get("limit")
-        if limit is not None and limit < 1:
-            raise ConfigError(f"limit must be at least 1, got {limit}")
         if options.get("offline"):
             lanes = [_simulated(lane) for lane in lanes]
         return Job(
             lanes=lanes,
+            also_spent=self.other_ledgers(),
+            on_report=self._note,
             make_plan=self.plan,
             produce=self.produce,
             paths=self._paths(),
             settings=settings,
-            limit=limit,
+            limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             on_event=options.get("on_event"),
@@ -219,10 +212,46 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         )
 
     def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
-        self._take(self._executor.run(self._job(lanes, options)))
+        before: list[RunReport] = []
+        for step in self._checked_preparations(lanes, options):
+            before.append(self._executor.run(step.announced(options.get("on_event"))))
+            self._take_preparation(step, before[-1], lanes, options)
+        self._take(self._executor.run(self._job(lanes, options)), before)
 
     async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
-        self._take(await self._executor.run_async(self._job(lanes, options)))
+        before: list[RunReport] = []
+        for step in self._checked_preparations(lanes, options):
+            before.append(await self._executor.run_async(step.announced(options.get("on_event"))))
+            self._take_preparation(step, before[-1], lanes, options)
+        self._take(await self._executor.run_async(self._job(lanes, options)), before)
+
+    def _checked_preparations(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> Sequence[Preparation]:
+        check_options(options)
+        check_providers(lanes)
+        steps = self.preparations(lanes, options)
+        if steps and not options.get("offline"):
+            for provider in providers_of(lanes):
+                provider.require_ready()  # nothing is bought for a run that could not begin
+        return steps
+
+    def _take_preparation(
+        self,
+        step: Preparation,
+        report: RunReport,
+        lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+        options: RunOptions,
+    ) -> None:
+        try:
+            step.done(report)
+        except (RunStopped, TopicsError) as error:
+            reason = str(report.stop_reason or error)
+            requested = self.plan_for(lanes).num_rows
+            self.report = stopped_early(report, f"{step.what}: {reason}", self._paths(), requested=requested)
+            if (on_event := options.get("on_event")) is not None:
+                on_event(RunEnded(report=self.report))
+            raise RunStopped(self.report) from error
 
     def _events(
         self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
@@ -240,10 +269,13 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         return stream_events(run, also=watch)
 
-    def _take(self, report: RunReport) -> None:
+    def _note(self, report: RunReport) -> None:
         self.report = report
+
+    def _take(self, report: RunReport, before: Sequence[RunReport]) -> None:
+        self.report = combined(report, before) if before else report
         if report.stop_reason is not None:
-            raise RunStopped(report)
+            raise RunStopped(self.report)
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):

@@ -154,7 +154,7 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
             "row",
             Computed(count, int),
             digests=Computed(count, lambda number: number.to_bytes(16, "big")),
-            summary=str(count).encode(),
+            fingerprint=str(count).encode(),
         )
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
         return self.grid([rows], lanes=lanes, shape=[self.config.table.digest, str(self.config.run.seed)])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -15,22 +14,14 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError
 
-from datafast.config_model import ConfigModel
+from datafast.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
 from datafast.expanders import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.prompts import Template
 
 __all__ = ["DatasetConfig", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-NonBlank = Annotated[str, AfterValidator(_not_blank)]
 
 
 class PromptExpansionConfig(ConfigModel):
@@ -131,6 +122,26 @@ class DatasetConfig(ConfigModel):
         if not path.name:
             raise ValueError("must name a file, for example rows.jsonl")
         return path
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> DatasetConfig:
+        try:
+            self.model_dump_json()
+        except PydanticSerializationError as error:
+            if "surrogates not allowed" not in str(error):
+                return self
+            raise ValueError(
+                f"{self._unwritable_field()}: a text holds half a surrogate pair, which no file can; remove it"
+            ) from None
+        return self
+
+    def _unwritable_field(self) -> str:
+        for name in type(self).model_fields:
+            try:
+                self.model_dump_json(include={name})
+            except PydanticSerializationError:
+                return name
+        return "config"
 
     @property
     def rows_per_item(self) -> int:

@@ -33,6 +33,7 @@ def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
     """`Texts` whose schema asks for exactly `count` texts."""
     # Only the schema states the bounds: servers that decode by grammar then give the right number, and a reply with
     # fewer still validates here, is kept, and has its missing rows counted.
-    bounds: JsonDict = {"minItems": count, "maxItems": count}
+    items: JsonDict = {"type": "string", "minLength": 1}
+    bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
     texts = (list[str], Field(min_length=1, description=f"exactly {count} {of}", json_schema_extra=bounds))
     return create_model(f"Texts{count}", __base__=Texts, texts=texts)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 
 __all__ = ["Admission", "Gate", "Pacer"]
 
@@ -59,7 +59,12 @@ class Gate:
     Args:
         limit: requests in flight at most.
         rpm, tpm: requests and tokens per minute, None for no limit.
+        backoff: how long to wait after a 429 that does not say it.
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing goes on from there.
+
+    Attributes:
+        turns: held by the one who waits for `next_turn`.
+        sooner: where it sleeps meanwhile; it is woken when tokens are given back, for its turn may have come.
     """
 
     def __init__(
@@ -69,13 +74,16 @@ class Gate:
         rpm: float | None = None,
         tpm: float | None = None,
         earlier: Sequence[tuple[float, int]] = (),
+        backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
         on_limit: Callable[[int], None] | None = None,
     ) -> None:
+        self._backoff = backoff
         self.setting = limit
         self.limit = limit
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.turns = asyncio.Lock()
+        self.sooner: deque[asyncio.Future[None]] = deque()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
         now = time.monotonic()
@@ -116,6 +124,9 @@ class Gate:
         """The reply used `difference` more tokens than were booked."""
         if self._tokens:
             self._tokens.correct(difference)
+            for sleeper in self.sooner if difference < 0 else ():
+                if not sleeper.done():
+                    sleeper.set_result(None)
 
     def blocked_for(self) -> float:
         """Seconds for which nothing may be sent because the provider said so."""
@@ -143,7 +154,7 @@ class Gate:
             self._burst_at = now
             self._bursts += 1
             self._successes = 0
-            wait_s = min(backoff_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
+            wait_s = min(self._backoff.wait_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
             self._lower()
         self._blocked_until = max(self._blocked_until, now + wait_s)
 

@@ -63,7 +63,10 @@ class AppendFile:
         self.size = 0
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Closes the file. Does nothing the second time."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _error(self, error: OSError) -> OutputWriteError:
         return OutputWriteError(

@@ -60,7 +60,13 @@ class Caller:
             ItemPending: the run, or this provider, has stopped.
         """
         step = endpoint.steps.choose() if ask.schema is not None and not recorded else endpoint.steps.usual
-        request = Request(ask.messages, ask.schema, step, dropped_params=endpoint.dropped_params)
+        request = Request(
+            ask.messages,
+            ask.schema,
+            step,
+            text_bounds=endpoint.text_bounds,
+            dropped_params=endpoint.dropped_params,
+        )
         trial = Trial(ask, record, endpoint, request, waiting)
         while True:
             model_id, counts = endpoint.provider.model_id, True
@@ -92,8 +98,7 @@ class Caller:
         limited = truncated and trial.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and trial.request.lift_token_limit)
         if hopeless or trial.unusable > self._settings.max_parse_retries:
-            hint = f"; raise max_completion_tokens of {trial.endpoint.label}" if limited else ""
-            raise trial.failed(f"{error}{hint}", error.category.value) from error
+            raise trial.failed(str(error), error.category.value) from error
         messages = list(trial.ask.messages)
         if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
             messages += correction(error, reply.content.text)

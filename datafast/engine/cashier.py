@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-from datafast.engine.budget import Bound, Budget, upper_bound
+from datafast.engine.budget import Bound, Budget, Spent, upper_bound
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import BudgetReached
@@ -29,8 +29,8 @@ class Booking(NamedTuple):
 class Cashier:
     """Keeps the budget of one run. Where the config sets none, everything here does nothing at no cost."""
 
-    def __init__(self, settings: RunConfig, *, store: Store, halt: Halt, emit: Emitter) -> None:
-        self._budget = Budget(settings, store.spent) if settings.has_budget else None
+    def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, halt: Halt, emit: Emitter) -> None:
+        self._budget = Budget(settings, spent) if settings.has_budget else None
         self._store = store
         self._halt = halt
         self._emit = emit

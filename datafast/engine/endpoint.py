@@ -11,6 +11,7 @@ from datafast.engine.admission import Gate
 from datafast.engine.steps import Steps
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
+from datafast.llms.redaction import MASK
 from datafast.notify import warn_user
 from datafast.types import Usage
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "identities"]
 
 _SAME_REFUSALS = 10
+_KEY_CHARS = 16  # what is shorter may as well be a word of the text
 
 
 class Endpoint:
@@ -31,6 +33,7 @@ class Endpoint:
         stopped: why nothing more is sent to it, None while it works.
         dropped_params: sampling parameters its model has refused.
         steps: which way of asking for structure works here.
+        text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether a reply came to one.
         last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
     """
 
@@ -43,9 +46,12 @@ class Endpoint:
         self.stopped: str | None = None
         self.dropped_params: frozenset[str] = frozenset()
         self.steps = Steps()
+        self.text_bounds = provider.takes_text_bounds
+        self.bounds_worked = False
         self.last_success = float("-inf")
         self.answered_sent = float("-inf")
         self._slow_start = backend if isinstance(backend, SlowStart) else None
+        self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
         self._refusals: Counter[tuple[int | None, str | None, str | None]] = Counter()
 
     async def prepare(self) -> None:
@@ -59,6 +65,13 @@ class Endpoint:
     def cost_usd(self, usage: Usage | None) -> float | None:
         """What a reply costs; None where it does not say what it used, or the price is not known."""
         return self.provider.cost_usd(usage) if usage is not None else None
+
+    def without_keys(self, raw: bytes) -> bytes:
+        """A reply in which the server has not repeated a key that it was sent."""
+        for key in self._keys:
+            if key in raw:
+                raw = raw.replace(key, MASK.encode())
+        return raw
 
     def succeeded(self, sent_at: float) -> None:
         """A reply came to a request sent at `sent_at` (monotonic seconds)."""

@@ -20,6 +20,7 @@ __all__ = [
     "ItemDone",
     "ItemFailed",
     "LimitChanged",
+    "PreparationStarted",
     "ProviderStopped",
     "Retry",
     "RunEnded",
@@ -39,6 +40,14 @@ class RunStarted:
     output_file: str
     providers: list[str]
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationStarted:
+    """Something has to be asked before the run itself can be planned: a topic tree, for instance. Comes before `run_started`."""
+
+    type: ClassVar[str] = "preparation_started"
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +76,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDone:
-    """An item's rows are on their way into the file."""
+    """An item's rows are on their way into the file. `item` is its key, 32 hexadecimal digits."""
 
     type: ClassVar[str] = "item_done"
+    item: str
     provider: str
     rows: int
     replayed: bool
@@ -77,9 +87,10 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailed:
-    """An item has failed for good (or `rows` of its rows have, with category `short_reply`)."""
+    """An item has failed for good, or `rows` of its rows have; then it comes right after the `item_done` of the others."""
 
     type: ClassVar[str] = "item_failed"
+    item: str
     provider: str
     category: str
     error: str
@@ -124,6 +135,7 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | PreparationStarted
     | CallFinished
     | Retry
     | ItemDone

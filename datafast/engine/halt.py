@@ -50,19 +50,23 @@ class Halt:
         for sleeper in self._sleepers:
             _end(sleeper)
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleeps, but not beyond the end of the run."""
+    async def sleep(self, seconds: float, queue: deque[asyncio.Future[None]] | None = None) -> None:
+        """Sleeps, but not beyond the end of the run, nor beyond the moment in which somebody sets its future in `queue`."""
         if self.reason is not None or seconds <= 0:
             return
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _end, sleeper)
         self._sleepers.add(sleeper)
+        if queue is not None:
+            queue.append(sleeper)
         try:
             await sleeper
         finally:
             timer.cancel()
             self._sleepers.discard(sleeper)
+            if queue is not None:
+                queue.remove(sleeper)
 
     async def park(self, queue: deque[asyncio.Future[None]]) -> None:
         """Waits in a queue until somebody sets the future, or the run is stopped."""

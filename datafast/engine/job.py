@@ -8,17 +8,20 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.admission import Admission, Gate
-from datafast.engine.budget import check_prices
+from datafast.engine.budget import Spent, check_prices
 from datafast.engine.descriptors import room
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.halt import Halt
 from datafast.engine.lanes import Lane
+from datafast.engine.ledger_reader import LedgerReader
 from datafast.engine.plan import Plan
+from datafast.engine.retry import Backoff
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import FanOut, RunConfig
 from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
@@ -40,6 +43,8 @@ class Job:
         lanes: for each lane of the plan, the provider of every role, or one for each role.
         make_plan: builds the plan for lanes of these identities.
         notes: what `datafast status` should be able to tell later.
+        on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
+        also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
     """
 
     lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]
@@ -52,6 +57,8 @@ class Job:
     retry_failed: bool = False
     on_event: EventCallback | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    also_spent: Sequence[Path] = ()
+    on_report: Callable[[RunReport], None] | None = None
 
 
 async def run_job(job: Job, halt: Halt) -> RunReport:
@@ -78,6 +85,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         fresh=job.fresh,
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
+        ordered=job.settings.ordered,
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)
@@ -89,18 +97,35 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
             emit(LimitChanged(provider=label, limit=limit))
 
         async with _open_endpoints(providers, labels, job, output, admission, limit_changed) as endpoints:
-            return await Run(
+            report = await Run(
                 plan=plan,
                 produce=job.produce,
                 lanes=_lanes(job, endpoints),
                 admission=admission,
                 output=output,
                 settings=job.settings,
+                spent=_spent(job, output),
                 halt=halt,
                 limit=job.limit,
                 emit=emit,
                 simulated=simulated,
             ).execute()
+            if job.on_report is not None:
+                job.on_report(report)
+            return report
+
+
+def _spent(job: Job, output: OpenOutput) -> Spent:
+    """What the budget has to take for used up before this run."""
+    if not job.settings.has_budget:
+        return Spent(0.0, 0, 0)
+    spent = output.store.spent
+    for ledger in job.also_spent:
+        if ledger.is_file():
+            with LedgerReader(ledger) as reader:
+                other = reader.spent()
+            spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)
+    return spent
 
 
 def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:
@@ -187,6 +212,7 @@ async def _open_endpoints(
                 limit,
                 rpm=provider.rpm_limit,
                 tpm=provider.tpm_limit,
+                backoff=Backoff(job.settings.retry_delay_s, job.settings.max_retry_delay_s),
                 earlier=[(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())],
                 on_limit=functools.partial(limit_changed, label),
             )

@@ -15,18 +15,21 @@ looked up in memory, built once at start-up. Readers (`datafast status`) may ope
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from datafast.engine.budget import Spent
 from datafast.engine.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded, Totals
 from datafast.errors import OutputError, OutputWriteError
 
 __all__ = ["Ledger"]
 
 _FORMAT = "1"
+_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' where its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -72,6 +75,8 @@ class Ledger:
                 self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
             self._prepare(read_only)
         except sqlite3.DatabaseError as error:
+            if not read_only and isinstance(error, sqlite3.OperationalError) and _is_full(path.parent):
+                raise _unwritable(path, error) from error
             if isinstance(error, sqlite3.OperationalError) and not read_only and "disk" not in str(error):
                 raise OutputError(
                     f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
@@ -241,6 +246,13 @@ class Ledger:
         found = self._db.execute("SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges").fetchone()
         return float(found[0]), int(found[1])
 
+    def spent(self) -> Spent:
+        """What this output has used up so far; requests that may have been paid for count at their bound."""
+        totals = self.totals()
+        usd, tokens = self.charged()
+        requests = max(int(self.meta("requests") or 0), totals.attempts)
+        return Spent((totals.cost_usd or 0.0) + usd, requests, totals.input_tokens + totals.output_tokens + tokens)
+
     # -- appends
 
     def put_appends(self, appends: Iterable[Append]) -> None:
@@ -258,6 +270,17 @@ class Ledger:
         query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
         for row in self._db.execute(query, (start, end)):
             yield _append(row)
+
+    def appends_in_plan_order(self) -> Generator[Append, None, None]:
+        """All appends, those of an item together, by the item's position in the plan."""
+        query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
+        for row in self._db.execute(query):
+            yield _append(row)
+
+    def is_in_order(self) -> bool:
+        """Whether each append is of an item that comes later in the plan than that of the one before it."""
+        steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
+        return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
 
     def committed_size(self) -> int:
         """Bytes of the JSONL that are committed."""
@@ -335,6 +358,12 @@ def _pack(slots: int) -> bytes | None:
 
 def _unpack(stored: bytes | None, count: int) -> int:
     return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    return False
 
 
 def _unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:

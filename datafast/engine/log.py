@@ -29,6 +29,7 @@ class EventLog:
     def __init__(self) -> None:
         self._started = self._spoke = time.monotonic()
         self._shown: Counter[str] = Counter()
+        self._limits: dict[str, int] = {}
         self._requested = 0
         self._at_start = 0
         self._written = 0
@@ -47,7 +48,7 @@ class EventLog:
             case Retry():
                 logger.debug(f"{event.provider}: {event.reason}, again in {event.wait_s:.1f} s")
             case LimitChanged():
-                logger.warning(f"{event.provider} limits our rate: now {event.limit} requests in flight at most")
+                self._limit_changed(event)
             case ProviderStopped():
                 logger.error(f"Stopped for this run: {event.reason}")
             case RunEnded():
@@ -68,6 +69,15 @@ class EventLog:
             logger.warning(f"{event.rows} row(s) failed at {event.provider}, {event.category}: {event.error}")
         elif self._shown[event.category] == _FAILURES_SHOWN + 1:
             logger.warning(f"more rows failed with {event.category}; they are counted and recorded, and not logged")
+
+    def _limit_changed(self, event: LimitChanged) -> None:
+        before = self._limits.get(event.provider)
+        self._limits[event.provider] = event.limit
+        now = f"now {event.limit} request{'' if event.limit == 1 else 's'} in flight at most"
+        if before is None or event.limit < before:
+            logger.warning(f"{event.provider} limits our rate: {now}")
+        else:  # one by one, for minutes: nothing to worry anybody with
+            logger.debug(f"{event.provider} answers again: {now}")
 
     def _progress(self) -> None:
         now = time.monotonic()

@@ -146,7 +146,7 @@ class Dimension:
     Args:
         identity: what tells a value from others, as plain JSON values.
         digests: the identities as 16 bytes each, where the values are known to be distinct and too many to go through.
-        summary: stands for all identities in their order, where they need not be gone through to know that they have not changed.
+        fingerprint: bytes that change whenever any of these digests does; made of all of them where it is not given.
         rows: rows that an item of a value asks for, where that differs between values; `num_rows` is their sum over all values.
     """
 
@@ -157,7 +157,7 @@ class Dimension:
         *,
         identity: Callable[[Any], Any] = lambda value: value,
         digests: Sequence[bytes] | None = None,
-        summary: bytes | None = None,
+        fingerprint: bytes | None = None,
         rows: Callable[[Any], int] | None = None,
         num_rows: int | None = None,
     ) -> None:
@@ -166,13 +166,7 @@ class Dimension:
         self.rows = rows
         self.num_rows = num_rows
         self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
-
-        self._summary = summary
-
-    @property
-    def summary(self) -> bytes:
-        """Bytes that change when any identity, or their order, does."""
-        return b"".join(self.digests) if self._summary is None else self._summary
+        self._fingerprint = fingerprint
 
     def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:
         seen: Counter[bytes] = Counter()
@@ -185,6 +179,11 @@ class Dimension:
             seen[plain] += 1
             digests.append(digest(plain, str(ordinal)) if ordinal else plain)
         return digests
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Bytes that change whenever any identity does, or its place."""
+        return self._fingerprint if self._fingerprint is not None else b"".join(self.digests)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -286,7 +285,7 @@ class GridPlan:
             self._shape,
             orjson.dumps(asdict(self._expansion.spec)),
             *(template.digest for template in self._expansion.templates),
-            *(dimension.summary for dimension in self._dimensions),
+            *(dimension.fingerprint for dimension in self._dimensions),
             *self._lane_digests,
         )
 

@@ -7,6 +7,7 @@ planned item: at most four times a lane's concurrency of items are open, and mor
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import BaseModel
 
 from datafast.engine.admission import Admission
+from datafast.engine.budget import Spent
 from datafast.engine.calls import Caller
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
@@ -21,6 +23,7 @@ from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.lanes import Lane, deal, share_out
+from datafast.engine.ordering import RowOrder
 from datafast.engine.plan import Plan, WorkItem, spread
 from datafast.engine.records import FailureRow, by_category, by_provider
 from datafast.engine.sender import Sender
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Produce", "Run"]
 
 _OPEN_PER_SLOT = 4
+_WINDOW_PER_SLOT = 8  # of ordered rows: so much may be ahead of the oldest item before others wait for it
 _LOOK_S = 0.5  # how often the end of an interruption's grace is looked for
 
 
@@ -64,6 +68,7 @@ class Run:
         admission: Admission,
         output: OpenOutput,
         settings: RunConfig,
+        spent: Spent,
         halt: Halt,
         limit: int | None = None,
         emit: Emitter,
@@ -80,11 +85,14 @@ class Run:
         self._simulated = simulated
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
+        window = _WINDOW_PER_SLOT * settings.max_concurrency
+        self._order = RowOrder(lanes, window=window, halt=halt) if settings.ordered else None
         self._sender = Sender(
             store=self._store,
             admission=admission,
             halt=halt,
             settings=settings,
+            spent=spent,
             emit=emit,
         )
         self._caller = Caller(self._sender, settings=settings, emit=emit)
@@ -110,6 +118,8 @@ class Run:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if checking is not None:
                 await checking
+            if self._order is not None:
+                self._order.flush()
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
@@ -122,6 +132,8 @@ class Run:
     def _distribute(self) -> None:
         done, failed = self._output.done, self._output.failed
         chosen = None if self._limit is None else spread(self._plan, self._limit, seed=self._settings.seed)
+        if chosen is not None and self._order is not None:
+            chosen.sort()
         deal(self._lanes, self._plan, chosen, skip=lambda position: position in done or position in failed)
 
     def _add_worker(self, lane: Lane) -> None:
@@ -136,6 +148,8 @@ class Run:
                 position = next(lane.positions, None)
                 if position is None:
                     return
+                if self._order is not None and not await self._order.enter(position, lane):
+                    return
                 calls = self._sender.tally.calls
                 await self._process(self._plan[position], lane)
                 if self._sender.tally.calls == calls:
@@ -148,6 +162,8 @@ class Run:
             lane.workers -= 1
             if lane.workers == 0 and not self._halt:
                 lane.ended = True
+                if self._order is not None:
+                    self._order.look()
                 self._share_out()
 
     def _share_out(self) -> None:
@@ -181,16 +197,20 @@ class Run:
                 outcome = await self._produce_rows(item, generate)
             except ItemPending:
                 if self._halt:
-                    return
+                    break
                 continue  # this provider has stopped: the next one, where there is one, takes over
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:
                 break
-        if best is not None and not (best.error and self._halt):
-            self._finish(record, best, lane, replayed=calls_before == self._sender.tally.calls)
-            if best.error is not None and best.error.ends_run:
-                self._halt.now(f"{best.error}")
+        replayed = calls_before == self._sender.tally.calls
+        if best is None or (best.error and self._halt):
+            if self._order is not None:
+                self._order.leave(item.position)
+        elif self._order is None:
+            self._finish(record, best, lane, replayed=replayed)
+        else:
+            self._order.finish(item.position, functools.partial(self._finish, record, best, lane, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
         try:
@@ -203,7 +223,7 @@ class Run:
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
-            came = f"{item.num_rows} rows were asked for and {len(lines)} usable ones came"
+            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
             error = generate.failure(came, category=ReplyCategory.SHORT.value)
         return _Outcome(lines, error)
 
@@ -213,11 +233,19 @@ class Run:
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, failure)
         if new and self._emit.listening:
-            self._emit(ItemDone(provider=lane.label, rows=new, replayed=replayed))
+            self._emit(ItemDone(item=record.key.hex(), provider=lane.label, rows=new, replayed=replayed))
         if failure:
             self._emit(
-                ItemFailed(provider=failure.provider, category=failure.category, error=failure.error, rows=failure.rows)
+                ItemFailed(
+                    item=record.key.hex(),
+                    provider=failure.provider,
+                    category=failure.category,
+                    error=failure.error,
+                    rows=failure.rows,
+                )
             )
+        if outcome.error and outcome.error.ends_run:
+            self._halt.now(str(outcome.error))
 
     # -- beginning and end
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from datafast.engine.admission import Admission
+from datafast.engine.budget import Spent
 from datafast.engine.cashier import Booking, Cashier
 from datafast.engine.emitter import Emitter
 from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import CallFinished, ProviderStopped, Retry
 from datafast.engine.halt import Halt, ItemPending
 from datafast.engine.records import ItemRecord
-from datafast.engine.retry import backoff_s
+from datafast.engine.retry import Backoff
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store
 from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
@@ -90,6 +91,13 @@ class Trial:
     last_raw: bytes = b""
     steps_tried: set[StructuredStep] = field(default_factory=set)
 
+    @property
+    def sends_bounds(self) -> bool:
+        """Whether the request says how long texts may be."""
+        request = self.request
+        by_schema = request.schema is not None and request.step is StructuredStep.JSON_SCHEMA
+        return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
+
     def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
         """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
         step, steps = self.request.step, self.endpoint.steps
@@ -131,6 +139,7 @@ class Sender:
         admission: Admission,
         halt: Halt,
         settings: RunConfig,
+        spent: Spent,
         emit: Emitter,
     ) -> None:
         self.tally = Tally()
@@ -138,8 +147,9 @@ class Sender:
         self._admission = admission
         self._halt = halt
         self._settings = settings
+        self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
-        self._cashier = Cashier(settings, store=store, halt=halt, emit=emit)
+        self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
 
     async def send(self, trial: Trial) -> Reply:
         """Sends until a reply arrives, and records it.
@@ -233,8 +243,9 @@ class Sender:
             return
         async with gate.turns:
             self._check(endpoint)
-            while (moment := gate.next_turn) > time.monotonic():
-                await self._sleep_until(moment, endpoint)
+            while (left := gate.next_turn - time.monotonic()) > 0:
+                await self._halt.sleep(left, gate.sooner)
+                self._check(endpoint)
             gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
@@ -246,19 +257,21 @@ class Sender:
     def _take(self, trial: Trial, response: Response, tokens: int, *, sent_at: float) -> Reply:
         """Records a reply that has just arrived; nothing may come before this."""
         endpoint = trial.endpoint
+        raw = endpoint.without_keys(response.raw)
         call = self._store.record_reply(
             trial.record,
             key=trial.ask.key,
             role=trial.ask.role,
             provider=endpoint.label,
             model_id=endpoint.provider.model_id,
-            raw=response.raw,
+            raw=raw,
             latency_s=response.latency_s,
             attempts=trial.sent - trial.sent_before,
         )
         trial.sent_before = trial.sent
         endpoint.succeeded(sent_at)
-        reply = decode(response.raw)
+        endpoint.bounds_worked |= trial.sends_bounds
+        reply = decode(raw)
         usage = reply.usage
         cost = endpoint.cost_usd(usage)
         if usage is not None:
@@ -295,6 +308,10 @@ class Sender:
             trial.request = replace(request, dropped_params=endpoint.dropped_params)
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
+        if refused and trial.sends_bounds and not endpoint.bounds_worked:
+            endpoint.text_bounds = False
+            trial.request = replace(request, text_bounds=False)
+            return True
         # Some servers answer 500 to a format that they do not know. That may as well be a fault that passes: a retry.
         broke = error.kind is ErrorKind.SERVER and error.status == 500
         step = trial.other_step(error) if request.schema and (refused or broke) else None
@@ -319,13 +336,15 @@ class Sender:
                 raise ItemPending
             case Action.FAIL_ITEM:
                 if endpoint.refuses_everything(error):
-                    self.stop(endpoint, f"{error} All of its first answers were this refusal")
+                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal")
                     raise ItemPending
                 raise trial.failed(str(error), error.kind.value) from error
         if error.kind is ErrorKind.RATE_LIMITED:
             wait_s = max(0.0, endpoint.gate.blocked_for())
             if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
-                self.stop(endpoint, f"{error} It answered nothing but 429 for {self._settings.max_stall_s:g} s")
+                self.stop(
+                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s"
+                )
                 raise ItemPending
             self._check_patience(endpoint, error)
             return wait_s
@@ -335,19 +354,21 @@ class Sender:
                 raise ItemPending
             raise trial.failed(str(error), error.kind.value) from error
         self._check_patience(endpoint, error)
-        return backoff_s(failures + 1, retry_after_s=error.retry_after_s)
+        return self._backoff.wait_s(failures + 1, retry_after_s=error.retry_after_s)
 
     def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
         asked = error.retry_after_s or 0.0
         if asked > self._settings.max_stall_s:
-            self.stop(endpoint, f"{error} It asks to wait {asked:.0f} s, longer than max_stall_s")
+            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s")
             raise ItemPending
 
     def stop(self, endpoint: Endpoint, reason: str) -> None:
         """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
         if endpoint.stopped is not None:
             return
+        if not reason.startswith(f"{endpoint.label}:"):
+            reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
         self._halt.wake()
@@ -363,6 +384,11 @@ class Sender:
         while (left := moment - time.monotonic()) > 0:
             await self._halt.sleep(left)
             self._check(endpoint)
+
+
+def _sentence(error: ProviderError) -> str:
+    said = str(error)
+    return said if said.endswith((".", "!", "?", ")")) else f"{said}."
 
 
 def _tokens_upper(request: Request, endpoint: Endpoint) -> int:

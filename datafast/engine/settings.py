@@ -31,6 +31,13 @@ class RunConfig(ConfigModel):
     """How often one request is sent again after a server error, a timeout or a dropped connection. Waiting out a rate
     limit (429) does not count; see `max_stall_s`."""
 
+    retry_delay_s: float = Field(default=1.0, gt=0, le=3600)
+    """Seconds to wait at most before a request is sent again for the first time; each further time twice as many. The wait is
+    random within that, and never shorter than the server asks for."""
+
+    max_retry_delay_s: float = Field(default=60.0, gt=0, le=86_400)
+    """Seconds that this wait does not grow beyond."""
+
     max_parse_retries: int = Field(default=2, ge=0, le=20)
     """How often a model is asked again, with the reason, when its reply is not what was asked for."""
 
@@ -49,6 +56,9 @@ class RunConfig(ConfigModel):
 
     top_up: bool = False
     """Ask again for the missing rows when a reply holds fewer than asked."""
+
+    ordered: bool = False
+    """Rows in the order of the plan instead of that in which replies arrive. All providers then go at the pace of the slowest."""
 
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""

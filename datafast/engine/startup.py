@@ -34,6 +34,7 @@ __all__ = ["OpenOutput", "OutputPaths", "Pricing", "open_output"]
 Pricing = Callable[[str, Usage], float | None]
 """(provider label, usage) -> cost in USD, None where the price is not known."""
 
+_ROWS = "an output file"
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
 _WALK_LIMIT = 50_000_000
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
@@ -109,6 +110,7 @@ def open_output(
     fresh: bool = False,
     retry_failed: bool = False,
     durability: str = "normal",
+    ordered: bool = False,
     notes: dict[str, Any] | None = None,
 ) -> Iterator[OpenOutput]:
     """Opens an output for one run and holds its lock as long as the context lasts.
@@ -118,6 +120,7 @@ def open_output(
         pricing: prices replies that a crash left in the journal only.
         fresh: move what is there aside and start over.
         retry_failed: open failed items again.
+        ordered: whether the rows are to be in plan order when the output is closed.
         notes: what `datafast status` should know: the kind, the config file, the command.
 
     Raises:
@@ -128,11 +131,16 @@ def open_output(
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
-            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, notes or {})
+            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, notes or {})
         except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
                 raise ledger.unreadable(error) from error
+            if isinstance(error, OSError):
+                raise OutputWriteError(
+                    f"cannot bring {paths.rows} up to date: {error.strerror}. No row was lost and nothing was sent. "
+                    f"Check its permissions and the space on its disk, and run again"
+                ) from error
             raise
         output.set_aside[:0] = moved
         try:
@@ -141,11 +149,30 @@ def open_output(
             output.store.close_files()
 
 
+def _make_folder(path: Path, what: str) -> None:
+    """Makes the folder of a file that is going to be written."""
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputWriteError(
+                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
+                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
+        ) from error
+    except OSError as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
+        ) from error
+
+
 def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
     with contextlib.ExitStack() as held:
+        _make_folder(paths.rows, _ROWS)
+        _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
         try:
-            paths.rows.parent.mkdir(parents=True, exist_ok=True)
-            paths.ledger.parent.mkdir(parents=True, exist_ok=True)
             for path in paths.locks:
                 lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
                 lock.acquire()
@@ -201,6 +228,7 @@ def _open(
     pricing: Pricing,
     retry_failed: bool,
     durability: str,
+    ordered: bool,
     notes: dict[str, Any],
 ) -> OpenOutput:
     _check_mode(paths, ledger, simulated)
@@ -229,6 +257,7 @@ def _open(
             unfinished=matched.unfinished,
             donors=matched.donors,
             durability=durability,
+            ordered=ordered,
         )
     except BaseException:  # whatever it was goes on; only the files must not stay open
         journal.close()

@@ -23,7 +23,9 @@ from datafast.engine.journal import Journal
 from datafast.engine.ledger import Ledger
 from datafast.engine.plan import WorkItem
 from datafast.engine.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded
+from datafast.engine.rewrite import order_rows
 from datafast.errors import OutputWriteError
+from datafast.notify import warn_user
 from datafast.types import Usage
 
 __all__ = ["Counts", "Store", "journal_header"]
@@ -90,6 +92,7 @@ class Store:
     Args:
         unfinished: items of the plan that are open or failed, by position.
         donors: for items that are not in the plan any more, the ids by content: their replies may still serve.
+        ordered: whether `close` puts rows that could not be written in their place there.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Store:
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
         durability: str = "normal",
+        ordered: bool = False,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -111,6 +115,7 @@ class Store:
         self._unfinished = unfinished
         self._donors = donors
         self._full = durability == "full"
+        self._ordered = ordered
         self._pending = _Pending()
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
@@ -165,10 +170,7 @@ class Store:
     @property
     def spent(self) -> Spent:
         """What this output has used up so far."""
-        totals = self._ledger.totals()
-        usd, tokens = self._ledger.charged()
-        used = totals.input_tokens + totals.output_tokens + tokens
-        return Spent((totals.cost_usd or 0.0) + usd, max(self._requests, totals.attempts), used)
+        return self._ledger.spent()
 
     def reserve(self, provider: str, bound: Bound) -> int:
         """Notes that a request is about to be sent, and the most that it can cost; returns its number.
@@ -362,12 +364,24 @@ class Store:
             self.flush()
             self._note("stop_reason", stop_reason)
             self._fold()
+            if self._ordered:
+                self._order()
         except OutputWriteError:
             self._recount()
             raise
         finally:
             self.close_files()
         self._journal.path.unlink(missing_ok=True)
+
+    def _order(self) -> None:
+        self._rows.close()  # where files that are open cannot be replaced
+        try:
+            order_rows(self.path, self._ledger)
+        except OSError as error:
+            warn_user(
+                f"the rows of {self.path} are complete, but could not be put in order: {error.strerror}. "
+                f"The next run tries again"
+            )
 
     def _recount(self) -> None:
         """Counts what was committed, for a report that must not speak of rows that are not in the file."""

@@ -1,1 +1,1 @@
-"""Short ways to the same machinery, for those who come from other packages."""
+"""Thin fronts over the dataset kinds, for those who know other tools."""

@@ -36,6 +36,7 @@ class Request:
         schema: the structure of the reply, or None for free text.
         step: how the structure is asked for; the back end puts it into its wire format.
         lift_token_limit: ask without, or with twice, the usual bound on output tokens (after a truncated reply).
+        text_bounds: send the bounds on lengths of texts with the schema, where it has some.
         dropped_params: sampling parameters this model has refused; they are left out.
     """
 
@@ -43,6 +44,7 @@ class Request:
     schema: ResponseSchema | None = None
     step: StructuredStep = StructuredStep.JSON_SCHEMA
     lift_token_limit: bool = False
+    text_bounds: bool = False
     dropped_params: frozenset[str] = field(default_factory=frozenset)
 
 

@@ -81,7 +81,8 @@ class DirectBackend:
             body[self._limit_param] = 2 * self._limit if self._limit else _GENEROUS_TOKENS
         if schema is not None:
             if request.step is StructuredStep.JSON_SCHEMA:
-                body["response_format"] = orjson.Fragment(schema.wire)
+                wire = schema.bounded_wire if request.text_bounds else None
+                body["response_format"] = orjson.Fragment(wire or schema.wire)
             else:
                 body["messages"] = ask(request.messages, schema, request.step)
                 if request.step is StructuredStep.JSON_OBJECT:

@@ -237,9 +237,10 @@ def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
     if status < 400:
         return f"HTTP {status}: {origin.address} redirects elsewhere. Set api_base to the address that answers itself."
     key = f"the value of {origin.key_variable}" if origin.key_variable else "api_key"
+    held = f"the key in {origin.key_variable}" if origin.key_variable else "api_key"
     known = {
         ErrorKind.AUTHENTICATION: f"the API key was refused (HTTP {status}). Check {key}.",
-        ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what the key in {key} may use.",
+        ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what {held} may use.",
         ErrorKind.QUOTA: f"the quota or balance is used up (HTTP {status}). Check the account's billing.",
         ErrorKind.MODEL_NOT_FOUND: (
             f"model {origin.model_id!r} was not found (HTTP {status}). Check model_id, and api_base if it is yours: "

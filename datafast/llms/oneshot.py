@@ -38,6 +38,8 @@ def generate(
     if (prompt is None) == (messages is None):
         raise ConfigError("Give exactly one of prompt and messages.")
     conversations, many = _from_prompts(prompt) if prompt is not None else _from_messages(messages)
+    if response_format is not None and not hasattr(response_format, "model_json_schema"):
+        raise ConfigError(f"response_format: expected a pydantic model, got {response_format!r}.")
     provider.require_ready()
     schema = ResponseSchema.of(response_format) if response_format is not None else None
     results = background.run(_complete_all(provider, conversations, schema)) if conversations else []
@@ -85,7 +87,7 @@ async def _complete_all(
 
     async def one(conversation: list[Message]) -> Any:
         async with slots:
-            return await _complete(backend, conversation, schema)
+            return await _complete(backend, conversation, schema, text_bounds=provider.takes_text_bounds)
 
     try:
         # All are waited for even if one fails: each was paid for, and none may outlive its connection pool.
@@ -98,14 +100,20 @@ async def _complete_all(
     return results
 
 
-async def _complete(backend: Backend, conversation: list[Message], schema: ResponseSchema | None) -> Any:
+async def _complete(
+    backend: Backend, conversation: list[Message], schema: ResponseSchema | None, *, text_bounds: bool
+) -> Any:
     if schema is None:
         response = await backend.complete(Request(messages=conversation))
         return parse_text(decode_completion(response.raw))
     refused: ProviderError | None = None
-    for step in StructuredStep:
+    steps = [(step, False) for step in StructuredStep]
+    if text_bounds and schema.bounded_wire is not None:
+        steps.insert(0, (StructuredStep.JSON_SCHEMA, True))
+    for step, bounds in steps:
         try:
-            response = await backend.complete(Request(messages=conversation, schema=schema, step=step))
+            request = Request(messages=conversation, schema=schema, step=step, text_bounds=bounds)
+            response = await backend.complete(request)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
                 raise

@@ -27,6 +27,7 @@ class ProviderOptions(TypedDict, total=False):
     """Keyword parameters of every provider.
 
     api_key: the key; by default the provider's environment variable is read when a run starts.
+    api_key_env: another environment variable to read it from, which must then be set.
     api_base: address of the server; by default `<NAME>_BASE_URL`, then `<NAME>_API_BASE`, then the provider's own. A
     trailing
         `/v1` may be there or not.
@@ -46,6 +47,7 @@ class ProviderOptions(TypedDict, total=False):
     """
 
     api_key: str | None
+    api_key_env: str | None
     api_base: str | None
     temperature: float | None
     top_p: float | None
@@ -64,26 +66,24 @@ class ProviderOptions(TypedDict, total=False):
     price: Price | Mapping[str, Any] | None
 
 
-def check_options(options: Mapping[str, Any], *, also: tuple[str, ...] = ()) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with every name present, checked and in canonical form.
 
     Args:
         options: as the user gave them.
-        also: further names that this provider takes; their values must be texts.
 
     Raises:
         ConfigError: an unknown name or a value out of range; `key` is the name.
     """
-    known = [*_CHECKS, *also]
+    known = list(_CHECKS)
     for key in options:
         if key not in known:
             near = nearest(key, ["model_id", *known])
             hint = f"Did you mean {near!r}?" if near else f"Valid names: {', '.join(sorted(['model_id', *known]))}."
             raise ConfigError(f"{key}: a provider has no such parameter. {hint}", key=key)
     checked: dict[str, Any] = {}
-    for key in known:
+    for key, check in _CHECKS.items():
         value = options.get(key)
-        check = _CHECKS.get(key, _text)
         checked[key] = None if value is None else check(key, value)
     checked["timeout"] = checked["timeout"] or 600.0
     checked["weight"] = checked["weight"] or 1.0
@@ -166,6 +166,7 @@ def _price(key: str, value: Any) -> Price | None:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "api_key": _api_key,
+    "api_key_env": _text,
     "api_base": _text,
     "temperature": _number(0, 2),
     "top_p": _number(0, 1),

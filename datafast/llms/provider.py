@@ -50,7 +50,8 @@ class LLMProvider:
     default_base: ClassVar[str] = ""
     token_limit_param: ClassVar[str] = "max_tokens"  # noqa: S105 - tokens of text
     simulated: ClassVar[bool] = False
-    also_takes: ClassVar[tuple[str, ...]] = ()
+    takes_text_bounds: ClassVar[bool] = False
+    """Whether its servers may decode by bounds on lengths of texts; strict mode of OpenAI's own API refuses them."""
 
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         model_id = model_id if model_id is not None else self.default_model_id
@@ -58,7 +59,7 @@ class LLMProvider:
             raise ConfigError(
                 f"model_id: {type(self).__name__} needs the name of a model, got {model_id!r}.", key="model_id"
             )
-        checked = check_options(options, also=self.also_takes)
+        checked = check_options(options)
         self.model_id = model_id.strip()
         self.temperature: float | None = checked["temperature"]
         self.top_p: float | None = checked["top_p"]
@@ -76,6 +77,7 @@ class LLMProvider:
         self.name: str | None = checked["name"]
         self.price = checked["price"]
         self._api_key: str | None = checked["api_key"]
+        self.api_key_env: str | None = checked["api_key_env"]
         self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
         self._options = {key: value for key, value in options.items() if value is not None}
 
@@ -125,7 +127,7 @@ class LLMProvider:
     @property
     def key_variable(self) -> str | None:
         """The environment variable that the key is read from."""
-        return self.env_key_name
+        return self.api_key_env or self.env_key_name
 
     @property
     def api_base(self) -> str:
@@ -148,7 +150,7 @@ class LLMProvider:
             label=self.label,
             model_id=self.model_id,
             address=self.api_base,
-            key_variable=self.key_variable,
+            key_variable=None if self._api_key else self.key_variable,
             timeout_s=self.timeout,
             secrets=self.secrets,
         )
@@ -175,8 +177,8 @@ class LLMProvider:
 
     @property
     def key_is_optional(self) -> bool:
-        """Whether a server at an address of the user's own may do without a key. Most local ones do."""
-        return True
+        """Whether a server at an address of the user's own may do without a key. Most local ones do; who names a variable has one."""
+        return self.api_key_env is None
 
     @property
     def longest_reply(self) -> int | None:

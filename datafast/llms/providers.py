@@ -73,6 +73,7 @@ class OllamaProvider(ChatCompletionsProvider):
     """A local Ollama server. Needs no key. Its address is also read from OLLAMA_HOST."""
 
     provider_name = "ollama"
+    takes_text_bounds = True
     default_model_id = "gemma3:4b"
     default_base = "http://127.0.0.1:11434"
 
@@ -82,35 +83,19 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
 
     Args:
         model_id: the model, as the server names it.
-        api_key_env: environment variable that holds the key; it must be set if it is given.
         **options: see `ProviderOptions`; `api_base` is required.
     """
 
     provider_name = "openai_compatible"
-    also_takes = ("api_key_env",)
+    takes_text_bounds = True
 
-    def __init__(
-        self, model_id: str | None = None, *, api_key_env: str | None = None, **options: Unpack[ProviderOptions]
-    ) -> None:
+    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         if options.get("api_base") is None:
             raise ConfigError(
                 "api_base: OpenAICompatibleProvider needs the server's address, like http://localhost:8000.",
                 key="api_base",
             )
-        if api_key_env is not None and (not isinstance(api_key_env, str) or not api_key_env.strip()):
-            raise ConfigError(
-                f"api_key_env: expected the name of an environment variable, got {api_key_env!r}.", key="api_key_env"
-            )
         super().__init__(model_id, **options)
-        self.api_key_env = api_key_env
-
-    @property
-    def key_variable(self) -> str | None:
-        return self.api_key_env
-
-    @property
-    def key_is_optional(self) -> bool:
-        return self.api_key_env is None
 
 
 class LiteLLMProvider(LLMProvider):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["is_secret_name", "redact"]
+__all__ = ["MASK", "is_secret_name", "redact"]
 
 MASK = "[redacted]"
 _FRAGMENT_CHARS = 8

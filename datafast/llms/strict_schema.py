@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["has_numbers", "is_strict", "lossy_number", "portable_schema", "strict_schema"]
+__all__ = ["has_numbers", "has_text_bounds", "is_strict", "lossy_number", "portable_schema", "strict_schema"]
 
 Schema = dict[str, Any]
 
@@ -21,6 +21,7 @@ _MAPS = ("properties", "$defs")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLES = ("items", "additionalProperties")
 _TOLD_IN_WORDS = ("minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "propertyNames")
+_TEXT_BOUNDS = ("minLength", "maxLength")
 _REF = "#/$defs/"
 
 
@@ -42,10 +43,15 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
     return result
 
 
-def portable_schema(schema: Mapping[str, Any]) -> Schema:
-    """The schema as `response_format` has it: constraints that strict mode refuses are moved into descriptions."""
-    node = _rebuilt(schema, portable_schema)
-    told = {key: node.pop(key) for key in _TOLD_IN_WORDS if key in node}
+def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> Schema:
+    """The schema as `response_format` has it: constraints that strict mode refuses are moved into descriptions.
+
+    Args:
+        text_bounds: keep the bounds on lengths of texts, for servers that decode by them.
+    """
+    node = _rebuilt(schema, lambda sub: portable_schema(sub, text_bounds=text_bounds))
+    kept = _TEXT_BOUNDS if text_bounds else ()
+    told = {key: node.pop(key) for key in _TOLD_IN_WORDS if key in node and key not in kept}
     if told:
         words = ", ".join(f"{key}: {value}" for key, value in told.items())
         node["description"] = f"{node.get('description', '')} ({words})".strip()
@@ -59,6 +65,11 @@ def is_strict(schema: Mapping[str, Any]) -> bool:
         if free or not ({"type", "anyOf", "$ref", "enum", "const", "allOf"} & set(node)):
             return False
     return True
+
+
+def has_text_bounds(schema: Mapping[str, Any]) -> bool:
+    """Whether the length of any text in it is bounded."""
+    return any(key in node for node in _nodes(schema) for key in _TEXT_BOUNDS)
 
 
 def has_numbers(schema: Mapping[str, Any]) -> bool:

@@ -25,7 +25,14 @@ from pydantic import BaseModel, ValidationError
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion, StructuredStep
 from datafast.llms.repair import after_reasoning, json_values
-from datafast.llms.strict_schema import has_numbers, is_strict, lossy_number, portable_schema, strict_schema
+from datafast.llms.strict_schema import (
+    has_numbers,
+    has_text_bounds,
+    is_strict,
+    lossy_number,
+    portable_schema,
+    strict_schema,
+)
 from datafast.types import Message
 
 if TYPE_CHECKING:
@@ -48,6 +55,7 @@ class ResponseSchema:
         name: the class's name, made safe for every provider ([A-Za-z0-9_-], 1 to 64 characters).
         json_schema: JSON Schema with all constraints, strict style.
         wire: the complete `response_format` value as JSON, to be spliced into a body with `orjson.Fragment`.
+        bounded_wire: the same with the bounds on lengths of texts in it; None where it has none.
         digest: 16 bytes that change when `json_schema` does.
         list_field: the field's name where the model has one field and that is a list, else None.
         numeric: whether it describes any number.
@@ -57,6 +65,7 @@ class ResponseSchema:
     name: str
     json_schema: dict[str, Any]
     wire: bytes
+    bounded_wire: bytes | None
     digest: bytes
     list_field: str | None
     numeric: bool
@@ -79,19 +88,23 @@ class ResponseSchema:
 def _response_schema(model: type[BaseModel]) -> ResponseSchema:
     schema = strict_schema(model.model_json_schema())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", model.__name__).strip("_")[:64] or "reply"
-    portable = portable_schema(schema)
-    described = {"name": name, "strict": is_strict(portable), "schema": portable}
     properties = schema.get("properties", {})
     only = next(iter(properties)) if len(properties) == 1 else None
     return ResponseSchema(
         model=model,
         name=name,
         json_schema=schema,
-        wire=orjson.dumps({"type": "json_schema", "json_schema": described}),
+        wire=_wire(name, portable_schema(schema)),
+        bounded_wire=_wire(name, portable_schema(schema, text_bounds=True)) if has_text_bounds(schema) else None,
         digest=blake2b(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS), digest_size=16).digest(),
         list_field=only if only is not None and properties[only].get("type") == "array" else None,
         numeric=has_numbers(schema),
     )
+
+
+def _wire(name: str, schema: dict[str, Any]) -> bytes:
+    described = {"name": name, "strict": is_strict(schema), "schema": schema}
+    return orjson.dumps({"type": "json_schema", "json_schema": described})
 
 
 def ask(messages: Sequence[Message], schema: ResponseSchema, step: StructuredStep) -> list[Message]:

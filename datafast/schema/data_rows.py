@@ -1,5 +1,6 @@
 """The rows of all kinds."""
 
+from datafast.datasets.conversation_rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
 from datafast.datasets.data_rows import (
     LabelSource,
     PreferenceRow,
@@ -10,9 +11,12 @@ from datafast.datasets.data_rows import (
 )
 
 __all__ = [
+    "AgentConversationRow",
+    "ConversationRow",
     "LabelSource",
     "PreferenceRow",
     "PreferenceSource",
+    "ReasonedConversationRow",
     "TextClassificationRow",
     "TextRow",
     "TextSource",

@@ -21,7 +21,7 @@ from pathlib import Path
 __all__ = ["LlamaServer", "running_llama_server"]
 
 KEY = "sk-llama-test-0123456789"
-CONTEXT_TOKENS = 2048
+CONTEXT_TOKENS = 8192
 _SLOTS = 4
 _READY_S = 60.0
 

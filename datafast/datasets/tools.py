@@ -1,0 +1,143 @@
+"""Tools that an assistant may call, in OpenAI's tool schema, and calls that are checked against them.
+
+    {"type": "function", "function": {"name": "get_weather", "description": "Weather of a place.",
+     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
+
+The form without the outer `function` (`{"name": ..., "parameters": ...}`) is taken as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jsonschema
+import orjson
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
+
+from datafast.errors import ConfigError
+
+__all__ = ["ToolCall", "Tools"]
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_MAX_DEPTH = 30
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+class Tools:
+    """A checked set of tools.
+
+    Attributes:
+        specs: each in OpenAI's full form.
+        names: their names, in order.
+
+    Raises:
+        ConfigError: a tool has no name, two have the same one, or its parameters are no JSON Schema of an object.
+    """
+
+    def __init__(self, given: Sequence[Mapping[str, Any]]) -> None:
+        self.specs: list[dict[str, Any]] = []
+        self._parameters: dict[str, dict[str, Any]] = {}
+        self._validators: dict[str, Any] = {}
+        for number, tool in enumerate(given):
+            self._add(tool, f"tools[{number}]")
+
+    def _add(self, tool: Mapping[str, Any], where: str) -> None:
+        function = tool.get("function", tool)
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{where}: expected a function with a name of letters, digits, '_', '-' and '.', got {tool!r}"
+            )
+        if name in self._parameters:
+            raise ConfigError(f"{where}: the tool {name!r} is there twice; give each a name of its own")
+        parameters = function.get("parameters") or _NO_PARAMETERS
+        if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
+            raise ConfigError(f"{where}.function.parameters: expected a JSON Schema of type object, got {parameters!r}")
+        try:
+            jsonschema.Draft202012Validator.check_schema(dict(parameters))
+        except jsonschema.SchemaError as error:
+            raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
+        self._parameters[name] = {"type": "object", "properties": {}, **_inlined(parameters, parameters, where)}
+        self._validators[name] = jsonschema.Draft202012Validator(self._parameters[name])
+        self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._parameters)
+
+    def listing(self) -> str:
+        """The tools as a prompt shows them: one JSON object a line."""
+        return "\n".join(orjson.dumps(spec["function"]).decode() for spec in self.specs)
+
+    def problem(self, call: Mapping[str, Any]) -> str | None:
+        """What is wrong with a call of the form {"name", "arguments"}; None where nothing is."""
+        name = call.get("name")
+        validator = self._validators.get(str(name))
+        if validator is None:
+            return f"there is no tool {name!r}; the tools are {', '.join(self.names)}"
+        error = jsonschema.exceptions.best_match(validator.iter_errors(call.get("arguments")))
+        if error is None:
+            return None
+        place = ".".join(str(part) for part in error.absolute_path)
+        return f"arguments of {name}{'.' + place if place else ''}: {error.message}"
+
+    def call_schema(self) -> dict[str, Any]:
+        """The JSON Schema of a call to any of the tools."""
+        calls = [
+            {
+                "type": "object",
+                "properties": {"name": {"type": "string", "enum": [name]}, "arguments": parameters},
+                "required": ["name", "arguments"],
+            }
+            for name, parameters in self._parameters.items()
+        ]
+        return calls[0] if len(calls) == 1 else {"anyOf": calls}
+
+
+class ToolCall:
+    """Marks a field, in `Annotated[dict[str, Any], ToolCall(tools)]`, as a call that must fit one of the tools."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self._tools.call_schema()
+
+    def _check(self, call: dict[str, Any]) -> dict[str, Any]:
+        if problem := self._tools.problem(call):
+            raise ValueError(problem)
+        return call
+
+
+def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> Any:
+    """A schema with its own references replaced by what they point to: it becomes a part of another schema."""
+    if depth > _MAX_DEPTH:
+        raise ConfigError(
+            f"{where}.function.parameters: the schema refers to itself, or is nested more than {_MAX_DEPTH} deep"
+        )
+    if isinstance(node, Mapping):
+        if isinstance(target := node.get("$ref"), str):
+            found = _inlined(_pointed_at(target, root, where), root, where, depth + 1)
+            return {**found, **{key: value for key, value in node.items() if key != "$ref"}}
+        kept = {key: value for key, value in node.items() if key not in {"$defs", "definitions", "$schema", "$id"}}
+        return {key: _inlined(value, root, where, depth + 1) for key, value in kept.items()}
+    if isinstance(node, list):
+        return [_inlined(value, root, where, depth + 1) for value in node]
+    return node
+
+
+def _pointed_at(target: str, root: Mapping[str, Any], where: str) -> Any:
+    found: Any = root
+    for part in target.removeprefix("#").strip("/").split("/"):
+        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    if not target.startswith("#/") or found is None:
+        raise ConfigError(f"{where}.function.parameters: the reference {target!r} leads nowhere in this schema")
+    return found

@@ -1,0 +1,433 @@
+"""`DataSetGenerator`: conversations about a topic model, with the names that users of DeepFabric know.
+
+    generator = DataSetGenerator(generation_system_prompt="You are an expert instructor.", provider="openai", model_name="gpt-4")
+    dataset = generator.create_data(num_steps=100, batch_size=5, topic_model=tree)
+    dataset.save("training_data.jsonl")
+
+It is a front over `ConversationDataset`, on the same engine: every reply is recorded before anything else happens to it. With
+`output_file`, a call that was interrupted goes on in another process; without one, rows and replies are in a temporary folder until they
+are handed out. That folder stays, and is named in the error, when a run ends early; the same call then goes on in it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+from pydantic import ValidationError
+
+from datafast.datasets.conversation import ConversationDataset, ConversationDatasetConfig
+from datafast.engine.settings import RunConfig
+from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError, RunStopped
+from datafast.facades.generated import GeneratedDataset
+from datafast.facades.progress import Progress
+from datafast.facades.rate_limit import RateLimit
+from datafast.llms.params import ProviderOptions
+from datafast.llms.specs import provider_from_spec
+from datafast.notify import nearest
+from datafast.topics.model import TopicModel
+from datafast.topics.shapes import Tree, load_topics
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
+    from datafast.types import FailedItem
+
+__all__ = ["ANY_TOPIC", "DataSetGenerator"]
+
+ANY_TOPIC = "a subject of your choice that fits what is wanted"
+_NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "api_base"}
+
+
+class DataSetGenerator:
+    """Generates conversations about topics; see the module.
+
+    Args:
+        generation_system_prompt: the system message of the calls that write conversations.
+        provider: the name of a provider. model_name: the model, as the provider names it.
+        instructions: what the conversations should be like.
+        temperature: 0 to 2.
+        max_retries: how often a failed request is sent again.
+        request_timeout: seconds for one request.
+        default_batch_size: conversations that one call asks for, where `create_data` does not say.
+        default_num_examples: rows of `example_data` that each prompt shows.
+        conversation_type: "basic" or "chain_of_thought" ("cot").
+        reasoning_style: for chain_of_thought, "freetext" or "agent".
+        sys_msg: whether the conversations begin with a system message.
+        rate_limit: any of max_requests_per_minute, max_tokens_per_minute, max_retries, initial_retry_delay, max_retry_delay.
+        example_data: rows that show what is wanted: a list, a file, a Hugging Face dataset.
+        dataset_system_prompt: the system message of the conversations; `generation_system_prompt` where none is given.
+        tools: tools of the agent, in OpenAI's tool schema.
+        max_turns: questions of the user in one conversation, at most.
+        topic_selection: "sequential", "shuffle" or "balanced".
+        max_concurrency: requests in flight at once.
+        seed: of every random choice of values.
+        output_file: a JSONL that rows go to, with its ledger beside it; a later process goes on with it.
+        **options: further parameters of the provider: api_key, api_base, max_completion_tokens, price ...
+
+    Raises:
+        DataSetGeneratorError: a name or a value is wrong; nothing was sent.
+
+    Attributes:
+        failed_samples: a record of each sample that has failed, over all calls.
+        dataset: what the last call made, None before the first.
+    """
+
+    def __init__(
+        self,
+        *,
+        generation_system_prompt: str,
+        provider: str,
+        model_name: str,
+        instructions: str = "",
+        temperature: float = 0.7,
+        max_retries: int = 3,
+        request_timeout: float = 30,
+        default_batch_size: int = 5,
+        default_num_examples: int = 3,
+        conversation_type: str = "basic",
+        reasoning_style: str | None = None,
+        sys_msg: bool = True,
+        rate_limit: Mapping[str, float] | None = None,
+        example_data: Any = None,
+        dataset_system_prompt: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        max_turns: int = 1,
+        topic_selection: str = "sequential",
+        max_concurrency: int = 32,
+        seed: int = 0,
+        output_file: str | Path | None = None,
+        **options: Any,
+    ) -> None:
+        _check_names(options)
+        self.failed_samples: list[dict[str, Any]] = []
+        self.dataset: GeneratedDataset | None = None
+        self._batch_size = default_batch_size
+        self._output_file = Path(output_file) if output_file is not None else None
+        self._folders = _Folders()
+        self._spec: dict[str, Any] = {
+            "provider": provider,
+            "model_id": model_name,
+            "temperature": temperature,
+            "timeout": request_timeout,
+            **options,
+        }
+        self._fields: dict[str, Any] = {
+            "instructions": instructions,
+            "generation_system_prompt": generation_system_prompt,
+            "conversation_type": conversation_type,
+            "reasoning_style": reasoning_style,
+            "sys_msg": sys_msg,
+            "dataset_system_prompt": dataset_system_prompt or None,
+            "tools": [dict(tool) for tool in tools] if tools else None,
+            "max_turns": max_turns,
+            "topic_selection": topic_selection,
+            "example_data": example_data,
+            "num_examples": default_num_examples,
+            "output_format": "conversational",
+        }
+        self._run: dict[str, float] = {"max_concurrency": max_concurrency, "seed": seed, "max_retries": max_retries}
+        with _explained():
+            limits = RateLimit.model_validate(dict(rate_limit or {}))
+            self._apply(limits)
+            self._provider()
+            _check_count("default_batch_size", default_batch_size)
+            self._config(Tree.from_topics([ANY_TOPIC]), 1, default_batch_size, self._fields, Path("rows.jsonl"))
+
+    def _apply(self, limits: RateLimit) -> None:
+        self._spec |= {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
+        given = {
+            "max_retries": limits.max_retries,
+            "retry_delay_s": limits.initial_retry_delay,
+            "max_retry_delay_s": limits.max_retry_delay,
+        }
+        self._run |= {name: value for name, value in given.items() if value is not None}
+
+    # -- generating
+
+    async def create_data_async(
+        self,
+        num_steps: int | None = None,
+        batch_size: int | None = None,
+        topic_model: Any = None,
+        model_name: str | None = None,
+        sys_msg: bool | None = None,
+    ) -> GeneratedDataset:
+        """Generates conversations.
+
+        Args:
+            num_steps: how many in all; one for each topic where nothing is given.
+            batch_size: how many one call asks for.
+            topic_model: a Tree or Graph, a list of topics, nested topics, or the path of a file with topics.
+            model_name: another model for this call.
+            sys_msg: whether the conversations begin with a system message, for this call.
+
+        Raises:
+            DataSetGeneratorError: a value is wrong, or the run ended early; what came is kept.
+        """
+        with _explained():
+            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+        try:
+            await call.dataset.generate_async([call.provider])
+        except DatafastError as error:
+            self._give_up(call, error)
+        return self._take(call)
+
+    def create_data(
+        self,
+        num_steps: int | None = None,
+        batch_size: int | None = None,
+        topic_model: Any = None,
+        model_name: str | None = None,
+        sys_msg: bool | None = None,
+    ) -> GeneratedDataset:
+        """`create_data_async` for scripts; works below a running event loop too."""
+        with _explained():
+            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+        try:
+            call.dataset.generate([call.provider])
+        except DatafastError as error:
+            self._give_up(call, error)
+        return self._take(call)
+
+    async def create_data_with_events_async(
+        self,
+        num_steps: int | None = None,
+        batch_size: int | None = None,
+        topic_model: Any = None,
+        model_name: str | None = None,
+        sys_msg: bool | None = None,
+    ) -> AsyncGenerator[dict[str, Any] | GeneratedDataset, None]:
+        """`create_data_async` as an iteration over what happens; the last element is the dataset.
+
+        Events are mappings with `event`: `generation_start` (total_samples, num_steps, batch_size, model_name), `step_complete` after
+        each call (step, samples_generated, failed_in_step, failure_reasons), `retry`, `call_complete` (tokens, cost_usd), and
+        `generation_complete` (total_samples, failed_samples).
+        """
+        with _explained():
+            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+        progress = Progress(model_name=call.provider.model_id, config=call.dataset.config, num_rows=call.num_rows)
+        yield progress.start()
+        try:
+            async for event in call.dataset.generate_events([call.provider]):
+                for entry in progress.take(event):
+                    yield entry
+        except DatafastError as error:
+            for entry in progress.end_of_step():
+                yield entry
+            yield {"event": "generation_error", "error": str(error)}
+            self._give_up(call, error)
+        dataset = self._take(call)
+        yield progress.complete(dataset.report)
+        yield dataset
+
+    def create_batch(self, *_: Any, **__: Any) -> NoReturn:
+        """There is no such method; says what to use in its place."""
+        raise DataSetGeneratorError(
+            "create_batch() does not exist; use create_data(num_steps=..., batch_size=...), create_data_async or "
+            "create_data_with_events_async"
+        )
+
+    # -- what came of it
+
+    def save_dataset(self, path: str | Path) -> None:
+        """Saves what the last call made; see `GeneratedDataset.save`."""
+        if self.dataset is None:
+            raise DataSetGeneratorError("there is nothing to save yet; call create_data() first")
+        self.dataset.save(path)
+
+    def summarize_failures(self) -> dict[str, Any]:
+        """Failures over all calls: `total_failures`, `failure_types` (counts by category), `failure_examples` (one error of each)."""
+        types = Counter(sample["category"] for sample in self.failed_samples)
+        examples: dict[str, str] = {}
+        for sample in self.failed_samples:
+            examples.setdefault(sample["category"], sample["error"])
+        return {
+            "total_failures": len(self.failed_samples),
+            "failure_types": dict(types.most_common()),
+            "failure_examples": examples,
+        }
+
+    def print_failure_summary(self) -> None:
+        """Writes `summarize_failures` to stdout, for people."""
+        summary = self.summarize_failures()
+        lines = [f"{summary['total_failures']} samples failed"]
+        for category, count in summary["failure_types"].items():
+            lines.append(f"  {count} {category}, for instance: {summary['failure_examples'][category]}")
+        sys.stdout.write("\n".join(lines) + "\n")
+
+    # -- parts
+
+    def _provider(self, model_name: str | None = None) -> LLMProvider:
+        return provider_from_spec({**self._spec, **({"model_id": model_name} if model_name else {})})
+
+    def _config(
+        self, topics: TopicModel, num_rows: int | None, batch_size: int, fields: Mapping[str, Any], output: Path
+    ) -> ConversationDatasetConfig:
+        return ConversationDatasetConfig(
+            **fields,
+            topics=topics,
+            num_rows=num_rows,
+            examples_per_call=batch_size,
+            output_file=output,
+            run=RunConfig.model_validate(self._run),
+        )
+
+    def _call(
+        self,
+        num_steps: int | None,
+        batch_size: int | None,
+        topic_model: Any,
+        model_name: str | None,
+        sys_msg: bool | None,
+    ) -> _Call:
+        if num_steps is not None:
+            _check_count("num_steps", num_steps)
+        topics = _topics(topic_model)
+        fields = self._fields if sys_msg is None else {**self._fields, "sys_msg": sys_msg}
+        batch = batch_size if batch_size is not None else self._batch_size
+        _check_count("batch_size", batch)
+        provider = self._provider(model_name)
+        about = orjson.dumps(
+            [num_steps, batch, provider.identity, topics.to_dict() if topics.is_built else id(topics), sys_msg]
+        )
+        output = self._output_file or self._folders.take(about) / "rows.jsonl"
+        dataset = ConversationDataset(self._config(topics, num_steps, batch, fields, output))
+        return _Call(dataset, provider, about)
+
+    def _take(self, call: _Call) -> GeneratedDataset:
+        report = call.dataset.report
+        assert report is not None  # noqa: S101 - the run has ended well
+        self._note_failures(call.dataset.failed_items)
+        rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
+        self.dataset = GeneratedDataset(rows, report=report)
+        self._folders.remove(call.about)
+        return self.dataset
+
+    def _give_up(self, call: _Call, error: DatafastError) -> NoReturn:
+        report = error.report if isinstance(error, RunStopped) else None
+        kept = None
+        if report is not None:
+            kept = str(call.dataset.config.output_file)
+            self._note_failures(call.dataset.failed_items)
+            self._folders.keep(call.about)
+        where = f" Rows and replies so far are kept in {kept}; the same call goes on with them." if kept else ""
+        raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
+
+    def _note_failures(self, items: Sequence[FailedItem]) -> None:
+        known = {sample["uuid"] for sample in self.failed_samples}
+        self.failed_samples += [_sample(item, uuid) for item in items for uuid in item.uuids if uuid not in known]
+
+
+class _Call:
+    """One call of `create_data`, checked and ready to run."""
+
+    def __init__(self, dataset: ConversationDataset, provider: LLMProvider, about: bytes) -> None:
+        self.dataset = dataset
+        self.provider = provider
+        self.about = about
+
+    @property
+    def num_rows(self) -> int:
+        return self.dataset.get_num_expected_rows([self.provider])
+
+
+class _Folders:
+    """Temporary folders: a new one for each call, the same again for a call that ended early. They go with the process."""
+
+    def __init__(self) -> None:
+        self._unfinished: dict[bytes, Path] = {}
+        self._open: dict[bytes, Path] = {}
+
+    def take(self, about: bytes) -> Path:
+        folder = self._unfinished.pop(about, None) or Path(tempfile.mkdtemp(prefix="datafast-"))
+        self._open[about] = folder
+        return folder
+
+    def remove(self, about: bytes) -> None:
+        """Its rows have been read."""
+        if (folder := self._open.pop(about, None)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, about: bytes) -> None:
+        """It holds what was paid for and was not handed out yet."""
+        if (folder := self._open.pop(about, None)) is not None:
+            self._unfinished[about] = folder
+
+
+def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "topic": item.values.get("topic", ""),
+        "category": item.category,
+        "error": item.error,
+        "provider": item.provider,
+        "attempts": item.attempts,
+        "prompt": item.prompt,
+        "raw_content": item.raw_reply,
+    }
+
+
+def _topics(given: Any) -> TopicModel:
+    if given is None:
+        return Tree.from_topics([ANY_TOPIC])
+    if isinstance(given, TopicModel):
+        return given
+    if isinstance(given, str | Path):
+        return load_topics(given)
+    if isinstance(given, Mapping):
+        return Tree.from_dict(given)
+    if isinstance(given, Sequence) and given:
+        return Tree.from_topics(given)
+    raise ConfigError(
+        f"topic_model: expected a Tree, a Graph, a list of topics that is not empty, nested topics or the path of a file, got {given!r}"
+    )
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name}: expected a whole number, 1 or more, got {value!r}")
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    own = [name for name in inspect.signature(DataSetGenerator.__init__).parameters if name not in {"self", "options"}]
+    known = list(dict.fromkeys([*own, *ProviderOptions.__annotations__]))
+    for name in options:
+        if name not in ProviderOptions.__annotations__:
+            near = _NAMES.get(name) or nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
+            raise DataSetGeneratorError(f"{name}: a DataSetGenerator has no such parameter; {hint}")
+
+
+class _explained:  # noqa: N801 - used like a function
+    """Turns what is wrong with names and values into one kind of error, in words."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValidationError):
+            problems = [_in_words(detail) for detail in error.errors(include_url=False)]
+            raise DataSetGeneratorError("; ".join(problems)) from error
+        if isinstance(error, DatafastError) and not isinstance(error, DataSetGeneratorError):
+            raise DataSetGeneratorError(str(error)) from error
+
+
+_FIELDS = {
+    "examples_per_call": "batch_size",
+    "num_rows": "num_steps",
+    "num_examples": "default_num_examples",
+    "topics": "topic_model",
+}
+
+
+def _in_words(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
+    return f"{'.'.join(place)}: {message}, got {detail['input']!r}" if place else message

@@ -1,0 +1,159 @@
+"""Growing as a run of its own: one item, one row that holds the whole model, and a ledger with every reply.
+
+So a model that was half grown when the process died costs nothing twice, and the file that comes out serves many datasets.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel
+
+from datafast.engine.failed import FailedItems
+from datafast.engine.job import Job
+from datafast.engine.ledger_reader import LedgerReader
+from datafast.engine.plan import Dimension, GridPlan, WorkItem
+from datafast.engine.settings import RunConfig
+from datafast.engine.startup import OutputPaths
+from datafast.errors import RunStopped, TopicsError
+from datafast.executors.local import LocalExecutor
+from datafast.llms.simulated import SimulatedProvider
+from datafast.topics.growth import ROLE, grow
+
+if TYPE_CHECKING:
+    from datafast.engine.events import EventCallback
+    from datafast.engine.generate import Generate
+    from datafast.executors.base import Executor
+    from datafast.llms.provider import LLMProvider
+    from datafast.topics.config import TopicsConfig
+    from datafast.types import RunReport
+
+__all__ = ["Growth", "TopicsRow", "grown_record", "is_simulated", "read_record"]
+
+
+class TopicsRow(BaseModel):
+    """A grown model as it stands in its file: what `TopicModel.to_dict` gives, which model grew it, and from what."""
+
+    format: str
+    shape: str
+    topics: list[dict[str, Any]]
+    merged: int
+    refused_links: list[list[str]]
+    failed: list[dict[str, Any]]
+    model_id: str
+    grown_from: dict[str, Any]
+
+
+class Growth:
+    """How a config is grown by a provider, into its file, or into a temporary one that goes with this object.
+
+    Args:
+        run: limits and retries. Missing subtopics are asked for again whatever it says.
+        offline: with a simulated model.
+        also_spent: ledgers whose costs count for the budget in `run` as well.
+    """
+
+    def __init__(
+        self,
+        config: TopicsConfig,
+        provider: LLMProvider,
+        *,
+        run: RunConfig | None = None,
+        offline: bool = False,
+        executor: Executor | None = None,
+        also_spent: Sequence[Path] = (),
+    ) -> None:
+        self.offline = offline
+        self._config = config
+        self._provider = SimulatedProvider.standing_in_for(provider) if offline else provider
+        self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
+        self._executor = executor or LocalExecutor()
+        self._also_spent = tuple(also_spent)
+        self._folder = None if config.file else tempfile.TemporaryDirectory(prefix="datafast-topics-")
+        self.path = config.file or Path(self._folder.name if self._folder else "") / "topics.json"
+
+    def run(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> tuple[dict[str, Any], RunReport]:
+        """Grows what is missing and returns the record of the model.
+
+        Raises:
+            TopicsError: topics could not be divided for good.
+            RunStopped: the run ended early.
+        """
+        return self.outcome(self._executor.run(self.job(fresh=fresh, on_event=on_event)))
+
+    async def run_async(
+        self, *, fresh: bool = False, on_event: EventCallback | None = None
+    ) -> tuple[dict[str, Any], RunReport]:
+        """`run`, to be awaited from any event loop."""
+        return self.outcome(await self._executor.run_async(self.job(fresh=fresh, on_event=on_event)))
+
+    def job(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> Job:
+        """The run that grows the model."""
+        return Job(
+            lanes=[{ROLE: self._provider}],
+            make_plan=self._plan,
+            produce=self._produce,
+            paths=OutputPaths.of(self.path),
+            settings=self._settings,
+            fresh=fresh,
+            retry_failed=True,  # asking for the model again is asking for what failed
+            on_event=on_event,
+            also_spent=self._also_spent,
+            notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
+        )
+
+    def _plan(self, lanes: Sequence[str]) -> GridPlan:
+        config = self._config
+        # Not the degree and the depth: what was paid for serves a deeper model too.
+        root = Dimension("topic", [config.topic_prompt])
+        shape = [config.shape, str(config.degree), str(config.depth), config.topic_system_prompt or "", config.on_error]
+        return GridPlan("topics", [root], lanes=lanes, shape=shape, seed=self._settings.seed)
+
+    async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
+        model = await grow(self._config, generate)
+        return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
+
+    def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
+        """What has come of a job: the record of the model and the report; raises as `run` does."""
+        if report.stop_reason is not None:
+            raise RunStopped(report)
+        if report.failed:
+            raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
+        return read_record(self.path), report
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in the file of a grown model."""
+    record: dict[str, Any] = orjson.loads(path.read_bytes())
+    return record
+
+
+def grown_record(config: TopicsConfig, path: Path) -> dict[str, Any] | None:
+    """The record in a file, where it was grown from a config that asks for the same; None where there is none, or another one."""
+    try:
+        record = read_record(path)
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) and record.get("grown_from") == _asked(config) else None
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether the model in a file was grown by a simulated one."""
+    ledger = OutputPaths.of(path).ledger
+    if not ledger.is_file():
+        return False
+    with LedgerReader(ledger) as reader:
+        return bool(reader.meta("mode") == "simulated")
+
+
+def _asked(config: TopicsConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", include={"topic_prompt", "shape", "degree", "depth", "topic_system_prompt"})
+
+
+def _why(paths: OutputPaths) -> str:
+    (failure,) = FailedItems(paths.ledger)
+    return f"{failure.error} ({failure.category}). What came is kept in {paths.ledger}; growing again asks for the rest"

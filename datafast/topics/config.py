@@ -1,0 +1,84 @@
+"""How a topic model is grown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from datafast.config_model import ConfigModel, NonBlank
+from datafast.errors import ConfigError
+from datafast.llms.specs import provider_from_spec
+
+__all__ = ["TopicsConfig"]
+
+_MAX_TOPICS = 200_000
+
+
+class TopicsConfig(ConfigModel):
+    """A topic model that a language model grows from a root, level by level."""
+
+    topic_prompt: NonBlank
+    """The root: the subject that is divided."""
+
+    shape: Literal["tree", "graph"] = "tree"
+    """tree: each topic has one parent. graph: topics may also be linked below others."""
+
+    degree: int = Field(default=3, ge=1, le=100)
+    """Subtopics that each topic is divided into."""
+
+    depth: int = Field(default=2, ge=1, le=12)
+    """Levels below the root; the last one holds the topics that rows are about."""
+
+    topic_system_prompt: NonBlank | None = None
+    """A system message for the calls that divide topics."""
+
+    provider: str | Mapping[str, Any] | None = None
+    """Who divides them, as under `providers`; the first provider of the dataset where none is given."""
+
+    on_error: Literal["stop", "leaf"] = "stop"
+    """What happens when a topic cannot be divided for good. stop: nothing is generated before it is tried again with success.
+    leaf: it stays undivided and is listed in the file."""
+
+    file: Path | None = None
+    """Where the model is kept, with its ledger beside it, relative to the working directory: a file that several datasets may
+    share. By default beside the output file."""
+
+    @field_validator("provider")
+    @classmethod
+    def _known(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
+        if isinstance(provider, Mapping) and "api_key" in provider:
+            # A config is written into the ledger and into dataset cards.
+            raise ValueError("keys do not belong into a config; set the provider's environment variable")
+        if provider is not None:
+            try:
+                provider_from_spec(provider)
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("provider: ")) from error
+        return provider
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> TopicsConfig:
+        if self.num_topics > _MAX_TOPICS:
+            raise ValueError(
+                f"degree {self.degree} and depth {self.depth} make {self.num_topics:,} topics, more than {_MAX_TOPICS:,}; "
+                f"lower one of them"
+            )
+        return self
+
+    @property
+    def num_leaves(self) -> int:
+        """Topics on the last level, before duplicates are merged."""
+        return int(self.degree**self.depth)
+
+    @property
+    def num_topics(self) -> int:
+        """Topics on all levels but the root's."""
+        return sum(int(self.degree**level) for level in range(1, self.depth + 1))
+
+    @property
+    def num_calls(self) -> int:
+        """Calls that grow it, where every reply is what was asked for."""
+        return sum(int(self.degree**level) for level in range(self.depth))

@@ -1,0 +1,202 @@
+"""Growing a topic model: every topic of a level is divided by one call, all calls of a level at once.
+
+    {"subtopics": ["Spring tides", "Storm surges", "Tide gauges"], "related": ["Ice shelves"]}
+
+Guarantee: the model that comes out depends on the config and the replies alone, not on the order in which these arrive: what was proposed
+is taken in the order of the topics it was proposed for. Cost: as many calls as there are topics above the last level.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic.config import JsonDict
+
+from datafast.errors import CallFailed
+from datafast.topics.model import TopicPath, normalised
+from datafast.topics.shapes import Graph, Tree
+
+if TYPE_CHECKING:
+    from datafast.engine.generate import Generate
+    from datafast.topics.config import TopicsConfig
+
+__all__ = ["ROLE", "Subtopics", "grow"]
+
+ROLE = "topics"
+_MAX_CANDIDATES = 40
+_MAX_LINKS = 3
+_NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*\u2022])\s+")
+
+
+class Subtopics(BaseModel):
+    """What a topic is divided into."""
+
+    subtopics: list[str] = Field(min_length=1)
+
+    @field_validator("subtopics")
+    @classmethod
+    def _not_all_blank(cls, topics: list[str]) -> list[str]:
+        if not any(topic.strip() for topic in topics):
+            raise ValueError("every subtopic is blank")
+        return topics
+
+    def new(self, known: Sequence[str]) -> list[str]:
+        """The subtopics, cleaned, without repetitions and without those that are known."""
+        taken = {normalised(topic) for topic in known}
+        found = []
+        for topic in self.subtopics:
+            cleaned = " ".join(_NUMBERING.sub("", topic).split())
+            if cleaned and normalised(cleaned) not in taken:
+                taken.add(normalised(cleaned))
+                found.append(cleaned)
+        return found
+
+
+class LinkedSubtopics(Subtopics):
+    """The same, with topics from elsewhere that belong below it as well."""
+
+    related: list[str] = Field(default_factory=list)
+
+
+class _Proposal:
+    """What was proposed for one topic."""
+
+    def __init__(self, path: TopicPath, candidates: Sequence[str]) -> None:
+        self.path = path
+        self.candidates = candidates
+        self.topics: list[str] = []
+        self.related: list[str] = []
+        self.error: CallFailed | None = None
+
+
+async def grow(config: TopicsConfig, generate: Generate) -> Tree | Graph:
+    """A model of the shape, degree and depth that the config says.
+
+    Raises:
+        CallFailed: topics could not be divided, and the config says to stop there.
+    """
+    model = Graph.__new__(Graph) if config.shape == "graph" else Tree.__new__(Tree)
+    model.begin(config.topic_prompt)
+    level: list[tuple[int, TopicPath]] = [(0, (config.topic_prompt,))]
+    for _ in range(config.depth):
+        proposals = [_Proposal(path, _candidates(model, path, generate)) for _, path in level]
+        await generate.gather(*(_divide(config, generate, proposal) for proposal in proposals))
+        _check(config, proposals)
+        below = []
+        for (number, path), proposal in zip(level, proposals, strict=True):
+            if proposal.error is not None:
+                model.failed[path] = str(proposal.error)
+            new = model.absorb(number, proposal.topics, proposal.related)
+            below += [(child, (*path, model.nodes[child].topic)) for child in new]
+        level = below
+    return model
+
+
+def _check(config: TopicsConfig, proposals: Sequence[_Proposal]) -> None:
+    failed = [proposal for proposal in proposals if proposal.error is not None]
+    if not failed or (config.on_error == "leaf" and len(failed) < len(proposals)):
+        return
+    error = failed[0].error
+    assert error is not None  # noqa: S101 - those without one were left out
+    raise CallFailed(
+        f"{len(failed)} of {len(proposals)} topics could not be divided; the first, {' > '.join(failed[0].path)!r}: {error}",
+        category=error.category,
+        provider=error.provider,
+        role=error.role,
+        attempts=error.attempts,
+        prompt=error.prompt,
+        raw=error.raw,
+    )
+
+
+async def _divide(config: TopicsConfig, generate: Generate, proposal: _Proposal) -> None:
+    linked = config.shape == "graph"
+
+    def usable(reply: Subtopics) -> list[str]:
+        found = reply.new([*proposal.path, *proposal.topics])
+        proposal.topics += found
+        if isinstance(reply, LinkedSubtopics):
+            proposal.related += reply.related[:_MAX_LINKS]
+        return found
+
+    try:
+        await generate.collect(
+            ROLE,
+            config.degree,
+            prompt=lambda count: _prompt(proposal, count),
+            response_model=lambda count: subtopics_model(count, tuple(proposal.candidates) if linked else None),
+            items=usable,
+            system=config.topic_system_prompt,
+        )
+    except CallFailed as error:
+        proposal.error = error
+    proposal.topics = proposal.topics[: config.degree]
+
+
+def _candidates(model: Tree | Graph, path: TopicPath, generate: Generate) -> list[str]:
+    """Topics of a graph that might also lie below the last one of a path: any but those above it."""
+    if not isinstance(model, Graph):
+        return []
+    above = {normalised(topic) for topic in path}
+    names = [node.topic for node in model.nodes if normalised(node.topic) not in above]
+    if len(names) <= _MAX_CANDIDATES:
+        return names
+    return generate.rng(f"candidates: {' > '.join(path)}").sample(names, _MAX_CANDIDATES)
+
+
+def _prompt(proposal: _Proposal, count: int) -> str:
+    path = proposal.path
+    parts = [f"The subject {path[0]!r} is being divided into topics to write about."]
+    if len(path) > 1:
+        parts.append(f"Where we are: {' > '.join(path)}.")
+    parts.append(
+        f"Propose exactly {count} subtopic{'s' if count > 1 else ''} of {path[-1]!r}. Each is a specific topic of at most ten words "
+        f"that can be understood by itself, differs clearly from the others, and together they cover what matters."
+    )
+    if proposal.topics:
+        parts.append("These are there already, so find others:\n" + "\n".join(f"- {t}" for t in proposal.topics))
+    if proposal.candidates:
+        listed = "\n".join(f"- {topic}" for topic in proposal.candidates)
+        parts.append(
+            f"These topics are part of the subject already. Do not propose them again; name under `related` those few, if any, "
+            f"that also belong below {path[-1]!r}:\n{listed}"
+        )
+    return "\n\n".join(parts)
+
+
+@cache
+def _plain_model(count: int) -> type[Subtopics]:
+    return create_model(f"Subtopics{count}", __base__=Subtopics, subtopics=(list[str], _list_of(count)))
+
+
+def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subtopics]:
+    """The model whose schema asks for exactly `count` subtopics and, in a graph, offers the topics that may be linked.
+
+    As everywhere, only the schema states the bounds: a shorter reply is kept and topped up, an unknown link is left out.
+    """
+    if candidates is None:
+        return _plain_model(count)
+    links: JsonDict = {"maxItems": _MAX_LINKS if candidates else 0}
+    if candidates:
+        links["items"] = {"type": "string", "enum": list(candidates)}
+    related: Any = Field(
+        default_factory=list,
+        description="those of the listed topics that also belong here, to the letter; usually none",
+        json_schema_extra=links,
+    )
+    return create_model(
+        f"Subtopics{count}",
+        __base__=LinkedSubtopics,
+        subtopics=(list[str], _list_of(count)),
+        related=(list[str], related),
+    )
+
+
+def _list_of(count: int) -> Any:
+    items: JsonDict = {"type": "string", "minLength": 1}
+    bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
+    return Field(min_length=1, description=f"exactly {count} subtopics", json_schema_extra=bounds)

@@ -1,0 +1,400 @@
+"""What there is to write about: topics below topics, from a root down to the leaves that rows are made from.
+
+A `TopicModel` is a list of nodes; node 0 is the root, and `children` are numbers of other nodes. In a tree each node has one parent, in a
+graph it may have several, and never is one its own ancestor. A path leads from the root to a leaf; a root without a name, as in a model
+made of a plain list, is left out of it.
+
+Guarantee: two nodes below the same parent never have the same normalised text (`normalised`): duplicates are merged where a model is made.
+Cost: `path(i)` and `num_paths` need memory for one number a node, whatever the number of paths.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import orjson
+
+from datafast.errors import ConfigError
+
+__all__ = ["TopicModel", "TopicNode", "TopicPath", "normalised"]
+
+TopicPath = tuple[str, ...]
+
+_FORMAT = "datafast-topics-1"
+_MAX_DEPTH = 100
+
+
+def normalised(topic: str) -> str:
+    """What makes two topics the same: their letters and digits, whatever their case, width, spacing or punctuation."""
+    folded = unicodedata.normalize("NFKC", topic).casefold()
+    return " ".join(re.findall(r"[^\W_]+", folded)) or folded.strip()
+
+
+@dataclass(slots=True)
+class TopicNode:
+    """A topic and the numbers of the topics below it."""
+
+    topic: str
+    children: list[int] = field(default_factory=list)
+
+
+class TopicModel:
+    """Topics below topics; see the module. Base of `Tree` and `Graph`.
+
+    Attributes:
+        nodes: all of them; the first one is the root.
+        merged: how many duplicates, of topics that were proposed or paths that were given, were merged into the first.
+        refused_links: (from, to) of cross-links that would have closed a circle.
+        failed: paths of topics that could not be divided, and why; they are leaves.
+    """
+
+    shape: ClassVar[str] = "tree"
+
+    def __init__(self) -> None:
+        self.nodes: list[TopicNode] = []
+        self.merged = 0
+        self.refused_links: list[tuple[str, str]] = []
+        self.failed: dict[TopicPath, str] = {}
+        self._below: dict[tuple[int, str], int] = {}
+
+    # -- making one
+
+    @classmethod
+    def from_paths(cls, paths: Iterable[Sequence[str]]) -> Self:
+        """A model from paths, each from the root to a leaf; what they share at their beginning becomes one node.
+
+        Raises:
+            ConfigError: a path is empty, or holds something that is no text or blank.
+        """
+        model = cls._empty()
+        for number, path in enumerate(paths):
+            if isinstance(path, str) or not isinstance(path, Sequence) or not path:
+                raise ConfigError(f"paths[{number}]: expected a list of topics from the root to a leaf, got {path!r}")
+            model._add_path([_checked(topic, f"paths[{number}]") for topic in path])
+        return model._with_named_root()
+
+    @classmethod
+    def from_topics(cls, topics: Iterable[str]) -> Self:
+        """A model from a plain list: leaves below a root without a name."""
+        model = cls._empty()
+        for number, topic in enumerate(topics):
+            model._add_path([_checked(topic, f"topics[{number}]")])
+        return model._made()
+
+    @classmethod
+    def from_dict(cls, topics: Mapping[str, Any]) -> Self:
+        """A model from nested mappings, with lists of leaves at the bottom: `{"Sea": {"Tides": ["Spring tides"], "Ice": []}}`.
+
+        What `to_dict` gives is taken as well.
+
+        Raises:
+            ConfigError: a value is neither mapping, list nor None, or there is no topic.
+        """
+        if topics.get("format") == _FORMAT:
+            return cls._from_record(topics)
+        model = cls._empty()
+        model._add_nested(topics, [])
+        return model._with_named_root()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a model from a file that `save` wrote; from nested JSON; or from JSON lines with a `path`, or `paths`, in each.
+
+        Raises:
+            ConfigError: there is no such file, or it holds no topic model.
+        """
+        from datafast.topics.files import load
+
+        return load(cls, Path(path))
+
+    @classmethod
+    def _from_record(cls, record: Mapping[str, Any]) -> Self:
+        if (shape := record.get("shape", cls.shape)) != cls.shape:
+            raise ConfigError(f"this is a {shape}, not a {cls.shape}; read it with {str(shape).capitalize()}.load")
+        model = cls.__new__(cls)
+        TopicModel.__init__(model)
+        model._take(record)
+        return model
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        """Takes nodes and notes from what `to_dict` gave."""
+        try:
+            self.nodes = [
+                TopicNode(str(node["topic"]), [int(c) for c in node["children"]]) for node in record["topics"]
+            ]
+            self.merged = int(record.get("merged", 0))
+            self.refused_links = [(str(one), str(other)) for one, other in record.get("refused_links", ())]
+            self.failed = {tuple(entry["path"]): str(entry["error"]) for entry in record.get("failed", ())}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"this is no topic model: {type(error).__name__}: {error}") from error
+        self._made()
+
+    @classmethod
+    def _empty(cls) -> Self:
+        model = cls.__new__(cls)
+        TopicModel.__init__(model)
+        model.nodes = [TopicNode("")]
+        return model
+
+    def _add_nested(self, topics: Any, above: list[str]) -> None:
+        """Adds what lies below a path."""
+        where = " > ".join(above) or "the model"
+        if len(above) > _MAX_DEPTH:
+            raise ConfigError(f"topics are nested more than {_MAX_DEPTH} deep below {above[0]!r}")
+        if isinstance(topics, Mapping):
+            for topic, below in topics.items():
+                path = [*above, _checked(topic, where)]
+                if below:
+                    self._add_nested(below, path)
+                else:
+                    self._add_path(path)
+        elif isinstance(topics, Sequence) and not isinstance(topics, str):
+            for topic in topics:
+                if isinstance(topic, Mapping):
+                    self._add_nested(topic, above)
+                else:
+                    self._add_path([*above, _checked(topic, where)])
+        else:
+            raise ConfigError(
+                f"{where}: expected a mapping of topics to what lies below them, or a list, got {topics!r}"
+            )
+
+    def _add_path(self, path: Sequence[str]) -> None:
+        place, before = 0, len(self.nodes)
+        for topic in path:
+            found = self._place_below(place, topic)
+            if found is None:
+                return
+            place = found
+        self.merged += len(self.nodes) == before
+
+    def _place_below(self, parent: int, topic: str) -> int | None:
+        """The node of a topic below a parent: the one that is there, or a new one; None where it cannot stand there."""
+        known = self._below.get((parent, normalised(topic)))
+        return self._add(parent, topic) if known is None else known
+
+    def _add(self, parent: int, topic: str) -> int:
+        """A new node below a parent."""
+        number = len(self.nodes)
+        self.nodes.append(TopicNode(topic))
+        self._attach(parent, number)
+        return number
+
+    def _attach(self, parent: int, child: int) -> None:
+        self.nodes[parent].children.append(child)
+        self._below[parent, normalised(self.nodes[child].topic)] = child
+
+    def _with_named_root(self) -> Self:
+        """Makes the only topic below a root without a name the root."""
+        if not self.nodes[0].topic and len(self.nodes[0].children) == 1:
+            first = self.nodes[0].children[0]
+            order = [first, *(number for number in range(1, len(self.nodes)) if number != first)]
+            place = {old: new for new, old in enumerate(order)}
+            nodes = [self.nodes[old] for old in order]
+            self.nodes = [TopicNode(node.topic, [place[child] for child in node.children]) for node in nodes]
+        return self._made()
+
+    def _made(self) -> Self:
+        if not self.nodes or (len(self.nodes) == 1 and not self.nodes[0].topic):
+            raise ConfigError("a topic model needs at least one topic")
+        for node in self.nodes:
+            if any(not 0 <= child < len(self.nodes) for child in node.children):
+                raise ConfigError(f"the topic {node.topic!r} has a child that is not there")
+        self._below = {}
+        for counted in ("_paths_below", "_ends", "_leaves", "_parents"):
+            self.__dict__.pop(counted, None)
+        _ = self._paths_below  # refuses circles
+        return self
+
+    # -- what is in it
+
+    @property
+    def is_built(self) -> bool:
+        """Whether there are topics."""
+        return bool(self.nodes)
+
+    @property
+    def root(self) -> TopicNode:
+        return self.nodes[0]
+
+    @property
+    def num_topics(self) -> int:
+        """Topics in all, each once; a root without a name is none."""
+        return sum(1 for node in self.nodes if node.topic)
+
+    @property
+    def num_paths(self) -> int:
+        """Ways from the root to a leaf."""
+        return self._paths_below[0] if self.nodes else 0
+
+    @cached_property
+    def _paths_below(self) -> list[int]:
+        """For each node how many leaves can be reached from it, by however many ways. Refuses circles."""
+        counts = [0] * len(self.nodes)
+        state = bytearray(len(self.nodes))  # 0 new, 1 being counted, 2 counted
+        stack = [0] if self.nodes else []
+        while stack:
+            number = stack[-1]
+            children = self.nodes[number].children
+            if state[number] == 0:
+                state[number] = 1
+                if any(state[child] == 1 for child in children):
+                    raise ConfigError(f"the topic {self.nodes[number].topic!r} lies below itself")
+                stack.extend(child for child in children if state[child] == 0)
+                continue
+            stack.pop()
+            if state[number] == 1:
+                counts[number] = sum(counts[child] for child in children) if children else 1
+                state[number] = 2
+        return counts
+
+    @cached_property
+    def _ends(self) -> list[list[int]]:
+        """For each node how many paths lead through its children up to and including each one."""
+        return [list(accumulate(self._paths_below[child] for child in node.children)) for node in self.nodes]
+
+    def __len__(self) -> int:
+        return self.num_leaves
+
+    def path(self, index: int) -> TopicPath:
+        """The path with this number, in the order of the leaves from left to right. Cost: one search a level.
+
+        Raises:
+            IndexError: there is no such path.
+        """
+        if not 0 <= index < self.num_paths:
+            raise IndexError(index)
+        number, path = 0, [self.nodes[0].topic]
+        while children := self.nodes[number].children:
+            ends = self._ends[number]
+            place = bisect_right(ends, index)
+            index -= ends[place - 1] if place else 0
+            number = children[place]
+            path.append(self.nodes[number].topic)
+        return tuple(path if path[0] else path[1:])
+
+    def paths(self) -> list[list[str]]:
+        """All paths from the root to a leaf, from left to right."""
+        return [list(self.path(index)) for index in range(self.num_paths)]
+
+    @property
+    def num_leaves(self) -> int:
+        """Topics that have none below them, each once."""
+        return len(self._leaves)
+
+    def leaves(self) -> list[str]:
+        """The topics that have none below them, each once, from left to right."""
+        return [self.nodes[number].topic for number in self._leaves]
+
+    def leaf_path(self, index: int) -> TopicPath:
+        """The path to a leaf; in a graph the first of those that lead to it.
+
+        Raises:
+            IndexError: there is no such leaf.
+        """
+        if self.num_leaves == self.num_paths:
+            return self.path(index)
+        number: int | None = self._leaves[range(self.num_leaves)[index]]
+        path: list[str] = []
+        while number is not None:
+            path.append(self.nodes[number].topic)
+            number = self._parents[number]
+        path.reverse()
+        return tuple(path if path[0] else path[1:])
+
+    @cached_property
+    def _leaves(self) -> list[int]:
+        return [number for number, _ in self.walk() if not self.nodes[number].children]
+
+    @cached_property
+    def _parents(self) -> list[int | None]:
+        """The first parent of each node, as `walk` comes to it."""
+        parents: list[int | None] = [None] * len(self.nodes)
+        seen = {0}
+        for number, _ in self.walk():
+            for child in self.nodes[number].children:
+                if child not in seen:
+                    seen.add(child)
+                    parents[child] = number
+        return parents
+
+    @property
+    def depth(self) -> int:
+        """Levels below the root."""
+        deepest, level = 0, [0] if self.nodes else []
+        while level := list(dict.fromkeys(child for number in level for child in self.nodes[number].children)):
+            deepest += 1
+        return deepest
+
+    def walk(self) -> Iterator[tuple[int, int]]:
+        """(number, depth) of every node, parents before children and left before right; a node with two parents comes at its first."""
+        seen: set[int] = set()
+        stack = [(0, 0)] if self.nodes else []
+        while stack:
+            number, depth = stack.pop()
+            if number in seen:
+                continue
+            seen.add(number)
+            yield number, depth
+            stack.extend((child, depth + 1) for child in reversed(self.nodes[number].children))
+
+    # -- writing it
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values; `from_dict` and `load` read it."""
+        return {
+            "format": _FORMAT,
+            "shape": self.shape,
+            "topics": [{"topic": node.topic, "children": list(node.children)} for node in self.nodes],
+            "merged": self.merged,
+            "refused_links": [list(link) for link in self.refused_links],
+            "failed": [{"path": list(path), "error": error} for path, error in self.failed.items()],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model to a JSON file, whole or not at all; an older one is replaced.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from datafast.topics.files import save
+
+        save(self, Path(path))
+
+    def to_text(self) -> str:
+        """The topics as an indented list."""
+        from datafast.topics.views import to_text
+
+        return to_text(self)
+
+    def to_mermaid(self) -> str:
+        """The topics as a Mermaid flowchart."""
+        from datafast.topics.views import to_mermaid
+
+        return to_mermaid(self)
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that change when any topic, or its place, does."""
+        return blake2b(orjson.dumps(self.to_dict()["topics"]), digest_size=16).digest()
+
+    def __repr__(self) -> str:
+        if not self.nodes:
+            return f"<{type(self).__name__}, not built yet>"
+        name = f"{self.root.topic!r}, " if self.root.topic else ""
+        return f"<{type(self).__name__} {name}{self.num_topics} topics, {self.num_leaves} leaves, depth {self.depth}>"
+
+
+def _checked(topic: object, where: str) -> str:
+    if not isinstance(topic, str) or not topic.strip():
+        raise ConfigError(f"{where}: expected a topic, a text that is not blank, got {topic!r}")
+    return topic.strip()

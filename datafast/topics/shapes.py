@@ -1,0 +1,281 @@
+"""Trees and graphs of topics, given or grown.
+
+    Tree.from_paths([["Sea", "Tides"], ["Sea", "Ice"]])        Tree.from_dict({"Sea": ["Tides", "Ice"]})        Tree.load("sea.json")
+
+    tree = Tree(topic_prompt="The sea", provider="openai", model_name="gpt-5-mini", degree=4, depth=3, path="sea.json")
+    await tree.build_async()        # or tree.build()
+
+Growing is a run like any other: limits, retries, a ledger. With `path`, a build that was interrupted or killed goes on where it was;
+without one it does so as long as the object lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from datafast.errors import ConfigError
+from datafast.notify import nearest
+from datafast.topics.config import TopicsConfig
+from datafast.topics.model import TopicModel, normalised
+
+if TYPE_CHECKING:
+    from datafast.engine.events import EventCallback
+    from datafast.engine.settings import RunConfig
+    from datafast.llms.provider import LLMProvider
+    from datafast.types import RunReport
+
+__all__ = ["Graph", "Tree", "load_topics", "shape_of"]
+
+_TEMPERATURE = 0.7
+
+
+class _Grown(TopicModel):
+    """A topic model that a language model can grow.
+
+    Args:
+        topic_prompt: the root: the subject that is divided.
+        provider: the name of a provider, or a provider object.
+        model_name: the model, where `provider` is a name.
+        degree: subtopics of each topic. depth: levels below the root.
+        temperature: of the model, where `provider` is a name.
+        topic_system_prompt: a system message for every call.
+        path: the file where the model is kept, with its ledger beside it; none: in memory only.
+        on_error: "stop" raises where a topic cannot be divided, "leaf" leaves it undivided and lists it under `failed`.
+        run: limits and retries; see `RunConfig`.
+        **options: further parameters of the provider: api_key, api_base, timeout, rpm_limit ...
+
+    Raises:
+        ConfigError: a name or value is wrong.
+    """
+
+    def __init__(
+        self,
+        topic_prompt: str,
+        *,
+        provider: str | LLMProvider,
+        model_name: str | None = None,
+        degree: int = 3,
+        depth: int = 2,
+        temperature: float | None = _TEMPERATURE,
+        topic_system_prompt: str | None = None,
+        path: str | Path | None = None,
+        on_error: str = "stop",
+        run: RunConfig | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        fields = {
+            "topic_prompt": topic_prompt,
+            "shape": self.shape,
+            "degree": degree,
+            "depth": depth,
+            "topic_system_prompt": topic_system_prompt or None,
+            "on_error": on_error,
+            "file": path,
+        }
+        _check_names(options)
+        try:
+            self.config = TopicsConfig.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{name}: {first['msg']}" if name else str(first["msg"]), key=name or None) from None
+        self.provider = _provider(provider, model_name, temperature, options)
+        self.report: RunReport | None = None
+        self._run = run
+        self._builder: Any = None
+
+    def build(self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None) -> Self:
+        """Grows the model, or what is missing of it.
+
+        Args:
+            offline: with a simulated model, at no cost.
+            fresh: start over; files that are there are moved aside.
+            on_event: receives the events of the run.
+
+        Raises:
+            TopicsError: topics could not be divided for good; the others are kept, and `build` tries these again.
+            RunStopped: the run ended early and can be resumed by `build`.
+        """
+        return self._done(self._growth(offline).run(fresh=fresh, on_event=on_event))
+
+    async def build_async(
+        self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None
+    ) -> Self:
+        """`build`, to be awaited from any event loop."""
+        return self._done(await self._growth(offline).run_async(fresh=fresh, on_event=on_event))
+
+    def _growth(self, offline: bool) -> Any:
+        from datafast.topics.build import Growth
+
+        if not hasattr(self, "config"):
+            raise ConfigError(
+                f"these topics were given, not grown; {type(self).__name__}(topic_prompt=..., provider=...) grows"
+            )
+        if self._builder is None or self._builder.offline != offline:
+            self._builder = Growth(self.config, self.provider, run=self._run, offline=offline)
+        return self._builder
+
+    def _done(self, outcome: tuple[dict[str, Any], RunReport]) -> Self:
+        record, self.report = outcome
+        self._take(record)
+        return self
+
+    # -- taking what a model proposed
+
+    def begin(self, topic: str) -> None:
+        """Starts with nothing but a root."""
+        self.nodes = []
+        TopicModel.__init__(self)
+        self.nodes = type(self).from_paths([[topic]]).nodes
+
+    def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]:
+        """Takes the topics that were proposed below a parent, merges those that are there, and returns the new nodes."""
+        raise TypeError(f"{type(self).__name__} does not say how it takes topics")
+
+    def _numbers(self) -> dict[str, int]:
+        """The node of each topic by its normalised text."""
+        found: dict[str, int] | None = self.__dict__.get("_named")
+        if found is None or len(found) < len(self.nodes) - 1:
+            found = {normalised(node.topic): number for number, node in enumerate(self.nodes) if node.topic}
+            self.__dict__["_named"] = found
+        return found
+
+
+class Tree(_Grown):
+    """Topics of which each has one parent; see the module.
+
+    A topic that is proposed again elsewhere, with the same normalised text, is merged with the first one. In trees that are given, the
+    same words below different parents are different topics, as their paths tell them apart.
+    """
+
+    shape = "tree"
+
+    def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]:
+        named = self._numbers()
+        new = []
+        for topic in topics:
+            if normalised(topic) in named:
+                self.merged += 1
+                continue
+            named[normalised(topic)] = self._add(parent, topic)
+            new.append(len(self.nodes) - 1)
+        return new
+
+
+class Graph(_Grown):
+    """Topics that may lie below several others. The same normalised text is the same topic wherever it is found.
+
+    A link that would put a topic below itself is refused and listed under `refused_links`.
+    """
+
+    shape = "graph"
+
+    def __init__(self, topic_prompt: str, **options: Any) -> None:
+        super().__init__(topic_prompt, **options)
+
+    def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]:
+        named = self._numbers()
+        new = []
+        for topic in topics:
+            if normalised(topic) in named:
+                self.merged += 1
+                self._link(parent, named[normalised(topic)])
+                continue
+            named[normalised(topic)] = self._add(parent, topic)
+            new.append(len(self.nodes) - 1)
+        for topic in related:
+            known = named.get(normalised(topic))
+            if known is not None and known not in new:
+                self._link(parent, known)
+        return new
+
+    def _place_below(self, parent: int, topic: str) -> int | None:
+        known = self._numbers().get(normalised(topic))
+        if known is None:
+            return self._add(parent, topic)
+        return known if self._link(parent, known) else None
+
+    def _add(self, parent: int, topic: str) -> int:
+        number = super()._add(parent, topic)
+        self._numbers()[normalised(topic)] = number
+        return number
+
+    def _link(self, parent: int, child: int) -> bool:
+        """Puts a topic that is there below another one too; tells whether it lies there now."""
+        if child in self.nodes[parent].children:
+            return True
+        if self._reaches(child, parent):
+            refused = (self.nodes[parent].topic, self.nodes[child].topic)
+            if refused not in self.refused_links:
+                self.refused_links.append(refused)
+            return False
+        self._attach(parent, child)
+        return True
+
+    def _reaches(self, start: int, goal: int) -> bool:
+        seen, stack = {start}, [start]
+        while stack:
+            number = stack.pop()
+            if number == goal:
+                return True
+            below = [child for child in self.nodes[number].children if child not in seen]
+            seen.update(below)
+            stack += below
+        return False
+
+
+def shape_of(name: str) -> type[Tree] | type[Graph]:
+    """The class of a shape."""
+    return Graph if name == "graph" else Tree
+
+
+def load_topics(path: str | Path) -> TopicModel:
+    """Reads a model of either shape from a file; what does not say which it is is a tree. See `TopicModel.load`."""
+    from datafast.topics.files import read
+
+    found = read(Path(path))
+    return shape_of(str(found.get("shape")) if isinstance(found, dict) else "tree").load(path)
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    from datafast.llms.params import ProviderOptions
+
+    own = [
+        "topic_prompt",
+        "provider",
+        "model_name",
+        "degree",
+        "depth",
+        "topic_system_prompt",
+        "path",
+        "on_error",
+        "run",
+    ]
+    known = [*own, *ProviderOptions.__annotations__]
+    for name in options:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
+            raise ConfigError(f"{name}: there is no such parameter; {hint}", key=name)
+
+
+def _provider(
+    given: str | LLMProvider, model_name: str | None, temperature: float | None, options: dict[str, Any]
+) -> LLMProvider:
+    from datafast.llms.provider import LLMProvider
+    from datafast.llms.specs import provider_from_spec
+
+    if isinstance(given, LLMProvider):
+        if model_name is not None or options:
+            surplus = "model_name" if model_name is not None else next(iter(options))
+            raise ConfigError(f"{surplus}: the provider is given as an object, which has its own; leave it out")
+        return given
+    spec: dict[str, Any] = {"provider": given, "temperature": temperature, **options}
+    if model_name is not None:
+        spec["model_id"] = model_name
+    return provider_from_spec(spec)

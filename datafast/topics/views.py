@@ -1,0 +1,44 @@
+"""Topic models for the eye: an indented text, and Mermaid."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datafast.topics.model import TopicModel
+
+__all__ = ["to_mermaid", "to_text"]
+
+_SPECIAL = re.compile(r"[^\w\s,.:?!'/+-]")
+
+
+def to_text(model: TopicModel) -> str:
+    """One topic a line, indented by two spaces a level. A topic with several parents is spelled out below the first one."""
+    nodes = model.nodes
+    lines: list[str] = []
+    shown: set[int] = set()
+    stack = [(number, 0) for number in ([0] if nodes[0].topic else reversed(nodes[0].children))] if nodes else []
+    while stack:
+        number, depth = stack.pop()
+        again = number in shown and nodes[number].children
+        lines.append("  " * depth + " ".join(nodes[number].topic.split()) + (" (see above)" if again else ""))
+        if number not in shown:
+            shown.add(number)
+            stack.extend((child, depth + 1) for child in reversed(nodes[number].children))
+    return "\n".join(lines)
+
+
+def to_mermaid(model: TopicModel) -> str:
+    """A flowchart from left to right; the labels are escaped, so that no topic can end or change the drawing."""
+    names, edges = [], []
+    for number, node in enumerate(model.nodes):
+        if node.topic:
+            names.append(f'    t{number}["{_label(node.topic)}"]')
+            edges += [f"    t{number} --> t{child}" for child in node.children]
+    return "\n".join(["graph LR", *names, *edges])
+
+
+def _label(topic: str) -> str:
+    """The topic in one line, with everything that Mermaid or HTML could take for its own written as a character code."""
+    return _SPECIAL.sub(lambda match: f"#{ord(match[0])};", " ".join(topic.split()))
