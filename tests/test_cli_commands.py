@@ -371,6 +371,27 @@ def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
     assert "api_key" not in described
 
 
+# -- topics
+
+
+TOPICS_THAT_FAIL = """
+kind: conversation
+topics: {topic_prompt: Bees, degree: 4, depth: 2}
+output_file: bees.jsonl
+providers: [{provider: simulated, model_id: any, faults: {refused: 1.0}}]
+"""
+
+
+def test_failed_topics_are_shown_with_what_tries_them_again(run: Run) -> None:
+    Path("bees.yaml").write_text(TOPICS_THAT_FAIL, encoding="utf-8")
+    assert run("generate", "bees.yaml").exit_code == 4
+    assert run("topics", "build", "bees.yaml").exit_code == 3
+    for shown in (run("failures", "bees.jsonl.topics.json"), run("status", "bees.jsonl.topics.json")):
+        assert shown.exit_code == 0
+        assert "datafast topics build CONFIG.yaml" in shown.output
+        assert "retry_failed" not in shown.output
+
+
 # -- init
 
 
