@@ -93,6 +93,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
         return ()
 
+    def also_spent(self) -> Sequence[Path]:
+        """Ledgers of runs that came first, whose costs count for this dataset's budget as well."""
+        return ()
+
     def plan_for(self, lanes: Sequence[object]) -> Plan:
         """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
         return self.plan(lane_identities(lanes, fan_out=self.config.run.fan_out))
@@ -217,6 +221,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             on_event=options.get("on_event"),
+            also_spent=self.also_spent(),
             notes={
                 "command": "",
                 "kind": self.kind,

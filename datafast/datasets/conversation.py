@@ -217,6 +217,9 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     ) -> Sequence[Preparation]:
         return self._topics.preparations(lanes[0], options, executor=self._executor, ledger=self._paths().ledger)
 
+    def also_spent(self) -> Sequence[Path]:
+        return self._topics.ledgers
+
     def plan(self, lanes: Sequence[str]) -> GridPlan:
         config, topics = self.config, self.topics
         num_rows = config.num_rows or topics.num_leaves

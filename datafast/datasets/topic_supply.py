@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.datasets.preparation import Preparation
 from datafast.datasets.topic_field import given_model, stand_in
+from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, OutputError
 from datafast.topics.config import TopicsConfig
+from datafast.topics.model import TopicModel
 from datafast.topics.shapes import shape_of
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
     from datafast.executors.base import Executor
     from datafast.llms.providers import LLMProvider
-    from datafast.topics.model import TopicModel
     from datafast.types import RunReport
 
 __all__ = ["TopicSupply"]
@@ -36,6 +37,7 @@ class TopicSupply:
         self._config: TopicsConfig | None = None
         if self._given is None:
             self._config = topics if isinstance(topics, TopicsConfig) else topics.config
+        self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
         self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
         if isinstance(topics, TopicsConfig):
             self._own_provider = _provider_of(topics)
@@ -47,6 +49,11 @@ class TopicSupply:
     def path(self) -> Path | None:
         """Where a grown model is kept; None for one that was given."""
         return None if self._config is None else self._config.file or self._beside
+
+    @property
+    def ledgers(self) -> Sequence[Path]:
+        """Where growing the model is recorded, whose costs count for the same budget as the rows."""
+        return () if self.path is None else [OutputPaths.of(self.path).ledger]
 
     @property
     def model(self) -> TopicModel:
@@ -117,10 +124,13 @@ class TopicSupply:
                 )
             if self._from_file() is not None:
                 return ()
+        run = self._run
+        if (wanted := options.get("max_concurrency")) is not None:
+            run = run.model_copy(update={"max_concurrency": wanted})
         growth = Growth(
             self._config.model_copy(update={"file": path}),
             provider,
-            run=self._run,
+            run=run,
             offline=offline,
             executor=executor,
             also_spent=[ledger],
@@ -129,6 +139,8 @@ class TopicSupply:
         def done(report: RunReport) -> None:
             record, _ = growth.outcome(report)
             self._grown = shape_of(self.config.shape).from_dict(record)
+            if self._object is not None and not offline:
+                self._object.take_grown(record, report)  # what was paid for serves whatever else it is used for
 
         what = f"growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
         return [Preparation(what, growth.job(fresh=fresh), done, self._config.num_calls)]
