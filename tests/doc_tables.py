@@ -8,16 +8,17 @@ from __future__ import annotations
 import importlib
 import re
 import typing
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).parent.parent
-_MARKED = re.compile(r"(<!-- table: (\w+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- table: (\w+)(?: (\w+(?: \w+)?))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def rewritten(text: str) -> str:
@@ -50,9 +51,22 @@ def config_table(name: str) -> str:
 
 def row_table(name: str) -> str:
     model = getattr(importlib.import_module("datafast.schema.data_rows"), name)
-    schema = model.model_json_schema()
+    return _columns(model.model_json_schema())
+
+
+def part_table(name: str) -> str:
+    """The entries of what is nested in rows."""
+    part = getattr(importlib.import_module("datafast.datasets.conversation_rows"), name)
+    schema = TypeAdapter(part).json_schema()
+    return _columns(schema, absent=set(schema["properties"]) - set(schema["required"]))
+
+
+def _columns(schema: dict[str, Any], *, absent: Collection[str] = ()) -> str:
     defs = schema.get("$defs", {})
-    rows = [[f"`{field}`", _words(schema["properties"][field], defs)] for field in model.model_fields]
+    rows = [
+        [f"`{field}`", _words(part, defs) + (", or absent" if field in absent else "")]
+        for field, part in schema["properties"].items()
+    ]
     return table(["column", "value"], rows)
 
 
@@ -64,7 +78,7 @@ def _shown(info: Any) -> str:
         return "{" + ", ".join(f"{key}: {entry}" for key, entry in value.items()) + "}"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or '""'
 
 
 def _sentence(text: str) -> str:
@@ -75,6 +89,8 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     """A JSON Schema in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
+        if name.startswith("_"):  # too small for a table of its own
+            return "{" + ", ".join(f"`{key}`" for key in defs[name]["properties"]) + "}"
         return " or ".join(f"`{value}`" for value in defs[name].get("enum", [])) or f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(_words(part, defs) for part in schema["anyOf"])
@@ -84,7 +100,8 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         case "array":
             return f"list of {_words(schema['items'], defs)}"
         case "object":
-            return f"mapping of names to {_words(schema.get('additionalProperties') or {}, defs)}"
+            values = schema.get("additionalProperties")
+            return f"mapping of names to {_words(values, defs)}" if isinstance(values, dict) else "mapping"
         case "integer" | "number" as kind:
             return _number(kind, schema)
         case kind:
@@ -138,10 +155,27 @@ def error_tree(_: str) -> str:
 def command_table(name: str) -> str:
     from datafast.cli.main import cli
 
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None
+    command = command_of(cli, name.split())
     rows = [_parameter(parameter) for parameter in command.params]
     return table(["argument or option", "meaning"], rows)
+
+
+def command_of(group: click.Group, names: list[str]) -> click.Command:
+    """A command, or the command of a group of commands, by its names."""
+    command = group.get_command(click.Context(group), names[0])
+    assert command is not None, f"there is no command {names[0]}"
+    return command_of(command, names[1:]) if isinstance(command, click.Group) and names[1:] else command
+
+
+def leaf_commands(group: click.Group, *above: str) -> list[str]:
+    """The names of all commands that are no groups."""
+    found: list[str] = []
+    for name in group.list_commands(click.Context(group)):
+        command = command_of(group, [name])
+        found += (
+            leaf_commands(command, *above, name) if isinstance(command, click.Group) else [" ".join([*above, name])]
+        )
+    return found
 
 
 def _parameter(parameter: click.Parameter) -> list[str]:
@@ -159,6 +193,7 @@ TABLES = {
     "error_kinds": error_kind_table,
     "error_tree": error_tree,
     "events": event_table,
+    "part": part_table,
     "row": row_table,
 }
 

@@ -358,7 +358,7 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
     for entry in schema["oneOf"]:
         described = definitions[entry["$ref"].rpartition("/")[2]]
         assert {"kind", "providers"} <= set(described["required"])
-        assert {"output_file", "languages", "run"} <= set(described["properties"])
+        assert {"output_file", "run"} <= set(described["properties"])
 
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
@@ -369,6 +369,27 @@ def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
     described = set(PROVIDER_SCHEMA["oneOf"][1]["properties"])
     assert set(ProviderOptions.__annotations__) - {"api_key"} <= described
     assert "api_key" not in described
+
+
+# -- topics
+
+
+TOPICS_THAT_FAIL = """
+kind: conversation
+topics: {topic_prompt: Bees, degree: 4, depth: 2}
+output_file: bees.jsonl
+providers: [{provider: simulated, model_id: any, faults: {refused: 1.0}}]
+"""
+
+
+def test_failed_topics_are_shown_with_what_tries_them_again(run: Run) -> None:
+    Path("bees.yaml").write_text(TOPICS_THAT_FAIL, encoding="utf-8")
+    assert run("generate", "bees.yaml").exit_code == 4
+    assert run("topics", "build", "bees.yaml").exit_code == 3
+    for shown in (run("failures", "bees.jsonl.topics.json"), run("status", "bees.jsonl.topics.json")):
+        assert shown.exit_code == 0
+        assert "datafast topics build CONFIG.yaml" in shown.output
+        assert "retry_failed" not in shown.output
 
 
 # -- init

@@ -4,6 +4,7 @@ A page is run from top to bottom in an empty folder with the examples in it and 
 
 * `python` blocks run, sharing their names;
 * a `yaml` block that begins with `# name.yaml` is written to that file, and loaded if it has a `kind`;
+* a `mermaid` block is what the page's own `graph` draws;
 * `datafast ...` lines of `sh` blocks run, and must end with exit code 0.
 
 `<!--- skip: next "reason" -->` in front of a block: its commands are only parsed, its Python is only compiled.
@@ -33,7 +34,7 @@ import datafast
 from datafast.cli.main import cli
 from datafast.errors import ErrorKind, ReplyCategory
 from datafast.types import RunReport
-from tests.doc_tables import ROOT, pages, rewritten
+from tests.doc_tables import ROOT, command_of, leaf_commands, pages, rewritten
 
 PAGES = pages()
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -61,6 +62,7 @@ def test_the_blocks_of_a_page_run_from_top_to_bottom(
         PythonCodeBlockParser(),
         CodeBlockParser("yaml", save_config),
         CodeBlockParser("json", parse_json),
+        CodeBlockParser("mermaid", check_drawing),
         CodeBlockParser("sh", run_commands),
         SkipParser(),
     ]
@@ -82,8 +84,13 @@ def save_config(example: Example) -> None:
 
 
 def parse_json(example: Example) -> None:
-    for line in str(example.parsed).splitlines():
-        json.loads(line)
+    text = str(example.parsed)
+    for part in [text] if text.startswith("{\n") else text.splitlines():
+        json.loads(part)
+
+
+def check_drawing(example: Example) -> None:
+    assert str(example.parsed).strip() == example.namespace["graph"].to_mermaid()
 
 
 def run_commands(example: Example) -> None:
@@ -106,9 +113,9 @@ def test_every_command_of_a_page_has_the_options_it_is_shown_with(page: Path) ->
     text = page.read_text(encoding="utf-8")
     blocks = [body for language, body in _BLOCK.findall(text) if language in {"sh", "bat", "console"}]
     for words in [words for body in blocks for words in commands(body.replace("\\", "/"))]:
-        command = cli.get_command(click.Context(cli), words[0])
-        assert command, f"there is no command {words[0]}"
-        command.make_context(words[0], words[1:])
+        command = command_of(cli, words)
+        depth = 2 if isinstance(cli.get_command(click.Context(cli), words[0]), click.Group) else 1
+        command.make_context(words[depth - 1], words[depth:])
 
 
 @each_page
@@ -177,11 +184,13 @@ def missing(page: str, names: list[str]) -> list[str]:
     "model",
     [
         "ClassificationDatasetConfig",
+        "ConversationDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",
         "RunConfig",
         "TextClass",
+        "TopicsConfig",
     ],
 )
 def test_every_config_model_has_its_table(model: str) -> None:
@@ -189,8 +198,8 @@ def test_every_config_model_has_its_table(model: str) -> None:
 
 
 def test_every_command_has_its_table() -> None:
-    documented = set(re.findall(r"<!-- table: command (\w+) -->", text_of("reference/cli.md")))
-    assert documented == set(cli.list_commands(click.Context(cli)))
+    documented = set(re.findall(r"<!-- table: command (\w+(?: \w+)?) -->", text_of("reference/cli.md")))
+    assert documented == set(leaf_commands(cli))
 
 
 def test_every_public_name_is_in_the_python_reference() -> None:
@@ -283,3 +292,26 @@ def test_the_sizes_of_covering_sets_in_the_prompts_guide_are_those_measured_in_t
                 assert re.search(
                     rf"^\| {shape} \| {strength} \| \d+ \| \**{count.replace(',', '')}\b", design, re.MULTILINE
                 )
+
+
+def test_the_rows_that_the_conversations_guide_shows_are_rows_of_the_three_styles() -> None:
+    from datafast.schema.data_rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+
+    shown = [body for language, body in _BLOCK.findall(text_of("guides/conversations.md")) if language == "json"]
+    for row, model in zip(shown, [ConversationRow, ReasonedConversationRow, AgentConversationRow], strict=True):
+        assert model.model_validate_json(row).model_dump(exclude_unset=True) == json.loads(row)
+
+
+def test_the_picture_in_the_topics_guide_shows_the_graph_below_it() -> None:
+    (drawing,) = [body for language, body in _BLOCK.findall(text_of("guides/topics.md")) if language == "mermaid"]
+    picture = ROOT / "docs" / "pictures" / "topic-graph.svg"
+    assert picture.stat().st_size < 30_000
+    shown = re.sub(r"<[^>]*>", "", picture.read_text(encoding="utf-8"))
+    labels = re.findall(r'\["(.+?)"\]', drawing)
+    assert len(labels) == 9
+    assert [label for label in labels if label not in shown] == [], "run docs/pictures/render.sh"
+
+
+def test_the_commented_config_in_the_examples_is_the_one_that_init_writes() -> None:
+    template = ROOT / "datafast" / "cli" / "templates" / "conversation.yaml"
+    assert (ROOT / "examples" / "conversation.yaml").read_bytes() == template.read_bytes()

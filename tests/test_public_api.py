@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,26 @@ from datafast.errors import DatafastWarning
 from tests.servers.fault_server import FaultServer
 
 IMPORT_PATHS = {
-    "datafast.datasets": ["RawDataset", "ClassificationDataset", "PreferenceDataset"],
+    "datafast.datasets": ["RawDataset", "ClassificationDataset", "PreferenceDataset", "ConversationDataset"],
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
         "PreferenceDatasetConfig",
+        "ConversationDatasetConfig",
         "PromptExpansionConfig",
         "RunConfig",
+        "TopicsConfig",
     ],
-    "datafast.schema.data_rows": ["TextRow", "TextClassificationRow", "PreferenceRow"],
+    "datafast.schema.data_rows": [
+        "TextRow",
+        "TextClassificationRow",
+        "PreferenceRow",
+        "ConversationRow",
+        "ReasonedConversationRow",
+        "AgentConversationRow",
+    ],
+    "datafast.topics": ["Tree", "Graph", "load_topics"],
+    "datafast.facades.generator": ["DataSetGenerator"],
     "datafast.llms": [
         "LLMProvider",
         "OpenAIProvider",
@@ -301,3 +313,32 @@ def test_the_logger_is_configured_by_level_and_file(level: str, tmp_path: Path) 
     configure_logger(level=level, log_file=str(tmp_path / "generation.log"))
     logger.info("a line for the file")
     assert "a line for the file" in (tmp_path / "generation.log").read_text("utf-8")
+
+
+def test_a_generator_that_gets_a_provider_object_says_where_objects_belong() -> None:
+    provider: Any = datafast.SimulatedProvider()
+    with pytest.raises(
+        datafast.DataSetGeneratorError, match=r"expected a name, like 'openai'.*a ConversationDataset takes"
+    ):
+        datafast.DataSetGenerator(generation_system_prompt="You teach.", provider=provider, model_name="any")
+
+
+def test_a_tree_without_a_path_takes_its_temporary_folder_along_when_it_goes() -> None:
+    fresh_python(
+        "import gc, os, tempfile, warnings\n"
+        "warnings.simplefilter('error')\n"
+        "os.environ['TMPDIR'] = tempfile.tempdir = folder = tempfile.mkdtemp()\n"
+        "from datafast import Tree\n"
+        "tree = Tree('The sea', provider='simulated').build()\n"
+        "assert len(os.listdir(folder)) == 1\n"
+        "del tree\n"
+        "gc.collect()\n"
+        "assert os.listdir(folder) == []\n"
+        "os.rmdir(folder)\n"
+    )
+
+
+def test_why_topics_could_not_be_grown_reads_as_a_sentence() -> None:
+    silent = datafast.SimulatedProvider(faults={"refused": 1.0})
+    with pytest.raises(datafast.TopicsError, match=r"[a-z)] \(refused\)\. What came is kept in .*; growing again asks"):
+        datafast.Tree("The sea", provider=silent).build()

@@ -51,7 +51,7 @@ def command(
             "failed": reader.row_counts()[1],
             "failures": by_category(reader.failure_counts()),
             "failures_by_provider": by_provider(reader.failure_counts()),
-            "retry": None if is_running(paths) else retry_command(resume_command(reader)),
+            "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
         }
     items = FailedItems(paths.ledger, values_of, category=category, provider=provider)
     if as_json:

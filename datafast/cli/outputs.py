@@ -63,8 +63,12 @@ def resume_command(ledger: Ledger) -> str | None:
     return str(command)
 
 
-def retry_command(command: str | None) -> str:
-    """How failed rows are tried again, after the command that goes on."""
+def retry_command(command: str | None, *, kind: str | None) -> str:
+    """How failed rows of a kind are tried again, after the command that goes on."""
+    if kind == "topics":
+        return (
+            "datafast topics build CONFIG.yaml, or running again what asked for these topics, tries what failed again"
+        )
     return (
         "generate(..., retry_failed=True) tries failed rows again" if command is None else f"{command} --retry-failed"
     )

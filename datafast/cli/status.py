@@ -138,5 +138,5 @@ def _next_steps(status: dict[str, Any]) -> list[str]:
         steps.append(
             f"{failures_command(Path(status['output_file']), Path(status['ledger']))}   (each of them, with why)"
         )
-        steps.append(retry_command(command))
+        steps.append(retry_command(command, kind=status["kind"]))
     return steps

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import orjson
 
+from datafast.engine.wholefile import write_whole
 from datafast.errors import DataSetGeneratorError
 
 if TYPE_CHECKING:
@@ -58,12 +57,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
                 f"cannot save {target.name}: expected a name that ends in .jsonl or .json; to_huggingface() writes others"
             )
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(target)
+            write_whole(target, data)
         except OSError as error:
             raise DataSetGeneratorError(f"cannot write {target}: {error.strerror}") from error
 

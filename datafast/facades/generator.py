@@ -265,6 +265,11 @@ class DataSetGenerator:
     # -- parts
 
     def _provider(self, model_name: str | None = None) -> LLMProvider:
+        name = self._spec["provider"]
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"provider: expected a name, like 'openai', got {name!r}; a ConversationDataset takes provider objects"
+            )
         return provider_from_spec({**self._spec, **({"model_id": model_name} if model_name else {})})
 
     def _config(
@@ -339,7 +344,7 @@ class _Call:
 
 
 class _Folders:
-    """Temporary folders: a new one for each call, the same again for a call that ended early. They go with the process."""
+    """Temporary folders: a new one for each call, the same again for a call that ended early. Kept ones stay on the disk."""
 
     def __init__(self) -> None:
         self._unfinished: dict[bytes, Path] = {}

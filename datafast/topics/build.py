@@ -5,7 +5,9 @@ So a model that was half grown when the process died costs nothing twice, and th
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +75,13 @@ class Growth:
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
         self._also_spent = tuple(also_spent)
-        self._folder = None if config.file else tempfile.TemporaryDirectory(prefix="datafast-topics-")
-        self.path = config.file or Path(self._folder.name if self._folder else "") / "topics.json"
+        self.path = config.file or self._folder_of_its_own() / "topics.json"
+
+    def _folder_of_its_own(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="datafast-topics-")
+        # Not a TemporaryDirectory, which warns when it goes with its owner, as this one is meant to.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def run(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> tuple[dict[str, Any], RunReport]:
         """Grows what is missing and returns the record of the model.
@@ -156,4 +163,4 @@ def _asked(config: TopicsConfig) -> dict[str, Any]:
 
 def _why(paths: OutputPaths) -> str:
     (failure,) = FailedItems(paths.ledger)
-    return f"{failure.error} ({failure.category}). What came is kept in {paths.ledger}; growing again asks for the rest"
+    return f"{failure.error.removesuffix('.')} ({failure.category}). What came is kept in {paths.ledger}; growing again asks for the rest"
