@@ -203,7 +203,6 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             on_event=options.get("on_event"),
-            also_spent=self.also_spent(),
             notes={
                 "command": "",
                 "kind": self.kind,

@@ -118,6 +118,8 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             raise ValueError("output_format: instruction holds one question and its answer; leave max_turns at 1")
         if isinstance(self.topics, list) and not self.topics:
             raise ValueError("topics: the list is empty; give at least one topic")
+        if len(self.languages) > 1:
+            _check_languages(self.prompts or [])
         self._tools = Tools(self.tools) if self.tools else None
         self.row_format()
         return self
@@ -164,6 +166,14 @@ def _check_pairing(config: ConversationDatasetConfig) -> None:
         raise ValueError(
             "tools: only an agent calls tools; set conversation_type: chain_of_thought and reasoning_style: agent"
         )
+
+
+def _check_languages(prompts: Sequence[str]) -> None:
+    for number, prompt in enumerate(prompts):
+        if "{language_name}" not in prompt:
+            raise ValueError(
+                f"prompts[{number}]: there are several languages and this template asks for none; put {{language_name}} into it"
+            )
 
 
 class Slot:
