@@ -136,7 +136,7 @@ def _dimension(dimension: Dimension) -> dict[str, Any]:
 
 
 def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
-    provider = project.label(item.lane, asked.first_role)
+    provider = project.label(item.lane, asked.first_role) if asked.first_role else "no model"
     return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 
