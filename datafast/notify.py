@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from datafast.errors import DatafastWarning
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["nearest", "plain_text", "warn_user"]
+__all__ = ["nearest", "plain_text", "users_level", "warn_user"]
 
+_OURS = frozenset(["datafast", "pydantic"])  # pydantic calls our validators
 # Control characters but tab and newline, and those that turn the direction of text around.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -32,6 +34,14 @@ def warn_user(message: str, *, stacklevel: int = 2) -> None:
         logger_config.logger.opt(depth=stacklevel).warning(message)
     else:
         warnings.warn(message, DatafastWarning, stacklevel=stacklevel + 1)
+
+
+def users_level() -> int:
+    """The `stacklevel` at which a warning names the code that called into this package, however deep below it this is called."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -16,8 +16,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, cast, overload
 
 import orjson
@@ -30,7 +32,10 @@ __all__ = ["SourceRows", "open_source"]
 Row = dict[str, Any]
 
 _BLOCK = 1 << 20
-_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS
+_UNSORTED = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_JSON = _UNSORTED | orjson.OPT_SORT_KEYS
+_PLAIN = frozenset([str, int, bool, type(None)])
+_NOTHING = frozenset(["NaTType", "NAType"])  # pandas' own, told without importing it
 
 
 class SourceRows(Sequence[Row]):
@@ -301,19 +306,43 @@ def _columns(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
 
 def _written(row: Mapping[Any, Any], place: str) -> bytes:
     try:
-        return orjson.dumps(dict(row), default=str, option=_JSON)
+        return orjson.dumps(dict(row), default=_as_text, option=_JSON)
     except TypeError as error:
         raise ConfigError(f"{place}: expected values that can be written as JSON ({error})") from error
 
 
+def _as_text(value: object) -> str | None:
+    """What JSON has no form for, as the text it is written as. Anything else would be no value but an object in memory."""
+    if type(value).__name__ in _NOTHING:
+        return None
+    if isinstance(value, date | time | timedelta | Decimal | PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no value that can be written as JSON")
+
+
+def _stood_for(value: object) -> str | None:
+    """The same for rows that are read while a run goes on: an image in a column that nobody asked for must not end it."""
+    try:
+        return _as_text(value)
+    except TypeError:
+        return f"<{type(value).__name__}>"
+
+
 def _plain(row: Mapping[Any, Any]) -> Row:
-    """A row whose values are plain JSON: dates and the like become the text they are written as."""
-    if all(isinstance(value, str | int | float | None) for value in row.values()):
+    """A row whose values are plain JSON: dates and the like become the text they are written as, NaN and infinity null."""
+    if all(type(value) in _PLAIN or _is_finite(value) for value in row.values()):
         return {str(name): value for name, value in row.items()}
-    return cast(Row, orjson.loads(_written(row, "row")))
+    return cast(Row, orjson.loads(orjson.dumps(dict(row), default=_stood_for, option=_UNSORTED)))
+
+
+def _is_finite(value: object) -> bool:
+    return type(value) is float and math.isfinite(value)
 
 
 def _without_nan(record: Mapping[Any, Any]) -> Row:
-    return {
-        str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()
-    }
+    """A row of a DataFrame, where whole columns have a type: nothing is NaN, NaT or NA there."""
+    return {str(name): None if _is_nothing(value) else value for name, value in record.items()}
+
+
+def _is_nothing(value: object) -> bool:
+    return type(value).__name__ in _NOTHING or (isinstance(value, float) and math.isnan(value))

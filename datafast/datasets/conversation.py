@@ -202,7 +202,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self._format = config.row_format()
-        self.row_model = self._format.row_model()  # type: ignore[misc]  # it depends on the config here
+        self.row_model = self._format.row_model()
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
         self._form = form_of(
