@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastWarning
 from datafast.sources import SourceRows, open_source
 
 ROWS = [{"q": "one", "n": 1}, {"q": "two", "n": 2}, {"q": "drei ü", "n": None}]
@@ -80,10 +80,19 @@ def test_source_rows_are_source_rows() -> None:
     assert opened(rows) is rows
 
 
+def test_without_a_train_split_all_are_read_one_after_the_other_with_a_warning() -> None:
+    one = datasets.Dataset.from_dict({"id": [1, 2]})
+    other = datasets.Dataset.from_dict({"id": [3], "note": ["n"]})
+    parts = datasets.DatasetDict({"level_1": one, "level_2": other})
+    with pytest.warns(DatafastWarning, match="the splits level_1, level_2 are read one after the other"):
+        rows = opened(parts)
+    assert list(rows) == [{"id": 1, "note": None}, {"id": 2, "note": None}, {"id": 3, "note": "n"}]
+    assert rows.columns == ("id", "note")
+
+
 def test_a_split_is_chosen_by_its_name() -> None:
     parts = datasets.DatasetDict({"a": datasets.Dataset.from_list(ROWS), "b": datasets.Dataset.from_list(ROWS[:1])})
     assert len(opened(parts, split="b")) == 1
-    assert "which split is meant? It has a, b" in refusal(parts)
     assert "there is no split 'c'; it has a, b" in refusal(parts, split="c")
 
 
