@@ -53,7 +53,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "some/dataset": datasets.DatasetDict(
             {"train": datasets.Dataset.from_dict({"prompt": [f"prompt {number}" for number in range(40)]})}
         ),
-        "GPUMODE/KernelBook": datasets.DatasetDict({"train": datasets.Dataset.from_dict({"name": ["a", "b"]})}),
+        "GPUMODE/KernelBook": datasets.DatasetDict(
+            {
+                "train": datasets.Dataset.from_dict(
+                    {"python_code": [f"def book_{number}(): ..." for number in range(20)]}
+                )
+            }
+        ),
         "ScalingIntelligence/KernelBench": datasets.DatasetDict(
             {
                 f"level_{level}": datasets.Dataset.from_dict(
@@ -189,7 +195,6 @@ async def main():
 
 combined_df = asyncio.run(main())
 """
-TRITON = TRITON.replace('kernelbook, "python_code"', 'kernelbench, "python_code"')
 COMPLEX = '''
 import asyncio
 from chatan import generator, dataset, sample
@@ -200,7 +205,7 @@ async def main():
     mixed_ds = dataset({
         "dataset_type": sample.choice(["kernelbench", "kernelbook"]),
         "operation": sample.from_dataset(kernelbench, "id"),
-        "original_code": sample.from_dataset(kernelbench, "python_code"),
+        "original_code": sample.from_dataset(kernelbook, "python_code"),
         "prompt": gen("""
         {%- if dataset_type == "kernelbench" -%}
         write a prompt asking for a Triton kernel for: {operation}
@@ -289,7 +294,8 @@ def test_a_script_with_a_condition_in_a_prompt(
     openai: FaultServer, hub: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    df = script(COMPLEX, kernelbench=hub["ScalingIntelligence/KernelBench"])["final_df"]
+    corpora = {"kernelbench": hub["ScalingIntelligence/KernelBench"], "kernelbook": hub["GPUMODE/KernelBook"]}
+    df = script(COMPLEX, **corpora)["final_df"]
     assert len(df) == 1000
     bench = df["dataset_type"] == "kernelbench"
     assert 400 < bench.sum() < 600
@@ -298,7 +304,6 @@ def test_a_script_with_a_condition_in_a_prompt(
     assert all(
         df["prompt"][~bench] == "<write a question asking for this code to be written as a Triton kernel: " + code + ">"
     )
-    assert all(df["operation"].str.removeprefix("op ") == df["original_code"].str.extract(r"op_(\d+)")[0])
     assert len(pd.read_parquet("triton_kernel_dataset.parquet")) == 1000
 
 

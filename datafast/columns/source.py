@@ -42,7 +42,7 @@ class SourceColumn(Column):
     """The column of the source; without it the cell is the whole row, an object."""
 
     split: NonBlank | None = None
-    """Of a DatasetDict or a dataset on the Hub: which split. `train`, or its only one, by default."""
+    """Of a DatasetDict or a dataset on the Hub: which split. `train` by default, or all of them where there is none."""
 
     mode: Literal["once", "cycle", "random"] = "cycle"
     """once: each row at most once. cycle: again from the beginning when all were there. random: any row each time."""
