@@ -229,6 +229,19 @@ class CallFailed(DatafastError):
         self.raw = raw
         self.ends_run = ends_run
 
+    def told_as(self, message: str, *, ends_run: bool = False) -> CallFailed:
+        """The same failure in other words."""
+        return CallFailed(
+            message,
+            category=self.category,
+            provider=self.provider,
+            role=self.role,
+            attempts=self.attempts,
+            prompt=self.prompt,
+            raw=self.raw,
+            ends_run=ends_run,
+        )
+
 
 class DataSetGeneratorError(DatafastError):
     """A `DataSetGenerator` cannot do what it was asked. What kept it from doing so is its `__cause__`.

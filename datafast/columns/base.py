@@ -20,12 +20,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, PrivateAttr, field_validator
+from pydantic import PrivateAttr, field_validator
 
 from datafast.columns.templates import Expression, Template, parse_expression, parse_template
-from datafast.config_model import ConfigModel
+from datafast.config_model import ConfigModel, NonBlank
 from datafast.errors import ConfigError, DatafastError
 from datafast.notify import nearest
 
@@ -37,15 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "CellError", "Column", "NonBlank", "OnError", "Setup"]
 
 OnError = Literal["fail_row", "null", "stop"]
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-NonBlank = Annotated[str, AfterValidator(_not_blank)]
 
 
 class CellError(DatafastError):

@@ -177,16 +177,7 @@ class _Row:
         if not isinstance(error, CallFailed):
             self.failed[name] = self._generate.failure(message, category=FAILED_CELL, ends_run=stops)
             return
-        self.failed[name] = CallFailed(
-            message,
-            category=error.category,
-            provider=error.provider,
-            role=error.role,
-            attempts=error.attempts,
-            prompt=error.prompt,
-            raw=error.raw,
-            ends_run=stops,
-        )
+        self.failed[name] = error.told_as(message, ends_run=stops)
 
 
 _JINJA_WORDS = frozenset(

@@ -11,8 +11,6 @@ Guarantee: a file is complete or not there: it is written under another name and
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, create_model
 
+from datafast.engine.wholefile import whole_file
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.features import row_schema
 from datafast.notify import nearest
@@ -67,16 +66,8 @@ def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row
     """
     write = FORMATS[_format(path, format)]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
+        with whole_file(path) as part:
             write(rows, part, row_model)
-            part.chmod(0o666 & ~_umask())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise OutputWriteError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
     return path
@@ -102,12 +93,6 @@ def _format(path: Path, given: str | None) -> str:
         what = f"there is no format {name!r}" if name else f"{path} does not say its format; give format="
         raise ConfigError(f"{what}; {hint}")
     return name
-
-
-def _umask() -> int:
-    found = os.umask(0)
-    os.umask(found)
-    return found
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

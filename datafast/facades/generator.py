@@ -325,7 +325,7 @@ class DataSetGenerator:
         assert report is not None  # noqa: S101 - the run has ended well
         self._note_failures(call.dataset.failed_items)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
-        self.dataset = GeneratedDataset(rows, report=report)
+        self.dataset = GeneratedDataset(rows, report=report, row_model=call.dataset.row_model)
         call.taken = True
         return self.dataset
 
