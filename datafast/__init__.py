@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         AnthropicProvider,
         GeminiProvider,
         LiteLLMProvider,
+        LlamaCppProvider,
         LLMProvider,
         MistralProvider,
         OllamaProvider,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         OpenAIProvider,
         OpenRouterProvider,
         SimulatedProvider,
+        TransformersProvider,
+        release_models,
     )
     from datafast.logger_config import configure_logger
     from datafast.schema.config import (
@@ -70,12 +73,15 @@ _HOMES = {
         "GeminiProvider",
         "LLMProvider",
         "LiteLLMProvider",
+        "LlamaCppProvider",
         "MistralProvider",
         "OllamaProvider",
         "OpenAICompatibleProvider",
         "OpenAIProvider",
         "OpenRouterProvider",
         "SimulatedProvider",
+        "TransformersProvider",
+        "release_models",
     ],
     "datafast.logger_config": ["configure_logger"],
     "datafast.schema.config": [
@@ -108,6 +114,7 @@ __all__ = [
     "Graph",
     "LLMProvider",
     "LiteLLMProvider",
+    "LlamaCppProvider",
     "MistralProvider",
     "OllamaProvider",
     "OpenAICompatibleProvider",
@@ -127,10 +134,12 @@ __all__ = [
     "SimulatedProvider",
     "TopicsConfig",
     "TopicsError",
+    "TransformersProvider",
     "Tree",
     "__version__",
     "configure_logger",
     "expand_prompts",
+    "release_models",
 ]
 
 
