@@ -6,9 +6,11 @@ of the Hub is not fetched again. Limits: who may read a private repository is to
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from datafast.errors import ConfigError
 
@@ -84,12 +86,14 @@ class GgufSource:
         from huggingface_hub import HfApi, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-        repo_id = str(self.repo_id)
+        repo_id, endpoint = str(self.repo_id), os.environ.get("HF_ENDPOINT") or None
+        where: Any = {"revision": self.revision, "endpoint": endpoint}
         try:
-            filename = self.filename or _chosen(
-                HfApi().list_repo_files(repo_id, revision=self.revision), repo_id, self.quant
-            )
-            paths = [hf_hub_download(repo_id, name, revision=self.revision) for name in _all_parts(filename)]
+            filename = self.filename
+            if filename is None:
+                listed = HfApi(endpoint=endpoint).list_repo_files(repo_id, revision=self.revision)
+                filename = _chosen(listed, repo_id, self.quant)
+            paths = [hf_hub_download(repo_id, name, **where) for name in _all_parts(filename)]
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(

@@ -90,8 +90,12 @@ class LlamaCppProvider(InProcessProvider):
         Args:
             model: as `model_id` names it.
         """
-        options: Any = {key: getattr(provider, key) for key in _KEPT}
-        return cls(model, **options)
+        return cls(model, **cls.options_like(provider))
+
+    @staticmethod
+    def options_like(provider: LLMProvider) -> Any:
+        """What a stand-in for a provider keeps of it."""
+        return {key: value for key in _KEPT if (value := getattr(provider, key)) is not None}
 
     @property
     def identity(self) -> str:

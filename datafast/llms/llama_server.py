@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -25,6 +26,7 @@ __all__ = ["LlamaServer", "LlamaSettings", "start_llama_server"]
 _CHILD = Path(__file__).with_name("llama_child.py")
 _END_S = 5.0
 _SHOWN_ERRORS = 3
+_STAMP = re.compile(r"^[\d.]+ E ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class LlamaServer:
             return None
         if self._log.closed:
             return "it was released"
-        return f"its process ended with status {status}{_last_errors(self._log)}"
+        return f"its process ended with status {status}{_errors(self._log)}"
 
     def close(self) -> None:
         _end(self._process)
@@ -88,7 +90,7 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
     address = json.loads(line).get("address") if line else None
     if address is None:
         _end(process)
-        said = _last_errors(log)
+        said = _errors(log)
         log.close()
         raise ConfigError(
             f"model_path: llama.cpp cannot load {settings.path}. The file may be broken or newer than the installed "
@@ -124,9 +126,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _last_errors(log: Any) -> str:
-    """What llama.cpp logged last, as the end of a sentence; '.' where it logged nothing."""
+def _errors(log: Any) -> str:
+    """What llama.cpp logged first, where the cause is, as the end of a sentence; '.' where it logged nothing."""
     log.seek(0)
-    lines = log.read().decode(errors="replace").splitlines()
-    said = [line.strip() for line in lines if line.strip()][-_SHOWN_ERRORS:]
+    lines = (_STAMP.sub("", line).strip() for line in log.read().decode(errors="replace").splitlines())
+    said = [line for line in lines if line][:_SHOWN_ERRORS]
     return f". It said: {' | '.join(said)}" if said else "."

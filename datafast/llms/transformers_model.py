@@ -46,7 +46,7 @@ class LoadedModel:
         num_tokens = max(len(tokenizer), model.get_output_embeddings().weight.shape[0])
         self._grammars = Grammars(tokenizer, num_tokens=num_tokens, ends=self._ends)
         # transformers would keep the 50 likeliest tokens where neither the model nor the user says anything.
-        self._defaults: dict[str, Any] = {} if model.generation_config.top_k else {"top_k": 0}
+        self._drawing: dict[str, Any] = {} if model.generation_config.top_k else {"top_k": 0}
         self._most_rows = _UNBOUNDED
         self._waiting: deque[Job] = deque()
         self._news = threading.Condition()
@@ -193,6 +193,9 @@ class LoadedModel:
         longest = max(len(job.prompt) for job in jobs)
         tokens = [[self._pad] * (longest - len(job.prompt)) + job.prompt for job in jobs]
         mask = [[0] * (longest - len(job.prompt)) + [1] * len(job.prompt) for job in jobs]
+        arguments = dict(jobs[0].arguments)
+        if arguments.get("do_sample"):
+            arguments = self._drawing | arguments
         try:
             with torch.inference_mode():
                 self._model.generate(
@@ -202,7 +205,7 @@ class LoadedModel:
                     pad_token_id=self._pad,
                     logits_processor=LogitsProcessorList([_Choose(batch)]),
                     stopping_criteria=StoppingCriteriaList([_End(batch)]),
-                    **(self._defaults | dict(jobs[0].arguments)),
+                    **arguments,
                 )
         except (RuntimeError, MemoryError) as error:
             if not _is_memory_short(error):

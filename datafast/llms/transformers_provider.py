@@ -14,9 +14,9 @@ from datafast.llms.params import ProviderOptions
 if TYPE_CHECKING:
     from datafast.llms.transformers_backend import TransformersBackend
 
-__all__ = ["TransformersProvider"]
+__all__ = ["DTYPES", "TransformersProvider"]
 
-_DTYPES = ("auto", "bfloat16", "float16", "float32")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 _BATCH_SIZE = 8
 _MOST_TOKENS = 131_072  # a bound for budgets, where neither the user nor a loaded model says anything
 
@@ -73,8 +73,8 @@ class TransformersProvider(InProcessProvider):
         self.model = named
         self.device = checked_text("device", device) or "auto"
         self.dtype = checked_text("dtype", dtype) or "auto"
-        if self.dtype not in _DTYPES:
-            raise ConfigError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}.", key="dtype")
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}.", key="dtype")
         self.batch_size = checked_count("batch_size", batch_size) or _BATCH_SIZE
         self.revision = checked_text("revision", revision)
         if not isinstance(trust_remote_code, bool):
