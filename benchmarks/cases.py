@@ -37,13 +37,13 @@ class Sizes:
     memory_rows: int = 200_000
     axis: int = 1_000  # topics, and document types, of a large plan
     samples: int = 1_000
-    local_calls: int = 64
-    local_layers: int = 8
+    local_calls: int = 32
+    local_layers: int = 4
 
 
 FULL = Sizes()
 QUICK = Sizes(
-    repeats=3, rows=2_000, topics=3_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300, local_calls=32
+    repeats=3, rows=2_000, topics=3_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300, local_calls=16
 )
 
 _IN_FLIGHT = 64

@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 ROWS_OF_SCRIPTS = {
+    "local_llama.py": ("sea_texts.jsonl", 16),
     "classification.py": ("trail_reports.jsonl", 180),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
     "preference.py": ("preference_pairs.jsonl", 12),

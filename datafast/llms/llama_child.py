@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+__all__ = ["main", "serve"]
+
 
 def serve(settings: dict[str, Any]) -> Any:
     """Starts the server; it answers until the object is gone."""
