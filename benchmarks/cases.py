@@ -37,12 +37,17 @@ class Sizes:
     memory_rows: int = 200_000
     axis: int = 1_000  # topics, and document types, of a large plan
     samples: int = 1_000
+    local_calls: int = 32
+    local_layers: int = 4
 
 
 FULL = Sizes()
-QUICK = Sizes(repeats=3, rows=2_000, topics=3_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300)
+QUICK = Sizes(
+    repeats=3, rows=2_000, topics=3_000, waves=3, memory_rows=30_000, axis=300, litellm_calls=300, local_calls=16
+)
 
 _IN_FLIGHT = 64
+_BATCH = 8
 
 
 def measure(
@@ -259,6 +264,32 @@ def _columns(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _local(sizes: Sizes) -> list[Line]:
+    from benchmarks.local_model import write_model
+
+    calls = sizes.local_calls
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as folder:
+        write_model(folder, layers=sizes.local_layers)
+        size: dict[str, Any] = {"folder": folder, "calls": calls}
+        batched, single = _in_turns(
+            sizes,
+            partial(run, "local_model:transformers", batch_size=_BATCH, **size),
+            partial(run, "local_model:transformers", batch_size=1, **size),
+        )
+    return [
+        Line(
+            case="local",
+            measured=f"wall time of {calls} replies of {batched[0]['reply_tokens']:.0f} tokens, batches of {_BATCH}",
+            unit="s",
+            ours=[r["wall_s"] for r in batched],
+            peer=[r["wall_s"] for r in single],
+            peer_is="one at a time",
+            limit=0.5,
+            rule="ratio",
+        )
+    ]
+
+
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "zero-latency": _zero_latency,
     "columns": _columns,
@@ -268,6 +299,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "memory": _memory,
     "start": _start,
     "resume": _resume,
+    "local": _local,
 }
 """By name, in the order of the table."""
 

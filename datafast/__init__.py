@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         AnthropicProvider,
         GeminiProvider,
         LiteLLMProvider,
+        LlamaCppProvider,
         LLMProvider,
         MistralProvider,
         OllamaProvider,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
         OpenAIProvider,
         OpenRouterProvider,
         SimulatedProvider,
+        TransformersProvider,
+        release_models,
     )
     from datafast.logger_config import configure_logger
     from datafast.schema.config import (
@@ -85,12 +88,15 @@ _HOMES = {
         "GeminiProvider",
         "LLMProvider",
         "LiteLLMProvider",
+        "LlamaCppProvider",
         "MistralProvider",
         "OllamaProvider",
         "OpenAICompatibleProvider",
         "OpenAIProvider",
         "OpenRouterProvider",
         "SimulatedProvider",
+        "TransformersProvider",
+        "release_models",
     ],
     "datafast.logger_config": ["configure_logger"],
     "datafast.schema.config": [
@@ -126,6 +132,7 @@ __all__ = [
     "Graph",
     "LLMProvider",
     "LiteLLMProvider",
+    "LlamaCppProvider",
     "MistralProvider",
     "OllamaProvider",
     "OpenAICompatibleProvider",
@@ -145,12 +152,14 @@ __all__ = [
     "SimulatedProvider",
     "TopicsConfig",
     "TopicsError",
+    "TransformersProvider",
     "Tree",
     "__version__",
     "configure_logger",
     "dataset",
     "expand_prompts",
     "generator",
+    "release_models",
     "sample",
 ]
 

@@ -43,11 +43,40 @@ def fault_server() -> Iterator[FaultServer]:
 @pytest.fixture(scope="session")
 def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
     """The real llama.cpp server with a tiny model."""
-    missing = [name for name in ("gguf", "numpy", "tokenizers", "xllamacpp") if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"llama.cpp cannot run here: {', '.join(missing)} not installed")
+    _need("gguf", "numpy", "tokenizers", "xllamacpp")
     with running_llama_server(tmp_path_factory.mktemp("llama")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that llama.cpp can load, where llama.cpp is installed."""
+    _need("gguf", "numpy", "tokenizers", "xllamacpp")
+    from tests.servers.tiny_model import write_tiny_model
+
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_tiny_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_transformers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model that transformers can load, where transformers is installed."""
+    _need("llguidance", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+    import torch
+
+    from tests.servers.tiny_model import write_tiny_transformers
+
+    torch.set_num_threads(1)  # so small a model is no faster on several, and tests that run beside this one are slower
+    folder = tmp_path_factory.mktemp("transformers") / "tiny-model"
+    write_tiny_transformers(folder)
+    return folder
+
+
+def _need(*names: str) -> None:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the model cannot run here: {', '.join(missing)} not installed")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from dataclasses import replace
@@ -31,6 +32,8 @@ TINY = Sizes(
     memory_rows=20,
     axis=5,
     samples=3,
+    local_calls=4,
+    local_layers=1,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -49,10 +52,11 @@ EXPECTED = {
         "first request, 25 rows done, one more topic",
         "peak RSS, 25 rows done, one more topic",
     ],
+    "local": ["wall time of 4 replies of 64 tokens, batches of 8"],
 }
 
 
-@pytest.mark.parametrize("case", [name for name in CASES if name != "litellm"])
+@pytest.mark.parametrize("case", [name for name in CASES if name not in {"litellm", "local"}])
 def test_the_smallest_run_of_a_case_gives_the_lines_it_promises(case: str) -> None:
     lines = CASES[case](TINY)
     assert [line.measured for line in lines] == EXPECTED[case]
@@ -63,6 +67,13 @@ def test_the_smallest_run_of_a_case_gives_the_lines_it_promises(case: str) -> No
 @pytest.mark.slow
 def test_the_smallest_run_through_litellm_gives_the_lines_it_promises() -> None:
     assert [line.measured for line in CASES["litellm"](TINY)] == EXPECTED["litellm"]
+
+
+@pytest.mark.slow
+def test_the_smallest_run_of_a_local_model_gives_the_lines_it_promises() -> None:
+    if missing := [name for name in ("torch", "transformers", "llguidance") if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}")
+    assert [line.measured for line in CASES["local"](TINY)] == EXPECTED["local"]
 
 
 def test_every_case_is_expected_here() -> None:

@@ -17,6 +17,7 @@ from datafast.cli.console import money, plain_text
 from datafast.cli.main import cli
 from datafast.cli.provider_schema import PROVIDER_SCHEMA
 from datafast.llms.params import ProviderOptions
+from datafast.llms.specs import PROVIDERS
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 
@@ -367,7 +368,8 @@ def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
 
 def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
     described = set(PROVIDER_SCHEMA["oneOf"][1]["properties"])
-    assert set(ProviderOptions.__annotations__) - {"api_key"} <= described
+    own = {name for provider in PROVIDERS.values() for name in provider.also_takes}
+    assert (set(ProviderOptions.__annotations__) | own) - {"api_key"} <= described
     assert "api_key" not in described
 
 

@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 ROWS_OF_SCRIPTS = {
+    "local_llama.py": ("sea_texts.jsonl", 16),
     "classification.py": ("trail_reports.jsonl", 180),
     "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),

@@ -14,6 +14,7 @@ __all__ = ["command"]
 @click.command("generate")
 @options.config_file
 @options.offline
+@options.local
 @options.output
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N prompts, spread over the plan.")
 @options.concurrency
@@ -33,6 +34,7 @@ def command(
     ctx: click.Context,
     config: Path,
     offline: bool,
+    local: str | None,
     output: Path | None,
     limit: int | None,
     max_concurrency: int | None,
@@ -59,6 +61,7 @@ def command(
     settings = Settings(
         config=config,
         offline=offline,
+        local=local,
         output=output,
         limit=limit,
         max_concurrency=max_concurrency,

@@ -12,6 +12,7 @@ __all__ = [
     "config_file",
     "env_file",
     "ledger",
+    "local",
     "offline",
     "output",
     "output_file",
@@ -26,6 +27,12 @@ ledger = click.option(
 )
 offline = click.option(
     "--offline", is_flag=True, help="Simulated models in place of the real ones: no key, no cost; the rows say so."
+)
+local = click.option(
+    "--local",
+    metavar="MODEL",
+    help="One model on this machine in place of all others: a .gguf file, or owner/name[:QUANT] on the Hugging Face Hub. "
+    "No key, no cost; the rows are real.",
 )
 output = click.option(
     "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to output_file."

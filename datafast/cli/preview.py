@@ -22,6 +22,7 @@ __all__ = ["command"]
 @options.config_file
 @click.option("-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="Prompts.")
 @options.offline
+@options.local
 @options.output
 @options.env_file
 @options.as_json
@@ -32,6 +33,7 @@ def command(
     config: Path,
     number: int,
     offline: bool,
+    local: str | None,
     output: Path | None,
     env_file: Path | None,
     as_json: bool,
@@ -43,7 +45,15 @@ def command(
     """
     from datafast.cli.session import Settings, exit_code, run
 
-    settings = Settings(config=config, offline=offline, output=output, limit=number, env_file=env_file, verbose=verbose)
+    settings = Settings(
+        config=config,
+        offline=offline,
+        local=local,
+        output=output,
+        limit=number,
+        env_file=env_file,
+        verbose=verbose,
+    )
     project, dataset, report = run(settings)
     prompts = _rows_by_prompt(project, dataset, number)
     if as_json:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.job import labels_of, providers_of
+from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset, RunOptions
@@ -62,7 +63,38 @@ class Project:
         """The same project with a simulated model in the place of each provider."""
         from datafast.llms.simulated import SimulatedProvider
 
-        stand_in = SimulatedProvider.standing_in_for
+        return self._replaced(SimulatedProvider.standing_in_for)
+
+    def on_local_model(self, model: str) -> Project:
+        """The same project with one model of this machine in the place of each provider.
+
+        Args:
+            model: as `LlamaCppProvider` names it.
+
+        Raises:
+            ConfigError: it is neither a file nor a repository; llama.cpp is not installed.
+        """
+        from datafast.llms.llama_cpp import LlamaCppProvider
+        from datafast.llms.specs import provider_from_spec
+        from datafast.topics.config import TopicsConfig
+
+        project, topics = self, getattr(self.config, "topics", None)
+        if isinstance(topics, TopicsConfig) and topics.provider is not None:
+            kept = LlamaCppProvider.options_like(provider_from_spec(topics.provider))
+            grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
+            topics = topics.model_copy(update={"provider": grown_by})
+            project = replace(self, config=self.config.model_copy(update={"topics": topics}))
+        try:
+            made = project._replaced(lambda provider: LlamaCppProvider.standing_in_for(provider, model))
+            for _, provider in made.all_providers():
+                provider.require_ready()
+        except ConfigError as error:
+            if error.key is None:
+                raise
+            raise type(error)(f"--local: {str(error).removeprefix(f'{error.key}: ')}") from error
+        return made
+
+    def _replaced(self, stand_in: Callable[[LLMProvider], LLMProvider]) -> Project:
         if isinstance(self.providers, Mapping):
             return replace(self, providers={role: stand_in(provider) for role, provider in self.providers.items()})
         return replace(self, providers=[stand_in(provider) for provider in self.providers])

@@ -46,6 +46,7 @@ class Settings:
 
     config: Path
     offline: bool = False
+    local: str | None = None
     output: Path | None = None
     limit: int | None = None
     max_concurrency: int | None = None
@@ -61,6 +62,7 @@ class Settings:
         words = ["datafast", "generate", str(self.config)]
         words += ["--offline"] if self.offline else []
         for option, value in (
+            ("--local", self.local),
             ("--output", self.output),
             ("--max-concurrency", self.max_concurrency),
             ("--env-file", self.env_file),
@@ -98,10 +100,14 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
 
 
 def opened(settings: Settings) -> Project:
-    """The project of a config, with simulated models where the command line asks for them; turns the log on."""
+    """The project of a config, with simulated models or a local one where the command line asks for them; turns the log on."""
+    if settings.offline and settings.local is not None:
+        raise ConfigError("--offline and --local: give one of them. --offline simulates every model; --local runs one.")
     level = "DEBUG" if settings.verbose else "WARNING"
     configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
     project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    if settings.local is not None:
+        return project.on_local_model(settings.local)
     return project.simulated() if settings.offline else project
 
 
@@ -172,7 +178,7 @@ def _require_keys(project: Project) -> None:
         raise ConfigError(
             "\n".join(missing.values())
             + f"\nPut {' and '.join(f'{variable}=...' for variable in missing)} into {project.secrets}, "
-            f"or set {'it' if len(missing) == 1 else 'them'} in the environment. To try without a key, add --offline"
+            f"or set {'it' if len(missing) == 1 else 'them'} in the environment. To try without a key, add --offline, or --local MODEL.gguf"
         )
 
 

@@ -32,6 +32,7 @@ def command() -> None:
 @command.command("build")
 @options.config_file
 @options.offline
+@options.local
 @options.output
 @click.option("--fresh", is_flag=True, help="Grow them anew; what is there is moved aside (.bak).")
 @options.env_file
@@ -42,6 +43,7 @@ def build(
     ctx: click.Context,
     config: Path,
     offline: bool,
+    local: str | None,
     output: Path | None,
     fresh: bool,
     env_file: Path | None,
@@ -60,7 +62,9 @@ def build(
     from datafast.errors import RunStopped, TopicsError
     from datafast.executors.local import LocalExecutor
 
-    project = opened(Settings(config=config, offline=offline, output=output, env_file=env_file, verbose=verbose))
+    project = opened(
+        Settings(config=config, offline=offline, local=local, output=output, env_file=env_file, verbose=verbose)
+    )
     executor = LocalExecutor()
     supply = _supply(project.dataset(executor), config)
     steps = supply.preparations(

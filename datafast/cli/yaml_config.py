@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 from datafast.cli.project import Project
 from datafast.cli.yaml_file import YamlFile
 from datafast.errors import ConfigError
-from datafast.llms.specs import PROVIDERS, provider_from_spec
+from datafast.llms.in_process import InProcessProvider
+from datafast.llms.specs import ALIASES, PROVIDERS, provider_from_spec
 from datafast.notify import nearest
 from datafast.registry import kind_names, load_kind
 
@@ -289,7 +290,10 @@ def _shown(value: object) -> str:
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:
-    provider = PROVIDERS.get(str(spec.get("provider")))
+    name = str(spec.get("provider"))
+    provider = PROVIDERS.get(ALIASES.get(name, name))
+    if provider is not None and issubclass(provider, InProcessProvider):
+        return "this model runs on this machine and needs no key; leave it out"
     variable = spec.get("api_key_env") or (provider.env_key_name if provider else None)
     if variable:
         return f"keys do not belong into a config; put {variable}=... into secrets.env beside it (or set it in the environment)"

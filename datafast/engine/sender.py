@@ -21,7 +21,7 @@ from datafast.engine.records import ItemRecord
 from datafast.engine.retry import Backoff
 from datafast.engine.settings import RunConfig
 from datafast.engine.store import Store
-from datafast.errors import Action, CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyError
+from datafast.errors import Action, CallFailed, ConfigError, ErrorKind, OutputWriteError, ProviderError, ReplyError
 from datafast.llms.base import Completion, Request, Response, StructuredStep
 from datafast.llms.completion import decode_completion
 from datafast.llms.structured import ResponseSchema
@@ -208,7 +208,7 @@ class Sender:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint, gate = trial.endpoint, trial.endpoint.gate
         bound = self._cashier.bound(trial.request, endpoint)
-        await endpoint.prepare()
+        await self._prepare(endpoint)
         while True:
             self._check(endpoint)
             blocked = gate.blocked_for()
@@ -235,6 +235,14 @@ class Sender:
                 raise ItemPending from error
             raise
         return booking
+
+    async def _prepare(self, endpoint: Endpoint) -> None:
+        """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
+        try:
+            await endpoint.prepare()
+        except ConfigError as error:
+            self._halt.now(str(error), error)
+            raise ItemPending from error
 
     async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
         """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""

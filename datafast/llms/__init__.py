@@ -1,5 +1,7 @@
 """Providers: descriptions of the models that datafast can call. Importing them loads no back end."""
 
+from datafast.llms.llama_cpp import LlamaCppProvider
+from datafast.llms.loaded import release_models
 from datafast.llms.providers import (
     AnthropicProvider,
     ChatCompletionsProvider,
@@ -14,6 +16,7 @@ from datafast.llms.providers import (
 )
 from datafast.llms.simulated import SimulatedProvider
 from datafast.llms.specs import PROVIDERS, provider_from_spec
+from datafast.llms.transformers_provider import TransformersProvider
 
 __all__ = [
     "PROVIDERS",
@@ -22,11 +25,14 @@ __all__ = [
     "GeminiProvider",
     "LLMProvider",
     "LiteLLMProvider",
+    "LlamaCppProvider",
     "MistralProvider",
     "OllamaProvider",
     "OpenAICompatibleProvider",
     "OpenAIProvider",
     "OpenRouterProvider",
     "SimulatedProvider",
+    "TransformersProvider",
     "provider_from_spec",
+    "release_models",
 ]

@@ -36,10 +36,11 @@ _JSON_OBJECT = {"type": "json_object"}
 
 
 class DirectBackend:
-    """An open connection pool to one server."""
+    """An open connection pool to one server. `use_proxy=False`: never through a proxy, whatever the environment says."""
 
-    def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int) -> None:
+    def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int, use_proxy: bool = True) -> None:
         self._provider = provider
+        self._use_proxy = use_proxy
         self._max_connections = max_connections
         self._origin = provider.origin
         self._url = provider.chat_url
@@ -107,7 +108,7 @@ class DirectBackend:
             connect_timeout_s=min(CONNECT_TIMEOUT_S, provider.timeout),
             max_connections=self._max_connections,
             tls=_trusting(provider.ssl_ca) if provider.ssl_ca else None,
-            proxy=_proxy_for(self._url),
+            proxy=_proxy_for(self._url) if self._use_proxy else None,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datafast.errors import ConfigError
+from datafast.llms.llama_cpp import LlamaCppProvider
 from datafast.llms.providers import (
     AnthropicProvider,
     GeminiProvider,
@@ -19,21 +20,27 @@ from datafast.llms.providers import (
     OpenRouterProvider,
 )
 from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.transformers_provider import TransformersProvider
 from datafast.notify import nearest
 
-__all__ = ["PROVIDERS", "provider_from_spec"]
+__all__ = ["ALIASES", "PROVIDERS", "provider_from_spec"]
 
 PROVIDERS: dict[str, type[LLMProvider]] = {
     "anthropic": AnthropicProvider,
     "gemini": GeminiProvider,
     "litellm": LiteLLMProvider,
+    "llama_cpp": LlamaCppProvider,
     "mistral": MistralProvider,
     "ollama": OllamaProvider,
     "openai": OpenAIProvider,
     "openai_compatible": OpenAICompatibleProvider,
     "openrouter": OpenRouterProvider,
     "simulated": SimulatedProvider,
+    "transformers": TransformersProvider,
 }
+
+ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
+"""Other names that a provider goes by."""
 
 
 def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
@@ -63,10 +70,11 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
 def _class_of(name: object) -> type[LLMProvider]:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"provider: the name is missing. Known: {', '.join(PROVIDERS)}.", key="provider")
+    name = name.strip()
     try:
-        return PROVIDERS[name.strip()]
+        return PROVIDERS[ALIASES.get(name, name)]
     except KeyError:
-        near = nearest(name, PROVIDERS)
+        near = nearest(name, [*PROVIDERS, *ALIASES])
         hint = (
             f"Did you mean {near!r}?" if near else f"Known: {', '.join(PROVIDERS)}. litellm/<name> reaches any other."
         )

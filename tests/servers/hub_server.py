@@ -1,6 +1,6 @@
 """A small Hugging Face Hub on loopback, for the real `huggingface_hub` and `datasets` clients.
 
-Datasets only, one branch (`main`), everything in memory. It checks what the clients rely on: tokens, visibility, the
+Datasets, and models to be read; one branch (`main`), everything in memory. It checks what the clients rely on: tokens, visibility, the
 parent of a commit, the size and hash of large files. Faults can be injected per request. Large files are served from
 another host name than the API, as on the real Hub.
 """
@@ -109,7 +109,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _is_large(path: str) -> bool:
-    return path.endswith((".parquet", ".arrow"))
+    return path.endswith((".parquet", ".arrow", ".gguf"))
 
 
 _ROUTES: list[tuple[str, str]] = [
@@ -117,6 +117,9 @@ _ROUTES: list[tuple[str, str]] = [
     (r"POST /api/validate-yaml", "validate"),
     (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?", "info"),
     (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?", "tree"),
+    (r"GET /api/models/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?", "info"),
+    (r"GET /api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?", "tree"),
+    (r"(?:HEAD|GET) /(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.*)", "resolve"),
     (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)", "paths"),
     (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/preupload/(?P<rev>[^/]+)", "preupload"),
     (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/commit/(?P<rev>[^/]+)", "commit"),

@@ -1,4 +1,4 @@
-"""Writes a tiny language model that the real llama.cpp server loads: no training, no download, under a megabyte.
+"""Writes a tiny language model that llama.cpp and transformers load: no training, no download, under a megabyte.
 
 It is a Llama architecture whose weights make it a unigram model over about ninety words, where the closing quote,
 commas, digits and the end token have the chance that makes answers end. The text is nonsense made of real words; what
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-__all__ = ["write_tiny_model"]
+__all__ = ["write_tiny_model", "write_tiny_transformers"]
 
 WORDS = (  # noqa: SIM905 - ninety quoted words would be harder to read
     "the a of and in to is was for on with as by at from that this it not or be are have had they you we can will "
@@ -49,6 +49,68 @@ def write_tiny_model(path: Path) -> None:
     tokenizer = _train_tokenizer()
     vocab = tokenizer.get_vocab()
     _write_gguf(path, tokenizer, _weights(vocab))
+
+
+def write_tiny_transformers(folder: Path, *, chat: bool = True, context: int = CONTEXT) -> None:
+    """Writes the same model as a folder for transformers. `chat=False`: without a chat template, as base models are."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _train_tokenizer()
+    vocab = tokenizer.get_vocab()
+    weights = {_name_in_transformers(name): array for name, array in _weights(vocab).items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save(str(folder / "tokenizer.json"))
+    tokens = {"bos_token_id": 0, "eos_token_id": [1, 4], "pad_token_id": 2}
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": len(vocab),
+        "hidden_size": DIM,
+        "intermediate_size": FFN,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "max_position_embeddings": context,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "dtype": "float32",
+        "hidden_act": "silu",
+        **tokens,
+    }
+    words = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+    }
+    words |= {"chat_template": TEMPLATE} if chat else {}
+    for name, content in (("config", config), ("generation_config", tokens), ("tokenizer_config", words)):
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _name_in_transformers(name: str) -> str:
+    whole = {
+        "token_embd": "model.embed_tokens",
+        "output": "lm_head",
+        "output_norm": "model.norm",
+    }
+    parts = {
+        "attn_norm": "input_layernorm",
+        "ffn_norm": "post_attention_layernorm",
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+    }
+    stem = name.removesuffix(".weight")
+    if stem in whole:
+        return f"{whole[stem]}.weight"
+    _, layer, part = stem.split(".")
+    return f"model.layers.{layer}.{parts[part]}.weight"
 
 
 def _train_tokenizer() -> Any:

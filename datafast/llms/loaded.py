@@ -1,0 +1,161 @@
+"""Models that are loaded in this process: each once, whoever uses it, until they are asked to go.
+
+Guarantee: two runs that want the same model at the same time share one, loaded once; a model stays loaded when its run
+has ended, so the next run does not wait for it; `release_models` lets those go that no run uses, and the end of the
+process all of them. Loading runs in a thread of its own and never holds up an event loop.
+Cost: memory of the models, until they are released. Limits: a forked child loads anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+__all__ = ["Lease", "Loadable", "acquire", "release_models"]
+
+
+class Loadable(Protocol):
+    """A loaded model."""
+
+    def close(self) -> None:
+        """Frees what it holds. Called once, by any thread, and must not take long."""
+        ...
+
+
+M = TypeVar("M", bound=Loadable)
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One model. `loading` is held while it is loaded or replaced."""
+
+    loading: threading.Lock = field(default_factory=threading.Lock)
+    model: Loadable | None = None
+    users: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Lease(Generic[M]):
+    """The right to use a loaded model, until `release`."""
+
+    model: M
+    _entry: _Entry
+    _held: bool = True
+
+    def release(self) -> None:
+        """Ends the use. The model stays loaded. Further calls do nothing."""
+        with _lock:
+            if self._held:
+                self._held = False
+                self._entry.users -= 1
+
+
+_lock = threading.Lock()
+_entries: dict[Hashable, _Entry] = {}
+_of_parent: list[_Entry] = []
+
+
+async def acquire(key: Hashable, load: Callable[[], M], *, fits: Callable[[M, int], bool] | None = None) -> Lease[M]:
+    """The model of this key, loaded by `load` where it is not there yet.
+
+    Args:
+        key: what must be equal for two users to share one model.
+        load: makes the model; it runs in a thread.
+        fits: given a loaded model and the number of its users, whether it will do; if not, it is closed and loaded
+            anew.
+    """
+    future = _in_thread(lambda: _take(key, load, fits))
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(_give_back)  # nobody waits for it any more
+        raise
+
+
+def release_models() -> int:
+    """Frees the loaded models that no run uses, and their memory.
+
+    Returns:
+        How many were freed.
+    """
+    with _lock:
+        idle = [(key, entry) for key, entry in _entries.items() if not entry.users and not entry.loading.locked()]
+        for key, _ in idle:
+            del _entries[key]
+    models = [entry.model for _, entry in idle if entry.model is not None]
+    for model in models:
+        model.close()
+    return len(models)
+
+
+def _take(key: Hashable, load: Callable[[], M], fits: Callable[[M, int], bool] | None) -> Lease[M]:
+    with _lock:
+        entry = _entries.setdefault(key, _Entry())
+        entry.users += 1  # from now on it is not released
+    try:
+        with entry.loading:
+            model: M | None = entry.model  # type: ignore[assignment]  # one key, one class
+            if model is not None and fits is not None and not fits(model, entry.users - 1):
+                entry.model = None
+                model.close()
+                model = None
+            if model is None:
+                entry.model = model = load()
+    except BaseException:
+        with _lock:
+            entry.users -= 1
+        raise
+    return Lease(model, entry)
+
+
+def _give_back(future: concurrent.futures.Future[Lease[M]]) -> None:
+    if future.exception() is None:
+        future.result().release()
+
+
+def _in_thread(work: Callable[[], T]) -> concurrent.futures.Future[T]:
+    """Runs `work` in a thread that does not hold up the end of the process, as those of an executor would."""
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the future
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=run, name="datafast-load-model", daemon=True).start()
+    return future
+
+
+def _close_all() -> None:
+    with _lock:
+        entries = list(_entries.values())
+        _entries.clear()
+    for entry in entries:
+        if entry.model is not None:
+            entry.model.close()
+
+
+def _forget_after_fork() -> None:
+    # The child has neither the threads nor the processes behind the models; closing them would be the parent's loss.
+    global _lock
+    _of_parent.extend(_entries.values())
+    _entries.clear()
+    _lock = threading.Lock()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
