@@ -31,11 +31,13 @@ TINY = Sizes(
     memory_rows=20,
     axis=5,
     samples=3,
+    topics=20,
     local_calls=4,
     local_layers=1,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
+    "topics": ["CPU a conversation, 20 topics, 64 in flight"],
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
