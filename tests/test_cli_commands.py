@@ -368,7 +368,7 @@ def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
 
 def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
     described = set(PROVIDER_SCHEMA["oneOf"][1]["properties"])
-    own = {name for provider in PROVIDERS.values() for name in provider.also_takes}
+    own = {name for provider in PROVIDERS.values() for name in provider.own_params}
     assert (set(ProviderOptions.__annotations__) | own) - {"api_key"} <= described
     assert "api_key" not in described
 

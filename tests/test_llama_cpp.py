@@ -366,6 +366,27 @@ def test_preview_takes_a_local_model_too(model: Path, tmp_path: Path) -> None:
     assert (done.returncode, len(json.loads(done.stdout)["rows"])) == (0, 2), done.stderr
 
 
+TOPICS = """\
+kind: conversation
+output_file: rows.jsonl
+topics: {topic_prompt: The sea, degree: 2, depth: 1, provider: {provider: openai, model_id: gpt-5, temperature: 0.4}}
+num_rows: 2
+instructions: Talk.
+generation_system_prompt: You write conversations.
+providers: [anthropic/claude-haiku-4-5]
+run: {max_parse_retries: 9}
+"""
+
+
+def test_a_local_model_grows_the_topics_too(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(TOPICS)
+    done = datafast(tmp_path, "topics", "build", "c.yaml", "--local", model, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["report"]["simulated"] is False
+    done = datafast(tmp_path, "generate", "c.yaml", "--local", model, "--json")
+    assert json.loads(done.stdout)["requested"] == 2, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -77,11 +77,15 @@ def test_a_key_is_in_no_file_no_output_and_no_event(
 def test_the_package_never_evaluates_unpickles_or_shells_out() -> None:
     forbidden = {"eval", "exec", "compile", "__import__"}
     modules = {"pickle", "marshal", "shelve", "subprocess", "dill", "cloudpickle"}
+    # One file starts a process: our own interpreter, with a script of ours, without a shell.
+    starter = PACKAGE / "llms" / "llama_server.py"
+    assert "shell" not in starter.read_text(encoding="utf-8")
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in forbidden, f"{path}:{node.lineno}"
             if isinstance(node, ast.Import):
-                assert not modules & {alias.name.partition(".")[0] for alias in node.names}, f"{path}:{node.lineno}"
+                found = modules & {alias.name.partition(".")[0] for alias in node.names}
+                assert found <= ({"subprocess"} if path == starter else set()), f"{path}:{node.lineno}"
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").partition(".")[0] not in modules, f"{path}:{node.lineno}"

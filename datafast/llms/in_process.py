@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["InProcessProvider", "checked_count", "checked_text"]
 
 # There is no address to call, and nobody who asks for a key.
-_NO_USE = ("api_base", "api_key", "extra_headers", "ssl_ca")
+_NO_USE = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
 
 
 class InProcessProvider(LLMProvider):

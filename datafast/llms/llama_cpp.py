@@ -48,9 +48,10 @@ class LlamaCppProvider(InProcessProvider):
     """
 
     provider_name = "llama_cpp"
+    takes_text_bounds = True
     extra_name = "local"
     needed_packages = ("xllamacpp",)
-    also_takes = ("model_path", "repo_id", "filename", "revision", "slots", "context_tokens", "threads", "gpu_layers")
+    own_params = ("model_path", "repo_id", "filename", "revision", "slots", "context_tokens", "threads", "gpu_layers")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ parameter, before anything is sent. None means not set, and what is not set is n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -66,11 +66,12 @@ class ProviderOptions(TypedDict, total=False):
     price: Price | Mapping[str, Any] | None
 
 
-def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any], *, own: Sequence[str] = ()) -> dict[str, Any]:
     """The options with every name present, checked and in canonical form.
 
     Args:
         options: as the user gave them.
+        own: further parameters that the provider's class takes itself; what is unknown may be meant for one of them.
 
     Raises:
         ConfigError: an unknown name or a value out of range; `key` is the name.
@@ -78,8 +79,9 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     known = list(_CHECKS)
     for key in options:
         if key not in known:
-            near = nearest(key, ["model_id", *known])
-            hint = f"Did you mean {near!r}?" if near else f"Valid names: {', '.join(sorted(['model_id', *known]))}."
+            valid = sorted(["model_id", *own, *known])
+            near = nearest(key, valid)
+            hint = f"Did you mean {near!r}?" if near else f"Valid names: {', '.join(valid)}."
             raise ConfigError(f"{key}: a provider has no such parameter. {hint}", key=key)
     checked: dict[str, Any] = {}
     for key, check in _CHECKS.items():

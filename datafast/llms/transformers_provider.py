@@ -47,7 +47,7 @@ class TransformersProvider(InProcessProvider):
     provider_name = "transformers"
     extra_name = "transformers"
     needed_packages = ("torch", "transformers", "llguidance")
-    also_takes = ("model", "device", "dtype", "batch_size", "revision", "trust_remote_code")
+    own_params = ("model", "device", "dtype", "batch_size", "revision", "trust_remote_code")
 
     def __init__(
         self,
