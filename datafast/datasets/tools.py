@@ -64,7 +64,7 @@ class Tools:
             raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
         _check_patterns(parameters, where)
         # A tool that speaks of no names takes no arguments; one that takes any must not be asked for none.
-        named = {} if _takes_any_names(parameters) else {"properties": {}}
+        named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
         self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
         self._validators[name] = jsonschema.Draft202012Validator(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
