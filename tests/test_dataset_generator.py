@@ -208,10 +208,10 @@ def test_tokens_per_minute_are_kept(server: FaultServer) -> None:
     costly = {
         "model": "m-1",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 9000, "completion_tokens": 3000, "total_tokens": 12_000},
+        "usage": {"prompt_tokens": 500, "completion_tokens": 100, "total_tokens": 600},
     }
     server.answer_next(Answer(body=costly))
-    limits = {"max_tokens_per_minute": 12_000}
+    limits = {"max_tokens_per_minute": 24_000}
     generator(max_concurrency=1, max_completion_tokens=100, rate_limit=limits).create_data(2, 1, TREE)
     assert gaps(server)[0] > 0.5
 
