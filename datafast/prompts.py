@@ -63,6 +63,7 @@ class Template:
         optional: Collection[str] = (),
         placeholders: Mapping[str, Sequence[str]] | Collection[str] = (),
         field: str = "prompt",
+        closed: bool = False,
     ) -> Template:
         """Parses and checks one template.
 
@@ -72,6 +73,7 @@ class Template:
             optional: names the kind fills where `{name}` occurs.
             placeholders: names declared by the user (only the names are looked at).
             field: the config field that errors and warnings name.
+            closed: refuse an unknown name that would only be warned of: nobody can declare further ones.
 
         Raises:
             ConfigError: a mandatory name is missing, `<<x>>` is not declared, a name that the kind fills is spelled
@@ -86,7 +88,10 @@ class Template:
         missing = [name for name in mandatory if name not in used]
         if missing:
             _refuse_missing(missing, field)
-        _warn_unknown(text, unknown, names)
+        remarks = _remarks(unknown, names)
+        if closed and remarks:
+            _refuse_unknown(remarks, names)
+        _warn_unknown(text, remarks, names)
         return cls(
             text=text,
             digest=blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(),
@@ -186,23 +191,37 @@ def _refuse_missing(missing: Sequence[str], field: str) -> NoReturn:
     )
 
 
-def _warn_unknown(text: str, unknown: Sequence[re.Match[str]], names: _Names) -> None:
-    remarks: dict[str, None] = {}
+def _remarks(unknown: Sequence[re.Match[str]], names: _Names) -> dict[str, str | None]:
+    """Unknown names that look like meant ones, as they are written, with the nearest known one."""
+    remarks: dict[str, str | None] = {}
     for match in unknown:
         name = match.group(str(match.lastgroup))
-        if len(name) > 1 and not _CODE_BEFORE.search(text, max(0, match.start() - 1), match.start()):
-            close = nearest(name, names.all)
-            remarks[f"{match.group()} (did you mean {close}?)" if close else match.group()] = None
-    for match in _SPACED.finditer(text):
-        name = match.group(1) or match.group(2)
-        if name in names.all:
-            remarks[f"{match.group()} (write it without the spaces to have {name} filled in)"] = None
-    if remarks:
-        warn_user(
-            f"{names.field}: kept as plain text, because no such name is known: {', '.join(remarks)}. "
-            "If it should vary, declare its values under expansion.placeholders",
-            stacklevel=4,
-        )
+        if len(name) > 1 and not _CODE_BEFORE.search(match.string, max(0, match.start() - 1), match.start()):
+            remarks[match.group()] = nearest(name, names.all)
+    return remarks
+
+
+def _refuse_unknown(remarks: Mapping[str, str | None], names: _Names) -> NoReturn:
+    token, close = next(iter(remarks.items()))
+    known = _listed([f"{{{name}}}" for name in sorted(names.all)])
+    hint = f"did you mean {{{close}}}?" if close else f"there are {known}."
+    raise ConfigError(
+        f"{names.field}: {token} is not known; {hint} If it is plain text, put spaces inside of the braces"
+    )
+
+
+def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -> None:
+    said = [f"{token} (did you mean {close}?)" if close else token for token, close in unknown.items()]
+    spaced = {
+        match.group(): name
+        for match in _SPACED.finditer(text)
+        if (name := match.group(1) or match.group(2)) in names.all
+    }
+    said += [f"{token} (write it without the spaces to have {name} filled in)" for token, name in spaced.items()]
+    if said:
+        advice = ". If it should vary, declare its values under expansion.placeholders" if unknown else ""
+        reason = "because no such name is known" if unknown else "because of its spaces"
+        warn_user(f"{names.field}: kept as plain text, {reason}: {', '.join(said)}{advice}", stacklevel=4)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from datafast.engine.settings import RunConfig
 from datafast.facades.generator import ANY_TOPIC
 from datafast.facades.rate_limit import RateLimit
 
-__all__ = ["PipelineConfig", "conversation_fields", "field_places", "provider_spec"]
+__all__ = ["PipelineConfig", "conversation_fields", "field_places", "provider_spec", "spec_places"]
 
 
 class DataEngine(ConfigModel):
@@ -90,15 +90,33 @@ class PipelineConfig(ConfigModel):
 def provider_spec(config: PipelineConfig) -> dict[str, Any]:
     """Who writes the rows, in the form that `provider_from_spec` takes."""
     engine, creation = config.data_engine, config.dataset.creation
-    spec = _spec(engine, creation.provider, creation.model, engine.temperature)
+    return _spec(engine, creation, engine.temperature, "dataset.creation") | _limits(engine)
+
+
+def _limits(engine: DataEngine) -> dict[str, Any]:
     limits = engine.rate_limit
-    spec |= {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
-    return spec
+    return {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
 
 
-def _spec(engine: DataEngine, provider: str | None, model: str | None, temperature: float | None) -> dict[str, Any]:
+def spec_places(config: PipelineConfig) -> dict[str, tuple[str, ...]]:
+    """Where each entry of `provider_spec` stands in such a file."""
+    creation = config.dataset.creation
+    engine = {"temperature": "temperature", "timeout": "request_timeout", "api_base": "base_url"}
+    return {
+        "provider": ("dataset", "creation", "provider") if creation.provider else ("data_engine", "provider"),
+        "model_id": ("dataset", "creation", "model") if creation.model else ("data_engine", "model"),
+        **{name: ("data_engine", field) for name, field in engine.items()},
+        "rpm_limit": ("data_engine", "rate_limit", "max_requests_per_minute"),
+        "tpm_limit": ("data_engine", "rate_limit", "max_tokens_per_minute"),
+    }
+
+
+def _spec(engine: DataEngine, section: Creation | GrownTopics, temperature: float | None, where: str) -> dict[str, Any]:
+    provider, model = section.provider, section.model
     if provider is not None and provider != engine.provider and model is None:
-        raise ValueError(f"provider {provider} needs a model of its own; {engine.model} is {engine.provider}'s")
+        raise ValueError(
+            f"{where}.provider: {provider} needs a model of its own; {engine.model} is {engine.provider}'s"
+        )
     spec: dict[str, Any] = {
         "provider": provider or engine.provider,
         "model_id": model or engine.model,
@@ -164,17 +182,16 @@ def _topics(config: PipelineConfig) -> Any:
     name, section = next(iter(sections.items()))
     if not isinstance(section, GrownTopics):
         return section
+    spec = _spec(config.data_engine, section, section.temperature, name)
+    if spec["provider"] == config.data_engine.provider:
+        spec |= _limits(config.data_engine)
     return {
         "topic_prompt": section.topic_prompt,
         "topic_system_prompt": section.topic_system_prompt.strip() or None,
         "shape": name.removeprefix("topic_"),
         "degree": section.degree,
         "depth": section.depth,
-        "provider": {
-            key: value
-            for key, value in _spec(config.data_engine, section.provider, section.model, section.temperature).items()
-            if value is not None
-        },
+        "provider": {key: value for key, value in spec.items() if value is not None},
         "file": section.save_as,
     }
 
@@ -188,6 +205,7 @@ def field_places(config: PipelineConfig) -> dict[str, tuple[str, ...]]:
     return {
         **{name: ("data_engine", name) for name in _ENGINE.split()},
         "topics": (grown,),
+        "prompts": ("data_engine", "instructions"),
         "num_rows": ("dataset", "creation", "num_steps"),
         "examples_per_call": ("dataset", "creation", "batch_size"),
         "num_examples": ("data_engine", "default_num_examples"),

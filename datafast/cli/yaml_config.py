@@ -100,7 +100,13 @@ class _Loader:
 
     def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
         """A config in DeepFabric's layout."""
-        from datafast.cli.pipeline_yaml import PipelineConfig, conversation_fields, field_places, provider_spec
+        from datafast.cli.pipeline_yaml import (
+            PipelineConfig,
+            conversation_fields,
+            field_places,
+            provider_spec,
+            spec_places,
+        )
 
         pipeline = self._config(PipelineConfig, self._data)
         if pipeline is None:
@@ -108,10 +114,10 @@ class _Loader:
         provider: LLMProvider | None = None
         creation: list[str | int] = ["dataset", "creation"]
         try:
-            provider = self._provider(creation, provider_spec(pipeline))
+            provider = self._provider(creation, provider_spec(pipeline), places=spec_places(pipeline))
             fields = conversation_fields(pipeline)
         except ValueError as error:
-            self._add_message(creation, str(error))
+            self._add_message([], str(error))
             raise self._refusal() from None
         if output is not None:
             fields["output_file"] = output
@@ -154,9 +160,10 @@ class _Loader:
                 loc = detail["loc"]
                 if places and loc:
                     loc = (*places.get(str(loc[0]), loc[:1]), *loc[1:])
-                self._add_detail(model, {**detail, "loc": loc})
+                message = _moved(str(detail["msg"]), {} if loc else places or {})
+                self._add_detail(model, {**detail, "loc": loc, "msg": message})
         except ConfigError as error:
-            self._add_message([], str(error))
+            self._add_message([], _moved(str(error), places or {}))
         return None
 
     def _add_detail(self, model: type[BaseModel], detail: Any) -> None:
@@ -198,7 +205,9 @@ class _Loader:
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]
 
-    def _provider(self, keys: list[str | int], spec: object) -> LLMProvider | None:
+    def _provider(
+        self, keys: list[str | int], spec: object, *, places: Mapping[str, Keys] | None = None
+    ) -> LLMProvider | None:
         if isinstance(spec, dict) and "api_key" in spec:
             self._add([*keys, "api_key"], _key_belongs_elsewhere(spec))
             spec = {name: value for name, value in spec.items() if name != "api_key"}
@@ -206,7 +215,8 @@ class _Loader:
             return provider_from_spec(spec)  # type: ignore[arg-type]  # it refuses what is neither text nor mapping
         except ConfigError as error:
             field = [error.key] if error.key is not None and isinstance(spec, dict) else []
-            self._add([*keys, *field], str(error).removeprefix(f"{error.key}: "), whole=bool(field))
+            place = (places or {}).get(str(error.key), [*keys, *field])
+            self._add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
 
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
@@ -247,6 +257,15 @@ class _Loader:
             for (line, field), messages in sorted(self._problems.items())
         ]
         return ConfigError("\n".join(lines))
+
+
+def _moved(message: str, places: Mapping[str, Keys]) -> str:
+    """A message that begins with a field, with the field's own place in front instead."""
+    message = message.removeprefix("Value error, ")
+    first = re.match(r"[\w-]+", message)
+    if first is None or first[0] not in places or not _FIELD_IN_FRONT.match(message):
+        return message
+    return _dotted(places[first[0]]) + message[first.end() :]
 
 
 def _dotted(keys: Keys) -> str:

@@ -156,6 +156,8 @@ class PromptDatasetConfig(DatasetConfig):
     """What the kind fills in the templates that are expanded."""
     prompts_field: ClassVar[str] = "prompts"
     """The field that holds those templates."""
+    own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index",)
+    """What a row's metadata says by itself, which no placeholder may be called."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
 
@@ -169,6 +171,11 @@ class PromptDatasetConfig(DatasetConfig):
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
+        for name in self.expansion.placeholders if self.expansion else ():
+            if name in self.own_metadata:
+                raise ValueError(
+                    f"expansion.placeholders.{name}: the metadata of a row has a {name} of its own; choose another name"
+                )
         self._built = self._build_expansion()
         return self
 

@@ -50,6 +50,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     """What a conversation dataset is made of: `num_rows` conversations for each language, expanded prompt and provider."""
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
+    own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
 
     topics: TopicSource

@@ -177,11 +177,7 @@ class RowFormat:
         self._templates: dict[str, Template] = {}
         if isinstance(output_format, Mapping):
             _check_names(output_format)
-            known = [*FIELD_NAMES, *placeholders]
-            self._templates = {
-                name: Template.parse(text, mandatory=(), optional=known, field=f"output_format.{name}")
-                for name, text in output_format.items()
-            }
+            self._templates = {name: _template(name, text, placeholders) for name, text in output_format.items()}
 
     def row_model(self) -> type[BaseModel]:
         """The model of the rows."""
@@ -263,6 +259,17 @@ class RowFormat:
                 answer["reasoning_content"] = self._thinking(exchange)
             messages.append(answer)
         return messages
+
+
+def _template(name: str, text: str, placeholders: Sequence[str]) -> Template:
+    return Template.parse(
+        text,
+        mandatory=(),
+        optional=FIELD_NAMES,
+        placeholders=placeholders,
+        field=f"output_format.{name}",
+        closed=True,
+    )
 
 
 def _check_names(fields: Mapping[str, str]) -> None:

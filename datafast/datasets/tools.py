@@ -63,7 +63,9 @@ class Tools:
         except jsonschema.SchemaError as error:
             raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
         _check_patterns(parameters, where)
-        self._parameters[name] = {"type": "object", "properties": {}, **_inlined(parameters, parameters, where)}
+        # A tool that speaks of no names takes no arguments; one that takes any must not be asked for none.
+        named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
+        self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
         self._validators[name] = jsonschema.Draft202012Validator(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
 
@@ -78,7 +80,7 @@ class Tools:
     def problem(self, call: Mapping[str, Any]) -> str | None:
         """What is wrong with a call of the form {"name", "arguments"}; None where nothing is."""
         name = call.get("name")
-        validator = self._validators.get(str(name))
+        validator = self._validators.get(name) if isinstance(name, str) else None
         if validator is None:
             return f"there is no tool {name!r}; the tools are {', '.join(self.names)}"
         error = jsonschema.exceptions.best_match(validator.iter_errors(call.get("arguments")))
@@ -117,7 +119,11 @@ class ToolCall:
     def _check(self, call: dict[str, Any]) -> dict[str, Any]:
         if problem := self._tools.problem(call):
             raise ValueError(problem)
-        return call
+        return {"name": call["name"], "arguments": call["arguments"]}
+
+
+def _takes_any_names(parameters: Mapping[str, Any]) -> bool:
+    return bool(parameters.get("additionalProperties")) or bool(parameters.get("patternProperties"))
 
 
 def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> Any:

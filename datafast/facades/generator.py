@@ -109,6 +109,7 @@ class DataSetGenerator:
         _check_names(options)
         self.failed_samples: list[dict[str, Any]] = []
         self.dataset: GeneratedDataset | None = None
+        self._noted: set[tuple[str, str]] = set()
         self._batch_size = default_batch_size
         self._output_file = Path(output_file) if output_file is not None else None
         self._folders = _Folders()
@@ -135,6 +136,9 @@ class DataSetGenerator:
         }
         self._run: dict[str, float] = {"max_concurrency": max_concurrency, "seed": seed, "max_retries": max_retries}
         with _explained():
+            if rate_limit is not None and not isinstance(rate_limit, Mapping):
+                known = ", ".join(RateLimit.model_fields)
+                raise ConfigError(f"rate_limit: expected a mapping with any of {known}, got {rate_limit!r}")
             limits = RateLimit.model_validate(rate_limit or {})
             self._apply(limits)
             self._provider()
@@ -323,7 +327,7 @@ class DataSetGenerator:
     def _take(self, call: _Call) -> GeneratedDataset:
         report = call.dataset.report
         assert report is not None  # noqa: S101 - the run has ended well
-        self._note_failures(call.dataset.failed_items)
+        self._note_failures(call.dataset)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
         self.dataset = GeneratedDataset(rows, report=report, row_model=call.dataset.row_model)
         call.taken = True
@@ -334,13 +338,17 @@ class DataSetGenerator:
         kept = None
         if report is not None:
             kept = str(call.dataset.config.output_file)
-            self._note_failures(call.dataset.failed_items)
+            self._note_failures(call.dataset)
         where = f" Rows and replies so far are kept in {kept}; the same call goes on with them." if kept else ""
         raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
 
-    def _note_failures(self, items: Sequence[FailedItem]) -> None:
-        known = {sample["uuid"] for sample in self.failed_samples}
-        self.failed_samples += [_sample(item, uuid) for item in items for uuid in item.uuids if uuid not in known]
+    def _note_failures(self, dataset: ConversationDataset) -> None:
+        """Notes each sample once for each output: a call that goes on meets its earlier failures again, a new one has its own."""
+        output = str(dataset.config.output_file)
+        for item in dataset.failed_items:
+            new = [uuid for uuid in item.uuids if (output, uuid) not in self._noted]
+            self._noted.update((output, uuid) for uuid in new)
+            self.failed_samples += [_sample(item, uuid) for uuid in new]
 
 
 class _Call:
