@@ -32,7 +32,6 @@ TINY = Sizes(
     memory_rows=20,
     axis=5,
     samples=3,
-    topics=20,
     local_calls=4,
     local_layers=1,
 )
