@@ -21,6 +21,7 @@ import orjson
 
 from datafast.llms.base import Request, Response, StructuredStep
 from datafast.llms.faults import chain, from_answer, from_transport, is_transport_fault
+from datafast.llms.strict_schema import inlined_schema
 from datafast.llms.structured import ask
 from datafast.notify import warn_user
 
@@ -135,7 +136,10 @@ class LiteLLMBackend:
             arguments[self._limit_param] = self._lifted_limit()
         if request.schema is not None:
             if request.step is StructuredStep.JSON_SCHEMA:
-                arguments["response_format"] = orjson.loads(request.schema.wire)  # a fresh one: litellm may edit it
+                form = orjson.loads(request.schema.wire)  # a fresh one: litellm may edit it
+                # litellm leads references astray on the way to some providers, Anthropic among them.
+                form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
+                arguments["response_format"] = form
             else:
                 arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.step)]
                 if request.step is StructuredStep.JSON_OBJECT:

@@ -12,7 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["has_numbers", "has_text_bounds", "is_strict", "lossy_number", "portable_schema", "strict_schema"]
+__all__ = [
+    "has_numbers",
+    "has_text_bounds",
+    "inlined_schema",
+    "is_strict",
+    "lossy_number",
+    "portable_schema",
+    "strict_schema",
+]
 
 Schema = dict[str, Any]
 
@@ -56,6 +64,22 @@ def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> 
         words = ", ".join(f"{key}: {value}" for key, value in told.items())
         node["description"] = f"{node.get('description', '')} ({words})".strip()
     return node
+
+
+def inlined_schema(schema: Schema) -> Schema:
+    """The schema with its definitions in the places that refer to them; itself where one refers to itself."""
+    defs: Mapping[str, Any] = schema.get("$defs", {})
+
+    def put(node: Mapping[str, Any], above: frozenset[str]) -> Schema:
+        name = str(node.get("$ref", "")).removeprefix(_REF)
+        if name in above:
+            raise RecursionError(name)
+        return put(defs[name], above | {name}) if name else _rebuilt(node, lambda sub: put(sub, above))
+
+    try:
+        return put({key: value for key, value in schema.items() if key != "$defs"}, frozenset())
+    except RecursionError:
+        return schema
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:
