@@ -241,6 +241,29 @@ def _resume(sizes: Sizes) -> list[Line]:
     return lines
 
 
+def _columns(sizes: Sizes) -> list[Line]:
+    rows = sizes.rows
+    size: dict[str, Any] = {"in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    ours, plain = _in_turns(
+        sizes,
+        partial(measure, "ours:columns", rows=rows, **size),
+        partial(measure, "ours:fan_out", items=rows, **size),
+    )
+    return [
+        Line(
+            case="columns",
+            measured=f"CPU a call, {rows:,} rows of 12 columns, 4 calls each, {_IN_FLIGHT} in flight",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / r["calls"] for r in ours],
+            peer=[1e3 * r["cpu_s"] / rows for r in plain],
+            peer_is="raw texts, one call a row",
+            limit=3.0,
+            rule="ratio",
+            digits=3,
+        )
+    ]
+
+
 def _local(sizes: Sizes) -> list[Line]:
     from benchmarks.local_model import write_model
 
@@ -269,6 +292,7 @@ def _local(sizes: Sizes) -> list[Line]:
 
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "zero-latency": _zero_latency,
+    "columns": _columns,
     "topics": _topics,
     "latency": _latency,
     "litellm": _litellm,

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.instruments import peak_mb, resident_mb, stopwatch
-from benchmarks.workload import LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
-from datafast.datasets import ConversationDataset, RawDataset
+from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
+from datafast.datasets import ColumnsDataset, ConversationDataset, RawDataset
 from datafast.llms.base import Request, Response
 from datafast.llms.completion import encode_completion
 from datafast.llms.provider import LLMProvider
 from datafast.llms.providers import LiteLLMProvider, OpenAICompatibleProvider
-from datafast.schema.config import ConversationDatasetConfig, PromptExpansionConfig, RawDatasetConfig, RunConfig
+from datafast.schema.config import (
+    ColumnsDatasetConfig,
+    ConversationDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+    RunConfig,
+)
 from datafast.types import Usage
 
-__all__ = ["conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
+__all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
 
 _PLACEHOLDERS = 12
 
@@ -71,6 +77,27 @@ def _measured(
 def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
     """Generates `items` rows over the direct back end, everything from opening the output to closing it."""
     return _measured(OpenAICompatibleProvider(MODEL, api_base=url), items, in_flight, folder, warm_up)
+
+
+def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `rows` rows of twelve columns, four of them by models of two providers, and counts the calls."""
+    found = {}
+    for name, count in (("warm-up", warm_up), ("measured", rows)):
+        config = ColumnsDatasetConfig(
+            num_rows=count,
+            columns=COLUMN_SCHEMA,
+            output_file=Path(folder) / name / "out.jsonl",
+            run=RunConfig(max_concurrency=in_flight),
+        )
+        dataset = ColumnsDataset(config)
+        providers = {role: OpenAICompatibleProvider(MODEL, api_base=url, name=role) for role in config.roles}
+        read = stopwatch()
+        dataset.generate(providers)
+        report = dataset.report
+        if report is None or report.written != count or report.retries:
+            raise RuntimeError("the run was not clean")
+        found = {**read()._asdict(), "calls": report.calls}
+    return found
 
 
 def conversations(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:

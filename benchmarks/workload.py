@@ -4,7 +4,7 @@ more would change what is measured.
 
 from __future__ import annotations
 
-__all__ = ["LANGUAGE", "LANGUAGE_NAME", "MODEL", "TEMPLATE", "prompt", "reply_text", "values"]
+__all__ = ["COLUMN_SCHEMA", "LANGUAGE", "LANGUAGE_NAME", "MODEL", "TEMPLATE", "prompt", "reply_text", "values"]
 
 MODEL = "bench-model"
 LANGUAGE, LANGUAGE_NAME = "en", "English"
@@ -16,6 +16,48 @@ TEMPLATE = (
 _SENTENCE = (
     "The pump runs for forty minutes before the gauge settles, and what is left in the chamber is mostly water. "
 )
+
+COLUMN_SCHEMA = {
+    "id": {"type": "uuid"},
+    "subject": {"type": "choice", "values": ["physics", "chemistry", "biology"], "mode": "balanced"},
+    "topic": {
+        "type": "choice",
+        "by": "subject",
+        "values": {
+            "physics": ["optics", "heat", "sound"],
+            "chemistry": {"acids": 2, "salts": 1},
+            "biology": ["cells", "seeds"],
+        },
+    },
+    "words": {"type": "range", "start": 50, "end": 200, "step": 10},
+    "example": {"type": "source", "source": [{"text": f"example {number}"} for number in range(100)], "column": "text"},
+    "language": {"type": "constant", "value": LANGUAGE_NAME},
+    "question": {
+        "type": "text",
+        "provider": "writer",
+        "prompt": "Ask in {language} about {topic} in {subject}, like {example}.",
+    },
+    "short": {
+        "type": "text",
+        "provider": "writer",
+        "when": "words < 120",
+        "prompt": "Answer in {words} words: {question}",
+    },
+    "long": {
+        "type": "text",
+        "provider": "writer",
+        "when": "words >= 120",
+        "prompt": "{% if subject == 'physics' %}With a formula, answer{% else %}Answer{% endif %} in {words} words: {question}",
+    },
+    "answer": {"type": "expression", "template": "{short}{long}"},
+    "praise": {
+        "type": "text",
+        "provider": "critic",
+        "prompt": "What is good about this answer to {question}? {answer}",
+    },
+    "summary": {"type": "text", "provider": "critic", "prompt": "Sum up: {question} {answer} {praise}"},
+}
+"""Twelve columns: a diamond (question, then one of two answers, then both critics), conditions, two providers; four calls a row."""
 
 
 def values(name: str, count: int) -> list[str]:

@@ -9,7 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datafast.datasets import ClassificationDataset, ConversationDataset, PreferenceDataset, RawDataset
+    from datafast.datasets import (
+        ClassificationDataset,
+        ColumnsDataset,
+        ConversationDataset,
+        PreferenceDataset,
+        RawDataset,
+    )
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
         ConfigError,
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
         TopicsError,
     )
     from datafast.expanders import expand_prompts
+    from datafast.facades.columns import dataset, generator, sample
     from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (
         AnthropicProvider,
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     from datafast.logger_config import configure_logger
     from datafast.schema.config import (
         ClassificationDatasetConfig,
+        ColumnsDatasetConfig,
         ConversationDatasetConfig,
         PreferenceDatasetConfig,
         PromptExpansionConfig,
@@ -54,7 +62,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "datafast.datasets": ["ClassificationDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"],
+    "datafast.datasets": [
+        "ClassificationDataset",
+        "ColumnsDataset",
+        "ConversationDataset",
+        "PreferenceDataset",
+        "RawDataset",
+    ],
     "datafast.engine.estimate": ["Estimate"],
     "datafast.errors": [
         "ConfigError",
@@ -67,6 +81,7 @@ _HOMES = {
         "TopicsError",
     ],
     "datafast.expanders": ["expand_prompts"],
+    "datafast.facades.columns": ["dataset", "generator", "sample"],
     "datafast.facades.generator": ["DataSetGenerator"],
     "datafast.llms": [
         "AnthropicProvider",
@@ -86,6 +101,7 @@ _HOMES = {
     "datafast.logger_config": ["configure_logger"],
     "datafast.schema.config": [
         "ClassificationDatasetConfig",
+        "ColumnsDatasetConfig",
         "ConversationDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
@@ -102,6 +118,8 @@ __all__ = [
     "AnthropicProvider",
     "ClassificationDataset",
     "ClassificationDatasetConfig",
+    "ColumnsDataset",
+    "ColumnsDatasetConfig",
     "ConfigError",
     "ConversationDataset",
     "ConversationDatasetConfig",
@@ -138,8 +156,11 @@ __all__ = [
     "Tree",
     "__version__",
     "configure_logger",
+    "dataset",
     "expand_prompts",
+    "generator",
     "release_models",
+    "sample",
 ]
 
 

@@ -205,10 +205,20 @@ class CallFailed(DatafastError):
         attempts: requests sent for this call in this run.
         prompt: what was asked (the conversation's last user message).
         raw: the last raw reply, b"" where none came.
+        ends_run: whether the run ends with it; the item is recorded as failed first.
     """
 
     def __init__(
-        self, message: str, *, category: str, provider: str, role: str, attempts: int, prompt: str, raw: bytes = b""
+        self,
+        message: str,
+        *,
+        category: str,
+        provider: str,
+        role: str,
+        attempts: int,
+        prompt: str,
+        raw: bytes = b"",
+        ends_run: bool = False,
     ) -> None:
         super().__init__(message)
         self.category = category
@@ -217,6 +227,20 @@ class CallFailed(DatafastError):
         self.attempts = attempts
         self.prompt = prompt
         self.raw = raw
+        self.ends_run = ends_run
+
+    def told_as(self, message: str, *, ends_run: bool = False) -> CallFailed:
+        """The same failure in other words."""
+        return CallFailed(
+            message,
+            category=self.category,
+            provider=self.provider,
+            role=self.role,
+            attempts=self.attempts,
+            prompt=self.prompt,
+            raw=self.raw,
+            ends_run=ends_run,
+        )
 
 
 class DataSetGeneratorError(DatafastError):

@@ -1,4 +1,4 @@
-"""Telling the user something once: in the log where the library's log is on, as a Python warning where it is not.
+"""Telling the user something once: in the log where the library's log is on, as a Python warning where it is not; and safely.
 
 Leaf module, no cost at import.
 """
@@ -6,6 +6,8 @@ Leaf module, no cost at import.
 from __future__ import annotations
 
 import difflib
+import re
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,11 @@ from datafast.errors import DatafastWarning
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["nearest", "warn_user"]
+__all__ = ["nearest", "plain_text", "users_level", "warn_user"]
+
+_OURS = frozenset(["datafast", "pydantic"])  # pydantic calls our validators
+# Control characters but tab and newline, and those that turn the direction of text around.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def warn_user(message: str, *, stacklevel: int = 2) -> None:
@@ -30,6 +36,14 @@ def warn_user(message: str, *, stacklevel: int = 2) -> None:
         warnings.warn(message, DatafastWarning, stacklevel=stacklevel + 1)
 
 
+def users_level() -> int:
+    """The `stacklevel` at which a warning names the code that called into this package, however deep below it this is called."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` is most likely a slip for (letter case aside), or None where nothing is close."""
     folded: dict[str, str] = {}
@@ -37,3 +51,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         folded.setdefault(candidate.casefold(), candidate)
     found = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.7)
     return folded[found[0]] if found else None
+
+
+def plain_text(text: str) -> str:
+    """Text of a model or a server, safe for a terminal: control characters are shown escaped."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))

@@ -29,6 +29,7 @@ _BUILT_IN = [
     EntryPoint(name="raw", value="datafast.datasets.raw:RawDataset", group=GROUP),
     EntryPoint(name="classification", value="datafast.datasets.classification:ClassificationDataset", group=GROUP),
     EntryPoint(name="preference", value="datafast.datasets.preference:PreferenceDataset", group=GROUP),
+    EntryPoint(name="columns", value="datafast.datasets.columns:ColumnsDataset", group=GROUP),
     EntryPoint(name="conversation", value="datafast.datasets.conversation:ConversationDataset", group=GROUP),
 ]
 _REQUIRED = ("config_model", "row_model", "plan", "produce")

@@ -3,7 +3,7 @@
     list of mappings, mapping of columns      as they are
     .jsonl, .json, .csv, .parquet             files, relative to a folder that the caller names
     pandas DataFrame                          anything with `columns` and `to_dict(orient="records")`
-    Dataset, DatasetDict, name on the Hub     of `datasets`; of a DatasetDict the split that is asked for, `train`, or its only one
+    Dataset, DatasetDict, name on the Hub     of `datasets`; of a DatasetDict the split that is asked for, `train`, or all of them
 
 Guarantee: a row comes out as a plain mapping of column names to JSON values, and the same source has the same `digest` in every
 process. Nothing of the user's is changed. Cost: a JSONL is indexed (eight bytes a row) and read as it is asked for; CSV and Parquet
@@ -15,22 +15,29 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from hashlib import blake2b
-from pathlib import Path
+from itertools import accumulate
+from pathlib import Path, PurePath
 from typing import Any, cast, overload
 
 import orjson
 
 from datafast.errors import ConfigError
-from datafast.notify import nearest
+from datafast.notify import nearest, warn_user
 
 __all__ = ["SourceRows", "open_source"]
 
 Row = dict[str, Any]
 
 _BLOCK = 1 << 20
-_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS
+_UNSORTED = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_JSON = _UNSORTED | orjson.OPT_SORT_KEYS
+_PLAIN = frozenset([str, int, bool, type(None)])
+_NOTHING = frozenset(["NaTType", "NAType"])  # pandas' own, told without importing it
 
 
 class SourceRows(Sequence[Row]):
@@ -125,7 +132,7 @@ def _of_list(rows: Sequence[Any], field: str, name: str) -> SourceRows:
 def _of_mapping(given: Mapping[Any, Any], field: str, split: str | None) -> SourceRows:
     """A mapping of splits to datasets, or of columns to lists of values."""
     if given and all(_is_dataset(part) for part in given.values()):
-        return _of_dataset(_chosen_split(given, field, split))
+        return _of_splits(given, field, split)
     columns = {str(name): list(values) for name, values in given.items() if _is_column(values)}
     if not columns or len(columns) < len(given):
         raise ConfigError(f"{field}: expected a mapping of column names to lists of values, or of splits to datasets")
@@ -141,19 +148,36 @@ def _is_column(values: object) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
-def _chosen_split(splits: Mapping[Any, Any], field: str, split: str | None) -> Any:
+def _of_splits(splits: Mapping[Any, Any], field: str, split: str | None) -> SourceRows:
+    """The split that is asked for, `train`, or the only one; where none of these is there, all of them, one after the other."""
     names = [str(name) for name in splits]
     if split is not None:
         if split not in splits:
             near = nearest(split, names)
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(names)}"
             raise ConfigError(f"{field}: there is no split {split!r}; {hint}")
-        return splits[split]
+        return _of_dataset(splits[split])
     if "train" in splits:
-        return splits["train"]
-    if len(splits) == 1:
-        return next(iter(splits.values()))
-    raise ConfigError(f"{field}: which split is meant? It has {', '.join(names)}; give split")
+        return _of_dataset(splits["train"])
+    if len(splits) > 1:
+        warn_user(
+            f"{field}: the splits {', '.join(names)} are read one after the other; give split to read one of them"
+        )
+    return _chained([_of_dataset(part) for part in splits.values()])
+
+
+def _chained(parts: Sequence[SourceRows]) -> SourceRows:
+    """Several sources as one; a column that a part lacks is null there."""
+    ends = list(accumulate(len(part) for part in parts))
+    columns = list(dict.fromkeys(name for part in parts for name in part.columns))
+
+    def read(number: int) -> Row:
+        place = bisect_right(ends, number)
+        row = parts[place][number - (ends[place - 1] if place else 0)]
+        return {name: row.get(name) for name in columns}
+
+    digest = blake2b(b"".join(part.digest for part in parts), digest_size=16).digest()
+    return parts[0] if len(parts) == 1 else SourceRows("the dataset", ends[-1], read, columns=columns, digest=digest)
 
 
 # -- Hugging Face datasets
@@ -166,7 +190,7 @@ def _is_dataset(given: object) -> bool:
 
 def _of_dataset(dataset: Any) -> SourceRows:
     if isinstance(dataset.column_names, Mapping):  # a DatasetDict that came with the attributes of a dataset
-        return _of_dataset(_chosen_split(dataset, "source", None))
+        return _of_splits(dataset, "source", None)
     fingerprint = getattr(dataset, "_fingerprint", None)
     about = orjson.dumps([fingerprint, dataset.num_rows, list(dataset.column_names)])
     return SourceRows(
@@ -188,7 +212,7 @@ def _from_hub(name: str, field: str, split: str | None) -> SourceRows:
             f"{field}: there is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
             f"{type(error).__name__}: {error}"
         ) from error
-    found = _of_dataset(loaded if split is not None else _chosen_split(loaded, field, None))
+    found = _of_dataset(loaded) if split is not None else _of_splits(loaded, field, None)
     found.name = name
     return found
 
@@ -301,19 +325,43 @@ def _columns(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
 
 def _written(row: Mapping[Any, Any], place: str) -> bytes:
     try:
-        return orjson.dumps(dict(row), default=str, option=_JSON)
+        return orjson.dumps(dict(row), default=_as_text, option=_JSON)
     except TypeError as error:
         raise ConfigError(f"{place}: expected values that can be written as JSON ({error})") from error
 
 
+def _as_text(value: object) -> str | None:
+    """What JSON has no form for, as the text it is written as. Anything else would be no value but an object in memory."""
+    if type(value).__name__ in _NOTHING:
+        return None
+    if isinstance(value, date | time | timedelta | Decimal | PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no value that can be written as JSON")
+
+
+def _stood_for(value: object) -> str | None:
+    """The same for rows that are read while a run goes on: an image in a column that nobody asked for must not end it."""
+    try:
+        return _as_text(value)
+    except TypeError:
+        return f"<{type(value).__name__}>"
+
+
 def _plain(row: Mapping[Any, Any]) -> Row:
-    """A row whose values are plain JSON: dates and the like become the text they are written as."""
-    if all(isinstance(value, str | int | float | None) for value in row.values()):
+    """A row whose values are plain JSON: dates and the like become the text they are written as, NaN and infinity null."""
+    if all(type(value) in _PLAIN or _is_finite(value) for value in row.values()):
         return {str(name): value for name, value in row.items()}
-    return cast(Row, orjson.loads(_written(row, "row")))
+    return cast(Row, orjson.loads(orjson.dumps(dict(row), default=_stood_for, option=_UNSORTED)))
+
+
+def _is_finite(value: object) -> bool:
+    return type(value) is float and math.isfinite(value)
 
 
 def _without_nan(record: Mapping[Any, Any]) -> Row:
-    return {
-        str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()
-    }
+    """A row of a DataFrame, where whole columns have a type: nothing is NaN, NaT or NA there."""
+    return {str(name): None if _is_nothing(value) else value for name, value in record.items()}
+
+
+def _is_nothing(value: object) -> bool:
+    return type(value).__name__ in _NOTHING or (isinstance(value, float) and math.isnan(value))

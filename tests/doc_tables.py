@@ -39,10 +39,22 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def config_table(name: str) -> str:
-    model = getattr(importlib.import_module("datafast.schema.config"), name)
+    return _fields(getattr(importlib.import_module("datafast.schema.config"), name))
+
+
+def column_table(name: str) -> str:
+    """The fields of a type of column; of "any", those that all types have."""
+    from datafast.columns import Column, load_column
+
+    return _fields(Column) if name == "any" else _fields(load_column(name), without={"type", "when", "on_error"})
+
+
+def _fields(model: type[BaseModel], *, without: Collection[str] = ()) -> str:
     schema = model.model_json_schema()
     rows = []
     for field, info in model.model_fields.items():
+        if field in without:
+            continue
         default = "required" if info.is_required() else f"`{_shown(info)}`"
         words = _words(schema["properties"][field], schema.get("$defs", {}))
         rows.append([f"`{field}`", words, default, _sentence(info.description or "")])
@@ -96,7 +108,11 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         return " or ".join(_words(part, defs) for part in schema["anyOf"])
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
+    if "oneOf" in schema:
+        return "a column; see [Columns](#columns)"
     match schema.get("type"):
+        case None:
+            return "anything"
         case "array":
             return f"list of {_words(schema['items'], defs)}"
         case "object":
@@ -189,6 +205,7 @@ def _parameter(parameter: click.Parameter) -> list[str]:
 
 TABLES = {
     "command": command_table,
+    "column": column_table,
     "config": config_table,
     "error_kinds": error_kind_table,
     "error_tree": error_tree,

@@ -20,13 +20,13 @@ from typing import Any
 
 import orjson
 
-from datafast.datasets import PreferenceDataset, RawDataset
+from datafast.datasets import ColumnsDataset, PreferenceDataset, RawDataset
 from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
 from datafast.llms.base import Request, Response
 from datafast.llms.completion import encode_completion
 from datafast.llms.simulated import SimulatedProvider
-from datafast.schema.config import PreferenceDatasetConfig, RawDatasetConfig, RunConfig
+from datafast.schema.config import ColumnsDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig, RunConfig
 from datafast.types import RunReport, Usage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,7 @@ __all__ = [
     "CountingProvider",
     "ForkServer",
     "assert_balanced",
+    "columns",
     "fork_server",
     "one_of_two",
     "preference",
@@ -75,6 +76,16 @@ def preference(folder: Path, *, documents: int = 4, run: dict[str, Any] | None =
     texts = [f"document {number} speaks of harbour cranes" for number in range(documents)]
     settings = RunConfig(**{"max_concurrency": 8, **(run or {})})
     return PreferenceDataset(PreferenceDatasetConfig(input_documents=texts, run=settings, **given))
+
+
+def columns(
+    folder: Path, schema: dict[str, Any], *, rows: int = 6, run: dict[str, Any] | None = None
+) -> ColumnsDataset:
+    """A columns dataset of `rows` rows."""
+    settings = RunConfig(**{"max_concurrency": 8, **(run or {})})
+    return ColumnsDataset(
+        ColumnsDatasetConfig(num_rows=rows, columns=schema, output_file=folder / "out.jsonl", run=settings)
+    )
 
 
 def roles(provider: Any, **others: Any) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def assert_balanced(report: RunReport | None) -> RunReport:
     assert sum(report.failures.values()) == report.failed
     rows = rows_of(Path(report.output_file))
     assert len(rows) == report.written
-    assert len({row["uuid"] for row in rows}) == report.written
+    assert len({row.get("uuid", number) for number, row in enumerate(rows)}) == report.written
     return report
 
 
@@ -229,6 +240,15 @@ def counting_preference_run(folder: str, log: str, kill_after_s: float | None, *
     if kill_after_s is not None:
         die_after(kill_after_s)
     dataset.generate_roles(roles(provider))
+
+
+def counting_columns_run(folder: str, log: str, kill_after_s: float | None, schema: dict[str, Any], rows: int) -> None:
+    """A run of `columns` with the counting provider, to be killed."""
+    provider = CountingProvider("m", log=Path(log), latency_s=0.004, latency_jitter_s=0.016)
+    dataset = columns(Path(folder), schema, rows=rows)
+    if kill_after_s is not None:
+        die_after(kill_after_s)
+    dataset.generate(dict.fromkeys(dataset.config.roles, provider))
 
 
 def crashing_run(

@@ -22,6 +22,7 @@ TINY = Sizes(
     repeats=1,
     rows=20,
     warm_up=2,
+    topics=20,
     waves=1,
     widths=((4, 1.06),),
     litellm_calls=4,
@@ -31,12 +32,12 @@ TINY = Sizes(
     memory_rows=20,
     axis=5,
     samples=3,
-    topics=20,
     local_calls=4,
     local_layers=1,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
+    "columns": ["CPU a call, 20 rows of 12 columns, 4 calls each, 64 in flight"],
     "topics": ["CPU a conversation, 20 topics, 64 in flight"],
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],

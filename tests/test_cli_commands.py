@@ -359,7 +359,7 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
     for entry in schema["oneOf"]:
         described = definitions[entry["$ref"].rpartition("/")[2]]
         assert {"kind", "providers"} <= set(described["required"])
-        assert {"output_file", "languages", "run"} <= set(described["properties"])
+        assert {"output_file", "run"} <= set(described["properties"])
 
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:

@@ -184,6 +184,7 @@ def missing(page: str, names: list[str]) -> list[str]:
     "model",
     [
         "ClassificationDatasetConfig",
+        "ColumnsDatasetConfig",
         "ConversationDatasetConfig",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
@@ -195,6 +196,17 @@ def missing(page: str, names: list[str]) -> list[str]:
 )
 def test_every_config_model_has_its_table(model: str) -> None:
     assert f"<!-- table: config {model} -->" in text_of("reference/config.md")
+
+
+def test_every_type_of_column_has_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datafast.columns import column_types, registry
+
+    monkeypatch.setattr(registry, "_registered", {})  # a page shows how to register one
+    assert [
+        name
+        for name in ["any", *column_types()]
+        if f"<!-- table: column {name} -->" not in text_of("reference/config.md")
+    ] == []
 
 
 def test_every_command_has_its_table() -> None:
@@ -313,5 +325,6 @@ def test_the_picture_in_the_topics_guide_shows_the_graph_below_it() -> None:
 
 
 def test_the_commented_config_in_the_examples_is_the_one_that_init_writes() -> None:
-    template = ROOT / "datafast" / "cli" / "templates" / "conversation.yaml"
-    assert (ROOT / "examples" / "conversation.yaml").read_bytes() == template.read_bytes()
+    for kind in ("columns", "conversation"):
+        template = ROOT / "datafast" / "cli" / "templates" / f"{kind}.yaml"
+        assert (ROOT / "examples" / f"{kind}.yaml").read_bytes() == template.read_bytes()

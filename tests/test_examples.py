@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 ROWS_OF_SCRIPTS = {
     "local_llama.py": ("sea_texts.jsonl", 16),
     "classification.py": ("trail_reports.jsonl", 180),
+    "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
     "preference.py": ("preference_pairs.jsonl", 12),
     "raw_space_engineering.py": ("space_engineering_texts.jsonl", 288),

@@ -7,7 +7,6 @@ Cost: an event adds to counters; drawing happens a few times a second in a threa
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter, deque
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, PreparationStarted, Retry, RunStarted
 from datafast.logger_config import redirect_console
+from datafast.notify import plain_text
 
 if TYPE_CHECKING:
     from datafast.types import RunReport
@@ -32,13 +32,6 @@ _LINE_S = 5.0
 _REFRESHES_PER_S = 5
 _RATE_WINDOW_S = 30.0
 _CATEGORIES = 3
-# Control characters but tab and newline, and those that turn the direction of text around.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain_text(text: str) -> str:
-    """Text of a model or a server, safe for a terminal: control characters are shown escaped."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 def money(cost_usd: float | None) -> str:

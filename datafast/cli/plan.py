@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ __all__ = ["command"]
 
 _SHOWN_LETTERS = 2000
 _SHOWN_VALUES = 4
+_REHEARSED = 12
 _DEALT = {
     "split": "each from one of the providers, by their weight",
     "fallback": "each from the first provider that answers",
@@ -66,9 +68,13 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         return background.run(rehearse(dataset.produce, plan[position]))
 
     calls = [
-        {"provider": project.label(lane, role), "role": role, "calls": count * plan.num_items // plan.num_lanes}
+        {
+            "provider": project.label(lane, role),
+            "role": role,
+            "calls": round(per_item * plan.num_items / plan.num_lanes),
+        }
         for lane in range(plan.num_lanes)
-        for role, count in ask(lane).calls.items()
+        for role, per_item in _calls_per_item(plan, lane, ask).items()
     ]
     return {
         "kind": dataset.kind,
@@ -87,6 +93,17 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
             for position in (spread(plan, number, seed=project.config.run.seed) if number else [])
         ],
     }
+
+
+def _calls_per_item(plan: GridPlan, lane: int, ask: Callable[[int], Rehearsal]) -> dict[str, float]:
+    """The calls of an item in each role: the mean over a few, since in some kinds items differ in what they ask."""
+    places = plan.num_items // plan.num_lanes
+    chosen = [number * places // _REHEARSED * plan.num_lanes + lane for number in range(_REHEARSED)]
+    counts: Counter[str] = Counter()
+    different = dict.fromkeys(position for position in chosen if position < plan.num_items)
+    for position in different:
+        counts.update(ask(position).calls)
+    return {role: count / len(different) for role, count in counts.items()}
 
 
 def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
@@ -119,7 +136,7 @@ def _dimension(dimension: Dimension) -> dict[str, Any]:
 
 
 def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
-    provider = project.label(item.lane, asked.first_role)
+    provider = project.label(item.lane, asked.first_role) if asked.first_role else "no model"
     return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 

@@ -58,6 +58,7 @@ def build(
     """
     from datafast.cli.console import RunDisplay
     from datafast.cli.session import Settings, opened, watched
+    from datafast.engine.startup import OutputPaths
     from datafast.errors import RunStopped, TopicsError
     from datafast.executors.local import LocalExecutor
 
@@ -70,7 +71,7 @@ def build(
         project.lanes[0],
         {},
         executor=executor,
-        ledger=project.config.output_file.with_name(project.config.output_file.name + ".ledger"),
+        ledger=OutputPaths.of(project.config.output_file, project.config.run.ledger).ledger,
         fresh=fresh,
     )
     display = RunDisplay(quiet=verbose)
@@ -116,7 +117,7 @@ def show(source: Path, form: str, output: Path | None) -> None:
         options.print_json(model.to_dict())
         return
     if form == "paths":
-        text = "\n".join(" > ".join(path) for path in model.paths())
+        text = "\n".join(" > ".join(" ".join(topic.split()) for topic in path) for path in model.paths())
     else:
         text = model.to_mermaid() if form == "mermaid" else model.to_text()
     click.echo(plain_text(text))

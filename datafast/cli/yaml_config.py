@@ -89,7 +89,7 @@ class _Loader:
         self._refuse_unknown(fields, dataset_class.config_model.model_fields)
         config = self._config(dataset_class.config_model, fields)
         takes_roles = hasattr(dataset_class, "generate_roles")
-        providers = self._providers(takes_roles)
+        providers = self._providers(takes_roles, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
         if self._problems or config is None or providers is None:
@@ -147,6 +147,7 @@ class _Loader:
     ) -> C | None:
         """A checked config; None where there are problems. `places`: where its fields stand, where not under their own names."""
         try:
+            # Files that a config names lie where it says, from wherever it is run.
             return model.model_validate(fields, context={"folder": self._file.path.parent})
         except ValidationError as error:
             for detail in error.errors(include_url=False):
@@ -179,8 +180,10 @@ class _Loader:
                     return
         self._add(known, message)
 
-    def _providers(self, takes_roles: bool) -> list[LLMProvider] | dict[str, LLMProvider] | None:
+    def _providers(self, takes_roles: bool, config: Any) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
+        if takes_roles and not given and config is not None and not config.roles:
+            return {}
         if takes_roles:
             if not isinstance(given, dict) or not given or "provider" in given:
                 self._add(
@@ -207,7 +210,7 @@ class _Loader:
         return None
 
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
-        asked = self._data["providers"]
+        asked = self._data.get("providers") or {}
         switches = getattr(config, "role_switches", {})
         missing = [role for role in config.roles if role not in asked]
         if missing:

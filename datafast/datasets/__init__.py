@@ -1,8 +1,9 @@
 """The dataset kinds, one file each."""
 
 from datafast.datasets.classification import ClassificationDataset
+from datafast.datasets.columns import ColumnsDataset
 from datafast.datasets.conversation import ConversationDataset
 from datafast.datasets.preference import PreferenceDataset
 from datafast.datasets.raw import RawDataset
 
-__all__ = ["ClassificationDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"]
+__all__ = ["ClassificationDataset", "ColumnsDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"]

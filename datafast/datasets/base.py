@@ -42,13 +42,13 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     Attributes:
         kind: the name of the kind in YAML.
-        config_model, row_model: its config and its row.
+        config_model, row_model: its config and its row; a kind whose rows depend on its config sets `row_model` when it is made.
         report: what the last run did, None before the first.
     """
 
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
-    row_model: ClassVar[type[BaseModel]]
+    row_model: type[BaseModel]
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
         if not isinstance(config, self.config_model):

@@ -118,6 +118,8 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             raise ValueError("output_format: instruction holds one question and its answer; leave max_turns at 1")
         if isinstance(self.topics, list) and not self.topics:
             raise ValueError("topics: the list is empty; give at least one topic")
+        if len(self.languages) > 1:
+            _check_languages(self.prompts or [])
         self._tools = Tools(self.tools) if self.tools else None
         self.row_format()
         return self
@@ -166,6 +168,14 @@ def _check_pairing(config: ConversationDatasetConfig) -> None:
         )
 
 
+def _check_languages(prompts: Sequence[str]) -> None:
+    for number, prompt in enumerate(prompts):
+        if "{language_name}" not in prompt:
+            raise ValueError(
+                f"prompts[{number}]: there are several languages and this template asks for none; put {{language_name}} into it"
+            )
+
+
 class Slot:
     """The topics of one call, one for each conversation that it asks for."""
 
@@ -192,7 +202,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self._format = config.row_format()
-        self.row_model = self._format.row_model()  # type: ignore[misc]  # it depends on the config here
+        self.row_model = self._format.row_model()
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
         self._form = form_of(

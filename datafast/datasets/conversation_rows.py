@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from datafast.datasets.conversation_replies import Conversation, Style
 from datafast.datasets.data_rows import Metadata
 from datafast.datasets.tools import Tools
+from datafast.errors import ConfigError
 from datafast.prompts import Template
 
 __all__ = [
@@ -175,6 +176,7 @@ class RowFormat:
         self._format = output_format
         self._templates: dict[str, Template] = {}
         if isinstance(output_format, Mapping):
+            _check_names(output_format)
             known = [*FIELD_NAMES, *placeholders]
             self._templates = {
                 name: Template.parse(text, mandatory=(), optional=known, field=f"output_format.{name}")
@@ -261,6 +263,16 @@ class RowFormat:
                 answer["reasoning_content"] = self._thinking(exchange)
             messages.append(answer)
         return messages
+
+
+def _check_names(fields: Mapping[str, str]) -> None:
+    if not fields:
+        raise ConfigError('output_format: there is no field; give at least one, like {"prompt": "{instruction}"}')
+    for name in fields:
+        if not name.strip() or name.startswith("_") or name == "model_config":
+            raise ConfigError(
+                f"output_format: a field cannot be called {name!r}; give it a name that begins with a letter"
+            )
 
 
 def _call_messages(step: Any, call_id: str) -> list[dict[str, Any]]:

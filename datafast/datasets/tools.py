@@ -23,6 +23,8 @@ __all__ = ["ToolCall", "Tools"]
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _MAX_DEPTH = 30
+_BY_NAME = {"properties", "patternProperties", "dependentSchemas"}
+_LITERAL = {"enum", "const", "default", "examples", "required"}
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -60,6 +62,7 @@ class Tools:
             jsonschema.Draft202012Validator.check_schema(dict(parameters))
         except jsonschema.SchemaError as error:
             raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
+        _check_patterns(parameters, where)
         self._parameters[name] = {"type": "object", "properties": {}, **_inlined(parameters, parameters, where)}
         self._validators[name] = jsonschema.Draft202012Validator(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
@@ -80,7 +83,7 @@ class Tools:
             return f"there is no tool {name!r}; the tools are {', '.join(self.names)}"
         error = jsonschema.exceptions.best_match(validator.iter_errors(call.get("arguments")))
         if error is None:
-            return None
+            return None if _is_plain(call) else f"arguments of {name}: a number is too large, or is none"
         place = ".".join(str(part) for part in error.absolute_path)
         return f"arguments of {name}{'.' + place if place else ''}: {error.message}"
 
@@ -128,10 +131,49 @@ def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> 
             found = _inlined(_pointed_at(target, root, where), root, where, depth + 1)
             return {**found, **{key: value for key, value in node.items() if key != "$ref"}}
         kept = {key: value for key, value in node.items() if key not in {"$defs", "definitions", "$schema", "$id"}}
-        return {key: _inlined(value, root, where, depth + 1) for key, value in kept.items()}
+        return {
+            key: _of_names(value, root, where, depth + 1)
+            if key in _BY_NAME
+            else value
+            if key in _LITERAL
+            else _inlined(value, root, where, depth + 1)
+            for key, value in kept.items()
+        }
     if isinstance(node, list):
         return [_inlined(value, root, where, depth + 1) for value in node]
     return node
+
+
+def _of_names(named: Any, root: Mapping[str, Any], where: str, depth: int) -> Any:
+    """Schemas by the names of the user's properties, which may be called like keywords."""
+    if not isinstance(named, Mapping):
+        return named
+    return {name: _inlined(schema, root, where, depth) for name, schema in named.items()}
+
+
+def _check_patterns(node: Any, where: str) -> None:
+    """Refuses regular expressions that cannot be used here: arguments could not be checked against them."""
+    if isinstance(node, Mapping):
+        expressions = [node["pattern"]] if isinstance(node.get("pattern"), str) else []
+        if isinstance(node.get("patternProperties"), Mapping):
+            expressions += list(node["patternProperties"])
+        for expression in expressions:
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ConfigError(
+                    f"{where}.function.parameters: the pattern {expression!r} is not understood here: {error}"
+                ) from None
+    for part in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        _check_patterns(part, where)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be written as JSON and read again without a loss: a model may write numbers that cannot."""
+    try:
+        return bool(orjson.loads(orjson.dumps(value)) == value)
+    except TypeError:
+        return False
 
 
 def _pointed_at(target: str, root: Mapping[str, Any], where: str) -> Any:

@@ -23,7 +23,7 @@ from pydantic import (
 from datafast.config_model import NonBlank
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
-from datafast.topics.model import TopicModel
+from datafast.topics.model import TopicModel, is_record
 from datafast.topics.shapes import Tree, load_topics, shape_of
 
 __all__ = ["TopicSource", "given_model", "stand_in"]
@@ -34,9 +34,11 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str | Path):
         folder = (info.context or {}).get("folder")
         return _loaded(Path(folder or "") / value)
-    if isinstance(value, Mapping) and not (set(value) & set(TopicsConfig.model_fields)):
+    if isinstance(value, TopicModel) and not value.is_built and not hasattr(value, "config"):
+        raise ValueError("this topic model holds no topics")
+    if isinstance(value, Mapping) and (is_record(value) or not set(value) & set(TopicsConfig.model_fields)):
         try:
-            return Tree.from_dict(value)
+            return shape_of(str(value.get("shape")) if is_record(value) else "tree").from_dict(value)
         except ConfigError as error:
             raise ValueError(str(error)) from error
     return value

@@ -11,6 +11,7 @@ from datafast.datasets.topic_field import given_model, stand_in
 from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, OutputError
 from datafast.topics.config import TopicsConfig
+from datafast.topics.model import TopicModel
 from datafast.topics.shapes import shape_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
     from datafast.executors.base import Executor
     from datafast.llms.providers import LLMProvider
-    from datafast.topics.model import TopicModel
     from datafast.types import RunReport
 
 __all__ = ["TopicSupply"]
@@ -37,6 +37,7 @@ class TopicSupply:
         self._config: TopicsConfig | None = None
         if self._given is None:
             self._config = topics if isinstance(topics, TopicsConfig) else topics.config
+        self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
         self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
         if isinstance(topics, TopicsConfig):
             self._own_provider = _provider_of(topics)
@@ -123,10 +124,13 @@ class TopicSupply:
                 )
             if self._from_file() is not None:
                 return ()
+        run = self._run
+        if (wanted := options.get("max_concurrency")) is not None:
+            run = run.model_copy(update={"max_concurrency": wanted})
         growth = Growth(
             self._config.model_copy(update={"file": path}),
             provider,
-            run=self._run,
+            run=run,
             offline=offline,
             executor=executor,
             also_spent=[ledger],
@@ -135,6 +139,8 @@ class TopicSupply:
         def done(report: RunReport) -> None:
             record, _ = growth.outcome(report)
             self._grown = shape_of(self.config.shape).from_dict(record)
+            if self._object is not None and not offline:
+                self._object.take_grown(record, report)  # what was paid for serves whatever else it is used for
 
         what = f"growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
         return [Preparation(what, growth.job(fresh=fresh), done, self._config.num_calls)]

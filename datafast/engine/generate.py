@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from datafast.engine.calls import Caller
 from datafast.engine.endpoint import Endpoint
+from datafast.engine.flow import Flow, Work, run_flow
 from datafast.engine.plan import WorkItem, digest
 from datafast.engine.records import ItemRecord, Recorded
 from datafast.engine.sender import Ask
@@ -154,6 +155,24 @@ class Generate:
             task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
         return [task.result() for task in tasks]
 
+    async def flow(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
+        """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.flow`."""
+        await run_flow(flow, step)
+
+    def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
+        """A failure that no single call is to blame for; it shows the newest answer."""
+        last = self.last
+        return CallFailed(
+            message,
+            category=category,
+            provider=last.provider if last else self._label,
+            role=last.ask.role if last else "",
+            attempts=0,
+            prompt=last.ask.prompt if last else "",
+            raw=last.raw if last else b"",
+            ends_run=ends_run,
+        )
+
     async def collect(
         self,
         role: str,
@@ -203,6 +222,12 @@ class Generate:
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
+
+    @property
+    def _label(self) -> str:
+        if isinstance(self._endpoints, Endpoint):
+            return self._endpoints.label
+        return " + ".join(dict.fromkeys(endpoint.label for endpoint in self._endpoints.values()))
 
     def _endpoint(self, role: str) -> Endpoint:
         return self._endpoints if isinstance(self._endpoints, Endpoint) else self._endpoints[role]

@@ -312,7 +312,7 @@ class GridPlan:
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, at a fraction of the cost of building the items."""
         fixed = self._fixed_variants()
-        for digests in itertools.product(*(dimension.digests for dimension in self._dimensions)):
+        for digests in self._combinations():
             base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
             if fixed is not None:
                 contents = [blake2b(base + variant, digest_size=16).digest() for variant in fixed]
@@ -323,6 +323,11 @@ class GridPlan:
                 asked = content + self._shape
                 for lane in self._lane_digests:
                     yield blake2b(asked + lane, digest_size=16).digest()
+
+    def _combinations(self) -> Iterator[tuple[bytes, ...]]:
+        if len(self._dimensions) == 1:
+            return ((value,) for value in self._dimensions[0].digests)  # the product would hold all of them
+        return itertools.product(*(dimension.digests for dimension in self._dimensions))
 
     def _fixed_variants(self) -> list[bytes] | None:
         """What the variants add to a base, where they are the same for every base."""

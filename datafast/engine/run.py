@@ -194,7 +194,7 @@ class Run:
                 top_up=self._settings.top_up,
             )
             try:
-                outcome = await self._produce_rows(item, generate, lane)
+                outcome = await self._produce_rows(item, generate)
             except ItemPending:
                 if self._halt:
                     break
@@ -212,7 +212,7 @@ class Run:
         else:
             self._order.finish(item.position, functools.partial(self._finish, record, best, lane, replayed=replayed))
 
-    async def _produce_rows(self, item: WorkItem, generate: Generate, lane: Lane) -> _Outcome:
+    async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
         try:
             rows = list(await self._produce(item, generate))[: item.num_rows]
             lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
@@ -221,10 +221,10 @@ class Run:
             lines, error = {}, failed
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
-            lines, error = {}, _failure(f"{type(bug).__name__}: {bug}", "kind_error", generate, lane)
+            lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
             came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
-            error = _failure(came, ReplyCategory.SHORT.value, generate, lane)
+            error = generate.failure(came, category=ReplyCategory.SHORT.value)
         return _Outcome(lines, error)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, lane: Lane, *, replayed: bool) -> None:
@@ -244,6 +244,8 @@ class Run:
                     rows=failure.rows,
                 )
             )
+        if outcome.error and outcome.error.ends_run:
+            self._halt.now(str(outcome.error))
 
     # -- beginning and end
 
@@ -317,20 +319,6 @@ class Run:
 
 def _line(row: BaseModel) -> bytes:
     return type(row).__pydantic_serializer__.to_json(row) + b"\n"
-
-
-def _failure(message: str, category: str, generate: Generate, lane: Lane) -> CallFailed:
-    """A failure that no single call is to blame for; it shows the newest answer."""
-    last = generate.last
-    return CallFailed(
-        message,
-        category=category,
-        provider=last.provider if last else lane.label,
-        role=last.ask.role if last else "",
-        attempts=0,
-        prompt=last.ask.prompt if last else "",
-        raw=last.raw if last else b"",
-    )
 
 
 def _failure_row(record: ItemRecord, error: CallFailed, rows: int) -> FailureRow:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import orjson
-
-from datafast.errors import DataSetGeneratorError
+from datafast.errors import ConfigError, DataSetGeneratorError, OutputWriteError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from datafast.types import RunReport
 
 __all__ = ["GeneratedDataset"]
@@ -25,8 +23,9 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         report: what the run that made them did.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]], *, report: RunReport) -> None:
+    def __init__(self, rows: Sequence[dict[str, Any]], *, report: RunReport, row_model: type[BaseModel]) -> None:
         self._rows = list(rows)
+        self._row_model = row_model
         self.report = report
 
     def __len__(self) -> int:
@@ -42,33 +41,24 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
     def __repr__(self) -> str:
         return f"<{len(self._rows)} generated rows>"
 
-    def save(self, path: str | Path) -> None:
-        """Writes the rows as JSON lines, or as a JSON array where the name ends in `.json`; whole or not at all.
+    def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
+        """Writes the rows into a file, whole or not at all, and returns its path.
+
+        Args:
+            format: jsonl, json, csv or parquet; by default what the path ends in.
 
         Raises:
-            DataSetGeneratorError: the file cannot be written, or its name ends in something else.
+            DataSetGeneratorError: the format is not known, or the file cannot be written.
         """
-        target = Path(path)
-        if target.suffix == ".json":
-            data = orjson.dumps(self._rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        elif target.suffix == ".jsonl":
-            data = b"".join(orjson.dumps(row) + b"\n" for row in self._rows)
-        else:
-            raise DataSetGeneratorError(
-                f"cannot save {target.name}: expected a name that ends in .jsonl or .json; to_huggingface() writes others"
-            )
+        from datafast.export.files import save_rows
+
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(target)
-        except OSError as error:
-            raise DataSetGeneratorError(f"cannot write {target}: {error.strerror}") from error
+            return save_rows(self._rows, Path(path), format, row_model=self._row_model)
+        except (ConfigError, OutputWriteError) as error:
+            raise DataSetGeneratorError(f"cannot save {path}: {error}") from error
 
     def to_huggingface(self) -> Any:
         """The rows as a `datasets.Dataset`."""
-        from datafast.export.tables import to_dataset
+        from datafast.export.files import to_dataset
 
-        return to_dataset(self._rows)
+        return to_dataset(self._rows, row_model=self._row_model)

@@ -11,12 +11,13 @@ are handed out. That folder stays, and is named in the error, when a run ends ea
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -134,7 +135,7 @@ class DataSetGenerator:
         }
         self._run: dict[str, float] = {"max_concurrency": max_concurrency, "seed": seed, "max_retries": max_retries}
         with _explained():
-            limits = RateLimit.model_validate(dict(rate_limit or {}))
+            limits = RateLimit.model_validate(rate_limit or {})
             self._apply(limits)
             self._provider()
             _check_count("default_batch_size", default_batch_size)
@@ -173,11 +174,12 @@ class DataSetGenerator:
         """
         with _explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
-        try:
-            await call.dataset.generate_async([call.provider])
-        except DatafastError as error:
-            self._give_up(call, error)
-        return self._take(call)
+        with self._folders.keeping(call):
+            try:
+                await call.dataset.generate_async([call.provider])
+            except DatafastError as error:
+                self._give_up(call, error)
+            return self._take(call)
 
     def create_data(
         self,
@@ -190,11 +192,12 @@ class DataSetGenerator:
         """`create_data_async` for scripts; works below a running event loop too."""
         with _explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
-        try:
-            call.dataset.generate([call.provider])
-        except DatafastError as error:
-            self._give_up(call, error)
-        return self._take(call)
+        with self._folders.keeping(call):
+            try:
+                call.dataset.generate([call.provider])
+            except DatafastError as error:
+                self._give_up(call, error)
+            return self._take(call)
 
     async def create_data_with_events_async(
         self,
@@ -213,19 +216,21 @@ class DataSetGenerator:
         with _explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
         progress = Progress(model_name=call.provider.model_id, config=call.dataset.config, num_rows=call.num_rows)
-        yield progress.start()
-        try:
-            async for event in call.dataset.generate_events([call.provider]):
-                for entry in progress.take(event):
+        with self._folders.keeping(call):
+            yield progress.start()
+            try:
+                async with contextlib.aclosing(call.dataset.generate_events([call.provider])) as events:
+                    async for event in events:
+                        for entry in progress.take(event):
+                            yield entry
+            except DatafastError as error:
+                for entry in progress.end_of_step():
                     yield entry
-        except DatafastError as error:
-            for entry in progress.end_of_step():
-                yield entry
-            yield {"event": "generation_error", "error": str(error)}
-            self._give_up(call, error)
-        dataset = self._take(call)
-        yield progress.complete(dataset.report)
-        yield dataset
+                yield {"event": "generation_error", "error": str(error)}
+                self._give_up(call, error)
+            dataset = self._take(call)
+            yield progress.complete(dataset.report)
+            yield dataset
 
     def create_batch(self, *_: Any, **__: Any) -> NoReturn:
         """There is no such method; says what to use in its place."""
@@ -300,19 +305,28 @@ class DataSetGenerator:
         _check_count("batch_size", batch)
         provider = self._provider(model_name)
         about = orjson.dumps(
-            [num_steps, batch, provider.identity, topics.to_dict() if topics.is_built else id(topics), sys_msg]
+            # A tree that is grown on the way is the same before and after.
+            [
+                num_steps,
+                batch,
+                provider.identity,
+                id(topics) if hasattr(topics, "config") else topics.to_dict(),
+                sys_msg,
+            ]
         )
-        output = self._output_file or self._folders.take(about) / "rows.jsonl"
-        dataset = ConversationDataset(self._config(topics, num_steps, batch, fields, output))
-        return _Call(dataset, provider, about)
+        config = self._config(topics, num_steps, batch, fields, self._output_file or Path("rows.jsonl"))
+        folder = None if self._output_file else self._folders.take(about)
+        if folder is not None:
+            config = config.model_copy(update={"output_file": folder / config.output_file})
+        return _Call(ConversationDataset(config), provider, about, folder)
 
     def _take(self, call: _Call) -> GeneratedDataset:
         report = call.dataset.report
         assert report is not None  # noqa: S101 - the run has ended well
         self._note_failures(call.dataset.failed_items)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
-        self.dataset = GeneratedDataset(rows, report=report)
-        self._folders.remove(call.about)
+        self.dataset = GeneratedDataset(rows, report=report, row_model=call.dataset.row_model)
+        call.taken = True
         return self.dataset
 
     def _give_up(self, call: _Call, error: DatafastError) -> NoReturn:
@@ -321,7 +335,6 @@ class DataSetGenerator:
         if report is not None:
             kept = str(call.dataset.config.output_file)
             self._note_failures(call.dataset.failed_items)
-            self._folders.keep(call.about)
         where = f" Rows and replies so far are kept in {kept}; the same call goes on with them." if kept else ""
         raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
 
@@ -331,12 +344,20 @@ class DataSetGenerator:
 
 
 class _Call:
-    """One call of `create_data`, checked and ready to run."""
+    """One call of `create_data`, checked and ready to run.
 
-    def __init__(self, dataset: ConversationDataset, provider: LLMProvider, about: bytes) -> None:
+    Attributes:
+        about: what tells it from calls for something else.
+        folder: the temporary one that its files are in, None where they are the user's.
+        taken: whether its rows have been read.
+    """
+
+    def __init__(self, dataset: ConversationDataset, provider: LLMProvider, about: bytes, folder: Path | None) -> None:
         self.dataset = dataset
         self.provider = provider
         self.about = about
+        self.folder = folder
+        self.taken = False
 
     @property
     def num_rows(self) -> int:
@@ -347,23 +368,22 @@ class _Folders:
     """Temporary folders: a new one for each call, the same again for a call that ended early. Kept ones stay on the disk."""
 
     def __init__(self) -> None:
-        self._unfinished: dict[bytes, Path] = {}
-        self._open: dict[bytes, Path] = {}
+        self._unfinished: dict[bytes, list[Path]] = {}
 
     def take(self, about: bytes) -> Path:
-        folder = self._unfinished.pop(about, None) or Path(tempfile.mkdtemp(prefix="datafast-"))
-        self._open[about] = folder
-        return folder
+        waiting = self._unfinished.get(about)
+        return waiting.pop() if waiting else Path(tempfile.mkdtemp(prefix="datafast-"))
 
-    def remove(self, about: bytes) -> None:
-        """Its rows have been read."""
-        if (folder := self._open.pop(about, None)) is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def keep(self, about: bytes) -> None:
-        """It holds what was paid for and was not handed out yet."""
-        if (folder := self._open.pop(about, None)) is not None:
-            self._unfinished[about] = folder
+    @contextlib.contextmanager
+    def keeping(self, call: _Call) -> Iterator[None]:
+        """Removes the folder of a call whose rows have been read, or that wrote nothing; keeps what was not handed out."""
+        try:
+            yield
+        finally:
+            if call.folder is not None and (call.taken or not any(call.folder.iterdir())):
+                shutil.rmtree(call.folder, ignore_errors=True)
+            elif call.folder is not None:
+                self._unfinished.setdefault(call.about, []).append(call.folder)
 
 
 def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The configs of all kinds."""
 
 from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
+from datafast.datasets.columns import ColumnsDatasetConfig
 from datafast.datasets.config import PromptExpansionConfig
 from datafast.datasets.conversation import ConversationDatasetConfig
 from datafast.datasets.preference import PreferenceDatasetConfig
@@ -10,6 +11,7 @@ from datafast.topics.config import TopicsConfig
 
 __all__ = [
     "ClassificationDatasetConfig",
+    "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from datafast.engine.wholefile import write_whole
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.topics.model import is_record
 
 if TYPE_CHECKING:
     from datafast.topics.model import TopicModel
@@ -24,12 +24,7 @@ def save(model: TopicModel, path: Path) -> None:
     """See `TopicModel.save`."""
     data = orjson.dumps(model.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise OutputWriteError(f"cannot write {path}: {error.strerror}") from error
 
@@ -45,9 +40,12 @@ def read(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read the topic model {path}: {error.strerror}") from error
     try:
-        return orjson.loads(text)
+        whole = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _paths_in_lines(text, path)
+    if path.suffix == ".jsonl" and not (isinstance(whole, Mapping) and is_record(whole)):
+        return _paths_in_lines(text, path)  # a file of one line
+    return whole
 
 
 def load(shape: type[M], path: Path) -> M:

@@ -102,14 +102,8 @@ def _check(config: TopicsConfig, proposals: Sequence[_Proposal]) -> None:
         return
     error = failed[0].error
     assert error is not None  # noqa: S101 - those without one were left out
-    raise CallFailed(
-        f"{len(failed)} of {len(proposals)} topics could not be divided; the first, {' > '.join(failed[0].path)!r}: {error}",
-        category=error.category,
-        provider=error.provider,
-        role=error.role,
-        attempts=error.attempts,
-        prompt=error.prompt,
-        raw=error.raw,
+    raise error.told_as(
+        f"{len(failed)} of {len(proposals)} topics could not be divided; the first, {' > '.join(failed[0].path)!r}: {error}"
     )
 
 

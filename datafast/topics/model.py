@@ -25,7 +25,7 @@ import orjson
 
 from datafast.errors import ConfigError
 
-__all__ = ["TopicModel", "TopicNode", "TopicPath", "normalised"]
+__all__ = ["TopicModel", "TopicNode", "TopicPath", "is_record", "normalised"]
 
 TopicPath = tuple[str, ...]
 
@@ -34,9 +34,28 @@ _MAX_DEPTH = 100
 
 
 def normalised(topic: str) -> str:
-    """What makes two topics the same: their letters and digits, whatever their case, width, spacing or punctuation."""
-    folded = unicodedata.normalize("NFKC", topic).casefold()
-    return " ".join(re.findall(r"[^\W_]+", folded)) or folded.strip()
+    """What makes two topics the same: letters, marks, digits and symbols, whatever their case, width, spacing or punctuation.
+
+    Marks are kept because in many scripts they are the vowels; symbols, and a sharp behind a letter, because C, C++ and C# are three
+    topics.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", topic).casefold())
+    words = _NO_WORD.sub(" ", folded) if folded.isascii() else "".join(map(_of_word, folded, f" {folded}"))
+    return " ".join(words.split()) or " ".join(folded.split())
+
+
+_NO_WORD = re.compile(r"(?<![a-z0-9])#|[^a-z0-9+<=>|~$#]")
+_VARIATION_SELECTORS = "\ufe0e\ufe0f"
+
+
+def _of_word(letter: str, before: str) -> str:
+    """What a letter adds to the words of a topic; a blank where it parts them."""
+    kind = unicodedata.category(letter)
+    if kind == "Cf" or letter in _VARIATION_SELECTORS:
+        return ""
+    if kind[0] in "LMN" or kind in {"Sc", "Sm", "So"} or (letter == "#" and before.isalnum()):
+        return letter
+    return " "
 
 
 @dataclass(slots=True)
@@ -99,7 +118,7 @@ class TopicModel:
         Raises:
             ConfigError: a value is neither mapping, list nor None, or there is no topic.
         """
-        if topics.get("format") == _FORMAT:
+        if is_record(topics):
             return cls._from_record(topics)
         model = cls._empty()
         model._add_nested(topics, [])
@@ -210,7 +229,7 @@ class TopicModel:
             if any(not 0 <= child < len(self.nodes) for child in node.children):
                 raise ConfigError(f"the topic {node.topic!r} has a child that is not there")
         self._below = {}
-        for counted in ("_paths_below", "_ends", "_leaves", "_parents"):
+        for counted in ("_paths_below", "_ends", "_leaves", "_parents", "_named"):
             self.__dict__.pop(counted, None)
         _ = self._paths_below  # refuses circles
         return self
@@ -317,14 +336,16 @@ class TopicModel:
 
     @cached_property
     def _parents(self) -> list[int | None]:
-        """The first parent of each node, as `walk` comes to it."""
+        """The parent of each node on the first of the paths that lead to it."""
         parents: list[int | None] = [None] * len(self.nodes)
-        seen = {0}
-        for number, _ in self.walk():
-            for child in self.nodes[number].children:
-                if child not in seen:
-                    seen.add(child)
-                    parents[child] = number
+        seen: set[int] = set()
+        stack: list[tuple[int, int | None]] = [(0, None)] if self.nodes else []
+        while stack:
+            number, parent = stack.pop()
+            if number not in seen:
+                seen.add(number)
+                parents[number] = parent
+                stack.extend((child, number) for child in reversed(self.nodes[number].children))
         return parents
 
     @property
@@ -394,7 +415,14 @@ class TopicModel:
         return f"<{type(self).__name__} {name}{self.num_topics} topics, {self.num_leaves} leaves, depth {self.depth}>"
 
 
+def is_record(value: Mapping[str, Any]) -> bool:
+    """Whether this is what `TopicModel.to_dict` gives, and no nested topics."""
+    return bool(value.get("format") == _FORMAT)
+
+
 def _checked(topic: object, where: str) -> str:
     if not isinstance(topic, str) or not topic.strip():
         raise ConfigError(f"{where}: expected a topic, a text that is not blank, got {topic!r}")
+    if any("\ud800" <= letter <= "\udfff" for letter in topic):
+        raise ConfigError(f"{where}: {topic!r} holds half a surrogate pair, which no file can hold; take it out")
     return topic.strip()

@@ -101,13 +101,13 @@ class _Grown(TopicModel):
             TopicsError: topics could not be divided for good; the others are kept, and `build` tries these again.
             RunStopped: the run ended early and can be resumed by `build`.
         """
-        return self._done(self._growth(offline).run(fresh=fresh, on_event=on_event))
+        return self.take_grown(*self._growth(offline).run(fresh=fresh, on_event=on_event))
 
     async def build_async(
         self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None
     ) -> Self:
         """`build`, to be awaited from any event loop."""
-        return self._done(await self._growth(offline).run_async(fresh=fresh, on_event=on_event))
+        return self.take_grown(*await self._growth(offline).run_async(fresh=fresh, on_event=on_event))
 
     def _growth(self, offline: bool) -> Any:
         from datafast.topics.build import Growth
@@ -120,9 +120,10 @@ class _Grown(TopicModel):
             self._builder = Growth(self.config, self.provider, run=self._run, offline=offline)
         return self._builder
 
-    def _done(self, outcome: tuple[dict[str, Any], RunReport]) -> Self:
-        record, self.report = outcome
+    def take_grown(self, record: dict[str, Any], report: RunReport) -> Self:
+        """Takes what a run has grown from `config`, as `build` does."""
         self._take(record)
+        self.report = report
         return self
 
     # -- taking what a model proposed
@@ -138,9 +139,9 @@ class _Grown(TopicModel):
         raise TypeError(f"{type(self).__name__} does not say how it takes topics")
 
     def _numbers(self) -> dict[str, int]:
-        """The node of each topic by its normalised text."""
+        """The node of each topic by its normalised text; who adds a node adds it here. Gone where nodes are taken from elsewhere."""
         found: dict[str, int] | None = self.__dict__.get("_named")
-        if found is None or len(found) < len(self.nodes) - 1:
+        if found is None:
             found = {normalised(node.topic): number for number, node in enumerate(self.nodes) if node.topic}
             self.__dict__["_named"] = found
         return found

@@ -1,16 +1,19 @@
-"""Topic models for the eye: an indented text, and Mermaid."""
+"""Topic models for the eye: an indented text, and Mermaid. Topics are a model's words: none can end a line, steer a terminal or draw."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from datafast.notify import plain_text
+
 if TYPE_CHECKING:
     from datafast.topics.model import TopicModel
 
 __all__ = ["to_mermaid", "to_text"]
 
-_SPECIAL = re.compile(r"[^\w\s,.:?!'/+-]")
+# Everything that Mermaid or HTML could take for its own; and, at the beginning, what Mermaid takes for a list and refuses to draw.
+_SPECIAL = re.compile(r"[^\w\s,.:?!'/+-]|^[-+]|(?<=^\d)\.|(?<=^\d\d)\.|(?<=^\d\d\d)\.")
 
 
 def to_text(model: TopicModel) -> str:
@@ -22,7 +25,7 @@ def to_text(model: TopicModel) -> str:
     while stack:
         number, depth = stack.pop()
         again = number in shown and nodes[number].children
-        lines.append("  " * depth + " ".join(nodes[number].topic.split()) + (" (see above)" if again else ""))
+        lines.append("  " * depth + _in_one_line(nodes[number].topic) + (" (see above)" if again else ""))
         if number not in shown:
             shown.add(number)
             stack.extend((child, depth + 1) for child in reversed(nodes[number].children))
@@ -40,5 +43,9 @@ def to_mermaid(model: TopicModel) -> str:
 
 
 def _label(topic: str) -> str:
-    """The topic in one line, with everything that Mermaid or HTML could take for its own written as a character code."""
-    return _SPECIAL.sub(lambda match: f"#{ord(match[0])};", " ".join(topic.split()))
+    """The topic in one line, with everything special written as a character code."""
+    return _SPECIAL.sub(lambda match: f"#{ord(match[0])};", _in_one_line(topic))
+
+
+def _in_one_line(topic: str) -> str:
+    return plain_text(" ".join(topic.split()))

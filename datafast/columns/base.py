@@ -1,0 +1,211 @@
+"""What every column is: a config model that says how the cells of a column come about.
+
+A type of column is one small class:
+
+    class LengthColumn(Column):
+        type: Literal["length"] = "length"
+        of: str
+
+        def prepare(self, setup: Setup) -> None:
+            setup.require(self.of, "of")                       # a column that this one needs
+
+        def make(self, cell: Cell) -> int:
+            return len(cell.values[self.of])
+
+It is offered under its name by an entry point of the group `datafast.columns`, or made known by `register`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import PrivateAttr, field_validator
+
+from datafast.columns.templates import Expression, Template, parse_expression, parse_template
+from datafast.config_model import ConfigModel, NonBlank
+from datafast.errors import ConfigError, DatafastError
+from datafast.notify import nearest
+
+if TYPE_CHECKING:
+    from datafast.engine.generate import Generate
+    from datafast.engine.plan import WorkItem
+    from datafast.sources import SourceRows
+
+__all__ = ["Cell", "CellError", "Column", "NonBlank", "OnError", "Setup"]
+
+OnError = Literal["fail_row", "null", "stop"]
+
+
+class CellError(DatafastError):
+    """A cell cannot be made, and not because of a model: the column's `on_error` says what becomes of its row."""
+
+
+class Cell:
+    """One cell that is to be made.
+
+    Attributes:
+        name: its column.
+        row: the number of its row, from 0.
+        values: the cells of this row that its column needs, as plain JSON.
+        generate: asks a model.
+        memo: what columns keep for others of the same row.
+    """
+
+    __slots__ = ("_item", "generate", "memo", "name", "row", "values")
+
+    def __init__(
+        self, name: str, item: WorkItem, values: Mapping[str, Any], generate: Generate, memo: dict[Any, Any]
+    ) -> None:
+        self.name = name
+        self.row: int = item.values["row"]
+        self.values = values
+        self.generate = generate
+        self.memo = memo
+        self._item = item
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run, for what is chosen over all rows."""
+        return self._item.seed
+
+    def rng(self, purpose: str | None = None) -> random.Random:
+        """Random numbers for this row and column (or another purpose), the same in every run."""
+        return self._item.rng(self.name if purpose is None else purpose)
+
+
+class Setup:
+    """What a column is told, and asks, when its schema is put together.
+
+    Attributes:
+        name: the column that is being prepared.
+        columns: all of them by name, in the order of the schema.
+        num_rows: how many rows there will be.
+        folder: what relative paths are relative to; None for the working directory.
+        sources: source datasets that other columns have opened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Mapping[str, Column],
+        *,
+        num_rows: int,
+        folder: Path | None,
+        sources: dict[Any, SourceRows],
+    ) -> None:
+        self.name = name
+        self.columns = columns
+        self.num_rows = num_rows
+        self.folder = folder
+        self.sources = sources
+        self.needs: dict[str, None] = {}
+
+    def template(self, text: str, field: str, *, also: Mapping[str, Any] | None = None) -> Template:
+        """Parses a template over the columns (and other names); notes what it needs."""
+        extra = also or {}
+        for name in extra:
+            if name in self.columns:
+                raise ConfigError(f"variables: {name!r} is a column as well; give the variable another name")
+        parts = {name: known for name, column in self.columns.items() if (known := column.parts())}
+        parsed = parse_template(text, names=[*self.columns, *extra], field=field, parts=parts)
+        self.needs |= dict.fromkeys(sorted(parsed.names - extra.keys()))
+        return parsed
+
+    def expression(self, text: str, field: str) -> Expression:
+        """Parses an expression over the columns; notes what it needs."""
+        parsed = parse_expression(text, names=self.columns, field=field)
+        self.needs |= dict.fromkeys(sorted(parsed.names))
+        return parsed
+
+    def require(self, name: str, field: str) -> Column:
+        """A column that this one needs.
+
+        Raises:
+            ConfigError: there is none, with the nearest name.
+        """
+        if name not in self.columns:
+            near = nearest(name, self.columns)
+            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(self.columns)}"
+            raise ConfigError(f"{field}: there is no column {name!r}; {hint}")
+        self.needs[name] = None
+        return self.columns[name]
+
+
+class Column(ConfigModel):
+    """A column of a dataset. Its subclasses say how its cells are made."""
+
+    waits: ClassVar[bool] = False
+    """Whether `make` is a coroutine."""
+    calls: ClassVar[bool] = False
+    """Whether cells ask a model."""
+    seeds: ClassVar[bool] = False
+    """Whether its values are there to make rows differ: one that nothing refers to was probably forgotten."""
+
+    type: str
+    """What sort of column it is."""
+
+    when: NonBlank | None = None
+    """A Jinja expression over other columns: where it is false the cell is null and costs nothing."""
+
+    on_error: OnError = "fail_row"
+    """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
+    ends)."""
+
+    _when: Expression | None = PrivateAttr(default=None)
+    _needs: tuple[str, ...] = PrivateAttr(default=())
+
+    @field_validator("on_error", mode="before")
+    @classmethod
+    def _null_of_yaml(cls, value: Any) -> Any:
+        return "null" if value is None else value  # in YAML, on_error: null is no text
+
+    # -- what a type of column says
+
+    def prepare(self, setup: Setup) -> None:
+        """Parses and checks what concerns other columns. Raises ConfigError, beginning with the field."""
+
+    def make(self, cell: Cell) -> Any:
+        """The value of a cell as plain JSON; a coroutine where `waits` says so. Raises CellError, or CallFailed of a call."""
+        raise NotImplementedError
+
+    def row_type(self) -> Any:
+        """The type of its values, for the row's model."""
+        return Any
+
+    def parts(self) -> frozenset[str] | None:
+        """The parts of its values, where they are objects with known ones."""
+        return None
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of the providers that it asks."""
+        return ()
+
+    def identity(self) -> Any:
+        """What decides its values, as JSON: another identity makes other rows."""
+        return self.model_dump(mode="json")
+
+    # -- what the schema does with it
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns that it needs; known when it was put into a schema."""
+        return self._needs
+
+    @property
+    def may_be_null(self) -> bool:
+        return self.when is not None or self.on_error == "null"
+
+    def put_into(self, setup: Setup) -> None:
+        """Prepares it for a schema."""
+        if self.when is not None:
+            self._when = setup.expression(self.when, "when")
+        self.prepare(setup)
+        self._needs = tuple(name for name in setup.columns if name in setup.needs)
+
+    def is_wanted(self, values: Mapping[str, Any]) -> bool:
+        """Whether a row with these values has this cell. Raises RenderError."""
+        return self._when is None or bool(self._when.evaluate(values))

@@ -1,0 +1,81 @@
+"""A reply model from a JSON Schema that a user wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import RootModel, model_validator
+
+from datafast.errors import ConfigError
+
+__all__ = ["SchemaReply", "schema_model", "schema_parts"]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class SchemaReply(RootModel[dict[str, Any]]):
+    """A reply that is checked against a JSON Schema. `schema_model` makes one class for each schema."""
+
+    given: ClassVar[Mapping[str, Any]]
+    checker: ClassVar[Any]
+
+    @classmethod
+    def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+        return dict(cls.given)
+
+    @model_validator(mode="after")
+    def _matches(self) -> SchemaReply:
+        problems = [_shown(error) for error in self.checker.iter_errors(self.root)]
+        if problems:
+            raise ValueError("; ".join(problems[:4]))
+        return self
+
+
+def _shown(error: Any) -> str:
+    path = ".".join(map(str, error.absolute_path))
+    text = error.message if len(error.message) <= 200 else f"{error.message[:197]}..."
+    return f"{path}: {text}" if path else str(text)
+
+
+def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
+    """The model of replies that match a schema.
+
+    Raises:
+        ConfigError: it is no JSON Schema, or none of an object.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path))
+        raise ConfigError(
+            f"json_schema{'.' if place else ''}{place}: this is no JSON Schema: {error.message}"
+        ) from None
+    if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping):
+        raise ConfigError("json_schema: expected `type: object` with `properties`: a cell of this column is an object")
+    definitions = schema.get("$defs", {})
+    for reference in _references(schema):
+        if not reference.startswith("#/$defs/") or reference.removeprefix("#/$defs/") not in definitions:
+            raise ConfigError(f"json_schema: $ref {reference!r} leads nowhere; put the definition under $defs")
+    checker = Draft202012Validator(schema)
+    return type(name, (SchemaReply,), {"given": schema, "checker": checker, "__module__": __name__})
+
+
+def schema_parts(schema: Mapping[str, Any]) -> frozenset[str] | None:
+    """The properties of an object, where no others are possible."""
+    properties = schema.get("properties")
+    return frozenset(properties) if isinstance(properties, Mapping) else None
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for part in node.values():
+            yield from _references(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from _references(part)

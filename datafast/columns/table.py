@@ -1,0 +1,237 @@
+"""Columns that have been put together: who needs whom, what a row looks like, and how one comes about."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from graphlib import CycleError, TopologicalSorter
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, create_model
+
+from datafast.columns.base import Cell, CellError, Column, Setup
+from datafast.columns.templates import RenderError
+from datafast.engine.flow import Flow, Work
+from datafast.engine.generate import Generate
+from datafast.engine.plan import WorkItem
+from datafast.errors import CallFailed, ConfigError
+from datafast.logger_config import logger
+from datafast.notify import users_level, warn_user
+from datafast.sources import SourceRows
+
+__all__ = ["ColumnsRow", "Problem", "Table"]
+
+FAILED_CELL = "column_error"
+"""The category of cells that fail without a model being to blame."""
+
+
+class ColumnsRow(BaseModel):
+    """The row of a columns dataset: a model with one field for each column is derived from it."""
+
+    model_config = ConfigDict(protected_namespaces=(), extra="forbid")
+
+
+class Problem(NamedTuple):
+    """What is wrong with a schema: where (`column`, or `column.field`), and why."""
+
+    place: tuple[str, ...]
+    message: str
+
+
+class Table:
+    """The columns of a dataset.
+
+    Args:
+        columns: by name, in the order of the schema; they are prepared in place.
+        num_rows: how many rows there will be.
+        folder: what the paths of sources are relative to.
+        sources: source datasets that are open already.
+
+    Attributes:
+        problems: what is wrong; the table can be used where there is nothing.
+        providers: the names of the providers that columns ask, in the order of the columns.
+        digest: 16 bytes that change when what any column gives does.
+        row_model: a row.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        *,
+        num_rows: int,
+        folder: Path | None = None,
+        sources: dict[Any, SourceRows] | None = None,
+    ) -> None:
+        self.sources = {} if sources is None else sources
+        self._columns = dict(columns)
+        self.problems: list[Problem] = []
+        self.providers = tuple(dict.fromkeys(name for column in columns.values() for name in column.providers))
+        # Columns without prompts first: what their values look like is known when prompts are checked.
+        for name, column in sorted(self._columns.items(), key=lambda entry: entry[1].calls):
+            if why := _bad_name(name):
+                self.problems.append(Problem((name,), why))
+                continue
+            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources)
+            try:
+                column.put_into(setup)
+            except ConfigError as error:
+                self.problems.append(_problem(name, error))
+        if not self.problems:
+            self._put_together()
+
+    def _put_together(self) -> None:
+        needs = {name: column.needs for name, column in self._columns.items()}
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            circle = list(reversed(error.args[1]))
+            self.problems.append(
+                Problem((circle[0],), f"the columns need one another in a circle: {' -> '.join(circle)}; break it")
+            )
+            return
+        self._flow = Flow(needs)
+        identity = [[name, column.identity()] for name, column in self._columns.items()]
+        written = orjson.dumps(identity, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        self.digest = blake2b(written, digest_size=16).digest()
+        self.row_model = _row_model(
+            tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items())
+        )
+
+    def remark(self) -> None:
+        """Warns of values that nothing refers to although a prompt is the same in every row."""
+        needed = {name for column in self._columns.values() for name in column.needs}
+        alike = [name for name, column in self._columns.items() if column.calls and not column.needs]
+        seeds = [name for name, column in self._columns.items() if column.seeds]
+        # Drawn values may be there for the reader; rows of a corpus, or the only values that there are, hardly are.
+        unused = [
+            name
+            for name in seeds
+            if name not in needed and (self._columns[name].type == "source" or not needed & {*seeds})
+        ]
+        if alike and unused:
+            warn_user(
+                f"no column refers to {', '.join(unused)}, and {', '.join(alike)} asks the same in every row. If it was meant to "
+                f"depend on {unused[0]!r}, write {{{unused[0]}}} into its prompt",
+                stacklevel=users_level(),
+            )
+
+    async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
+        """The row of an item, or what kept it from coming."""
+        making = _Row(self._columns, item, generate)
+        await generate.flow(self._flow, making.step)
+        for name in self._columns:
+            if name in making.failed:
+                return making.failed[name]
+        # By way of JSON: what is written is what is read back, and a column's plain value becomes its type.
+        values = {name: making.values[name] for name in self._columns}
+        return self.row_model.model_validate_json(orjson.dumps(values))
+
+
+class _Row:
+    """One row on its way."""
+
+    def __init__(self, columns: Mapping[str, Column], item: WorkItem, generate: Generate) -> None:
+        self._columns = columns
+        self._item = item
+        self._generate = generate
+        self._memo: dict[Any, Any] = {}
+        self.values: dict[str, Any] = {}
+        self.failed: dict[str, CallFailed] = {}
+
+    def step(self, name: str) -> Work | None:
+        """Begins a cell. Nothing is begun, or bought, for a row that has failed."""
+        if self.failed:
+            return None
+        column = self._columns[name]
+        try:
+            if not column.is_wanted(self.values):
+                self.values[name] = None
+                return None
+            cell = Cell(name, self._item, self.values, self._generate, self._memo)
+            if column.waits:
+                return partial(self._land, column, cell)
+            self.values[name] = column.make(cell)
+        except (CellError, RenderError) as error:
+            self._fail(name, error)
+        return None
+
+    async def _land(self, column: Column, cell: Cell) -> None:
+        name = cell.name
+        try:
+            self.values[name] = await column.make(cell)
+        except (CellError, CallFailed) as error:
+            self._fail(name, error)
+
+    def _fail(self, name: str, error: CellError | CallFailed | RenderError) -> None:
+        on_error = self._columns[name].on_error
+        if on_error == "null":
+            logger.warning(f"row {self._item.values['row']}: {name} is null: {error}")
+            self.values[name] = None
+            return
+        stops = on_error == "stop"
+        message = f"{name}: {error}{' (its on_error is stop)' if stops else ''}"
+        if not isinstance(error, CallFailed):
+            self.failed[name] = self._generate.failure(message, category=FAILED_CELL, ends_run=stops)
+            return
+        self.failed[name] = error.told_as(message, ends_run=stops)
+
+
+_JINJA_WORDS = frozenset(
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "true",
+        "false",
+        "none",
+        "loop",
+        "self",
+        "super",
+        "caller",
+        "varargs",
+        "kwargs",
+        "True",
+        "False",
+        "None",
+    ]
+)
+
+
+def _bad_name(name: str) -> str | None:
+    """Why a column cannot have this name, None where it can."""
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+        return "a column's name is made of letters, digits and underscores, and begins with a letter"
+    if name in _JINJA_WORDS or keyword.iskeyword(name):
+        return f"{name!r} is a word of the template language; give the column another name"
+    if name.startswith("model_") and hasattr(BaseModel, name):
+        return f"{name!r} is what every row has already; give the column another name"
+    return None
+
+
+def _problem(name: str, error: ConfigError) -> Problem:
+    field, colon, message = str(error).partition(": ")
+    if colon and " " not in field:
+        return Problem((name, *field.split(".")), message)
+    return Problem((name,), str(error))
+
+
+@lru_cache(maxsize=256)
+def _row_model(fields: tuple[tuple[str, Any, bool], ...]) -> type[BaseModel]:
+    """A row with these columns; the same class for the same columns."""
+    import warnings
+
+    typed: dict[str, Any] = {
+        name: (kind | None if null and kind is not Any else kind, ...) for name, kind, null in fields
+    }
+    with warnings.catch_warnings():
+        # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
+        warnings.filterwarnings("ignore", message=r'Field name "\w+" .*shadows an attribute')
+        return create_model("Row", __base__=ColumnsRow, **typed)

@@ -1,0 +1,108 @@
+"""Values of cells: plain JSON, as text in prompts, and the parts that `{column.part[0]}` names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text"]
+
+Step = str | int
+
+PATH = r"[^\W\d]\w*(?:\.[^\W\d]\w*|\[(?:-?\d{1,9}|'[^'\]\n]*'|\"[^\"\]\n]*\")\])*"
+"""A column, and a way into its value: `answer`, `person.name`, `tags[0]`, `reply['next step']`."""
+
+_STEP = re.compile(r"\.(\w+)|\[(-?\d+)\]|\[['\"](.*?)['\"]\]")
+_WRITTEN = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_LARGEST = 2**63 - 1
+
+
+def to_text(value: Any) -> str:
+    """A value as prompts hold it: null is nothing, lists and objects are JSON."""
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | dict | tuple):
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as the plain JSON that a row can hold.
+
+    Raises:
+        TypeError: it cannot be written as JSON.
+        ValueError: it is no finite number, or a whole number of more than 64 bits.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        if not -_LARGEST <= value <= _LARGEST:
+            raise ValueError("a whole number of more than 64 bits")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no finite number")
+        return float(value)
+    return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+
+
+def as_plain(value: Any) -> Any:
+    """`plain`, as a validator of a field."""
+    try:
+        return plain(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _dumped(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def steps_of(path: str) -> tuple[str, tuple[Step, ...]]:
+    """The name that a path begins with, and the steps into its value."""
+    name = re.split(r"[.\[]", path, maxsplit=1)[0]
+    found = _STEP.findall(path, len(name))
+    return name, tuple(int(number) if number else attribute or key for attribute, number, key in found)
+
+
+def follow(value: Any, steps: Sequence[Step]) -> Any:
+    """The part of a value that the steps lead to. Nothing has no parts: of null all are null.
+
+    Raises:
+        LookupError: there is no such part.
+    """
+    for step in steps:
+        if value is None:
+            return None
+        if isinstance(value, dict):
+            known = value.get(step, value.get(str(step), _MISSING))
+            if known is _MISSING:
+                raise LookupError(f"it has no {step!r}, only {', '.join(map(str, list(value)[:8])) or 'nothing'}")
+            value = known
+        elif isinstance(value, list) and isinstance(step, int):
+            if not -len(value) <= step < len(value):
+                raise LookupError(f"it has {len(value)} elements, and [{step}] is none of them")
+            value = value[step]
+        else:
+            raise LookupError(f"it is {type(value).__name__}, which has no {step!r}")  # noqa: TRY004 - what the caller hears
+    return value
+
+
+_MISSING = object()
+
+
+def shown_path(name: str, steps: Sequence[Step]) -> str:
+    return name + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

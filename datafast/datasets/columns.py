@@ -1,0 +1,163 @@
+"""Columns: a schema of samplers, models and computed values that refer to one another. A row has exactly the schema's columns.
+
+{"topic": "tides", "level": "easy", "question": "Why do tides come twice a day?", "answer": "Because ...",
+ "verdict": {"reason": "Correct and short.", "score": 5}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from datafast.columns.registry import AnyColumn
+from datafast.columns.table import ColumnsRow, Table
+from datafast.datasets.base import Dataset, RunOptions
+from datafast.datasets.config import DatasetConfig
+from datafast.engine.estimate import Estimate
+from datafast.engine.events import Event
+from datafast.engine.generate import Generate
+from datafast.engine.plan import Computed, Dimension, GridPlan, WorkItem
+from datafast.errors import CallFailed, ConfigError
+from datafast.notify import nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from datafast.llms.providers import LLMProvider
+
+__all__ = ["ColumnsDataset", "ColumnsDatasetConfig"]
+
+
+class ColumnsDatasetConfig(DatasetConfig):
+    """What a columns dataset is made of: `num_rows` rows of these columns."""
+
+    num_rows: int = Field(ge=0, le=1_000_000_000)
+    """How many rows there are. More rows later leave those that are there as they are."""
+
+    columns: dict[str, AnyColumn] = Field(min_length=1)
+    """The columns by name, in the order of the rows; each has a `type`."""
+
+    output_file: Path = Path("columns.jsonl")
+    """The JSONL that rows are appended to, relative to the working directory."""
+
+    _table: Table = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _columns_fit(self, info: ValidationInfo) -> ColumnsDatasetConfig:
+        if self.run.fan_out != "all":
+            raise ValueError(
+                f"run.fan_out is {self.run.fan_out}, but each column names the provider that it asks; leave it out"
+            )
+        before = getattr(self, "_table", None)
+        table = Table(
+            self.columns,
+            num_rows=self.num_rows,
+            folder=(info.context or {}).get("folder"),
+            sources=before.sources if before else None,
+        )
+        if table.problems:
+            raise ValidationError.from_exception_data(
+                type(self).__name__,
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError("column", "{why}", {"why": problem.message}),
+                        loc=("columns", *problem.place),
+                        input=None,
+                    )
+                    for problem in table.problems
+                ],
+            )
+        if before is None:
+            table.remark()
+        self._table = table
+        return self
+
+    @property
+    def table(self) -> Table:
+        """The columns, put together."""
+        return self._table
+
+    @property
+    def roles(self) -> list[str]:
+        """The names of the providers that columns ask."""
+        return list(self.table.providers)
+
+
+class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
+    """A dataset of columns. `row_model` has a field for each of them."""
+
+    kind = "columns"
+    config_model = ColumnsDatasetConfig
+    row_model: type[BaseModel] = ColumnsRow
+
+    def __init__(self, config: ColumnsDatasetConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self.row_model = config.table.row_model
+
+    def get_num_expected_rows(self) -> int:
+        """Rows that `generate` will make. No call is made."""
+        return self.config.num_rows
+
+    def generate(
+        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
+    ) -> ColumnsDataset:
+        """Generates what is missing in the output file; see `RawDataset.generate`.
+
+        Args:
+            providers: who answers, by the names that columns give. A single provider may be given alone where columns name one.
+        """
+        self._run([self._check_roles(providers)], options)
+        return self
+
+    async def generate_async(
+        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
+    ) -> ColumnsDataset:
+        """`generate`, to be awaited from any event loop."""
+        await self._run_async([self._check_roles(providers)], options)
+        return self
+
+    def generate_events(
+        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, as an asynchronous iteration over the events of the run; see `RawDataset.generate_events`."""
+        return self._events([self._check_roles(providers)], options)
+
+    def estimate(self, providers: Mapping[str, LLMProvider] | None = None) -> Estimate:
+        """Tokens, cost and time of what is left to generate; see `RawDataset.estimate`."""
+        return self._estimate([self._check_roles(providers)])
+
+    generate_roles = generate
+    estimate_roles = estimate
+
+    def _check_roles(self, given: Mapping[str, LLMProvider] | None) -> dict[str, LLMProvider]:
+        needed = self.config.roles
+        providers = dict(given or {})
+        missing = [name for name in needed if name not in providers]
+        if missing:
+            raise ConfigError(f"no provider is given for {missing[0]!r}; the columns ask {', '.join(needed)}")
+        for name in providers:
+            if name not in needed:
+                near = nearest(name, needed)
+                hint = f"did you mean {near!r}?" if near else f"they ask {', '.join(needed) or 'none'}"
+                raise ConfigError(f"a provider is given for {name!r}, which no column asks; {hint}")
+        return {name: providers[name] for name in needed}
+
+    # -- plan and produce
+
+    def plan(self, lanes: Sequence[str]) -> GridPlan:
+        count = self.config.num_rows
+        rows = Dimension(
+            "row",
+            Computed(count, int),
+            digests=Computed(count, lambda number: number.to_bytes(16, "big")),
+            fingerprint=str(count).encode(),
+        )
+        # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
+        return self.grid([rows], lanes=lanes, shape=[self.config.table.digest, str(self.config.run.seed)])
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
+        return [await self.config.table.row(item, generate)]

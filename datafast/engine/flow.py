@@ -1,0 +1,103 @@
+"""Steps that need one another, each begun as soon as those it needs are done: no step waits for one that it does not need.
+
+Guarantee: a step runs once, after all that it needs. If one raises, those that need it are not begun, what is under way lands
+first (it is paid for), and then the error of the first such step in the order given is raised. Cost: one task for each step that waits
+for something; none for a step that is done at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+__all__ = ["Flow", "Work", "run_flow"]
+
+Work = Callable[[], Awaitable[None]]
+"""What a step does that takes time."""
+
+
+class Flow:
+    """Which steps there are and what they need; made once, run many times.
+
+    Args:
+        needs: for each step the steps that it needs, without cycles.
+    """
+
+    def __init__(self, needs: Mapping[str, Collection[str]]) -> None:
+        self.order = list(needs)
+        self.counts = {name: len(set(needed)) for name, needed in needs.items()}
+        self.dependants: dict[str, list[str]] = {name: [] for name in needs}
+        for name, needed in needs.items():
+            for other in dict.fromkeys(needed):
+                self.dependants[other].append(name)
+        self.first = [name for name, count in self.counts.items() if not count]
+
+
+async def run_flow(flow: Flow, step: Callable[[str], Work | None]) -> None:
+    """Runs all steps of a flow.
+
+    Args:
+        step: begins a step; returns what is left to do, or None where it is done already.
+    """
+    running = _Running(flow, step)
+    running.begin(list(flow.first))
+    try:
+        while running.tasks:
+            await asyncio.wait(running.tasks)
+    except asyncio.CancelledError:
+        for task in running.tasks:
+            task.cancel()
+        raise
+    if running.errors:
+        raise running.first_error()
+
+
+class _Running:
+    """A flow under way."""
+
+    def __init__(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
+        self._flow = flow
+        self._step = step
+        self._missing = dict(flow.counts)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.errors: dict[str, BaseException] = {}
+
+    def begin(self, ready: list[str]) -> None:
+        """Begins steps, and those that can begin because they were done at once."""
+        for name in ready:  # grows while it is gone through
+            try:
+                work = self._step(name)
+            except Exception as error:  # noqa: BLE001 - raised at the end, when what is under way has landed
+                self.errors[name] = error
+                continue
+            if work is None:
+                ready += self._ended(name)
+                continue
+            task = asyncio.ensure_future(self._land(name, work))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    def _ended(self, name: str) -> list[str]:
+        """The steps that waited for this one alone."""
+        ready = []
+        for other in self._flow.dependants[name]:
+            self._missing[other] -= 1
+            if not self._missing[other]:
+                ready.append(other)
+        return ready
+
+    async def _land(self, name: str, work: Work) -> None:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised at the end; the end of the run is no Exception
+            self.errors[name] = error
+        else:
+            self.begin(self._ended(name))
+
+    def first_error(self) -> BaseException:
+        """The end of the run before errors of steps, since what is not finished stays pending; then the order of the flow."""
+        ends = {name: error for name, error in self.errors.items() if not isinstance(error, Exception)}
+        among = ends or self.errors
+        return among[min(among, key=self._flow.order.index)]

@@ -1,0 +1,90 @@
+"""`sample`: columns whose values are drawn, as `dataset` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from datetime import datetime as datetime_type
+from typing import Any, Literal
+
+from datafast.columns.moments import DatetimeColumn
+from datafast.columns.person import PersonColumn, PersonField
+from datafast.columns.samplers import ChoiceColumn, ConstantColumn, RangeColumn, UuidColumn
+from datafast.columns.source import SourceColumn
+
+__all__ = ["Sampler", "sample"]
+
+Moment = str | date | datetime_type
+
+
+class Sampler:
+    """Makes columns whose values are drawn; the seed of the dataset decides them. Each takes `when` and `on_error` as well."""
+
+    def choice(
+        self,
+        values: Sequence[Any] | Mapping[Any, float],
+        *,
+        mode: Literal["random", "balanced", "round_robin"] = "random",
+        by: str | None = None,
+        **options: Any,
+    ) -> ChoiceColumn:
+        """One of several values; of a mapping, in proportion to the weights. See `datafast.columns.samplers.ChoiceColumn`."""
+        given: Any = (
+            values if isinstance(values, str) else dict(values) if isinstance(values, Mapping) else list(values)
+        )
+        return ChoiceColumn(values=given, mode=mode, by=by, **options)
+
+    def weighted(self, weights: Mapping[Any, float], **options: Any) -> ChoiceColumn:
+        """One of several values, in proportion to their weights."""
+        return ChoiceColumn(values=dict(weights), **options)
+
+    def uuid(self, **options: Any) -> UuidColumn:
+        """A unique id."""
+        return UuidColumn(**options)
+
+    def range(
+        self, start: float | str, end: float | str, step: float | str | None = None, **options: Any
+    ) -> RangeColumn:
+        """A number from `start` to `end`, both included; a text is an expression over other columns."""
+        return RangeColumn(start=start, end=end, step=step, **options)
+
+    def datetime(self, start: Moment, end: Moment, format: str | None = "%Y-%m-%d", **options: Any) -> DatetimeColumn:  # noqa: A002
+        """A moment from `start` to `end`, both included, as text; `format=None` for ISO 8601."""
+        return DatetimeColumn(start=start, end=end, format=format, **options)
+
+    def person(
+        self,
+        field: PersonField | None = None,
+        *,
+        locale: str | list[str] = "en_US",
+        fields: list[PersonField] | None = None,
+        **options: Any,
+    ) -> PersonColumn:
+        """A made-up person: one field as text, or an object."""
+        return PersonColumn(field=field, locale=locale, fields=fields, **options)
+
+    def from_dataset(
+        self,
+        source: Any,
+        column: str | None = None,
+        *,
+        split: str | None = None,
+        mode: Literal["once", "cycle", "random"] = "cycle",
+        shuffle: bool = True,
+        default: Any = None,
+        **options: Any,
+    ) -> SourceColumn:
+        """A column of a dataset: a file, a list of rows, a DataFrame, a Dataset or DatasetDict, a name on the Hub.
+
+        Columns of one source that go through it in the same way come from the same row.
+        """
+        return SourceColumn(
+            source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, **options
+        )
+
+    def constant(self, value: Any) -> ConstantColumn:
+        """The same value in every row."""
+        return ConstantColumn(value=value)
+
+
+sample = Sampler()

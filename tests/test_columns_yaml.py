@@ -1,0 +1,103 @@
+"""Columns in YAML: every fault with file, line, column and field; sources beside the config; the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from datafast.cli.main import cli
+from datafast.cli.yaml_config import load_project
+from datafast.errors import ConfigError
+
+HEAD = "kind: columns\nnum_rows: 4\noutput_file: rows.jsonl\n"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(body: str, name: str = "c.yaml") -> Path:
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(HEAD + body, encoding="utf-8")
+    return path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, words)
+
+
+FAULTS = {
+    "a: {type: choise}": "c.yaml:5: columns.a.type: there is no type of column 'choise'; did you mean 'choice'?",
+    "a:\n    type: choice\n    valuse: [x]": "c.yaml:7: columns.a.valuse: unknown field, did you mean 'values'?",
+    "a:\n    type: choice\n    values: [x]\n    mode: balnced": (
+        "c.yaml:8: columns.a.mode: expected 'random', 'balanced' or 'round_robin'"
+    ),
+    "topic: {type: uuid}\n  a:\n    type: text\n    prompt: about {topci}": (
+        "c.yaml:8: columns.a.prompt: {topci}: there is no column 'topci'; did you mean {topic}?"
+    ),
+    "a: {type: text, prompt: '{bee}'}\n  bee: {type: text, prompt: '{a}'}": (
+        "c.yaml:5: columns.a: the columns need one another in a circle: a -> bee -> a"
+    ),
+    "a: {type: source, source: none.csv, column: x}": "c.yaml:5: columns.a.source: there is no file none.csv",
+    "a: 3": "c.yaml:5: columns.a: expected a mapping like {type: choice",
+    "a: {type: text, prompt: x, provider: writer}\nproviders:\n  writr: simulated": (
+        "c.yaml:7: providers.writr: this config has no use for this role; did you mean 'writer'?"
+    ),
+    "a: {type: text, prompt: x}": "c.yaml:1: providers: expected who answers in each role",
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), FAULTS.items())
+def test_a_fault_is_named_with_its_place(body: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_project(write(f"columns:\n  {body}\n"))
+    assert expected in str(caught.value)
+
+
+def test_every_fault_of_the_columns_is_named_at_once() -> None:
+    body = "columns:\n  a: {type: text, prompt: '{unknown}'}\n  b: {type: choice, values: []}\n  c: {type: text, prompt: x, when: nobody}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_project(write(body + "providers: {default: simulated}\n"))
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == ["c.yaml:5", "c.yaml:6", "c.yaml:7"]
+
+
+def test_a_source_lies_beside_the_config_from_wherever_it_is_run() -> None:
+    path = write("columns:\n  q: {type: source, source: seeds.jsonl, column: q, mode: once}\n", "deep/c.yaml")
+    Path("deep/seeds.jsonl").write_text("".join(f'{{"q": {number}}}\n' for number in range(4)))
+    assert run("generate", str(path)).exit_code == 0
+    assert sorted(json.loads(line)["q"] for line in Path("rows.jsonl").read_text().splitlines()) == [0, 1, 2, 3]
+
+
+def test_a_schema_without_models_needs_no_providers() -> None:
+    path = write("columns:\n  id: {type: uuid}\n")
+    for words in (["plan", str(path)], ["generate", str(path)], ["status", "rows.jsonl"], ["preview", str(path)]):
+        done = run(*words)
+        assert done.exit_code == 0, done.output
+
+
+def test_plan_counts_what_conditions_leave_out_and_preview_shows_rows() -> None:
+    body = (
+        "columns:\n  n: {type: choice, values: [1, 2], mode: round_robin}\n  x: {type: text, when: n == 1, prompt: '{n}'}\n"
+        "  y: {type: text, prompt: 'y {n}'}\nproviders: {default: openai/gpt-5-mini}\n"
+    )
+    path = write(body)
+    plan = json.loads(run("plan", str(path), "--json").stdout)
+    assert (plan["rows"], plan["calls"][0]["calls"]) == (4, 6)
+    preview = json.loads(run("preview", str(path), "--offline", "--json", "-n", "2").stdout)
+    assert [list(row) for row in preview["rows"]] == [["n", "x", "y"]] * 2
+    report = json.loads(run("generate", str(path), "--offline", "--json").stdout)
+    assert (report["written"], report["requested"]) == (4, 4)
+
+
+def test_the_schema_of_a_config_describes_every_type_that_a_file_can_hold() -> None:
+    schema = json.loads(run("schema", "columns").stdout)
+    columns = schema["$defs"]["ColumnsDatasetConfig"]["properties"]["columns"]["additionalProperties"]["oneOf"]
+    described = [schema["$defs"][entry["$ref"].rpartition("/")[2]] if "$ref" in entry else entry for entry in columns]
+    types = {entry["properties"]["type"]["const"] for entry in described}
+    assert {"choice", "text", "judge", "source"} <= types
+    assert "function" not in types
