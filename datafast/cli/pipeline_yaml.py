@@ -16,7 +16,7 @@ from pydantic import Field
 
 from datafast.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
-from datafast.facades.generator import ANY_TOPIC
+from datafast.facades.generator_input import ANY_TOPIC
 from datafast.facades.rate_limit import RateLimit
 
 __all__ = ["PipelineConfig", "conversation_fields", "field_places", "provider_spec", "spec_places"]
@@ -205,7 +205,6 @@ def field_places(config: PipelineConfig) -> dict[str, tuple[str, ...]]:
     return {
         **{name: ("data_engine", name) for name in _ENGINE.split()},
         "topics": (grown,),
-        "prompts": ("data_engine", "instructions"),
         "num_rows": ("dataset", "creation", "num_steps"),
         "examples_per_call": ("dataset", "creation", "batch_size"),
         "num_examples": ("data_engine", "default_num_examples"),

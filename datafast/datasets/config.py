@@ -187,6 +187,10 @@ class PromptDatasetConfig(DatasetConfig):
         """The templates that are expanded: the user's, or the kind's own where none are given."""
         raise TypeError(f"{type(self).__name__} does not say which templates it expands")
 
+    def template_field(self, number: int) -> str:
+        """The field that messages about a template name."""
+        return f"{self.prompts_field}[{number}]"
+
     def prompt_expansion(self) -> Expansion:
         """The prompt variants of one base combination."""
         if self._built is None or self._built.spec != self._expansion_spec():
@@ -195,7 +199,7 @@ class PromptDatasetConfig(DatasetConfig):
 
     def _build_expansion(self) -> Expansion:
         templates = [
-            self.prompt_names.parse(text, self.expansion, field=f"{self.prompts_field}[{number}]")
+            self.prompt_names.parse(text, self.expansion, field=self.template_field(number))
             for number, text in enumerate(self.template_texts())
         ]
         return Expansion(templates, self._expansion_spec())

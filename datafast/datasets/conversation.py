@@ -71,7 +71,9 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     generation_system_prompt: NonBlank | None = None
     """The system message of the calls that write the conversations."""
 
-    conversation_type: Literal["basic", "chain_of_thought"] = "basic"
+    conversation_type: Literal["basic", "chain_of_thought"] = Field(
+        default="basic", json_schema_extra={"enum": ["basic", "chain_of_thought", "cot"]}
+    )
     """basic, or chain_of_thought (also spelled cot): answers come with the reasoning that leads to them."""
 
     reasoning_style: Literal["freetext", "agent"] | None = None
@@ -129,6 +131,9 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         prompts = self.prompts or DEFAULT_PROMPTS
         wish = f"\n\nWhat they should be like:\n{self.instructions.strip()}" if self.instructions.strip() else ""
         return [prompt + wish for prompt in prompts]
+
+    def template_field(self, number: int) -> str:
+        return "instructions" if self.prompts is None else super().template_field(number)
 
     @property
     def style(self) -> Style:

@@ -13,37 +13,30 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import shutil
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
-from pydantic import ValidationError
 
 from datafast.datasets.conversation import ConversationDataset, ConversationDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError, RunStopped
 from datafast.facades.generated import GeneratedDataset
+from datafast.facades.generator_calls import Call, Folders
+from datafast.facades.generator_input import check_count, check_names, explained, topics_of
 from datafast.facades.progress import Progress
 from datafast.facades.rate_limit import RateLimit
-from datafast.llms.params import ProviderOptions
 from datafast.llms.specs import provider_from_spec
-from datafast.notify import nearest
 from datafast.topics.model import TopicModel
-from datafast.topics.shapes import Tree, load_topics
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.types import FailedItem
 
-__all__ = ["ANY_TOPIC", "DataSetGenerator"]
-
-ANY_TOPIC = "a subject of your choice that fits what is wanted"
-_NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "api_base"}
+__all__ = ["DataSetGenerator"]
 
 
 class DataSetGenerator:
@@ -106,13 +99,13 @@ class DataSetGenerator:
         output_file: str | Path | None = None,
         **options: Any,
     ) -> None:
-        _check_names(options)
+        check_names(options, _own_names())
         self.failed_samples: list[dict[str, Any]] = []
         self.dataset: GeneratedDataset | None = None
         self._noted: set[tuple[str, str]] = set()
         self._batch_size = default_batch_size
         self._output_file = Path(output_file) if output_file is not None else None
-        self._folders = _Folders()
+        self._folders = Folders()
         self._spec: dict[str, Any] = {
             "provider": provider,
             "model_id": model_name,
@@ -135,15 +128,15 @@ class DataSetGenerator:
             "output_format": "conversational",
         }
         self._run: dict[str, float] = {"max_concurrency": max_concurrency, "seed": seed, "max_retries": max_retries}
-        with _explained():
+        with explained():
             if rate_limit is not None and not isinstance(rate_limit, Mapping):
                 known = ", ".join(RateLimit.model_fields)
                 raise ConfigError(f"rate_limit: expected a mapping with any of {known}, got {rate_limit!r}")
             limits = RateLimit.model_validate(rate_limit or {})
             self._apply(limits)
             self._provider()
-            _check_count("default_batch_size", default_batch_size)
-            self._config(Tree.from_topics([ANY_TOPIC]), 1, default_batch_size, self._fields, Path("rows.jsonl"))
+            check_count("default_batch_size", default_batch_size)
+            self._config(topics_of(None), 1, default_batch_size, self._fields, Path("rows.jsonl"))
 
     def _apply(self, limits: RateLimit) -> None:
         self._spec |= {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
@@ -176,7 +169,7 @@ class DataSetGenerator:
         Raises:
             DataSetGeneratorError: a value is wrong, or the run ended early; what came is kept.
         """
-        with _explained():
+        with explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
         with self._folders.keeping(call):
             try:
@@ -194,7 +187,7 @@ class DataSetGenerator:
         sys_msg: bool | None = None,
     ) -> GeneratedDataset:
         """`create_data_async` for scripts; works below a running event loop too."""
-        with _explained():
+        with explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
         with self._folders.keeping(call):
             try:
@@ -217,7 +210,7 @@ class DataSetGenerator:
         each call (step, samples_generated, failed_in_step, failure_reasons), `retry`, `call_complete` (tokens, cost_usd), and
         `generation_complete` (total_samples, failed_samples).
         """
-        with _explained():
+        with explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
         progress = Progress(model_name=call.provider.model_id, config=call.dataset.config, num_rows=call.num_rows)
         with self._folders.keeping(call):
@@ -300,13 +293,13 @@ class DataSetGenerator:
         topic_model: Any,
         model_name: str | None,
         sys_msg: bool | None,
-    ) -> _Call:
+    ) -> Call:
         if num_steps is not None:
-            _check_count("num_steps", num_steps)
-        topics = _topics(topic_model)
+            check_count("num_steps", num_steps)
+        topics = topics_of(topic_model)
         fields = self._fields if sys_msg is None else {**self._fields, "sys_msg": sys_msg}
         batch = batch_size if batch_size is not None else self._batch_size
-        _check_count("batch_size", batch)
+        check_count("batch_size", batch)
         provider = self._provider(model_name)
         about = orjson.dumps(
             # A tree that is grown on the way is the same before and after.
@@ -322,9 +315,9 @@ class DataSetGenerator:
         folder = None if self._output_file else self._folders.take(about)
         if folder is not None:
             config = config.model_copy(update={"output_file": folder / config.output_file})
-        return _Call(ConversationDataset(config), provider, about, folder)
+        return Call(ConversationDataset(config), provider, about, folder)
 
-    def _take(self, call: _Call) -> GeneratedDataset:
+    def _take(self, call: Call) -> GeneratedDataset:
         report = call.dataset.report
         assert report is not None  # noqa: S101 - the run has ended well
         self._note_failures(call.dataset)
@@ -333,7 +326,7 @@ class DataSetGenerator:
         call.taken = True
         return self.dataset
 
-    def _give_up(self, call: _Call, error: DatafastError) -> NoReturn:
+    def _give_up(self, call: Call, error: DatafastError) -> NoReturn:
         report = error.report if isinstance(error, RunStopped) else None
         kept = None
         if report is not None:
@@ -351,47 +344,9 @@ class DataSetGenerator:
             self.failed_samples += [_sample(item, uuid) for uuid in new]
 
 
-class _Call:
-    """One call of `create_data`, checked and ready to run.
-
-    Attributes:
-        about: what tells it from calls for something else.
-        folder: the temporary one that its files are in, None where they are the user's.
-        taken: whether its rows have been read.
-    """
-
-    def __init__(self, dataset: ConversationDataset, provider: LLMProvider, about: bytes, folder: Path | None) -> None:
-        self.dataset = dataset
-        self.provider = provider
-        self.about = about
-        self.folder = folder
-        self.taken = False
-
-    @property
-    def num_rows(self) -> int:
-        return self.dataset.get_num_expected_rows([self.provider])
-
-
-class _Folders:
-    """Temporary folders: a new one for each call, the same again for a call that ended early. Kept ones stay on the disk."""
-
-    def __init__(self) -> None:
-        self._unfinished: dict[bytes, list[Path]] = {}
-
-    def take(self, about: bytes) -> Path:
-        waiting = self._unfinished.get(about)
-        return waiting.pop() if waiting else Path(tempfile.mkdtemp(prefix="datafast-"))
-
-    @contextlib.contextmanager
-    def keeping(self, call: _Call) -> Iterator[None]:
-        """Removes the folder of a call whose rows have been read, or that wrote nothing; keeps what was not handed out."""
-        try:
-            yield
-        finally:
-            if call.folder is not None and (call.taken or not any(call.folder.iterdir())):
-                shutil.rmtree(call.folder, ignore_errors=True)
-            elif call.folder is not None:
-                self._unfinished.setdefault(call.about, []).append(call.folder)
+def _own_names() -> list[str]:
+    parameters = inspect.signature(DataSetGenerator.__init__).parameters
+    return [name for name in parameters if name not in {"self", "options"}]
 
 
 def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
@@ -405,62 +360,3 @@ def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
         "prompt": item.prompt,
         "raw_content": item.raw_reply,
     }
-
-
-def _topics(given: Any) -> TopicModel:
-    if given is None:
-        return Tree.from_topics([ANY_TOPIC])
-    if isinstance(given, TopicModel):
-        return given
-    if isinstance(given, str | Path):
-        return load_topics(given)
-    if isinstance(given, Mapping):
-        return Tree.from_dict(given)
-    if isinstance(given, Sequence) and given:
-        return Tree.from_topics(given)
-    raise ConfigError(
-        f"topic_model: expected a Tree, a Graph, a list of topics that is not empty, nested topics or the path of a file, got {given!r}"
-    )
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name}: expected a whole number, 1 or more, got {value!r}")
-
-
-def _check_names(options: Mapping[str, Any]) -> None:
-    own = [name for name in inspect.signature(DataSetGenerator.__init__).parameters if name not in {"self", "options"}]
-    known = list(dict.fromkeys([*own, *ProviderOptions.__annotations__]))
-    for name in options:
-        if name not in ProviderOptions.__annotations__:
-            near = _NAMES.get(name) or nearest(name, known)
-            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
-            raise DataSetGeneratorError(f"{name}: a DataSetGenerator has no such parameter; {hint}")
-
-
-class _explained:  # noqa: N801 - used like a function
-    """Turns what is wrong with names and values into one kind of error, in words."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValidationError):
-            problems = [_in_words(detail) for detail in error.errors(include_url=False)]
-            raise DataSetGeneratorError("; ".join(problems)) from error
-        if isinstance(error, DatafastError) and not isinstance(error, DataSetGeneratorError):
-            raise DataSetGeneratorError(str(error)) from error
-
-
-_FIELDS = {
-    "examples_per_call": "batch_size",
-    "num_rows": "num_steps",
-    "num_examples": "default_num_examples",
-    "topics": "topic_model",
-}
-
-
-def _in_words(detail: Any) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
-    return f"{'.'.join(place)}: {message}, got {detail['input']!r}" if place else message
