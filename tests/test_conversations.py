@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datafast import ConversationDataset, PromptExpansionConfig, RunConfig, Tree
@@ -307,6 +309,76 @@ def test_a_call_that_does_not_fit_the_tools_is_refused_with_the_reason(
     assert reason in messages[-1]["content"]
 
 
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity", str(2**70)])
+def test_a_number_that_no_file_can_hold_is_refused_in_a_call(
+    tmp_path: Path, fault_server: FaultServer, number: str
+) -> None:
+    tools = [{"name": "wait", "parameters": {"type": "object", "properties": {"s": {"type": "number"}}}}]
+    good = json.dumps({"conversations": [{"exchanges": [calling({"name": "wait", "arguments": {"s": 7}})]}]})
+    fault_server.answer_next(Answer(text=good.replace("7}", number + "}")), Answer(text=good))
+    (row,) = generated(tmp_path, fault_server, **{**STYLES["tools"], "tools": tools})
+    assert len(fault_server.requests) == 2
+    assert json.loads(row["steps"][0]["action"])["arguments"] == {"s": 7}
+
+
+def with_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {**STYLES["agent"], "tools": [{"name": "t", "parameters": {"type": "object", **parameters}}]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"properties": {"a": {"pattern": "["}}}, "no JSON Schema: '\\[' is not a 'regex'"),
+        ({"patternProperties": {"(": {}}}, "no JSON Schema: '\\(' is not a 'regex'"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "the reference '#/\\$defs/b' leads nowhere"),
+        ({"properties": {"a": {"$ref": "https://example.org/s"}}}, "leads nowhere in this schema"),
+        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "the schema refers to itself"),
+        ({"properties": {"a": {"type": "strin"}}}, "this is no JSON Schema"),
+        ({"required": "a"}, "this is no JSON Schema"),
+    ],
+)
+def test_parameters_of_a_tool_that_cannot_be_checked_are_refused(parameters: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ConversationDatasetConfig(topics=["a"], **with_parameters(parameters))
+
+
+@pytest.mark.parametrize("name", ["definitions", "$defs", "$id", "$schema", "$ref", "properties", "enum"])
+def test_a_parameter_may_be_called_like_a_keyword_of_schemas(
+    tmp_path: Path, fault_server: FaultServer, name: str
+) -> None:
+    fields = with_parameters({"properties": {name: {"type": "integer"}}, "required": [name]})
+    for wrong in ({}, {name: "x"}):
+        fault_server.answer_next(said(calling({"name": "t", "arguments": wrong})))
+    fault_server.answer_next(said(calling({"name": "t", "arguments": {name: 5}})))
+    (row,) = generated(tmp_path, fault_server, **fields)
+    assert json.loads(row["steps"][0]["action"]) == {"name": "t", "arguments": {name: 5}}
+    assert len(fault_server.requests) == 3
+
+
+def test_references_within_the_parameters_of_a_tool_are_followed(tmp_path: Path, fault_server: FaultServer) -> None:
+    fields = with_parameters(
+        {
+            "properties": {"at": {"$ref": "#/$defs/place"}},
+            "required": ["at"],
+            "$defs": {
+                "place": {"type": "object", "properties": {"x": {"$ref": "#/$defs/n"}}},
+                "n": {"type": "integer"},
+            },
+        }
+    )
+    fault_server.answer_next(said(calling({"name": "t", "arguments": {"at": {"x": "no"}}})))
+    fault_server.answer_next(said(calling({"name": "t", "arguments": {"at": {"x": 1}}})))
+    (row,) = generated(tmp_path, fault_server, **fields)
+    assert json.loads(row["steps"][0]["action"])["arguments"] == {"at": {"x": 1}}
+    assert "$ref" not in json.dumps(
+        [
+            step
+            for name, step in fault_server.requests[0].json["response_format"]["json_schema"]["schema"]["$defs"].items()
+            if name == "ToolStep"
+        ]
+    )
+
+
 def test_a_nameless_call_is_no_call_of_a_tool_that_is_called_none(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.answer_next(*[said(calling({"name": None, "arguments": {}}))] * 3)
     dataset = talk(tmp_path, 1, **{**STYLES["tools"], "tools": [{"name": "None"}]}).generate([provider(fault_server)])
@@ -495,6 +567,38 @@ def test_a_call_is_kept_as_name_and_arguments_alone(tmp_path: Path, fault_server
     fault_server.answer_next(said(calling({**CALL, "id": "x"})))
     (row,) = generated(tmp_path, fault_server, **STYLES["tools"])
     assert json.loads(row["steps"][0]["action"]) == CALL
+
+
+# Of the control characters, these alone are blanks to Python and none to Unicode.
+_text = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x1c\x1d\x1e\x1f"), min_size=1, max_size=30
+).filter(lambda text: text.strip())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(user=_text, answer=_text, thought=_text, style=st.sampled_from(list(STYLES)))
+def test_whatever_is_said_stands_in_the_row_to_the_letter(
+    tmp_path_factory: pytest.TempPathFactory, user: str, answer: str, thought: str, style: str
+) -> None:
+    folder = tmp_path_factory.mktemp("said")
+    exchange = {**EXCHANGES[style], "user": user, "assistant": answer}
+    if "steps" in exchange:
+        exchange["steps"] = [{**exchange["steps"][0], "thought": thought}]
+    if "reasoning" in exchange:
+        exchange["reasoning"] = thought
+    reply = json.dumps({"conversations": [{"exchanges": [exchange]}]})
+    dataset = talk(folder, [user], **STYLES[style])
+    dataset.generate([CountingProvider("m", log=folder / "log", reply=lambda request: reply)])
+    assert assert_balanced(dataset.report).calls == 1
+    (row,) = rows_of(folder / "out.jsonl")
+    assert row["messages"][1]["content"] == user.strip()
+    assert row["messages"][-1]["content"] == answer.strip()
+    assert row["metadata"]["topic"] == user.strip()
+    if style != "basic":
+        assert (row["reasoning"][0] if style == "freetext" else row["steps"][0]["thought"]) == thought.strip()
+    assert [found.model_dump(mode="json", exclude_none=True) for found in dataset.data_rows] == [
+        {name: value for name, value in row.items() if value is not None}
+    ]
 
 
 def test_rows_read_back_are_those_in_the_file(tmp_path: Path) -> None:

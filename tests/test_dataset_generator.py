@@ -361,3 +361,107 @@ def test_two_generators_share_a_tree(server: FaultServer) -> None:
     assert len(one.create_data(4, 2, TREE)) == len(two.create_data(4, 2, TREE)) == 4
     assert TREE.to_dict() == before
     assert sorted(request.json["model"] for request in server.requests) == ["m-1", "m-1", "m-2", "m-2"]
+
+
+# -- calls that end in other ways
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made in this test."""
+    found = tmp_path / "temporary"
+    found.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(found))
+    return found
+
+
+def test_a_call_that_ends_well_leaves_no_folder(server: FaultServer, folders: Path) -> None:
+    generator().create_data(4, 2, TREE)
+    assert not list(folders.iterdir())
+
+
+def test_a_call_without_its_key_leaves_no_folder(folders: Path) -> None:
+    with pytest.raises(DataSetGeneratorError, match="OPENAI_API_KEY"):
+        generator().create_data(4, 2, TREE)
+    assert not list(folders.iterdir())
+
+
+def test_a_cancelled_call_keeps_what_was_paid_for_and_the_same_call_goes_on(server: FaultServer, folders: Path) -> None:
+    made = generator(max_concurrency=1)
+
+    async def cancelled() -> None:
+        server.respond = lambda request: Answer(delay_s=0.05)
+        task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
+        while len(server.requests) < 3:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert len(made.create_data(4, 1, TREE)) == 4
+    assert len(server.requests) == 4
+    assert not list(folders.iterdir())
+
+
+def test_events_that_are_left_early_end_the_run_and_the_same_call_goes_on(server: FaultServer, folders: Path) -> None:
+    made = generator(max_concurrency=1)
+
+    async def left() -> None:
+        events = made.create_data_with_events_async(4, 1, TREE)
+        async for event in events:
+            if isinstance(event, dict) and event["event"] == "step_complete":
+                break
+        await events.aclose()
+
+    asyncio.run(left())
+    asked = len(server.requests)
+    assert 1 <= asked <= 4
+    assert len(made.create_data(4, 1, TREE)) == 4
+    assert len(server.requests) == 4
+    assert not list(folders.iterdir())
+
+
+def test_equal_calls_at_once_do_not_take_each_others_rows(server: FaultServer, folders: Path) -> None:
+    made = generator()
+    server.respond = lambda request: Answer(delay_s=0.01 * (len(server.requests) % 3))
+
+    async def together() -> list[GeneratedDataset]:
+        return await asyncio.gather(*(made.create_data_async(4, 1, TREE) for _ in range(3)))
+
+    assert [len(dataset) for dataset in asyncio.run(together())] == [4, 4, 4]
+    assert len(server.requests) == 12
+    assert not list(folders.iterdir())
+
+
+def growing(request: Any) -> Answer:
+    asked = "subtopic" in request.prompt
+    return Answer(text='{"subtopics": ["tides", "ice"]}') if asked else Answer()
+
+
+def test_a_tree_that_is_not_built_yet_is_grown_once_and_a_stopped_call_goes_on(server: FaultServer) -> None:
+    tree = Tree("sea", provider="openai", model_name="m-1", degree=2, depth=1)
+    made = generator(max_concurrency=1)
+    key = Answer(status=401, body={"error": {"message": "no"}})
+    server.respond = lambda request: key if len(server.requests) == 3 else growing(request)
+    with pytest.raises(DataSetGeneratorError, match="401"):
+        made.create_data(2, 1, tree)
+    assert tree.leaves() == ["tides", "ice"]
+    server.respond = growing
+    assert len(made.create_data(2, 1, tree)) == 2
+    assert len(server.requests) == 1 + 1 + 1 + 1
+    assert len(generator(instructions="Short.").create_data(2, 1, tree)) == 2
+    assert len(server.requests) == 4 + 2
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_example_data_may_be_a_hugging_face_dataset_or_one_of_its_splits(
+    server: FaultServer, split: str | None
+) -> None:
+    import datasets
+
+    rows = datasets.Dataset.from_list([{"question": f"q{number}", "answer": "a"} for number in range(9)])
+    given = rows if split is None else datasets.DatasetDict({split: rows})
+    generator(example_data=given, default_num_examples=4).create_data(1, 1, TREE)
+    shown = [line for line in server.requests[0].prompt.split("\n") if line.startswith("{")]
+    assert len({json.loads(line)["question"] for line in shown}) == len(shown) == 4

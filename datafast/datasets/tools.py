@@ -62,7 +62,6 @@ class Tools:
             jsonschema.Draft202012Validator.check_schema(dict(parameters))
         except jsonschema.SchemaError as error:
             raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
-        _check_patterns(parameters, where)
         # A tool that speaks of no names takes no arguments; one that takes any must not be asked for none.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
         self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
@@ -155,23 +154,6 @@ def _of_names(named: Any, root: Mapping[str, Any], where: str, depth: int) -> An
     if not isinstance(named, Mapping):
         return named
     return {name: _inlined(schema, root, where, depth) for name, schema in named.items()}
-
-
-def _check_patterns(node: Any, where: str) -> None:
-    """Refuses regular expressions that cannot be used here: arguments could not be checked against them."""
-    if isinstance(node, Mapping):
-        expressions = [node["pattern"]] if isinstance(node.get("pattern"), str) else []
-        if isinstance(node.get("patternProperties"), Mapping):
-            expressions += list(node["patternProperties"])
-        for expression in expressions:
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise ConfigError(
-                    f"{where}.function.parameters: the pattern {expression!r} is not understood here: {error}"
-                ) from None
-    for part in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
-        _check_patterns(part, where)
 
 
 def _is_plain(value: Any) -> bool:
