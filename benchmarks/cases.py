@@ -27,7 +27,7 @@ class Sizes:
     warm_up: int = 200
     waves: int = 10  # of requests of one second each
     widths: tuple[tuple[int, float], ...] = ((512, 1.06), (2_048, 1.20))
-    litellm_calls: int = 1_500
+    litellm_calls: int = 3_000
     litellm_width: int = 700
     litellm_wait_s: float = (
         8.0  # litellm needs seconds to send so many: the first must not be answered before the last is sent

@@ -15,6 +15,7 @@ import os
 import ssl
 import sys
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -58,6 +59,7 @@ class LiteLLMBackend:
         self._litellm: Any = None
         self._loading = asyncio.Lock()
         self._params: dict[str, Any] = {}
+        self._fixed: dict[str, Any] = {}
         self._limit_param = "max_tokens"
         self._max_connections = max_connections
         self._cap: asyncio.Semaphore | None = None
@@ -110,7 +112,18 @@ class LiteLLMBackend:
         if self._provider.takes_own_client:
             self._client = _own_client(self._provider.ssl_ca, timeout_s=self._provider.timeout)
         self._params = self._supported(litellm)
+        self._fixed = self._unchanging()
         self._litellm = litellm
+
+    def _unchanging(self) -> dict[str, Any]:
+        """What every request of a run is sent with: where to, as whom, once."""
+        provider = self._provider
+        found: dict[str, Any] = {"timeout": provider.timeout, "max_retries": 0, "num_retries": 0, "stream": False}
+        if (base := provider.litellm_base) is not None:
+            found["api_base"] = base
+        if (key := provider.litellm_key) is not None:
+            found["api_key"] = key
+        return found
 
     def _supported(self, litellm: Any) -> dict[str, Any]:
         """The parameters that were set and that the model has; a model unknown to litellm is taken to have all."""
@@ -136,10 +149,8 @@ class LiteLLMBackend:
             arguments[self._limit_param] = self._lifted_limit()
         if request.schema is not None:
             if request.step is StructuredStep.JSON_SCHEMA:
-                form = orjson.loads(request.schema.wire)  # a fresh one: litellm may edit it
-                # litellm leads references astray on the way to some providers, Anthropic among them.
-                form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
-                arguments["response_format"] = form
+                # A fresh one: litellm may edit it.
+                arguments["response_format"] = orjson.loads(_without_references(request.schema.wire))
             else:
                 arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.step)]
                 if request.step is StructuredStep.JSON_OBJECT:
@@ -147,11 +158,7 @@ class LiteLLMBackend:
         arguments |= provider.extra
         for name in request.dropped_params:
             arguments.pop(name, None)
-        arguments |= {"timeout": provider.timeout, "max_retries": 0, "num_retries": 0, "stream": False}
-        if provider.litellm_base is not None:
-            arguments["api_base"] = provider.litellm_base
-        if provider.litellm_key is not None:
-            arguments["api_key"] = provider.litellm_key
+        arguments |= self._fixed
         if provider.extra_headers:
             arguments["extra_headers"] = dict(provider.extra_headers)
         if self._client is not None:
@@ -183,6 +190,14 @@ class LiteLLMBackend:
             return from_answer(self._origin, status=502, body=str(error), headers=headers)
         status = next((status for status in statuses if status >= 400), 500)
         return from_answer(self._origin, status=status, body=str(error), headers=headers)
+
+
+@lru_cache(maxsize=512)
+def _without_references(wire: bytes) -> bytes:
+    """A `response_format` with its definitions put where they are used: litellm leads references astray on the way to Anthropic."""
+    form = orjson.loads(wire)
+    form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
+    return orjson.dumps(form)
 
 
 def _as_json(reply: Any) -> bytes:
