@@ -169,7 +169,7 @@ class Column(ConfigModel):
 
     def make(self, cell: Cell) -> Any:
         """The value of a cell as plain JSON; a coroutine where `waits` says so. Raises CellError, or CallFailed of a call."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how its cells are made: override make().")
 
     def row_type(self) -> Any:
         """The type of its values, for the row's model."""
