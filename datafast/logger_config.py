@@ -6,6 +6,7 @@ receive nothing from it and are never touched, and nothing is printed twice.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 # A logger with its own core is the only way to have sinks apart from the host's; loguru has no public constructor.
 from loguru._logger import Core
 from loguru._logger import Logger as LoguruLogger
+
+from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -45,7 +48,7 @@ _console_writer: Callable[[str], object] | None = None
 
 
 def configure_logger(
-    level: str = "INFO",
+    level: str | int = "INFO",
     log_file: str | Path | None = None,
     *,
     format_string: str | None = None,
@@ -57,19 +60,23 @@ def configure_logger(
     Calling it again replaces what the call before set up. Log files rotate at 10 MB and are kept for a week.
 
     Args:
-        level: the least severe level shown: DEBUG, INFO, WARNING or ERROR.
+        level: the least severe level shown: DEBUG, INFO, WARNING or ERROR, or a number as in `logging`.
         log_file: a file that receives the messages too.
         format_string: a loguru format, for both console and file.
         colorize: colours on the console; None means only where it is a terminal.
         serialize: write the file as one JSON object per line.
+
+    Raises:
+        ConfigError: there is no such level; what was set up before stays.
     """
+    least = _severity(level)
     unconfigure()
     if colorize is None:
         colorize = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     _sink_ids.append(
         logger.add(
             _write_console,
-            level=level.upper(),
+            level=least,
             format=format_string or _CONSOLE_FORMAT,
             colorize=colorize,
             diagnose=False,  # a traceback must not show the values of variables: keys are among them
@@ -79,7 +86,7 @@ def configure_logger(
         _sink_ids.append(
             logger.add(
                 log_file,
-                level=level.upper(),
+                level=least,
                 format=format_string or _FILE_FORMAT,
                 serialize=serialize,
                 rotation="10 MB",
@@ -88,6 +95,14 @@ def configure_logger(
                 diagnose=False,
             )
         )
+
+
+def _severity(level: str | int) -> int:
+    if isinstance(level, int) and not isinstance(level, bool) and level >= 0:
+        return level
+    with contextlib.suppress(ValueError, AttributeError):
+        return logger.level(level.upper()).no  # type: ignore[union-attr]
+    raise ConfigError(f"level: expected DEBUG, INFO, WARNING, ERROR or a number from 0, got {level!r}.")
 
 
 def unconfigure() -> None:

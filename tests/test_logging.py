@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import loguru
 import pytest
@@ -14,6 +15,7 @@ from datafast import logger_config
 from datafast.datasets import RawDataset
 from datafast.engine.events import LimitChanged
 from datafast.engine.log import EventLog
+from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig
@@ -58,6 +60,26 @@ def test_configuring_again_replaces_what_was_there(tmp_path: Path, capfd: pytest
     configure_logger(level="ERROR")
     run(tmp_path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_level_is_a_name_or_a_number(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger(logging.WARNING)
+    run(tmp_path / "a")
+    assert capfd.readouterr().err == ""
+    configure_logger(logging.INFO)
+    run(tmp_path / "b")
+    assert "INFO" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", None, True, -1, 1.5])
+def test_an_unknown_level_is_refused_and_what_was_set_up_stays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], level: Any
+) -> None:
+    configure_logger("info")
+    with pytest.raises(ConfigError, match=r"level: expected DEBUG, INFO"):
+        configure_logger(level)
+    run(tmp_path)
+    assert "INFO" in capfd.readouterr().err
 
 
 def test_no_colour_codes_where_the_console_is_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
