@@ -393,7 +393,8 @@ def test_a_tree_killed_again_and_again_while_growing_is_the_uncut_one_and_repeat
     server: FaultServer, forks: ForkServer, tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    server.respond = lambda request: subtopics(request, delay_s=chance.uniform(0.005, 0.03))
+    # Six replies in turn at the least, 0.06 s each: no three runs of up to 0.12 s can grow the whole tree.
+    server.respond = lambda request: subtopics(request, delay_s=chance.uniform(0.06, 0.1))
     grow = {"function": "tests.test_topic_growth:grow_until_killed", "url": server.url}
     assert forks.run(**grow, path=str(tmp_path / "uncut.json"), kill_after_s=None) == 0
     assert len(server.requests) == 21
