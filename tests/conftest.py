@@ -6,12 +6,14 @@ import importlib.util
 import os
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
+from tests.servers.hub_server import HubServer
 from tests.servers.llama import LlamaServer, running_llama_server
 
 _ENVIRONMENT_OF_PROVIDERS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_PROXY", "_proxy")
@@ -37,6 +39,23 @@ def silent_logger() -> Iterator[None]:
 def fault_server() -> Iterator[FaultServer]:
     """A server on loopback that answers as it is told to."""
     with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub on loopback, in the place of the real one for `huggingface_hub` and `datasets`."""
+    with HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_TOKEN", "hf_test_token")
+        # Xet is a storage service of its own, spoken to by a compiled client; this Hub offers plain LFS.
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        if version("huggingface_hub").startswith("0."):
+            # Before 1.0 the address of a commit is read with the endpoint of import time, whatever was passed.
+            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+            monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server
 
 

@@ -6,8 +6,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -877,20 +876,6 @@ def test_a_preview_shows_who_says_what(tmp_path: Path, monkeypatch: pytest.Monke
     assert "[user]" in result.output
     assert "[assistant]" in result.output
     assert ("tide_level(" in result.output or "wind(" in result.output) is (style == "tools")
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("HF_TOKEN", "hf_test_token")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        if version("huggingface_hub").startswith("0."):
-            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-            monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        yield server
 
 
 @every_style

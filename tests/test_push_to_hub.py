@@ -11,7 +11,6 @@ import subprocess
 import sys
 from enum import StrEnum
 from fnmatch import fnmatch
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -27,7 +26,6 @@ from datafast.export.parquet import export_parquet
 from tests.servers.hub_server import Fault, HubServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 # huggingface_hub 1.x hands httpx an open file as `data=`, which httpx deprecates.
@@ -97,22 +95,6 @@ def preference_rows(count: int) -> list[PreferenceRow]:
 def write(path: Path, rows: list[Any]) -> Path:
     path.write_bytes(b"".join(row.model_dump_json().encode() + b"\n" for row in rows))
     return path
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        # Xet is a storage service of its own, spoken to by a compiled client; this Hub offers plain LFS.
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        if version("huggingface_hub").startswith("0."):
-            # Before 1.0 the address of a commit is read with the endpoint of import time, whatever was passed.
-            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-            monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        yield server
 
 
 @pytest.fixture

@@ -153,9 +153,8 @@ class Run:
                 calls = self._sender.tally.calls
                 await self._process(self._plan[position], lane)
                 if self._sender.tally.calls == calls:
-                    await asyncio.sleep(
-                        0
-                    )  # replies from the ledger wait for nothing: saving and stopping need their turn
+                    # Replies from the ledger wait for nothing: saving and stopping need their turn.
+                    await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
             self._halt.now(f"{type(error).__name__}: {error}", error)
         finally:

@@ -105,9 +105,8 @@ class LiteLLMBackend:
             # litellm's own timeout starts anew with every byte that comes.
             async with asyncio.timeout(self._provider.timeout):
                 reply = await self._litellm.acompletion(**arguments)
-        except (
-            Exception
-        ) as error:  # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer"
+        # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer".
+        except Exception as error:
             raise self._fault(error) from error
         return Response(raw=_as_json(reply), latency_s=time.perf_counter() - started)
 
