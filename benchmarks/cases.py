@@ -321,7 +321,7 @@ def _first_requests(found: list[_Result]) -> list[float]:
 def schema() -> str:
     """The `response_format` that ours sends, as JSON."""
     from datafast.datasets.replies import texts_model
-    from datafast.llms.structured import ResponseSchema
+    from datafast.llms.schema import ResponseSchema
 
     asked = ResponseSchema.of(texts_model(1))
     return (asked.bounded_wire or asked.wire).decode()

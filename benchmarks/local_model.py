@@ -41,7 +41,7 @@ def transformers(*, folder: str, calls: int, batch_size: int) -> dict[str, float
     """Seconds from the first of `calls` requests at once to the last reply, the model loaded and warm; and a reply's tokens."""
     from datafast.llms import TransformersProvider
     from datafast.llms.base import Request
-    from datafast.llms.completion import decode_completion
+    from datafast.llms.replies.completion import decode_completion
     from datafast.types import Message
 
     provider = TransformersProvider(

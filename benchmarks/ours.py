@@ -11,9 +11,9 @@ from benchmarks.instruments import peak_mb, resident_mb, stopwatch
 from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
 from datafast.datasets import ColumnsDataset, ConversationDataset, RawDataset
 from datafast.llms.base import Request, Response
-from datafast.llms.completion import encode_completion
 from datafast.llms.provider import LLMProvider
-from datafast.llms.providers import LiteLLMProvider, OpenAICompatibleProvider
+from datafast.llms.providers.chat_completions import LiteLLMProvider, OpenAICompatibleProvider
+from datafast.llms.replies.completion import encode_completion
 from datafast.schema.config import (
     ColumnsDatasetConfig,
     ConversationDatasetConfig,

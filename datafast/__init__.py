@@ -27,8 +27,7 @@ if TYPE_CHECKING:
         RunStopped,
         TopicsError,
     )
-    from datafast.expanders import expand_prompts
-    from datafast.facades.columns import dataset, generator, sample
+    from datafast.facades.frame import dataset, generator, sample
     from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (
         AnthropicProvider,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
         release_models,
     )
     from datafast.logger_config import configure_logger
+    from datafast.plan.expansion import expand_prompts
     from datafast.schema.config import (
         ClassificationDatasetConfig,
         ColumnsDatasetConfig,
@@ -80,8 +80,8 @@ _HOMES = {
         "RunStopped",
         "TopicsError",
     ],
-    "datafast.expanders": ["expand_prompts"],
-    "datafast.facades.columns": ["dataset", "generator", "sample"],
+    "datafast.plan.expansion": ["expand_prompts"],
+    "datafast.facades.frame": ["dataset", "generator", "sample"],
     "datafast.facades.generator": ["DataSetGenerator"],
     "datafast.llms": [
         "AnthropicProvider",

@@ -18,8 +18,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from datafast._util.notify import nearest
 from datafast.errors import ConfigError
-from datafast.notify import nearest
 
 __all__ = ["GROUP", "kind_names", "load_kind"]
 
@@ -30,7 +30,7 @@ _BUILT_IN = [
     EntryPoint(name="classification", value="datafast.datasets.classification:ClassificationDataset", group=GROUP),
     EntryPoint(name="preference", value="datafast.datasets.preference:PreferenceDataset", group=GROUP),
     EntryPoint(name="columns", value="datafast.datasets.columns:ColumnsDataset", group=GROUP),
-    EntryPoint(name="conversation", value="datafast.datasets.conversation:ConversationDataset", group=GROUP),
+    EntryPoint(name="conversation", value="datafast.datasets.conversation.kind:ConversationDataset", group=GROUP),
 ]
 _REQUIRED = ("config_model", "row_model", "plan", "produce")
 

@@ -26,8 +26,8 @@ from typing import Any, cast, overload
 
 import orjson
 
+from datafast._util.notify import nearest, warn_user
 from datafast.errors import ConfigError
-from datafast.notify import nearest, warn_user
 
 __all__ = ["SourceRows", "open_source"]
 

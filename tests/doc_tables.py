@@ -68,7 +68,7 @@ def row_table(name: str) -> str:
 
 def part_table(name: str) -> str:
     """The entries of what is nested in rows."""
-    part = getattr(importlib.import_module("datafast.datasets.conversation_rows"), name)
+    part = getattr(importlib.import_module("datafast.datasets.conversation.rows"), name)
     schema = TypeAdapter(part).json_schema()
     return _columns(schema, absent=set(schema["properties"]) - set(schema["required"]))
 

@@ -24,8 +24,8 @@ from datafast.datasets import ColumnsDataset, PreferenceDataset, RawDataset
 from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
 from datafast.llms.base import Request, Response
-from datafast.llms.completion import encode_completion
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.replies.completion import encode_completion
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import ColumnsDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig, RunConfig
 from datafast.types import RunReport, Usage
 
@@ -274,9 +274,9 @@ def crashing_run(
     import importlib
 
     # Many small commits, so that there are many moments to choose from.
-    importlib.import_module("datafast.engine.store")._FLUSH_S = 0.005  # type: ignore[attr-defined]
+    importlib.import_module("datafast.store.writer")._FLUSH_S = 0.005  # type: ignore[attr-defined]
     if journal_limit is not None:
-        importlib.import_module("datafast.engine.store")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
+        importlib.import_module("datafast.store.writer")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
 
     module, _, path = point.partition(":")
     *owners, name = path.split(".")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.admission import Admission, Gate, Pacer
+from datafast.engine.calls.admission import Admission, Gate, Pacer
 from datafast.engine.retry import Backoff
 
 # -- slots
@@ -218,7 +218,7 @@ def test_tokens_that_were_really_used_keep_to_the_limit(calls: list[tuple[float,
 
 
 def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datafast.engine.admission.time.monotonic", lambda: 5000.0)
+    monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
     assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).book(0) <= 5006.2
     assert Gate(8, rpm=6, earlier=[(400.0, 0)]).book(0) == 5000.0
     assert Gate(8, rpm=6).book(0) == 5000.0

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from datafast import background
+from datafast._util import background
 from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Completion, Request, Response, StructuredStep
-from datafast.llms.completion import decode_completion
-from datafast.llms.faults import from_transport
-from datafast.llms.structured import ResponseSchema, parse_reply
+from datafast.llms.replies.completion import decode_completion
+from datafast.llms.schema import ResponseSchema, parse_reply
+from datafast.llms.transport.errors import from_transport
 from datafast.types import Message
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 

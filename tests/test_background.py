@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from datafast import background
+from datafast._util import background
 
 
 async def loop_id() -> int:

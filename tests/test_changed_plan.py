@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from datafast.datasets import ClassificationDataset
-from datafast.engine import rewrite
 from datafast.errors import OutputWriteError
 from datafast.llms import OpenAICompatibleProvider
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig
+from datafast.store import compaction as rewrite
 from tests.servers.fault_server import FaultServer
 from tests.support import (
     CountingProvider,
@@ -380,16 +380,16 @@ def test_another_kind_on_the_same_output_moves_all_rows_aside(tmp_path: Path, pr
 # -- a crash in the middle of moving rows
 
 REWRITE = [
-    ("datafast.engine.ledger:Ledger.set_state", "before"),
-    ("datafast.engine.ledger:Ledger.set_state", "after"),
-    ("datafast.engine.startup:move_stale_rows", "before"),
-    ("datafast.engine.rewrite:os.fsync", "before"),
-    ("datafast.engine.rewrite:_divide", "after"),
-    ("datafast.engine.ledger:Ledger.replace_appends", "after"),
-    ("datafast.engine.rewrite:finish_rewrite", "before"),
+    ("datafast.store.ledger:Ledger.set_state", "before"),
+    ("datafast.store.ledger:Ledger.set_state", "after"),
+    ("datafast.store.recovery:move_stale_rows", "before"),
+    ("datafast.store.compaction:os.fsync", "before"),
+    ("datafast.store.compaction:_divide", "after"),
+    ("datafast.store.ledger:Ledger.replace_appends", "after"),
+    ("datafast.store.compaction:finish_rewrite", "before"),
     ("pathlib:Path.replace", "before"),
     ("pathlib:Path.replace", "after"),
-    ("datafast.engine.startup:move_stale_rows", "after"),
+    ("datafast.store.recovery:move_stale_rows", "after"),
 ]
 
 

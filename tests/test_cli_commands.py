@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast import __version__, logger_config
-from datafast.cli.console import money, plain_text
+from datafast.cli.display.progress import money, plain_text
 from datafast.cli.main import cli
 from datafast.cli.provider_schema import PROVIDER_SCHEMA
-from datafast.llms.params import ProviderOptions
-from datafast.llms.specs import PROVIDERS
+from datafast.llms.options import ProviderOptions
+from datafast.llms.registry import PROVIDERS
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 

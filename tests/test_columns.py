@@ -15,9 +15,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from datafast.columns import Cell, Column, Setup, register, registry
-from datafast.columns.expression import FunctionColumn
+from datafast.columns.types.computed import FunctionColumn
 from datafast.errors import ConfigError, ErrorKind, ProviderError, RunStopped
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.support import CountingProvider, assert_balanced, columns, requests_in, rows_of
 
 SIM = SimulatedProvider("m")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from datafast.columns.expression import FunctionColumn
-from datafast.llms.simulated import SimulatedProvider
+from datafast.columns.types.computed import FunctionColumn
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.support import (
     CountingProvider,
     ForkServer,

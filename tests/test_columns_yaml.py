@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast.cli.main import cli
-from datafast.cli.yaml_config import load_project
+from datafast.config_files.loader import load_project
 from datafast.errors import ConfigError
 
 HEAD = "kind: columns\nnum_rows: 4\noutput_file: rows.jsonl\n"

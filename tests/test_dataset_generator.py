@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from datafast import DataSetGenerator, DataSetGeneratorError, Graph, Tree
-from datafast.facades.generated import GeneratedDataset
+from datafast.facades.deepfabric.generated import GeneratedDataset
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of

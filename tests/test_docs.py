@@ -73,7 +73,7 @@ def test_the_blocks_of_a_page_run_from_top_to_bottom(
 
 
 def save_config(example: Example) -> None:
-    from datafast.cli.yaml_config import load_project
+    from datafast.config_files.loader import load_project
 
     text = str(example.parsed)
     name = re.match(r"# (\S+\.ya?ml)\n", text)
@@ -281,13 +281,13 @@ def test_keys_and_default_models_of_the_providers_guide_are_those_of_the_code() 
 
 
 def test_every_provider_parameter_is_in_the_providers_guide() -> None:
-    from datafast.llms.params import ProviderOptions
+    from datafast.llms.options import ProviderOptions
 
     assert missing("guides/providers.md", list(ProviderOptions.__annotations__)) == []
 
 
 def test_every_fault_is_in_the_providers_guide() -> None:
-    from datafast.llms.simulated import FAULTS
+    from datafast.llms.simulated.provider import FAULTS
 
     assert missing("guides/providers.md", list(FAULTS)) == []
 

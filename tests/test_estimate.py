@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from datafast import AnthropicProvider, Estimate, OpenAICompatibleProvider, OpenAIProvider
 from datafast.cli.main import cli
 from datafast.engine.estimate import Span
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import Usage
 from tests.support import CountingProvider, preference, raw, requests_in, snapshot
 

@@ -32,7 +32,7 @@ from datafast.engine.events import (
     RunStarted,
     event_to_dict,
 )
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.support import CountingProvider, assert_balanced, preference, raw, requests_in, rows_of
 
 CONFIG = """\
@@ -319,7 +319,7 @@ def test_the_closing_summary_tells_which_share_failed_and_why(run: Run) -> None:
 
 
 def test_the_progress_line_tells_success_causes_rates_and_cost() -> None:
-    from datafast.cli.console import RunDisplay
+    from datafast.cli.display.progress import RunDisplay
 
     display = RunDisplay()
     said: list[str] = []

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datafast._util.permutation import Permutation
 from datafast.errors import ConfigError, DatafastWarning
-from datafast.expanders import Expansion, ExpansionSpec, Variant, expand_prompts
-from datafast.permutation import Permutation
-from datafast.prompts import Template
+from datafast.plan.expansion import Expansion, ExpansionSpec, Variant, expand_prompts
+from datafast.plan.template import Template
 
 
 def expansion(texts: list[str], placeholders: dict[str, list[str]], **settings: object) -> Expansion:

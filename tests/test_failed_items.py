@@ -19,7 +19,7 @@ from datafast.cli.main import cli
 from datafast.datasets import ClassificationDataset, RawDataset
 from datafast.errors import ErrorKind, OutputError, ProviderError
 from datafast.llms.base import Request
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig, RawDatasetConfig
 from tests.support import CountingProvider, one_of_two, preference, raw, roles, rows_of
 

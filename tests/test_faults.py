@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafast.llms.redaction import is_secret_name, redact
-from datafast.llms.retry_after import retry_after_s
+from datafast.llms.transport.redaction import is_secret_name, redact
+from datafast.llms.transport.retry_after import retry_after_s
 
 KEY_TEXT = st.text(st.characters(min_codepoint=48, max_codepoint=122), min_size=16, max_size=60)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.flow import Flow, run_flow
-from datafast.engine.halt import ItemPending
+from datafast.engine.stop import ItemPending
+from datafast.engine.task_graph import Flow, run_flow
 
 
 def run(

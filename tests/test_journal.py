@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.appendfile import AppendFile
-from datafast.engine.journal import Journal, read_journal
 from datafast.errors import OutputWriteError
+from datafast.store.append_file import AppendFile
+from datafast.store.journal import Journal, read_journal
 
 HEADERS = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda name: name not in {"size", "crc"}),

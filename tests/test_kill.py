@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.support import (
     CountingProvider,
     ForkServer,
@@ -29,34 +29,34 @@ from tests.support import (
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 
-APPEND = "datafast.engine.appendfile:AppendFile.append"
+APPEND = "datafast.store.append_file:AppendFile.append"
 IN_A_RUN = [
     (APPEND, "before"),
     (APPEND, "half"),
     (APPEND, "after"),
-    ("datafast.engine.ledger:Ledger.put_items", "before"),
-    ("datafast.engine.ledger:Ledger.put_calls", "after"),
-    ("datafast.engine.ledger:Ledger.put_appends", "after"),
-    ("datafast.engine.store:Store.flush", "after"),
+    ("datafast.store.ledger:Ledger.put_items", "before"),
+    ("datafast.store.ledger:Ledger.put_calls", "after"),
+    ("datafast.store.ledger:Ledger.put_appends", "after"),
+    ("datafast.store.writer:Store.flush", "after"),
 ]
 AT_THE_END = [
-    ("datafast.engine.ledger:Ledger.checkpoint", "before"),
-    ("datafast.engine.ledger:Ledger.checkpoint", "after"),
-    ("datafast.engine.appendfile:AppendFile.clear", "after"),
-    ("datafast.engine.store:Store.close", "before"),
+    ("datafast.store.ledger:Ledger.checkpoint", "before"),
+    ("datafast.store.ledger:Ledger.checkpoint", "after"),
+    ("datafast.store.append_file:AppendFile.clear", "after"),
+    ("datafast.store.writer:Store.close", "before"),
     ("pathlib:Path.unlink", "after"),
 ]
 AT_THE_START = [
-    ("datafast.engine.startup:read_journal", "before"),
-    ("datafast.engine.ledger:Ledger.add_item_if_new", "after"),
-    ("datafast.engine.ledger:Ledger.checkpoint", "before"),
-    ("datafast.engine.ledger:Ledger.checkpoint", "after"),
-    ("datafast.engine.appendfile:AppendFile.clear", "after"),
-    ("datafast.engine.rowfile:os.fsync", "after"),
-    ("datafast.engine.startup:split_off_tail", "after"),
-    ("datafast.engine.ledger:Ledger.forget_appends_after", "after"),
-    ("datafast.engine.startup:_match", "after"),
-    ("datafast.engine.store:Store.__init__", "before"),
+    ("datafast.store.recovery:read_journal", "before"),
+    ("datafast.store.ledger:Ledger.add_item_if_new", "after"),
+    ("datafast.store.ledger:Ledger.checkpoint", "before"),
+    ("datafast.store.ledger:Ledger.checkpoint", "after"),
+    ("datafast.store.append_file:AppendFile.clear", "after"),
+    ("datafast.store.rows:os.fsync", "after"),
+    ("datafast.store.recovery:split_off_tail", "after"),
+    ("datafast.store.ledger:Ledger.forget_appends_after", "after"),
+    ("datafast.store.recovery:_match", "after"),
+    ("datafast.store.writer:Store.__init__", "before"),
 ]
 
 
@@ -158,7 +158,7 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
     """The first crash leaves a journal and rows beyond what is committed; a user cuts some others off."""
     log = tmp_path / "requests"
     crash = {"folder": str(tmp_path), "log": str(log), "topics": 40, "run": {"max_concurrency": 4}}
-    first = "datafast.engine.ledger:Ledger.put_appends"
+    first = "datafast.store.ledger:Ledger.put_appends"
     assert server.run("tests.support:crashing_run", point=first, when="after", nth=6, **crash) == 9
     asked = len(requests_in(log))
     if "forget" in point:
@@ -172,13 +172,13 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
 @pytest.mark.parametrize(
     ("point", "when"),
     [
-        ("datafast.engine.ledger:Ledger.raise_generation", "before"),
-        ("datafast.engine.ledger:Ledger.raise_generation", "after"),
-        ("datafast.engine.startup:_match", "before"),
+        ("datafast.store.ledger:Ledger.raise_generation", "before"),
+        ("datafast.store.ledger:Ledger.raise_generation", "after"),
+        ("datafast.store.recovery:_match", "before"),
         (APPEND, "half"),
         (APPEND, "after"),
-        ("datafast.engine.ledger:Ledger.put_appends", "after"),
-        ("datafast.engine.store:Store.close", "before"),
+        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.writer:Store.close", "before"),
     ],
 )
 def test_a_crash_while_failed_items_are_retried_repeats_only_what_was_in_flight(
@@ -223,11 +223,11 @@ def test_ctrl_c_lets_what_is_in_flight_land_and_repeats_no_call(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("point", "when"),
     [
-        ("datafast.engine.ledger:Ledger.checkpoint", "before"),
-        ("datafast.engine.ledger:Ledger.checkpoint", "after"),
-        ("datafast.engine.appendfile:AppendFile.clear", "after"),
+        ("datafast.store.ledger:Ledger.checkpoint", "before"),
+        ("datafast.store.ledger:Ledger.checkpoint", "after"),
+        ("datafast.store.append_file:AppendFile.clear", "after"),
         (APPEND, "half"),
-        ("datafast.engine.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.ledger:Ledger.put_appends", "after"),
     ],
 )
 def test_a_crash_while_the_journal_is_emptied_in_mid_run_is_repaired(
@@ -249,7 +249,7 @@ def test_a_crash_while_fresh_moves_files_loses_none(
     """Every row and every reply is still there, in the file itself or in a file kept aside."""
     log, folder = tmp_path / "requests", tmp_path / "out"
     crash: dict[str, Any] = {"folder": str(folder), "log": str(log), "topics": 12, "when": "after"}
-    first = "datafast.engine.ledger:Ledger.put_appends" if crashed_before else "datafast.engine.store:Store.close"
+    first = "datafast.store.ledger:Ledger.put_appends" if crashed_before else "datafast.store.writer:Store.close"
     server.run("tests.support:crashing_run", point=first, nth=2 if crashed_before else 1, **crash)
     before = [path.read_bytes() for path in folder.iterdir() if path.stat().st_size and "-shm" not in path.name]
     server.run("tests.support:crashing_run", point="pathlib:Path.rename", nth=nth, options={"fresh": True}, **crash)

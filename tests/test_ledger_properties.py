@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.ledger import Ledger
-from datafast.engine.positions import PositionSet
-from datafast.engine.records import Append, CallRow, ItemRecord, ItemState
+from datafast._util.bitmap import PositionSet
 from datafast.errors import ErrorKind, OutputError, OutputWriteError, ProviderError
 from datafast.llms.base import Request
+from datafast.store.ledger import Ledger
+from datafast.store.records import Append, CallRow, ItemRecord, ItemState
 from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)

@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 from datafast.errors import ConfigError, ErrorKind, MissingExtraError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms import LlamaCppProvider, OpenAIProvider, provider_from_spec, release_models
 from datafast.llms.base import Request
-from datafast.llms.completion import decode_completion
-from datafast.llms.loaded import _entries
+from datafast.llms.local.model_cache import _entries
+from datafast.llms.replies.completion import decode_completion
 from tests.servers.hub_server import HubServer
 from tests.support import ROOT, assert_balanced, preference, raw, roles, rows_of
 
@@ -172,7 +172,7 @@ def test_a_server_that_dies_is_started_again_and_no_row_is_lost(model: Path, tmp
 )
 def test_the_server_ends_with_the_process_however_that_ends(model: Path, ending: str) -> None:
     code = (
-        "from datafast.llms import LlamaCppProvider; from datafast.llms.loaded import _entries; import pydantic\n"
+        "from datafast.llms import LlamaCppProvider; from datafast.llms.local.model_cache import _entries; import pydantic\n"
         "class Short(pydantic.BaseModel): yes: bool\n"
         f"LlamaCppProvider(model_path={str(model)!r}, threads=1).generate('Hello', response_format=Short)\n"
         "print(*[entry.model._process.pid for entry in _entries.values()], flush=True)\n"

@@ -13,8 +13,8 @@ import pytest
 
 from datafast import logger_config
 from datafast.datasets import RawDataset
+from datafast.engine.event_log import EventLog
 from datafast.engine.events import LimitChanged
-from datafast.engine.log import EventLog
 from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.logger_config import configure_logger

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from datafast.engine import store
 from datafast.engine.events import Event, ItemDone
-from datafast.engine.startup import OutputPaths
 from datafast.errors import DatafastWarning, ErrorKind, ProviderError, RunStopped
 from datafast.llms.base import Request
+from datafast.store import writer as store
+from datafast.store.recovery import OutputPaths
 from tests.support import (
     CountingProvider,
     ForkServer,
@@ -261,9 +261,9 @@ def test_a_killed_run_goes_on_in_order(tmp_path: Path, forks: ForkServer, kill_a
 @pytest.mark.parametrize(
     ("point", "when"),
     [
-        ("datafast.engine.ledger:Ledger.replace_appends", "after"),
-        ("datafast.engine.rewrite:finish_rewrite", "before"),
-        ("datafast.engine.rewrite:finish_rewrite", "after"),
+        ("datafast.store.ledger:Ledger.replace_appends", "after"),
+        ("datafast.store.compaction:finish_rewrite", "before"),
+        ("datafast.store.compaction:finish_rewrite", "after"),
     ],
 )
 def test_a_death_while_rows_are_put_in_order_loses_nothing(

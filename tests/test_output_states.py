@@ -23,7 +23,7 @@ from datafast.errors import (
     RunStopped,
 )
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows, snapshot
 
@@ -213,8 +213,8 @@ def test_an_edit_in_the_part_that_is_checked_later_stops_the_run(
     """Of a large file only the end is compared before the run begins; every byte of the rest is compared in a thread."""
     path = out / "out.jsonl"
     original = path.read_bytes()
-    monkeypatch.setattr("datafast.engine.startup._VERIFY_AT_ONCE", 10)
-    monkeypatch.setattr("datafast.engine.startup._VERIFY_FIRST", 1000, raising=False)
+    monkeypatch.setattr("datafast.store.recovery._VERIFY_AT_ONCE", 10)
+    monkeypatch.setattr("datafast.store.recovery._VERIFY_FIRST", 1000, raising=False)
     for place in range(0, len(original), 97):
         data = bytearray(original)
         data[place] ^= 1
@@ -257,7 +257,7 @@ def test_a_second_dataset_on_the_same_output_is_refused(tmp_path: Path, log: Pat
 def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path, log: Path) -> None:
     folder = tmp_path / "out"
     script = (
-        "from pathlib import Path; from tests.support import raw; from datafast.llms.simulated import SimulatedProvider\n"
+        "from pathlib import Path; from tests.support import raw; from datafast.llms.simulated.provider import SimulatedProvider\n"
         "raw(Path({0!r}), num_samples_per_prompt=2).generate([SimulatedProvider('m', latency_s=60)],"
         " on_event=lambda event: print('started', flush=True))"
     )
@@ -447,7 +447,7 @@ def test_a_ledger_that_somebody_locks_stops_the_run_and_loses_no_reply(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup program or an editor of databases may hold the ledger for longer than anybody wants to wait."""
-    monkeypatch.setattr("datafast.engine.ledger._BUSY_S", 0.05, raising=False)
+    monkeypatch.setattr("datafast.store.ledger._BUSY_S", 0.05, raising=False)
     folder = tmp_path / "out"
     locks: list[sqlite3.Connection] = []
 

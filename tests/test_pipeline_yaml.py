@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast.cli.main import cli
-from datafast.cli.yaml_config import load_project
+from datafast.config_files.loader import load_project
 from datafast.errors import ConfigError
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of

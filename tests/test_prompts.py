@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datafast import logger_config
 from datafast.errors import ConfigError, DatafastWarning
-from datafast.prompts import Template
+from datafast.plan.template import Template
 
 BRACE_TEXT = st.text(alphabet=st.sampled_from(list('{}<>ab_x \\"\n$:é')), max_size=60)
 KNOWN = {"topic": "T", "tone": "O", "labels": "L"}

@@ -30,7 +30,7 @@ from datafast.llms import (
     OpenRouterProvider,
     provider_from_spec,
 )
-from datafast.llms.addresses import chat_url
+from datafast.llms.base_urls import chat_url
 from tests.servers.fault_server import Answer, FaultServer
 
 DEFAULTS = [

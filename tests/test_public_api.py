@@ -51,7 +51,7 @@ IMPORT_PATHS = {
         "TransformersProvider",
     ],
     "datafast.logger_config": ["configure_logger"],
-    "datafast.expanders": ["expand_prompts"],
+    "datafast.plan.expansion": ["expand_prompts"],
 }
 HEAVY = [
     "aiohttp",

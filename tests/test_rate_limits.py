@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.admission import Gate, Pacer
+from datafast.engine.calls.admission import Gate, Pacer
 from datafast.engine.events import Event
 from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
@@ -348,7 +348,7 @@ def test_the_pace_of_tokens_goes_on_after_a_restart(tmp_path: Path, fault_server
 def test_what_an_earlier_run_sent_without_a_limit_holds_back_for_a_minute_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("datafast.engine.admission.time.monotonic", lambda: 5000.0)
+    monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
     gate = Gate(8, rpm=60, tpm=60_000, earlier=[(10.0, 5000)] * 1000)
     assert 5030.0 < gate.book(0) < 5061.0
 

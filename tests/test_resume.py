@@ -20,7 +20,7 @@ from datafast.engine.events import CallFinished, Event, ItemDone
 from datafast.errors import CallFailed, ErrorKind, MissingKeyError, OutputError, ProviderError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import Request
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import (

@@ -15,10 +15,10 @@ from pydantic import BaseModel, Field
 
 from datafast.errors import ConfigError, ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request, Response
-from datafast.llms.completion import decode_completion
-from datafast.llms.providers import OllamaProvider, OpenAIProvider, OpenRouterProvider
-from datafast.llms.simulated import FAULTS, SimulatedProvider
-from datafast.llms.structured import ResponseSchema, parse_reply, parse_text
+from datafast.llms.providers.chat_completions import OllamaProvider, OpenAIProvider, OpenRouterProvider
+from datafast.llms.replies.completion import decode_completion
+from datafast.llms.schema import ResponseSchema, parse_reply, parse_text
+from datafast.llms.simulated.provider import FAULTS, SimulatedProvider
 from datafast.types import Message, Usage
 
 

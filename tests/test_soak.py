@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from datafast import background
+from datafast._util import background
 from datafast.datasets import RawDataset
 from datafast.llms import OpenAICompatibleProvider
 from datafast.schema.config import RawDatasetConfig, RunConfig

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from datafast.engine.steps import Steps
+from datafast.engine.calls.reply_modes import Steps
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import StructuredStep
 from tests import support

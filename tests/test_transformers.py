@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from datafast.errors import ConfigError, ErrorKind, MissingExtraError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms import TransformersProvider, provider_from_spec, release_models
 from datafast.llms.base import Completion, Request
-from datafast.llms.completion import decode_completion
-from datafast.llms.loaded import _entries
+from datafast.llms.local.model_cache import _entries
+from datafast.llms.replies.completion import decode_completion
 from datafast.types import Usage
 from tests.support import ROOT, assert_balanced, preference, raw, roles, rows_of
 
@@ -41,7 +41,7 @@ def model(tiny_transformers: Path) -> Iterator[Path]:
 @pytest.fixture
 def batches(model: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The size of each batch that the model is asked."""
-    from datafast.llms.transformers_model import LoadedModel
+    from datafast.llms.local.transformers_model import LoadedModel
 
     sizes: list[int] = []
     generate = LoadedModel._generate

@@ -52,7 +52,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from datafast.notify import nearest
+        from datafast._util.notify import nearest
 
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
             near = nearest(args[0], _COMMANDS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from datafast.llms.specs import ALIASES, PROVIDERS
-from datafast.llms.transformers_provider import DTYPES
+from datafast.llms.local.transformers import DTYPES
+from datafast.llms.registry import ALIASES, PROVIDERS
 
 __all__ = ["PROVIDER_SCHEMA"]
 

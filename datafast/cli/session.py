@@ -18,19 +18,19 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from datafast.cli.console import RunDisplay, show_report
-from datafast.cli.event_file import EventFile
+from datafast._util.fd_limit import raise_limit
+from datafast.cli.display.event_file import EventFile
+from datafast.cli.display.progress import RunDisplay, show_report
 from datafast.cli.outputs import failures_command
-from datafast.cli.yaml_config import load_project
-from datafast.engine.descriptors import raise_limit
+from datafast.config_files.loader import load_project
 from datafast.engine.events import Event, EventCallback, PreparationStarted, RunStarted
-from datafast.engine.startup import OutputPaths
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
+from datafast.store.recovery import OutputPaths
 
 if TYPE_CHECKING:
-    from datafast.cli.project import Project
+    from datafast.config_files.project import Project
     from datafast.datasets.base import Dataset
     from datafast.types import RunReport
 

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PrivateAttr, field_validator
 
-from datafast.columns.templates import Expression, Template, parse_expression, parse_template
-from datafast.config_model import ConfigModel, NonBlank
+from datafast._util.config_model import ConfigModel, NonBlank
+from datafast._util.notify import nearest
+from datafast.columns.templates.parse import Expression, Template, parse_expression, parse_template
 from datafast.errors import ConfigError, DatafastError
-from datafast.notify import nearest
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
-    from datafast.engine.plan import WorkItem
+    from datafast.plan.grid import WorkItem
     from datafast.sources import SourceRows
 
 __all__ = ["Cell", "CellError", "Column", "NonBlank", "OnError", "Setup"]

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from datafast._util.notify import nearest
 from datafast.columns.base import Column
 from datafast.errors import ConfigError
-from datafast.notify import nearest
 
 __all__ = ["GROUP", "AnyColumn", "column_types", "load_column", "register"]
 

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
+from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
-from datafast.columns.templates import RenderError
-from datafast.engine.flow import Flow, Work
+from datafast.columns.templates.parse import RenderError
 from datafast.engine.generate import Generate
-from datafast.engine.plan import WorkItem
+from datafast.engine.task_graph import Flow, Work
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
-from datafast.notify import users_level, warn_user
+from datafast.plan.grid import WorkItem
 from datafast.sources import SourceRows
 
 __all__ = ["ColumnsRow", "Problem", "Table"]

@@ -2,7 +2,7 @@
 
 from datafast.datasets.classification import ClassificationDataset
 from datafast.datasets.columns import ColumnsDataset
-from datafast.datasets.conversation import ConversationDataset
+from datafast.datasets.conversation.kind import ConversationDataset
 from datafast.datasets.preference import PreferenceDataset
 from datafast.datasets.raw import RawDataset
 

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
-from datafast.datasets.event_stream import stream_events
-from datafast.datasets.options import RunOptions, check_options, check_providers
-from datafast.datasets.preparation import Preparation, combined, stopped_early
 from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
+from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
-from datafast.engine.failed import FailedItems, values_of
 from datafast.engine.generate import Generate
 from datafast.engine.job import Job, lane_identities, providers_of
-from datafast.engine.plan import Dimension, GridPlan, Plan, WorkItem
-from datafast.engine.startup import OutputPaths
+from datafast.engine.options import RunOptions, check_options, check_providers
+from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
+from datafast.plan.grid import Dimension, GridPlan, Plan, WorkItem
+from datafast.store.failures import FailedItems, values_of
+from datafast.store.recovery import OutputPaths
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
     from datafast.executors.base import Executor
-    from datafast.llms.providers import LLMProvider
+    from datafast.llms.providers.chat_completions import LLMProvider
 
 __all__ = ["Dataset", "FanOutDataset", "RunOptions"]
 
@@ -338,7 +338,7 @@ def _some(providers: Any) -> Any:
 
 
 def _simulated(lane: LLMProvider | Mapping[str, LLMProvider]) -> Any:
-    from datafast.llms.simulated import SimulatedProvider
+    from datafast.llms.simulated.provider import SimulatedProvider
 
     if isinstance(lane, Mapping):
         return {role: SimulatedProvider.standing_in_for(provider) for role, provider in lane.items()}

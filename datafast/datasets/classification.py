@@ -12,13 +12,13 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from datafast.config_model import ConfigModel
+from datafast._util.config_model import ConfigModel
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.data_rows import TextClassificationRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
-from datafast.engine.plan import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan, WorkItem
 
 __all__ = ["DEFAULT_PROMPTS", "ClassificationDataset", "ClassificationDatasetConfig", "TextClass"]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from datafast._util.notify import nearest
 from datafast.columns.registry import AnyColumn
 from datafast.columns.table import ColumnsRow, Table
 from datafast.datasets.base import Dataset, RunOptions
@@ -20,14 +21,13 @@ from datafast.datasets.config import DatasetConfig
 from datafast.engine.estimate import Estimate
 from datafast.engine.events import Event
 from datafast.engine.generate import Generate
-from datafast.engine.plan import Computed, Dimension, GridPlan, WorkItem
 from datafast.errors import CallFailed, ConfigError
-from datafast.notify import nearest
+from datafast.plan.grid import Computed, Dimension, GridPlan, WorkItem
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.llms.providers import LLMProvider
+    from datafast.llms.providers.chat_completions import LLMProvider
 
 __all__ = ["ColumnsDataset", "ColumnsDatasetConfig"]
 

@@ -16,10 +16,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from datafast.config_model import ConfigModel, NonBlank
+from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
-from datafast.expanders import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
-from datafast.prompts import Template
+from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
+from datafast.plan.template import Template
 
 __all__ = ["DatasetConfig", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 

@@ -22,12 +22,12 @@ from datafast.datasets.replies import texts_model
 from datafast.engine.estimate import Estimate
 from datafast.engine.events import Event
 from datafast.engine.generate import Generate
-from datafast.engine.plan import Dimension, GridPlan, WorkItem
 from datafast.errors import CallFailed, ConfigError
-from datafast.prompts import Template
+from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.plan.template import Template
 
 if TYPE_CHECKING:
-    from datafast.llms.providers import LLMProvider
+    from datafast.llms.providers.chat_completions import LLMProvider
 
 __all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "Role"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.datasets.config import PromptDatasetConfig
-from datafast.engine.ledger import Ledger
-from datafast.engine.startup import OutputPaths
+from datafast.store.ledger import Ledger
+from datafast.store.recovery import OutputPaths
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset

@@ -17,7 +17,7 @@ from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateName
 from datafast.datasets.data_rows import TextRow
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
-from datafast.engine.plan import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan, WorkItem
 
 __all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig"]
 

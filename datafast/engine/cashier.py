@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-from datafast.engine.budget import Bound, Budget, Spent, upper_bound
+from datafast.engine.calls.budget import Bound, Budget, Spent, upper_bound
+from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.emitter import Emitter
-from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import BudgetReached
-from datafast.engine.halt import Halt
 from datafast.engine.settings import RunConfig
-from datafast.engine.store import Store
+from datafast.engine.stop import Halt
 from datafast.llms.base import Request
+from datafast.store.writer import Store
 from datafast.types import Usage
 
 __all__ = ["Booking", "Cashier"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from datafast.engine.event_log import EventLog
 from datafast.engine.events import Event, EventCallback
-from datafast.engine.halt import Halt
-from datafast.engine.log import EventLog
+from datafast.engine.stop import Halt
 from datafast.logger_config import is_configured
 
 __all__ = ["Emitter"]

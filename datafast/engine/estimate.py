@@ -25,20 +25,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from datafast import background
+from datafast._util import background
+from datafast.engine.dry_run import rehearse
 from datafast.engine.job import labels_of, providers_of
-from datafast.engine.ledger_reader import LedgerReader
-from datafast.engine.plan import Plan, WorkItem, spread
-from datafast.engine.rehearsal import rehearse
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.plan.grid import Plan, WorkItem, spread
+from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.sender import Ask
     from datafast.engine.run import Produce
-    from datafast.engine.sender import Ask
-    from datafast.llms.providers import LLMProvider
+    from datafast.llms.providers.chat_completions import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
 

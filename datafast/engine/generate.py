@@ -21,14 +21,14 @@ from typing import Any, NamedTuple, TypeVar, overload
 import orjson
 from pydantic import BaseModel
 
-from datafast.engine.calls import Caller
-from datafast.engine.endpoint import Endpoint
-from datafast.engine.flow import Flow, Work, run_flow
-from datafast.engine.plan import WorkItem, digest
-from datafast.engine.records import ItemRecord, Recorded
-from datafast.engine.sender import Ask
+from datafast.engine.calls.caller import Caller
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.sender import Ask
+from datafast.engine.task_graph import Flow, Work, run_flow
 from datafast.errors import CallFailed
-from datafast.llms.structured import ResponseSchema
+from datafast.llms.schema import ResponseSchema
+from datafast.plan.grid import WorkItem, digest
+from datafast.store.records import ItemRecord, Recorded
 from datafast.types import Message
 
 __all__ = ["Generate"]
@@ -156,7 +156,7 @@ class Generate:
         return [task.result() for task in tasks]
 
     async def flow(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
-        """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.flow`."""
+        """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.task_graph`."""
         await run_flow(flow, step)
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:

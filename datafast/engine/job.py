@@ -11,26 +11,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datafast.engine.admission import Admission, Gate
-from datafast.engine.budget import Spent, check_prices
-from datafast.engine.descriptors import room
+from datafast._util.fd_limit import room
+from datafast._util.notify import warn_user
+from datafast.engine.calls.admission import Admission, Gate
+from datafast.engine.calls.budget import Spent, check_prices
+from datafast.engine.calls.endpoint import Endpoint, identities
 from datafast.engine.emitter import Emitter
-from datafast.engine.endpoint import Endpoint, identities
 from datafast.engine.events import EventCallback, LimitChanged
-from datafast.engine.halt import Halt
-from datafast.engine.lanes import Lane
-from datafast.engine.ledger_reader import LedgerReader
-from datafast.engine.plan import Plan
 from datafast.engine.retry import Backoff
+from datafast.engine.routes import Lane
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import FanOut, RunConfig
-from datafast.engine.startup import OpenOutput, OutputPaths, Pricing, open_output
+from datafast.engine.stop import Halt
 from datafast.errors import ConfigError
-from datafast.notify import warn_user
+from datafast.plan.grid import Plan
+from datafast.store.reader import LedgerReader
+from datafast.store.recovery import OpenOutput, OutputPaths, Pricing, open_output
 from datafast.types import RunReport, Usage
 
 if TYPE_CHECKING:
-    from datafast.llms.providers import LLMProvider
+    from datafast.llms.providers.chat_completions import LLMProvider
 
 __all__ = ["Job", "labels_of", "lane_identities", "providers_of", "run_job"]
 

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
-from datafast.engine.admission import Admission
-from datafast.engine.budget import Spent
-from datafast.engine.calls import Caller
+from datafast.engine.calls.admission import Admission
+from datafast.engine.calls.budget import Spent
+from datafast.engine.calls.caller import Caller
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.sender import Sender
 from datafast.engine.emitter import Emitter
-from datafast.engine.endpoint import Endpoint
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
-from datafast.engine.halt import Halt, ItemPending
-from datafast.engine.lanes import Lane, deal, share_out
-from datafast.engine.ordering import RowOrder
-from datafast.engine.plan import Plan, WorkItem, spread
-from datafast.engine.records import FailureRow, by_category, by_provider
-from datafast.engine.sender import Sender
+from datafast.engine.reorder import RowOrder
+from datafast.engine.routes import Lane, deal, share_out
 from datafast.engine.settings import RunConfig
-from datafast.engine.startup import OpenOutput
+from datafast.engine.stop import Halt, ItemPending
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
+from datafast.plan.grid import Plan, WorkItem, spread
+from datafast.store.records import FailureRow, by_category, by_provider
+from datafast.store.recovery import OpenOutput
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
-    from datafast.engine.records import ItemRecord
+    from datafast.store.records import ItemRecord
 
 __all__ = ["Produce", "Run"]
 

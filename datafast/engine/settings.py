@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datafast.config_model import ConfigModel
+from datafast._util.config_model import ConfigModel
 
 __all__ = ["FanOut", "RunConfig"]
 

@@ -10,9 +10,9 @@ import asyncio
 import concurrent.futures
 import threading
 
-from datafast import background
-from datafast.engine.halt import Halt
+from datafast._util import background
 from datafast.engine.job import Job, run_job
+from datafast.engine.stop import Halt
 from datafast.types import RunReport
 
 __all__ = ["LocalExecutor"]

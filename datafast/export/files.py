@@ -19,10 +19,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, create_model
 
-from datafast.engine.wholefile import whole_file
+from datafast._util.atomic_write import whole_file
+from datafast._util.notify import nearest
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.features import row_schema
-from datafast.notify import nearest
 
 __all__ = ["FORMATS", "narrowed", "save_rows", "to_dataset"]
 

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
-from datafast.datasets.conversation import ConversationDataset, ConversationDatasetConfig
+from datafast.datasets.conversation.kind import ConversationDataset, ConversationDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError, RunStopped
-from datafast.facades.generated import GeneratedDataset
-from datafast.facades.generator_calls import Call, Folders
-from datafast.facades.generator_input import check_count, check_names, explained, topics_of
-from datafast.facades.progress import Progress
-from datafast.facades.rate_limit import RateLimit
-from datafast.llms.specs import provider_from_spec
+from datafast.facades.deepfabric.calls import Call, Folders
+from datafast.facades.deepfabric.generated import GeneratedDataset
+from datafast.facades.deepfabric.input import check_count, check_names, explained, topics_of
+from datafast.facades.deepfabric.progress import Progress
+from datafast.facades.deepfabric.rate_limit import RateLimit
+from datafast.llms.registry import provider_from_spec
 from datafast.topics.model import TopicModel
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from datafast.engine.startup import OutputPaths
+from datafast.store.recovery import OutputPaths
 
 __all__ = ["Scratch"]
 

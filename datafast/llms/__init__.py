@@ -1,8 +1,9 @@
 """Providers: descriptions of the models that datafast can call. Importing them loads no back end."""
 
-from datafast.llms.llama_cpp import LlamaCppProvider
-from datafast.llms.loaded import release_models
-from datafast.llms.providers import (
+from datafast.llms.local.llama_cpp import LlamaCppProvider
+from datafast.llms.local.model_cache import release_models
+from datafast.llms.local.transformers import TransformersProvider
+from datafast.llms.providers.chat_completions import (
     AnthropicProvider,
     ChatCompletionsProvider,
     GeminiProvider,
@@ -14,9 +15,8 @@ from datafast.llms.providers import (
     OpenAIProvider,
     OpenRouterProvider,
 )
-from datafast.llms.simulated import SimulatedProvider
-from datafast.llms.specs import PROVIDERS, provider_from_spec
-from datafast.llms.transformers_provider import TransformersProvider
+from datafast.llms.registry import PROVIDERS, provider_from_spec
+from datafast.llms.simulated.provider import SimulatedProvider
 
 __all__ = [
     "PROVIDERS",

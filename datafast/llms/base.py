@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
-    from datafast.llms.structured import ResponseSchema
+    from datafast.llms.schema import ResponseSchema
 
 __all__ = ["Backend", "Completion", "Request", "Response", "SlowStart", "StructuredStep"]
 

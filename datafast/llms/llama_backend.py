@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Request, Response, StructuredStep
-from datafast.llms.direct import DirectBackend
-from datafast.llms.llama_server import LlamaServer, LlamaSettings, start_llama_server
-from datafast.llms.loaded import Lease, acquire
-from datafast.llms.providers import OpenAICompatibleProvider
-from datafast.llms.structured import ask
+from datafast.llms.local.llama_server import LlamaServer, LlamaSettings, start_llama_server
+from datafast.llms.local.model_cache import Lease, acquire
+from datafast.llms.providers.chat_completions import OpenAICompatibleProvider
+from datafast.llms.providers.direct import DirectBackend
+from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
-    from datafast.llms.llama_cpp import LlamaCppProvider
+    from datafast.llms.local.llama_cpp import LlamaCppProvider
 
 __all__ = ["LlamaCppBackend"]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 import orjson
 
 from datafast.errors import ConfigError, MissingKeyError
-from datafast.llms.addresses import base_from_environment, check_base
-from datafast.llms.faults import Origin
-from datafast.llms.params import ProviderOptions, check_options
+from datafast.llms.base_urls import base_from_environment, check_base
+from datafast.llms.options import ProviderOptions, check_options
 from datafast.llms.prices import context_window, cost_usd
-from datafast.llms.redaction import is_secret_name
+from datafast.llms.transport.errors import Origin
+from datafast.llms.transport.redaction import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,7 +231,7 @@ class LLMProvider:
             ProviderError: a request failed (the first one that did, once all have ended).
             ReplyError: a reply is not what was asked for.
         """
-        from datafast.llms.oneshot import generate
+        from datafast.llms.complete import generate
 
         return generate(self, prompt=prompt, messages=messages, response_format=response_format)
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast.llms.base import Request, Response, StructuredStep
-from datafast.llms.completion import encode_completion
-from datafast.llms.loaded import Lease, acquire
-from datafast.llms.structured import ask
+from datafast.llms.local.model_cache import Lease, acquire
+from datafast.llms.replies.completion import encode_completion
+from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
-    from datafast.llms.transformers_model import LoadedModel
-    from datafast.llms.transformers_provider import TransformersProvider
+    from datafast.llms.local.transformers import TransformersProvider
+    from datafast.llms.local.transformers_model import LoadedModel
 
 __all__ = ["TransformersBackend"]
 
@@ -102,7 +102,7 @@ class TransformersBackend:
 
 
 def _load(provider: TransformersProvider) -> LoadedModel:
-    from datafast.llms.transformers_load import load_model
+    from datafast.llms.local.transformers_load import load_model
 
     return load_model(
         str(Path(provider.model).expanduser()) if provider.is_folder else provider.model,

@@ -3,7 +3,7 @@
 from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
 from datafast.datasets.columns import ColumnsDatasetConfig
 from datafast.datasets.config import PromptExpansionConfig
-from datafast.datasets.conversation import ConversationDatasetConfig
+from datafast.datasets.conversation.kind import ConversationDatasetConfig
 from datafast.datasets.preference import PreferenceDatasetConfig
 from datafast.datasets.raw import RawDatasetConfig
 from datafast.engine.settings import RunConfig

@@ -1,6 +1,6 @@
 """The rows of all kinds."""
 
-from datafast.datasets.conversation_rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
 from datafast.datasets.data_rows import (
     LabelSource,
     PreferenceRow,

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel
 
-from datafast.engine.failed import FailedItems
 from datafast.engine.job import Job
-from datafast.engine.ledger_reader import LedgerReader
-from datafast.engine.plan import Dimension, GridPlan, WorkItem
 from datafast.engine.settings import RunConfig
-from datafast.engine.startup import OutputPaths
 from datafast.errors import RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
-from datafast.llms.simulated import SimulatedProvider
+from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.store.failures import FailedItems
+from datafast.store.reader import LedgerReader
+from datafast.store.recovery import OutputPaths
 from datafast.topics.growth import ROLE, grow
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from datafast.config_model import ConfigModel, NonBlank
+from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.errors import ConfigError
-from datafast.llms.specs import provider_from_spec
+from datafast.llms.registry import provider_from_spec
 
 __all__ = ["TopicsConfig"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from datafast.engine.wholefile import write_whole
+from datafast._util.atomic_write import write_whole
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.topics.model import is_record
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from datafast.permutation import Permutation
+from datafast._util.permutation import Permutation
 from datafast.topics.model import TopicModel, TopicPath
 
 __all__ = ["Pick", "Selection", "Strategy"]

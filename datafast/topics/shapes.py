@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
+from datafast._util.notify import nearest
 from datafast.errors import ConfigError
-from datafast.notify import nearest
 from datafast.topics.config import TopicsConfig
 from datafast.topics.model import TopicModel, normalised
 
@@ -244,7 +244,7 @@ def load_topics(path: str | Path) -> TopicModel:
 
 
 def _check_names(options: dict[str, Any]) -> None:
-    from datafast.llms.params import ProviderOptions
+    from datafast.llms.options import ProviderOptions
 
     own = [
         "topic_prompt",
@@ -269,7 +269,7 @@ def _provider(
     given: str | LLMProvider, model_name: str | None, temperature: float | None, options: dict[str, Any]
 ) -> LLMProvider:
     from datafast.llms.provider import LLMProvider
-    from datafast.llms.specs import provider_from_spec
+    from datafast.llms.registry import provider_from_spec
 
     if isinstance(given, LLMProvider):
         if model_name is not None or options:

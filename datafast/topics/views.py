@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from datafast.notify import plain_text
+from datafast._util.notify import plain_text
 
 if TYPE_CHECKING:
     from datafast.topics.model import TopicModel

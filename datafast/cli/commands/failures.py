@@ -1,0 +1,131 @@
+"""`datafast failures`: what failed for good in an output, one item a line, from its ledger. Reads only."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+from datafast.cli.outputs import is_running, paths_of, resume_command, retry_command
+
+if TYPE_CHECKING:
+    from datafast.store.failures import FailedItems, ValuesOf
+    from datafast.store.reader import LedgerReader
+    from datafast.types import FailedItem
+
+__all__ = ["command"]
+
+_SHOWN = 20
+_ERROR_LETTERS = 120
+_VALUES_LETTERS = 60
+
+
+@click.command("failures")
+@options.output_file
+@click.option("--category", metavar="NAME", help="Those of this category only.")
+@click.option("--provider", metavar="NAME", help="Those at this provider only, as the table names it.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="At most N items; without it 20, with --json all."
+)
+@options.ledger
+@options.as_json
+def command(
+    file: Path, category: str | None, provider: str | None, limit: int | None, ledger: Path | None, as_json: bool
+) -> None:
+    """Show what failed for good, item by item, and how to try it again.
+
+    `--json` gives everything that is recorded: prompt and raw reply too.
+    """
+    from datafast.store.failures import FailedItems
+    from datafast.store.reader import LedgerReader
+    from datafast.store.records import by_category, by_provider
+
+    paths = paths_of(file, ledger)
+    with LedgerReader(paths.ledger) as reader:
+        values_of = _values_of(reader, paths.ledger)
+        summary = {
+            "output_file": str(file),
+            "failed": reader.row_counts()[1],
+            "failures": by_category(reader.failure_counts()),
+            "failures_by_provider": by_provider(reader.failure_counts()),
+            "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
+        }
+    items = FailedItems(paths.ledger, values_of, category=category, provider=provider)
+    if as_json:
+        options.print_json({**summary, "items": [item.to_dict() for item in items[:limit]]})
+    else:
+        _show(summary, items, limit or _SHOWN)
+
+
+def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
+    """What items are about, from the config that the last run left in the ledger."""
+    from pydantic import ValidationError
+
+    from datafast.errors import ConfigError
+    from datafast.registry import load_kind
+    from datafast.store.failures import values_of
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself has given them
+            kind = load_kind(str(reader.meta("kind")))
+            config = kind.config_model.model_validate_json(reader.meta("config") or "")
+            return values_of(kind(config).plan(["any"]), ledger)
+    except (ConfigError, ValidationError):  # of a kind that is not installed here, or of another version
+        return lambda item: {}
+
+
+def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from datafast.cli.display.progress import plain_text
+
+    console = Console(highlight=False, soft_wrap=True)
+    if items:
+        for number, line in enumerate(_table(items[:limit])):
+            console.print(Text(plain_text(line), style="" if number else "bold"))
+        if len(items) > limit:
+            console.print(f"... and {len(items) - limit:,} more; --limit {len(items)} shows all, --json in full")
+        console.print()
+    elif summary["failed"]:
+        console.print("no failed rows of this category or provider; in all there are:")
+    for provider, counts in summary["failures_by_provider"].items():
+        words = ", ".join(f"{rows:,} {category}" for category, rows in counts.items())
+        console.print(Text.assemble((f"{'rows':<10}", "bold"), plain_text(f"{provider}: {words}")))
+    if not summary["failed"]:
+        console.print(f"no failed rows in {plain_text(summary['output_file'])}")
+    elif summary["retry"]:
+        console.print(Text.assemble((f"{'next':<10}", "bold"), plain_text(summary["retry"])))
+    else:
+        console.print(Text.assemble((f"{'note':<10}", "bold"), "a run is writing to it now"))
+
+
+def _table(items: list[FailedItem]) -> list[str]:
+    """Lines of a table as wide as what stands in it, its header first."""
+    cells = [("category", "rows", "attempts", "provider", "about", "error")]
+    cells += [
+        (
+            item.category,
+            f"{item.rows:,}",
+            f"{item.attempts:,}",
+            item.provider + (f" ({item.role})" if item.role else ""),
+            _cut(", ".join(item.values.values()), _VALUES_LETTERS),
+            _cut(item.error, _ERROR_LETTERS),
+        )
+        for item in items
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
+    left = (str.ljust, str.rjust, str.rjust, str.ljust, str.ljust)
+    return [
+        "  ".join([*(align(cell, width) for align, cell, width in zip(left, row, widths, strict=False)), row[-1]])
+        for row in cells
+    ]
+
+
+def _cut(text: str, letters: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= letters else f"{line[: letters - 3]}..."

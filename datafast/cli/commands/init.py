@@ -1,0 +1,98 @@
+"""`datafast init`: a commented config to start from, and a place for the keys."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+from datafast._util.notify import nearest
+from datafast.cli.options import as_json as json_option
+from datafast.cli.options import print_json
+from datafast.errors import ConfigError
+
+__all__ = ["command"]
+
+
+@click.command("init")
+@click.argument("kind", default="raw")
+@click.option("--force", is_flag=True, help="Write a new config even if there is one; that one is moved aside (.bak).")
+@json_option
+def command(kind: str, force: bool, as_json: bool) -> None:
+    """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.
+
+    KIND is raw (the default), classification, preference, conversation or columns. Nothing is overwritten.
+    """
+    written, kept = _write(Path.cwd(), kind, force=force)
+    if as_json:
+        print_json({"written": written, "kept": kept})
+        return
+    for name in written:
+        click.echo(f"wrote {name}")
+    for name in kept:
+        click.echo(f"kept {name}")
+    click.echo("secrets.env holds keys: keep it out of version control.\n")
+    click.echo(f"datafast plan {kind}.yaml                 what it will ask")
+    click.echo(f"datafast generate {kind}.yaml --offline   try it with simulated models, no key needed")
+
+
+def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str]]:
+    """Writes the files; returns the names of those that are new and of those that were there."""
+    config = folder / f"{kind}.yaml"
+    text = _template(kind)
+    kept = []
+    if config.exists():
+        if not force:
+            raise ConfigError(
+                f"{config.name} is there already; edit it, or move it aside and write a new one with --force"
+            )
+        kept.append(_move_aside(config).name)
+    _create(config, text, mode=0o666)
+    written = [config.name]
+    secrets = folder / "secrets.env"
+    if secrets.exists():
+        kept.append(secrets.name)
+    else:
+        _create(secrets, _read("secrets.env.example"), mode=0o600)  # keys are nobody else's business
+        written.append(secrets.name)
+    return written, kept
+
+
+def _template(kind: str) -> str:
+    found = [entry.name.removesuffix(".yaml") for entry in _templates().iterdir() if entry.name.endswith(".yaml")]
+    if kind not in found:
+        near = nearest(kind, found)
+        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(found))}"
+        raise ConfigError(f"there is no starter config for the kind {kind!r}; {hint}")
+    return _read(f"{kind}.yaml").replace("FILE", f"{kind}.yaml")
+
+
+def _templates() -> Traversable:
+    return files("datafast.cli.commands") / "templates"
+
+
+def _read(name: str) -> str:
+    return (_templates() / name).read_text(encoding="utf-8")
+
+
+def _move_aside(path: Path) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = path.with_name(f"{path.name}.{stamp}.bak")
+    if target.exists():
+        raise ConfigError(f"{target.name} is there already; wait a second and try again")
+    return path.rename(target)
+
+
+def _create(path: Path, text: str, *, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}; run this in a folder that you may write to"
+        ) from error

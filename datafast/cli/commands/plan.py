@@ -1,0 +1,196 @@
+"""`datafast plan`: what a config will ask, without asking anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from datafast.config_files.project import Project
+    from datafast.datasets.base import Dataset
+    from datafast.engine.dry_run import Rehearsal
+    from datafast.engine.estimate import Estimate
+    from datafast.plan.grid import Dimension, GridPlan, WorkItem
+
+__all__ = ["command"]
+
+_SHOWN_LETTERS = 2000
+_SHOWN_VALUES = 4
+_REHEARSED = 12
+_DEALT = {
+    "split": "each from one of the providers, by their weight",
+    "fallback": "each from the first provider that answers",
+}
+
+
+@click.command("plan")
+@options.config_file
+@click.option(
+    "-n", "number", metavar="N", type=click.IntRange(0, 1000), default=3, show_default=True, help="Prompts to show."
+)
+@options.as_json
+def command(config: Path, number: int, as_json: bool) -> None:
+    """Show what a config will ask: its dimensions, calls and rows, what is left of it will cost, and a few prompts.
+
+    Nothing is sent or written, and no key is needed. Tokens, cost and time are estimates for the rows that are missing;
+    a preview makes them better, because replies of this output are then known.
+    """
+    from datafast.config_files.loader import load_project
+    from datafast.logger_config import configure_logger
+
+    configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
+    project = load_project(config)
+    dataset = project.dataset()
+    plan: Any = dataset.plan_for(project.lanes)
+    summary = _summary(project, dataset, plan, number)
+    estimate = project.estimate(dataset)
+    summary["first"] = _first(project, dataset)
+    if as_json:
+        options.print_json({**summary, "estimate": estimate.to_dict()})
+    else:
+        _show(summary, estimate)
+
+
+def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
+    from datafast._util import background
+    from datafast.engine.dry_run import rehearse
+    from datafast.plan.grid import spread
+
+    def ask(position: int) -> Rehearsal:
+        return background.run(rehearse(dataset.produce, plan[position]))
+
+    calls = [
+        {
+            "provider": project.label(lane, role),
+            "role": role,
+            "calls": round(per_item * plan.num_items / plan.num_lanes),
+        }
+        for lane in range(plan.num_lanes)
+        for role, per_item in _calls_per_item(plan, lane, ask).items()
+    ]
+    return {
+        "kind": dataset.kind,
+        "output_file": str(project.config.output_file),
+        "dimensions": [_dimension(dimension) for dimension in plan.dimensions],
+        "prompts_per_combination": plan.num_variants,
+        "rows_per_prompt": project.config.rows_per_item,
+        "prompts": plan.num_items,
+        "calls": calls,
+        "total_calls": sum(entry["calls"] for entry in calls),
+        "fan_out": project.config.run.fan_out,
+        "rows": plan.num_rows,
+        "rows_by_provider": _rows_by_provider(project, plan),
+        "examples": [
+            _example(project, plan[position], ask(position))
+            for position in (spread(plan, number, seed=project.config.run.seed) if number else [])
+        ],
+    }
+
+
+def _calls_per_item(plan: GridPlan, lane: int, ask: Callable[[int], Rehearsal]) -> dict[str, float]:
+    """The calls of an item in each role: the mean over a few, since in some kinds items differ in what they ask."""
+    places = plan.num_items // plan.num_lanes
+    chosen = [number * places // _REHEARSED * plan.num_lanes + lane for number in range(_REHEARSED)]
+    counts: Counter[str] = Counter()
+    different = dict.fromkeys(position for position in chosen if position < plan.num_items)
+    for position in different:
+        counts.update(ask(position).calls)
+    return {role: count / len(different) for role, count in counts.items()}
+
+
+def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
+    """What has to be asked before the prompts are known."""
+    from datafast.errors import OutputError
+
+    try:
+        steps = dataset.preparations(project.lanes, {})
+    except OutputError as error:
+        return [str(error)]
+    return [f"{step.what}, about {step.calls:,} calls that are not in the estimate" for step in steps]
+
+
+def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
+    """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
+    if isinstance(project.providers, Mapping) or plan.num_lanes != len(project.providers):
+        return []
+    share = plan.num_rows // plan.num_lanes
+    return [{"provider": project.label(lane, ""), "rows": share} for lane in range(plan.num_lanes)]
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    from datafast.plan.grid import shown_value
+
+    return {
+        "name": dimension.name,
+        "count": len(dimension),
+        "first_values": [shown_value(value) for value in dimension.values[:_SHOWN_VALUES]],
+    }
+
+
+def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
+    provider = project.label(item.lane, asked.first_role) if asked.first_role else "no model"
+    return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
+
+
+def _show(summary: dict[str, Any], estimate: Estimate) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from datafast.cli.display.estimate_lines import estimate_lines
+    from datafast.cli.display.progress import plain_text
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def line(name: str, count: int | str, what: str = "") -> None:
+        shown = f"{count:>8,}" if isinstance(count, int) else f"  {count}"
+        console.print(Text.assemble((f"{name:<18}", "bold"), shown, plain_text(f"   {what}" if what else "")))
+
+    line("kind", summary["kind"])
+    line("output file", summary["output_file"])
+    for dimension in summary["dimensions"]:
+        line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
+    line("prompts for each", summary["prompts_per_combination"], "templates with their placeholder values")
+    for entry in summary["calls"]:
+        line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
+    line("calls in all", summary["total_calls"])
+    line("rows per prompt", summary["rows_per_prompt"])
+    for entry in summary["rows_by_provider"]:
+        line("rows", entry["rows"], entry["provider"])
+    line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
+    for text in summary["first"]:
+        line("first", text)
+    console.print()
+    for name, text in estimate_lines(estimate):
+        console.print(Text.assemble((f"{name:<18}", "bold"), "  ", plain_text(text)))
+    for number, example in enumerate(summary["examples"], start=1):
+        _show_example(console, number, example)
+
+
+def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from datafast.cli.display.progress import plain_text
+
+    console.print()
+    values = ", ".join(f"{name}: {_cut(value, 60)}" for name, value in example["values"].items())
+    console.print(Text(f"prompt {number}, to {example['provider']} ({plain_text(values)})", style="bold"))
+    for message in example["messages"]:
+        role = "" if message["role"] == "user" else f"[{message['role']}] "
+        console.print(Text(role + plain_text(_cut(message["content"], _SHOWN_LETTERS))))
+
+
+def _few(dimension: dict[str, Any]) -> str:
+    shown = ", ".join(_cut(value, 40) for value in dimension["first_values"])
+    return f"{shown}, ..." if dimension["count"] > _SHOWN_VALUES else shown
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,0 +1,130 @@
+"""`datafast preview`: a few rows on the screen; a later `generate` has them already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from datafast.config_files.project import Project
+    from datafast.datasets.base import Dataset
+
+__all__ = ["command"]
+
+
+@click.command("preview")
+@options.config_file
+@click.option("-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="Prompts.")
+@options.offline
+@options.local
+@options.output
+@options.env_file
+@options.as_json
+@options.verbose
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config: Path,
+    number: int,
+    offline: bool,
+    local: str | None,
+    output: Path | None,
+    env_file: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Generate and show a few rows, from different providers, languages and topics.
+
+    They are real rows in the output file: `datafast generate` goes on from there and does not pay for them again.
+    """
+    from datafast.cli.session import Settings, exit_code, run
+
+    settings = Settings(
+        config=config,
+        offline=offline,
+        local=local,
+        output=output,
+        limit=number,
+        env_file=env_file,
+        verbose=verbose,
+    )
+    project, dataset, report = run(settings)
+    prompts = _rows_by_prompt(project, dataset, number)
+    if as_json:
+        options.print_json({"report": report.to_dict(), "rows": [row for rows in prompts for row in rows]})
+    else:
+        _show(prompts)
+    ctx.exit(exit_code(report))
+
+
+def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -> list[list[dict[str, Any]]]:
+    """The rows of each item that a limit of `number` chooses, in its order, read from the output file."""
+    import orjson
+
+    from datafast.plan.grid import spread
+    from datafast.store.reader import LedgerReader
+    from datafast.store.recovery import OutputPaths
+
+    config = project.config
+    chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)
+    paths = OutputPaths.of(config.output_file, config.run.ledger)
+    with LedgerReader(paths.ledger) as reader:
+        places = reader.places_of(chosen)
+    found: list[list[dict[str, Any]]] = []
+    with paths.rows.open("rb") as file:
+        for position in chosen:
+            lines: list[bytes] = []
+            for start, size in places.get(position, ()):
+                file.seek(start)
+                lines += file.read(size).splitlines()
+            found.append([orjson.loads(line) for line in lines])
+    return [rows for rows in found if rows]
+
+
+def _show(prompts: list[list[dict[str, Any]]]) -> None:
+    """The first row of each prompt: further ones differ in the text alone."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    for number, rows in enumerate(prompts, start=1):
+        more = f", the first of {len(rows)} rows" if len(rows) > 1 else ""
+        console.rule(f"prompt {number} of {len(prompts)}{more}", align="left")
+        for name, value in rows[0].items():
+            _show_field(console, name, value)
+    if prompts:
+        console.rule()
+
+
+def _in_words(value: object) -> str:
+    """A mapping as `name: value` pairs, chat messages one below the other, anything else as it is."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
+    if isinstance(value, list) and value and all(isinstance(part, dict) and "role" in part for part in value):
+        return "\n".join(_message(part) for part in value)
+    return str(value)
+
+
+def _message(message: dict[str, Any]) -> str:
+    thought = f"({message['reasoning_content']}) " if message.get("reasoning_content") else ""
+    calls = [
+        f" -> {call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls", ())
+    ]
+    return f"[{message['role']}] {thought}{message['content']}{''.join(calls)}"
+
+
+def _show_field(console: Console, name: str, value: object) -> None:
+    from rich.text import Text
+
+    from datafast.cli.display.progress import plain_text
+
+    if value is None or value in ({}, ""):
+        return
+    shown = _in_words(value)
+    separator = "\n" if len(shown) > 100 or "\n" in shown else " "
+    console.print(Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))

@@ -1,0 +1,142 @@
+"""`datafast status`: what is in an output, from its ledger. Reads only; works while a run writes and after a crash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+from datafast.cli.outputs import failures_command, is_running, paths_of, resume_command, retry_command
+
+if TYPE_CHECKING:
+    from datafast.store.reader import LedgerReader
+
+__all__ = ["command"]
+
+
+@click.command("status")
+@options.output_file
+@options.ledger
+@options.as_json
+def command(file: Path, ledger: Path | None, as_json: bool) -> None:
+    """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on."""
+    status = _status(file, ledger)
+    if as_json:
+        options.print_json(status)
+    else:
+        _show(status)
+
+
+def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+    from datafast.store.reader import LedgerReader
+    from datafast.store.records import by_provider
+
+    paths = paths_of(file, ledger_path)
+    running = is_running(paths)
+    with LedgerReader(paths.ledger) as ledger:
+        return {
+            "output_file": str(file),
+            "ledger": str(paths.ledger),
+            "kind": ledger.meta("kind"),
+            "simulated": ledger.meta("mode") == "simulated",
+            **_rows(ledger),
+            **_spent(ledger),
+            "failures": _failures(ledger),
+            "failures_by_provider": by_provider(ledger.failure_counts()),
+            "stop_reason": None if running else ledger.meta("stop_reason") or None,
+            "running": running,
+            "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
+            "rows_file_exists": paths.rows.exists(),
+            "command": ledger.meta("command") or None,
+            "directory": ledger.meta("directory") or None,
+            "resume": resume_command(ledger),
+        }
+
+
+def _rows(ledger: LedgerReader) -> dict[str, int]:
+    requested = ledger.requested
+    written, failed = ledger.row_counts()
+    pending = max(0, requested - written - failed)
+    return {"requested": requested, "written": written, "filtered": 0, "failed": failed, "pending": pending}
+
+
+def _spent(ledger: LedgerReader) -> dict[str, Any]:
+    totals = ledger.totals()
+    return {
+        "calls": totals.calls,
+        "input_tokens": totals.input_tokens,
+        "output_tokens": totals.output_tokens,
+        "cost_usd": totals.cost_usd,
+    }
+
+
+def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
+    """Failed rows by category, most first, each with one error as an example."""
+    from datafast.store.records import by_category
+
+    examples = ledger.failure_examples()
+    return {
+        category: {"rows": count, **examples[category]}
+        for category, count in by_category(ledger.failure_counts()).items()
+    }
+
+
+def _show(status: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from datafast.cli.display.progress import money, plain_text
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def line(name: str, value: str) -> None:
+        console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))
+
+    line("file", status["output_file"] + (" (these rows are simulated)" if status["simulated"] else ""))
+    line("kind", status["kind"] or "unknown")
+    line(
+        "rows",
+        f"{status['requested']:,} requested: {status['written']:,} written, {status['filtered']:,} filtered, "
+        f"{status['failed']:,} failed, {status['pending']:,} pending",
+    )
+    line("calls", f"{status['calls']:,}")
+    line("tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
+    line("cost", money(status["cost_usd"]))
+    for category, failure in status["failures"].items():
+        line("failed", f"{failure['rows']:,} {category}, for example at {failure['provider']}: {failure['example']}")
+    for note in _notes(status):
+        line("note", note)
+    for step in _next_steps(status):
+        line("next", step)
+
+
+def _notes(status: dict[str, Any]) -> list[str]:
+    notes = []
+    if status["running"]:
+        notes.append("a run is writing to it now")
+    if status["stop_reason"]:
+        notes.append(f"the last run stopped early: {status['stop_reason']}")
+    if count := status["unrecorded_replies"]:
+        notes.append(
+            f"the last run was cut off; {count:,} paid replies wait in its journal and the next run takes them in"
+        )
+    if not status["rows_file_exists"] and status["written"]:
+        notes.append("the JSONL is gone; the next run writes its rows again from recorded replies, at no cost")
+    return notes
+
+
+def _next_steps(status: dict[str, Any]) -> list[str]:
+    if status["running"] or not (status["pending"] or status["failed"] or status["unrecorded_replies"]):
+        return []
+    command = status["resume"]
+    steps = []
+    if status["pending"]:
+        steps.append(command or "run the same script again: it goes on, and nothing is paid for twice")
+    if status["failed"]:
+        steps.append(
+            f"{failures_command(Path(status['output_file']), Path(status['ledger']))}   (each of them, with why)"
+        )
+        steps.append(retry_command(command, kind=status["kind"]))
+    return steps

@@ -1,0 +1,166 @@
+"""`datafast topics`: the topic model of a config, built ahead of the rows, or shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.topics.model import TopicModel
+    from datafast.topics.supply import TopicSupply
+    from datafast.types import RunReport
+
+__all__ = ["command"]
+
+_SHOWN = 20
+
+
+@click.group("topics")
+def command() -> None:
+    """Build or show the topics that conversations are about.
+
+    \b
+    datafast topics build conversation.yaml   grow them now; `generate` does it by itself where it is not done
+    datafast topics show conversation.yaml    print them
+    """
+
+
+@command.command("build")
+@options.config_file
+@options.offline
+@options.local
+@options.output
+@click.option("--fresh", is_flag=True, help="Grow them anew; what is there is moved aside (.bak).")
+@options.env_file
+@options.as_json
+@options.verbose
+@click.pass_context
+def build(
+    ctx: click.Context,
+    config: Path,
+    offline: bool,
+    local: str | None,
+    output: Path | None,
+    fresh: bool,
+    env_file: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Grow the topics of a config into their file, or what is missing of them.
+
+    \b
+    Exit codes: 0 all there, 2 wrong config, 3 some topics could not be divided,
+    4 stopped early (the same command goes on), 130 interrupted (likewise).
+    """
+    from datafast.cli.display.progress import RunDisplay
+    from datafast.cli.session import Settings, opened, watched
+    from datafast.errors import RunStopped, TopicsError
+    from datafast.executors.local import LocalExecutor
+    from datafast.store.recovery import OutputPaths
+
+    project = opened(
+        Settings(config=config, offline=offline, local=local, output=output, env_file=env_file, verbose=verbose)
+    )
+    executor = LocalExecutor()
+    supply = _supply(project.dataset(executor), config)
+    steps = supply.preparations(
+        project.lanes[0],
+        {},
+        executor=executor,
+        ledger=OutputPaths.of(project.config.output_file, project.config.run.ledger).ledger,
+        fresh=fresh,
+    )
+    display = RunDisplay(quiet=verbose)
+    report: RunReport | None = None
+    code, problem = 0, ""
+    with watched(executor, display) as on_event:
+        for step in steps:
+            report = executor.run(step.announced(on_event))
+            try:
+                step.done(report)
+            except RunStopped:
+                code = 130 if report.stop_reason == "interrupted" else 4
+                problem = f"{report.stop_reason}; the same command goes on, and nothing is paid for twice"
+            except TopicsError as error:
+                code, problem = 3, str(error)
+    if as_json:
+        topics = supply.model.to_dict() if not code else None
+        options.print_json({"file": str(supply.path), "report": report and report.to_dict(), "topics": topics})
+    elif not code:
+        _show_built(display, supply, report)
+    if problem:
+        display.say(f"error: {problem}")
+    ctx.exit(code)
+
+
+@command.command("show")
+@click.argument("source", metavar="CONFIG.yaml|TOPICS.json", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "paths", "json"]),
+    default="text",
+    show_default=True,
+    help="An indented list, a Mermaid flowchart, one path a line, or all there is to know.",
+)
+@options.output
+def show(source: Path, form: str, output: Path | None) -> None:
+    """Print the topics of a config, or of a file that holds topics."""
+    from datafast.cli.display.progress import plain_text
+
+    model = _model_of(source, output)
+    if form == "json":
+        options.print_json(model.to_dict())
+        return
+    if form == "paths":
+        text = "\n".join(" > ".join(" ".join(topic.split()) for topic in path) for path in model.paths())
+    else:
+        text = model.to_mermaid() if form == "mermaid" else model.to_text()
+    click.echo(plain_text(text))
+
+
+def _model_of(source: Path, output: Path | None) -> TopicModel:
+    from datafast.config_files.loader import load_project
+    from datafast.errors import ConfigError
+    from datafast.topics import load_topics
+
+    if source.suffix in {".json", ".jsonl"}:
+        return load_topics(source)
+    supply = _supply(load_project(source, output=output).dataset(), source)
+    if not supply.is_grown:
+        raise ConfigError(f"the topics are not grown yet; `datafast topics build {source}` grows them")
+    return supply.model
+
+
+def _supply(dataset: Any, config: Path) -> TopicSupply:
+    from datafast.errors import ConfigError
+
+    supply: TopicSupply | None = getattr(dataset, "topic_supply", None)
+    if supply is None:
+        raise ConfigError(f"{config}: the kind {dataset.kind!r} has no topic model; conversations have one")
+    return supply
+
+
+def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> None:
+    from rich.text import Text
+
+    from datafast.cli.display.progress import money, plain_text
+
+    model = supply.model
+    lines = [
+        ("topics", f"{model.num_topics:,} topics, {model.num_leaves:,} leaves, depth {model.depth}"),
+        ("merged", f"{model.merged:,} duplicates" if model.merged else ""),
+        ("refused", "; ".join(f"{one} -> {other}" for one, other in model.refused_links[:_SHOWN])),
+        *(("undivided", f"{' > '.join(path)}: {error}") for path, error in list(model.failed.items())[:_SHOWN]),
+    ]
+    if report is not None:
+        lines.append(("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} from the ledger"))
+        lines.append(("cost", money(report.cost_usd)))
+    lines.append(("file", str(supply.path) if supply.path else "given in the config, nothing to grow"))
+    for name, value in lines:
+        if value:
+            display.console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))

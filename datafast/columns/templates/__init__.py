@@ -1,0 +1,1 @@
+"""Templates over the columns of a row."""

@@ -1,0 +1,154 @@
+"""Templates and expressions that need Jinja, compiled once in the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template, TemplateError, meta, nodes
+from jinja2.parser import Parser
+
+from datafast._util.notify import nearest
+from datafast.columns.templates.limits import MAX_CHARS, TooMuch, rendering, size
+from datafast.columns.templates.parse import RenderError
+from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
+from datafast.errors import ConfigError
+
+__all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of"]
+
+_RESULT = "__result__"
+_FAULTS = (TemplateError, TooMuch, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+
+
+class _Compiled:
+    """What templates and expressions share: the compiled code, and the names that it needs."""
+
+    def __init__(self, tree: nodes.Template, length: int, names: Collection[str], field: str) -> None:
+        self._length = length
+        _check_filters(tree, field)
+        used = _names(tree)
+        for name in sorted(used):
+            if name not in names and name not in GLOBALS:
+                _refuse(name, names, field)
+        self.names = frozenset(name for name in used if name in names)
+        self._globals = {name: GLOBALS[name] for name in used if name not in names}
+        try:
+            code = environment.compile(guarded(tree))
+            self._template: Template = Template.from_code(environment, code, {})
+        except (*_FAULTS, SyntaxError) as error:
+            raise ConfigError(f"{field}: {error}") from None
+
+    def _context(self, values: Mapping[str, Any]) -> Any:
+        return self._template.new_context({**self._globals, **{name: values[name] for name in self.names}})
+
+
+class JinjaTemplate(_Compiled):
+    """See `datafast.columns.templates.parse.Template`."""
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        chunks: list[str] = []
+        length = 0
+        with rendering(self._length):
+            try:
+                for chunk in self._template.root_render_func(self._context(values)):
+                    length += len(chunk)
+                    if length > MAX_CHARS:
+                        raise TooMuch(f"a text of more than {MAX_CHARS:,} characters")
+                    chunks.append(chunk)
+            except _FAULTS as error:
+                raise _render_error(error) from None
+        return "".join(chunks)
+
+
+class JinjaExpression(_Compiled):
+    """See `datafast.columns.templates.parse.Expression`."""
+
+    def evaluate(self, values: Mapping[str, Any]) -> Any:
+        with rendering(self._length):
+            try:
+                context = self._context(values)
+                for _ in self._template.root_render_func(context):
+                    pass
+                value = context.vars[_RESULT]
+                if isinstance(value, environment.undefined):
+                    str(value)  # raises what is missing
+                found = list(value) if hasattr(value, "__next__") else value
+                if size(found) > MAX_CHARS:
+                    raise TooMuch(f"a value of more than {MAX_CHARS:,} characters and elements")
+            except _FAULTS as error:
+                raise _render_error(error) from None
+        return found
+
+
+def jinja_template(source: str, *, names: Collection[str], field: str) -> JinjaTemplate:
+    """Compiles a template in Jinja's language. Raises ConfigError."""
+    try:
+        tree = environment.parse(source)
+    except (TemplateError, RecursionError) as error:
+        raise ConfigError(f"{field}: {_where(error)}") from None
+    return JinjaTemplate(tree, len(source), names, field)
+
+
+def jinja_expression(source: str, *, names: Collection[str], field: str) -> JinjaExpression:
+    """Compiles an expression. Raises ConfigError."""
+    try:
+        tree = _expression_tree(source)
+    except (TemplateError, RecursionError) as error:
+        raise ConfigError(f"{field}: {source!r} is no expression: {_where(error)}") from None
+    return JinjaExpression(tree, len(source), names, field)
+
+
+@lru_cache(maxsize=1024)
+def names_of(expression: str) -> frozenset[str] | None:
+    """The names that an expression uses, None where it is none."""
+    try:
+        tree = _expression_tree(expression)
+    except (TemplateError, RecursionError):
+        return None
+    # All of them: an unknown filter, which is a fault, must not make an expression look like text.
+    return frozenset(name.name for name in tree.find_all(nodes.Name) if name.name != _RESULT)
+
+
+def _expression_tree(source: str) -> nodes.Template:
+    parser = Parser(environment, source, state="variable")
+    value = parser.parse_expression()
+    if not parser.stream.eos:
+        parser.fail("there is something after its end")
+    body: list[nodes.Node] = [nodes.Assign(nodes.Name(_RESULT, "store", lineno=1), value, lineno=1)]
+    tree = nodes.Template(body, lineno=1)
+    tree.set_environment(environment)
+    return tree
+
+
+def _names(tree: nodes.Template) -> frozenset[str]:
+    return frozenset(meta.find_undeclared_variables(tree))
+
+
+def _check_filters(tree: nodes.Template, field: str) -> None:
+    for kind, known in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
+        for used in tree.find_all(kind):
+            if used.name not in known:
+                near = nearest(used.name, (name for name in known if name.isidentifier()))
+                hint = f"did you mean {near!r}?" if near else "it is none of Jinja's, or not possible here"
+                raise ConfigError(f"{field}: there is no {kind.__name__.lower()} {used.name!r}; {hint}")
+
+
+def _refuse(name: str, names: Collection[str], field: str) -> None:
+    near = nearest(name, names)
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(names) or 'none'}"
+    raise ConfigError(f"{field}: there is no column {name!r}; {hint}")
+
+
+def _where(error: Exception) -> str:
+    line = getattr(error, "lineno", None)
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    return f"line {line}: {text}" if line and line > 1 else str(text)
+
+
+def _render_error(error: BaseException) -> RenderError:
+    if isinstance(error, RecursionError):
+        return RenderError("the template calls itself without end")
+    if isinstance(error, TooMuch):
+        return RenderError(f"the template was stopped: {error}")
+    return RenderError(f"the template cannot be filled: {getattr(error, 'message', None) or error}")

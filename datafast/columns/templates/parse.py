@@ -1,0 +1,321 @@
+"""Templates over the columns of a row, and expressions that give values.
+
+    {topic}   {person.name}   {tags[0]}      a column, or a part of its value
+    {% if level == "easy" %} ... {% endif %}   Jinja's tags, with their whitespace control
+    {{ topic | upper }}                        Jinja's expressions
+
+Guarantee: every other character is kept to the byte: braces of code, JSON and LaTeX have no meaning here. Inserted values are never
+looked at again. A name that is no column is refused when the template is parsed, with the nearest column. Null is inserted as nothing,
+lists and objects as JSON.
+Cost: a template without Jinja is one pass and one join; jinja2 is imported for those with it only, and runs in the bounds of
+`datafast.columns.templates.sandbox`.
+What decides: `{{ ... }}` is Jinja where it can be read as an expression over columns, or where the template holds tags; a `{name}` in the
+manner of code (`f{x}`, `${HOME}`, `\\frac{ab}{cd}`) or of one letter is text unless it is a column. `{% raw %}` keeps anything as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from datafast._util.notify import nearest
+from datafast.columns.values import PATH, follow, shown_path, steps_of, to_text
+from datafast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datafast.columns.templates.jinja import JinjaExpression
+
+__all__ = ["Expression", "RenderError", "Template", "parse_expression", "parse_template"]
+
+Parts = Mapping[str, frozenset[str]]
+
+_STRINGS = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+# Bounds on their lengths keep a hostile text from being gone through again and again.
+_OPENING = re.compile(r"\{(?=[%{#]|[^\W\d])")
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
+_END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_LONGEST = 8_000
+_TAG = re.compile(rf"\{{%[-+]?\s*([a-z]+)\b(?>{_STRINGS}|(?!%\}}|\{{%)(?s:.)){{0,{_LONGEST}}}+%\}}")
+_EXPRESSION = re.compile(rf"\{{\{{[-+]?((?>{_STRINGS}|(?!\}}\}}|\{{\{{)(?s:.)){{1,{_LONGEST}}}+)\}}\}}")
+_COMMENT = re.compile(rf"\{{#(?s:.){{0,{_LONGEST}}}?#\}}")
+_FIELD = re.compile(rf"\{{({PATH})\}}")
+_FORMATTED = re.compile(r"\{([^\W\d]\w*)(?:![rsa])?:[-+<>=^#0-9.,_]*[a-zA-Z%]?\}")
+_TAGS = frozenset(
+    [
+        "if",
+        "elif",
+        "else",
+        "endif",
+        "for",
+        "endfor",
+        "set",
+        "endset",
+        "with",
+        "endwith",
+        "macro",
+        "endmacro",
+        "call",
+        "endcall",
+        "filter",
+        "endfilter",
+        "do",
+        "raw",
+        "endraw",
+    ]
+)
+_REACHING = frozenset(["block", "endblock", "extends", "from", "import", "include"])
+# Before a brace these belong to code, shell or LaTeX: a placeholder in prose follows a space, a quote or an opening bracket.
+_WORD = re.compile(r"[^\W\d]\w*")
+_CODE_BEFORE = re.compile(r"[\w\\{}\]^$=@#%]\Z")
+
+
+class RenderError(ValueError):
+    """A template or an expression cannot be carried out with the values of this row."""
+
+
+class Template(Protocol):
+    """A parsed template."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that it needs."""
+        ...
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text with the values of a row. Raises RenderError."""
+        ...
+
+
+class Expression(Protocol):
+    """A parsed expression; `names` are the columns that it needs."""
+
+    @property
+    def names(self) -> frozenset[str]: ...
+
+    def evaluate(self, values: Mapping[str, Any]) -> Any:
+        """Its value in a row. Raises RenderError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A template without Jinja: literals, and gaps that are filled."""
+
+    names: frozenset[str]
+    pieces: tuple[str, ...]
+    gaps: tuple[tuple[int, str, tuple[str | int, ...]], ...]
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        pieces = list(self.pieces)
+        for place, name, steps in self.gaps:
+            value = values[name]
+            if steps:
+                try:
+                    value = follow(value, steps)
+                except LookupError as error:
+                    raise RenderError(f"{{{shown_path(name, steps)}}} cannot be filled: {error.args[0]}") from None
+            pieces[place] = to_text(value)
+        return "".join(pieces)
+
+
+def parse_template(text: str, *, names: Collection[str], field: str, parts: Parts | None = None) -> Template:
+    """Parses and checks a template.
+
+    Args:
+        text: the template.
+        names: the columns (and other names) that it may use.
+        field: the config field that errors name.
+        parts: of columns whose value is an object with known parts, their names.
+
+    Raises:
+        ConfigError: an unknown name or part, with the nearest one; a tag that is none, or not closed.
+    """
+    reader = _Reader(text, names, field, parts or {})
+    tokens = list(reader.tokens())
+    if any(token.jinja for token in tokens):
+        from datafast.columns.templates.jinja import jinja_template
+
+        return jinja_template(_jinja_source(text, tokens), names=names, field=field)
+    pieces: list[str] = []
+    gaps = []
+    done = 0
+    for token in tokens:
+        name, steps = steps_of(token.source)
+        pieces += [text[done : token.start], ""]
+        gaps.append((len(pieces) - 1, name, steps))
+        done = token.end
+    pieces.append(text[done:])
+    return _Plain(frozenset(name for _, name, _ in gaps), tuple(pieces), tuple(gaps))
+
+
+def parse_expression(text: str, *, names: Collection[str], field: str) -> JinjaExpression:
+    """Parses and checks a Jinja expression, with or without `{{ }}` around it.
+
+    Raises:
+        ConfigError: it is none, or uses an unknown name; with the nearest one.
+    """
+    from datafast.columns.templates.jinja import jinja_expression
+
+    inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
+    return jinja_expression(inner[1] if inner else text, names=names, field=field)
+
+
+class _Token(NamedTuple):
+    """A part of a template that is no text: a column's path, or something that stands in Jinja as it is."""
+
+    start: int
+    end: int
+    source: str
+    jinja: bool
+
+
+class _Reader:
+    """Finds what in one template is no text."""
+
+    def __init__(self, text: str, names: Collection[str], field: str, parts: Parts) -> None:
+        self.text = text
+        self.names = names
+        self.field = field
+        self.parts = parts
+        self._raw_ends = True
+        self._closers: dict[str, int] = {}
+        self._tagged = any(self._tag(found.start()) for found in re.finditer(r"\{%", text))
+
+    def tokens(self) -> Iterator[_Token]:
+        """In their order. Raises ConfigError."""
+        place = 0
+        while opening := _OPENING.search(self.text, place):
+            token = self._token(opening.start())
+            if token is not None:
+                yield token
+            # Braces that mean nothing may have something in them that does.
+            place = opening.start() + 1 if token is None else token.end
+
+    def _token(self, start: int) -> _Token | None:
+        match self.text[start + 1]:
+            case "%":
+                return self._raw(start) or self._tag(start)
+            case "{":
+                return self._expression(start)
+            case "#":
+                closed = self._tagged and self._closed(start, "#}")
+                return self._jinja(_COMMENT.match(self.text, start)) if closed else None
+            case _:
+                return self._column(start)
+
+    def _closed(self, start: int, closer: str) -> bool:
+        """Whether what is opened here may be closed within reason."""
+        found = self._closers.get(closer, -1)
+        if 0 <= found < start or closer not in self._closers:
+            found = self._closers[closer] = self.text.find(closer, start)
+        return start < found <= start + _LONGEST
+
+    @staticmethod
+    def _jinja(found: re.Match[str] | None) -> _Token | None:
+        return _Token(found.start(), found.end(), found.group(), True) if found else None
+
+    def _raw(self, start: int) -> _Token | None:
+        begins = _RAW.match(self.text, start) if self._raw_ends else None
+        if begins is None:
+            return None
+        ends = _END_RAW.search(self.text, begins.end())
+        if ends is None:
+            self._raw_ends = False
+            return None
+        return _Token(start, ends.end(), self.text[start : ends.end()], True)
+
+    def _tag(self, start: int) -> _Token | None:
+        found = _TAG.match(self.text, start) if self._closed(start, "%}") else None
+        return self._jinja(found) if found and self._is_tag(found[1]) else None
+
+    def _is_tag(self, word: str) -> bool:
+        if word in _TAGS:
+            return True
+        if word in _REACHING:
+            raise ConfigError(f"{self.field}: {{% {word} %}} is not possible here: a template stands by itself")
+        near = nearest(word, _TAGS)
+        if near:
+            raise ConfigError(f"{self.field}: there is no tag {{% {word} %}}; did you mean {near!r}?")
+        return False
+
+    def _expression(self, start: int) -> _Token | None:
+        found = _EXPRESSION.match(self.text, start) if self._closed(start, "}}") else None
+        if found is None:
+            return None
+        inner = found[1].removesuffix("-").removesuffix("+")
+        if self._tagged or any(name in self.names for name in _WORD.findall(inner)):
+            from datafast.columns.templates.jinja import names_of
+
+            used = names_of(inner)
+            if used is not None and (self._tagged or used & set(self.names)):
+                return self._jinja(found)
+        name = inner.strip()
+        near = nearest(name, self.names) if re.fullmatch(r"[^\W\d]\w+", name) and name not in self.names else None
+        if near:
+            self._refuse(name, found.group())
+        return None
+
+    def _column(self, start: int) -> _Token | None:
+        """A `{name}` that is a column. Raises ConfigError where it was meant to be one and is not."""
+        formatted = _FORMATTED.match(self.text, start)
+        if formatted and formatted[1] in self.names:
+            name = formatted[1]
+            raise ConfigError(
+                f"{self.field}: {formatted.group()}: a format is written as {{{{ '%.1f' | format({name}) }}}} "
+                f"or {{{{ {name} | round(1) }}}}"
+            )
+        found = _FIELD.match(self.text, start)
+        if found is None:
+            return None
+        name, steps = steps_of(found[1])
+        if name not in self.names:
+            if len(name) > 1 and not _CODE_BEFORE.search(self.text, max(0, start - 1), start):
+                self._refuse(name, found.group())
+            return None
+        self._check_part(name, steps, found.group())
+        return _Token(start, found.end(), found[1], False)
+
+    def _check_part(self, name: str, steps: tuple[str | int, ...], shown: str) -> None:
+        known = self.parts.get(name)
+        if known and steps and steps[0] not in known:
+            near = nearest(str(steps[0]), known)
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(sorted(known))}"
+            raise ConfigError(f"{self.field}: {shown}: the column {name!r} has no {steps[0]!r}; {hint}")
+
+    def _refuse(self, name: str, shown: str) -> NoReturn:
+        near = nearest(name, self.names)
+        hint = f"did you mean {{{near}}}?" if near else f"there are {', '.join(self.names) or 'none'}."
+        raise ConfigError(
+            f"{self.field}: {shown}: there is no column {name!r}; {hint} Text in braces stands between "
+            f"{{% raw %}} and {{% endraw %}}"
+        )
+
+
+def _jinja_source(text: str, tokens: list[_Token]) -> str:
+    """The template in Jinja's own language: columns become expressions, braces that mean nothing are escaped."""
+    parts: list[str] = []
+    done = 0
+    for token in tokens:
+        parts += [_escaped(text[done : token.start]), token.source if token.jinja else f"{{{{ {token.source} }}}}"]
+        done = token.end
+    parts.append(_escaped(text[done:]))
+    return "".join(parts)
+
+
+_SPECIAL = re.compile(r"\{\{|\{%|\{#|\{\Z|\r")
+
+
+def _escaped(literal: str) -> str:
+    """Text that Jinja leaves as it is; `{` at the end because what follows may begin with one."""
+    return "".join(_escapes(literal))
+
+
+def _escapes(literal: str) -> Iterator[str]:
+    done = 0
+    for found in _SPECIAL.finditer(literal):
+        yield literal[done : found.start()]
+        yield "{{ " + repr(found.group()) + " }}"
+        done = found.end()
+    yield literal[done:]

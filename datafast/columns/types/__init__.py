@@ -1,0 +1,1 @@
+"""The built-in types of columns, a family a file."""

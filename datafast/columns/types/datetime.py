@@ -1,0 +1,87 @@
+"""Columns of dates and times."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import PrivateAttr
+
+from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
+from datafast.columns.templates.parse import RenderError, Template
+from datafast.errors import ConfigError
+
+__all__ = ["DatetimeColumn"]
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+class DatetimeColumn(Column):
+    """A moment between two others, both included, as text."""
+
+    type: Literal["datetime"] = "datetime"
+    """A date, or a date and a time."""
+    seeds = True
+
+    start: datetime | date | NonBlank
+    """The earliest, as 2024-01-31 or 2024-01-31T12:00:00; or a template over other columns that gives such a text."""
+    end: datetime | date | NonBlank
+    """The latest."""
+    unit: Literal["second", "minute", "hour", "day"] = "second"
+    """Values lie a whole number of these after `start`."""
+    format: NonBlank | None = None
+    """As of strftime, for example "%d.%m.%Y"; by default 2024-01-31 for whole days from a date, else 2024-01-31T12:00:00."""
+
+    _bounds: dict[str, datetime | Template] = PrivateAttr(default_factory=dict)
+
+    def prepare(self, setup: Setup) -> None:
+        self._bounds = {field: self._bound(getattr(self, field), field, setup) for field in ("start", "end")}
+        start, end = self._bounds["start"], self._bounds["end"]
+        if isinstance(start, datetime) and isinstance(end, datetime):
+            if (start.tzinfo is None) is not (end.tzinfo is None):
+                raise ConfigError("end: one of start and end has a time zone and the other has none")
+            if start > end:
+                raise ConfigError(f"start: {self.start} is later than end, {self.end}; exchange them")
+
+    @staticmethod
+    def _bound(given: datetime | date | str, field: str, setup: Setup) -> datetime | Template:
+        if isinstance(given, str):
+            if "{" in given:
+                return setup.template(given, field)
+            try:
+                return datetime.fromisoformat(given.strip())
+            except ValueError:
+                raise ConfigError(
+                    f"{field}: expected a date as 2024-01-31 or 2024-01-31T12:00:00, got {given!r}"
+                ) from None
+        return given if isinstance(given, datetime) else datetime(given.year, given.month, given.day)
+
+    def make(self, cell: Cell) -> str:
+        start, end = (self._moment(field, cell) for field in ("start", "end"))
+        try:
+            length = (end - start).total_seconds()
+        except TypeError:
+            raise CellError("end: one of start and end has a time zone and the other has none") from None
+        if length < 0:
+            raise CellError(f"start: {start} is later than end, {end}")
+        unit = _UNITS[self.unit]
+        moment = start + timedelta(seconds=unit * cell.rng().randrange(int(length // unit) + 1))
+        if self.format is not None:
+            return moment.strftime(self.format)
+        days = self.unit == "day" and (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+        return moment.date().isoformat() if days else moment.isoformat(timespec="seconds")
+
+    def _moment(self, field: str, cell: Cell) -> datetime:
+        bound = self._bounds[field]
+        if isinstance(bound, datetime):
+            return bound
+        try:
+            text = bound.render(cell.values)
+            return datetime.fromisoformat(text.strip())
+        except RenderError as error:
+            raise CellError(f"{field}: {error}") from None
+        except ValueError:
+            raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
+
+    def row_type(self) -> Any:
+        return str

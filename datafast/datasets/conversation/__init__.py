@@ -1,0 +1,1 @@
+"""Conversations: with reasoning, with tools, in several formats."""

@@ -1,0 +1,313 @@
+"""Conversations about topics, to train chat models with: plain, with reasoning in words, or of an agent that calls tools.
+
+{"messages": [{"role": "system", "content": "You are a patient teacher."},
+              {"role": "user", "content": "Why are there two tides a day?"},
+              {"role": "assistant", "content": "Because the Earth turns below two bulges of water ..."}],
+ "model_id": "gpt-5-mini-2025-08-07", "language": "en", "uuid": "7c0f...",
+ "metadata": {"topic": "Spring tides", "topic_path": "The sea > Tides > Spring tides", "variation": 0, "prompt_index": 0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import orjson
+from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
+
+from datafast.datasets.base import FanOutDataset, RunOptions
+from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.conversation.example_data import ExampleData
+from datafast.datasets.conversation.prompts import form_of, shown_examples, shown_topics
+from datafast.datasets.conversation.replies import ReplyModels, Style
+from datafast.datasets.conversation.rows import RowFormat
+from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.data_rows import Metadata
+from datafast.engine.generate import Generate
+from datafast.plan.grid import Computed, Dimension, GridPlan, WorkItem, digest
+from datafast.topics.field import TopicSource
+from datafast.topics.selection import Pick, Selection, Strategy
+from datafast.topics.supply import TopicSupply
+
+if TYPE_CHECKING:
+    from datafast.engine.preparation import Preparation
+    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.topics.model import TopicModel
+
+__all__ = ["DEFAULT_PROMPTS", "ConversationDataset", "ConversationDatasetConfig"]
+
+DEFAULT_PROMPTS = [
+    "Write exactly {num_samples} conversations in {language_name} between a user and an AI assistant. "
+    "What they are about: {topic}"
+]
+DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
+_ROLE = "generator"
+
+
+class ConversationDatasetConfig(PromptDatasetConfig):
+    """What a conversation dataset is made of: `num_rows` conversations for each language, expanded prompt and provider."""
+
+    prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
+    own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
+    rows_field: ClassVar[str] = "examples_per_call"
+
+    topics: TopicSource
+    """What the conversations are about: a list, nested topics, a file, or topic_prompt, degree and depth to grow them from."""
+
+    topic_selection: Strategy = "sequential"
+    """sequential, shuffle (seeded), or balanced: branches take turns, so that their counts differ by at most one."""
+
+    num_rows: int | None = Field(default=None, ge=1)
+    """Conversations in all, for each language, expanded prompt and provider; one for each topic where nothing is given."""
+
+    examples_per_call: int = Field(default=1, ge=1, le=100)
+    """Conversations that one call asks for, each about the next topic."""
+
+    instructions: str = ""
+    """What the conversations should be like; may hold `<<placeholders>>`."""
+
+    generation_system_prompt: NonBlank | None = None
+    """The system message of the calls that write the conversations."""
+
+    conversation_type: Literal["basic", "chain_of_thought"] = Field(
+        default="basic", json_schema_extra={"enum": ["basic", "chain_of_thought", "cot"]}
+    )
+    """basic, or chain_of_thought (also spelled cot): answers come with the reasoning that leads to them."""
+
+    reasoning_style: Literal["freetext", "agent"] | None = None
+    """For chain_of_thought. freetext: reasoning in words. agent: steps of thought, action and observation."""
+
+    tools: list[dict[str, Any]] | None = Field(default=None, min_length=1)
+    """Tools that the agent calls, in OpenAI's tool schema."""
+
+    max_turns: int = Field(default=1, ge=1, le=50)
+    """Questions of the user in one conversation, at most."""
+
+    sys_msg: bool = True
+    """Whether the conversations begin with a system message."""
+
+    dataset_system_prompt: NonBlank | None = None
+    """That system message; `generation_system_prompt` where none is given."""
+
+    example_data: ExampleData = None
+    """Rows that show what is wanted: a list, a file, or a Hugging Face dataset."""
+
+    num_examples: int = Field(default=3, ge=0, le=100)
+    """Rows of `example_data` in each prompt, chosen anew for each by the seed."""
+
+    output_format: Literal["conversational", "instruction"] | dict[str, str] | None = None
+    """How rows are written: conversational ({"messages": ...} alone), instruction ({"instruction", "response"} alone), or a field
+    for each entry with a template over the row. By default messages with everything about their origin."""
+
+    output_file: Path = Path("conversations.jsonl")
+    """The JSONL that rows are appended to, relative to the working directory."""
+
+    prompts: list[NonBlank] | None = Field(default=None, min_length=1)
+    """Prompt templates with {num_samples} and {topic}; {language_name} may occur. What is said about form comes by itself."""
+
+    _tools: Tools | None = PrivateAttr(default=None)
+
+    @field_validator("conversation_type", mode="before")
+    @classmethod
+    def _short_spelling(cls, value: Any) -> Any:
+        return "chain_of_thought" if value == "cot" else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ConversationDatasetConfig:
+        _check_pairing(self)
+        if self.output_format == "instruction" and self.max_turns > 1:
+            raise ValueError("output_format: instruction holds one question and its answer; leave max_turns at 1")
+        if isinstance(self.topics, list) and not self.topics:
+            raise ValueError("topics: the list is empty; give at least one topic")
+        if len(self.languages) > 1:
+            _check_languages(self.prompts or [])
+        self._tools = Tools(self.tools) if self.tools else None
+        self.row_format()
+        return self
+
+    def template_texts(self) -> list[str]:
+        prompts = self.prompts or DEFAULT_PROMPTS
+        wish = f"\n\nWhat they should be like:\n{self.instructions.strip()}" if self.instructions.strip() else ""
+        return [prompt + wish for prompt in prompts]
+
+    def template_field(self, number: int) -> str:
+        return "instructions" if self.prompts is None else super().template_field(number)
+
+    @property
+    def style(self) -> Style:
+        """What an answer holds, in one word."""
+        return "basic" if self.conversation_type == "basic" else self.reasoning_style or "freetext"
+
+    @property
+    def tool_set(self) -> Tools | None:
+        return self._tools
+
+    @property
+    def system_message(self) -> str | None:
+        """The system message of every row, None for none."""
+        if not self.sys_msg:
+            return None
+        return self.dataset_system_prompt or self.generation_system_prompt or DEFAULT_SYSTEM_MESSAGE
+
+    def row_format(self) -> RowFormat:
+        return RowFormat(
+            self.style,
+            system=self.system_message,
+            output_format=self.output_format,
+            tools=self.tool_set,
+            placeholders=list(self.expansion.placeholders) if self.expansion else [],
+        )
+
+
+def _check_pairing(config: ConversationDatasetConfig) -> None:
+    if config.conversation_type == "basic" and config.reasoning_style is not None:
+        raise ValueError(
+            f"reasoning_style: {config.reasoning_style} has no place in basic conversations; set conversation_type: chain_of_thought"
+        )
+    if config.conversation_type == "chain_of_thought" and config.reasoning_style is None:
+        raise ValueError("reasoning_style: chain_of_thought needs one: freetext or agent")
+    if config.tools and config.style != "agent":
+        raise ValueError(
+            "tools: only an agent calls tools; set conversation_type: chain_of_thought and reasoning_style: agent"
+        )
+
+
+def _check_languages(prompts: Sequence[str]) -> None:
+    for number, prompt in enumerate(prompts):
+        if "{language_name}" not in prompt:
+            raise ValueError(
+                f"prompts[{number}]: there are several languages and this template asks for none; put {{language_name}} into it"
+            )
+
+
+class Slot:
+    """The topics of one call, one for each conversation that it asks for."""
+
+    def __init__(self, picks: Sequence[Pick]) -> None:
+        self.picks = picks
+
+    @property
+    def name(self) -> str:
+        more = f" and {len(self.picks) - 1} more" if len(self.picks) > 1 else ""
+        return self.picks[0].path[-1] + more
+
+    @property
+    def digest(self) -> bytes:
+        return digest("topic", *(part for pick in self.picks for part in (*pick.path, str(pick.repeat), "")))
+
+
+class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
+    """A dataset of conversations about topics."""
+
+    kind = "conversation"
+    config_model = ConversationDatasetConfig
+    row_model = BaseModel
+
+    def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._format = config.row_format()
+        self.row_model = self._format.row_model()
+        self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
+        self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
+        self._form = form_of(
+            config.style,
+            max_turns=config.max_turns,
+            tools=config.tool_set,
+            system_message=config.dataset_system_prompt if config.sys_msg else None,
+        )
+
+    @property
+    def topics(self) -> TopicModel:
+        """What the conversations are about; where the topics are not grown yet, a stand-in of the same size."""
+        return self._topics.model
+
+    @property
+    def topic_supply(self) -> TopicSupply:
+        """Where the topics come from."""
+        return self._topics
+
+    def preparations(
+        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+    ) -> Sequence[Preparation]:
+        return self._topics.preparations(lanes[0], options, executor=self._executor, ledger=self._paths().ledger)
+
+    def other_ledgers(self) -> Sequence[Path]:
+        return self._topics.ledgers
+
+    def plan(self, lanes: Sequence[str]) -> GridPlan:
+        config, topics = self.config, self.topics
+        num_rows = config.num_rows or topics.num_leaves
+        selection = Selection(topics, config.topic_selection, seed=config.run.seed)
+        size = config.examples_per_call
+
+        @lru_cache(maxsize=256)  # value and digest of a place are asked for one after the other
+        def slot(place: int) -> Slot:
+            rows = range(place * size, min((place + 1) * size, num_rows))
+            return Slot([selection.pick(row) for row in rows])
+
+        slots = Computed(-(-num_rows // size), slot)
+        dimensions = [
+            Dimension(
+                "topic",
+                slots,
+                digests=Computed(len(slots), lambda place: slot(place).digest),
+                fingerprint=digest(topics.digest, config.topic_selection, str([config.run.seed, size, num_rows])),
+                rows=lambda slot: len(slot.picks),
+                num_rows=num_rows,
+            ),
+            Dimension("language", list(config.languages.items())),
+        ]
+        return self.grid(dimensions, lanes=lanes, shape=self._shape())
+
+    def _shape(self) -> list[str | bytes]:
+        """Whatever else decides about prompts and rows."""
+        config = self.config
+        examples = config.example_data.digest if config.example_data and config.num_examples else b""
+        return [
+            self._form,
+            config.generation_system_prompt or "",
+            config.system_message or "",
+            orjson.dumps(config.tools),
+            orjson.dumps(config.output_format, option=orjson.OPT_SORT_KEYS),
+            examples,
+            str(config.num_examples if examples else 0),
+        ]
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
+        picks = item.values["topic"].picks
+        language, language_name = item.values["language"]
+        examples = self._examples(item)
+
+        def prompt(count: int) -> str:
+            values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
+            return "\n\n".join([self.render(item, values), self._form, *examples])
+
+        conversations = await generate.collect(
+            _ROLE,
+            item.num_rows,
+            prompt=prompt,
+            response_model=self._replies,
+            items=lambda reply: reply.conversations,
+            system=self.config.generation_system_prompt,
+        )
+        return [
+            self._format.row(
+                conversation,
+                row_model=self.row_model,
+                model_id=generate.model_id(_ROLE),
+                language=language,
+                uuid=item.row_uuid(number),
+                metadata=self._metadata(item, pick),
+            )
+            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=False))
+        ]
+
+    def _examples(self, item: WorkItem) -> list[str]:
+        source, number = self.config.example_data, self.config.num_examples
+        return [shown_examples(source, number, item.rng("examples"))] if source is not None and number else []
+
+    def _metadata(self, item: WorkItem, pick: Pick) -> Metadata:
+        about = {"topic": pick.path[-1], "topic_path": " > ".join(pick.path)}
+        return {**about, "variation": pick.repeat, **self.metadata(item)}

@@ -1,0 +1,84 @@
+"""What a call for conversations says beside the user's own template: the topics, the form, the tools, examples, and variety."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from datafast.datasets.conversation.replies import MAX_STEPS, Style
+from datafast.datasets.conversation.tools import Tools
+from datafast.sources import SourceRows
+from datafast.topics.selection import Pick
+
+__all__ = ["form_of", "shown_examples", "shown_topics"]
+
+# A topic that is taken up again gets the next one of these, so that no prompt is asked twice.
+_ANGLES = (
+    "from a practical problem that somebody has to solve",
+    "from a beginner's first question",
+    "from a common misconception that has to be cleared up",
+    "by comparing it with something similar",
+    "from an unusual or borderline case",
+    "from the point of view of an experienced practitioner",
+    "from its history or its causes",
+    "from what goes wrong in practice and how to notice it",
+    "by way of a concrete worked example",
+    "from its consequences and its limits",
+)
+_FORMS: Mapping[Style, str] = {
+    "basic": "The user asks, the assistant answers.",
+    "freetext": (
+        "The user asks. Before each answer the assistant reasons: the field `reasoning` holds, step by step and in its own words, how it "
+        "gets to the answer; the field `assistant` holds the answer alone."
+    ),
+    "agent": (
+        f"The user asks for something. The assistant works on it in one to {MAX_STEPS} steps, each with a `thought` (what to do next and "
+        "why), an `action` and an `observation` (what came of the action, plausible and specific). Then it answers, using what it has "
+        "observed."
+    ),
+}
+
+
+def shown_topics(picks: Sequence[Pick]) -> str:
+    """The topics of a call: one in a line, several as a numbered list with one conversation for each."""
+    if len(picks) == 1:
+        return _shown(picks[0])
+    listed = "\n".join(f"{number}. {_shown(pick)}" for number, pick in enumerate(picks, start=1))
+    return f"one conversation for each of these topics, in this order:\n{listed}"
+
+
+def _shown(pick: Pick) -> str:
+    *above, topic = pick.path
+    within = f" (within {' > '.join(above)})" if above else ""
+    if not pick.repeat:
+        return topic + within
+    angle = _ANGLES[(pick.repeat - 1) % len(_ANGLES)]
+    return (
+        f"{topic}{within}, taken up {angle} (variation {pick.repeat + 1}: unlike what one would ask about it at first)"
+    )
+
+
+def form_of(style: Style, *, max_turns: int, tools: Tools | None, system_message: str | None) -> str:
+    """What a conversation has to consist of."""
+    turns = "one exchange" if max_turns == 1 else f"one to {max_turns} exchanges, each taking up the one before"
+    parts = [f"A conversation has {turns}. {_FORMS[style]}"]
+    if tools is not None:
+        parts.append(
+            "An action is the call of one of these tools, as an object with its `name` and its `arguments`, which fit the tool's "
+            f"parameters:\n{tools.listing()}"
+        )
+    if system_message is not None:
+        parts.append(f"The assistant in the conversations was told this, and acts by it:\n{system_message}")
+    return "\n\n".join(parts)
+
+
+def shown_examples(source: SourceRows, number: int, rng: random.Random) -> str:
+    """So many rows of a source, chosen by the random numbers, as JSON."""
+    chosen = sorted(rng.sample(range(len(source)), min(number, len(source))))
+    rows: list[dict[str, Any]] = [source[index] for index in chosen]
+    return "Examples of what is wanted, one JSON object a line:\n" + "\n".join(
+        orjson.dumps(row).decode() for row in rows
+    )

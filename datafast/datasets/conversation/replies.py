@@ -1,0 +1,115 @@
+"""The shapes in which conversations are asked for: who speaks is given by the structure, how often by bounds.
+
+So no reply can begin with the assistant, leave a question open or lack the reasoning it was asked for: it would not validate.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, create_model
+from pydantic.config import JsonDict
+
+from datafast.datasets.conversation.tools import ToolCall, Tools
+
+__all__ = [
+    "MAX_STEPS",
+    "AgentExchange",
+    "AgentStep",
+    "Conversation",
+    "Conversations",
+    "Exchange",
+    "ReasonedExchange",
+    "ReplyModels",
+    "Style",
+]
+
+Style = Literal["basic", "freetext", "agent"]
+
+MAX_STEPS = 5
+
+
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Exchange(BaseModel):
+    """A question and its answer."""
+
+    user: Said = Field(description="what the user says")
+    assistant: Said = Field(description="what the assistant answers")
+
+
+class ReasonedExchange(BaseModel):
+    """A question, how the assistant thinks about it, and its answer."""
+
+    user: Said = Field(description="what the user says")
+    reasoning: Said = Field(description="how the assistant gets to the answer, step by step")
+    assistant: Said = Field(description="the answer that the user sees")
+
+
+class AgentStep(BaseModel):
+    """One step of an assistant that works in steps."""
+
+    thought: Said = Field(description="what to do next and why")
+    action: Said | dict[str, Any] = Field(description="what is done")
+    observation: Said = Field(description="what came of it")
+
+
+class FreeStep(AgentStep):
+    """A step whose action is told in words."""
+
+    action: Said = Field(description="what is done")
+
+
+class AgentExchange(BaseModel):
+    """A request, the steps in which the assistant works on it, and its answer."""
+
+    user: Said = Field(description="what the user says")
+    steps: list[FreeStep] = Field(min_length=1, max_length=MAX_STEPS)
+    assistant: Said = Field(description="the answer that the user sees")
+
+
+class Conversation(BaseModel):
+    """A conversation: one or more exchanges."""
+
+    exchanges: list[Any] = Field(min_length=1)
+
+
+class Conversations(BaseModel):
+    """A list of conversations."""
+
+    conversations: list[Any] = Field(min_length=1)
+
+
+class ReplyModels:
+    """The models of replies for one style, number of turns and set of tools; by the number of conversations."""
+
+    def __init__(self, style: Style, max_turns: int, tools: Tools | None) -> None:
+        exchange = _exchange(style, tools)
+        turns: Any = (list[exchange], Field(min_length=1, max_length=max_turns))  # type: ignore[valid-type]  # made at run time
+        self._conversation = create_model("Conversation", __base__=Conversation, exchanges=turns)
+        self._made: dict[int, type[Conversations]] = {}
+
+    def __call__(self, count: int) -> type[Conversations]:
+        """The model whose schema asks for exactly `count` conversations; a shorter reply is kept, not refused."""
+        if count not in self._made:
+            bounds: JsonDict = {"minItems": count, "maxItems": count}
+            listed: Any = (
+                list[self._conversation],  # type: ignore[name-defined]
+                Field(min_length=1, description=f"exactly {count} conversations", json_schema_extra=bounds),
+            )
+            self._made[count] = create_model(f"Conversations{count}", __base__=Conversations, conversations=listed)
+        return self._made[count]
+
+
+def _exchange(style: Style, tools: Tools | None) -> type[BaseModel]:
+    if style == "basic":
+        return Exchange
+    if style == "freetext":
+        return ReasonedExchange
+    if tools is None:
+        return AgentExchange
+    call = Annotated[dict[str, Any], ToolCall(tools)]
+    step = create_model("ToolStep", __base__=AgentStep, action=(call, Field(description="the call of a tool")))
+    steps: Any = (list[step], Field(min_length=1, max_length=MAX_STEPS))
+    return create_model("ToolExchange", __base__=AgentExchange, steps=steps)

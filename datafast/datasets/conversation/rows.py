@@ -1,0 +1,303 @@
+"""The rows of conversation datasets, and the forms in which they can be written.
+
+conversational   {"messages": [{"role": "system", ...}, {"role": "user", ...}, {"role": "assistant", ...}]} and nothing else
+instruction      {"instruction": "...", "response": "..."} and nothing else
+a mapping        a field for each entry, its text from a template over the row: {"prompt": "Q: {instruction}", ...}
+none of them     the messages with everything about their origin: model, language, uuid, metadata
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing_extensions import TypedDict
+
+from datafast.datasets.conversation.replies import Conversation, Style
+from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.data_rows import Metadata
+from datafast.errors import ConfigError
+from datafast.plan.template import Template
+
+__all__ = [
+    "FIELD_NAMES",
+    "AgentConversationRow",
+    "ConversationRow",
+    "InstructionRow",
+    "MessagesRow",
+    "ReasonedConversationRow",
+    "RowFormat",
+]
+
+FIELD_NAMES = ("instruction", "response", "reasoning", "system", "messages", "tools", "topic", "topic_path", "language")
+"""What a template of an output format can name, beside the placeholders of the prompts."""
+
+
+class ChatMessage(TypedDict):
+    """One message."""
+
+    role: str
+    content: str
+
+
+class ReasonedMessage(ChatMessage):
+    """One message; an assistant's with what it thought before."""
+
+    reasoning_content: NotRequired[str]
+
+
+class _Function(TypedDict):
+    name: str
+    arguments: str
+
+
+class _Call(TypedDict):
+    id: str
+    type: str
+    function: _Function
+
+
+class AgentMessage(ChatMessage):
+    """One message; an assistant's with the calls it makes or, without tools, its steps in words; a tool's with the call it answers."""
+
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[_Call]]
+    tool_call_id: NotRequired[str]
+
+
+class Step(TypedDict):
+    """One step of an agent: `exchange` counts from 0; an action is a text, or a tool call as JSON."""
+
+    exchange: int
+    thought: str
+    action: str
+    observation: str
+
+
+class MessagesRow(BaseModel):
+    """A row of the format `conversational`."""
+
+    messages: list[ChatMessage]
+
+
+class ReasonedMessagesRow(BaseModel):
+    """The same, with reasoning."""
+
+    messages: list[ReasonedMessage]
+
+
+class AgentMessagesRow(BaseModel):
+    """The same, with tool calls."""
+
+    messages: list[AgentMessage]
+
+
+class InstructionRow(BaseModel):
+    """A row of the format `instruction`."""
+
+    instruction: str
+    response: str
+
+
+class ConversationRow(BaseModel):
+    """A row of a conversation dataset."""
+
+    messages: list[ChatMessage]
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class ReasonedConversationRow(BaseModel):
+    """A row of a conversation dataset with reasoning in words, one text for each answer."""
+
+    messages: list[ReasonedMessage]
+    reasoning: list[str]
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class AgentConversationRow(BaseModel):
+    """A row of a conversation dataset of an agent. `tools` are those that it could call, each as JSON."""
+
+    messages: list[AgentMessage]
+    steps: list[Step]
+    tools: list[str]
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
+
+
+_PLAIN: dict[Style, type[BaseModel]] = {
+    "basic": ConversationRow,
+    "freetext": ReasonedConversationRow,
+    "agent": AgentConversationRow,
+}
+_MESSAGES: dict[Style, type[BaseModel]] = {
+    "basic": MessagesRow,
+    "freetext": ReasonedMessagesRow,
+    "agent": AgentMessagesRow,
+}
+
+
+class RowFormat:
+    """How a validated conversation becomes a row.
+
+    Args:
+        style: what the conversations hold.
+        system: the system message of every row, None for none.
+        output_format: see the module.
+        tools: those that the agent could call.
+        placeholders: further names that templates may use.
+
+    Raises:
+        ConfigError: a template names something that is not there.
+    """
+
+    def __init__(
+        self,
+        style: Style,
+        *,
+        system: str | None,
+        output_format: str | Mapping[str, str] | None,
+        tools: Tools | None,
+        placeholders: Sequence[str] = (),
+    ) -> None:
+        self._style = style
+        self._system = system
+        self._tools = [orjson.dumps(spec).decode() for spec in tools.specs] if tools else []
+        self._format = output_format
+        self._templates: dict[str, Template] = {}
+        if isinstance(output_format, Mapping):
+            _check_names(output_format)
+            self._templates = {name: _template(name, text, placeholders) for name, text in output_format.items()}
+
+    def row_model(self) -> type[BaseModel]:
+        """The model of the rows."""
+        if self._templates:
+            texts: Any = dict.fromkeys(self._templates, (str, ...))
+            with warnings.catch_warnings(action="ignore"):  # a field may well be called `json` or `copy`
+                return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
+        if self._format == "instruction":
+            return InstructionRow
+        return _MESSAGES[self._style] if self._format == "conversational" else _PLAIN[self._style]
+
+    def row(
+        self,
+        conversation: Conversation,
+        *,
+        row_model: type[BaseModel],
+        model_id: str,
+        language: str,
+        uuid: str,
+        metadata: Metadata,
+    ) -> BaseModel:
+        """The row of a conversation."""
+        exchanges = conversation.exchanges
+        if self._format == "instruction":
+            return InstructionRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
+        messages = self._messages(exchanges)
+        if self._templates:
+            values = self._values(exchanges, messages, language, metadata)
+            return row_model(**{name: template.render(values) for name, template in self._templates.items()})
+        fields: dict[str, Any] = {"messages": messages}
+        if self._format is None:
+            fields |= {"model_id": model_id, "language": language, "uuid": uuid, "metadata": metadata}
+            if self._style == "freetext":
+                fields["reasoning"] = [exchange.reasoning for exchange in exchanges]
+            if self._style == "agent":
+                fields |= {"steps": _steps(exchanges), "tools": self._tools}
+        return row_model.model_construct(**fields)
+
+    def _values(
+        self, exchanges: Sequence[Any], messages: list[dict[str, Any]], language: str, metadata: Metadata
+    ) -> dict[str, str]:
+        shaped = {name: "" if value is None else str(value) for name, value in metadata.items()}
+        return {
+            **shaped,
+            "instruction": exchanges[0].user,
+            "response": exchanges[-1].assistant,
+            "reasoning": "\n\n".join(filter(None, map(self._thinking, exchanges))),
+            "system": self._system or "",
+            "messages": orjson.dumps(messages).decode(),
+            "tools": f"[{', '.join(self._tools)}]",
+            "language": language,
+        }
+
+    def _answer(self, exchange: Any) -> str:
+        """An answer with the thinking in front, where there is any: a format of two texts has no other place for it."""
+        return "\n\n".join(filter(None, [self._thinking(exchange), exchange.assistant]))
+
+    def _thinking(self, exchange: Any) -> str:
+        if self._style == "freetext":
+            return str(exchange.reasoning)
+        if self._style == "agent":
+            return "\n".join(
+                f"Thought: {step.thought}\nAction: {_action(step)}\nObservation: {step.observation}"
+                for step in exchange.steps
+            )
+        return ""
+
+    def _messages(self, exchanges: Sequence[Any]) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = [{"role": "system", "content": self._system}] if self._system else []
+        calls = 0
+        for exchange in exchanges:
+            messages.append({"role": "user", "content": exchange.user})
+            answer: dict[str, Any] = {"role": "assistant", "content": exchange.assistant}
+            if self._tools:
+                for step in exchange.steps:
+                    messages += _call_messages(step, f"call_{calls}")
+                    calls += 1
+            elif self._style != "basic":
+                answer["reasoning_content"] = self._thinking(exchange)
+            messages.append(answer)
+        return messages
+
+
+def _template(name: str, text: str, placeholders: Sequence[str]) -> Template:
+    return Template.parse(
+        text,
+        mandatory=(),
+        optional=FIELD_NAMES,
+        placeholders=placeholders,
+        field=f"output_format.{name}",
+        closed=True,
+    )
+
+
+def _check_names(fields: Mapping[str, str]) -> None:
+    if not fields:
+        raise ConfigError('output_format: there is no field; give at least one, like {"prompt": "{instruction}"}')
+    for name in fields:
+        if not name.strip() or name.startswith("_") or name == "model_config":
+            raise ConfigError(
+                f"output_format: a field cannot be called {name!r}; give it a name that begins with a letter"
+            )
+
+
+def _call_messages(step: Any, call_id: str) -> list[dict[str, Any]]:
+    function = {"name": step.action["name"], "arguments": orjson.dumps(step.action["arguments"]).decode()}
+    call = {"id": call_id, "type": "function", "function": function}
+    return [
+        {"role": "assistant", "content": step.thought, "tool_calls": [call]},
+        {"role": "tool", "content": step.observation, "tool_call_id": call_id},
+    ]
+
+
+def _steps(exchanges: Sequence[Any]) -> list[dict[str, Any]]:
+    return [
+        {"exchange": number, "thought": step.thought, "action": _action(step), "observation": step.observation}
+        for number, exchange in enumerate(exchanges)
+        for step in exchange.steps
+    ]
+
+
+def _action(step: Any) -> str:
+    return step.action if isinstance(step.action, str) else orjson.dumps(step.action).decode()

@@ -1,0 +1,1 @@
+"""One call: admit, send, record, read, ask again."""

@@ -1,0 +1,109 @@
+"""A provider as one run knows it: its open connection, its limits, and what has been learned about it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datafast._util.notify import warn_user
+from datafast.engine.calls.admission import Gate
+from datafast.engine.calls.reply_modes import Steps
+from datafast.errors import ErrorKind, ProviderError
+from datafast.llms.base import Backend, SlowStart
+from datafast.llms.transport.redaction import MASK
+from datafast.types import Usage
+
+if TYPE_CHECKING:
+    from datafast.llms.providers.chat_completions import LLMProvider
+
+__all__ = ["Endpoint", "identities"]
+
+_SAME_REFUSALS = 10
+_KEY_CHARS = 16  # what is shorter may as well be a word of the text
+
+
+class Endpoint:
+    """One provider during one run.
+
+    Attributes:
+        label: what users see: `provider/model_id`, numbered where two would look alike.
+        identity: what the keys of its calls contain.
+        stopped: why nothing more is sent to it, None while it works.
+        dropped_params: sampling parameters its model has refused.
+        steps: which way of asking for structure works here.
+        text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether a reply came to one.
+        last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
+    """
+
+    def __init__(self, provider: LLMProvider, *, label: str, identity: str, gate: Gate, backend: Backend) -> None:
+        self.provider = provider
+        self.label = label
+        self.identity = identity
+        self.gate = gate
+        self.backend = backend
+        self.stopped: str | None = None
+        self.dropped_params: frozenset[str] = frozenset()
+        self.steps = Steps()
+        self.text_bounds = provider.takes_text_bounds
+        self.bounds_worked = False
+        self.last_success = float("-inf")
+        self.answered_sent = float("-inf")
+        self._slow_start = backend if isinstance(backend, SlowStart) else None
+        self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
+        self._refusals: Counter[tuple[int | None, str | None, str | None]] = Counter()
+
+    async def prepare(self) -> None:
+        """Lets the back end load what it needs, before any pace is kept: requests must not queue up behind it."""
+        if self._slow_start is not None:
+            await self._slow_start.prepare()
+            self._slow_start = None
+
+    # -- what it answers
+
+    def cost_usd(self, usage: Usage | None) -> float | None:
+        """What a reply costs; None where it does not say what it used, or the price is not known."""
+        return self.provider.cost_usd(usage) if usage is not None else None
+
+    def without_keys(self, raw: bytes) -> bytes:
+        """A reply in which the server has not repeated a key that it was sent."""
+        for key in self._keys:
+            if key in raw:
+                raw = raw.replace(key, MASK.encode())
+        return raw
+
+    def succeeded(self, sent_at: float) -> None:
+        """A reply came to a request sent at `sent_at` (monotonic seconds)."""
+        self.last_success = time.monotonic()
+        self.answered_sent = max(self.answered_sent, sent_at)
+        self.gate.succeeded()
+
+    def drops(self, error: ProviderError) -> bool:
+        """Whether a refusal names a parameter that can be left out; if so it is, from now on, with one warning."""
+        name = error.param
+        if error.kind is not ErrorKind.BAD_REQUEST or name is None or name not in self.provider.droppable_params:
+            return False
+        if name not in self.dropped_params:
+            self.dropped_params |= {name}
+            warn_user(f"{self.label} refuses the parameter {name!r}; it is left out from now on")
+        return True
+
+    def refuses_everything(self, error: ProviderError) -> bool:
+        """Whether this provider's first answers were all the same refusal: something is wrong with every request."""
+        if self.last_success > float("-inf"):
+            return False
+        refusal = (error.status, error.code, error.param)
+        self._refusals[refusal] += 1
+        return self._refusals[refusal] >= _SAME_REFUSALS
+
+
+def identities(providers: Sequence[object]) -> list[str]:
+    """The identity of each provider in a fan-out: equal ones are numbered. Any object will do where only counts matter."""
+    seen: Counter[str] = Counter()
+    result = []
+    for provider in providers:
+        plain = str(getattr(provider, "identity", type(provider).__qualname__))
+        seen[plain] += 1
+        result.append(plain if seen[plain] == 1 else f"{plain}#{seen[plain]}")
+    return result

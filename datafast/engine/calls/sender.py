@@ -1,0 +1,407 @@
+"""Getting one reply: admit, send, record, and after an error wait or stop.
+
+A reply is recorded before it is looked at and before its slot is freed; a slot is never held while waiting for a retry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from datafast.engine.calls.admission import Admission
+from datafast.engine.calls.budget import Spent
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.cashier import Booking, Cashier
+from datafast.engine.emitter import Emitter
+from datafast.engine.events import CallFinished, ProviderStopped, Retry
+from datafast.engine.retry import Backoff
+from datafast.engine.settings import RunConfig
+from datafast.engine.stop import Halt, ItemPending
+from datafast.errors import Action, CallFailed, ConfigError, ErrorKind, OutputWriteError, ProviderError, ReplyError
+from datafast.llms.base import Completion, Request, Response, StructuredStep
+from datafast.llms.replies.completion import decode_completion
+from datafast.llms.schema import ResponseSchema
+from datafast.store.records import ItemRecord
+from datafast.store.writer import Store
+from datafast.types import Message, Usage
+
+__all__ = ["Ask", "Reply", "Sender", "Tally", "Trial", "decode"]
+
+_TOKENS_GUESSED = 500
+
+
+class Ask(NamedTuple):
+    """What a kind asks for: one call's identity and content."""
+
+    key: bytes
+    role: str
+    messages: Sequence[Message]
+    schema: ResponseSchema | None
+
+    @property
+    def prompt(self) -> str:
+        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
+
+
+@dataclass(slots=True)
+class Tally:
+    """This run's own counts."""
+
+    calls: int = 0
+    retries: int = 0
+    replayed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+class Reply(NamedTuple):
+    """A raw reply, and what it says: a completion, or why it is none."""
+
+    raw: bytes
+    content: Completion | ReplyError
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.content.usage if isinstance(self.content, Completion) else None
+
+
+@dataclass(slots=True)
+class Trial:
+    """The state of one call while it is being answered.
+
+    Attributes:
+        request: what is sent next; it changes as the endpoint and the reply teach.
+        waiting: told +1 and -1 around a wait without a slot.
+        unusable: replies of this generation that were not what was asked.
+        sent: requests sent in this run; `sent_before` of them before the newest reply.
+        steps_tried: ways of asking for structure that have failed this call.
+    """
+
+    ask: Ask
+    record: ItemRecord
+    endpoint: Endpoint
+    request: Request
+    waiting: Callable[[int], None]
+    unusable: int = 0
+    sent: int = 0
+    sent_before: int = 0
+    last_raw: bytes = b""
+    steps_tried: set[StructuredStep] = field(default_factory=set)
+
+    @property
+    def sends_bounds(self) -> bool:
+        """Whether the request says how long texts may be."""
+        request = self.request
+        by_schema = request.schema is not None and request.step is StructuredStep.JSON_SCHEMA
+        return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
+
+    def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
+        """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
+        step, steps = self.request.step, self.endpoint.steps
+        refused = error is not None and error.kind is ErrorKind.BAD_REQUEST
+        if step not in self.steps_tried:  # a call that fails again says nothing new
+            self.steps_tried.add(step)
+            if error is None:
+                steps.failed(step)
+            else:
+                steps.met_error(step, refused=refused)
+        return steps.next_after(step, self.steps_tried, refused=refused)
+
+    def failed(self, message: str, category: str) -> CallFailed:
+        return CallFailed(
+            message,
+            category=category,
+            provider=self.endpoint.label,
+            role=self.ask.role,
+            attempts=self.sent,
+            prompt=self.ask.prompt,
+            raw=self.last_raw,
+        )
+
+
+def decode(raw: bytes) -> Reply:
+    try:
+        return Reply(raw, decode_completion(raw))
+    except ReplyError as error:
+        return Reply(raw, error)
+
+
+class Sender:
+    """Sends the requests of one run."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        admission: Admission,
+        halt: Halt,
+        settings: RunConfig,
+        spent: Spent,
+        emit: Emitter,
+    ) -> None:
+        self.tally = Tally()
+        self._store = store
+        self._admission = admission
+        self._halt = halt
+        self._settings = settings
+        self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
+        self._emit = emit
+        self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
+
+    async def send(self, trial: Trial) -> Reply:
+        """Sends until a reply arrives, and records it.
+
+        Raises:
+            CallFailed: no reply is to be had.
+            ItemPending: the run, or this provider, has stopped.
+        """
+        failing_since: float | None = None
+        failures = 0
+        while True:
+            outcome = await self._attempt(trial)
+            if isinstance(outcome, Reply):
+                return outcome
+            if self._adapts(trial, outcome):
+                continue
+            failing_since = failing_since or time.monotonic()
+            wait_s = self._wait_after(trial, outcome, failures=failures, since=failing_since)
+            failures += outcome.kind is not ErrorKind.RATE_LIMITED
+            self.tally.retries += 1
+            self._emit(
+                Retry(provider=trial.endpoint.label, reason=outcome.kind.value, attempt=trial.sent, wait_s=wait_s)
+            )
+            await self._wait(trial, wait_s)
+
+    async def _attempt(self, trial: Trial) -> Reply | ProviderError:
+        endpoint = trial.endpoint
+        gate = endpoint.gate
+        tokens = _tokens_upper(trial.request, endpoint)
+        booking = await self._admit(trial, tokens)
+        sent_at = time.monotonic()
+        trial.sent += 1
+        reply: Reply | None = None
+        maybe_paid = True  # also where the wait for it is cancelled
+        try:
+            response = await endpoint.backend.complete(trial.request)
+            reply = self._take(trial, response, tokens, sent_at=sent_at)
+        except ProviderError as error:
+            maybe_paid = error.maybe_paid
+            if error.kind is ErrorKind.RATE_LIMITED:
+                gate.rate_limited(sent_at, error.retry_after_s)
+            if not maybe_paid:
+                gate.correct_tokens(-tokens)
+            return error
+        except OutputWriteError as error:
+            self._halt.now(str(error), error)
+            raise ItemPending from error
+        finally:
+            if booking is not None:
+                usage = reply.usage if reply else None
+                self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
+            self._admission.leave(gate)
+        return reply
+
+    async def _admit(self, trial: Trial, tokens: int) -> Booking | None:
+        """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
+        endpoint, gate = trial.endpoint, trial.endpoint.gate
+        bound = self._cashier.bound(trial.request, endpoint)
+        await self._prepare(endpoint)
+        while True:
+            self._check(endpoint)
+            blocked = gate.blocked_for()
+            if blocked > 0:
+                await self._sleep_until(time.monotonic() + blocked, endpoint)
+                continue
+            await self._admission.enter(gate)
+            ready = not endpoint.stopped and not self._halt and gate.blocked_for() <= 0
+            limit = self._cashier.passed_by(bound) if ready else None
+            if ready and limit is None:
+                break
+            self._admission.leave(gate)
+            if limit is not None:
+                await self._cashier.wait(limit)
+        booking: Booking | None = None
+        try:
+            booking = self._cashier.book(bound, endpoint)
+            await self._pace(endpoint, tokens)
+        except BaseException as error:
+            self._cashier.settle(booking, None, None)
+            self._admission.leave(gate)
+            if isinstance(error, OutputWriteError):
+                self._halt.now(str(error), error)
+                raise ItemPending from error
+            raise
+        return booking
+
+    async def _prepare(self, endpoint: Endpoint) -> None:
+        """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
+        try:
+            await endpoint.prepare()
+        except ConfigError as error:
+            self._halt.now(str(error), error)
+            raise ItemPending from error
+
+    async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
+        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""
+        gate = endpoint.gate
+        if not gate.is_paced:
+            return
+        async with gate.turns:
+            self._check(endpoint)
+            while (left := gate.next_turn - time.monotonic()) > 0:
+                await self._halt.sleep(left, gate.sooner)
+                self._check(endpoint)
+            gate.book(tokens)
+
+    def _check(self, endpoint: Endpoint) -> None:
+        if self._store.broken:
+            self._halt.now(str(self._store.broken), self._store.broken)
+        if self._halt or endpoint.stopped:
+            raise ItemPending
+
+    def _take(self, trial: Trial, response: Response, tokens: int, *, sent_at: float) -> Reply:
+        """Records a reply that has just arrived; nothing may come before this."""
+        endpoint = trial.endpoint
+        raw = endpoint.without_keys(response.raw)
+        call = self._store.record_reply(
+            trial.record,
+            key=trial.ask.key,
+            role=trial.ask.role,
+            provider=endpoint.label,
+            model_id=endpoint.provider.model_id,
+            raw=raw,
+            latency_s=response.latency_s,
+            attempts=trial.sent - trial.sent_before,
+        )
+        trial.sent_before = trial.sent
+        endpoint.succeeded(sent_at)
+        endpoint.bounds_worked |= trial.sends_bounds
+        reply = decode(raw)
+        usage = reply.usage
+        cost = endpoint.cost_usd(usage)
+        if usage is not None:
+            endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
+        self._store.settle(call, usage, cost)
+        self._count(usage or Usage(), cost)
+        if not self._emit.listening:
+            return reply
+        self._emit(
+            CallFinished(
+                provider=endpoint.label,
+                role=trial.ask.role,
+                latency_s=response.latency_s,
+                input_tokens=usage.input_tokens if usage else 0,
+                output_tokens=usage.output_tokens if usage else 0,
+                cost_usd=cost,
+            )
+        )
+        return reply
+
+    def _count(self, usage: Usage, cost: float | None) -> None:
+        tally = self.tally
+        tally.calls += 1
+        tally.input_tokens += usage.input_tokens
+        tally.output_tokens += usage.output_tokens
+        tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
+
+    # -- after an error
+
+    def _adapts(self, trial: Trial, error: ProviderError) -> bool:
+        """Whether the request can be put differently and sent again at once."""
+        endpoint, request = trial.endpoint, trial.request
+        if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
+            trial.request = replace(request, dropped_params=endpoint.dropped_params)
+            return True
+        refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
+        if refused and trial.sends_bounds and not endpoint.bounds_worked:
+            endpoint.text_bounds = False
+            trial.request = replace(request, text_bounds=False)
+            return True
+        # Some servers answer 500 to a format that they do not know. That may as well be a fault that passes: a retry.
+        broke = error.kind is ErrorKind.SERVER and error.status == 500
+        step = trial.other_step(error) if request.schema and (refused or broke) else None
+        if step is None:
+            return False
+        trial.request = replace(request, step=step)
+        return refused
+
+    def _wait_after(self, trial: Trial, error: ProviderError, *, failures: int, since: float) -> float:
+        """Seconds to wait before the next attempt; raises where there must not be one.
+
+        Args:
+            failures, since: errors that this request has met so far, and when the first one came.
+        """
+        endpoint = trial.endpoint
+        match error.kind.action:
+            case Action.STOP_RUN:
+                self._halt.now(str(error), error)
+                raise ItemPending
+            case Action.STOP_PROVIDER:
+                self.stop(endpoint, str(error))
+                raise ItemPending
+            case Action.FAIL_ITEM:
+                if endpoint.refuses_everything(error):
+                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal")
+                    raise ItemPending
+                raise trial.failed(str(error), error.kind.value) from error
+        if error.kind is ErrorKind.RATE_LIMITED:
+            wait_s = max(0.0, endpoint.gate.blocked_for())
+            if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
+                self.stop(
+                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s"
+                )
+                raise ItemPending
+            self._check_patience(endpoint, error)
+            return wait_s
+        if failures >= self._settings.max_retries:
+            if error.kind is ErrorKind.CONNECTION and endpoint.answered_sent < since:
+                self.stop(endpoint, str(error))
+                raise ItemPending
+            raise trial.failed(str(error), error.kind.value) from error
+        self._check_patience(endpoint, error)
+        return self._backoff.wait_s(failures + 1, retry_after_s=error.retry_after_s)
+
+    def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
+        """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
+        asked = error.retry_after_s or 0.0
+        if asked > self._settings.max_stall_s:
+            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s")
+            raise ItemPending
+
+    def stop(self, endpoint: Endpoint, reason: str) -> None:
+        """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
+        if endpoint.stopped is not None:
+            return
+        if not reason.startswith(f"{endpoint.label}:"):
+            reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
+        endpoint.stopped = reason
+        self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
+        self._halt.wake()
+
+    async def _wait(self, trial: Trial, seconds: float) -> None:
+        trial.waiting(+1)
+        try:
+            await self._sleep_until(time.monotonic() + seconds, trial.endpoint)
+        finally:
+            trial.waiting(-1)
+
+    async def _sleep_until(self, moment: float, endpoint: Endpoint) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            await self._halt.sleep(left)
+            self._check(endpoint)
+
+
+def _sentence(error: ProviderError) -> str:
+    said = str(error)
+    return said if said.endswith((".", "!", "?", ")")) else f"{said}."
+
+
+def _tokens_upper(request: Request, endpoint: Endpoint) -> int:
+    """An estimate of a request's tokens, for pacing only: four characters a token, and the bound on the output."""
+    if not endpoint.gate.paces_tokens:
+        return 0
+    characters = sum(len(message["content"]) for message in request.messages)
+    return characters // 4 + (endpoint.provider.max_completion_tokens or _TOKENS_GUESSED)

@@ -1,0 +1,91 @@
+"""What an item would ask, found out by running `produce` with a simulated model in every role.
+
+Guarantee: nothing is sent, no key is needed and nothing is written; what is shown is what the kind's own `produce`
+asks, so the two cannot differ. Limits: where later calls depend on what earlier ones answer, their number is that of
+one simulated course.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from datafast.engine.calls.admission import Gate
+from datafast.engine.calls.caller import Answer, Caller
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.generate import Generate
+from datafast.llms.base import Request
+from datafast.llms.replies.completion import decode_completion
+from datafast.llms.schema import parse_reply, parse_text
+from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.store.records import ItemRecord, ItemState
+
+if TYPE_CHECKING:
+    from datafast.engine.calls.sender import Ask
+    from datafast.engine.run import Produce
+    from datafast.plan.grid import WorkItem
+    from datafast.types import Message
+
+__all__ = ["Rehearsal", "rehearse"]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What one item asks.
+
+    Attributes:
+        first: the messages of its first call, and `first_role` who is asked.
+        calls: the number of its calls in each role, in the order in which the roles are first asked.
+        asks: all of its calls.
+    """
+
+    first: Sequence[Message]
+    first_role: str
+    calls: dict[str, int]
+    asks: Sequence[Ask]
+
+
+@dataclass
+class _Player:
+    """Answers in the place of the engine's `Caller`, and keeps what it is asked."""
+
+    asks: list[Ask] = field(default_factory=list)
+
+    async def answer(self, ask: Ask, *, endpoint: Endpoint, **_: Any) -> Answer:
+        self.asks.append(ask)
+        response = await endpoint.backend.complete(Request(ask.messages, ask.schema))
+        completion = decode_completion(response.raw)
+        return Answer(
+            parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw, "simulated"
+        )
+
+
+async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
+    """Runs an item's `produce` without a ledger, without a network."""
+    player = _Player()
+    provider = SimulatedProvider()
+    endpoint = Endpoint(
+        provider,
+        label=provider.label,
+        identity=provider.identity,
+        gate=Gate(1),
+        backend=provider.open(max_connections=1),
+    )
+    generate = Generate(
+        caller=cast(Caller, player),
+        item=item,
+        record=_unrecorded(item),
+        recorded={},
+        endpoints=defaultdict(lambda: endpoint),
+        waiting=lambda change: None,
+    )
+    await produce(item, generate)
+    asks = player.asks
+    first, first_role = (asks[0].messages, asks[0].role) if asks else ([], "")
+    return Rehearsal(first, first_role, dict(Counter(ask.role for ask in asks)), asks)
+
+
+def _unrecorded(item: WorkItem) -> ItemRecord:
+    return ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows)

@@ -1,0 +1,108 @@
+"""Rows in plan order: finished items wait for those before them, within a bounded window.
+
+An item that will not finish in this run (its provider has stopped) is not waited for: `order_rows` puts its rows in their place at
+the end of the run in which they come. Cost: the rows of at most `window` items are held in memory, and all providers go at the
+pace of the slowest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from datafast.engine.routes import Lane
+from datafast.engine.stop import Halt
+
+__all__ = ["RowOrder"]
+
+
+class _State(Enum):
+    WAITING = 0  # for room in the window
+    RUNNING = 1
+
+
+class RowOrder:
+    """Where the items of one run stand that are taken from the plan and not written yet.
+
+    Each lane takes its items by rising position, so nothing can come any more before the lowest of them once every lane has passed it.
+    The lowest one of all may always begin, whatever the window holds: everything else waits for it.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], *, window: int, halt: Halt) -> None:
+        self._lanes = lanes
+        self._window = window
+        self._halt = halt
+        self._reached = dict.fromkeys(lanes, -1)
+        self._states: dict[int, _State | Callable[[], None]] = {}
+        self._lowest: list[int] = []
+        self._queue: list[int] = []
+        self._sleepers: dict[int, deque[asyncio.Future[None]]] = {}
+        self._inside = 0
+
+    async def enter(self, position: int, lane: Lane) -> bool:
+        """Waits until work on an item may begin; False where the run or the lane has stopped meanwhile."""
+        self._reached[lane] = position
+        self._states[position] = _State.WAITING
+        heapq.heappush(self._lowest, position)
+        heapq.heappush(self._queue, position)
+        self.look()
+        while self._states[position] is _State.WAITING:
+            if self._halt or not lane.working:
+                self.leave(position)
+                return False
+            sleepers = self._sleepers[position] = deque()
+            await self._halt.park(sleepers)
+            self._sleepers.pop(position, None)
+        return True
+
+    def finish(self, position: int, write: Callable[[], None]) -> None:
+        """An item is finished: `write` is called when everything before it has been written."""
+        self._states[position] = write
+        self.look()
+
+    def leave(self, position: int) -> None:
+        """An item stays pending: nothing waits for it any more."""
+        self._inside -= self._states.pop(position) is _State.RUNNING
+        self.look()
+
+    def look(self) -> None:
+        """Writes what is next in the order, and lets others in. To be called also when a lane has ended."""
+        self._write(lambda position: all(lane.ended or self._reached[lane] >= position for lane in self._lanes))
+        self._admit()
+
+    def flush(self) -> None:
+        """At the end of a run: writes everything that is finished, in order, without waiting for what is not."""
+        for position, state in sorted(self._states.items()):
+            if not isinstance(state, _State):
+                del self._states[position]
+                state()
+
+    def _write(self, is_next: Callable[[int], bool]) -> None:
+        while self._lowest:
+            position = self._lowest[0]
+            state = self._states.get(position)
+            if isinstance(state, _State) or (state is not None and not is_next(position)):
+                return
+            heapq.heappop(self._lowest)
+            if state is not None:
+                del self._states[position]
+                self._inside -= 1
+                state()
+
+    def _admit(self) -> None:
+        while self._queue:
+            position = self._queue[0]
+            left = self._states.get(position) is not _State.WAITING
+            if not left and self._inside >= self._window and position != self._lowest[0]:
+                return
+            heapq.heappop(self._queue)
+            if left:
+                continue
+            self._states[position] = _State.RUNNING
+            self._inside += 1
+            for sleeper in self._sleepers.pop(position, ()):
+                if not sleeper.done():
+                    sleeper.set_result(None)

@@ -1,0 +1,1 @@
+"""What the DataSetGenerator is made of."""

@@ -1,0 +1,81 @@
+"""What a `DataSetGenerator` is given: checked, and what is wrong told in the names that its users know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from datafast._util.notify import nearest
+from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
+from datafast.llms.options import ProviderOptions
+from datafast.topics.model import TopicModel
+from datafast.topics.shapes import Tree, load_topics
+
+__all__ = ["ANY_TOPIC", "check_count", "check_names", "explained", "topics_of"]
+
+ANY_TOPIC = "a subject of your choice that fits what is wanted"
+_NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "api_base"}
+
+
+def topics_of(given: Any) -> TopicModel:
+    """The topic model that is meant by a model, a list, nested topics or a path."""
+    if given is None:
+        return Tree.from_topics([ANY_TOPIC])
+    if isinstance(given, TopicModel):
+        return given
+    if isinstance(given, str | Path):
+        return load_topics(given)
+    if isinstance(given, Mapping):
+        return Tree.from_dict(given)
+    if isinstance(given, Sequence) and given:
+        return Tree.from_topics(given)
+    raise ConfigError(
+        f"topic_model: expected a Tree, a Graph, a list of topics that is not empty, nested topics or the path of a file, got {given!r}"
+    )
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuses what is no whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name}: expected a whole number, 1 or more, got {value!r}")
+
+
+def check_names(options: Mapping[str, Any], own: Sequence[str]) -> None:
+    """Refuses names that are neither a generator's own nor a provider's parameters, with the nearest."""
+    known = list(dict.fromkeys([*own, *ProviderOptions.__annotations__]))
+    for name in options:
+        if name not in ProviderOptions.__annotations__:
+            near = _NAMES.get(name) or nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
+            raise DataSetGeneratorError(f"{name}: a DataSetGenerator has no such parameter; {hint}")
+
+
+class explained:  # noqa: N801 - used like a function
+    """Turns what is wrong with names and values into one kind of error, in words."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValidationError):
+            problems = [_in_words(detail) for detail in error.errors(include_url=False)]
+            raise DataSetGeneratorError("; ".join(problems)) from error
+        if isinstance(error, DatafastError) and not isinstance(error, DataSetGeneratorError):
+            raise DataSetGeneratorError(str(error)) from error
+
+
+_FIELDS = {
+    "examples_per_call": "batch_size",
+    "num_rows": "num_steps",
+    "num_examples": "default_num_examples",
+    "topics": "topic_model",
+}
+
+
+def _in_words(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
+    return f"{'.'.join(place)}: {message}, got {detail['input']!r}" if place else message

@@ -1,0 +1,359 @@
+"""`dataset`, `generator`, `sample`: a columns dataset in a few lines that ends as a DataFrame.
+
+    gen = generator("openai", model="gpt-5-mini")
+    ds = dataset({"topic": sample.choice(["tides", "moons"]), "question": gen("Ask about {topic}")})
+    df = await ds.generate(n=100)
+
+Behind it stands `ColumnsDataset`: the same ledger, limits, retries and failures. Without `output_file` the files lie in a temporary
+folder; see `datafast.facades.scratch`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from datafast._util.notify import warn_user
+from datafast.columns.base import Column
+from datafast.columns.types.computed import FunctionColumn
+from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
+from datafast.columns.types.samplers import ConstantColumn
+from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
+from datafast.engine.settings import RunConfig
+from datafast.errors import ConfigError
+from datafast.facades.sample import sample
+from datafast.facades.scratch import Scratch
+from datafast.llms.provider import LLMProvider
+from datafast.llms.registry import provider_from_spec
+from datafast.plan.grid import digest
+from datafast.store.reader import LedgerReader
+from datafast.store.recovery import OutputPaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from datafast.datasets.base import RunOptions
+    from datafast.types import FailedItem, RunReport
+
+__all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "sample"]
+
+_DEFAULT_ROWS = 100
+_AT_ONCE = 500
+_ALIASES = {"hf": "transformers", "huggingface": "transformers"}
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A column that a model writes, and the provider that serves it. Made by a `Generator`."""
+
+    provider: LLMProvider
+    column: Column
+
+
+class Generator:
+    """Makes columns that one model writes. Made by `generator`.
+
+    Attributes:
+        provider: who is asked.
+    """
+
+    def __init__(self, provider: LLMProvider) -> None:
+        self.provider = provider
+
+    def __call__(
+        self,
+        prompt: str,
+        *,
+        system: str | None = None,
+        when: str | None = None,
+        on_error: str = "fail_row",
+        **variables: Any,
+    ) -> ModelColumn:
+        """A column of text.
+
+        Args:
+            prompt, system: templates: `{column}`, and Jinja's tags.
+            when: an expression; where it is false the cell is null and costs nothing.
+            on_error: fail_row, null or stop.
+            **variables: further names for the templates, with their values.
+        """
+        return self._column(TextColumn, prompt=prompt, system=system, when=when, on_error=on_error, variables=variables)
+
+    def structured(
+        self,
+        prompt: str,
+        form: type[BaseModel] | Mapping[str, Any],
+        *,
+        variables: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> ModelColumn:
+        """A column of objects; `form` is a pydantic model or a JSON Schema, `options` those of `StructuredColumn`."""
+        given = {"json_schema": dict(form)} if isinstance(form, Mapping) else {"response_model": form}
+        return self._column(StructuredColumn, prompt=prompt, variables=dict(variables or {}), **given, **options)
+
+    def judge(self, prompt: str, rubric: str | Mapping[int, str] | None = None, **options: Any) -> ModelColumn:
+        """A column of judgements, {reason, score}; `options` are those of `JudgeColumn`."""
+        return self._column(JudgeColumn, prompt=prompt, rubric=rubric, **options)
+
+    def _column(self, kind: type[Column], **fields: Any) -> ModelColumn:
+        try:
+            return ModelColumn(self.provider, kind(**fields))
+        except ValidationError as error:
+            raise _config_error(error) from None
+
+    def __repr__(self) -> str:
+        return f"<generator {self.provider.label}>"
+
+
+def generator(
+    provider: str | LLMProvider = "openai", api_key: str | None = None, *, model: str | None = None, **options: Any
+) -> Generator:
+    """A model that columns can ask.
+
+    Args:
+        provider: its name, in any case: openai, anthropic, gemini, ollama, transformers ...; or a provider object.
+        api_key: the key; by default the provider's environment variable is read when a run starts.
+        model: the model; the provider's default where none is given.
+        **options: the provider's parameters, like `temperature`, `max_concurrency` or `api_base`.
+
+    Raises:
+        ConfigError: there is no such provider or parameter, with the nearest one.
+    """
+    if isinstance(provider, LLMProvider):
+        if api_key is not None or model is not None or options:
+            raise ConfigError("generator: a provider object has its parameters already; give them to it")
+        return Generator(provider)
+    name, slash, rest = str(provider).strip().partition("/")
+    name = _ALIASES.get(name.lower(), name.lower())
+    given = {"api_key": api_key, "model_id": model or (rest if slash else None), **options}
+    spec = {"provider": name, **{key: value for key, value in given.items() if value is not None}}
+    return Generator(provider_from_spec(spec))
+
+
+def dataset(
+    schema: Mapping[str, Any],
+    n: int | None = None,
+    *,
+    output_file: str | Path | None = None,
+    seed: int = 0,
+    run: RunConfig | None = None,
+) -> ColumnsFrame:
+    """A dataset from a schema.
+
+    Args:
+        schema: columns by name: `sample...`, `gen(...)`, a function of other columns, or a value that stands in every row.
+        n: how many rows `generate` makes where it is not told; 100 by default.
+        output_file: the JSONL that rows are appended to; with one, the dataset can be resumed and its schema changed.
+        seed: of everything that is drawn.
+        run: how runs are carried out; its seed wins over `seed`.
+
+    Raises:
+        ConfigError: something is wrong with the schema: all that is, one problem a line.
+    """
+    if not isinstance(schema, Mapping) or not schema:
+        raise ConfigError("dataset: expected a mapping of column names to columns, with at least one")
+    return ColumnsFrame(schema, n, output_file=output_file, run=run or RunConfig(seed=seed))
+
+
+class ColumnsFrame:
+    """A dataset of columns that is generated into a DataFrame. Made by `dataset`.
+
+    Attributes:
+        columns: the names of its columns, in their order.
+        providers: who is asked, by the name that columns carry.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, Any], n: int | None, *, output_file: str | Path | None, run: RunConfig
+    ) -> None:
+        self.columns = [str(name) for name in schema]
+        self.providers: dict[str, LLMProvider] = {}
+        self._n = n
+        columns = {str(name): self._column(given) for name, given in schema.items()}
+        try:
+            self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
+        except ValidationError as error:
+            raise _config_error(error) from None
+        self._output_file = None if output_file is None else Path(output_file)
+        self._scratch: dict[bool, Scratch] = {}
+        self._dataset: ColumnsDataset | None = None
+
+    def _column(self, given: Any) -> Column:
+        if isinstance(given, Column):
+            return given
+        if isinstance(given, ModelColumn):
+            name = _name_of(given.provider)
+            self.providers.setdefault(name, given.provider)
+            return given.column.model_copy(update={"provider": name})
+        if isinstance(given, Generator):
+            raise ConfigError("dataset: a generator is no column yet; call it with a prompt: gen('...')")
+        return FunctionColumn(function=given) if callable(given) else ConstantColumn(value=given)
+
+    # -- generating
+
+    async def generate(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
+        """Makes `n` rows and returns them in their order. Rows that failed are left out; see `report` and `failed_items`.
+
+        Running it again makes no call for what is there; a larger `n` adds rows.
+
+        Args:
+            n: how many; what `dataset` was told by default.
+            **options: as of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
+
+        Raises:
+            ConfigError, OutputError: nothing was sent.
+            RunStopped: the run ended early; calling it again goes on.
+        """
+        made = self._prepared(n, options)
+        if made.config.num_rows:
+            with self._watched(options):
+                await made.generate_async(self.providers, **options)
+        return self._frame(made)
+
+    def generate_sync(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
+        """`generate`, without await; also below a running event loop."""
+        made = self._prepared(n, options)
+        if made.config.num_rows:
+            with self._watched(options):
+                made.generate(self.providers, **options)
+        return self._frame(made)
+
+    def _prepared(self, n: int | None, options: RunOptions) -> ColumnsDataset:
+        count = next(number for number in (n, self._n, _DEFAULT_ROWS) if number is not None)
+        config = self._config.model_copy()
+        try:
+            config.num_rows = count
+            config.output_file = self._output_file or self._scratch_for(options).output_file
+        except ValidationError as error:
+            raise _config_error(error) from None
+        self._dataset = ColumnsDataset(config)
+        return self._dataset
+
+    def _scratch_for(self, options: RunOptions) -> Scratch:
+        offline = bool(options.get("offline"))
+        if offline not in self._scratch:
+            who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
+            about = digest(self._config.table.digest, str(self._config.run.seed), str(offline), *who)
+            self._scratch[offline] = Scratch(about.hex())
+        return self._scratch[offline]
+
+    @contextlib.contextmanager
+    def _watched(self, options: RunOptions) -> Iterator[None]:
+        """Keeps the temporary folder of a run that does not come to its end, and says where it is."""
+        scratch = None if self._output_file else self._scratch_for(options)
+        if scratch is None:
+            yield
+            return
+        scratch.keep()
+        try:
+            yield
+        except BaseException as error:  # whatever it was goes on; what was paid for stays
+            if scratch.output_file.exists():
+                error.add_note(
+                    f"What was paid for is kept in {scratch.folder}: generating the same schema again goes on from there. "
+                    f"With output_file=... you choose the place"
+                )
+            raise
+        scratch.finished()
+
+    # -- what came of it
+
+    @property
+    def report(self) -> RunReport | None:
+        """What the last run did, None before the first."""
+        return self._dataset.report if self._dataset else None
+
+    @property
+    def failed_items(self) -> Sequence[FailedItem]:
+        """The rows that failed for good, each with its reason."""
+        return self._dataset.failed_items if self._dataset else []
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows that are there, in their order."""
+        return self._frame(self._generated("turn into a DataFrame"))
+
+    def to_huggingface(self) -> Any:
+        """The rows that are there as a `datasets.Dataset`; objects of free form become JSON text, as `push_to_hub` stores them."""
+        from datafast.export.files import narrowed, to_dataset
+
+        made = self._generated("convert")
+        return to_dataset(ordered_rows(made), row_model=narrowed(made.row_model, ordered_rows(made)))
+
+    def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
+        """Writes the rows that are there into a file, and returns its path.
+
+        Args:
+            format: parquet, csv, json or jsonl; by default what the path ends in.
+
+        Raises:
+            ConfigError: nothing has been generated yet, or the format is not known.
+        """
+        from datafast.export.files import narrowed, save_rows
+
+        made = self._generated("save")
+        row_model = narrowed(made.row_model, ordered_rows(made))
+        return save_rows(ordered_rows(made), Path(path), format, row_model=row_model)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Publishes the rows that are there; see `Dataset.push_to_hub`."""
+        return self._generated("push").push_to_hub(repo_id, **options)
+
+    def _generated(self, purpose: str) -> ColumnsDataset:
+        if self._dataset is None:
+            raise ConfigError(f"there is nothing to {purpose} yet; call generate first")
+        return self._dataset
+
+    def _frame(self, made: ColumnsDataset) -> pd.DataFrame:
+        import pandas as pd
+
+        report = made.report
+        if report is not None and report.failed:
+            reasons = ", ".join(f"{name} {count}" for name, count in report.failures.items())
+            warn_user(
+                f"{report.failed} of {report.requested} rows failed ({reasons}) and are left out; see .failed_items, or "
+                f"generate(..., retry_failed=True)",
+                stacklevel=3,
+            )
+        return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
+
+    def __repr__(self) -> str:
+        return f"<dataset of {', '.join(self.columns)}>"
+
+
+def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
+    """The rows of an output in the order of their numbers; the file has them as they came."""
+    paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
+    if not made.config.num_rows or not paths.rows.exists():
+        return
+    with LedgerReader(paths.ledger) as reader, paths.rows.open("rb") as file:
+        for first in range(0, made.config.num_rows, _AT_ONCE):
+            positions = range(first, min(first + _AT_ONCE, made.config.num_rows))
+            places = reader.places_of(positions)
+            for position in positions:
+                for start, size in places.get(position, ()):
+                    file.seek(start)
+                    yield orjson.loads(file.read(size))
+
+
+def _name_of(provider: LLMProvider) -> str:
+    """What a provider is called in keys: the same in every process, whatever other providers there are."""
+    if not provider.sampling and not provider.extra and not provider.name:
+        return provider.label
+    return f"{provider.label}#{hashlib.blake2b(provider.identity.encode(), digest_size=3).hexdigest()}"
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    """All that pydantic found, one problem a line, without its own words around it."""
+    lines = []
+    for detail in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in detail["loc"] if part != "columns")
+        message = detail["msg"].removeprefix("Value error, ")
+        lines.append(f"{place}: {message}" if place else message)
+    return ConfigError("\n".join(lines))

@@ -1,0 +1,391 @@
+"""What a run is going to do: a lazy, countable, indexable sequence of work items.
+
+A plan is a mixed-radix index over (dimensions x prompt variants x lanes). `plan[i]` and the length cost the same whatever the
+size; nothing is built before it is asked for. A lane is one provider in a fan-out, or the one set of roles of a kind that has
+roles. Same config and seed, same plan.
+
+An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
+without buying anything again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Protocol, TypeVar, overload
+
+import orjson
+
+from datafast._util.permutation import Permutation
+from datafast.errors import ConfigError
+from datafast.plan.expansion import Expansion, ExpansionSpec, Variant
+from datafast.plan.template import Template
+
+__all__ = ["Computed", "Dimension", "GridPlan", "Plan", "WorkItem", "digest", "row_uuid", "shown_value", "spread"]
+
+T = TypeVar("T")
+
+_SPREAD_ROUNDS = 4096
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def digest(*parts: bytes | str) -> bytes:
+    """16 bytes that stand for these parts in this order; no two part lists share one by concatenation."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+@dataclass(slots=True)
+class WorkItem:
+    """One unit of work: the calls and rows of one prompt variant in one lane.
+
+    Attributes:
+        position: index in its plan. Never part of an identity.
+        key: 16 bytes that say what the item is, including who answers it.
+        content: 16 bytes that say what is asked, whoever answers it.
+        num_rows: rows the item is asked for.
+        values: the value of each dimension by its name.
+        template: the prompt template.
+        variant: which template that is, and the placeholder values.
+        lane: which provider (or set of roles) answers.
+        seed: the run's seed.
+    """
+
+    position: int
+    key: bytes
+    content: bytes
+    num_rows: int
+    values: Mapping[str, Any]
+    template: Template
+    variant: Variant
+    lane: int
+    seed: int
+
+    def row_uuid(self, number: int) -> str:
+        """The uuid of the item's row `number`: the same in every replay."""
+        return row_uuid(self.key, number)
+
+    @property
+    def shown_values(self) -> dict[str, str]:
+        """The values that tell the item from others, in a few words: of a language its name, of a class its label."""
+        named = {name: shown_value(value) for name, value in reversed(list(self.values.items()))}
+        return {**named, **self.variant.values}
+
+    def rng(self, name: str) -> random.Random:
+        """An independent stream of random numbers for one purpose; the same in every run and replay."""
+        return random.Random(digest(self.content, str(self.seed), name))
+
+
+def row_uuid(key: bytes, number: int) -> str:
+    """The uuid of row `number` of the item with this key."""
+    name = blake2b(key + number.to_bytes(4, "little"), digest_size=16).hexdigest()
+    # The bits of a name-based uuid (RFC 9562, version 5's layout), set by hand: UUID() costs five times as much.
+    return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:]}"
+
+
+def shown_value(value: object) -> str:
+    """A value of a dimension in a few words."""
+    if isinstance(value, tuple):
+        value = value[-1]
+    return str(getattr(value, "name", value))
+
+
+class Plan(Protocol):
+    """What the engine needs to know of a plan. `num_lanes` items that differ only in their lane stand next to each other."""
+
+    @property
+    def num_lanes(self) -> int: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def radices(self) -> Sequence[int]: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int) -> WorkItem: ...
+    def keys(self) -> Iterator[bytes]: ...
+
+
+class Computed(Sequence[T]):
+    """A sequence whose elements are made when they are asked for, and not kept."""
+
+    def __init__(self, size: int, make: Callable[[int], T]) -> None:
+        self._size = size
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        found = range(self._size)[index]
+        return self._make(found) if isinstance(found, int) else [self._make(number) for number in found]
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, range(self._size))
+
+
+class Dimension:
+    """One axis of a plan: values, each with an identity that is unique on the axis.
+
+    Equal values are numbered among themselves, so asking for the same topic twice gives two different items.
+
+    Args:
+        identity: what tells a value from others, as plain JSON values.
+        digests: the identities as 16 bytes each, where the values are known to be distinct and too many to go through.
+        fingerprint: bytes that change whenever any of these digests does; made of all of them where it is not given.
+        rows: rows that an item of a value asks for, where that differs between values; `num_rows` is their sum over all values.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        values: Sequence[Any],
+        *,
+        identity: Callable[[Any], Any] = lambda value: value,
+        digests: Sequence[bytes] | None = None,
+        fingerprint: bytes | None = None,
+        rows: Callable[[Any], int] | None = None,
+        num_rows: int | None = None,
+    ) -> None:
+        self.name = name
+        self.values = values
+        self.rows = rows
+        self.num_rows = num_rows
+        self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
+        self._fingerprint = fingerprint
+
+    def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:
+        seen: Counter[bytes] = Counter()
+        digests = []
+        for value in self.values:
+            plain = digest(
+                self.name, orjson.dumps(identity(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+            )
+            ordinal = seen[plain]
+            seen[plain] += 1
+            digests.append(digest(plain, str(ordinal)) if ordinal else plain)
+        return digests
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Bytes that change whenever any identity does, or its place."""
+        return self._fingerprint if self._fingerprint is not None else b"".join(self.digests)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+_NO_TEMPLATES = Expansion([Template.parse("", mandatory=())], ExpansionSpec(placeholders={}))
+
+
+class GridPlan:
+    """The plan of every kind whose items are a product of dimensions, prompt variants and lanes.
+
+    Args:
+        kind: name of the dataset kind.
+        dimensions: the axes, slowest first.
+        expansion: the prompt variants, anew for each base combination (one value of each dimension); None where the kind has
+            no templates to expand.
+        lanes: the identity of each lane.
+        rows_per_item: rows each item is asked for, where no dimension says otherwise; at most one may.
+        shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
+        seed: the run's seed.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        dimensions: Sequence[Dimension],
+        *,
+        lanes: Sequence[str],
+        expansion: Expansion | None = None,
+        rows_per_item: int = 1,
+        shape: Sequence[str | bytes] = (),
+        seed: int = 0,
+    ) -> None:
+        self._kind = kind.encode()
+        self._dimensions = tuple(dimensions)
+        self._expansion = expansion or _NO_TEMPLATES
+        self._lane_digests = [digest(lane) for lane in lanes]
+        self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
+        self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
+        self._rows_per_item = rows_per_item
+        # A dimension that says how many rows its values ask for has that in its identities.
+        self._shape = digest("" if self._counting else str(rows_per_item), *shape)
+        self._seed = seed
+        if self.num_items > sys.maxsize:
+            raise ConfigError(
+                f"the plan has {self.num_items:,} items, more than could ever be sent; give fewer values, "
+                f"or draw a sample with expansion: {{strategy: random}}"
+            )
+        self._value_digests: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The axes, slowest first."""
+        return self._dimensions
+
+    @property
+    def num_lanes(self) -> int:
+        return len(self._lane_digests)
+
+    @cached_property
+    def radices(self) -> tuple[int, ...]:
+        """Sizes of the axes, slowest first; the last one is the number of lanes."""
+        return (*(len(dimension) for dimension in self._dimensions), len(self._expansion), self.num_lanes)
+
+    @cached_property
+    def num_items(self) -> int:
+        """Number of items; unlike `len()`, not bounded by the machine's word."""
+        items = 1
+        for radix in self.radices:
+            items *= radix
+        return items
+
+    @property
+    def num_variants(self) -> int:
+        """Prompts for each base combination."""
+        return len(self._expansion)
+
+    @property
+    def num_rows(self) -> int:
+        counting = self._counting
+        if counting is None or not len(counting):
+            return self.num_items * self._rows_per_item
+        return self.num_items // len(counting) * (counting.num_rows or 0)
+
+    def _rows_of(self, values: Mapping[str, Any]) -> int:
+        counting = self._counting
+        if counting is None or counting.rows is None:
+            return self._rows_per_item
+        return counting.rows(values[counting.name])
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """16 bytes that change whenever any item of the plan, or its position, may have changed."""
+        return digest(
+            self._kind,
+            self._shape,
+            orjson.dumps(asdict(self._expansion.spec)),
+            *(template.digest for template in self._expansion.templates),
+            *(dimension.fingerprint for dimension in self._dimensions),
+            *self._lane_digests,
+        )
+
+    def __getitem__(self, position: int) -> WorkItem:
+        if not 0 <= position < self.num_items:
+            raise IndexError(position)
+        rest, lane = divmod(position, self.num_lanes)
+        base_index, variant_index = divmod(rest, len(self._expansion))
+        base, values = self._base(base_index)
+        variant = self._expansion.pick(variant_index, base)
+        content = self._content(base, variant)
+        return WorkItem(
+            position=position,
+            key=self._key(content, lane),
+            content=content,
+            num_rows=self._rows_of(values),
+            values=values,
+            template=self._expansion.templates[variant.template_index],
+            variant=variant,
+            lane=lane,
+            seed=self._seed,
+        )
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in plan order, at a fraction of the cost of building the items."""
+        fixed = self._fixed_variants()
+        for digests in self._combinations():
+            base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
+            if fixed is not None:
+                contents = [blake2b(base + variant, digest_size=16).digest() for variant in fixed]
+            else:
+                picks = (self._expansion.pick(number, base) for number in range(len(self._expansion)))
+                contents = [self._content(base, variant) for variant in picks]
+            for content in contents:
+                asked = content + self._shape
+                for lane in self._lane_digests:
+                    yield blake2b(asked + lane, digest_size=16).digest()
+
+    def _combinations(self) -> Iterator[tuple[bytes, ...]]:
+        if len(self._dimensions) == 1:
+            return ((value,) for value in self._dimensions[0].digests)  # the product would hold all of them
+        return itertools.product(*(dimension.digests for dimension in self._dimensions))
+
+    def _fixed_variants(self) -> list[bytes] | None:
+        """What the variants add to a base, where they are the same for every base."""
+        if self._expansion.spec.strategy != "combinatorial":
+            return None
+        return [self._asked(self._expansion.pick(number)) for number in range(len(self._expansion))]
+
+    def _base(self, index: int) -> tuple[bytes, dict[str, Any]]:
+        values: dict[str, Any] = {}
+        digests = b""
+        for dimension, size in self._axes:
+            index, digit = divmod(index, size)
+            values[dimension.name] = dimension.values[digit]
+            digests = dimension.digests[digit] + digests
+        return blake2b(self._kind + digests, digest_size=16).digest(), values
+
+    def _content(self, base: bytes, variant: Variant) -> bytes:
+        return blake2b(base + self._asked(variant), digest_size=16).digest()
+
+    def _asked(self, variant: Variant) -> bytes:
+        parts = [self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]
+        cache = self._value_digests
+        for pair in sorted(variant.values.items()):
+            known = cache.get(pair)
+            if known is None:
+                known = cache[pair] = digest(*pair)
+            parts.append(known)
+        return b"|".join(parts)
+
+    def _key(self, content: bytes, lane: int) -> bytes:
+        return blake2b(content + self._shape + self._lane_digests[lane], digest_size=16).digest()
+
+
+def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
+    """Positions of `limit` items spread over a plan, so that few items already show every lane and every value of each axis.
+
+    The selection of a smaller limit is always the beginning of that of a larger one. Memory is proportional to `limit`.
+    """
+    total = len(plan)
+    if limit >= total:
+        return list(range(total))
+    chosen: dict[int, None] = {}
+    for position in _spread_positions(plan.radices, total, seed):
+        chosen.setdefault(position)
+        if len(chosen) == limit:
+            break
+    return list(chosen)
+
+
+def _spread_positions(radices: Sequence[int], total: int, seed: int) -> Iterator[int]:
+    for index in range(_SPREAD_ROUNDS):
+        position = 0
+        for axis, radix in enumerate(radices):
+            cycle, step = divmod(index, radix)
+            # Each axis runs through all its values in an order of its own, anew in each cycle: a Latin arrangement.
+            digit = Permutation(radix, digest(str(seed), "spread", str(axis), str(cycle)))[step]
+            position = position * radix + digit
+        yield position
+    order = Permutation(total, digest(str(seed), "spread"))
+    for index in range(total):
+        yield order[index]

@@ -1,0 +1,1 @@
+"""What is on disk: the rows, the ledger with every recorded reply, the journal. Usable without the engine."""

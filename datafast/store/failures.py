@@ -1,0 +1,120 @@
+"""What failed for good, read from the ledger as it is asked for.
+
+Cost: eight bytes a failed item are held, and a hundred items at a time while they are gone through: prompts and replies may be long.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import overload
+
+from datafast.errors import OutputError
+from datafast.plan.grid import Plan, row_uuid
+from datafast.store.reader import LedgerReader
+from datafast.store.records import FailureRow, ItemRecord
+from datafast.types import FailedItem
+
+__all__ = ["FailedItems", "ValuesOf", "values_of"]
+
+ValuesOf = Callable[[ItemRecord], Mapping[str, str]]
+"""What tells an item from others, in words; empty where it is not known."""
+
+_PAGE = 100
+
+
+class FailedItems(Sequence[FailedItem]):
+    """The failed items of an output as they were when this was made, oldest failure first.
+
+    Args:
+        ledger: its ledger; without one there are none.
+        values_of: tells what an item is about.
+        category, provider: those of this category, at this provider, only.
+
+    Raises:
+        OutputError: the ledger cannot be read; or, while reading on, a run has taken one of the items up again.
+    """
+
+    def __init__(
+        self,
+        ledger: Path,
+        values_of: ValuesOf = lambda item: {},
+        *,
+        category: str | None = None,
+        provider: str | None = None,
+    ) -> None:
+        self._path = ledger
+        self._values_of = values_of
+        self._ids: Sequence[int] = array("q")
+        if ledger.is_file():
+            with LedgerReader(ledger) as reader:
+                self._ids = reader.failure_ids(category=category, provider=provider)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> FailedItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FailedItem]: ...
+    def __getitem__(self, index: int | slice) -> FailedItem | list[FailedItem]:
+        if isinstance(index, slice):
+            return list(self._read(self._ids[index]))
+        return next(self._read([self._ids[index]]))
+
+    def __iter__(self) -> Iterator[FailedItem]:
+        return self._read(self._ids)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} failed items in {self._path}>"
+
+    def _read(self, ids: Sequence[int]) -> Iterator[FailedItem]:
+        for start in range(0, len(ids), _PAGE):
+            page = list(ids[start : start + _PAGE])
+            with LedgerReader(self._path) as reader:
+                found = reader.failed(page)
+            if len(found) < len(page):
+                raise OutputError(
+                    f"a run has taken up failed items of {self._path} since they were listed; list them anew"
+                )
+            for failure, item in found:
+                yield self._item(failure, item)
+
+    def _item(self, failure: FailureRow, item: ItemRecord) -> FailedItem:
+        missing = [number for number in range(item.num_rows) if not item.slots >> number & 1]
+        return FailedItem(
+            key=item.key.hex(),
+            uuids=tuple(row_uuid(item.key, number) for number in missing),
+            rows=failure.rows,
+            values=dict(self._values_of(item)),
+            category=failure.category,
+            error=failure.error,
+            provider=failure.provider,
+            role=failure.role,
+            attempts=failure.attempts,
+            prompt=failure.prompt,
+            raw_reply=failure.raw.decode("utf-8", "replace"),
+            failed_at=datetime.fromtimestamp(failure.at, UTC),
+        )
+
+
+def values_of(plan: Plan, ledger: Path) -> ValuesOf:
+    """Finds what items of a ledger are about, in a plan for one lane of the config that they were made with.
+
+    An item is recognised by its content, so a config that has changed gives nothing, never something wrong.
+    """
+    if not ledger.is_file():
+        return lambda item: {}
+    with LedgerReader(ledger) as reader:
+        num_lanes = max(1, reader.requested // max(1, plan.num_rows))
+
+    def find(item: ItemRecord) -> Mapping[str, str]:
+        place = item.position // num_lanes
+        if place >= len(plan):
+            return {}
+        found = plan[place]
+        return found.shown_values if found.content == item.content else {}
+
+    return find

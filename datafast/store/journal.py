@@ -1,0 +1,59 @@
+"""An append-only file that takes each raw reply by one write, before anything else is done with it.
+
+Guarantee: a reply whose `record` has returned survives the death of the process at any later moment. A record that was cut
+short by a crash is recognised by its length and checksum and ignored, and so is everything after it.
+
+Record: one line of JSON (the header, with the body's `size` and `crc`), the body as raw bytes, a newline.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datafast.store.append_file import AppendFile
+
+__all__ = ["Journal", "read_journal"]
+
+
+class Journal(AppendFile):
+    """The journal of one run."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, what="journal")
+
+    def record(self, header: dict[str, Any], body: bytes) -> None:
+        """Appends one record.
+
+        Raises:
+            OutputWriteError: the record could not be written whole.
+        """
+        header["size"] = len(body)
+        header["crc"] = zlib.crc32(body)
+        self.append(b"".join((orjson.dumps(header), b"\n", body, b"\n")))
+
+
+def read_journal(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The whole records of a journal in the order they were written; a torn end is left out. Nothing if there is no file."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        end = path.stat().st_size
+        while line := file.readline():
+            try:
+                header = orjson.loads(line)
+                if not 0 <= header["size"] < end - file.tell():
+                    return
+                body = file.read(header["size"])
+                whole = file.read(1) == b"\n" and zlib.crc32(body) == header["crc"]
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                return  # a torn header: the process died while it was written
+            if not whole:
+                return
+            yield header, body

@@ -1,0 +1,114 @@
+"""Reading a ledger without changing it: while a run writes, after a crash, years later.
+
+Guarantee: nothing is written, and no reading lasts longer than one query, so a run is never held up. Cost: opening takes a fraction
+of a millisecond; what is counted is counted by SQLite. Limits: replies that a killed run left in its journal are not in here before
+the next run has taken them in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from datafast.store.journal import read_journal
+from datafast.store.ledger import Ledger
+from datafast.store.records import FailureRow, ItemRecord
+
+__all__ = ["LedgerReader", "PastCall"]
+
+_FAILED = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2"
+
+
+class PastCall(NamedTuple):
+    """What one recorded reply took."""
+
+    provider: str
+    role: str
+    output_tokens: int
+    latency_s: float
+
+
+class LedgerReader(Ledger):
+    """A ledger that is only read. Use it with `with`.
+
+    Raises:
+        OutputError: the file is no ledger, damaged, or of another format; also in the middle of reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, read_only=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise self.unreadable(error) from error
+
+    @property
+    def requested(self) -> int:
+        """Rows that the plan of the last run asks for."""
+        return int(self.meta("requested") or 0)
+
+    # -- failures
+
+    def failure_ids(self, *, category: str | None = None, provider: str | None = None) -> array[int]:
+        """The ids of failed items, the oldest first."""
+        query = f"SELECT f.item {_FAILED} AND (?1 IS NULL OR f.category = ?1) AND (?2 IS NULL OR f.provider = ?2)"
+        return array("q", (row[0] for row in self._db.execute(f"{query} ORDER BY f.at, f.item", (category, provider))))
+
+    def failed(self, item_ids: Sequence[int]) -> list[tuple[FailureRow, ItemRecord]]:
+        """The failures of these items in this order; items that have not failed are left out."""
+        query = f"SELECT f.* {_FAILED} AND i.id IN ({','.join('?' * len(item_ids))})"
+        failures = {row[0]: FailureRow(*row) for row in self._db.execute(query, item_ids)}
+        items = self.items_of(item_ids)
+        return [(failures[item_id], items[item_id]) for item_id in item_ids if item_id in failures]
+
+    def failure_examples(self) -> dict[str, dict[str, str]]:
+        """The provider and the error of the first failed item of each category."""
+        query = f"SELECT f.category, f.provider, f.error, min(f.item) {_FAILED} GROUP BY 1"
+        return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
+
+    def settled_by_lane(self, num_lanes: int) -> dict[int, int]:
+        """Items that a plain run leaves alone, done or failed, by lane; those of the plan of the last run."""
+        query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"
+        return dict(self._db.execute(query, (num_lanes,)).fetchall())
+
+    def settled_keys(self) -> set[bytes]:
+        """The keys of items that are done or failed, or left the plan with replies that serve again if they come back."""
+        return {row[0] for row in self._db.execute("SELECT key FROM items WHERE state != 0")}
+
+    def past_calls(self, *, num_rows: int, limit: int) -> list[PastCall]:
+        """The newest replies to items of so many rows that say what they used."""
+        query = (
+            "SELECT c.provider, c.role, c.output_tokens, c.latency_s FROM calls c JOIN items i ON i.id = c.item "
+            "WHERE c.output_tokens IS NOT NULL AND i.num_rows = ? ORDER BY c.id DESC LIMIT ?"
+        )
+        return [PastCall(*row) for row in self._db.execute(query, (num_rows, limit))]
+
+    # -- rows
+
+    def places_of(self, positions: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+        """Where the rows of the items at these places of the plan lie in the JSONL: (first byte, number of bytes), in order."""
+        query = (
+            "SELECT i.position, a.start, a.size FROM items i JOIN appends a ON a.item = i.id WHERE i.state IN (1, 2)"
+        )
+        query += f" AND i.position IN ({','.join('?' * len(positions))}) ORDER BY a.start"
+        found: dict[int, list[tuple[int, int]]] = {}
+        for position, start, size in self._db.execute(query, positions):
+            found.setdefault(position, []).append((start, size))
+        return found
+
+    # -- after a crash
+
+    def unrecorded_replies(self, journal: Path) -> int:
+        """Replies that a killed run left in its journal only."""
+        newest = self.max_id("calls")
+        return sum(1 for header, _ in read_journal(journal) if "id" in header and header["id"] > newest)

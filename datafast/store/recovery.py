@@ -1,0 +1,429 @@
+"""Opening an output: take the lock, bring journal, ledger and JSONL to agreement, compare the plan with what is there.
+
+Guarantees: nothing of the user's is overwritten or deleted (whatever does not belong is moved into a file beside the output and
+named in the report); whatever was paid for is found again; a crash at any moment of this work is repaired by the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from datafast._util.bitmap import PositionSet
+from datafast.errors import ConfigError, OutputChangedError, OutputError, OutputInUseError, OutputWriteError, ReplyError
+from datafast.llms.replies.completion import decode_completion
+from datafast.plan.grid import Plan
+from datafast.store.append_file import AppendFile
+from datafast.store.compaction import finish_rewrite, move_stale_rows
+from datafast.store.journal import Journal, read_journal
+from datafast.store.ledger import Ledger
+from datafast.store.records import CallRow, Charge, ItemRecord, ItemState
+from datafast.store.rows import size_of, split_off_tail, verify
+from datafast.store.writer import Counts, Store
+from datafast.types import Usage
+
+__all__ = ["OpenOutput", "OutputPaths", "Pricing", "open_output"]
+
+Pricing = Callable[[str, Usage], float | None]
+"""(provider label, usage) -> cost in USD, None where the price is not known."""
+
+_ROWS = "an output file"
+_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
+_WALK_LIMIT = 50_000_000
+_VERIFY_AT_ONCE = 64 * 1024 * 1024
+_VERIFY_APPENDS = 100_000
+_VERIFY_FIRST = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class OutputPaths:
+    """The JSONL and the files that go with it."""
+
+    rows: Path
+    ledger: Path
+
+    @classmethod
+    def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
+        rows = Path(output_file)
+        return cls(rows, ledger or rows.with_name(rows.name + ".ledger"))
+
+    def _beside_ledger(self, suffix: str) -> Path:
+        return self.ledger.with_name(self.ledger.name + suffix)
+
+    @property
+    def journal(self) -> Path:
+        return self._beside_ledger("-replies")
+
+    @property
+    def locks(self) -> list[Path]:
+        """What a run holds: the lock of its ledger, and that of its rows where their ledger lies elsewhere."""
+        return list(dict.fromkeys([self._beside_ledger("-lock"), self.rows.with_name(self.rows.name + ".ledger-lock")]))
+
+    @property
+    def all(self) -> list[Path]:
+        """Everything that `--fresh` moves aside, in an order that loses nothing if it is cut short.
+
+        SQLite throws away a side file that it finds without its ledger; without them the ledger is as it was when the journal began.
+        """
+        return [self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.ledger, self.journal, self.rows]
+
+
+@dataclass
+class OpenOutput:
+    """An output that is ready to be written to.
+
+    Attributes:
+        done: positions of the plan that need nothing more.
+        failed: positions whose item has failed; taken up again only on request.
+        set_aside: files that were moved out of the way.
+        deep_check: compares the part of a large JSONL that was not compared yet; meant for a thread, raises OutputChangedError.
+    """
+
+    store: Store
+    done: PositionSet
+    failed: PositionSet
+    set_aside: list[Path]
+    deep_check: Callable[[], None] | None
+
+
+@dataclass
+class _Matched:
+    done: PositionSet = field(default_factory=PositionSet)
+    unfinished: dict[int, ItemRecord] = field(default_factory=dict)
+    donors: dict[bytes, list[int]] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def open_output(
+    paths: OutputPaths,
+    plan: Plan,
+    *,
+    simulated: bool,
+    pricing: Pricing,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    durability: str = "normal",
+    ordered: bool = False,
+    notes: dict[str, Any] | None = None,
+) -> Iterator[OpenOutput]:
+    """Opens an output for one run and holds its lock as long as the context lasts.
+
+    Args:
+        simulated: whether the replies of this run are simulated; an output is one or the other.
+        pricing: prices replies that a crash left in the journal only.
+        fresh: move what is there aside and start over.
+        retry_failed: open failed items again.
+        ordered: whether the rows are to be in plan order when the output is closed.
+        notes: what `datafast status` should know: the kind, the config file, the command.
+
+    Raises:
+        OutputError: and its subclasses; nothing was sent and nothing of the user's changed.
+    """
+    with _take_locks(paths):
+        moved = _move_aside(paths) if fresh else []
+        _require_both_or_none(paths)
+        ledger = Ledger(paths.ledger, full_durability=durability == "full")
+        try:
+            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, notes or {})
+        except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
+            ledger.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise ledger.unreadable(error) from error
+            if isinstance(error, OSError):
+                raise OutputWriteError(
+                    f"cannot bring {paths.rows} up to date: {error.strerror}. No row was lost and nothing was sent. "
+                    f"Check its permissions and the space on its disk, and run again"
+                ) from error
+            raise
+        output.set_aside[:0] = moved
+        try:
+            yield output
+        finally:
+            output.store.close_files()
+
+
+def _make_folder(path: Path, what: str) -> None:
+    """Makes the folder of a file that is going to be written."""
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputWriteError(
+                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
+                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
+        ) from error
+    except OSError as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
+        ) from error
+
+
+def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
+    with contextlib.ExitStack() as held:
+        _make_folder(paths.rows, _ROWS)
+        _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
+        try:
+            for path in paths.locks:
+                lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
+                lock.acquire()
+                held.callback(lock.release)
+        except Timeout:
+            raise OutputInUseError(
+                f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
+            ) from None
+        except OSError as error:
+            raise OutputWriteError(
+                f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
+            ) from error
+        return held.pop_all()
+
+
+def _move_aside(paths: OutputPaths) -> list[Path]:
+    now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while any(_backup(path, stamp).exists() for path in paths.all):
+        number += 1
+        stamp = f"{now}-{number}"
+    moved = []
+    for path in paths.all:
+        if path.exists():
+            path.rename(_backup(path, stamp))
+            moved.append(_backup(path, stamp))
+    return moved
+
+
+def _backup(path: Path, stamp: str) -> Path:
+    return path.with_name(f"{path.name}.{stamp}.bak")
+
+
+def _require_both_or_none(paths: OutputPaths) -> None:
+    if size_of(paths.rows) and not size_of(paths.ledger):
+        raise OutputChangedError(
+            f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it cannot be told which of them are paid for. "
+            f"Choose another --output, or keep these rows aside and start over with --fresh; "
+            f"to adopt them, restore the ledger beside them"
+        )
+    if not size_of(paths.ledger) and size_of(paths.journal):
+        raise OutputChangedError(
+            f"{paths.journal} holds replies but its ledger {paths.ledger.name} is gone. Restore the ledger, "
+            f"or start over with --fresh (the journal is kept aside)"
+        )
+
+
+def _open(
+    paths: OutputPaths,
+    ledger: Ledger,
+    plan: Plan,
+    simulated: bool,
+    pricing: Pricing,
+    retry_failed: bool,
+    durability: str,
+    ordered: bool,
+    notes: dict[str, Any],
+) -> OpenOutput:
+    _check_mode(paths, ledger, simulated)
+    finish_rewrite(paths.rows, ledger)
+    journal = Journal(paths.journal)
+    rows: AppendFile | None = None
+    try:
+        _replay_journal(ledger, journal, pricing)
+        set_aside, checked_from = _reconcile(paths.rows, ledger)
+        if retry_failed:
+            with ledger.transaction():
+                ledger.raise_generation()
+        matched = _match(ledger, plan)
+        if stale := move_stale_rows(paths.rows, ledger):
+            set_aside.append(stale)
+        with ledger.transaction():
+            for name, value in {**notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
+                ledger.set_meta(name, value)
+        written, failed = ledger.row_counts()
+        rows = AppendFile(paths.rows, what="output file")
+        store = Store(
+            rows=rows,
+            ledger=ledger,
+            journal=journal,
+            counts=Counts(plan.num_rows, written, failed),
+            unfinished=matched.unfinished,
+            donors=matched.donors,
+            durability=durability,
+            ordered=ordered,
+        )
+    except BaseException:  # whatever it was goes on; only the files must not stay open
+        journal.close()
+        if rows:
+            rows.close()
+        raise
+    failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
+    return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
+    mode = "simulated" if simulated else "real"
+    found = ledger.meta("mode")
+    empty = not ledger.max_id("calls") and not size_of(paths.journal)
+    if found is None or (found != mode and empty):
+        with ledger.transaction():
+            ledger.set_meta("mode", mode)
+    elif found != mode:
+        raise OutputError(
+            f"{paths.rows} holds {found} rows and this run would add {mode} ones. "
+            f"Choose another file with --output, or start over with --fresh (the old files are kept aside)"
+        )
+
+
+def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
+    """Brings replies that only the journal holds into the ledger, then empties the journal."""
+    newest = ledger.max_id("calls")
+    reserved: dict[int, Charge] = {}
+    requests = 0
+    with ledger.transaction():
+        for header, raw in read_journal(journal.path):
+            if "reserve" in header:
+                charge = Charge(**header["reserve"])
+                reserved[charge.id] = charge
+                requests = max(requests, charge.id)
+            elif "release" in header:
+                reserved.pop(header["release"], None)
+            elif header["id"] > newest:
+                ledger.add_item_if_new(_item_of(header))
+                ledger.put_calls([_call_of(header, raw, pricing)])
+        if requests:
+            # Requests that were in flight when the process died may have been paid for.
+            ledger.put_charges(reserved.values())
+            ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
+    if journal.size:
+        ledger.checkpoint()
+        journal.clear()
+
+
+def _item_of(header: dict[str, Any]) -> ItemRecord:
+    return ItemRecord(
+        id=header["item"],
+        key=bytes.fromhex(header["item_key"]),
+        content=bytes.fromhex(header["content"]),
+        position=header["position"],
+        state=ItemState.OPEN,
+        generation=header["generation"],
+        num_rows=header["num_rows"],
+    )
+
+
+def _call_of(header: dict[str, Any], raw: bytes, pricing: Pricing) -> CallRow:
+    call = CallRow(
+        id=header["id"],
+        item=header["item"],
+        key=bytes.fromhex(header["key"]),
+        generation=header["generation"],
+        role=header["role"],
+        provider=header["provider"],
+        model_id=header["model_id"],
+        sent_at=header["sent_at"],
+        latency_s=header["latency_s"],
+        attempts=header["attempts"],
+        raw=raw,
+    )
+    usage = usage_of(raw)
+    Store.settle(call, usage, pricing(call.provider, usage) if usage else None)
+    return call
+
+
+def usage_of(raw: bytes) -> Usage | None:
+    """The usage a raw reply states, None where it states none or is not a completion at all."""
+    try:
+        return decode_completion(raw).usage
+    except ReplyError:
+        return None
+
+
+def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
+    """Makes the JSONL exactly what is committed. Returns files set aside, and the byte from which it was compared."""
+    size, committed = size_of(rows), ledger.committed_size()
+    end = ledger.last_end_within(min(size, committed))
+    few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
+    checked_from = 0 if few else ledger.last_end_within(end - _VERIFY_FIRST)
+    if end:
+        _verify(rows, ledger, checked_from, end)
+    set_aside = []
+    if tail := split_off_tail(rows, end):
+        set_aside.append(tail)
+    if committed > end:
+        with ledger.transaction():
+            ledger.forget_appends_after(end)
+    return set_aside, checked_from
+
+
+def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
+    # A reading that an error ends must not go on holding the ledger as long as somebody keeps the error.
+    with contextlib.closing(ledger.appends_between(start, end)) as appends:
+        verify(rows, appends)
+
+
+def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | None:
+    if not checked_from:
+        return None
+
+    def check() -> None:
+        ledger = Ledger(paths.ledger, read_only=True)
+        try:
+            _verify(paths.rows, ledger, 0, checked_from)
+        finally:
+            ledger.close()
+
+    return check
+
+
+def _match(ledger: Ledger, plan: Plan) -> _Matched:
+    """Finds each ledger item in the plan; what is not in it any more becomes stale."""
+    if ledger.meta("plan") == plan.fingerprint:
+        matched = _Matched(done=PositionSet(ledger.done_positions()))
+    else:
+        matched = _Matched(done=_move_to_new_plan(ledger, plan))
+    for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
+        if item.state is ItemState.STALE:
+            matched.donors.setdefault(item.content, []).append(item.id)
+        else:
+            matched.unfinished[item.position] = item
+    return matched
+
+
+def _move_to_new_plan(ledger: Ledger, plan: Plan) -> PositionSet:
+    """Gives every item its place in a changed plan. Returns the places of those that are done."""
+    before = ledger.places()
+    if len(before) and len(plan) > _WALK_LIMIT:
+        raise ConfigError(
+            f"the config changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
+            f"compared with it. Choose another --output, or start over with --fresh"
+        )
+    returned: list[int] = []
+    done = PositionSet()
+
+    def moved() -> Iterator[tuple[int, int]]:
+        for position, key in enumerate(plan.keys() if before else ()):
+            # What is found leaves the table at once: a ledger of millions must not be held twice.
+            place = before.pop(key, None)
+            if place is None:
+                continue
+            if place & Ledger.STATE_BITS == ItemState.DONE:
+                done.add(position)
+            elif place & Ledger.STATE_BITS == ItemState.STALE:
+                returned.append(Ledger.item_of(place))
+            if place >> Ledger.POSITION_SHIFT != position:
+                yield Ledger.item_of(place), position
+
+    with ledger.transaction():
+        ledger.move_items(moved())
+        ledger.set_state(returned, ItemState.OPEN)
+        ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
+        ledger.set_meta("plan", plan.fingerprint)
+    return done

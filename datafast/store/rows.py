@@ -1,0 +1,86 @@
+"""Checks on the JSONL that the user gets: is what lies there what was committed?
+
+A crash may leave bytes at its end that were never committed. They are set aside, not deleted: they may be the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from datafast.errors import OutputChangedError
+from datafast.store.records import Append
+
+__all__ = ["set_aside_name", "size_of", "split_off_tail", "verify"]
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def set_aside_name(path: Path, what: str) -> Path:
+    """A name beside `path` that is not taken yet: `<name>.<what>-<UTC time>`."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    candidate = path.with_name(f"{path.name}.{what}-{stamp}")
+    number = 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.name}.{what}-{stamp}-{number}")
+        number += 1
+    return candidate
+
+
+def split_off_tail(path: Path, end: int) -> Path | None:
+    """Moves whatever lies beyond byte `end` into a file of its own; returns that file, or None where nothing did.
+
+    The copy is on the disk before the original is shortened.
+    """
+    if size_of(path) <= end:
+        return None
+    tail = set_aside_name(path, "tail")
+    with path.open("r+b") as file:
+        file.seek(end)
+        with tail.open("xb") as copy:
+            while chunk := file.read(1 << 20):
+                copy.write(chunk)
+            copy.flush()
+            os.fsync(copy.fileno())
+        file.truncate(end)
+    return tail
+
+
+def verify(path: Path, appends: Iterable[Append]) -> None:
+    """Compares stretches of the file with the checksums of what was appended there.
+
+    Raises:
+        OutputChangedError: names the first line that differs. Nothing is touched.
+    """
+    with path.open("rb") as file:
+        for append in appends:
+            file.seek(append.start)
+            if zlib.crc32(file.read(append.size)) == append.crc:
+                continue
+            first = _line_number(path, append.start)
+            lines = f"line {first}" if append.num_rows == 1 else f"lines {first}-{first + append.num_rows - 1}"
+            raise OutputChangedError(
+                f"{path}: {lines} changed since datafast wrote it. Nothing was touched. Move the file away "
+                f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
+                f"your edits stay where you put them. To start over instead, use --fresh (fresh=True): the old files are kept"
+            )
+
+
+def _line_number(path: Path, offset: int) -> int:
+    lines = 1
+    with path.open("rb") as file:
+        while offset > 0:
+            chunk = file.read(min(offset, 1 << 20))
+            if not chunk:
+                break
+            lines += chunk.count(b"\n")
+            offset -= len(chunk)
+    return lines

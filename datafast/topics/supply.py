@@ -1,0 +1,152 @@
+"""From the `topics` of a config to a topic model: at hand, in the file of an earlier run, or still to be grown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datafast.engine.preparation import Preparation
+from datafast.errors import ConfigError, OutputError
+from datafast.store.recovery import OutputPaths
+from datafast.topics.config import TopicsConfig
+from datafast.topics.field import given_model, stand_in
+from datafast.topics.model import TopicModel
+from datafast.topics.shapes import shape_of
+
+if TYPE_CHECKING:
+    from datafast.datasets.base import RunOptions
+    from datafast.engine.settings import RunConfig
+    from datafast.executors.base import Executor
+    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.types import RunReport
+
+__all__ = ["TopicSupply"]
+
+
+class TopicSupply:
+    """The topics of one dataset.
+
+    Args:
+        topics: the field of the config.
+        output_file: of the dataset; a model that names no file of its own is kept beside it.
+    """
+
+    def __init__(self, topics: Any, output_file: Path, *, run: RunConfig) -> None:
+        self._given = given_model(topics)
+        self._config: TopicsConfig | None = None
+        if self._given is None:
+            self._config = topics if isinstance(topics, TopicsConfig) else topics.config
+        self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
+        self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
+        if isinstance(topics, TopicsConfig):
+            self._own_provider = _provider_of(topics)
+        self._beside = output_file.with_name(output_file.name + ".topics.json")
+        self._run = run
+        self._grown: TopicModel | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """Where a grown model is kept; None for one that was given."""
+        return None if self._config is None else self._config.file or self._beside
+
+    @property
+    def ledgers(self) -> list[Path]:
+        """The ledger of a grown model."""
+        return [] if self.path is None else [OutputPaths.of(self.path).ledger]
+
+    @property
+    def model(self) -> TopicModel:
+        """The model; a stand-in of the same size, with made-up names, where it is not grown yet."""
+        if self._given is not None:
+            return self._given
+        if self._grown is None:
+            self._grown = self._from_file()
+        return self._grown or stand_in(self.config)
+
+    @property
+    def is_grown(self) -> bool:
+        """Whether the topics are there."""
+        return self._given is not None or self._grown is not None or self._from_file() is not None
+
+    @property
+    def config(self) -> TopicsConfig:
+        """How the model is grown."""
+        if self._config is None:
+            raise TypeError("these topics were given, not grown")
+        return self._config
+
+    def _from_file(self) -> TopicModel | None:
+        from datafast.topics.build import grown_record
+
+        record = grown_record(self.config, self.path or Path())
+        return None if record is None else shape_of(self.config.shape).from_dict(record)
+
+    def preparations(
+        self,
+        lane: LLMProvider | Mapping[str, LLMProvider],
+        options: RunOptions,
+        *,
+        executor: Executor,
+        ledger: Path,
+        fresh: bool | None = None,
+    ) -> Sequence[Preparation]:
+        """The run that grows the model, where it has to be grown.
+
+        Args:
+            lane: who is asked where the config names nobody.
+            ledger: of the dataset, whose costs count for the same budget.
+            fresh: whether a model that is there is grown anew; by default the options say so for one that belongs to this
+                dataset alone.
+        """
+        if self._config is None:
+            return ()
+        from datafast.topics.build import Growth, is_simulated
+
+        path = self._config.file or self._beside
+        first = lane if not isinstance(lane, Mapping) else next(iter(lane.values()))
+        provider = self._own_provider or first
+        offline = options.get("offline", False) or first.simulated
+        if provider.simulated and not offline:
+            raise ConfigError(
+                "topics.provider: simulated topics and real conversations cannot be mixed; name a real provider"
+            )
+        if fresh is None:
+            fresh = options.get("fresh", False) and self._config.file is None
+        if not fresh:
+            if not offline and is_simulated(path):
+                own = "start over with --fresh (fresh=True), which moves them aside"
+                shared = (
+                    "grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file"
+                )
+                raise OutputError(
+                    f"{path} holds topics that a simulated model has grown; {shared if self._config.file else own}"
+                )
+            if self._from_file() is not None:
+                return ()
+        run = self._run
+        if (wanted := options.get("max_concurrency")) is not None:
+            run = run.model_copy(update={"max_concurrency": wanted})
+        growth = Growth(
+            self._config.model_copy(update={"file": path}),
+            provider,
+            run=run,
+            offline=offline,
+            executor=executor,
+            also_spent=[ledger],
+        )
+
+        def done(report: RunReport) -> None:
+            record, _ = growth.outcome(report)
+            self._grown = shape_of(self.config.shape).from_dict(record)
+            if self._object is not None and not offline:
+                self._object.take_grown(record, report)  # what was paid for serves whatever else it is used for
+
+        what = f"growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
+        return [Preparation(what, growth.job(fresh=fresh), done, self._config.num_calls)]
+
+
+def _provider_of(config: TopicsConfig) -> LLMProvider | None:
+    from datafast.llms.registry import provider_from_spec
+
+    return None if config.provider is None else provider_from_spec(config.provider)
