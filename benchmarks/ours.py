@@ -12,7 +12,8 @@ from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, T
 from datafast.datasets import ColumnsDataset, ConversationDataset, RawDataset
 from datafast.llms.base import Request, Response
 from datafast.llms.provider import LLMProvider
-from datafast.llms.providers.chat_completions import LiteLLMProvider, OpenAICompatibleProvider
+from datafast.llms.providers.chat_completions import OpenAICompatibleProvider
+from datafast.llms.providers.litellm import LiteLLMProvider
 from datafast.llms.replies.completion import encode_completion
 from datafast.schema.config import (
     ColumnsDatasetConfig,

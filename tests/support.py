@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from datafast.datasets import ColumnsDataset, PreferenceDataset, RawDataset
-from datafast.engine.retry import Backoff
+from datafast.engine.calls.admission import Backoff
 from datafast.errors import RunStopped
 from datafast.llms.base import Request, Response
 from datafast.llms.replies.completion import encode_completion

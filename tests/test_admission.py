@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.calls.admission import Admission, Gate, Pacer
-from datafast.engine.retry import Backoff
+from datafast.engine.calls.admission import Admission, Backoff, Gate, Pacer
 
 # -- slots
 

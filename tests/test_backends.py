@@ -22,7 +22,8 @@ from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Completion, Request, Response, StructuredStep
 from datafast.llms.replies.completion import decode_completion
-from datafast.llms.schema import ResponseSchema, parse_reply
+from datafast.llms.replies.parse import parse_reply
+from datafast.llms.schema import ResponseSchema
 from datafast.llms.transport.errors import from_transport
 from datafast.types import Message
 from tests.servers.fault_server import Answer, FaultServer, Recorded
@@ -442,7 +443,7 @@ HOST_IMPORTS_LITELLM = """
 import os, sys, warnings
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
-from datafast import background
+from datafast._util import background
 from datafast.llms import AnthropicProvider
 from datafast.llms.base import Request
 def settings():
@@ -471,7 +472,7 @@ def test_litellm_as_the_host_set_it_up_is_left_so_and_its_limit_is_told(fault_se
 
 LONG_RUNS = """
 import asyncio, gc, sys
-from datafast import background
+from datafast._util import background
 from datafast.llms import AnthropicProvider, LiteLLMProvider
 from datafast.llms.base import Request
 class Cycle:
@@ -527,7 +528,7 @@ def test_a_settled_heap_is_left_out_of_garbage_collection_while_many_litellm_cal
 
 FEW_FILES = """
 import asyncio, resource, sys
-from datafast import background
+from datafast._util import background
 from datafast.errors import ProviderError
 from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.base import Request

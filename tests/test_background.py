@@ -71,7 +71,7 @@ def test_waiting_on_the_loop_for_itself_is_refused() -> None:
 def test_a_forked_child_gets_a_loop_of_its_own() -> None:
     code = """
 import os, asyncio
-from datafast import background
+from datafast._util import background
 background.run(asyncio.sleep(0))
 child = os.fork()
 if child == 0:
@@ -83,7 +83,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_what_still_runs_at_exit_is_cancelled_without_a_word() -> None:
-    code = "import asyncio; from datafast import background; background.submit(asyncio.sleep(60))"
+    code = "import asyncio; from datafast._util import background; background.submit(asyncio.sleep(60))"
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

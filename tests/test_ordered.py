@@ -13,7 +13,7 @@ from datafast.engine.events import Event, ItemDone
 from datafast.errors import DatafastWarning, ErrorKind, ProviderError, RunStopped
 from datafast.llms.base import Request
 from datafast.store import writer as store
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
 from tests.support import (
     CountingProvider,
     ForkServer,

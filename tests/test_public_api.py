@@ -51,7 +51,10 @@ IMPORT_PATHS = {
         "TransformersProvider",
     ],
     "datafast.logger_config": ["configure_logger"],
+    "datafast.expanders": ["expand_prompts"],
     "datafast.plan.expansion": ["expand_prompts"],
+    "datafast.columns.expression": ["ExpressionColumn", "FunctionColumn"],
+    "datafast.facades.columns": ["dataset", "generator", "sample"],
 }
 HEAVY = [
     "aiohttp",

@@ -19,9 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.calls.admission import Gate, Pacer
+from datafast.engine.calls.admission import Backoff, Gate, Pacer
 from datafast.engine.events import Event
-from datafast.engine.retry import Backoff
 from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from tests import support

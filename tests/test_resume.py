@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from datafast.datasets import RawDataset
-from datafast.datasets.data_rows import TextRow
+from datafast.datasets.raw import TextRow
 from datafast.engine.events import CallFinished, Event, ItemDone
 from datafast.errors import CallFailed, ErrorKind, MissingKeyError, OutputError, ProviderError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider

@@ -17,7 +17,8 @@ from datafast.errors import ConfigError, ErrorKind, ProviderError, ReplyCategory
 from datafast.llms.base import Completion, Request, Response
 from datafast.llms.providers.chat_completions import OllamaProvider, OpenAIProvider, OpenRouterProvider
 from datafast.llms.replies.completion import decode_completion
-from datafast.llms.schema import ResponseSchema, parse_reply, parse_text
+from datafast.llms.replies.parse import parse_reply, parse_text
+from datafast.llms.schema import ResponseSchema
 from datafast.llms.simulated.provider import FAULTS, SimulatedProvider
 from datafast.types import Message, Usage
 

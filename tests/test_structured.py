@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion, StructuredStep
 from datafast.llms.replies.completion import decode_completion, encode_completion
-from datafast.llms.schema import ResponseSchema, ask, correction, parse_reply, parse_text
+from datafast.llms.replies.parse import correction, parse_reply, parse_text
+from datafast.llms.schema import ResponseSchema, ask
 from datafast.types import Usage
 
 

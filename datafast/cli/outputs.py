@@ -11,7 +11,7 @@ from datafast.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
-    from datafast.store.recovery import OutputPaths
+    from datafast.store.paths import OutputPaths
 
 __all__ = ["failures_command", "is_running", "paths_of", "resume_command", "retry_command"]
 
@@ -22,7 +22,7 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
     Raises:
         ConfigError, OutputError: there is no such output, or no ledger that tells of it.
     """
-    from datafast.store.recovery import OutputPaths
+    from datafast.store.paths import OutputPaths
 
     paths = OutputPaths.of(file, ledger)
     if paths.ledger.is_file():
@@ -76,7 +76,7 @@ def retry_command(command: str | None, *, kind: str | None) -> str:
 
 def failures_command(file: Path, ledger: Path | None) -> str:
     """The command that shows what failed."""
-    from datafast.store.recovery import OutputPaths
+    from datafast.store.paths import OutputPaths
 
     elsewhere = ledger is not None and ledger != OutputPaths.of(file).ledger
     return shlex.join(["datafast", "failures", str(file), *(["--ledger", str(ledger)] if elsewhere else [])])

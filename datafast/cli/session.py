@@ -27,7 +27,7 @@ from datafast.engine.events import Event, EventCallback, PreparationStarted, Run
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
 
 if TYPE_CHECKING:
     from datafast.config_files.project import Project

@@ -31,7 +31,7 @@ from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
-    from datafast.plan.grid import WorkItem
+    from datafast.plan.items import WorkItem
     from datafast.sources import SourceRows
 
 __all__ = ["Cell", "CellError", "Column", "NonBlank", "OnError", "Setup"]

@@ -20,7 +20,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.task_graph import Flow, Work
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
-from datafast.plan.grid import WorkItem
+from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
 
 __all__ = ["ColumnsRow", "Problem", "Table"]

@@ -24,7 +24,7 @@ from datafast.llms.registry import ALIASES, PROVIDERS, provider_from_spec
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datafast.engine.job import labels_of, providers_of
+from datafast.engine.routes import labels_of, providers_of
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datafast.datasets.config import DatasetConfig
     from datafast.engine.estimate import Estimate
     from datafast.executors.base import Executor
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
     from datafast.types import RunReport
 
 __all__ = ["Project"]

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 from pydantic import BaseModel
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
-from datafast.datasets.rows import RowSequence
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.generate import Generate
-from datafast.engine.job import Job, lane_identities, providers_of
+from datafast.engine.job import Job
 from datafast.engine.options import RunOptions, check_options, check_providers
 from datafast.engine.preparation import Preparation, combined, stopped_early
+from datafast.engine.routes import lane_identities, providers_of
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
-from datafast.plan.grid import Dimension, GridPlan, Plan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
+from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
     from datafast.executors.base import Executor
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["Dataset", "FanOutDataset", "RunOptions"]
 

@@ -8,19 +8,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from datafast._util.config_model import ConfigModel
 from datafast.datasets.base import FanOutDataset
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
-from datafast.datasets.data_rows import TextClassificationRow
+from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
-from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import WorkItem
 
-__all__ = ["DEFAULT_PROMPTS", "ClassificationDataset", "ClassificationDatasetConfig", "TextClass"]
+__all__ = [
+    "DEFAULT_PROMPTS",
+    "ClassificationDataset",
+    "ClassificationDatasetConfig",
+    "LabelSource",
+    "TextClass",
+    "TextClassificationRow",
+]
 
 DEFAULT_PROMPTS = [
     "A text classifier has these classes:\n{labels_listing}\n\n"
@@ -28,6 +36,28 @@ DEFAULT_PROMPTS = [
     "and to none of the others. Make them read like texts that real people write, vary length, wording and situation, "
     "and do not mention the name of the class."
 ]
+
+
+class LabelSource(StrEnum):
+    """Where a label comes from."""
+
+    SYNTHETIC = "synthetic"
+    VERIFIED = "verified"
+    HUMAN = "human"
+    CONSENSUS = "consensus"
+
+
+class TextClassificationRow(BaseModel):
+    """A row of a classification dataset."""
+
+    text: str
+    label: str
+    label_source: LabelSource = LabelSource.SYNTHETIC
+    confidence_scores: dict[str, float] = Field(default_factory=dict)
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class TextClass(ConfigModel):

@@ -22,12 +22,13 @@ from datafast.engine.estimate import Estimate
 from datafast.engine.events import Event
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed, ConfigError
-from datafast.plan.grid import Computed, Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Computed, Dimension, GridPlan
+from datafast.plan.items import WorkItem
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["ColumnsDataset", "ColumnsDatasetConfig"]
 

@@ -21,7 +21,7 @@ from datafast.engine.settings import RunConfig
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
 
-__all__ = ["DatasetConfig", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
+__all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
 
 class PromptExpansionConfig(ConfigModel):
@@ -206,3 +206,6 @@ class PromptDatasetConfig(DatasetConfig):
 
     def _expansion_spec(self) -> ExpansionSpec:
         return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)
+
+
+Metadata = dict[str, str | int | None]

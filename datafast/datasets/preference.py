@@ -10,29 +10,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from pydantic import BaseModel, Field, model_validator
 
 from datafast.datasets.base import Dataset, RunOptions
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
-from datafast.datasets.data_rows import PreferenceRow
+from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
 from datafast.engine.estimate import Estimate
 from datafast.engine.events import Event
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed, ConfigError
-from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
 
 if TYPE_CHECKING:
-    from datafast.llms.providers.chat_completions import LLMProvider
-
-__all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "Role"]
+    from datafast.llms.provider import LLMProvider
+__all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource", "Role"]
 
 Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
-
 DEFAULT_QUESTION_PROMPTS = [
     "Read this document:\n\n{document}\n\nWrite {num_samples} different questions in {language_name} that a curious reader of it "
     "would ask and that it helps to answer. Each question must be understandable on its own, without the document at hand."
@@ -54,6 +53,37 @@ DEFAULT_JUDGE_PROMPT = (
     "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nA response:\n\n{response}\n\nJudge how correct, complete "
     "and helpful the response is. Give a short assessment, then a score from 1 (useless) to 10 (cannot be improved)."
 )
+
+
+class PreferenceSource(StrEnum):
+    """Where a preference comes from."""
+
+    SYNTHETIC = "synthetic"
+    VERIFIED = "verified"
+    HUMAN = "human"
+    CONSENSUS = "consensus"
+
+
+class PreferenceRow(BaseModel):
+    """A row of a preference dataset. Scores and assessments are null where no judge was asked."""
+
+    input_document: str
+    question: str
+    chosen_response: str
+    rejected_response: str
+    preference_source: PreferenceSource = PreferenceSource.SYNTHETIC
+    chosen_model_id: str
+    rejected_model_id: str
+    chosen_response_score: int | None = None
+    rejected_response_score: int | None = None
+    chosen_response_assessment: str | None = None
+    rejected_response_assessment: str | None = None
+    question_model_id: str
+    evolution_model_id: str | None = None
+    judge_model_id: str | None = None
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class Judgement(BaseModel):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.datasets.config import PromptDatasetConfig
 from datafast.store.ledger import Ledger
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset

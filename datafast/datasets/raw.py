@@ -8,24 +8,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from datafast.datasets.base import FanOutDataset
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
-from datafast.datasets.data_rows import TextRow
+from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
-from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import WorkItem
 
-__all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig"]
+__all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig", "TextRow", "TextSource"]
 
 DEFAULT_PROMPTS = [
     "Write {num_samples} different texts in {language_name}. Each one is an excerpt of this type of document: {document_type}. "
     "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
     "in content, structure and tone."
 ]
+
+
+class TextSource(StrEnum):
+    """Where a text comes from."""
+
+    SYNTHETIC = "synthetic"
+    HUMAN = "human"
+    CONSENSUS = "consensus"
+
+
+class TextRow(BaseModel):
+    """A row of a raw text dataset."""
+
+    text: str
+    text_source: TextSource = TextSource.SYNTHETIC
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class RawDatasetConfig(PromptDatasetConfig):

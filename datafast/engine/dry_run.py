@@ -18,14 +18,14 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.llms.base import Request
 from datafast.llms.replies.completion import decode_completion
-from datafast.llms.schema import parse_reply, parse_text
+from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.records import ItemRecord, ItemState
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.sender import Ask
+    from datafast.engine.calls.call import Ask
     from datafast.engine.run import Produce
-    from datafast.plan.grid import WorkItem
+    from datafast.plan.items import WorkItem
     from datafast.types import Message
 
 __all__ = ["Rehearsal", "rehearse"]

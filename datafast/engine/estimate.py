@@ -27,18 +27,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
 from datafast.engine.dry_run import rehearse
-from datafast.engine.job import labels_of, providers_of
+from datafast.engine.routes import labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.plan.grid import Plan, WorkItem, spread
+from datafast.plan.grid import spread
+from datafast.plan.items import Plan, WorkItem
 from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.sender import Ask
+    from datafast.engine.calls.call import Ask
     from datafast.engine.run import Produce
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
 

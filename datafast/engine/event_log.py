@@ -1,4 +1,4 @@
-"""The run's events as log lines, for whoever has called `configure_logger()`."""
+"""Where events go: to the run's callback, and as log lines to whoever has called `configure_logger()`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 
 from datafast.engine.events import (
     Event,
+    EventCallback,
     ItemDone,
     ItemFailed,
     LimitChanged,
@@ -15,11 +16,14 @@ from datafast.engine.events import (
     RunEnded,
     RunStarted,
 )
-from datafast.logger_config import logger
+from datafast.engine.stop import Halt
+from datafast.logger_config import is_configured, logger
 
-__all__ = ["EventLog"]
+__all__ = ["Emitter", "EventLog"]
 
 _PROGRESS_S = 5.0
+
+
 _FAILURES_SHOWN = 10
 
 
@@ -96,3 +100,27 @@ class EventLog:
         report = event.report
         log = logger.success if not report.failed and not report.pending else logger.info
         log(f"{report.counts_line()}; {report.calls} calls in {report.elapsed_s:.1f} s; {report.output_file}")
+
+
+class Emitter:
+    """Hands out the events of one run. What the callback raises ends the run, and is raised when everything is saved.
+
+    Attributes:
+        listening: whether anybody sees events; events that come by the thousand a second need not be made otherwise.
+    """
+
+    def __init__(self, on_event: EventCallback | None, halt: Halt) -> None:
+        self.listening = on_event is not None or is_configured()
+        self._on_event = on_event
+        self._halt = halt
+        self._log = EventLog() if is_configured() else None
+
+    def __call__(self, event: Event) -> None:
+        if self._log is not None:
+            self._log(event)
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
+            self._halt.now(f"the event callback raised {error!r}", error)

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple, TypeVar, overload
 import orjson
 from pydantic import BaseModel
 
+from datafast.engine.calls.call import Ask
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.calls.sender import Ask
 from datafast.engine.task_graph import Flow, Work, run_flow
 from datafast.errors import CallFailed
 from datafast.llms.schema import ResponseSchema
-from datafast.plan.grid import WorkItem, digest
+from datafast.plan.items import WorkItem, digest
 from datafast.store.records import ItemRecord, Recorded
 from datafast.types import Message
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,26 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
-from datafast.engine.calls.admission import Admission, Gate
-from datafast.engine.calls.budget import Spent, check_prices
-from datafast.engine.calls.endpoint import Endpoint, identities
-from datafast.engine.emitter import Emitter
+from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.engine.calls.budget import check_prices
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.event_log import Emitter
 from datafast.engine.events import EventCallback, LimitChanged
-from datafast.engine.retry import Backoff
-from datafast.engine.routes import Lane
+from datafast.engine.routes import Lane, identities, labels_of, lane_identities, providers_of
 from datafast.engine.run import Produce, Run
-from datafast.engine.settings import FanOut, RunConfig
+from datafast.engine.settings import RunConfig
 from datafast.engine.stop import Halt
 from datafast.errors import ConfigError
-from datafast.plan.grid import Plan
+from datafast.plan.items import Plan
+from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.recovery import OpenOutput, OutputPaths, Pricing, open_output
+from datafast.store.records import Spent
+from datafast.store.recovery import OpenOutput, Pricing, open_output
 from datafast.types import RunReport, Usage
 
 if TYPE_CHECKING:
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
-__all__ = ["Job", "labels_of", "lane_identities", "providers_of", "run_job"]
+__all__ = ["Job", "run_job"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,28 +128,6 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     return spent
 
 
-def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:
-    """The identities of the plan's lanes: who answers, where that is part of what an item is."""
-    if fan_out != "all":
-        return [fan_out]
-    plain = [lane for lane in lanes if not isinstance(lane, Mapping)]
-    numbered = iter(identities(plain))
-    return [_roles_identity(lane) if isinstance(lane, Mapping) else next(numbered) for lane in lanes]
-
-
-def _roles_identity(roles: Mapping[str, object]) -> str:
-    return "\n".join(f"{role}={identities([roles[role]])[0]}" for role in sorted(roles))
-
-
-def providers_of(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> list[LLMProvider]:
-    """Every provider of some lanes once, in their order."""
-    found: dict[int, LLMProvider] = {}
-    for lane in lanes:
-        for provider in lane.values() if isinstance(lane, Mapping) else (lane,):
-            found.setdefault(id(provider), provider)
-    return list(found.values())
-
-
 def _within_descriptors(job: Job) -> Job:
     """The job with no more requests in flight than the process can have connections."""
     possible = room()
@@ -170,17 +148,6 @@ def _all_or_none_simulated(providers: Sequence[LLMProvider]) -> bool:
             "Leave the simulated one out, or use --offline (offline=True) to simulate all of them"
         )
     return kinds == {True}
-
-
-def labels_of(providers: Sequence[LLMProvider]) -> dict[int, str]:
-    """How users see each provider, by its `id`: its name or `provider/model_id`, numbered where two would look alike."""
-    seen: Counter[str] = Counter()
-    labels = {}
-    for provider in providers:
-        plain = provider.name or provider.label
-        seen[plain] += 1
-        labels[id(provider)] = plain if seen[plain] == 1 else f"{plain}#{seen[plain]}"
-    return labels
 
 
 def _pricing(providers: Sequence[LLMProvider], labels: Mapping[int, str]) -> Pricing:

@@ -10,7 +10,7 @@ from datafast.engine.events import EventCallback
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["RunOptions", "check_options", "check_providers"]
 

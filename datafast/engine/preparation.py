@@ -16,7 +16,7 @@ from datafast.types import RunReport
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
-    from datafast.store.recovery import OutputPaths
+    from datafast.store.paths import OutputPaths
 
 __all__ = ["Preparation", "combined", "stopped_early"]
 

@@ -9,14 +9,19 @@ roles     one set of providers, one for each role of the kind
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from datafast.engine.calls.endpoint import Endpoint, identities
-from datafast.plan.grid import Plan, digest
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.settings import FanOut
+from datafast.plan.items import Plan, digest
 
-__all__ = ["Lane", "deal", "pick_weighted", "share_out"]
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
+
+__all__ = ["Lane", "deal", "identities", "labels_of", "lane_identities", "pick_weighted", "providers_of", "share_out"]
 
 
 @dataclass(slots=True, eq=False)
@@ -140,3 +145,47 @@ def share_out(lanes: Sequence[Lane], total: int) -> None:
         free = max(0, free - lane.width)
         if lane.only_endpoint is not None:
             lane.only_endpoint.gate.set_limit(lane.width)
+
+
+def identities(providers: Sequence[object]) -> list[str]:
+    """The identity of each provider in a fan-out: equal ones are numbered. Any object will do where only counts matter."""
+    seen: Counter[str] = Counter()
+    result = []
+    for provider in providers:
+        plain = str(getattr(provider, "identity", type(provider).__qualname__))
+        seen[plain] += 1
+        result.append(plain if seen[plain] == 1 else f"{plain}#{seen[plain]}")
+    return result
+
+
+def lane_identities(lanes: Sequence[object], *, fan_out: FanOut) -> list[str]:
+    """The identities of the plan's lanes: who answers, where that is part of what an item is."""
+    if fan_out != "all":
+        return [fan_out]
+    plain = [lane for lane in lanes if not isinstance(lane, Mapping)]
+    numbered = iter(identities(plain))
+    return [_roles_identity(lane) if isinstance(lane, Mapping) else next(numbered) for lane in lanes]
+
+
+def _roles_identity(roles: Mapping[str, object]) -> str:
+    return "\n".join(f"{role}={identities([roles[role]])[0]}" for role in sorted(roles))
+
+
+def providers_of(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> list[LLMProvider]:
+    """Every provider of some lanes once, in their order."""
+    found: dict[int, LLMProvider] = {}
+    for lane in lanes:
+        for provider in lane.values() if isinstance(lane, Mapping) else (lane,):
+            found.setdefault(id(provider), provider)
+    return list(found.values())
+
+
+def labels_of(providers: Sequence[LLMProvider]) -> dict[int, str]:
+    """How users see each provider, by its `id`: its name or `provider/model_id`, numbered where two would look alike."""
+    seen: Counter[str] = Counter()
+    labels = {}
+    for provider in providers:
+        plain = provider.name or provider.label
+        seen[plain] += 1
+        labels[id(provider)] = plain if seen[plain] == 1 else f"{plain}#{seen[plain]}"
+    return labels

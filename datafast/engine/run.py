@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import BaseModel
 
 from datafast.engine.calls.admission import Admission
-from datafast.engine.calls.budget import Spent
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.sender import Sender
-from datafast.engine.emitter import Emitter
+from datafast.engine.event_log import Emitter
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.reorder import RowOrder
@@ -28,8 +27,9 @@ from datafast.engine.settings import RunConfig
 from datafast.engine.stop import Halt, ItemPending
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
-from datafast.plan.grid import Plan, WorkItem, spread
-from datafast.store.records import FailureRow, by_category, by_provider
+from datafast.plan.grid import spread
+from datafast.plan.items import Plan, WorkItem
+from datafast.store.records import FailureRow, Spent, by_category, by_provider
 from datafast.store.recovery import OpenOutput
 from datafast.types import RunReport
 

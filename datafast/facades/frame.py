@@ -32,9 +32,9 @@ from datafast.facades.sample import sample
 from datafast.facades.scratch import Scratch
 from datafast.llms.provider import LLMProvider
 from datafast.llms.registry import provider_from_spec
-from datafast.plan.grid import digest
+from datafast.plan.items import digest
+from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.recovery import OutputPaths
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
 
 __all__ = ["Scratch"]
 

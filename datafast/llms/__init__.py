@@ -3,18 +3,18 @@
 from datafast.llms.local.llama_cpp import LlamaCppProvider
 from datafast.llms.local.model_cache import release_models
 from datafast.llms.local.transformers import TransformersProvider
+from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.anthropic import AnthropicProvider
 from datafast.llms.providers.chat_completions import (
-    AnthropicProvider,
     ChatCompletionsProvider,
-    GeminiProvider,
-    LiteLLMProvider,
-    LLMProvider,
     MistralProvider,
     OllamaProvider,
     OpenAICompatibleProvider,
     OpenAIProvider,
     OpenRouterProvider,
 )
+from datafast.llms.providers.gemini import GeminiProvider
+from datafast.llms.providers.litellm import LiteLLMProvider
 from datafast.llms.registry import PROVIDERS, provider_from_spec
 from datafast.llms.simulated.provider import SimulatedProvider
 

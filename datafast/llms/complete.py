@@ -14,13 +14,14 @@ from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import Backend, Request, StructuredStep
 from datafast.llms.replies.completion import decode_completion
-from datafast.llms.schema import ResponseSchema, parse_reply, parse_text
+from datafast.llms.replies.parse import parse_reply, parse_text
+from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["generate"]
 

@@ -10,17 +10,17 @@ from datafast._util.notify import nearest
 from datafast.errors import ConfigError
 from datafast.llms.local.llama_cpp import LlamaCppProvider
 from datafast.llms.local.transformers import TransformersProvider
+from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.anthropic import AnthropicProvider
 from datafast.llms.providers.chat_completions import (
-    AnthropicProvider,
-    GeminiProvider,
-    LiteLLMProvider,
-    LLMProvider,
     MistralProvider,
     OllamaProvider,
     OpenAICompatibleProvider,
     OpenAIProvider,
     OpenRouterProvider,
 )
+from datafast.llms.providers.gemini import GeminiProvider
+from datafast.llms.providers.litellm import LiteLLMProvider
 from datafast.llms.simulated.provider import SimulatedProvider
 
 __all__ = ["ALIASES", "PROVIDERS", "provider_from_spec"]

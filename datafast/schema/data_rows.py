@@ -1,14 +1,9 @@
 """The rows of all kinds."""
 
+from datafast.datasets.classification import LabelSource, TextClassificationRow
 from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
-from datafast.datasets.data_rows import (
-    LabelSource,
-    PreferenceRow,
-    PreferenceSource,
-    TextClassificationRow,
-    TextRow,
-    TextSource,
-)
+from datafast.datasets.preference import PreferenceRow, PreferenceSource
+from datafast.datasets.raw import TextRow, TextSource
 
 __all__ = [
     "AgentConversationRow",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from datafast.errors import OutputError
-from datafast.plan.grid import Plan, row_uuid
+from datafast.plan.items import Plan, row_uuid
 from datafast.store.reader import LedgerReader
 from datafast.store.records import FailureRow, ItemRecord
 from datafast.types import FailedItem

@@ -22,9 +22,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from datafast.engine.calls.budget import Spent
 from datafast.errors import OutputError, OutputWriteError
-from datafast.store.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded, Totals
+from datafast.store.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded, Spent, Totals
 
 __all__ = ["Ledger"]
 

@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 __all__ = [
     "Append",
+    "Bound",
     "CallRow",
     "Charge",
+    "Counts",
     "FailureRow",
     "ItemRecord",
     "ItemState",
     "Recorded",
+    "Spent",
     "Totals",
     "by_category",
     "by_provider",
@@ -149,3 +152,32 @@ def by_provider(failed: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
     for (provider, category), rows in failed.most_common():
         counts.setdefault(provider, {})[category] = rows
     return counts
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of the items that are in the plan."""
+
+    requested: int
+    written: int
+    failed: int
+    filtered: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.requested - self.written - self.failed - self.filtered
+
+
+class Bound(NamedTuple):
+    """The most that one request can cost."""
+
+    usd: float
+    tokens: int
+
+
+class Spent(NamedTuple):
+    """What was used up before this run."""
+
+    usd: float
+    calls: int
+    tokens: int

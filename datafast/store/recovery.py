@@ -14,65 +14,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from datafast._util.bitmap import PositionSet
-from datafast.errors import ConfigError, OutputChangedError, OutputError, OutputInUseError, OutputWriteError, ReplyError
+from datafast.errors import ConfigError, OutputChangedError, OutputError, OutputWriteError, ReplyError
 from datafast.llms.replies.completion import decode_completion
-from datafast.plan.grid import Plan
+from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
-from datafast.store.records import CallRow, Charge, ItemRecord, ItemState
+from datafast.store.lock import take_locks
+from datafast.store.paths import OutputPaths
+from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
 from datafast.store.rows import size_of, split_off_tail, verify
-from datafast.store.writer import Counts, Store
+from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "OutputPaths", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Pricing", "open_output"]
 
 Pricing = Callable[[str, Usage], float | None]
 """(provider label, usage) -> cost in USD, None where the price is not known."""
 
-_ROWS = "an output file"
-_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
+
 _WALK_LIMIT = 50_000_000
+
+
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
+
+
 _VERIFY_APPENDS = 100_000
+
+
 _VERIFY_FIRST = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class OutputPaths:
-    """The JSONL and the files that go with it."""
-
-    rows: Path
-    ledger: Path
-
-    @classmethod
-    def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
-        rows = Path(output_file)
-        return cls(rows, ledger or rows.with_name(rows.name + ".ledger"))
-
-    def _beside_ledger(self, suffix: str) -> Path:
-        return self.ledger.with_name(self.ledger.name + suffix)
-
-    @property
-    def journal(self) -> Path:
-        return self._beside_ledger("-replies")
-
-    @property
-    def locks(self) -> list[Path]:
-        """What a run holds: the lock of its ledger, and that of its rows where their ledger lies elsewhere."""
-        return list(dict.fromkeys([self._beside_ledger("-lock"), self.rows.with_name(self.rows.name + ".ledger-lock")]))
-
-    @property
-    def all(self) -> list[Path]:
-        """Everything that `--fresh` moves aside, in an order that loses nothing if it is cut short.
-
-        SQLite throws away a side file that it finds without its ledger; without them the ledger is as it was when the journal began.
-        """
-        return [self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.ledger, self.journal, self.rows]
 
 
 @dataclass
@@ -126,7 +98,7 @@ def open_output(
     Raises:
         OutputError: and its subclasses; nothing was sent and nothing of the user's changed.
     """
-    with _take_locks(paths):
+    with take_locks(paths):
         moved = _move_aside(paths) if fresh else []
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
@@ -147,45 +119,6 @@ def open_output(
             yield output
         finally:
             output.store.close_files()
-
-
-def _make_folder(path: Path, what: str) -> None:
-    """Makes the folder of a file that is going to be written."""
-    try:
-        if path.exists() and not path.is_file():
-            raise OutputWriteError(
-                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
-                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputWriteError(
-            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
-        ) from error
-    except OSError as error:
-        raise OutputWriteError(
-            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
-        ) from error
-
-
-def _take_locks(paths: OutputPaths) -> contextlib.ExitStack:
-    with contextlib.ExitStack() as held:
-        _make_folder(paths.rows, _ROWS)
-        _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
-        try:
-            for path in paths.locks:
-                lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
-                lock.acquire()
-                held.callback(lock.release)
-        except Timeout:
-            raise OutputInUseError(
-                f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
-            ) from None
-        except OSError as error:
-            raise OutputWriteError(
-                f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
-            ) from error
-        return held.pop_all()
 
 
 def _move_aside(paths: OutputPaths) -> list[Path]:

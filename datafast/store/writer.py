@@ -18,36 +18,38 @@ from pathlib import Path
 from typing import Any
 
 from datafast._util.notify import warn_user
-from datafast.engine.calls.budget import Bound, Spent
 from datafast.errors import OutputWriteError
-from datafast.plan.grid import WorkItem
+from datafast.plan.items import WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import order_rows
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded
+from datafast.store.records import (
+    Append,
+    Bound,
+    CallRow,
+    Charge,
+    Counts,
+    FailureRow,
+    ItemRecord,
+    ItemState,
+    Recorded,
+    Spent,
+)
 from datafast.types import Usage
 
-__all__ = ["Counts", "Store", "journal_header"]
+__all__ = ["Store", "journal_header"]
 
 _FLUSH_S = 0.02  # replies are safe in the journal; what waits is only how soon rows are seen
+
+
 _SYNC_S = 1.0
+
+
 _MAX_COUNT = 2**62
+
+
 _JOURNAL_LIMIT = 64 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Counts:
-    """Rows of the items that are in the plan."""
-
-    requested: int
-    written: int
-    failed: int
-    filtered: int = 0
-
-    @property
-    def pending(self) -> int:
-        return self.requested - self.written - self.failed - self.filtered
 
 
 @dataclass(slots=True)

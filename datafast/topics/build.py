@@ -20,10 +20,11 @@ from datafast.engine.settings import RunConfig
 from datafast.errors import RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.plan.grid import Dimension, GridPlan, WorkItem
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import WorkItem
 from datafast.store.failures import FailedItems
+from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.recovery import OutputPaths
 from datafast.topics.growth import ROLE, grow
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.engine.preparation import Preparation
 from datafast.errors import ConfigError, OutputError
-from datafast.store.recovery import OutputPaths
+from datafast.store.paths import OutputPaths
 from datafast.topics.config import TopicsConfig
 from datafast.topics.field import given_model, stand_in
 from datafast.topics.model import TopicModel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datafast.datasets.base import RunOptions
     from datafast.engine.settings import RunConfig
     from datafast.executors.base import Executor
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
     from datafast.types import RunReport
 
 __all__ = ["TopicSupply"]

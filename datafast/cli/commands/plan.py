@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datafast.datasets.base import Dataset
     from datafast.engine.dry_run import Rehearsal
     from datafast.engine.estimate import Estimate
-    from datafast.plan.grid import Dimension, GridPlan, WorkItem
+    from datafast.plan.grid import Dimension, GridPlan
+    from datafast.plan.items import WorkItem
 
 __all__ = ["command"]
 
@@ -126,7 +127,7 @@ def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
-    from datafast.plan.grid import shown_value
+    from datafast.plan.items import shown_value
 
     return {
         "name": dimension.name,

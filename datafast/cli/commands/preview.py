@@ -68,8 +68,8 @@ def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -
     import orjson
 
     from datafast.plan.grid import spread
+    from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
-    from datafast.store.recovery import OutputPaths
 
     config = project.config
     chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)

@@ -60,7 +60,7 @@ def build(
     from datafast.cli.session import Settings, opened, watched
     from datafast.errors import RunStopped, TopicsError
     from datafast.executors.local import LocalExecutor
-    from datafast.store.recovery import OutputPaths
+    from datafast.store.paths import OutputPaths
 
     project = opened(
         Settings(config=config, offline=offline, local=local, output=output, env_file=env_file, verbose=verbose)

@@ -17,7 +17,7 @@ from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.templates.parse import Expression, RenderError
 from datafast.columns.values import as_plain, plain, to_text
 from datafast.errors import ConfigError
-from datafast.plan.grid import digest
+from datafast.plan.items import digest
 
 __all__ = ["ChoiceColumn", "ConstantColumn", "RangeColumn", "UuidColumn", "evaluated"]
 

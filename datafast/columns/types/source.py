@@ -14,7 +14,7 @@ from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.values import as_plain
 from datafast.errors import ConfigError
-from datafast.plan.grid import digest
+from datafast.plan.items import digest
 from datafast.sources import SourceRows, open_source
 
 __all__ = ["SourceColumn"]

@@ -18,22 +18,22 @@ import orjson
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from datafast.datasets.base import FanOutDataset, RunOptions
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.prompts import form_of, shown_examples, shown_topics
 from datafast.datasets.conversation.replies import ReplyModels, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
-from datafast.datasets.data_rows import Metadata
 from datafast.engine.generate import Generate
-from datafast.plan.grid import Computed, Dimension, GridPlan, WorkItem, digest
+from datafast.plan.grid import Computed, Dimension, GridPlan
+from datafast.plan.items import WorkItem, digest
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Pick, Selection, Strategy
 from datafast.topics.supply import TopicSupply
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
     from datafast.topics.model import TopicModel
 
 __all__ = ["DEFAULT_PROMPTS", "ConversationDataset", "ConversationDatasetConfig"]

@@ -16,9 +16,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
+from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
-from datafast.datasets.data_rows import Metadata
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
 

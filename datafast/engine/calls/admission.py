@@ -9,19 +9,45 @@ Concurrency falls by a quarter once per burst of 429s and climbs back by one per
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from datafast.engine.retry import Backoff
-
-__all__ = ["Admission", "Gate", "Pacer"]
+__all__ = ["Admission", "Backoff", "Gate", "Pacer"]
 
 _CUT = 0.75
+
+
 _SUCCESSES_PER_STEP = 25
+
+
 _MAX_WAIT_S = 20.0
+
+
 _MINUTE_S = 60.5
+
+
 _LATE_S = 0.05
+
+
+class Backoff(NamedTuple):
+    """Exponential with full jitter: M. Brooker, "Exponential Backoff and Jitter" (AWS, 2015).
+
+    Attributes:
+        first_s: the longest wait before the first repeat; it doubles with each further one.
+        longest_s: what it does not grow beyond.
+    """
+
+    first_s: float = 1.0
+    longest_s: float = 60.0
+
+    def wait_s(self, attempt: int, *, retry_after_s: float | None = None) -> float:
+        """Seconds to wait before attempt `attempt` (the first repeat is 1); never less than what the server asked for."""
+        spread = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, 16))
+        wait = random.uniform(0.0, spread)  # not seeded: two runs must not send again at the same moments
+        return wait if retry_after_s is None else retry_after_s + wait * 0.1
 
 
 class Pacer:

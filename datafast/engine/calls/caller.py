@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from datafast.engine.calls.call import Ask, Reply, Trial, decode
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.calls.sender import Ask, Reply, Sender, Trial, decode
-from datafast.engine.emitter import Emitter
+from datafast.engine.calls.sender import Sender
+from datafast.engine.event_log import Emitter
 from datafast.engine.events import Retry
 from datafast.engine.settings import RunConfig
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
-from datafast.llms.schema import ResponseSchema, correction, parse_reply, parse_text
+from datafast.llms.replies.parse import correction, parse_reply, parse_text
+from datafast.llms.schema import ResponseSchema
 from datafast.store.records import ItemRecord, Recorded
 
 __all__ = ["Answer", "Caller"]

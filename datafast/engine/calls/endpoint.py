@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -16,11 +15,13 @@ from datafast.llms.transport.redaction import MASK
 from datafast.types import Usage
 
 if TYPE_CHECKING:
-    from datafast.llms.providers.chat_completions import LLMProvider
+    from datafast.llms.provider import LLMProvider
 
-__all__ = ["Endpoint", "identities"]
+__all__ = ["Endpoint"]
 
 _SAME_REFUSALS = 10
+
+
 _KEY_CHARS = 16  # what is shorter may as well be a word of the text
 
 
@@ -96,14 +97,3 @@ class Endpoint:
         refusal = (error.status, error.code, error.param)
         self._refusals[refusal] += 1
         return self._refusals[refusal] >= _SAME_REFUSALS
-
-
-def identities(providers: Sequence[object]) -> list[str]:
-    """The identity of each provider in a fan-out: equal ones are numbered. Any object will do where only counts matter."""
-    seen: Counter[str] = Counter()
-    result = []
-    for provider in providers:
-        plain = str(getattr(provider, "identity", type(provider).__qualname__))
-        seen[plain] += 1
-        result.append(plain if seen[plain] == 1 else f"{plain}#{seen[plain]}")
-    return result

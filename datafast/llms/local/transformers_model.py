@@ -20,9 +20,8 @@ import torch
 from datafast._util.notify import warn_user
 from datafast.errors import ErrorKind
 from datafast.llms.local.grammar import Grammars, Unsupported
-from datafast.llms.local.transformers_batch import Batch, Row
+from datafast.llms.local.transformers_batch import Batch, Generated, Job, Row
 from datafast.llms.local.transformers_prompt import NoPrompt, prompt_tokens
-from datafast.llms.transformers_job import Generated, Job
 from datafast.types import Usage
 
 __all__ = ["LoadedModel"]

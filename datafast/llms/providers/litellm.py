@@ -1,4 +1,5 @@
-"""The back end for everything that litellm reaches. The only file that imports litellm, and only when a call needs it.
+"""Everything that litellm reaches: the providers and their back end. The only file that imports litellm, and only when a
+call needs it.
 
 Guarantee: one HTTP request per `complete`; no global of litellm is changed where the host uses litellm itself; nothing
 is fetched from the network at its import. A parameter that litellm says the model lacks is left out with one warning.
@@ -17,13 +18,18 @@ import ssl
 import sys
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
 from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
+from datafast.errors import ConfigError
 from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base_urls import base_from_environment, versioned_base
+from datafast.llms.options import ProviderOptions
+from datafast.llms.prices import context_window, cost_usd
+from datafast.llms.provider import LLMProvider
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema
 from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault
@@ -32,9 +38,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datafast.errors import ProviderError
-    from datafast.llms.providers.chat_completions import LiteLLMProvider
+    from datafast.llms.base import Backend
+    from datafast.types import Usage
 
-__all__ = ["LiteLLMBackend"]
+__all__ = ["LiteLLMBackend", "LiteLLMProvider", "NamedLiteLLMProvider"]
 
 # Read by litellm at its import. Without them it fetches price maps and headers from the network, and its pool ends at
 # 500 connections to a host, below what a run may be allowed. 0 would not mean unlimited.
@@ -45,9 +52,16 @@ _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_OFFLINE_MODE": "true",
 }
+
+
 _HOST_IMPORTED_CONNECTIONS = 500
+
+
 _GENEROUS_TOKENS = 16_384
+
+
 _MANY_CALLS = 100  # what comes after them is worth a setting of the whole process
+
 
 _imported_by_us = False
 
@@ -279,3 +293,97 @@ def _headers(links: list[BaseException]) -> dict[str, str]:
             if headers is not None:
                 found |= {str(name): str(value) for name, value in headers.items()}
     return found
+
+
+# litellm sends nothing without a key, also where the server needs none.
+_NO_KEY = "none"
+
+
+# The models that litellm calls with the HTTP client it is handed; only that can trust other certificates and refuse redirects.
+_WITH_OWN_CLIENT = ("anthropic/", "gemini/")
+
+
+class LiteLLMProvider(LLMProvider):
+    """Any model that litellm knows, by litellm's name for it:
+    `LiteLLMProvider("bedrock/anthropic.claude-3-haiku-...")`.
+
+    Without `api_key`, litellm looks for its credentials as its documentation says (environment variables, cloud
+    profiles). Replies are as cheap to parse as others; each call costs 3-4 ms of CPU and the first one 2-3 s, for
+    litellm's import.
+    """
+
+    provider_name = "litellm"
+    litellm_prefix: ClassVar[str] = ""
+
+    def __init__(
+        self, model_id: str | None = None, *, model: str | None = None, **options: Unpack[ProviderOptions]
+    ) -> None:
+        if model is not None and model_id is not None:
+            raise ConfigError("model: give model or model_id, not both.", key="model")
+        super().__init__(model if model is not None else model_id, **options)
+        if self.ssl_ca is not None and not self.takes_own_client:
+            raise ConfigError(
+                f"ssl_ca: litellm takes no certificates for {self.litellm_model} alone. Set SSL_CERT_FILE in the environment.",
+                key="ssl_ca",
+            )
+
+    @property
+    def label(self) -> str:
+        return self.litellm_model
+
+    @property
+    def litellm_model(self) -> str:
+        """The model as litellm names it."""
+        return self.litellm_prefix + self.model_id
+
+    @property
+    def takes_own_client(self) -> bool:
+        """Whether litellm calls this model with the HTTP client that it is handed."""
+        return self.litellm_model.startswith(_WITH_OWN_CLIENT)
+
+    @property
+    def litellm_base(self) -> str | None:
+        """The address in the form that litellm wants, or None for its own."""
+        base = self._configured_base()
+        if base is None:
+            return None
+        if self.litellm_model.startswith("anthropic/"):
+            return base.removesuffix("/v1")  # it adds /v1/messages
+        if self.litellm_model.startswith("gemini/"):
+            return versioned_base(base, version="/v1beta")
+        return versioned_base(base) if self.litellm_model.startswith("openai/") else base
+
+    @property
+    def litellm_key(self) -> str | None:
+        """The key for litellm, or None where it shall look for its own credentials."""
+        own_server = self._api_base is not None and self.litellm_model.startswith("openai/")
+        return self.api_key or (_NO_KEY if own_server and not os.environ.get("OPENAI_API_KEY") else None)
+
+    def _configured_base(self) -> str | None:
+        return self._api_base
+
+    @property
+    def longest_reply(self) -> int | None:
+        provider_name, _, model_id = self.litellm_model.partition("/")
+        return self.max_completion_tokens or context_window(provider_name, model_id)
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        provider_name, _, model_id = self.litellm_model.partition("/")
+        return cost_usd(usage, provider_name=provider_name, model_id=model_id, price=self.price)
+
+    def open(self, *, max_connections: int) -> Backend:
+        return LiteLLMBackend(self, max_connections=max_connections)
+
+
+class NamedLiteLLMProvider(LiteLLMProvider):
+    """A provider of its own that is called through litellm."""
+
+    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
+        super().__init__(model_id, **options)
+
+    @property
+    def litellm_key(self) -> str | None:
+        return self.api_key or _NO_KEY
+
+    def _configured_base(self) -> str | None:
+        return self._api_base or base_from_environment(self.provider_name.upper())

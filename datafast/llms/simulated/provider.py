@@ -25,7 +25,7 @@ import orjson
 from datafast._util.notify import nearest
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import Request, Response
-from datafast.llms.providers.chat_completions import LLMProvider
+from datafast.llms.provider import LLMProvider
 from datafast.llms.replies.completion import encode_completion
 from datafast.llms.simulated.text import Writer
 from datafast.llms.simulated.values import ValueMaker

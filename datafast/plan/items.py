@@ -1,0 +1,100 @@
+"""What a plan is made of: work items, their keys, and what the engine needs to know of any plan.
+
+An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
+without buying anything again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from datafast.plan.expansion import Variant
+from datafast.plan.template import Template
+
+__all__ = ["Plan", "WorkItem", "digest", "row_uuid", "shown_value"]
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def digest(*parts: bytes | str) -> bytes:
+    """16 bytes that stand for these parts in this order; no two part lists share one by concatenation."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+@dataclass(slots=True)
+class WorkItem:
+    """One unit of work: the calls and rows of one prompt variant in one lane.
+
+    Attributes:
+        position: index in its plan. Never part of an identity.
+        key: 16 bytes that say what the item is, including who answers it.
+        content: 16 bytes that say what is asked, whoever answers it.
+        num_rows: rows the item is asked for.
+        values: the value of each dimension by its name.
+        template: the prompt template.
+        variant: which template that is, and the placeholder values.
+        lane: which provider (or set of roles) answers.
+        seed: the run's seed.
+    """
+
+    position: int
+    key: bytes
+    content: bytes
+    num_rows: int
+    values: Mapping[str, Any]
+    template: Template
+    variant: Variant
+    lane: int
+    seed: int
+
+    def row_uuid(self, number: int) -> str:
+        """The uuid of the item's row `number`: the same in every replay."""
+        return row_uuid(self.key, number)
+
+    @property
+    def shown_values(self) -> dict[str, str]:
+        """The values that tell the item from others, in a few words: of a language its name, of a class its label."""
+        named = {name: shown_value(value) for name, value in reversed(list(self.values.items()))}
+        return {**named, **self.variant.values}
+
+    def rng(self, name: str) -> random.Random:
+        """An independent stream of random numbers for one purpose; the same in every run and replay."""
+        return random.Random(digest(self.content, str(self.seed), name))
+
+
+def row_uuid(key: bytes, number: int) -> str:
+    """The uuid of row `number` of the item with this key."""
+    name = blake2b(key + number.to_bytes(4, "little"), digest_size=16).hexdigest()
+    # The bits of a name-based uuid (RFC 9562, version 5's layout), set by hand: UUID() costs five times as much.
+    return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:]}"
+
+
+def shown_value(value: object) -> str:
+    """A value of a dimension in a few words."""
+    if isinstance(value, tuple):
+        value = value[-1]
+    return str(getattr(value, "name", value))
+
+
+class Plan(Protocol):
+    """What the engine needs to know of a plan. `num_lanes` items that differ only in their lane stand next to each other."""
+
+    @property
+    def num_lanes(self) -> int: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def radices(self) -> Sequence[int]: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int) -> WorkItem: ...
+    def keys(self) -> Iterator[bytes]: ...

@@ -1,0 +1,57 @@
+"""One writer at a time: the kernel's locks on an output, and whether somebody holds them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datafast.errors import OutputInUseError, OutputWriteError
+from datafast.store.paths import OutputPaths
+
+__all__ = ["take_locks"]
+
+_ROWS = "an output file"
+
+
+_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
+
+
+def _make_folder(path: Path, what: str) -> None:
+    """Makes the folder of a file that is going to be written."""
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputWriteError(
+                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
+                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
+        ) from error
+    except OSError as error:
+        raise OutputWriteError(
+            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
+        ) from error
+
+
+def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
+    with contextlib.ExitStack() as held:
+        _make_folder(paths.rows, _ROWS)
+        _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
+        try:
+            for path in paths.locks:
+                lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
+                lock.acquire()
+                held.callback(lock.release)
+        except Timeout:
+            raise OutputInUseError(
+                f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
+            ) from None
+        except OSError as error:
+            raise OutputWriteError(
+                f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
+            ) from error
+        return held.pop_all()
