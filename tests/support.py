@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JUDGED = ("question", "chosen", "rejected", "judge")
 
 __all__ = [
+    "ROOT",
     "CountingProvider",
     "ForkServer",
     "assert_balanced",

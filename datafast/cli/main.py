@@ -46,7 +46,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"datafast.cli.{name}").command
+        command: click.Command = importlib.import_module(f"datafast.cli.commands.{name}").command
         return command
 
     def resolve_command(

@@ -106,7 +106,7 @@ import sys
 from datafast.llms import OpenAICompatibleProvider
 import pytest
 from tests import support
-from tests.test_soak import dataset
+from tests.engine.test_soak import dataset
 from pathlib import Path
 support.short_waits(pytest.MonkeyPatch())
 dataset(Path(sys.argv[1]), int(sys.argv[3])).generate(
@@ -144,7 +144,7 @@ warnings.simplefilter("always")
 resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))
 from pathlib import Path
 from datafast.llms import OpenAICompatibleProvider
-from tests.test_soak import dataset
+from tests.engine.test_soak import dataset
 raw = dataset(Path(sys.argv[1]), 300)
 raw.generate([OpenAICompatibleProvider("m", api_base=sys.argv[2])], max_concurrency=200)
 print(raw.report.written)

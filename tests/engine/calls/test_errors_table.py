@@ -17,9 +17,9 @@ from datafast.errors import RunStopped
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.support import assert_balanced, raw
+from tests.support import ROOT, assert_balanced, raw
 
-ERRORS = Path(__file__).parent.parent / "docs" / "reference" / "errors.md"
+ERRORS = ROOT / "docs" / "reference" / "errors.md"
 MAX_RETRIES = 2
 MAX_PARSE_RETRIES = 1
 MakeProvider = Callable[..., LLMProvider]

@@ -21,7 +21,7 @@ from datafast.errors import ErrorKind, OutputError, ProviderError
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig, RawDatasetConfig
-from tests.support import CountingProvider, one_of_two, preference, raw, roles, rows_of
+from tests.support import ROOT, CountingProvider, one_of_two, preference, raw, roles, rows_of
 
 CONFIG = """\
 kind: raw
@@ -258,7 +258,7 @@ def test_what_an_item_is_about_is_known_whatever_the_expansion(tmp_path: Path, s
 
 
 def test_failures_as_a_process_prints_one_json_document(run: Run) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "datafast", "failures", "rows.jsonl", "--json", "--limit", "1"],
         env=environment,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+
 COMMAND = [sys.executable, "-m", "datafast"]
 SLOW = """\
 kind: raw
@@ -28,7 +30,7 @@ run: {max_concurrency: 2}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
 
 

@@ -20,8 +20,8 @@ from datafast.llms.options import ProviderOptions
 from datafast.llms.registry import PROVIDERS
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "datafast" / "cli" / "templates"
 CONFIG = """\
 kind: raw

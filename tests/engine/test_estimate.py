@@ -17,7 +17,7 @@ from datafast.cli.main import cli
 from datafast.engine.estimate import Span
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import Usage
-from tests.support import CountingProvider, preference, raw, requests_in, snapshot
+from tests.support import ROOT, CountingProvider, preference, raw, requests_in, snapshot
 
 PRICE = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
 CONFIG = """\
@@ -242,6 +242,6 @@ def test_plan_after_the_run_has_nothing_left_to_estimate(run: Run) -> None:
 
 
 def test_plan_names_the_roles_of_each_provider(run: Run) -> None:
-    out = run("plan", Path(__file__).parent.parent / "examples" / "preference.yaml", "-n", 0).stdout
+    out = run("plan", ROOT / "examples" / "preference.yaml", "-n", 0).stdout
     assert "openai/gpt-4.1-mini-2025-04-14 (question): " in out
     assert "(judge): " in out

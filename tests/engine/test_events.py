@@ -33,7 +33,7 @@ from datafast.engine.events import (
     event_to_dict,
 )
 from datafast.llms.simulated.provider import SimulatedProvider
-from tests.support import CountingProvider, assert_balanced, preference, raw, requests_in, rows_of
+from tests.support import ROOT, CountingProvider, assert_balanced, preference, raw, requests_in, rows_of
 
 CONFIG = """\
 kind: raw
@@ -294,7 +294,7 @@ def test_events_that_cannot_be_written_any_more_stop_the_run_and_everything_is_s
 
 
 def test_whoever_reads_events_from_a_pipe_may_go_away(run: Run) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     Path("c.yaml").write_text(CONFIG.replace("simulated, ", "simulated, latency_s: 0.05, ") % "", encoding="utf-8")
     command = [sys.executable, "-m", "datafast", "generate", "c.yaml", "--events", "-", "--max-concurrency", "1"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
