@@ -1,13 +1,16 @@
-"""Dataset kinds by name. Built-in ones and those of other packages enter by the same door.
+"""What datafast comes with, and what other packages add to it, by name.
 
-A package offers a kind by an entry point of the group `datafast.kinds`, here in its pyproject.toml:
+A package adds a thing by an entry point, here a kind in its pyproject.toml:
 
     [project.entry-points."datafast.kinds"]
     dialogue = "my_package.dialogue:DialogueDataset"
 
-Guarantee: nothing is imported before a kind is asked for by its name, and then that kind alone. Cost: listing the names
-reads the metadata of the installed packages, a few milliseconds. Limits: a name belongs to one package; where two claim
-it, using it is refused with both named.
+The groups:
+
+    datafast.kinds       dataset kinds: classes derived from `datafast.datasets.base.Dataset`
+    datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
+    datafast.columns     types of column: classes derived from `datafast.columns.Column`
+    datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It either takes a list of providers
 (`generate(providers)`), or its config has `roles` and it takes one provider for each (`generate_roles(roles)`).
@@ -15,70 +18,87 @@ A kind is a class with `kind` (its name), `config_model` and `row_model`. It eit
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from datafast._util.notify import nearest
-from datafast.errors import ConfigError
+from datafast._util.plugins import Door
 
-__all__ = ["GROUP", "kind_names", "load_kind"]
+__all__ = ["BUILT_IN", "KINDS", "kind_names", "load_kind"]
 
-GROUP = "datafast.kinds"
+# The one list of what is built in, in the shape of entry points. A new kind, provider, column type or command has its line here.
+BUILT_IN: dict[str, dict[str, str]] = {
+    "datafast.kinds": {
+        "raw": "datafast.datasets.raw:RawDataset",
+        "classification": "datafast.datasets.classification:ClassificationDataset",
+        "preference": "datafast.datasets.preference:PreferenceDataset",
+        "columns": "datafast.datasets.columns:ColumnsDataset",
+        "conversation": "datafast.datasets.conversation.kind:ConversationDataset",
+    },
+    "datafast.providers": {
+        "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",
+        "gemini": "datafast.llms.providers.gemini:GeminiProvider",
+        "litellm": "datafast.llms.providers.litellm:LiteLLMProvider",
+        "llama_cpp": "datafast.llms.local.llama_cpp:LlamaCppProvider",
+        "mistral": "datafast.llms.providers.chat_completions:MistralProvider",
+        "ollama": "datafast.llms.providers.chat_completions:OllamaProvider",
+        "openai": "datafast.llms.providers.chat_completions:OpenAIProvider",
+        "openai_compatible": "datafast.llms.providers.chat_completions:OpenAICompatibleProvider",
+        "openrouter": "datafast.llms.providers.chat_completions:OpenRouterProvider",
+        "simulated": "datafast.llms.simulated.provider:SimulatedProvider",
+        "transformers": "datafast.llms.local.transformers:TransformersProvider",
+    },
+    "datafast.columns": {
+        "choice": "datafast.columns.types.samplers:ChoiceColumn",
+        "constant": "datafast.columns.types.samplers:ConstantColumn",
+        "datetime": "datafast.columns.types.datetime:DatetimeColumn",
+        "expression": "datafast.columns.types.computed:ExpressionColumn",
+        "function": "datafast.columns.types.computed:FunctionColumn",
+        "judge": "datafast.columns.types.llm:JudgeColumn",
+        "person": "datafast.columns.types.person:PersonColumn",
+        "range": "datafast.columns.types.samplers:RangeColumn",
+        "source": "datafast.columns.types.source:SourceColumn",
+        "structured": "datafast.columns.types.llm:StructuredColumn",
+        "text": "datafast.columns.types.llm:TextColumn",
+        "uuid": "datafast.columns.types.samplers:UuidColumn",
+    },
+    "datafast.commands": {
+        "init": "datafast.cli.commands.init:command",
+        "plan": "datafast.cli.commands.plan:command",
+        "preview": "datafast.cli.commands.preview:command",
+        "generate": "datafast.cli.commands.generate:command",
+        "status": "datafast.cli.commands.status:command",
+        "failures": "datafast.cli.commands.failures:command",
+        "topics": "datafast.cli.commands.topics:command",
+        "schema": "datafast.cli.commands.schema:command",
+    },
+}
 
-_BUILT_IN = [
-    EntryPoint(name="raw", value="datafast.datasets.raw:RawDataset", group=GROUP),
-    EntryPoint(name="classification", value="datafast.datasets.classification:ClassificationDataset", group=GROUP),
-    EntryPoint(name="preference", value="datafast.datasets.preference:PreferenceDataset", group=GROUP),
-    EntryPoint(name="columns", value="datafast.datasets.columns:ColumnsDataset", group=GROUP),
-    EntryPoint(name="conversation", value="datafast.datasets.conversation.kind:ConversationDataset", group=GROUP),
-]
 _REQUIRED = ("config_model", "row_model", "plan", "produce")
+
+
+def _check_kind(name: str, kind: Any) -> str | None:
+    if (
+        isinstance(kind, type)
+        and getattr(kind, "kind", None) == name
+        and all(hasattr(kind, part) for part in _REQUIRED)
+    ):
+        return None
+    return f"a class derived from datafast.datasets.base.Dataset with kind = {name!r} is expected"
+
+
+KINDS: Door[type[Any]] = Door(
+    "datafast.kinds", noun="kind", built_in=BUILT_IN["datafast.kinds"], check=_check_kind, key="kind"
+)
 
 
 def kind_names() -> list[str]:
     """The names of all kinds: the built-in ones first, then those of installed packages. Imports none of them."""
-    return list(dict.fromkeys(point.name for point in _points()))
+    return KINDS.names()
 
 
 def load_kind(name: str) -> type[Any]:
     """The dataset class of a kind.
 
     Raises:
-        ConfigError: there is no such kind (with the nearest name), two packages claim the name, or what the package
-            offers cannot be imported or is no kind.
+        ConfigError: as `Door.load` says.
     """
-    found = {point.value: point for point in _points() if point.name == name}
-    if not found:
-        near = nearest(name, kind_names())
-        hint = f"did you mean {near!r}?" if near else f"known kinds: {', '.join(kind_names())}"
-        raise ConfigError(f"there is no kind {name!r}; {hint}", key="kind")
-    if len(found) > 1:
-        raise ConfigError(
-            f"the kind {name!r} is offered more than once ({', '.join(sorted(found))}); uninstall all but one of them",
-            key="kind",
-        )
-    (point,) = found.values()
-    return _loaded(point)
-
-
-def _points() -> list[EntryPoint]:
-    return [*_BUILT_IN, *entry_points(group=GROUP)]
-
-
-def _loaded(point: EntryPoint) -> type[Any]:
-    try:
-        kind = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"the kind {point.name!r} cannot be loaded from {point.value}: {error}. "
-            f"Reinstall or update the package that offers it",
-            key="kind",
-        ) from error
-    lacking = [name for name in _REQUIRED if not hasattr(kind, name)]
-    if not isinstance(kind, type) or lacking or getattr(kind, "kind", None) != point.name:
-        raise ConfigError(
-            f"{point.value} is no dataset kind named {point.name!r}: expected a class derived from "
-            f"datafast.datasets.base.Dataset with kind = {point.name!r}",
-            key="kind",
-        )
-    return kind
+    return KINDS.load(name)

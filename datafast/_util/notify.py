@@ -16,7 +16,7 @@ from datafast.errors import DatafastWarning
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["nearest", "plain_text", "users_level", "warn_user"]
+__all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
 
 _OURS = frozenset(["datafast", "pydantic"])  # pydantic calls our validators
 # Control characters but tab and newline, and those that turn the direction of text around.
@@ -51,6 +51,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         folded.setdefault(candidate.casefold(), candidate)
     found = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.7)
     return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence for a message about a name that does not exist: the nearest known one, or all of them."""
+    names = list(known)
+    near = nearest(name, names)
+    if near is not None:
+        return f"Did you mean {near!r}?"
+    return f"Known: {', '.join(names)}." if names else "There are none."
 
 
 def plain_text(text: str) -> str:

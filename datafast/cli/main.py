@@ -11,7 +11,6 @@ Exit codes:
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import sys
 from typing import Any
@@ -19,11 +18,21 @@ from typing import Any
 import click
 
 from datafast import __version__
-from datafast.errors import DatafastError
+from datafast._util.notify import did_you_mean
+from datafast._util.plugins import Door
+from datafast.errors import ConfigError, DatafastError
+from datafast.registry import BUILT_IN
 
-__all__ = ["cli", "main"]
+__all__ = ["COMMANDS", "cli", "main"]
 
-_COMMANDS = ("init", "plan", "preview", "generate", "status", "failures", "topics", "schema")
+
+def _check(name: str, command: Any) -> str | None:
+    return None if isinstance(command, click.Command) else "a click.Command is expected"
+
+
+COMMANDS: Door[click.Command] = Door(
+    "datafast.commands", noun="command", built_in=BUILT_IN["datafast.commands"], check=_check
+)
 
 
 class _Failure(click.ClickException):
@@ -41,23 +50,21 @@ class _Commands(click.Group):
     """Imports a subcommand when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return COMMANDS.names()
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if not COMMANDS.is_built_in(name) and name not in COMMANDS.names():
             return None
-        command: click.Command = importlib.import_module(f"datafast.cli.commands.{name}").command
-        return command
+        try:
+            return COMMANDS.load(name)
+        except ConfigError as error:
+            return _broken(name, error)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from datafast._util.notify import nearest
-
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = nearest(args[0], _COMMANDS)
-            hint = f"Did you mean {near!r}?" if near else f"Known: {', '.join(_COMMANDS)}."
-            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"There is no command {args[0]!r}. {did_you_mean(args[0], COMMANDS.names())}", ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -67,6 +74,16 @@ class _Commands(click.Group):
             raise _Failure(str(error), 2) from error
         except KeyboardInterrupt as error:
             raise _Failure("interrupted before anything was sent", 130) from error
+
+
+def _broken(name: str, error: ConfigError) -> click.Command:
+    """Stands in for a command of another package that cannot be loaded: the others must go on working."""
+
+    def fail(**_: Any) -> None:
+        raise error
+
+    options: Any = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, short_help="(cannot be loaded)", context_settings=options)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

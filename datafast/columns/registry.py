@@ -11,41 +11,33 @@ In a script, `register(LengthColumn)` does the same for this process. Nothing is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from datafast._util.notify import nearest
+from datafast._util.plugins import Door
 from datafast.columns.base import Column
 from datafast.errors import ConfigError
+from datafast.registry import BUILT_IN
 
-__all__ = ["GROUP", "AnyColumn", "column_types", "load_column", "register"]
+__all__ = ["COLUMNS", "AnyColumn", "column_types", "load_column", "register"]
 
-GROUP = "datafast.columns"
 
-_HOMES = {
-    "choice": "samplers:ChoiceColumn",
-    "constant": "samplers:ConstantColumn",
-    "datetime": "moments:DatetimeColumn",
-    "expression": "expression:ExpressionColumn",
-    "function": "expression:FunctionColumn",
-    "judge": "models:JudgeColumn",
-    "person": "person:PersonColumn",
-    "range": "samplers:RangeColumn",
-    "source": "source:SourceColumn",
-    "structured": "models:StructuredColumn",
-    "text": "models:TextColumn",
-    "uuid": "samplers:UuidColumn",
-}
-_BUILT_IN = [EntryPoint(name, f"datafast.columns.{home}", GROUP) for name, home in _HOMES.items()]
-_registered: dict[str, type[Column]] = {}
+def _check(name: str, column: Any) -> str | None:
+    if isinstance(column, type) and issubclass(column, Column) and column.model_fields["type"].default == name:
+        return None
+    return f'a class derived from datafast.columns.Column with a field `type: Literal["{name}"] = "{name}"` is expected'
+
+
+COLUMNS: Door[type[Column]] = Door(
+    "datafast.columns", noun="type of column", built_in=BUILT_IN["datafast.columns"], check=_check, key="type"
+)
 
 
 def column_types() -> list[str]:
     """The names of all types of column. Imports none of them."""
-    return list(dict.fromkeys([*(point.name for point in _points()), *_registered]))
+    return COLUMNS.names()
 
 
 def register(column: type[Column]) -> type[Column]:
@@ -56,10 +48,8 @@ def register(column: type[Column]) -> type[Column]:
     """
     name = column.model_fields["type"].default
     if not isinstance(name, str) or not name:
-        raise ConfigError(f'{column.__name__} has no name; give it a field `type: Literal["..."] = "..."`')
-    if name in column_types() and _registered.get(name) is not column:
-        raise ConfigError(f"there is a type of column {name!r} already; give {column.__name__} another name")
-    _registered[name] = column
+        raise ConfigError(f'{column.__name__} has no name. Give it a field `type: Literal["..."] = "..."`.')
+    COLUMNS.register(name, column)
     return column
 
 
@@ -67,32 +57,9 @@ def load_column(name: str) -> type[Column]:
     """The class of a type of column.
 
     Raises:
-        ConfigError: there is none (with the nearest name), two packages claim the name, or it cannot be loaded.
+        ConfigError: as `Door.load` says.
     """
-    if name in _registered:
-        return _registered[name]
-    found = {point.value: point for point in _points() if point.name == name}
-    if not found:
-        near = nearest(name, column_types())
-        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(column_types())}"
-        raise ConfigError(f"there is no type of column {name!r}; {hint}", key="type")
-    if len(found) > 1:
-        claims = ", ".join(sorted(found))
-        raise ConfigError(f"the type of column {name!r} is offered more than once ({claims})", key="type")
-    (point,) = found.values()
-    try:
-        loaded = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"the type of column {name!r} cannot be loaded from {point.value}: {error}", key="type"
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Column) and loaded.model_fields["type"].default == name):
-        raise ConfigError(f"{point.value} is no column of the type {name!r}", key="type")
-    return loaded
-
-
-def _points() -> list[EntryPoint]:
-    return [*_BUILT_IN, *entry_points(group=GROUP)]
+    return COLUMNS.load(name)
 
 
 class _ByType:
