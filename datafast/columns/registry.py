@@ -74,7 +74,7 @@ class _ByType:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         # A function cannot stand in a file.
-        models = [load_column(name) for name in column_types() if name != "function"]
+        models = [model for name, model in COLUMNS.loaded().items() if name != "function"]
         return {"oneOf": [handler(model.__pydantic_core_schema__) for model in models]}
 
 

@@ -22,7 +22,7 @@ from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
 
-TEMPLATES = ROOT / "datafast" / "cli" / "templates"
+TEMPLATES = ROOT / "datafast" / "cli" / "commands" / "templates"
 CONFIG = """\
 kind: raw
 output_file: rows.jsonl
@@ -363,7 +363,7 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
 
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
-    assert "did you mean 'preference'?" in run("schema", "prefrence").stderr
+    assert "There is no kind 'prefrence'. Did you mean 'preference'?" in run("schema", "prefrence").stderr
 
 
 def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
@@ -464,3 +464,30 @@ def test_text_in_any_script_and_its_line_breaks_stay_as_they_are() -> None:
 )
 def test_money_is_shown_with_the_digits_that_matter(cost: float | None, shown: str) -> None:
     assert money(cost) == shown
+
+
+# -- commands of other packages
+
+
+def test_a_command_of_another_package_is_one_of_datafast_s(run: Run, offer: Callable[..., None]) -> None:
+    code = "import click\n\n@click.command('hello')\ndef command():\n    click.echo('hello')\n"
+    offer("greeter", {"greeter.py": code}, entry_points="[datafast.commands]\nhello = greeter:command")
+    assert "hello" in run("--help").stdout
+    assert run("hello").stdout == "hello\n"
+
+
+def test_a_command_that_cannot_be_loaded_leaves_the_others_as_they_are(run: Run, offer: Callable[..., None]) -> None:
+    offer("broken", {"broken.py": "raise SystemExit(7)"}, entry_points="[datafast.commands]\nhello = broken:command")
+    listed = run("--help")
+    assert listed.exit_code == 0
+    assert re.search(r"hello +\(cannot be loaded\)", listed.stdout)
+    called = run("hello", "there", "--loud")
+    assert called.exit_code == 2
+    assert "The command 'hello' of the package broken cannot be loaded from broken:command" in called.stderr
+    assert run("plan", "c.yaml").exit_code == 0
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one(run: Run) -> None:
+    refused = run("genrate")
+    assert refused.exit_code == 2
+    assert "There is no command 'genrate'. Did you mean 'generate'?" in refused.stderr

@@ -624,7 +624,7 @@ def test_a_template_that_fails_in_one_row_fails_that_row(tmp_path: Path) -> None
     [
         (
             {"x": {"type": "choise", "values": ["a"]}},
-            "columns.x: type: there is no type of column 'choise'; did you mean 'choice'?",
+            "columns.x: type: There is no type of column 'choise'. Did you mean 'choice'?",
         ),
         ({"x": {"values": ["a"]}}, "columns.x: the type is missing"),
         ({"x": 3}, "columns.x: expected a mapping like {type: choice, values: [...]}, got int"),
@@ -783,7 +783,7 @@ class LengthColumn(Column):
 
 
 def test_a_type_of_column_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.COLUMNS, "_registered", {})
     register(LengthColumn)
     assert rows(tmp_path, {"n": {"type": "length", "of": "t"}, "t": {"type": "constant", "value": "abc"}}, count=1) == [
         {"n": 3, "t": "abc"}

@@ -32,7 +32,7 @@ def run(*words: str) -> Result:
 
 
 FAULTS = {
-    "a: {type: choise}": "c.yaml:5: columns.a.type: there is no type of column 'choise'; did you mean 'choice'?",
+    "a: {type: choise}": "c.yaml:5: columns.a.type: There is no type of column 'choise'. Did you mean 'choice'?",
     "a:\n    type: choice\n    valuse: [x]": "c.yaml:7: columns.a.valuse: unknown field, did you mean 'values'?",
     "a:\n    type: choice\n    values: [x]\n    mode: balnced": (
         "c.yaml:8: columns.a.mode: expected 'random', 'balanced' or 'round_robin'"

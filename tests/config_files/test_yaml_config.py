@@ -177,7 +177,7 @@ MISTAKES = [
     (
         "unknown kind",
         GOOD.replace("raw", "clasification"),
-        "c.yaml:1: kind: there is no kind 'clasification'; did you mean 'classification'?",
+        "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
     ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing; write `kind: raw`"),
     (
