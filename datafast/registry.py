@@ -48,7 +48,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "transformers": "datafast.llms.local.transformers:TransformersProvider",
     },
     "datafast.columns": {
-        "choice": "datafast.columns.types.samplers:ChoiceColumn",
+        "choice": "datafast.columns.types.choice:ChoiceColumn",
         "constant": "datafast.columns.types.samplers:ConstantColumn",
         "datetime": "datafast.columns.types.datetime:DatetimeColumn",
         "expression": "datafast.columns.types.computed:ExpressionColumn",

@@ -26,6 +26,7 @@ from typing import Any, cast, overload
 
 import orjson
 
+from datafast._util.jsonl import LineIndex
 from datafast._util.notify import nearest, warn_user
 from datafast.errors import ConfigError
 
@@ -246,29 +247,36 @@ def _digest_of(path: Path) -> bytes:
 
 
 def _jsonl(path: Path, field: str) -> SourceRows:
-    starts, numbers = array("q"), array("q")
-    position = 0
+    index = LineIndex()
+    blank = array("q")
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                starts.append(position)
-                numbers.append(number)
-            position += len(line)
+        for line in index.scan(file):
+            if not line.strip():
+                blank.append(len(index) - 1)
+    places = _without(blank, len(index))
 
-    def read(index: int) -> Row:
+    def read(number: int) -> Row:
+        place = places[number]
         with path.open("rb") as file:
-            file.seek(starts[index])
-            line = file.readline()
+            line = index.read(file, place)
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise ConfigError(f"{field}: {path}:{numbers[index]}: this line is not JSON: {error}") from None
+            raise ConfigError(f"{field}: {path}:{place + 1}: this line is not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise ConfigError(f"{field}: {path}:{numbers[index]}: expected a JSON object, got {type(row).__name__}")
+            raise ConfigError(f"{field}: {path}:{place + 1}: expected a JSON object, got {type(row).__name__}")
         return row
 
-    first = [read(index) for index in range(min(len(starts), _LOOKED_AT))]
-    return SourceRows(str(path), len(starts), read, columns=_columns(first), digest=_digest_of(path))
+    first = [read(number) for number in range(min(len(places), _LOOKED_AT))]
+    return SourceRows(str(path), len(places), read, columns=_columns(first), digest=_digest_of(path))
+
+
+def _without(blank: Sequence[int], count: int) -> Sequence[int]:
+    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
+    if not blank:
+        return range(count)
+    left_out = set(blank)
+    return array("q", (number for number in range(count) if number not in left_out))
 
 
 def _json(path: Path, field: str) -> SourceRows:

@@ -26,7 +26,8 @@ from pydantic import PrivateAttr, field_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import nearest
-from datafast.columns.templates.parse import Expression, Template, parse_expression, parse_template
+from datafast.columns.templates.base import Expression, RenderError, Template
+from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
@@ -74,6 +75,20 @@ class Cell:
     def rng(self, purpose: str | None = None) -> random.Random:
         """Random numbers for this row and column (or another purpose), the same in every run."""
         return self._item.rng(self.name if purpose is None else purpose)
+
+    def evaluated(self, expression: Expression, field: str) -> Any:
+        """The value of an expression in this row. Raises CellError, beginning with the field."""
+        try:
+            return expression.evaluate(self.values)
+        except RenderError as error:
+            raise CellError(f"{field}: {error}") from None
+
+    def rendered(self, template: Template, field: str) -> str:
+        """The text of a template in this row. Raises CellError, beginning with the field."""
+        try:
+            return template.render(self.values)
+        except RenderError as error:
+            raise CellError(f"{field}: {error}") from None
 
 
 class Setup:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
-from datafast.columns.templates.parse import RenderError
+from datafast.columns.templates.base import RenderError
 from datafast.engine.generate import Generate
 from datafast.engine.task_graph import Flow, Work
 from datafast.errors import CallFailed, ConfigError

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.columns.templates.parse import RenderError, parse_expression, parse_template
+from datafast.columns.templates.base import RenderError
+from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError
 
 VALUES: dict[str, Any] = {

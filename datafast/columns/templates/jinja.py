@@ -10,8 +10,8 @@ from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.parser import Parser
 
 from datafast._util.notify import nearest
+from datafast.columns.templates.base import RenderError
 from datafast.columns.templates.limits import MAX_CHARS, TooMuch, rendering, size
-from datafast.columns.templates.parse import RenderError
 from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
 from datafast.errors import ConfigError
 
@@ -44,7 +44,7 @@ class _Compiled:
 
 
 class JinjaTemplate(_Compiled):
-    """See `datafast.columns.templates.parse.Template`."""
+    """See `datafast.columns.templates.base.Template`."""
 
     def render(self, values: Mapping[str, Any]) -> str:
         chunks: list[str] = []
@@ -62,7 +62,7 @@ class JinjaTemplate(_Compiled):
 
 
 class JinjaExpression(_Compiled):
-    """See `datafast.columns.templates.parse.Expression`."""
+    """See `datafast.columns.templates.base.Expression`."""
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         with rendering(self._length):

@@ -18,16 +18,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 
 from datafast._util.notify import nearest
+from datafast.columns.templates.base import Expression, RenderError, Template
 from datafast.columns.values import PATH, follow, shown_path, steps_of, to_text
 from datafast.errors import ConfigError
 
-if TYPE_CHECKING:
-    from datafast.columns.templates.jinja import JinjaExpression
-
-__all__ = ["Expression", "RenderError", "Template", "parse_expression", "parse_template"]
+__all__ = ["parse_expression", "parse_template"]
 
 Parts = Mapping[str, frozenset[str]]
 
@@ -69,34 +67,6 @@ _REACHING = frozenset(["block", "endblock", "extends", "from", "import", "includ
 # Before a brace these belong to code, shell or LaTeX: a placeholder in prose follows a space, a quote or an opening bracket.
 _WORD = re.compile(r"[^\W\d]\w*")
 _CODE_BEFORE = re.compile(r"[\w\\{}\]^$=@#%]\Z")
-
-
-class RenderError(ValueError):
-    """A template or an expression cannot be carried out with the values of this row."""
-
-
-class Template(Protocol):
-    """A parsed template."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The columns that it needs."""
-        ...
-
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text with the values of a row. Raises RenderError."""
-        ...
-
-
-class Expression(Protocol):
-    """A parsed expression; `names` are the columns that it needs."""
-
-    @property
-    def names(self) -> frozenset[str]: ...
-
-    def evaluate(self, values: Mapping[str, Any]) -> Any:
-        """Its value in a row. Raises RenderError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +120,7 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     return _Plain(frozenset(name for _, name, _ in gaps), tuple(pieces), tuple(gaps))
 
 
-def parse_expression(text: str, *, names: Collection[str], field: str) -> JinjaExpression:
+def parse_expression(text: str, *, names: Collection[str], field: str) -> Expression:
     """Parses and checks a Jinja expression, with or without `{{ }}` around it.
 
     Raises:

@@ -13,8 +13,7 @@ from pydantic import PrivateAttr, field_serializer, field_validator, model_valid
 
 from datafast._util.notify import nearest
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.parse import Expression, RenderError, Template
-from datafast.columns.types.samplers import evaluated
+from datafast.columns.templates.base import Expression, Template
 from datafast.columns.values import plain, to_text
 from datafast.errors import ConfigError
 
@@ -60,13 +59,8 @@ class ExpressionColumn(Column):
 
     def make(self, cell: Cell) -> Any:
         if self._template is not None:
-            try:
-                value: Any = self._template.render(cell.values)
-            except RenderError as error:
-                raise CellError(f"template: {error}") from None
-        else:
-            value = evaluated(self._expression, cell, "expression")
-        return self._checked(value)
+            return self._checked(cell.rendered(self._template, "template"))
+        return self._checked(cell.evaluated(self._expression, "expression"))
 
     def _checked(self, value: Any) -> Any:
         kind = self._kind

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.parse import RenderError, Template
+from datafast.columns.templates.base import Template
 from datafast.errors import ConfigError
 
 __all__ = ["DatetimeColumn"]
@@ -75,11 +75,9 @@ class DatetimeColumn(Column):
         bound = self._bounds[field]
         if isinstance(bound, datetime):
             return bound
+        text = cell.rendered(bound, field)
         try:
-            text = bound.render(cell.values)
             return datetime.fromisoformat(text.strip())
-        except RenderError as error:
-            raise CellError(f"{field}: {error}") from None
         except ValueError:
             raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializ
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
-from datafast.columns.templates.parse import RenderError, Template
+from datafast.columns.templates.base import RenderError, Template
 from datafast.columns.values import as_plain, to_text
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
