@@ -5,11 +5,14 @@ Cost: eight bytes a line, and one pass over the file. Lines are split at newline
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["LineIndex"]
+__all__ = ["LineIndex", "last_line"]
+
+_STEP = 1 << 16
 
 
 class LineIndex:
@@ -44,3 +47,16 @@ class LineIndex:
         """A line, its newline included."""
         file.seek(self._ends[number])
         return file.read(self.size(number))
+
+
+def last_line(file: IO[bytes]) -> bytes | None:
+    """The last line that has its newline, without it; None where there is none. Reads no more of the file than it must."""
+    start = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start and tail.rfind(b"\n", 0, max(tail.rfind(b"\n"), 0)) < 0:
+        size = min(start, _STEP)
+        start -= size
+        file.seek(start)
+        tail = file.read(size) + tail
+    end = tail.rfind(b"\n")
+    return None if end < 0 else tail[tail.rfind(b"\n", 0, end) + 1 : end]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafast._util.jsonl import LineIndex
+from datafast._util.jsonl import LineIndex, last_line
 
 
 def lines_of(content: bytes, *, whole_only: bool = False) -> list[bytes]:
@@ -33,3 +33,9 @@ def test_every_line_comes_back_to_the_byte(content: bytes) -> None:
 )
 def test_a_last_line_that_is_still_being_written_can_be_left_out(content: bytes, whole: list[bytes]) -> None:
     assert lines_of(content, whole_only=True) == whole
+
+
+@given(st.lists(st.sampled_from([b"{}", b"\n", b"\r", b"a" * 70_000])).map(b"".join))
+def test_the_last_whole_line_is_found_from_the_end(content: bytes) -> None:
+    whole = lines_of(content, whole_only=True)
+    assert last_line(io.BytesIO(content)) == (whole[-1][:-1] if whole else None)

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast import __version__, logger_config
-from datafast.cli.display.progress import money, plain_text
+from datafast._util.notify import plain_text
+from datafast.cli.display.amounts import money
 from datafast.cli.main import cli
 from datafast.cli.provider_schema import PROVIDER_SCHEMA
 from datafast.llms.options import ProviderOptions
@@ -110,8 +111,8 @@ def test_generate_without_keys_names_all_of_them_and_sends_nothing(run: Run) -> 
     Path("c.yaml").write_text(CONFIG.split("providers")[0] + providers, encoding="utf-8")
     result = run("generate", "c.yaml")
     assert result.exit_code == 2
-    assert "c.yaml:7: providers[0]: openai/gpt-5-mini needs an API key: OPENAI_API_KEY is not set" in result.stderr
-    assert "c.yaml:8: providers[1]: mistral/mistral-small-latest needs an API key: MISTRAL_API_KEY" in result.stderr
+    assert "c.yaml:7: providers[0]: openai/gpt-5-mini needs an API key, and OPENAI_API_KEY is not set" in result.stderr
+    assert "c.yaml:8: providers[1]: mistral/mistral-small-latest needs an API key, and MISTRAL_API_KEY" in result.stderr
     assert "--offline" in result.stderr
     assert not Path("rows.jsonl").exists()
 
@@ -189,7 +190,7 @@ def test_a_wrong_config_ends_with_2_one_message_and_no_traceback(run: Run, comma
     result = run(command, "c.yaml")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("error: c.yaml:")
+    assert "error: c.yaml:" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -330,7 +331,7 @@ def test_status_of_rows_whose_jsonl_is_gone_says_that_they_come_back(run: Run) -
 @pytest.mark.parametrize(
     ("prepare", "expected"),
     [
-        (lambda: None, "there is no file rows.jsonl"),
+        (lambda: None, "There is no file rows.jsonl"),
         (lambda: Path("rows.jsonl").write_text("{}\n"), "rows.jsonl has no ledger beside it"),
         (lambda: Path("rows.jsonl").mkdir(), "rows.jsonl is a folder"),
         (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "cannot read the ledger rows.jsonl.ledger"),
@@ -424,7 +425,7 @@ def test_init_keeps_the_keys_from_other_users(run: Run) -> None:
 
 
 def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
-    assert "did you mean 'classification'?" in run("init", "clasification").stderr
+    assert "Did you mean 'classification'?" in run("init", "clasification").stderr
 
 
 @pytest.mark.parametrize(

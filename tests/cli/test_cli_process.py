@@ -102,7 +102,7 @@ def test_a_wrong_config_exits_2_without_a_traceback() -> None:
     done = run("generate", "c.yaml")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: c.yaml:2: this is not YAML")
+    assert "error: c.yaml:2: This is not YAML" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -452,7 +452,7 @@ def test_a_function_that_raises_or_returns_what_is_no_json_fails_its_row(tmp_pat
 
 def test_a_function_whose_parameters_are_no_columns_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"topic": {"type": "uuid"}, "x": FunctionColumn(function=lambda topci: topci)})
-    assert "columns.x.function: its parameter 'topci' is no column; did you mean 'topic'?" in message
+    assert "columns.x.function: Its parameter 'topci' is not a column. Did you mean 'topic'?" in message
 
 
 # -- conditions and dependencies
@@ -626,16 +626,16 @@ def test_a_template_that_fails_in_one_row_fails_that_row(tmp_path: Path) -> None
             {"x": {"type": "choise", "values": ["a"]}},
             "columns.x: type: There is no type of column 'choise'. Did you mean 'choice'?",
         ),
-        ({"x": {"values": ["a"]}}, "columns.x: the type is missing"),
+        ({"x": {"values": ["a"]}}, "columns.x: The type is missing"),
         ({"x": 3}, "columns.x: expected a mapping like {type: choice, values: [...]}, got int"),
-        ({"x": {"type": "choice", "valeus": ["a"]}}, "did you mean 'values'?"),
-        ({"x": {"type": "choice", "values": []}}, "columns.x.values: the list is empty"),
-        ({"x": {"type": "choice", "values": {"a": -1}}}, "columns.x.values: the weight of 'a' is -1"),
-        ({"x": {"type": "choice", "values": {"a": 0}}}, "columns.x.values: every weight is 0"),
-        ({"x": {"type": "choice", "values": {"a": ["b"]}, "by": "z"}}, "columns.x.by: there is no column 'z'"),
+        ({"x": {"type": "choice", "valeus": ["a"]}}, "Did you mean 'values'?"),
+        ({"x": {"type": "choice", "values": []}}, "columns.x.values: The list is empty"),
+        ({"x": {"type": "choice", "values": {"a": -1}}}, "columns.x.values: The weight of 'a' is -1"),
+        ({"x": {"type": "choice", "values": {"a": 0}}}, "columns.x.values: Every weight is 0"),
+        ({"x": {"type": "choice", "values": {"a": ["b"]}, "by": "z"}}, "columns.x.by: There is no column 'z'"),
         (
             {"z": {"type": "choice", "values": ["a", "b"]}, "x": {"type": "choice", "values": {"a": [1]}, "by": "z"}},
-            "there is nothing for 'b'",
+            "There is nothing for 'b'",
         ),
         ({"x": {"type": "choice", "values": "[1]", "mode": "balanced"}}, "columns.x.mode: balanced goes over all rows"),
         (
@@ -649,11 +649,11 @@ def test_a_template_that_fails_in_one_row_fails_that_row(tmp_path: Path) -> None
         ({"x": {"type": "datetime", "start": "2024-01-01T00:00:00Z", "end": "2024-01-02"}}, "time zone"),
         (
             {"x": {"type": "person", "locale": "de_DD"}},
-            "columns.x.locale: there is no locale 'de_DD'; did you mean 'de_DE'?",
+            "columns.x.locale: There is no locale 'de_DD'. Did you mean 'de_DE'?",
         ),
-        ({"x": {"type": "person", "field": "name", "fields": ["name"]}}, "remove one of them"),
+        ({"x": {"type": "person", "field": "name", "fields": ["name"]}}, "Leave one of them out"),
         ({"x": {"type": "source", "source": [{"a": 1}], "column": "aa", "mode": "once"}}, "has no column 'aa'"),
-        ({"x": {"type": "source", "source": "nowhere.csv"}}, "columns.x.source: there is no file nowhere.csv"),
+        ({"x": {"type": "source", "source": "nowhere.csv"}}, "columns.x.source: There is no file nowhere.csv"),
         ({"x": {"type": "text", "prompt": " "}}, "must not be blank"),
         ({"x": {"type": "text", "prompt": "{y}", "variables": {"x": 1}}}, "'x' is a column as well"),
         ({"x": {"type": "structured", "prompt": "p"}}, "json_schema: expected the form"),
@@ -663,7 +663,7 @@ def test_a_template_that_fails_in_one_row_fails_that_row(tmp_path: Path) -> None
         ),
         (
             {"x": {"type": "structured", "prompt": "p", "json_schema": {"type": "objekt"}}},
-            "columns.x.json_schema.type: this is no JSON Schema",
+            "columns.x.json_schema.type: This is not a JSON Schema",
         ),
         (
             {
@@ -676,14 +676,14 @@ def test_a_template_that_fails_in_one_row_fails_that_row(tmp_path: Path) -> None
             "$ref '#/x' leads nowhere",
         ),
         ({"x": {"type": "judge", "prompt": "p", "min": 5, "max": 5}}, "min: 5 is not below max, 5"),
-        ({"x": {"type": "judge", "prompt": "p", "max": 1.5}}, "write scale: number"),
+        ({"x": {"type": "judge", "prompt": "p", "max": 1.5}}, "Write scale: number"),
         ({"x": {"type": "judge", "prompt": "p", "rubric": {9: "x"}}}, "rubric: 9 is not between"),
         ({"x": {"type": "expression"}}, "expected an expression, or a template"),
-        ({"x": {"type": "expression", "expression": "1 +"}}, "columns.x.expression: '1 +' is no expression"),
-        ({"x": {"type": "text", "prompt": "p", "when": "y > 1"}}, "columns.x.when: there is no column 'y'"),
+        ({"x": {"type": "expression", "expression": "1 +"}}, "columns.x.expression: '1 +' is not an expression"),
+        ({"x": {"type": "text", "prompt": "p", "when": "y > 1"}}, "columns.x.when: There is no column 'y'"),
         (
             {"j": {"type": "judge", "prompt": "p"}, "x": {"type": "text", "prompt": "{j.scroe}"}},
-            "has no 'scroe'; did you mean 'score'?",
+            "has no 'scroe'. Did you mean 'score'?",
         ),
         ({"not": {"type": "uuid"}}, "is a word of the template language"),
         ({"two words": {"type": "uuid"}}, "letters, digits and underscores"),
@@ -745,7 +745,7 @@ def test_a_source_that_no_prompt_refers_to_is_remarked_on_once_where_a_prompt_is
         dataset = columns(tmp_path, schema)
         dataset.config.num_rows = 3
     assert len(caught) == 1
-    assert "no column refers to original, and prompt asks the same in every row" in str(caught[0].message)
+    assert "No column refers to original, and prompt asks the same in every row" in str(caught[0].message)
     assert caught[0].filename == __file__ or "support" in caught[0].filename
 
 
@@ -788,7 +788,7 @@ def test_a_type_of_column_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monkey
     assert rows(tmp_path, {"n": {"type": "length", "of": "t"}, "t": {"type": "constant", "value": "abc"}}, count=1) == [
         {"n": 3, "t": "abc"}
     ]
-    assert "columns.n.of: there is no column 'u'" in refusal(tmp_path, {"n": {"type": "length", "of": "u"}})
+    assert "columns.n.of: There is no column 'u'" in refusal(tmp_path, {"n": {"type": "length", "of": "u"}})
     with pytest.raises(ConfigError, match="already"):
         register(type("ChoiceColumn", (Column,), {"__annotations__": {"type": Literal["choice"]}, "type": "choice"}))
 

@@ -82,7 +82,8 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.summary import labelled
 
     console = Console(highlight=False, soft_wrap=True)
     if items:
@@ -95,13 +96,13 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
         console.print("no failed rows of this category or provider; in all there are:")
     for provider, counts in summary["failures_by_provider"].items():
         words = ", ".join(f"{rows:,} {category}" for category, rows in counts.items())
-        console.print(Text.assemble((f"{'rows':<10}", "bold"), plain_text(f"{provider}: {words}")))
+        labelled(console, "rows", f"{provider}: {words}")
     if not summary["failed"]:
         console.print(f"no failed rows in {plain_text(summary['output_file'])}")
     elif summary["retry"]:
-        console.print(Text.assemble((f"{'next':<10}", "bold"), plain_text(summary["retry"])))
+        labelled(console, "next", summary["retry"])
     else:
-        console.print(Text.assemble((f"{'note':<10}", "bold"), "a run is writing to it now"))
+        labelled(console, "note", "a run is writing to it now")
 
 
 def _table(items: list[FailedItem]) -> list[str]:

@@ -54,10 +54,12 @@ def command(
     Exit codes: 0 all there, 2 wrong config or command, 3 some rows failed for good,
     4 stopped early (the same command goes on), 130 interrupted (likewise).
     """
+    if as_json and str(events) == "-":
+        raise click.UsageError("--events - and --json would both write to stdout. Give --events a file.")
+    if not as_json:  # before anything that takes its time: imports, a long config, sources
+        click.echo(f"{'reading':<10}{config}", err=True)
     from datafast.cli.session import Settings, exit_code, run
 
-    if as_json and str(events) == "-":
-        raise click.UsageError("--events - and --json would both write to stdout; give --events a file.")
     settings = Settings(
         config=config,
         offline=offline,
@@ -71,7 +73,7 @@ def command(
         env_file=env_file,
         verbose=verbose,
     )
-    _, _, report = run(settings)
+    _, _, report = run(settings, guided=not as_json)
     if as_json:
         options.print_json(report.to_dict())
     ctx.exit(exit_code(report))

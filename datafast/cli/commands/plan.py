@@ -145,8 +145,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from datafast._util.notify import plain_text
     from datafast.cli.display.estimate_lines import estimate_lines
-    from datafast.cli.display.progress import plain_text
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -178,7 +178,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
 def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
 
     console.print()
     values = ", ".join(f"{name}: {_cut(value, 60)}" for name, value in example["values"].items())

@@ -30,13 +30,13 @@ class _Options:
         self.values = list(given)
         weights = list(given.values()) if isinstance(given, Mapping) else [1] * len(self.values)
         if not self.values:
-            raise ValueError("the list is empty; give at least one value")
+            raise ValueError("The list is empty. Give at least one value.")
         for value, weight in zip(self.values, weights, strict=True):
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-                raise ValueError(f"the weight of {value!r} is {weight!r}; expected a number, 0 or more")
+                raise ValueError(f"The weight of {value!r} is {weight!r}. Give a number, 0 or more.")
         self.sums = list(itertools.accumulate(weights))
         if self.sums[-1] <= 0:
-            raise ValueError("every weight is 0; give at least one that is not")
+            raise ValueError("Every weight is 0. Give at least one that is not.")
         # Whole weights come out exactly in a block of as many rows as they add up to.
         whole = all(isinstance(weight, int) for weight in weights)
         self.block = self.sums[-1] if whole and self.sums[-1] <= _LARGEST_BLOCK else _BLOCK
@@ -74,26 +74,32 @@ class ChoiceColumn(Column):
 
     def prepare(self, setup: Setup) -> None:
         if self.mode != "random" and (self.by is not None or isinstance(self.values, str)):
-            raise ConfigError(f"mode: {self.mode} goes over all rows, so the values cannot depend on other columns")
+            raise ConfigError(
+                f"mode: {self.mode} goes over all rows, so the values cannot depend on other columns. Write mode: random."
+            )
         if isinstance(self.values, str):
             if self.by is not None:
-                raise ConfigError("by: the values are an expression, which can name the other column itself")
+                raise ConfigError(
+                    "by: The values are an expression, which can name the other column itself. Leave by out."
+                )
             self._expression = setup.expression(self.values, "values")
         elif self.by is None:
             self._options = {"": _options(self.values, "values")}
             if self.mode == "round_robin" and isinstance(self.values, dict):
-                raise ConfigError("mode: round_robin takes a list; weights would have no effect")
+                raise ConfigError(
+                    "mode: round_robin takes a list, since weights would have no effect. Give a list, or write mode: balanced."
+                )
         else:
             self._prepare_by(setup.require(self.by, "by"), self.by)
 
     def _prepare_by(self, other: Column, by: str) -> None:
         if not isinstance(self.values, dict):
-            raise ConfigError(f"values: with by, expected a mapping of the values of {by!r} to values to choose from")
+            raise ConfigError(f"values: with by, expected a mapping of the values of {by!r} to values to choose from.")
         self._options = {to_text(key): _options(given, f"values.{key}") for key, given in self.values.items()}
         if isinstance(other, ChoiceColumn) and other.by is None and not isinstance(other.values, str):
             for value in other.values:
                 if to_text(value) not in self._options:
-                    raise ConfigError(f"values: there is nothing for {value!r}, which {by!r} can be")
+                    raise ConfigError(f"values: There is nothing for {value!r}, which {by!r} can be. Add it.")
 
     def make(self, cell: Cell) -> Any:
         if self.mode == "random":
@@ -135,7 +141,7 @@ def _in_order(given: Any) -> Any:
 
 def _options(given: Any, field: str) -> _Options:
     if not isinstance(given, list | dict):
-        raise ConfigError(f"{field}: expected a list of values, or a mapping of values to weights")
+        raise ConfigError(f"{field}: expected a list of values, or a mapping of values to weights.")
     try:
         return _Options(plain(given) if isinstance(given, list) else given)
     except (TypeError, ValueError) as error:

@@ -69,9 +69,9 @@ class RangeColumn(Column):
     @model_validator(mode="after")
     def _in_order(self) -> RangeColumn:
         if not isinstance(self.start, str) and not isinstance(self.end, str) and self.start > self.end:
-            raise ValueError(f"start: {self.start} is larger than end, {self.end}; exchange them")
+            raise ValueError(f"start: {self.start} is larger than end, {self.end}. Exchange them.")
         if not isinstance(self.step, str | None) and self.step <= 0:
-            raise ValueError(f"step: expected a number above 0, got {self.step}")
+            raise ValueError(f"step: expected a number above 0, got {self.step}.")
         return self
 
     def prepare(self, setup: Setup) -> None:
