@@ -41,7 +41,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def started() -> Iterator[subprocess.Popen[str]]:
     """A slow run of which some rows are there and two calls are in flight."""
-    Path("c.yaml").write_text(SLOW % 1.0, encoding="utf-8")
+    Path("c.yaml").write_text(SLOW % 2.0, encoding="utf-8")
     with subprocess.Popen(
         [*COMMAND, "generate", "c.yaml", "--json"],
         stdout=subprocess.PIPE,
