@@ -16,8 +16,8 @@ import orjson
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
-from datafast.foreign_warnings import foreign_warnings_ignored
 
 __all__ = ["ToolCall", "Tools"]
 
