@@ -274,7 +274,9 @@ def test_every_provider_is_in_the_providers_guide() -> None:
 def test_keys_and_default_models_of_the_providers_guide_are_those_of_the_code() -> None:
     from datafast.llms import PROVIDERS
 
-    for line in re.findall(r"^\| `\w+Provider` .*$", text_of("guides/providers.md"), re.MULTILINE):
+    lines = re.findall(r"^\| `\w+Provider` .*$", text_of("guides/providers.md"), re.MULTILINE)
+    assert len(lines) >= len(PROVIDERS) - 3  # simulated and local models have pages of their own
+    for line in lines:
         _, name, key, model, _ = [cell.strip().strip("`") for cell in line.strip("| ").split("|")]
         provider: Any = PROVIDERS[name]
         assert model == (provider.default_model_id or "none")
