@@ -9,7 +9,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import yaml
 from pydantic import BaseModel, Field
 
@@ -85,11 +84,6 @@ def preference_rows(count: int) -> list[PreferenceRow]:
 def write(path: Path, rows: list[Any]) -> Path:
     path.write_bytes(b"".join(row.model_dump_json().encode() + b"\n" for row in rows))
     return path
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write(tmp_path / "texts.jsonl", text_rows(10))
 
 
 def push(source: Path, **changes: Any) -> str:

@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# huggingface_hub 1.x hands httpx an open file as `data=`, which httpx deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
-
-
 def test_a_second_push_with_other_columns_keeps_the_users_part_and_nothing_of_ours(
     hub: HubServer, source: Path, tmp_path: Path
 ) -> None:

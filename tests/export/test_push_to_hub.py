@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# huggingface_hub 1.x hands httpx an open file as `data=`, which httpx deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
-
-
 def test_pushed_rows_load_back_exactly_with_every_column_typed(hub: HubServer, tmp_path: Path) -> None:
     texts, preferences = text_rows(10), preference_rows(7)
     url = push(write(tmp_path / "a.jsonl", texts), train_size=0.8, seed=20250304)

@@ -25,10 +25,13 @@ _VALUES_LETTERS = 60
 
 @click.command("failures")
 @options.output_file
-@click.option("--category", metavar="NAME", help="Those of this category only.")
-@click.option("--provider", metavar="NAME", help="Those at this provider only, as the table names it.")
+@click.option("--category", metavar="NAME", help="Only failures of this category.")
+@click.option("--provider", metavar="NAME", help="Only failures at this provider, as the table names it.")
 @click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1), help="At most N items; without it 20, with --json all."
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Show at most N items. By default 20, and all of them with --json.",
 )
 @options.ledger
 @options.as_json

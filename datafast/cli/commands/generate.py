@@ -16,15 +16,20 @@ __all__ = ["command"]
 @options.offline
 @options.local
 @options.output
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N prompts, spread over the plan.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
+)
 @options.concurrency
-@click.option("--fresh", is_flag=True, help="Start over; what is there is moved aside (.bak).")
-@click.option("--retry-failed", is_flag=True, help="Try rows again that failed for good.")
+@click.option("--fresh", is_flag=True, help="Start over. What is there is moved aside (.bak).")
+@click.option("--retry-failed", is_flag=True, help="Try again the rows that failed for good.")
 @click.option(
     "--events",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Append what happens to this file, one JSON object a line; - is stdout.",
+    help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
 @options.env_file
 @options.as_json
@@ -47,8 +52,8 @@ def command(
 ) -> None:
     """Generate the rows that are missing.
 
-    Run it again after an interruption, a crash or a change of the config: rows that are there stay, and what was paid
-    for is not paid for twice.
+    Run it again after an interruption, a crash or a change of the config. Rows that are there stay, and nothing is paid
+    for twice.
 
     \b
     Exit codes: 0 all there, 2 wrong config or command, 3 some rows failed for good,

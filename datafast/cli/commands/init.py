@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("init")
 @click.argument("kind", default="raw")
-@click.option("--force", is_flag=True, help="Write a new config even if there is one; that one is moved aside (.bak).")
+@click.option("--force", is_flag=True, help="Write a new config even if there is one. That one is moved aside (.bak).")
 @json_option
 def command(kind: str, force: bool, as_json: bool) -> None:
     """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.

@@ -20,7 +20,9 @@ __all__ = ["command"]
 
 @click.command("preview")
 @options.config_file
-@click.option("-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="Prompts.")
+@click.option(
+    "-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many prompts."
+)
 @options.offline
 @options.local
 @options.output
@@ -72,7 +74,7 @@ def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -
     from datafast.store.reader import LedgerReader
 
     config = project.config
-    chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)
+    chosen = spread(dataset.plan_for(project.routes), number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
     with LedgerReader(paths.ledger) as reader:
         places = reader.places_of(chosen)

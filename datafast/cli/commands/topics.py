@@ -24,7 +24,7 @@ def command() -> None:
     """Build or show the topics that conversations are about.
 
     \b
-    datafast topics build conversation.yaml   grow them now; `generate` does it by itself where it is not done
+    datafast topics build conversation.yaml   grow them now (`generate` does it too)
     datafast topics show conversation.yaml    print them
     """
 
@@ -34,7 +34,7 @@ def command() -> None:
 @options.offline
 @options.local
 @options.output
-@click.option("--fresh", is_flag=True, help="Grow them anew; what is there is moved aside (.bak).")
+@click.option("--fresh", is_flag=True, help="Grow them again. What is there is moved aside (.bak).")
 @options.env_file
 @options.as_json
 @options.verbose
@@ -50,7 +50,7 @@ def build(
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Grow the topics of a config into their file, or what is missing of them.
+    """Grow the topics of a config into their file, or those that are missing.
 
     \b
     Exit codes: 0 all there, 2 wrong config, 3 some topics could not be divided,
@@ -68,7 +68,7 @@ def build(
     executor = LocalExecutor()
     supply = _supply(project.dataset(executor), config)
     steps = supply.preparations(
-        project.lanes[0],
+        project.routes[0],
         {},
         executor=executor,
         ledger=OutputPaths.of(project.config.output_file, project.config.run.ledger).ledger,
