@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
 
+_MOST_NAMES = 40
 _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # pydantic calls our validators, contextlib what we decorate
 # Control characters but tab and newline, and those that turn the direction of text around.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -54,12 +55,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence for a message about a name that does not exist: the nearest known one, or all of them."""
+    """A sentence for a message about a name that does not exist: the nearest known one, or all of them (the first forty)."""
     names = list(known)
     near = nearest(name, names)
     if near is not None:
         return f"Did you mean {near!r}?"
-    return f"Known: {', '.join(names)}." if names else "There are none."
+    if not names:
+        return "There are none."
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"Known: {', '.join(names[:_MOST_NAMES])}{more}."
 
 
 def plain_text(text: str) -> str:
