@@ -392,7 +392,7 @@ def test_a_local_model_grows_the_topics_too(model: Path, tmp_path: Path) -> None
     [
         (["--local", "none.gguf"], "error: --local: there is no file none.gguf"),
         (["--local", "some words"], "error: --local: expected the path of a .gguf file"),
-        (["--local", "none.gguf", "--offline"], "give one of them"),
+        (["--local", "none.gguf", "--offline"], "Give one of them"),
     ],
 )
 def test_a_local_model_that_cannot_be_is_refused(
