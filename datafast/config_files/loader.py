@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.notify import nearest
 from datafast.config_files.project import Project
 from datafast.config_files.yaml_file import YamlFile
+from datafast.engine.routes import Route
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
 from datafast.llms.registry import ALIASES, PROVIDERS, provider_from_spec
@@ -94,9 +95,10 @@ class _Loader:
             self._check_roles(config, providers)
         if self._problems or config is None or providers is None:
             raise self._refusal()
-        found = providers if isinstance(providers, dict) else dict(enumerate(providers))
-        places = [self._place(["providers", key]) for key in found]
-        return Project(self._file.path, secrets, dataset_class, config, providers, places)
+        keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
+        places = [self._place(["providers", key]) for key in keys]
+        routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        return Project(self._file.path, secrets, dataset_class, config, routes, places)
 
     def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
         """A config in DeepFabric's layout."""
@@ -125,7 +127,9 @@ class _Loader:
         config = self._config(dataset_class.config_model, fields, places=field_places(pipeline))
         if config is None or provider is None:
             raise self._refusal()
-        return Project(self._file.path, secrets, dataset_class, config, [provider], [self._place(creation)])
+        return Project(
+            self._file.path, secrets, dataset_class, config, [Route.single(provider)], [self._place(creation)]
+        )
 
     # -- parts
 
