@@ -5,9 +5,6 @@ So a model that was half grown when the process died costs nothing twice, and th
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel
 
+from datafast._util.scratch import Scratch
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
@@ -80,13 +78,12 @@ class Growth:
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
         self._also_spent = tuple(also_spent)
-        self.path = config.file or self._folder_of_its_own() / "topics.json"
+        self.path = config.file or self._scratch() / "topics.json"
 
-    def _folder_of_its_own(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="datafast-topics-")
-        # Not a TemporaryDirectory, which warns when it goes with its owner, as this one is meant to.
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+    def _scratch(self) -> Path:
+        scratch = Scratch()
+        scratch.remove_with(self)
+        return scratch.folder
 
     def run(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> tuple[dict[str, Any], RunReport]:
         """Grows what is missing and returns the record of the model.
