@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
@@ -150,12 +150,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         switches: Mapping[str, str] = getattr(self.config, "role_switches", {})
         for role in given:
             if role not in needed:
-                near = nearest(role, needed)
-                hint = f"It asks {', '.join(needed) or 'none'}."
-                if role in switches:
-                    hint = f"Set {switches[role]}: true to use it."
-                elif near:
-                    hint = f"Did you mean {near!r}?"
+                hint = f"Set {switches[role]}: true to use it." if role in switches else did_you_mean(role, needed)
                 raise ConfigError(f"A provider is given for {role!r}, which this config does not ask. {hint}")
 
 
