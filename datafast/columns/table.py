@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.parse import RenderError
@@ -226,12 +227,9 @@ def _problem(name: str, error: ConfigError) -> Problem:
 @lru_cache(maxsize=256)
 def _row_model(fields: tuple[tuple[str, Any, bool], ...]) -> type[BaseModel]:
     """A row with these columns; the same class for the same columns."""
-    import warnings
-
     typed: dict[str, Any] = {
         name: (kind | None if null and kind is not Any else kind, ...) for name, kind, null in fields
     }
-    with warnings.catch_warnings():
-        # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
-        warnings.filterwarnings("ignore", message=r'Field name "\w+" .*shadows an attribute')
+    # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
+    with foreign_warnings_ignored():
         return create_model("Row", __base__=ColumnsRow, **typed)
