@@ -104,5 +104,5 @@ def test_a_line_that_is_not_a_row_is_named_and_no_file_is_left(tmp_path: Path) -
 
 
 def test_a_format_that_is_not_known_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean 'parquet'"):
+    with pytest.raises(ConfigError, match="Did you mean 'parquet'"):
         made_raw(tmp_path).save(tmp_path / "a.paquet")
