@@ -18,7 +18,7 @@ from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
 from datafast.engine.generate import Generate
-from datafast.engine.task_graph import TaskGraph, Work
+from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
@@ -126,7 +126,7 @@ class Table:
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
         """The row of an item, or what kept it from coming."""
         making = _Row(self._columns, item, generate)
-        await generate.flow(self._graph, making.step)
+        await run_graph(self._graph, making.step)
         for name in self._columns:
             if name in making.failed:
                 return making.failed[name]

@@ -9,26 +9,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from datafast.datasets.base import Dataset, RunOptions
+from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
-from datafast.engine.estimate import Estimate
-from datafast.engine.events import Event
 from datafast.engine.generate import Generate
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
 
-if TYPE_CHECKING:
-    from datafast.llms.provider import LLMProvider
 __all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource", "Role"]
 
 Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
@@ -169,113 +165,26 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
 
 
-class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
-    """A dataset of preference pairs."""
+class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
+    """A dataset of preference pairs: `generate(question_gen_llm=..., chosen_response_gen_llm=..., rejected_response_gen_llm=...)`.
+
+    `evolution_llm` and `judge_llm` are given as well where the config asks for them.
+    """
 
     kind = "preference"
     config_model = PreferenceDatasetConfig
     row_model = PreferenceRow
+    provider_keywords: ClassVar[Mapping[str, str]] = {
+        "question": "question_gen_llm",
+        "chosen": "chosen_response_gen_llm",
+        "rejected": "rejected_response_gen_llm",
+        "evolution": "evolution_llm",
+        "judge": "judge_llm",
+    }
 
     def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self._templates = config.role_templates()
-
-    def get_num_expected_rows(self) -> int:
-        """Rows that `generate` will make; they do not depend on the providers. No call is made."""
-        return self.plan(["roles"]).num_rows
-
-    def generate(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> PreferenceDataset:
-        """Generates what is missing in the output file, asking one provider in each role; see `RawDataset.generate`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self.generate_roles(self._by_role(*llms), **options)
-
-    async def generate_async(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> PreferenceDataset:
-        """`generate`, to be awaited from any event loop."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        await self._run_async([self._by_role(*llms)], options)
-        return self
-
-    def generate_events(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> AsyncGenerator[Event, None]:
-        """`generate`, as an asynchronous iteration over the events of the run; see `RawDataset.generate_events`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self._events([self._by_role(*llms)], options)
-
-    def estimate(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-    ) -> Estimate:
-        """Tokens, cost and time of what is left to generate; see `RawDataset.estimate`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self.estimate_roles(self._by_role(*llms))
-
-    def generate_roles(self, roles: Mapping[str, LLMProvider], **options: Unpack[RunOptions]) -> PreferenceDataset:
-        """`generate` with the providers by role, as YAML gives them."""
-        self._run([self._check_roles(roles)], options)
-        return self
-
-    def estimate_roles(self, roles: Mapping[str, LLMProvider]) -> Estimate:
-        """`estimate` with the providers by role."""
-        return self._estimate([self._check_roles(roles)])
-
-    def _by_role(
-        self,
-        question: LLMProvider,
-        chosen: LLMProvider,
-        rejected: LLMProvider,
-        judge: LLMProvider | None,
-        evolution: LLMProvider | None,
-    ) -> dict[str, LLMProvider]:
-        return self._check_roles(
-            {"question": question, "chosen": chosen, "rejected": rejected, "judge": judge, "evolution": evolution}
-        )
-
-    def _check_roles(self, given: Mapping[str, LLMProvider | None]) -> dict[str, LLMProvider]:
-        needed = self.config.roles
-        switches = self.config.role_switches
-        missing = [role for role in needed if given.get(role) is None]
-        if missing:
-            raise ConfigError(
-                f"no provider is given for the role {missing[0]!r}; this config needs {', '.join(needed)}"
-            )
-        for role, provider in given.items():
-            if provider is not None and role not in needed:
-                hint = f": {switches[role]} is false" if role in switches else ""
-                raise ConfigError(f"a provider is given for the role {role!r}, which this config does not use{hint}")
-        return {role: provider for role in needed if (provider := given[role]) is not None}
-
-    # -- plan and produce
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config

@@ -7,7 +7,7 @@ one simulated course.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ from datafast.engine.calls.admission import Gate
 from datafast.engine.calls.caller import Answer, Caller
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
+from datafast.engine.routes import Route
 from datafast.llms.base import Request
 from datafast.llms.replies.completion import decode_completion
 from datafast.llms.replies.parse import parse_reply, parse_text
@@ -24,7 +25,7 @@ from datafast.store.records import ItemRecord, ItemState
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Ask
-    from datafast.engine.run import Produce
+    from datafast.engine.job import Produce
     from datafast.plan.items import WorkItem
     from datafast.types import Message
 
@@ -78,7 +79,7 @@ async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
         item=item,
         record=_unrecorded(item),
         recorded={},
-        endpoints=defaultdict(lambda: endpoint),
+        route=Route.single(endpoint),
         waiting=lambda change: None,
     )
     await produce(item, generate)

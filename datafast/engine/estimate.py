@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
 from datafast.engine.dry_run import dry_run
-from datafast.engine.routes import labels_of, providers_of
+from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
@@ -38,7 +38,7 @@ from datafast.types import Usage
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Ask
-    from datafast.engine.run import Produce
+    from datafast.engine.job import Produce
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
@@ -135,14 +135,14 @@ def estimate(
     *,
     plan: Plan,
     produce: Produce,
-    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+    routes: Sequence[Route[LLMProvider]],
     settings: RunConfig,
     ledger: Path,
 ) -> Estimate:
     """Estimates what is left of a plan; see the module for how.
 
     Args:
-        routes: for each route the provider of every role, or one for each role.
+        routes: who answers, for each route of the plan.
         ledger: of the output, whether there is one yet or not.
     """
     sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
@@ -153,7 +153,7 @@ def estimate(
     work: dict[str, dict[str, float]] = {labels[id(provider)]: {} for provider in providers}
     for route, items in zip(routes, _deal(routes, past.left, settings), strict=True):
         for role, per_item in asked.items():
-            label = labels[id(route[role] if isinstance(route, Mapping) else route)]
+            label = labels[id(route.of(role))]
             work[label][role] = work[label].get(role, 0.0) + items * per_item.calls
     parts = [
         _for_provider(labels[id(provider)], provider, work[labels[id(provider)]], asked, past, settings)
@@ -213,14 +213,12 @@ def _texts(ask: Ask) -> int:
     return int(ask.schema.json_schema["properties"][ask.schema.list_field].get("minItems", 1)) or 1
 
 
-def _deal(
-    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], left: Sequence[int], settings: RunConfig
-) -> list[float]:
-    """The items that each provider of a fan-out, or the one set of roles, is left to do."""
+def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: RunConfig) -> list[float]:
+    """The items that each route is left to do."""
     if settings.fan_out == "fallback":
         return [float(left[0]), *(0.0 for _ in routes[1:])]
     if settings.fan_out == "split":
-        weights = [1.0 if isinstance(route, Mapping) else route.weight for route in routes]
+        weights = [1.0 if route.sole is None else route.sole.weight for route in routes]
         return [left[0] * weight / sum(weights) for weight in weights]
     return [float(count) for count in left]
 

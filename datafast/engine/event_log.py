@@ -18,6 +18,7 @@ from datafast.engine.events import (
 )
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
+from datafast.types import StopCause
 
 __all__ = ["Emitter", "EventLog"]
 
@@ -123,4 +124,4 @@ class Emitter:
         try:
             self._on_event(event)
         except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
-            self._stop.now(f"the event callback raised {error!r}", error)
+            self._stop.now(StopCause.CALLBACK, f"the event callback raised {error!r}", error)

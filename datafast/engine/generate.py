@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar, overload
@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from datafast.engine.calls.call import Ask
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.task_graph import TaskGraph, Work, run_graph
+from datafast.engine.routes import Route, label_of
 from datafast.errors import CallFailed
 from datafast.llms.schema import ResponseSchema
 from datafast.plan.items import WorkItem, digest
@@ -61,7 +61,7 @@ class Generate:
         item: WorkItem,
         record: ItemRecord,
         recorded: dict[bytes, list[Recorded]],
-        endpoints: Mapping[str, Endpoint] | Endpoint,
+        route: Route[Endpoint],
         waiting: Callable[[int], None],
         top_up: bool = False,
     ) -> None:
@@ -69,7 +69,7 @@ class Generate:
         self._item = item
         self._record = record
         self._recorded = recorded
-        self._endpoints = endpoints
+        self._route = route
         self._waiting = waiting
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
@@ -126,7 +126,7 @@ class Generate:
         """
         conversation = _conversation(prompt, messages, system)
         schema = ResponseSchema.of(response_model) if response_model is not None else None
-        endpoint = self._endpoint(role)
+        endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
         ask = Ask(key, role, conversation, schema)
         answer = await self._caller.answer(
@@ -155,17 +155,13 @@ class Generate:
             task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
         return [task.result() for task in tasks]
 
-    async def flow(self, graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
-        """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.task_graph`."""
-        await run_graph(graph, step)
-
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for; it shows the newest answer."""
         last = self.last
         return CallFailed(
             message,
             category=category,
-            provider=last.provider if last else self._label,
+            provider=last.provider if last else label_of(self._route),
             role=last.ask.role if last else "",
             attempts=0,
             prompt=last.ask.prompt if last else "",
@@ -217,25 +213,16 @@ class Generate:
 
     def model_id(self, role: str) -> str:
         """The model that answers in a role, as rows name it; once it has answered, the one that did."""
-        return self._answered.get(role) or self._endpoint(role).provider.model_id
+        return self._answered.get(role) or self._route.of(role).provider.model_id
 
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
 
-    @property
-    def _label(self) -> str:
-        if isinstance(self._endpoints, Endpoint):
-            return self._endpoints.label
-        return " + ".join(dict.fromkeys(endpoint.label for endpoint in self._endpoints.values()))
-
-    def _endpoint(self, role: str) -> Endpoint:
-        return self._endpoints if isinstance(self._endpoints, Endpoint) else self._endpoints[role]
-
     def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
         """The generations of the recorded replies to a call that has not been made yet."""
         conversation = _conversation(prompt, None, system)
-        key = self._key(self._endpoint(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
+        key = self._key(self._route.of(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
         return [reply.generation for reply in self._recorded.get(key, ())]
 
     def _key(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
 from datafast.store.reader import LedgerReader
-from datafast.types import RunReport
+from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -93,5 +93,6 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
         failures={},
         failures_by_provider={},
         output_file=str(paths.rows),
-        stop_reason="interrupted" if report.stop_reason == "interrupted" else reason,
+        stop_reason=report.stop_reason if report.stop_cause is StopCause.INTERRUPTED else reason,
+        stop_cause=report.stop_cause or StopCause.PREPARATION,
     )

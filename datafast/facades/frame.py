@@ -5,7 +5,8 @@
     df = await ds.generate(n=100)
 
 Behind it stands `ColumnsDataset`: the same ledger, limits, retries and failures. Without `output_file` the files lie in a temporary
-folder; see `datafast.facades.scratch`.
+folder that goes when the process ends. A run that ended early leaves it, and the same schema, seed and providers find it again, in this
+process or another; give an output file to change a schema and keep its cells.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
+from datafast._util.scratch import Scratch
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
@@ -30,10 +32,10 @@ from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
 from datafast.facades.sample import sample
-from datafast.facades.scratch import Scratch
 from datafast.llms.provider import LLMProvider
 from datafast.llms.registry import provider_from_spec
 from datafast.plan.items import digest
+from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 
@@ -47,6 +49,7 @@ __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "
 
 _DEFAULT_ROWS = 100
 _AT_ONCE = 500
+_ROWS = "rows.jsonl"
 _ALIASES = {"hf": "transformers", "huggingface": "transformers"}
 
 
@@ -231,7 +234,7 @@ class ColumnsFrame:
         config = self._config.model_copy()
         try:
             config.num_rows = count
-            config.output_file = self._output_file or self._scratch_for(options).output_file
+            config.output_file = self._output_file or self._scratch_for(options).folder / _ROWS
         except ValidationError as error:
             raise _config_error(error) from None
         self._dataset = ColumnsDataset(config)
@@ -242,7 +245,10 @@ class ColumnsFrame:
         if offline not in self._scratch:
             who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
             about = digest(self._config.table.digest, str(self._config.run.seed), str(offline), *who)
-            self._scratch[offline] = Scratch(about.hex())
+            scratch = Scratch(about.hex())
+            if is_running(OutputPaths.of(scratch.folder / _ROWS)):
+                scratch = Scratch()  # another process is at it
+            self._scratch[offline] = scratch
         return self._scratch[offline]
 
     @contextlib.contextmanager
@@ -256,13 +262,13 @@ class ColumnsFrame:
         try:
             yield
         except BaseException as error:  # whatever it was goes on; what was paid for stays
-            if scratch.output_file.exists():
+            if (scratch.folder / _ROWS).exists():
                 error.add_note(
                     f"What was paid for is kept in {scratch.folder}: generating the same schema again goes on from there. "
                     f"With output_file=... you choose the place"
                 )
             raise
-        scratch.finished()
+        scratch.remove_at_exit()
 
     # -- what came of it
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, ProviderError
@@ -21,15 +21,24 @@ from datafast.types import Message
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.llms.provider import LLMProvider
-
 __all__ = ["generate"]
 
 _MAX_IN_FLIGHT = 32
 
 
+class Openable(Protocol):
+    """What is needed of an `LLMProvider` here."""
+
+    max_concurrency: int | None
+
+    @property
+    def takes_text_bounds(self) -> bool: ...
+    def require_ready(self) -> None: ...
+    def open(self, *, max_connections: int) -> Backend: ...
+
+
 def generate(
-    provider: LLMProvider,
+    provider: Openable,
     *,
     prompt: str | list[str] | None,
     messages: Sequence[Any] | None,
@@ -80,7 +89,7 @@ def _conversation(entries: Sequence[object], where: str) -> list[Message]:
 
 
 async def _complete_all(
-    provider: LLMProvider, conversations: list[list[Message]], schema: ResponseSchema | None
+    provider: Openable, conversations: list[list[Message]], schema: ResponseSchema | None
 ) -> list[Any]:
     in_flight = min(len(conversations), provider.max_concurrency or _MAX_IN_FLIGHT)
     slots = asyncio.Semaphore(in_flight)

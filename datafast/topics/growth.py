@@ -11,20 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 from datafast.errors import CallFailed
-from datafast.topics.model import TopicPath, normalised
-from datafast.topics.shapes import Graph, Tree
+from datafast.topics.model import TopicNode, TopicPath, normalised
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.topics.config import TopicsConfig
 
-__all__ = ["ROLE", "Subtopics", "grow"]
+__all__ = ["ROLE", "Growing", "Subtopics", "grow"]
 
 ROLE = "topics"
 _MAX_CANDIDATES = 40
@@ -73,17 +72,26 @@ class _Proposal:
         self.error: CallFailed | None = None
 
 
-async def grow(config: TopicsConfig, generate: Generate) -> Tree | Graph:
-    """A model of the shape, degree and depth that the config says.
+class Growing(Protocol):
+    """A topic model that takes what is proposed below one of its topics."""
+
+    nodes: list[TopicNode]
+    failed: dict[TopicPath, str]
+
+    def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+async def grow(model: Growing, config: TopicsConfig, generate: Generate) -> Growing:
+    """The model, which holds nothing but a root, grown to the degree and depth that the config says.
 
     Raises:
         CallFailed: topics could not be divided, and the config says to stop there.
     """
-    model = Graph.__new__(Graph) if config.shape == "graph" else Tree.__new__(Tree)
-    model.begin(config.topic_prompt)
+    linked = config.shape == "graph"
     level: list[tuple[int, TopicPath]] = [(0, (config.topic_prompt,))]
     for _ in range(config.depth):
-        proposals = [_Proposal(path, _candidates(model, path, generate)) for _, path in level]
+        proposals = [_Proposal(path, _candidates(model, path, generate) if linked else []) for _, path in level]
         await generate.gather(*(_divide(config, generate, proposal) for proposal in proposals))
         _check(config, proposals)
         below = []
@@ -131,10 +139,8 @@ async def _divide(config: TopicsConfig, generate: Generate, proposal: _Proposal)
     proposal.topics = proposal.topics[: config.degree]
 
 
-def _candidates(model: Tree | Graph, path: TopicPath, generate: Generate) -> list[str]:
+def _candidates(model: Growing, path: TopicPath, generate: Generate) -> list[str]:
     """Topics of a graph that might also lie below the last one of a path: any but those above it."""
-    if not isinstance(model, Graph):
-        return []
     above = {normalised(topic) for topic in path}
     names = [node.topic for node in model.nodes if normalised(node.topic) not in above]
     if len(names) <= _MAX_CANDIDATES:

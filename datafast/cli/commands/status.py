@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, is_running, paths_of, resume_command, retry_command
+from datafast.cli.outputs import failures_command, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from datafast.store.reader import LedgerReader
@@ -30,6 +30,7 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+    from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider
 

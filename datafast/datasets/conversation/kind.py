@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -33,6 +33,7 @@ from datafast.topics.supply import TopicSupply
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
+    from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
     from datafast.topics.model import TopicModel
 
@@ -228,10 +229,8 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         """Where the topics come from."""
         return self._topics
 
-    def preparations(
-        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
-    ) -> Sequence[Preparation]:
-        return self._topics.preparations(routes[0], options, executor=self._executor, ledger=self._paths().ledger)
+    def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
+        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
 
     def other_ledgers(self) -> Sequence[Path]:
         return self._topics.ledgers

@@ -21,7 +21,7 @@ from datafast.errors import ConfigError
 from datafast.llms.base import Request
 from datafast.store.records import Bound, Spent
 from datafast.store.writer import Store
-from datafast.types import Usage
+from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -195,4 +195,4 @@ class Cashier:
         elif not self._stop:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))
-            self._stop.now(self._budget.describe(limit))
+            self._stop.now(StopCause.BUDGET, self._budget.describe(limit))

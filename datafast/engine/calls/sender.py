@@ -20,7 +20,7 @@ from datafast.errors import Action, ConfigError, ErrorKind, OutputWriteError, Pr
 from datafast.llms.base import Request, Response
 from datafast.store.records import Spent
 from datafast.store.writer import Store
-from datafast.types import Usage
+from datafast.types import StopCause, Usage
 
 __all__ = ["Sender"]
 
@@ -93,7 +93,7 @@ class Sender:
                 gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
-            self._stop.now(str(error), error)
+            self._stop.now(StopCause.OUTPUT, str(error), error)
             raise ItemPending from error
         finally:
             if booking is not None:
@@ -129,7 +129,7 @@ class Sender:
             self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
             if isinstance(error, OutputWriteError):
-                self._stop.now(str(error), error)
+                self._stop.now(StopCause.OUTPUT, str(error), error)
                 raise ItemPending from error
             raise
         return booking
@@ -139,7 +139,7 @@ class Sender:
         try:
             await endpoint.prepare()
         except ConfigError as error:
-            self._stop.now(str(error), error)
+            self._stop.now(StopCause.PROVIDER, str(error), error)
             raise ItemPending from error
 
     async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
@@ -156,7 +156,7 @@ class Sender:
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:
-            self._stop.now(str(self._store.broken), self._store.broken)
+            self._stop.now(StopCause.OUTPUT, str(self._store.broken), self._store.broken)
         if self._stop or endpoint.stopped:
             raise ItemPending
 
@@ -235,7 +235,7 @@ class Sender:
         endpoint = trial.endpoint
         match error.kind.action:
             case Action.STOP_RUN:
-                self._stop.now(str(error), error)
+                self._stop.now(StopCause.PROVIDER, str(error), error)
                 raise ItemPending
             case Action.STOP_PROVIDER:
                 self.stop(endpoint, str(error))
