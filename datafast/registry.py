@@ -10,6 +10,7 @@ The groups:
     datafast.kinds       dataset kinds: classes derived from `datafast.datasets.base.Dataset`
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
+    datafast.stages      stages that decide about rows: classes derived from `datafast.quality.base.Stage`
     datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It either takes a list of providers
@@ -59,6 +60,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "structured": "datafast.columns.types.llm:StructuredColumn",
         "text": "datafast.columns.types.llm:TextColumn",
         "uuid": "datafast.columns.types.samplers:UuidColumn",
+    },
+    "datafast.stages": {
+        "length": "datafast.quality.length:LengthStage",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",

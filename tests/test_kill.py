@@ -55,7 +55,7 @@ AT_THE_START = [
     ("datafast.store.rows:os.fsync", "after"),
     ("datafast.store.recovery:split_off_tail", "after"),
     ("datafast.store.ledger:Ledger.forget_appends_after", "after"),
-    ("datafast.store.recovery:_match", "after"),
+    ("datafast.store.recovery:match", "after"),
     ("datafast.store.writer:Store.__init__", "before"),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
@@ -20,6 +20,8 @@ from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import lane_identities, providers_of
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
+from datafast.plan.defaults import Edition
+from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
@@ -88,18 +90,33 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     # -- helpers for kinds
 
     def grid(
-        self, dimensions: Sequence[Dimension], *, lanes: Sequence[str], shape: Sequence[str | bytes] = ()
+        self,
+        dimensions: Sequence[Dimension],
+        *,
+        lanes: Sequence[str],
+        shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
     ) -> GridPlan:
-        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts."""
-        return GridPlan(
-            self.kind,
-            dimensions,
-            lanes=lanes,
-            expansion=self.config.prompt_expansion() if isinstance(self.config, PromptDatasetConfig) else None,
-            rows_per_item=self.config.rows_per_item,
-            shape=shape,
-            seed=self.config.run.seed,
-        )
+        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts.
+
+        Args:
+            shape: whatever else decides what an item asks for; default texts as the edition keys them.
+        """
+        current, *earlier = self.config.editions()
+
+        def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
+            return GridPlan(
+                self.kind,
+                dimensions,
+                lanes=lanes,
+                expansion=_expansion(self.config, None if edition is current else edition),
+                rows_per_item=self.config.rows_per_item,
+                shape=shape(edition),
+                seed=self.config.run.seed,
+                edition=edition,
+                former=former,
+            )
+
+        return make(current, lambda: map(make, earlier))
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
         """The item's prompt with the kind's values filled in."""
@@ -201,6 +218,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             produce=self.produce,
             paths=self._paths(),
             settings=settings,
+            stages=self.config.quality,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
@@ -232,6 +250,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     ) -> Sequence[Preparation]:
         check_options(options)
         check_providers(lanes)
+        for stage in self.config.quality:
+            stage.check(self.row_model)
         steps = self.preparations(lanes, options)
         if steps and not options.get("offline"):
             for provider in providers_of(lanes):
@@ -337,6 +357,12 @@ def _some(providers: Any) -> Any:
     if not providers:
         raise ConfigError("providers: the list is empty; give at least one provider")
     return providers
+
+
+def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:
+    if not isinstance(config, PromptDatasetConfig):
+        return None
+    return config.prompt_expansion() if earlier is None else config.former_expansion(earlier)
 
 
 def _simulated(lane: LLMProvider | Mapping[str, LLMProvider]) -> Any:

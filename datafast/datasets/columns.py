@@ -158,7 +158,10 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
             fingerprint=str(count).encode(),
         )
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
-        return self.grid([rows], lanes=lanes, shape=[self.config.table.digest, str(self.config.run.seed)])
+        table, seed = self.config.table, str(self.config.run.seed)
+        return self.grid(
+            [rows], lanes=lanes, shape=lambda edition: [table.digest if edition.keys > 1 else table.former_digest, seed]
+        )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
         return [await self.config.table.row(item, generate)]

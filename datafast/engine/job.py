@@ -20,8 +20,10 @@ from datafast.engine.events import EventCallback, LimitChanged
 from datafast.engine.routes import Lane, identities, labels_of, lane_identities, providers_of
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import RunConfig
+from datafast.engine.stages import Decides, settings_of
 from datafast.engine.stop import Halt
 from datafast.errors import ConfigError
+from datafast.llms.replies.formats import usage_of
 from datafast.plan.items import Plan
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -42,6 +44,7 @@ class Job:
     Attributes:
         lanes: for each lane of the plan, the provider of every role, or one for each role.
         make_plan: builds the plan for lanes of these identities.
+        stages: what decides about rows, in this order.
         notes: what `datafast status` should be able to tell later.
         on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
         also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
@@ -52,6 +55,7 @@ class Job:
     produce: Produce
     paths: OutputPaths
     settings: RunConfig
+    stages: Sequence[Decides] = ()
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -86,6 +90,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
         ordered=job.settings.ordered,
+        stages=settings_of(job.stages),
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)
@@ -104,6 +109,7 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
                 admission=admission,
                 output=output,
                 settings=job.settings,
+                stages=job.stages,
                 spent=_spent(job, output),
                 halt=halt,
                 limit=job.limit,
@@ -153,9 +159,9 @@ def _all_or_none_simulated(providers: Sequence[LLMProvider]) -> bool:
 def _pricing(providers: Sequence[LLMProvider], labels: Mapping[int, str]) -> Pricing:
     by_label = {labels[id(provider)]: provider for provider in providers}
 
-    def price(label: str, usage: Usage) -> float | None:
-        provider = by_label.get(label)
-        return provider.cost_usd(usage) if provider else None
+    def price(label: str, raw: bytes, wire_format: str) -> tuple[Usage | None, float | None]:
+        usage, provider = usage_of(raw, wire_format), by_label.get(label)
+        return usage, provider.cost_usd(usage) if provider and usage is not None else None
 
     return price
 

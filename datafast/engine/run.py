@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
+from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Admission
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
@@ -24,12 +25,13 @@ from datafast.engine.generate import Generate
 from datafast.engine.reorder import RowOrder
 from datafast.engine.routes import Lane, deal, share_out
 from datafast.engine.settings import RunConfig
+from datafast.engine.stages import Decides, verdict_of
 from datafast.engine.stop import Halt, ItemPending
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
-from datafast.store.records import FailureRow, Spent, by_category, by_provider
+from datafast.store.records import FailureRow, FilteredRow, Spent, by_category, by_provider, by_stage
 from datafast.store.recovery import OpenOutput
 from datafast.types import RunReport
 
@@ -50,10 +52,15 @@ class Produce(Protocol):
 
 
 class _Outcome(NamedTuple):
-    """The JSON lines of an item by row number, and why some are missing."""
+    """The JSON lines of an item by row number, the rows that stages have dropped now, and why some are missing."""
 
     lines: dict[int, bytes]
+    filtered: list[FilteredRow]
     error: CallFailed | None
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.lines) + len(self.filtered)
 
 
 class Run:
@@ -68,6 +75,7 @@ class Run:
         admission: Admission,
         output: OpenOutput,
         settings: RunConfig,
+        stages: Sequence[Decides] = (),
         spent: Spent,
         halt: Halt,
         limit: int | None = None,
@@ -80,6 +88,7 @@ class Run:
         self._output = output
         self._store = output.store
         self._settings = settings
+        self._stages = stages
         self._limit = limit
         self._emit = emit
         self._simulated = simulated
@@ -122,6 +131,10 @@ class Run:
                 self._order.flush()
             await self._close()
         report = self._report(time.monotonic() - started)
+        if report.filtered == report.requested > 0:
+            warn_user(
+                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            )
         self._emit(RunEnded(report=report))
         if self._halt.error is not None and not isinstance(self._halt.error, OutputWriteError):
             raise self._halt.error
@@ -151,7 +164,7 @@ class Run:
                 if self._order is not None and not await self._order.enter(position, lane):
                     return
                 calls = self._sender.tally.calls
-                await self._process(self._plan[position], lane)
+                await self._process(self._store.item_at(self._plan, position), lane)
                 if self._sender.tally.calls == calls:
                     # Replies from the ledger wait for nothing: saving and stopping need their turn.
                     await asyncio.sleep(0)
@@ -193,12 +206,12 @@ class Run:
                 top_up=self._settings.top_up,
             )
             try:
-                outcome = await self._produce_rows(item, generate)
+                outcome = await self._produce_rows(item, record, generate)
             except ItemPending:
                 if self._halt:
                     break
                 continue  # this provider has stopped: the next one, where there is one, takes over
-            if best is None or len(outcome.lines) > len(best.lines):
+            if best is None or outcome.num_rows > best.num_rows:
                 best = outcome
             if best.error is None:
                 break
@@ -211,7 +224,8 @@ class Run:
         else:
             self._order.finish(item.position, functools.partial(self._finish, record, best, lane, replayed=replayed))
 
-    async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
+    async def _produce_rows(self, item: WorkItem, record: ItemRecord, generate: Generate) -> _Outcome:
+        filtered: list[FilteredRow] = []
         try:
             rows = list(await self._produce(item, generate))[: item.num_rows]
             lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
@@ -221,18 +235,49 @@ class Run:
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
-        if error is None and len(lines) < item.num_rows:
-            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
-            error = generate.failure(came, category=ReplyCategory.SHORT.value)
-        return _Outcome(lines, error)
+        came = len(lines)
+        if error is None and came < item.num_rows:
+            short = f"Only {came} of the {item.num_rows} rows that were asked for came in a usable form."
+            error = generate.failure(short, category=ReplyCategory.SHORT.value)
+        if lines and (self._stages or record.filtered):
+            try:
+                filtered = self._decide(item, record, {number: rows[number] for number in lines}, lines)
+            except Exception as bug:  # noqa: BLE001 - as above, of a stage
+                logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+                lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="stage_error")
+        return _Outcome(lines, filtered, error)
+
+    def _decide(
+        self, item: WorkItem, record: ItemRecord, rows: Mapping[int, Any], lines: dict[int, bytes]
+    ) -> list[FilteredRow]:
+        """Takes the rows that are not to be written out of `lines`; returns those that stages have dropped now."""
+        dropped: list[FilteredRow] = []
+        for number, row in rows.items():
+            if record.filtered >> number & 1:
+                del lines[number]  # dropped before, and counted
+            elif not record.decided >> number & 1:
+                stage, verdict = verdict_of(self._stages, row, item)
+                if not verdict.keeps:
+                    line = lines.pop(number).removesuffix(b"\n")
+                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
+        return dropped
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, lane: Lane, *, replayed: bool) -> None:
-        present = record.slots | sum(1 << number for number in outcome.lines)
+        here = [*outcome.lines, *(row.number for row in outcome.filtered)]
+        present = record.slots | record.filtered | sum(1 << number for number in here)
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
-        new = self._store.finish_item(record, outcome.lines, failure)
-        if new and self._emit.listening:
-            self._emit(ItemDone(item=record.key.hex(), provider=lane.label, rows=new, replayed=replayed))
+        new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
+        if (new or outcome.filtered) and self._emit.listening:
+            self._emit(
+                ItemDone(
+                    item=record.key.hex(),
+                    provider=lane.label,
+                    rows=new,
+                    filtered=len(outcome.filtered),
+                    replayed=replayed,
+                )
+            )
         if failure:
             self._emit(
                 ItemFailed(
@@ -254,6 +299,7 @@ class Run:
             RunStarted(
                 requested=counts.requested,
                 written=counts.written,
+                filtered=counts.filtered,
                 failed=counts.failed,
                 output_file=str(self._store.path),
                 providers=[endpoint.label for endpoint in self._endpoints()],
@@ -309,6 +355,7 @@ class Run:
             output_file=str(self._store.path),
             simulated=self._simulated,
             stop_reason=self._stop_reason(),
+            filtered_by_stage=by_stage(self._store.filtered),
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped(),

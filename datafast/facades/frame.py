@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
@@ -35,6 +34,7 @@ from datafast.llms.registry import provider_from_spec
 from datafast.plan.items import digest
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.rows import rows_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "sample"]
 
 _DEFAULT_ROWS = 100
-_AT_ONCE = 500
 _ALIASES = {"hf": "transformers", "huggingface": "transformers"}
 
 
@@ -332,14 +331,9 @@ def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
     paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
     if not made.config.num_rows or not paths.rows.exists():
         return
-    with LedgerReader(paths.ledger) as reader, paths.rows.open("rb") as file:
-        for first in range(0, made.config.num_rows, _AT_ONCE):
-            positions = range(first, min(first + _AT_ONCE, made.config.num_rows))
-            places = reader.places_of(positions)
-            for position in positions:
-                for start, size in places.get(position, ()):
-                    file.seek(start)
-                    yield orjson.loads(file.read(size))
+    with LedgerReader(paths.ledger) as reader:
+        for rows in rows_at(paths.rows, reader, range(made.config.num_rows)):
+            yield from rows
 
 
 def _name_of(provider: LLMProvider) -> str:

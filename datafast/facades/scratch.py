@@ -13,8 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 
 __all__ = ["Scratch"]
@@ -25,7 +24,7 @@ class Scratch:
 
     def __init__(self, name: str) -> None:
         self.folder = _own_folder(name)
-        if _is_used(self.output_file):
+        if is_running(OutputPaths.of(self.output_file)):
             self.folder = Path(tempfile.mkdtemp(prefix="datafast-"))
         self._registered = False
 
@@ -46,18 +45,6 @@ class Scratch:
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _is_used(rows: Path) -> bool:
-    """Whether a run is writing there right now."""
-    lock = OutputPaths.of(rows).locks[0]
-    if not lock.exists():
-        return False
-    try:
-        FileLock(lock, timeout=0).acquire().lock.release()
-    except Timeout:
-        return True
-    return False
 
 
 def _own_folder(name: str) -> Path:

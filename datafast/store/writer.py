@@ -12,17 +12,17 @@ import contextlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from datafast._util.notify import warn_user
 from datafast.errors import OutputWriteError
-from datafast.plan.items import WorkItem
+from datafast.plan.items import Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import order_rows
 from datafast.store.journal import Journal
+from datafast.store.journal_records import journal_header
 from datafast.store.ledger import Ledger
 from datafast.store.records import (
     Append,
@@ -31,22 +31,19 @@ from datafast.store.records import (
     Charge,
     Counts,
     FailureRow,
+    FilteredRow,
     ItemRecord,
     ItemState,
     Recorded,
     Spent,
 )
-from datafast.types import Usage
 
-__all__ = ["Store", "journal_header"]
+__all__ = ["Store"]
 
 _FLUSH_S = 0.02  # replies are safe in the journal; what waits is only how soon rows are seen
 
 
 _SYNC_S = 1.0
-
-
-_MAX_COUNT = 2**62
 
 
 _JOURNAL_LIMIT = 64 * 1024 * 1024
@@ -62,36 +59,18 @@ class _Pending:
     calls: list[CallRow] = field(default_factory=list)
     items: dict[int, ItemRecord] = field(default_factory=dict)
     failures: list[FailureRow] = field(default_factory=list)
+    filtered: list[FilteredRow] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.calls or self.items or self.failures or self.charges)
 
 
-def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
-    """What the journal keeps of a call and its item beside the raw reply: enough to rebuild both ledger rows."""
-    return {
-        "id": call.id,
-        "item": call.item,
-        "key": call.key.hex(),
-        "generation": call.generation,
-        "role": call.role,
-        "provider": call.provider,
-        "model_id": call.model_id,
-        "sent_at": call.sent_at,
-        "latency_s": call.latency_s,
-        "attempts": call.attempts,
-        "item_key": item.key.hex(),
-        "content": item.content.hex(),
-        "position": item.position,
-        "num_rows": item.num_rows,
-    }
-
-
 class Store:
     """The open output of one run: JSONL, ledger and journal. Made by `datafast.store.recovery.open_store`.
 
     Args:
+        former: the plan with the keys of earlier versions that this ledger may hold.
         unfinished: items of the plan that are open or failed, by position.
         donors: for items that are not in the plan any more, the ids by content: their replies may still serve.
         ordered: whether `close` puts rows that could not be written in their place there.
@@ -104,6 +83,7 @@ class Store:
         ledger: Ledger,
         journal: Journal,
         counts: Counts,
+        former: Sequence[Plan],
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
         durability: str = "normal",
@@ -111,9 +91,11 @@ class Store:
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
+        self.filtered = ledger.filtered_counts()
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
+        self._former = former
         self._unfinished = unfinished
         self._donors = donors
         self._full = durability == "full"
@@ -135,6 +117,17 @@ class Store:
         return self._rows.path
 
     # -- items
+
+    def item_at(self, plan: Plan, position: int) -> WorkItem:
+        """An item of the plan; as it was before where an earlier version has begun it, or paid for replies that serve it."""
+        item = plan[position]
+        if not self._former:
+            return item
+        known = self._unfinished.get(position)
+        candidates = [item, *(former[position] for former in self._former)]
+        if known is not None:
+            return next((candidate for candidate in candidates if candidate.key == known.key), item)
+        return next((candidate for candidate in candidates if candidate.content in self._donors), item)
 
     def open_item(self, item: WorkItem) -> ItemRecord:
         """The ledger's record of an item: the one it has, or a new one (written with its first reply)."""
@@ -204,10 +197,11 @@ class Store:
         provider: str,
         model_id: str,
         raw: bytes,
+        format: str,  # noqa: A002 - what it is called everywhere
         latency_s: float,
         attempts: int,
     ) -> CallRow:
-        """Takes a raw reply, before it is looked at. Its usage and cost follow by `settle`, in the same breath.
+        """Takes a raw reply, before it is looked at. Its usage and cost follow by the call's `settle`, in the same breath.
 
         Raises:
             OutputWriteError: the reply could not be saved; the run must stop.
@@ -224,6 +218,7 @@ class Store:
             latency_s=latency_s,
             attempts=attempts,
             raw=raw,
+            format=format,
         )
         self._next_call += 1
         self._journal.record(journal_header(call, record), raw)
@@ -233,20 +228,21 @@ class Store:
         self._schedule()
         return call
 
-    @staticmethod
-    def settle(call: CallRow, usage: Usage | None, cost_usd: float | None) -> None:
-        """Adds to a call what its reply says it used."""
-        if usage is not None:
-            # What SQLite cannot hold must not keep a reply from being saved.
-            call.input_tokens = min(usage.input_tokens, _MAX_COUNT)
-            call.output_tokens = min(usage.output_tokens, _MAX_COUNT)
-            call.cached_tokens = min(usage.cached_tokens, _MAX_COUNT)
-        call.cost_usd = cost_usd
-
-    def finish_item(self, record: ItemRecord, lines: Mapping[int, bytes], failure: FailureRow | None) -> int:
+    def finish_item(
+        self,
+        record: ItemRecord,
+        lines: Mapping[int, bytes],
+        filtered: Sequence[FilteredRow],
+        failure: FailureRow | None,
+    ) -> int:
         """Takes an item's rows, all that there are, as JSON lines by rising row number; those in the file are not written again.
 
-        A `failure` says why rows are missing. Returns the number of rows that are new.
+        Args:
+            filtered: rows that stages have dropped now.
+            failure: says why rows are missing.
+
+        Returns:
+            The number of rows that are new.
         """
         new = lines
         if record.slots:
@@ -254,7 +250,10 @@ class Store:
         if new:
             self._append(record, new)
         record.state = ItemState.FAILED if failure else ItemState.DONE
+        record.kept = 0
         self.counts.written += len(new)
+        if filtered:
+            self._filter(record, filtered)
         if failure:
             self.counts.failed += failure.rows
             self.failures[failure.provider, failure.category] += failure.rows
@@ -262,6 +261,13 @@ class Store:
         self._pending.items[record.id] = record
         self._schedule()
         return len(new)
+
+    def _filter(self, record: ItemRecord, rows: Sequence[FilteredRow]) -> None:
+        self.counts.filtered += len(rows)
+        self._pending.filtered += rows
+        for row in rows:
+            record.filtered |= 1 << row.number
+            self.filtered[row.stage, row.reason] += 1
 
     def _append(self, record: ItemRecord, new: Mapping[int, bytes]) -> None:
         data = b"".join(new.values())
@@ -326,6 +332,7 @@ class Store:
                 self._ledger.put_calls(pending.calls)
                 self._ledger.put_appends(pending.appends)
                 self._ledger.put_failures(pending.failures)
+                self._ledger.put_filtered(pending.filtered)
                 self._ledger.put_charges(pending.charges)
         except BaseException:
             self._rows.cut(start)  # what is not committed is no row of this output; it is built again from its replies
@@ -388,8 +395,9 @@ class Store:
     def _recount(self) -> None:
         """Counts what was committed, for a report that must not speak of rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
-            self.counts.written, self.counts.failed = self._ledger.row_counts()
+            self.counts = self._ledger.counts(self.counts.requested)
             self.failures = self._ledger.failure_counts()
+            self.filtered = self._ledger.filtered_counts()
 
     def close_files(self) -> None:
         """Closes the files as they are; what is pending is in the journal. Does nothing the second time."""

@@ -117,7 +117,7 @@ class RunDisplay:
         now = _Sample(
             time.monotonic(),
             counts.new_rows,
-            counts.new_rows + counts.failures.total(),
+            counts.new_rows + counts.new_filtered + counts.failures.total(),
             counts.input_tokens + counts.output_tokens,
         )
         self._samples.append(now)
@@ -132,7 +132,7 @@ class RunDisplay:
         return requested if self._max_rows is None else min(requested, self._max_rows)
 
     def _left(self, ended_per_s: float) -> str:
-        left = self._total() - self._counts.written - self._counts.failed
+        left = self._total() - self._counts.written - self._counts.filtered - self._counts.failed
         return f"about {duration(left / ended_per_s)} left" if ended_per_s and left > 0 else ""
 
     def progress(self) -> str:
@@ -140,6 +140,7 @@ class RunDisplay:
         counts = self._counts
         rates = self._rates()
         facts = [
+            f"{counts.filtered:,} filtered" if counts.filtered else "",
             counts.failed_words(),
             f"{rates.rows:,.1f} rows/s" if rates.rows else "",
             f"{counts.calls:,} calls",
@@ -175,7 +176,7 @@ class RunDisplay:
 
 
 class _Sample(NamedTuple):
-    """Counts at a moment (monotonic seconds). Rows have ended that were written or have failed."""
+    """Counts at a moment (monotonic seconds). Rows have ended that were written, were filtered or have failed."""
 
     at: float
     rows: int
@@ -198,6 +199,8 @@ class _Counts:
         self.requested = 0
         self.written = 0
         self.new_rows = 0
+        self.filtered = 0
+        self.new_filtered = 0
         self.failed = 0
         self.failed_before = 0
         self.failures: Counter[str] = Counter()
@@ -213,7 +216,7 @@ class _Counts:
         match event:
             case RunStarted():
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
-                self.failed_before = event.failed
+                self.filtered, self.failed_before = event.filtered, event.failed
                 self.simulated = event.simulated
             case PreparationStarted():
                 self.preparing = event.what
@@ -222,6 +225,8 @@ class _Counts:
             case ItemDone():
                 self.written += event.rows
                 self.new_rows += event.rows
+                self.filtered += event.filtered
+                self.new_filtered += event.filtered
             case ItemFailed():
                 self.failed += event.rows
                 self.failures[event.category] += event.rows
@@ -282,8 +287,13 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
+    for stage, reasons in report.filtered_by_stage.items():
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        lines.append(("filtered", f"by {stage}: {why}"))
     if report.failures:
-        ended = f" ({_share(report.failed, report.written + report.failed)} of the rows that are done)"
+        ended = (
+            f" ({_share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
+        )
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
         lines.append(("failed", why + ended))
     lines += [
