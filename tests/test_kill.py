@@ -174,7 +174,7 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
     [
         ("datafast.store.ledger:Ledger.raise_generation", "before"),
         ("datafast.store.ledger:Ledger.raise_generation", "after"),
-        ("datafast.store.recovery:_match", "before"),
+        ("datafast.store.recovery:match", "before"),
         (APPEND, "half"),
         (APPEND, "after"),
         ("datafast.store.ledger:Ledger.put_appends", "after"),

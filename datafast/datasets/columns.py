@@ -22,6 +22,7 @@ from datafast.engine.estimate import Estimate
 from datafast.engine.events import Event
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed, ConfigError
+from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem
 
@@ -46,6 +47,10 @@ class ColumnsDatasetConfig(DatasetConfig):
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _table: Table = PrivateAttr()
+
+    @classmethod
+    def editions(cls) -> list[Edition]:
+        return [Edition(2), Edition(1)]
 
     @model_validator(mode="after")
     def _columns_fit(self, info: ValidationInfo) -> ColumnsDatasetConfig:
@@ -160,7 +165,9 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
         table, seed = self.config.table, str(self.config.run.seed)
         return self.grid(
-            [rows], lanes=lanes, shape=lambda edition: [table.digest if edition.keys > 1 else table.former_digest, seed]
+            [rows],
+            lanes=lanes,
+            shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
         )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:

@@ -151,7 +151,7 @@ class DatasetConfig(ConfigModel):
     @classmethod
     def editions(cls) -> list[Edition]:
         """What items may have been keyed with, the current edition first."""
-        return editions()
+        return [Edition()]
 
     @property
     def rows_per_item(self) -> int:

@@ -27,7 +27,7 @@ from datafast.engine.routes import Lane, deal, share_out
 from datafast.engine.settings import RunConfig
 from datafast.engine.stages import Decides, verdict_of
 from datafast.engine.stop import Halt, ItemPending
-from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
+from datafast.errors import CallFailed, OutputError, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
@@ -131,11 +131,11 @@ class Run:
                 self._order.flush()
             await self._close()
         report = self._report(time.monotonic() - started)
+        self._emit(RunEnded(report=report))
         if report.filtered == report.requested > 0:
             warn_user(
                 f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
             )
-        self._emit(RunEnded(report=report))
         if self._halt.error is not None and not isinstance(self._halt.error, OutputWriteError):
             raise self._halt.error
         return report
@@ -232,6 +232,8 @@ class Run:
             error = next((row for row in rows if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
+        except OutputError:  # a recorded reply cannot be read: no matter of this item alone
+            raise
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")

@@ -217,7 +217,7 @@ class GridPlan:
 
     @property
     def key_version(self) -> str:
-        return self._edition.label
+        return str(self._edition.version)
 
     @cached_property
     def former(self) -> tuple[GridPlan, ...]:
