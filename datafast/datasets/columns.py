@@ -154,7 +154,7 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
 
     # -- plan and produce
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         count = self.config.num_rows
         rows = Dimension(
             "row",
@@ -166,7 +166,7 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
         table, seed = self.config.table, str(self.config.run.seed)
         return self.grid(
             [rows],
-            lanes=lanes,
+            routes=routes,
             shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
         )
 

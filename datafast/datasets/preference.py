@@ -303,7 +303,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
 
     # -- plan and produce
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
             Dimension("document", config.input_documents),
@@ -315,7 +315,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
             templates = config.role_templates(edition, remark=False)
             return [*(f"{role}={template.keyed}" for role, template in templates.items()), *systems]
 
-        return self.grid(dimensions, lanes=lanes, shape=shape)
+        return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
         language_name = item.values["language"][1]

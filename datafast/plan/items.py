@@ -32,7 +32,7 @@ def digest(*parts: bytes | str) -> bytes:
 
 @dataclass(slots=True)
 class WorkItem:
-    """One unit of work: the calls and rows of one prompt variant in one lane.
+    """One unit of work: the calls and rows of one prompt variant in one route.
 
     Attributes:
         position: index in its plan. Never part of an identity.
@@ -42,7 +42,7 @@ class WorkItem:
         values: the value of each dimension by its name.
         template: the prompt template.
         variant: which template that is, and the placeholder values.
-        lane: which provider (or set of roles) answers.
+        route: which provider (or set of roles) answers.
         seed: the run's seed.
         defaults: the version of the kind's default texts that it is asked with.
     """
@@ -54,7 +54,7 @@ class WorkItem:
     values: Mapping[str, Any]
     template: Template
     variant: Variant
-    lane: int
+    route: int
     seed: int
     defaults: DefaultPrompts | None = None
 
@@ -88,14 +88,14 @@ def shown_value(value: object) -> str:
 
 
 class Plan(Protocol):
-    """What the engine needs to know of a plan. `num_lanes` items that differ only in their lane stand next to each other.
+    """What the engine needs to know of a plan. `num_routes` items that differ only in their route stand next to each other.
 
     `key_version` names how its keys are made. `former` are plans of the same shape whose items have at each position the key,
     content and texts of an earlier version; those whose items are the same are left out.
     """
 
     @property
-    def num_lanes(self) -> int: ...
+    def num_routes(self) -> int: ...
     @property
     def num_rows(self) -> int: ...
     @property

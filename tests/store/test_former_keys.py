@@ -478,8 +478,8 @@ def test_former_keys_are_not_looked_at_in_a_ledger_of_this_version(
     dataset = raw(tmp_path, topics=5)
     own = dataset.plan
 
-    def watched(lanes: Sequence[str]) -> Any:
-        plan = own(lanes)
+    def watched(routes: Sequence[str]) -> Any:
+        plan = own(routes)
         for former in plan.former:
             former.keys = lambda: walked.append("walked") or iter(())  # type: ignore[method-assign, func-returns-value]
         return plan

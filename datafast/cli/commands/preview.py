@@ -71,7 +71,7 @@ def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -
     from datafast.store.rows import rows_at
 
     config = project.config
-    chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)
+    chosen = spread(dataset.plan_for(project.routes), number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
     with LedgerReader(paths.ledger) as reader:
         return [rows for rows in rows_at(paths.rows, reader, chosen) if rows]

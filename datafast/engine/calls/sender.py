@@ -15,7 +15,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import CallFinished, ProviderStopped, Retry
 from datafast.engine.settings import RunConfig
-from datafast.engine.stop import Halt, ItemPending
+from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import Action, ConfigError, ErrorKind, OutputWriteError, ProviderError
 from datafast.llms.base import Request, Response
 from datafast.store.records import Spent
@@ -35,7 +35,7 @@ class Sender:
         *,
         store: Store,
         admission: Admission,
-        halt: Halt,
+        stop: StopSignal,
         settings: RunConfig,
         spent: Spent,
         emit: Emitter,
@@ -43,11 +43,11 @@ class Sender:
         self.tally = Tally()
         self._store = store
         self._admission = admission
-        self._halt = halt
+        self._stop = stop
         self._settings = settings
         self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
-        self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
+        self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
 
     async def send(self, trial: Trial) -> Reply:
         """Sends until a reply arrives, and records it.
@@ -93,7 +93,7 @@ class Sender:
                 gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
-            self._halt.now(str(error), error)
+            self._stop.now(str(error), error)
             raise ItemPending from error
         finally:
             if booking is not None:
@@ -114,7 +114,7 @@ class Sender:
                 await self._sleep_until(time.monotonic() + blocked, endpoint)
                 continue
             await self._admission.enter(gate)
-            ready = not endpoint.stopped and not self._halt and gate.blocked_for() <= 0
+            ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
             limit = self._cashier.passed_by(bound) if ready else None
             if ready and limit is None:
                 break
@@ -129,7 +129,7 @@ class Sender:
             self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
             if isinstance(error, OutputWriteError):
-                self._halt.now(str(error), error)
+                self._stop.now(str(error), error)
                 raise ItemPending from error
             raise
         return booking
@@ -139,7 +139,7 @@ class Sender:
         try:
             await endpoint.prepare()
         except ConfigError as error:
-            self._halt.now(str(error), error)
+            self._stop.now(str(error), error)
             raise ItemPending from error
 
     async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
@@ -150,14 +150,14 @@ class Sender:
         async with gate.turns:
             self._check(endpoint)
             while (left := gate.next_turn - time.monotonic()) > 0:
-                await self._halt.sleep(left, gate.sooner)
+                await self._stop.sleep(left, gate.sooner)
                 self._check(endpoint)
             gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:
-            self._halt.now(str(self._store.broken), self._store.broken)
-        if self._halt or endpoint.stopped:
+            self._stop.now(str(self._store.broken), self._store.broken)
+        if self._stop or endpoint.stopped:
             raise ItemPending
 
     def _take(self, trial: Trial, response: Response, tokens: int, *, sent_at: float) -> Reply:
@@ -236,7 +236,7 @@ class Sender:
         endpoint = trial.endpoint
         match error.kind.action:
             case Action.STOP_RUN:
-                self._halt.now(str(error), error)
+                self._stop.now(str(error), error)
                 raise ItemPending
             case Action.STOP_PROVIDER:
                 self.stop(endpoint, str(error))
@@ -278,7 +278,7 @@ class Sender:
             reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
-        self._halt.wake()
+        self._stop.wake()
 
     async def _wait(self, trial: Trial, seconds: float) -> None:
         trial.waiting(+1)
@@ -289,7 +289,7 @@ class Sender:
 
     async def _sleep_until(self, moment: float, endpoint: Endpoint) -> None:
         while (left := moment - time.monotonic()) > 0:
-            await self._halt.sleep(left)
+            await self._stop.sleep(left)
             self._check(endpoint)
 
 
