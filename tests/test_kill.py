@@ -37,7 +37,7 @@ IN_A_RUN = [
     ("datafast.store.ledger:Ledger.put_items", "before"),
     ("datafast.store.ledger:Ledger.put_calls", "after"),
     ("datafast.store.ledger:Ledger.put_appends", "after"),
-    ("datafast.store.writer:Store.flush", "after"),
+    ("datafast.store.group_commit:GroupCommit.flush", "after"),
 ]
 AT_THE_END = [
     ("datafast.store.ledger:Ledger.checkpoint", "before"),

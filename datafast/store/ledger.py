@@ -42,6 +42,7 @@ from datafast.store.records import (
     Spent,
     Totals,
 )
+from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
 
 __all__ = ["Ledger"]
 
@@ -90,10 +91,10 @@ class Ledger:
     # -- items
 
     def put_items(self, items: Iterable[ItemRecord]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", map(_item_values, items))
+        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", map(item_values, items))
 
     def add_item_if_new(self, item: ItemRecord) -> None:
-        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", _item_values(item))
+        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", item_values(item))
 
     def items(self, *states: ItemState) -> Iterator[ItemRecord]:
         """Items in these states (all, where none is given), in the order of their ids."""
@@ -101,16 +102,16 @@ class Ledger:
         if states and ItemState.DONE not in states:
             where += " AND state != 1"  # lets SQLite use the partial index
         for row in self._db.execute(f"SELECT * FROM items {where} ORDER BY id"):  # noqa: S608 - integers only
-            yield _item(row)
+            yield item_from(row)
 
     def items_of(self, item_ids: Sequence[int]) -> dict[int, ItemRecord]:
         """Items by id, with what was filtered of them."""
         marks = ",".join("?" * len(item_ids))
-        filtered = _masks(
+        filtered = masks_from(
             self._db.execute(f"SELECT item, number FROM filtered WHERE item IN ({marks})", item_ids)  # noqa: S608 - question marks
         )
         rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", item_ids)  # noqa: S608 - question marks
-        found = {row[0]: _item(row) for row in rows}
+        found = {row[0]: item_from(row) for row in rows}
         for item_id, mask in filtered.items():
             found[item_id].filtered = mask
         return found
@@ -243,7 +244,7 @@ class Ledger:
     def put_appends(self, appends: Iterable[Append]) -> None:
         self._db.executemany(
             "INSERT INTO appends VALUES(?,?,?,?,?,?,?)",
-            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, _pack(a.slots)) for a in appends],
+            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, pack(a.slots)) for a in appends],
         )
 
     def appends(self) -> Iterator[Append]:
@@ -254,13 +255,13 @@ class Ledger:
         """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
         query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
         for row in self._db.execute(query, (start, end)):
-            yield _append(row)
+            yield append_from(row)
 
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
         """All appends, those of an item together, by the item's position in the plan."""
         query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
         for row in self._db.execute(query):
-            yield _append(row)
+            yield append_from(row)
 
     def is_in_order(self) -> bool:
         """Whether each append is of an item that comes later in the plan than that of the one before it."""
@@ -283,7 +284,7 @@ class Ledger:
         """Drops the appends beyond byte `end` and opens their items again; that stages have kept those rows stays known."""
         lost: dict[int, int] = {}
         for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
-            append = _append(row)
+            append = append_from(row)
             lost[append.item] = lost.get(append.item, 0) | append.slots
         for item in list(self.items()):
             if item.id in lost:
@@ -306,7 +307,7 @@ class Ledger:
     def put_filtered(self, rows: Iterable[FilteredRow]) -> None:
         self._db.executemany(
             "INSERT INTO filtered(item, number, stage, reason, row, at) VALUES(?,?,?,?,?,?)",
-            [(row.item, row.number, _storable(row.stage), _storable(row.reason), row.row, row.at) for row in rows],
+            [(row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at) for row in rows],
         )
 
     def filtered_counts(self) -> Counter[tuple[str, str]]:
@@ -319,7 +320,7 @@ class Ledger:
     def filtered_of_unfinished(self) -> dict[int, int]:
         """The numbers of filtered rows, as a bit mask, by item that is open or has failed."""
         query = "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state IN (0, 2)"
-        return _masks(self._db.execute(query))
+        return masks_from(self._db.execute(query))
 
     def decide_anew(self, item_ids: Iterable[int]) -> None:
         """Forgets what stages have decided about the rows of these items."""
@@ -331,53 +332,10 @@ class Ledger:
 
     def put_failures(self, failures: Iterable[FailureRow]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(_failure_values, failures)
+            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(failure_values, failures)
         )
 
     def failure_counts(self) -> Counter[tuple[str, str]]:
         """Failed rows by provider and category."""
         found = self._db.execute("SELECT provider, category, sum(rows) FROM failed GROUP BY provider, category")
         return Counter({(provider, category): rows for provider, category, rows in found})
-
-
-def _failure_values(f: FailureRow) -> tuple[Any, ...]:
-    who = (f.provider, f.role, f.attempts, f.rows)
-    return (f.item, f.category, _storable(f.error), *who, _storable(f.prompt), f.raw, f.at)
-
-
-def _storable(text: str) -> str:
-    """A text as UTF-8 can hold it: an error may quote half a surrogate pair of a model's reply."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _item_values(item: ItemRecord) -> tuple[Any, ...]:
-    kept = item.kept.to_bytes((item.kept.bit_length() + 7) // 8, "little") if item.kept else None
-    written = (item.rows_written, _pack(item.slots), kept)
-    return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
-
-
-def _item(row: tuple[Any, ...]) -> ItemRecord:
-    item = ItemRecord(row[0], row[1], row[2], row[3], ItemState(row[4]), row[5], row[6], _unpack(row[8], row[7]))
-    if row[9] is not None:
-        item.kept = int.from_bytes(row[9], "little")
-    return item
-
-
-def _masks(numbers: Iterable[tuple[int, int]]) -> dict[int, int]:
-    masks: dict[int, int] = {}
-    for item_id, number in numbers:
-        masks[item_id] = masks.get(item_id, 0) | 1 << number
-    return masks
-
-
-def _append(row: tuple[Any, ...]) -> Append:
-    return Append(row[0], row[1], row[3], row[4], row[5], _unpack(row[6], row[2]))
-
-
-def _pack(slots: int) -> bytes | None:
-    """A bit mask as stored: nothing where the rows are the first ones, which is nearly always."""
-    return None if slots & (slots + 1) == 0 else slots.to_bytes((slots.bit_length() + 7) // 8, "little")
-
-
-def _unpack(stored: bytes | None, count: int) -> int:
-    return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
