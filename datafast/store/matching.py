@@ -73,8 +73,9 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
     former = former_of(plan, ledger.key_versions)
     if has_places_of(ledger.meta("plan"), plan, former):
         matched = Matched(former, done=PositionSet(ledger.done_positions()))
-        with ledger.transaction():
-            _note(ledger, plan)
+        if ledger.meta("plan") != plan.fingerprint or plan.key_version not in ledger.key_versions:
+            with ledger.transaction():
+                _note(ledger, plan)
     else:
         matched = Matched(former, done=_move_to_new_plan(ledger, plan, former))
     filtered = ledger.filtered_of_unfinished()

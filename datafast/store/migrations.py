@@ -10,6 +10,7 @@ only read do not migrate: temporary views give them the newest form of an old le
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from datafast.errors import OutputError
@@ -73,11 +74,18 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         OutputError: its format is newer; nothing was changed.
         OutputWriteError: it cannot be written; it is as it was.
     """
-    for number in range(_format_of(db, path), FORMAT):
-        with Transaction(db, path):
-            for statement in MIGRATIONS[number]:
-                db.execute(statement)
-            db.execute("INSERT OR REPLACE INTO meta VALUES('format', ?)", (str(number + 1),))
+    found = _format_of(db, path)
+    if not found:
+        _take(db, path, MIGRATIONS, FORMAT)
+    for number in range(found or FORMAT, FORMAT):
+        _take(db, path, MIGRATIONS[number : number + 1], number + 1)
+
+
+def _take(db: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]], number: int) -> None:
+    with Transaction(db, path):
+        for statement in (statement for step in steps for statement in step):
+            db.execute(statement)
+        db.execute("INSERT OR REPLACE INTO meta VALUES('format', ?)", (str(number),))
 
 
 def show_as_newest(db: sqlite3.Connection, path: Path) -> None:

@@ -113,6 +113,8 @@ def open_output(
         output.set_aside[:0] = moved
         try:
             yield output
+        except sqlite3.DatabaseError as error:
+            raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
 
