@@ -199,9 +199,10 @@ def test_every_config_model_has_its_table(model: str) -> None:
 
 
 def test_every_type_of_column_has_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    from datafast.columns import column_types, registry
+    from datafast.columns import column_types
+    from datafast.columns.registry import COLUMNS
 
-    monkeypatch.setattr(registry, "_registered", {})  # a page shows how to register one
+    monkeypatch.setattr(COLUMNS, "_registered", {})  # a page shows how to register one
     assert [
         name
         for name in ["any", *column_types()]
@@ -328,5 +329,5 @@ def test_the_picture_in_the_topics_guide_shows_the_graph_below_it() -> None:
 
 def test_the_commented_config_in_the_examples_is_the_one_that_init_writes() -> None:
     for kind in ("columns", "conversation"):
-        template = ROOT / "datafast" / "cli" / "templates" / f"{kind}.yaml"
+        template = ROOT / "datafast" / "cli" / "commands" / "templates" / f"{kind}.yaml"
         assert (ROOT / "examples" / f"{kind}.yaml").read_bytes() == template.read_bytes()
