@@ -10,7 +10,8 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
@@ -52,15 +53,12 @@ class Produce(Protocol):
 
 
 class _Outcome(NamedTuple):
-    """The JSON lines of an item by row number, the rows that stages have dropped now, and why some are missing."""
+    """The JSON lines of an item by row number, why some are missing, the rows themselves, and those that stages have dropped."""
 
     lines: dict[int, bytes]
-    filtered: list[FilteredRow]
     error: CallFailed | None
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.lines) + len(self.filtered)
+    rows: Mapping[int, BaseModel] = MappingProxyType({})
+    filtered: Sequence[FilteredRow] = ()
 
 
 class Run:
@@ -206,16 +204,18 @@ class Run:
                 top_up=self._settings.top_up,
             )
             try:
-                outcome = await self._produce_rows(item, record, generate)
+                outcome = await self._produce_rows(item, generate)
             except ItemPending:
                 if self._stop:
                     break
                 continue  # this provider has stopped: the next one, where there is one, takes over
-            if best is None or outcome.num_rows > best.num_rows:
+            if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:
                 break
         replayed = calls_before == self._sender.tally.calls
+        if best is not None and best.lines and (self._stages or record.filtered):
+            best = self._decided(item, record, best, share)
         if best is None or (best.error and self._stop):
             if self._reorder is not None:
                 self._reorder.leave(item.position)
@@ -224,12 +224,13 @@ class Run:
         else:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
-    async def _produce_rows(self, item: WorkItem, record: ItemRecord, generate: Generate) -> _Outcome:
-        filtered: list[FilteredRow] = []
+    async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
+        rows: dict[int, BaseModel] = {}
         try:
-            rows = list(await self._produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
-            error = next((row for row in rows if isinstance(row, CallFailed)), None)
+            produced = list(await self._produce(item, generate))[: item.num_rows]
+            rows = {number: row for number, row in enumerate(produced) if not isinstance(row, CallFailed)}
+            lines = {number: _line(row) for number, row in rows.items()}
+            error = next((row for row in produced if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
         except OutputError:  # a recorded reply cannot be read: no matter of this item alone
@@ -237,32 +238,33 @@ class Run:
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
-        came = len(lines)
-        if error is None and came < item.num_rows:
-            short = f"Only {came} of the {item.num_rows} rows that were asked for came in a usable form."
-            error = generate.failure(short, category=ReplyCategory.SHORT.value)
-        if lines and (self._stages or record.filtered):
-            try:
-                filtered = self._decide(item, record, {number: rows[number] for number in lines}, lines)
-            except Exception as bug:  # noqa: BLE001 - as above, of a stage
-                logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
-                lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="stage_error")
-        return _Outcome(lines, filtered, error)
+        if error is None and len(lines) < item.num_rows:
+            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
+            error = generate.failure(came, category=ReplyCategory.SHORT.value)
+        return _Outcome(lines, error, rows)
 
-    def _decide(
-        self, item: WorkItem, record: ItemRecord, rows: Mapping[int, Any], lines: dict[int, bytes]
-    ) -> list[FilteredRow]:
-        """Takes the rows that are not to be written out of `lines`; returns those that stages have dropped now."""
+    def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
+        """The outcome after stages have looked at its rows; at those alone that were not decided before."""
         dropped: list[FilteredRow] = []
-        for number, row in rows.items():
-            if record.filtered >> number & 1:
-                del lines[number]  # dropped before, and counted
-            elif not record.decided >> number & 1:
-                stage, verdict = verdict_of(self._stages, row, item)
+        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
+        try:
+            for number in [number for number in lines if not record.decided >> number & 1]:
+                stage, verdict = verdict_of(self._stages, outcome.rows[number], item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
                     dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
-        return dropped
+        except Exception as bug:  # noqa: BLE001 - as in produce()
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+            failed = CallFailed(
+                f"{type(bug).__name__}: {bug}",
+                category="stage_error",
+                provider=share.label,
+                role="",
+                attempts=0,
+                prompt="",
+            )
+            return _Outcome({}, failed)
+        return outcome._replace(lines=lines, filtered=dropped)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
         here = [*outcome.lines, *(row.number for row in outcome.filtered)]

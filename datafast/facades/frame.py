@@ -240,7 +240,8 @@ class ColumnsFrame:
         offline = bool(options.get("offline"))
         if offline not in self._scratch:
             who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
-            about = digest(self._config.table.digest, str(self._config.run.seed), str(offline), *who)
+            # Named as by version 0.1.0, whose folders of interrupted runs may still be there.
+            about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who)
             self._scratch[offline] = Scratch(about.hex())
         return self._scratch[offline]
 

@@ -269,6 +269,15 @@ def test_a_stage_that_raises_fails_its_item_and_loses_no_reply(tmp_path: Path, l
     assert len(requests_in(log)) == 4
 
 
+@pytest.mark.usefixtures("no_second")
+def test_a_stage_that_raises_buys_nothing_from_the_next_provider(tmp_path: Path, log: Path) -> None:
+    broken = [{"stage": "no_second", "fails": True}]
+    providers = [provider(log), CountingProvider("other", log=log, reply=even_ones_are_long)]
+    made = dataset(tmp_path, broken, run={"fan_out": "fallback"}).generate(providers)
+    assert counts(made.report) == (0, 0, 8, 0)
+    assert len(requests_in(log)) == 4
+
+
 # -- what is shown
 
 
