@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from datafast.store import ledger as ledger_module
 from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT, MIGRATIONS
 from datafast.store.reader import LedgerReader
-from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, snapshot
+from tests.support import (
+    CountingProvider,
+    ForkServer,
+    assert_balanced,
+    fork_server,
+    raw,
+    requests_in,
+    rows_of,
+    snapshot,
+)
 
 CASE = Path(__file__).parent.parent / "data" / "outputs-0.1.0" / "raw-failed" / "made"
 STATEMENTS = sum(map(len, MIGRATIONS[1:]))
@@ -34,6 +43,12 @@ def old(tmp_path: Path) -> Path:
         database.executescript((CASE / "out-jsonl.ledger.sql").read_text("utf-8"))
         database.execute("PRAGMA journal_mode=WAL")
     return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as running:
+        yield running
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -106,13 +121,11 @@ def test_a_migration_that_cannot_be_finished_leaves_the_ledger_as_it_was(
 @pytest.mark.parametrize("number", range(STATEMENTS + 8))
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_process_that_dies_at_any_statement_leaves_a_ledger_of_one_format_or_the_next(
-    old: Path, tmp_path: Path, number: int, fresh: bool
+    old: Path, tmp_path: Path, server: ForkServer, number: int, fresh: bool
 ) -> None:
     path = tmp_path / "new" if fresh else old
-    child = os.fork()
-    if not child:
-        _die_at(path, number)
-    os.waitpid(child, 0)
+    code = server.run("tests.store.test_migrations:open_and_die", path=str(path), number=number)
+    assert code == 9 if number < STATEMENTS else code in {0, 9}
     if path.exists() and not fresh:
         with LedgerReader(path) as reader:
             assert reader.meta("format") in {"1", "2"}
@@ -123,7 +136,7 @@ def test_a_process_that_dies_at_any_statement_leaves_a_ledger_of_one_format_or_t
         assert reader.key_versions == ([] if fresh else ["1"])
 
 
-def _die_at(path: Path, number: int) -> None:
+def open_and_die(path: str, number: int) -> None:
     """Opens a ledger in a process that is gone when its statement of this number begins."""
     connect: Callable[..., sqlite3.Connection] = ledger_module.connect
     begun = 0
@@ -140,10 +153,7 @@ def _die_at(path: Path, number: int) -> None:
         return database
 
     ledger_module.connect = watched  # type: ignore[attr-defined]
-    try:
-        Ledger(path).close()
-    finally:
-        os._exit(0)
+    Ledger(Path(path)).close()
 
 
 # -- formats that are not known
