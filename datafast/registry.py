@@ -11,6 +11,7 @@ The groups:
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
     datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
+    datafast.stages      stages that decide about rows: classes derived from `datafast.quality.base.Stage`
     datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It is derived from `FanOutDataset`, and takes a list of
@@ -66,6 +67,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "csv": "datafast.export.formats:write_csv",
         "json": "datafast.export.formats:write_json",
         "jsonl": "datafast.export.formats:write_jsonl",
+    },
+    "datafast.stages": {
+        "length": "datafast.quality.length:LengthStage",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",

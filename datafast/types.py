@@ -66,7 +66,8 @@ class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
     Counts of rows are those of the output file after the run; calls, retries, tokens, cost and seconds are this run's own.
-    `failures` counts failed rows by category, `failures_by_provider` by provider and category.
+    `filtered_by_stage` counts filtered rows by stage and reason; `failures` failed rows by category, `failures_by_provider` by
+    provider and category.
     `cost_usd` is None where the price of a model that was called is not known.
     `stop_reason` says why the run ended early, in words, and `stop_cause` which kind of reason that is; both are None where it did not.
     """
@@ -86,6 +87,7 @@ class RunReport:
     output_file: str
     simulated: bool
     stop_reason: str | None
+    filtered_by_stage: dict[str, dict[str, int]]
     failures: dict[str, int]
     failures_by_provider: dict[str, dict[str, int]]
     stopped_providers: dict[str, str]

@@ -149,12 +149,12 @@ def _collecting_rarely() -> Iterator[None]:
 
 
 def exit_code(report: RunReport) -> int:
-    """0 all there, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
+    """0 all there or filtered, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
     if report.stop_cause is StopCause.INTERRUPTED and report.pending:
         return 130
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.failed or not report.written else 0
+    return 3 if report.failed or not (report.written or report.filtered) else 0
 
 
 def _event_file(path: Path, project: Project) -> EventFile:

@@ -19,6 +19,7 @@ from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import DatasetConfig
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
+from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem
 
@@ -41,6 +42,10 @@ class ColumnsDatasetConfig(DatasetConfig):
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _table: Table = PrivateAttr()
+
+    @classmethod
+    def editions(cls) -> list[Edition]:
+        return [Edition(2), Edition(1)]
 
     @model_validator(mode="after")
     def _columns_fit(self, info: ValidationInfo) -> ColumnsDatasetConfig:
@@ -103,7 +108,12 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
             fingerprint=str(count).encode(),
         )
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
-        return self.grid([rows], routes=routes, shape=[self.config.table.digest, str(self.config.run.seed)])
+        table, seed = self.config.table, str(self.config.run.seed)
+        return self.grid(
+            [rows],
+            routes=routes,
+            shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
+        )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
         return [await self.config.table.row(item, generate)]

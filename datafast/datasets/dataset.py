@@ -6,7 +6,7 @@ How it is generated is in `datafast.datasets.entry`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -18,6 +18,8 @@ from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.errors import CallFailed, ConfigError
 from datafast.executors.local import LocalExecutor
+from datafast.plan.defaults import Edition
+from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
@@ -86,18 +88,33 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     # -- helpers for kinds
 
     def grid(
-        self, dimensions: Sequence[Dimension], *, routes: Sequence[str], shape: Sequence[str | bytes] = ()
+        self,
+        dimensions: Sequence[Dimension],
+        *,
+        routes: Sequence[str],
+        shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
     ) -> GridPlan:
-        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts."""
-        return GridPlan(
-            self.kind,
-            dimensions,
-            routes=routes,
-            expansion=self.config.prompt_expansion() if isinstance(self.config, PromptDatasetConfig) else None,
-            rows_per_item=self.config.rows_per_item,
-            shape=shape,
-            seed=self.config.run.seed,
-        )
+        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts.
+
+        Args:
+            shape: whatever else decides what an item asks for; default texts as the edition keys them.
+        """
+        current, *earlier = self.config.editions()
+
+        def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
+            return GridPlan(
+                self.kind,
+                dimensions,
+                routes=routes,
+                expansion=_expansion(self.config, None if edition is current else edition),
+                rows_per_item=self.config.rows_per_item,
+                shape=shape(edition),
+                seed=self.config.run.seed,
+                edition=edition,
+                former=former,
+            )
+
+        return make(current, lambda: map(make, earlier))
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
         """The item's prompt with the kind's values filled in."""
@@ -193,3 +210,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             token=token,
             commit_message=commit_message,
         )
+
+
+def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:
+    if not isinstance(config, PromptDatasetConfig):
+        return None
+    return config.prompt_expansion() if earlier is None else config.former_expansion(earlier)

@@ -180,6 +180,8 @@ class Generation:
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
+        for stage in self._dataset.config.quality:
+            stage.check(self._dataset.row_model)
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
@@ -212,6 +214,7 @@ class Generation:
             produce=dataset.produce,
             paths=dataset.paths,
             settings=settings,
+            stages=dataset.config.quality,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),

@@ -21,6 +21,8 @@ from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, Te
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
+from datafast.llms.reply_model import ReplyModel
+from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
@@ -48,6 +50,19 @@ DEFAULT_EVOLUTION_PROMPT = (
 DEFAULT_JUDGE_PROMPT = (
     "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nA response:\n\n{response}\n\nJudge how correct, complete "
     "and helpful the response is. Give a short assessment, then a score from 1 (useless) to 10 (cannot be improved)."
+)
+
+
+DEFAULTS = DefaultPrompts(
+    "preference",
+    version=1,
+    texts={
+        "question_generation_prompts": DEFAULT_QUESTION_PROMPTS,
+        "chosen_response_generation_prompt": [DEFAULT_CHOSEN_PROMPT],
+        "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
+        "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
+        "judge_prompt": [DEFAULT_JUDGE_PROMPT],
+    },
 )
 
 
@@ -82,8 +97,14 @@ class PreferenceRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class Judgement(BaseModel):
+class Judgement(ReplyModel):
     """What a judge replies."""
+
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "What a judge replies.",
+        "assessment": "what is good and what is missing, in one to three sentences",
+        "score": "1 (useless) to 10 (cannot be improved)",
+    }
 
     assessment: str = Field(min_length=1, description="what is good and what is missing, in one to three sentences")
     score: int = Field(ge=1, le=10, description="1 (useless) to 10 (cannot be improved)")
@@ -94,6 +115,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
+    default_prompts = DEFAULTS
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
     judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
@@ -135,25 +157,26 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out"
             )
-        self.role_templates()
+        self.role_templates(self.editions()[0])
         return self
 
-    def template_texts(self) -> list[str]:
-        return self.question_generation_prompts or DEFAULT_QUESTION_PROMPTS
-
-    def role_templates(self) -> dict[Role, Template]:
+    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[Role, Template]:
         """The templates of every role but the question's."""
-        given: list[tuple[Role, str, TemplateNames, str]] = [
-            ("chosen", "chosen_response_generation_prompt", self.response_names, DEFAULT_CHOSEN_PROMPT),
-            ("rejected", "rejected_response_generation_prompt", self.response_names, DEFAULT_REJECTED_PROMPT),
-            ("evolution", "evolution_prompt", self.evolution_names, DEFAULT_EVOLUTION_PROMPT),
-            ("judge", "judge_prompt", self.judge_names, DEFAULT_JUDGE_PROMPT),
+        given: list[tuple[Role, str, TemplateNames]] = [
+            ("chosen", "chosen_response_generation_prompt", self.response_names),
+            ("rejected", "rejected_response_generation_prompt", self.response_names),
+            ("evolution", "evolution_prompt", self.evolution_names),
+            ("judge", "judge_prompt", self.judge_names),
         ]
         return {
-            role: names.parse(getattr(self, field) or default, None, field=field)
-            for role, field, names, default in given
+            role: names.parse(self._text_of(field, edition), None, field=field, remark=remark)
+            for role, field, names in given
             if role in self.roles
         }
+
+    def _text_of(self, field: str, edition: Edition) -> PromptText:
+        own = getattr(self, field)
+        return PromptText(own) if own else edition.texts(field)[0]
 
     @property
     def roles(self) -> list[Role]:
@@ -184,7 +207,10 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
 
     def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
-        self._templates = config.role_templates()
+        # Of a version of the default texts, whatever the keys: an item is asked with those that it was begun with.
+        self._templates = {
+            edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
+        }
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
@@ -192,8 +218,12 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             Dimension("document", config.input_documents),
             Dimension("language", list(config.languages.items())),
         ]
-        shape = [f"{role}={template.text}" for role, template in self._templates.items()]
-        shape += [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
+        systems = [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
+
+        def shape(edition: Edition) -> list[str]:
+            templates = config.role_templates(edition, remark=False)
+            return [*(f"{role}={template.keyed}" for role, template in templates.items()), *systems]
+
         return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
@@ -227,7 +257,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             uuid=item.row_uuid(number),
             metadata=self.metadata(item),
         )
-        ask = _Asker(self, generate, row, language_name, tag=str(number))
+        ask = _Asker(self.config, self._templates[item.defaults], generate, row, language_name, tag=str(number))
         try:
             row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
             if self.config.evol_instruct:
@@ -244,10 +274,17 @@ class _Asker:
     """The calls about one question."""
 
     def __init__(
-        self, dataset: PreferenceDataset, generate: Generate, row: PreferenceRow, language_name: str, *, tag: str
+        self,
+        config: PreferenceDatasetConfig,
+        templates: Mapping[Role, Template],
+        generate: Generate,
+        row: PreferenceRow,
+        language_name: str,
+        *,
+        tag: str,
     ) -> None:
-        self._config = dataset.config
-        self._templates = dataset.config.role_templates()
+        self._config = config
+        self._templates = templates
         self._generate = generate
         self._row = row
         self._language_name = language_name

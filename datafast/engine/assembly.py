@@ -22,8 +22,10 @@ from datafast.engine.job import Job
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, identities, labels_of
 from datafast.engine.shares import Share
+from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
+from datafast.llms.replies.formats import usage_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
 from datafast.store.recovery import OpenOutput, Pricing, open_output
@@ -76,6 +78,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
         ordered=job.settings.ordered,
+        stages=settings_of(job.stages),
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)
@@ -130,9 +133,9 @@ def _within_descriptors(job: Job) -> Job:
 def _pricing(providers: Sequence[LLMProvider], labels: dict[int, str]) -> Pricing:
     by_label = {labels[id(provider)]: provider for provider in providers}
 
-    def price(label: str, usage: Usage) -> float | None:
-        provider = by_label.get(label)
-        return provider.cost_usd(usage) if provider else None
+    def price(label: str, raw: bytes, wire_format: str) -> tuple[Usage | None, float | None]:
+        usage, provider = usage_of(raw, wire_format), by_label.get(label)
+        return usage, provider.cost_usd(usage) if provider and usage is not None else None
 
     return price
 

@@ -18,7 +18,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route
 from datafast.llms.base import Request
-from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.records import ItemRecord, ItemState
@@ -57,7 +57,7 @@ class _Player:
     async def answer(self, ask: Ask, *, endpoint: Endpoint, **_: Any) -> Answer:
         self.asks.append(ask)
         response = await endpoint.backend.complete(Request(ask.messages, ask.schema))
-        completion = decode_completion(response.raw)
+        completion = decode_reply(response.raw, response.format)
         return Answer(
             parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw, "simulated"
         )

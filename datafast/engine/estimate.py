@@ -33,6 +33,7 @@ from datafast.errors import OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
+from datafast.store.matching import former_of, found_in, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 
@@ -257,18 +258,17 @@ class _Past:
             seconds[call.provider].append(call.latency_s)
         spans = {who: _span_of(values) for who, values in tokens.items()}
         latencies = {who: _span_of(values) for who, values in seconds.items()}
-        if reader.meta("plan") == plan.fingerprint:
+        former = former_of(plan, reader.key_versions)
+        if has_places_of(reader.meta("plan"), plan, former):
             settled = reader.settled_by_route(plan.num_routes)
             left = [count - settled.get(route, 0) for route, count in enumerate(self.left)]
-            written, failed = reader.row_counts()
-            return _Past(left, max(0, plan.num_rows - written - failed), spans, latencies)
+            return _Past(left, reader.counts(plan.num_rows).pending, spans, latencies)
         if len(plan) > _WALK_LIMIT:
             note = "the config has changed since the last run, and its plan is too large to be compared: nothing is taken for done"
             return _Past(self.left, self.rows_left, spans, latencies, note)
-        known = reader.settled_keys()
         left = list(self.left)
-        for position, key in enumerate(plan.keys()):
-            left[position % plan.num_routes] -= key in known
+        for position, _ in found_in(plan, former, dict.fromkeys(reader.settled_keys(), True)):
+            left[position % plan.num_routes] -= 1
         return _Past(left, sum(left) * sample[0].num_rows, spans, latencies)
 
 

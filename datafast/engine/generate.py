@@ -235,8 +235,19 @@ class Generate:
         *,
         peek: bool = False,
     ) -> bytes:
-        asked = _asked_digest(endpoint.identity, role, schema.digest if schema else b"", tag)
-        plain = blake2b(self._item.content + asked + orjson.dumps(messages), digest_size=16).digest()
+        """The key of a call: the former one where its replies were recorded under that."""
+        asked = orjson.dumps(messages)
+        key = self._numbered(endpoint, role, asked, schema.key if schema else b"", tag, peek=peek)
+        if schema is None or not self._recorded or key in self._recorded or schema.former_key == schema.key:
+            return key
+        former = self._numbered(endpoint, role, asked, schema.former_key, tag, peek=peek)
+        return former if former in self._recorded else key
+
+    def _numbered(
+        self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
+    ) -> bytes:
+        who = _asked_digest(endpoint.identity, role, schema_key, tag)
+        plain = blake2b(self._item.content + who + asked, digest_size=16).digest()
         ordinal = self._ordinals.get(plain, 0)
         if not peek:
             self._ordinals[plain] = ordinal + 1

@@ -13,6 +13,7 @@ from datafast.engine.events import EventCallback
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
+from datafast.engine.stages import Decides
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.paths import OutputPaths
@@ -36,6 +37,7 @@ class Job:
 
     Attributes:
         plan: what there is to do, for these routes.
+        stages: what decides about rows, in this order.
         notes: what `datafast status` should be able to tell later.
         on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
         also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
@@ -46,6 +48,7 @@ class Job:
     produce: Produce
     paths: OutputPaths
     settings: RunConfig
+    stages: Sequence[Decides] = ()
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False

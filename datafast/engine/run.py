@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
+from datafast._util.notify import warn_user
 from datafast.engine.assembly import Parts, assembled
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.job import Job
 from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
+from datafast.errors import CallFailed, OutputError, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
-from datafast.store.records import FailureRow, by_category, by_provider
+from datafast.store.records import FailureRow, FilteredRow, by_category, by_provider, by_stage
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
@@ -53,10 +56,12 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
 
 
 class _Outcome(NamedTuple):
-    """The JSON lines of an item by row number, and why some are missing."""
+    """The JSON lines of an item by row number, why some are missing, the rows themselves, and those that stages have dropped."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
+    rows: Mapping[int, BaseModel] = MappingProxyType({})
+    filtered: Sequence[FilteredRow] = ()
 
 
 class _Run:
@@ -97,6 +102,10 @@ class _Run:
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
+        if report.filtered == report.requested > 0:
+            warn_user(
+                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            )
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
         return report
@@ -126,7 +135,7 @@ class _Run:
                 if self._reorder is not None and not await self._reorder.enter(position, share):
                     return
                 calls = self._sender.tally.calls
-                await self._process(self._plan[position], share)
+                await self._process(self._store.item_at(self._plan, position), share)
                 if self._sender.tally.calls == calls:
                     # Replies from the ledger wait for nothing: saving and stopping need their turn.
                     await asyncio.sleep(0)
@@ -179,6 +188,8 @@ class _Run:
             if best.error is None:
                 break
         replayed = calls_before == self._sender.tally.calls
+        if best is not None and best.lines and (self._job.stages or record.filtered):
+            best = self._decided(item, record, best, share)
         if best is None or (best.error and self._stop):
             if self._reorder is not None:
                 self._reorder.leave(item.position)
@@ -188,27 +199,63 @@ class _Run:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
+        rows: dict[int, BaseModel] = {}
         try:
-            rows = list(await self._job.produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
-            error = next((row for row in rows if isinstance(row, CallFailed)), None)
+            produced = list(await self._job.produce(item, generate))[: item.num_rows]
+            rows = {number: row for number, row in enumerate(produced) if not isinstance(row, CallFailed)}
+            lines = {number: _line(row) for number, row in rows.items()}
+            error = next((row for row in produced if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
+        except OutputError:  # a recorded reply cannot be read: no matter of this item alone
+            raise
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
             came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
             error = generate.failure(came, category=ReplyCategory.SHORT.value)
-        return _Outcome(lines, error)
+        return _Outcome(lines, error, rows)
+
+    def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
+        """The outcome after stages have looked at its rows; at those alone that were not decided before."""
+        dropped: list[FilteredRow] = []
+        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
+        try:
+            for number in [number for number in lines if not record.decided >> number & 1]:
+                stage, verdict = verdict_of(self._job.stages, outcome.rows[number], item)
+                if not verdict.keeps:
+                    line = lines.pop(number).removesuffix(b"\n")
+                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
+        except Exception as bug:  # noqa: BLE001 - as in produce()
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+            failed = CallFailed(
+                f"{type(bug).__name__}: {bug}",
+                category="stage_error",
+                provider=share.label,
+                role="",
+                attempts=0,
+                prompt="",
+            )
+            return _Outcome({}, failed)
+        return outcome._replace(lines=lines, filtered=dropped)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
-        present = record.slots | sum(1 << number for number in outcome.lines)
+        here = [*outcome.lines, *(row.number for row in outcome.filtered)]
+        present = record.slots | record.filtered | sum(1 << number for number in here)
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
-        new = self._store.finish_item(record, outcome.lines, failure)
-        if new and self._emit.listening:
-            self._emit(ItemDone(item=record.key.hex(), provider=share.label, rows=new, replayed=replayed))
+        new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
+        if (new or outcome.filtered) and self._emit.listening:
+            self._emit(
+                ItemDone(
+                    item=record.key.hex(),
+                    provider=share.label,
+                    rows=new,
+                    filtered=len(outcome.filtered),
+                    replayed=replayed,
+                )
+            )
         if failure:
             self._emit(
                 ItemFailed(
@@ -230,6 +277,7 @@ class _Run:
             RunStarted(
                 requested=counts.requested,
                 written=counts.written,
+                filtered=counts.filtered,
                 failed=counts.failed,
                 output_file=str(self._store.path),
                 providers=[endpoint.label for endpoint in self._endpoints()],
@@ -289,6 +337,7 @@ class _Run:
             simulated=self._job.simulated,
             stop_reason=stop_reason,
             stop_cause=stop_cause,
+            filtered_by_stage=by_stage(self._store.filtered),
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped_providers(),

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -38,6 +37,7 @@ from datafast.plan.items import digest
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.rows import rows_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "sample"]
 
 _DEFAULT_ROWS = 100
-_AT_ONCE = 500
 _ROWS = "rows.jsonl"
 _ALIASES = {"hf": "transformers", "huggingface": "transformers"}
 
@@ -244,7 +243,8 @@ class ColumnsFrame:
         offline = bool(options.get("offline"))
         if offline not in self._scratch:
             who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
-            about = digest(self._config.table.digest, str(self._config.run.seed), str(offline), *who)
+            # Named as by version 0.1.0, whose folders of interrupted runs may still be there.
+            about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who)
             scratch = Scratch(about.hex())
             if is_running(OutputPaths.of(scratch.folder / _ROWS)):
                 scratch = Scratch()  # another process is at it
@@ -341,14 +341,9 @@ def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
     paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
     if not made.config.num_rows or not paths.rows.exists():
         return
-    with LedgerReader(paths.ledger) as reader, paths.rows.open("rb") as file:
-        for first in range(0, made.config.num_rows, _AT_ONCE):
-            positions = range(first, min(first + _AT_ONCE, made.config.num_rows))
-            places = reader.places_of(positions)
-            for position in positions:
-                for start, size in places.get(position, ()):
-                    file.seek(start)
-                    yield orjson.loads(file.read(size))
+    with LedgerReader(paths.ledger) as reader:
+        for rows in rows_at(paths.rows, reader, range(made.config.num_rows)):
+            yield from rows
 
 
 def _name_of(provider: LLMProvider) -> str:

@@ -50,10 +50,14 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A reply as it came: `raw` is a chat completion as JSON in OpenAI's shape, byte for byte where the server speaks it."""
+    """A reply as it came, byte for byte where the server speaks its `format`: a name in `datafast.llms.replies.formats`.
+
+    "chat_completions" is a chat completion as JSON in OpenAI's shape.
+    """
 
     raw: bytes
     latency_s: float
+    format: str = "chat_completions"
 
 
 @dataclass(slots=True)

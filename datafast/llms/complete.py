@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import Backend, Request, StructuredStep
-from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
@@ -115,7 +115,7 @@ async def _complete(
 ) -> Any:
     if schema is None:
         response = await backend.complete(Request(messages=conversation))
-        return parse_text(decode_completion(response.raw))
+        return parse_text(decode_reply(response.raw, response.format))
     refused: ProviderError | None = None
     steps = [(step, False) for step in StructuredStep]
     if text_bounds and schema.bounded_wire is not None:
@@ -129,6 +129,6 @@ async def _complete(
                 raise
             refused = refused or error  # servers refuse the forms of structured replies that they do not know
             continue
-        return parse_reply(decode_completion(response.raw), schema)
+        return parse_reply(decode_reply(response.raw, response.format), schema)
     assert refused is not None  # noqa: S101 - every step was refused, or the loop had returned
     raise refused

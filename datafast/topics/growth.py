@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 from datafast.errors import CallFailed
+from datafast.llms.reply_model import ReplyModel, with_first_words
 from datafast.topics.model import TopicNode, TopicPath, normalised
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _MAX_LINKS = 3
 _NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*\u2022])\s+")
 
 
-class Subtopics(BaseModel):
+class Subtopics(ReplyModel):
     """What a topic is divided into."""
 
     subtopics: list[str] = Field(min_length=1)
@@ -170,7 +171,8 @@ def _prompt(proposal: _Proposal, count: int) -> str:
 
 @cache
 def _plain_model(count: int) -> type[Subtopics]:
-    return create_model(f"Subtopics{count}", __base__=Subtopics, subtopics=(list[str], _list_of(count)))
+    model = create_model(f"Subtopics{count}", __base__=Subtopics, subtopics=(list[str], _list_of(count)))
+    return with_first_words(model, {"subtopics": f"exactly {count} subtopics"})
 
 
 def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subtopics]:
@@ -188,12 +190,17 @@ def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subt
         description="those of the listed topics that also belong here, to the letter; usually none",
         json_schema_extra=links,
     )
-    return create_model(
+    model = create_model(
         f"Subtopics{count}",
         __base__=LinkedSubtopics,
         subtopics=(list[str], _list_of(count)),
         related=(list[str], related),
     )
+    words = {
+        "subtopics": f"exactly {count} subtopics",
+        "related": "those of the listed topics that also belong here, to the letter; usually none",
+    }
+    return with_first_words(model, words)
 
 
 def _list_of(count: int) -> Any:

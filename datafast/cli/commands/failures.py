@@ -52,7 +52,7 @@ def command(
         values_of = _values_of(reader, paths.ledger)
         summary = {
             "output_file": str(file),
-            "failed": reader.row_counts()[1],
+            "failed": reader.counts().failed,
             "failures": by_category(reader.failure_counts()),
             "failures_by_provider": by_provider(reader.failure_counts()),
             "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),

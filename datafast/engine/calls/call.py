@@ -9,7 +9,7 @@ from typing import NamedTuple
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyError
 from datafast.llms.base import Completion, Request, StructuredStep
-from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.schema import ResponseSchema
 from datafast.store.records import ItemRecord
 from datafast.types import Message, Usage
@@ -107,8 +107,8 @@ class Trial:
         )
 
 
-def decode(raw: bytes) -> Reply:
+def decode(raw: bytes, wire_format: str) -> Reply:
     try:
-        return Reply(raw, decode_completion(raw))
+        return Reply(raw, decode_reply(raw, wire_format))
     except ReplyError as error:
         return Reply(raw, error)

@@ -74,7 +74,7 @@ class Caller:
             model_id, counts = endpoint.provider.model_id, True
             if recorded:
                 known = recorded.pop(0)
-                reply, model_id = decode(known.raw), known.model_id
+                reply, model_id = decode(known.raw, known.format), known.model_id
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1

@@ -171,18 +171,19 @@ class Sender:
             provider=endpoint.label,
             model_id=endpoint.provider.model_id,
             raw=raw,
+            format=response.format,
             latency_s=response.latency_s,
             attempts=trial.sent - trial.sent_before,
         )
         trial.sent_before = trial.sent
         endpoint.succeeded(sent_at)
         endpoint.bounds_worked |= trial.sends_bounds
-        reply = decode(raw)
+        reply = decode(raw, response.format)
         usage = reply.usage
         cost = endpoint.cost_usd(usage)
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
-        self._store.settle(call, usage, cost)
+        call.settle(usage, cost)
         self._count(usage or Usage(), cost)
         if not self._emit.listening:
             return reply
