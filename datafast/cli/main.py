@@ -73,7 +73,7 @@ class _Commands(click.Group):
         except DatafastError as error:
             raise _Failure(str(error), 2) from error
         except KeyboardInterrupt as error:
-            raise _Failure("interrupted before anything was sent", 130) from error
+            raise _Failure("Interrupted before anything was sent.", 130) from error
 
 
 def _broken(name: str, error: ConfigError) -> click.Command:
@@ -92,10 +92,10 @@ def cli() -> None:
     """The factory for synthetic text datasets: one config in, a JSONL that survives anything out.
 
     \b
-    datafast init                      write a commented starter config
-    datafast plan raw.yaml             see what it would ask, without asking
+    datafast init                          write a commented starter config
+    datafast plan raw.yaml                 see what it would ask, without asking
     datafast generate raw.yaml --offline   try everything with simulated models
-    datafast generate raw.yaml         do it
+    datafast generate raw.yaml             do it
     """
 
 

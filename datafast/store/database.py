@@ -25,8 +25,12 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
         address = f"{path.absolute().as_uri()}?mode=ro{still}"
         return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
+    except BaseException:  # whatever kept it from being used: the file is not held open
+        db.close()
+        raise
     return db
 
 

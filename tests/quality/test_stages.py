@@ -205,7 +205,7 @@ def test_changed_settings_are_told_once(tmp_path: Path, log: Path) -> None:
     ("given", "problem"),
     [
         ({"stage": "lenght", "min_words": 3}, "length"),
-        ({"min_words": 3}, "the stage is missing"),
+        ({"min_words": 3}, "The stage is missing"),
         ("length", "expected a mapping"),
         ({"stage": "length"}, "no bound is given"),
         ({"stage": "length", "min_words": 5, "max_words": 4}, "No row would be left"),
