@@ -10,8 +10,8 @@ The groups:
     datafast.kinds       dataset kinds: classes derived from `FanOutDataset` or `RoleDataset` of `datafast.datasets.base`
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
-    datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
     datafast.stages      stages that decide about rows: classes derived from `datafast.quality.base.Stage`
+    datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
     datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It is derived from `FanOutDataset`, and takes a list of
@@ -62,14 +62,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "text": "datafast.columns.types.llm:TextColumn",
         "uuid": "datafast.columns.types.samplers:UuidColumn",
     },
+    "datafast.stages": {
+        "length": "datafast.quality.length:LengthStage",
+    },
     "datafast.formats": {
         "parquet": "datafast.export.formats:write_parquet",
         "csv": "datafast.export.formats:write_csv",
         "json": "datafast.export.formats:write_json",
         "jsonl": "datafast.export.formats:write_jsonl",
-    },
-    "datafast.stages": {
-        "length": "datafast.quality.length:LengthStage",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",

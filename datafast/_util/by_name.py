@@ -41,7 +41,7 @@ class ByName:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        models = [self._door.load(name) for name in self._door.names() if name not in self._hidden]
+        models = [model for name, model in self._door.loaded().items() if name not in self._hidden]
         return {"oneOf": [handler(model.__pydantic_core_schema__) for model in models]}
 
     def _validated(self, given: Any, info: core_schema.ValidationInfo) -> BaseModel:
@@ -50,14 +50,14 @@ class ByName:
         if not isinstance(given, Mapping):
             raise PydanticCustomError(
                 "by_name",
-                "expected a mapping like {example}, got {got}",
+                "expected a mapping like {example}, got {got}.",
                 {"example": self._example, "got": type(given).__name__},
             )
         name = given.get(self._tag)
         if not isinstance(name, str):
             raise PydanticCustomError(
                 "by_name",
-                "the {tag} is missing; write {tag}: and one of {names}",
+                "The {tag} is missing. Write {tag}: and one of {names}.",
                 {"tag": self._tag, "names": ", ".join(self._door.names())},
             )
         try:

@@ -28,7 +28,7 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
-    except BaseException:
+    except BaseException:  # whatever kept it from being used: the file is not held open
         db.close()
         raise
     return db

@@ -55,15 +55,15 @@ class Ledger:
         try:
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
-                if read_only:
-                    show_as_newest(self._db, path)
-                else:
-                    migrate(self._db, path)
+                prepare = show_as_newest if read_only else migrate
+                prepare(self._db, path)
             except BaseException:  # whatever kept it from being used: the file is not held open
                 self._db.close()
                 raise
         except sqlite3.DatabaseError as error:
             raise cannot_open(path, error, read_only=read_only) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what is damaged, and that need not be text
+            raise unreadable(path, sqlite3.DatabaseError("what describes its tables is damaged")) from error
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """What is to be said, and done, when the file is damaged."""

@@ -205,11 +205,11 @@ def test_changed_settings_are_told_once(tmp_path: Path, log: Path) -> None:
     ("given", "problem"),
     [
         ({"stage": "lenght", "min_words": 3}, "length"),
-        ({"min_words": 3}, "the stage is missing"),
+        ({"min_words": 3}, "The stage is missing"),
         ("length", "expected a mapping"),
         ({"stage": "length"}, "no bound is given"),
         ({"stage": "length", "min_words": 5, "max_words": 4}, "No row would be left"),
-        ({"stage": "length", "min_wrods": 5}, "did you mean 'min_words'"),
+        ({"stage": "length", "min_wrods": 5}, "Did you mean 'min_words'"),
         ({"stage": "length", "min_words": 0}, "greater than or equal to 1"),
     ],
 )

@@ -51,8 +51,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         lines.append(("filtered", f"by {stage}: {why}"))
     if report.failures:
-        done = report.written + report.filtered + report.failed
-        ended = f" ({share(report.failed, done)} of the rows that are done)"
+        ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
         lines.append(("failed", why + ended))
     lines += [
