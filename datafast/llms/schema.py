@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel
 
-from datafast.llms.base import StructuredStep
+from datafast.llms.base import ReplyMode
 from datafast.llms.strict_schema import (
     has_numbers,
     has_text_bounds,
@@ -91,14 +91,14 @@ def _wire(name: str, schema: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": "json_schema", "json_schema": described})
 
 
-def ask(messages: Sequence[Message], schema: ResponseSchema, step: StructuredStep) -> list[Message]:
+def ask(messages: Sequence[Message], schema: ResponseSchema, mode: ReplyMode) -> list[Message]:
     """The messages to send so that the reply comes in the schema's form.
 
     Where the server is not handed the schema itself, it is told in the system message; the other messages stay byte
     for byte.
     """
     asked = list(messages)
-    if step is StructuredStep.JSON_SCHEMA:
+    if mode is ReplyMode.JSON_SCHEMA:
         return asked
     if asked and asked[0]["role"] in {"system", "developer"}:
         told = asked[0].copy()

@@ -18,7 +18,7 @@ from datafast.engine.events import BudgetReached
 from datafast.engine.settings import RunConfig
 from datafast.engine.stop import Halt
 from datafast.errors import ConfigError
-from datafast.llms.base import Request
+from datafast.llms.base import LIFTED_TOKENS, Request
 from datafast.store.records import Bound, Spent
 from datafast.store.writer import Store
 from datafast.types import Usage
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Booking", "Budget", "Cashier", "check_prices", "upper_bound"]
 
 _TOKENS_PER_MESSAGE = 16
-
-
-_LIFTED_TOKENS = 16_384
 
 
 class Budget:
@@ -124,7 +121,7 @@ def upper_bound(request: Request, provider: LLMProvider) -> Bound:
         given += len(request.schema.wire) + len(request.schema.instructions())
     written = provider.longest_reply or 0
     if request.lift_token_limit:
-        written = max(written, _LIFTED_TOKENS)
+        written = max(written, LIFTED_TOKENS)
     usage = Usage(input_tokens=given, output_tokens=written)
     return Bound(provider.cost_usd(usage) or 0.0, given + written)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import orjson
 
 from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
 from datafast.llms.local.gguf import GgufSource
 from datafast.llms.local.llama_server import LlamaServer, LlamaSettings, start_llama_server
@@ -185,9 +185,9 @@ class LlamaCppBackend:
     async def complete(self, request: Request) -> Response:
         """See `Backend.complete`."""
         direct = await self._ready()
-        if request.schema is not None and request.step is StructuredStep.JSON_SCHEMA:
+        if request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA:
             # The grammar keeps the form; what the fields mean, the model has to be told.
-            request = replace(request, messages=ask(request.messages, request.schema, StructuredStep.PROMPT))
+            request = replace(request, messages=ask(request.messages, request.schema, ReplyMode.PROMPT))
         try:
             return await direct.complete(request)
         except ProviderError as error:

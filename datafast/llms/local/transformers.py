@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import orjson
 
 from datafast.errors import ConfigError
-from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
 from datafast.llms.local.model_cache import Lease, acquire
 from datafast.llms.options import ProviderOptions
@@ -177,12 +177,11 @@ class TransformersBackend:
         messages, grammar = list(request.messages), None
         if request.schema is not None:
             # Also where a grammar keeps the form: what the fields mean, the model has to be told.
-            messages = ask(messages, request.schema, StructuredStep.PROMPT)
-            if request.step is StructuredStep.JSON_SCHEMA:
+            messages = ask(messages, request.schema, ReplyMode.PROMPT)
+            if request.mode is ReplyMode.JSON_SCHEMA:
                 grammar = orjson.dumps(request.schema.json_schema)
-            elif request.step is StructuredStep.JSON_OBJECT:
+            elif request.mode is ReplyMode.JSON_OBJECT:
                 grammar = _ANY_OBJECT
-        limit = provider.max_completion_tokens
         job = Job(
             label=provider.label,
             messages=messages,
@@ -190,8 +189,8 @@ class TransformersBackend:
             arguments={k: v for k, v in self._arguments.items() if k not in request.dropped_params},
             penalty=0.0 if "frequency_penalty" in request.dropped_params else provider.frequency_penalty or 0.0,
             grammar=grammar,
-            max_tokens=2 * limit if limit and request.lift_token_limit else limit,
-            whole_context=request.lift_token_limit and limit is None,
+            max_tokens=provider.max_completion_tokens,
+            whole_context=request.lift_token_limit,
             batch_size=provider.batch_size,
             timeout_s=provider.timeout,
         )

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 import orjson
 
 from datafast.errors import ConfigError
-from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base import LIFTED_TOKENS, ReplyMode, Request, Response
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
 from datafast.llms.provider import LLMProvider
@@ -107,10 +107,6 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
         super().__init__(model_id, **options)
 
 
-# Asked for after a truncated reply where the user set no limit: above every common default, below most models' maximum.
-_GENEROUS_TOKENS = 16_384
-
-
 _JSON_OBJECT = {"type": "json_object"}
 
 
@@ -124,10 +120,9 @@ class ChatCompletionsBackend:
         self._origin = provider.origin
         self._url = provider.chat_url
         self._limit_param = provider.token_limit_param
-        self._limit = provider.max_completion_tokens
         self._params: dict[str, Any] = provider.sampling
-        if self._limit is not None:
-            self._params[self._limit_param] = self._limit
+        if provider.max_completion_tokens is not None:
+            self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
         self._client: HttpClient | None = None
 
@@ -158,14 +153,14 @@ class ChatCompletionsBackend:
         body: dict[str, Any] = {"model": self._provider.model_id, "messages": request.messages}
         body |= self._params
         if request.lift_token_limit:
-            body[self._limit_param] = 2 * self._limit if self._limit else _GENEROUS_TOKENS
+            body[self._limit_param] = LIFTED_TOKENS
         if schema is not None:
-            if request.step is StructuredStep.JSON_SCHEMA:
+            if request.mode is ReplyMode.JSON_SCHEMA:
                 wire = schema.bounded_wire if request.text_bounds else None
                 body["response_format"] = orjson.Fragment(wire or schema.wire)
             else:
-                body["messages"] = ask(request.messages, schema, request.step)
-                if request.step is StructuredStep.JSON_OBJECT:
+                body["messages"] = ask(request.messages, schema, request.mode)
+                if request.mode is ReplyMode.JSON_OBJECT:
                     body["response_format"] = _JSON_OBJECT
         body |= self._extra
         for name in request.dropped_params:

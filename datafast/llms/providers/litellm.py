@@ -25,7 +25,7 @@ import orjson
 from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
-from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base import LIFTED_TOKENS, ReplyMode, Request, Response
 from datafast.llms.base_urls import base_from_environment, versioned_base
 from datafast.llms.options import ProviderOptions
 from datafast.llms.prices import context_window, cost_usd
@@ -55,9 +55,6 @@ _ENVIRONMENT = {
 
 
 _HOST_IMPORTED_CONNECTIONS = 500
-
-
-_GENEROUS_TOKENS = 16_384
 
 
 _MANY_CALLS = 100  # what comes after them is worth a setting of the whole process
@@ -172,12 +169,12 @@ class LiteLLMBackend:
         if request.lift_token_limit:
             arguments[self._limit_param] = self._lifted_limit()
         if request.schema is not None:
-            if request.step is StructuredStep.JSON_SCHEMA:
+            if request.mode is ReplyMode.JSON_SCHEMA:
                 # A fresh one: litellm may edit it.
                 arguments["response_format"] = orjson.loads(_without_references(request.schema.wire))
             else:
-                arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.step)]
-                if request.step is StructuredStep.JSON_OBJECT:
+                arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.mode)]
+                if request.mode is ReplyMode.JSON_OBJECT:
                     arguments["response_format"] = {"type": "json_object"}
         arguments |= provider.extra
         for name in request.dropped_params:
@@ -190,11 +187,9 @@ class LiteLLMBackend:
         return arguments
 
     def _lifted_limit(self) -> int:
-        if self._provider.max_completion_tokens is not None:
-            return 2 * self._provider.max_completion_tokens
         known = self._litellm.model_cost.get(self._model) or self._litellm.model_cost.get(self._provider.model_id) or {}
         most = known.get("max_output_tokens")
-        return min(_GENEROUS_TOKENS, most) if isinstance(most, int) and most > 0 else _GENEROUS_TOKENS
+        return min(LIFTED_TOKENS, most) if isinstance(most, int) and most > 0 else LIFTED_TOKENS
 
     def _fault(self, error: Exception) -> ProviderError:
         if is_transport_fault(error):
