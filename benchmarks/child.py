@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.instruments import ROOT, raise_file_limit
@@ -22,8 +23,11 @@ class Failed(Exception):
     """A measurement ended with an error; the message is what it said."""
 
 
-def run(function: str, **arguments: Any) -> dict[str, Any]:
+def run(function: str, *, hidden: Sequence[str] = (), **arguments: Any) -> dict[str, Any]:
     """Carries out `module:function` of this package in a fresh process.
+
+    Args:
+        hidden: packages that cannot be imported there, as if they were not installed.
 
     Returns:
         What the function returned (a JSON object), and `started_at`: when the process was started, in system-wide monotonic
@@ -32,7 +36,7 @@ def run(function: str, **arguments: Any) -> dict[str, Any]:
     Raises:
         Failed: it raised.
     """
-    command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
+    command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments), *hidden]
     started_at = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
@@ -43,6 +47,7 @@ def run(function: str, **arguments: Any) -> dict[str, Any]:
 
 def main() -> None:
     module, _, function = sys.argv[1].partition(":")
+    sys.modules.update(dict.fromkeys(sys.argv[3:]))  # type: ignore[arg-type] - None: "there is no such module"
     raise_file_limit()
     result = getattr(importlib.import_module(f"benchmarks.{module}"), function)(**json.loads(sys.argv[2]))
     print(json.dumps(result))

@@ -1,28 +1,24 @@
-"""The same work done by datafast, through its public interface."""
+"""The same work done by datafast, through its public interface. A kind is imported where it is measured."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.instruments import peak_mb, resident_mb, stopwatch
 from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
-from datafast.datasets import ColumnsDataset, ConversationDataset, RawDataset
+from datafast.datasets import RawDataset
 from datafast.llms.base import Request, Response
 from datafast.llms.provider import LLMProvider
 from datafast.llms.providers.chat_completions import OpenAICompatibleProvider
-from datafast.llms.providers.litellm import LiteLLMProvider
 from datafast.llms.replies.completion import encode_completion
-from datafast.schema.config import (
-    ColumnsDatasetConfig,
-    ConversationDatasetConfig,
-    PromptExpansionConfig,
-    RawDatasetConfig,
-    RunConfig,
-)
+from datafast.schema.config import PromptExpansionConfig, RawDatasetConfig, RunConfig
 from datafast.types import Usage
+
+if TYPE_CHECKING:
+    from datafast.datasets import ConversationDataset
 
 __all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
 
@@ -44,6 +40,9 @@ def _dataset(folder: str, in_flight: int, *, topics: int, document_types: int = 
 
 
 def _conversations(folder: str, in_flight: int, *, topics: int) -> ConversationDataset:
+    from datafast.datasets import ConversationDataset
+    from datafast.schema.config import ConversationDatasetConfig
+
     return ConversationDataset(
         ConversationDatasetConfig(
             topics=values("topic", topics),
@@ -82,6 +81,9 @@ def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int =
 
 def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
     """Generates `rows` rows of twelve columns, four of them by models of two providers, and counts the calls."""
+    from datafast.datasets import ColumnsDataset
+    from datafast.schema.config import ColumnsDatasetConfig
+
     found = {}
     for name, count in (("warm-up", warm_up), ("measured", rows)):
         config = ColumnsDatasetConfig(
@@ -109,6 +111,8 @@ def conversations(*, url: str, items: int, in_flight: int, folder: str, warm_up:
 
 def litellm(*, url: str, items: int, in_flight: int, folder: str, warm_up: int) -> dict[str, float]:
     """Generates `items` rows through litellm."""
+    from datafast.llms.providers.litellm import LiteLLMProvider
+
     return _measured(
         LiteLLMProvider(f"openai/{MODEL}", api_base=f"{url}/v1", api_key="none"), items, in_flight, folder, warm_up
     )

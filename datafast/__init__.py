@@ -5,8 +5,9 @@ Public names load on first use, so `import datafast` stays light.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from datafast.datasets import (
@@ -58,61 +59,63 @@ if TYPE_CHECKING:
     )
     from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.datasets": [
+                "ClassificationDataset",
+                "ColumnsDataset",
+                "ConversationDataset",
+                "PreferenceDataset",
+                "RawDataset",
+            ],
+            "datafast.engine.estimate": ["Estimate"],
+            "datafast.errors": [
+                "ConfigError",
+                "DataSetGeneratorError",
+                "DatafastError",
+                "OutputError",
+                "ProviderError",
+                "PublishError",
+                "RunStopped",
+                "TopicsError",
+            ],
+            "datafast.plan.expansion": ["expand_prompts"],
+            "datafast.facades.frame": ["dataset", "generator", "sample"],
+            "datafast.facades.generator": ["DataSetGenerator"],
+            "datafast.llms": [
+                "AnthropicProvider",
+                "GeminiProvider",
+                "LLMProvider",
+                "LiteLLMProvider",
+                "LlamaCppProvider",
+                "MistralProvider",
+                "OllamaProvider",
+                "OpenAICompatibleProvider",
+                "OpenAIProvider",
+                "OpenRouterProvider",
+                "SimulatedProvider",
+                "TransformersProvider",
+                "release_models",
+            ],
+            "datafast.logger_config": ["configure_logger"],
+            "datafast.schema.config": [
+                "ClassificationDatasetConfig",
+                "ColumnsDatasetConfig",
+                "ConversationDatasetConfig",
+                "PreferenceDatasetConfig",
+                "PromptExpansionConfig",
+                "RawDatasetConfig",
+                "RunConfig",
+                "TopicsConfig",
+            ],
+            "datafast.topics": ["Graph", "Tree"],
+            "datafast.types": ["FailedItem", "RunReport"],
+        },
+    )
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "datafast.datasets": [
-        "ClassificationDataset",
-        "ColumnsDataset",
-        "ConversationDataset",
-        "PreferenceDataset",
-        "RawDataset",
-    ],
-    "datafast.engine.estimate": ["Estimate"],
-    "datafast.errors": [
-        "ConfigError",
-        "DataSetGeneratorError",
-        "DatafastError",
-        "OutputError",
-        "ProviderError",
-        "PublishError",
-        "RunStopped",
-        "TopicsError",
-    ],
-    "datafast.plan.expansion": ["expand_prompts"],
-    "datafast.facades.frame": ["dataset", "generator", "sample"],
-    "datafast.facades.generator": ["DataSetGenerator"],
-    "datafast.llms": [
-        "AnthropicProvider",
-        "GeminiProvider",
-        "LLMProvider",
-        "LiteLLMProvider",
-        "LlamaCppProvider",
-        "MistralProvider",
-        "OllamaProvider",
-        "OpenAICompatibleProvider",
-        "OpenAIProvider",
-        "OpenRouterProvider",
-        "SimulatedProvider",
-        "TransformersProvider",
-        "release_models",
-    ],
-    "datafast.logger_config": ["configure_logger"],
-    "datafast.schema.config": [
-        "ClassificationDatasetConfig",
-        "ColumnsDatasetConfig",
-        "ConversationDatasetConfig",
-        "PreferenceDatasetConfig",
-        "PromptExpansionConfig",
-        "RawDatasetConfig",
-        "RunConfig",
-        "TopicsConfig",
-    ],
-    "datafast.topics": ["Graph", "Tree"],
-    "datafast.types": ["FailedItem", "RunReport"],
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AnthropicProvider",
@@ -162,16 +165,3 @@ __all__ = [
     "release_models",
     "sample",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'datafast' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -26,6 +26,7 @@ from typing import Any, cast, overload
 
 import orjson
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import nearest, warn_user
 from datafast.errors import ConfigError
 
@@ -67,12 +68,14 @@ class SourceRows(Sequence[Row]):
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         found = range(self._size)[index]
-        return self._read(found) if isinstance(found, int) else [self._read(number) for number in found]
+        with foreign_warnings_ignored():
+            return self._read(found) if isinstance(found, int) else [self._read(number) for number in found]
 
     def __repr__(self) -> str:
         return f"<{self._size} source rows of {self.name}: {', '.join(self.columns)}>"
 
 
+@foreign_warnings_ignored()
 def open_source(given: object, *, field: str, folder: Path | None = None, split: str | None = None) -> SourceRows:
     """The rows of whatever a user gave; see the module.
 

@@ -27,7 +27,11 @@ def rewritten(text: str) -> str:
 
 
 def pages() -> list[Path]:
-    return [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()]
+    return [
+        page
+        for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+        if page.exists()
+    ]
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

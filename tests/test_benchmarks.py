@@ -45,6 +45,7 @@ EXPECTED = {
     "start": [
         "process start to first request, 25 prompts",
         "process start to first request, 3 of 10**12 combinations",
+        "process start to first request, 5 prompts, beside Jupyter's packages",
     ],
     "resume": [
         "first request, 25 rows done, same config",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
 
-_OURS = frozenset(["datafast", "pydantic"])  # pydantic calls our validators
+_OURS = frozenset(["contextlib", "datafast", "pydantic"])  # pydantic calls our validators, contextlib what we decorate
 # Control characters but tab and newline, and those that turn the direction of text around.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import RootModel, model_validator
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 
 __all__ = ["SchemaReply", "schema_model", "schema_parts"]
@@ -25,6 +26,7 @@ class SchemaReply(RootModel[dict[str, Any]]):
         return dict(cls.given)
 
     @model_validator(mode="after")
+    @foreign_warnings_ignored()
     def _matches(self) -> SchemaReply:
         problems = [_shown(error) for error in self.checker.iter_errors(self.root)]
         if problems:
@@ -38,6 +40,7 @@ def _shown(error: Any) -> str:
     return f"{path}: {text}" if path else str(text)
 
 
+@foreign_warnings_ignored()
 def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     """The model of replies that match a schema.
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.parse import RenderError
 from datafast.engine.generate import Generate
-from datafast.engine.task_graph import Flow, Work
+from datafast.engine.task_graph import TaskGraph, Work
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
@@ -93,7 +94,7 @@ class Table:
                 Problem((circle[0],), f"the columns need one another in a circle: {' -> '.join(circle)}; break it")
             )
             return
-        self._flow = Flow(needs)
+        self._graph = TaskGraph(needs)
         identity = [[name, column.identity()] for name, column in self._columns.items()]
         written = orjson.dumps(identity, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
         self.digest = blake2b(written, digest_size=16).digest()
@@ -122,7 +123,7 @@ class Table:
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
         """The row of an item, or what kept it from coming."""
         making = _Row(self._columns, item, generate)
-        await generate.flow(self._flow, making.step)
+        await generate.flow(self._graph, making.step)
         for name in self._columns:
             if name in making.failed:
                 return making.failed[name]
@@ -226,12 +227,9 @@ def _problem(name: str, error: ConfigError) -> Problem:
 @lru_cache(maxsize=256)
 def _row_model(fields: tuple[tuple[str, Any, bool], ...]) -> type[BaseModel]:
     """A row with these columns; the same class for the same columns."""
-    import warnings
-
     typed: dict[str, Any] = {
         name: (kind | None if null and kind is not Any else kind, ...) for name, kind, null in fields
     }
-    with warnings.catch_warnings():
-        # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
-        warnings.filterwarnings("ignore", message=r'Field name "\w+" .*shadows an attribute')
+    # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
+    with foreign_warnings_ignored():
         return create_model("Row", __base__=ColumnsRow, **typed)

@@ -41,17 +41,17 @@ class Project:
     places: Sequence[str]
 
     @property
-    def lanes(self) -> list[LLMProvider | Mapping[str, LLMProvider]]:
+    def routes(self) -> list[LLMProvider | Mapping[str, LLMProvider]]:
         """Who answers each share of the plan, as `Dataset.plan_for` and the engine take it."""
         return [self.providers] if isinstance(self.providers, Mapping) else list(self.providers)
 
-    def label(self, lane: int, role: str) -> str:
-        """How the provider is shown that answers in a role of a lane."""
-        labels = labels_of(providers_of(self.lanes))
+    def label(self, route: int, role: str) -> str:
+        """How the provider is shown that answers in a role of a route."""
+        labels = labels_of(providers_of(self.routes))
         if isinstance(self.providers, Mapping):
             return labels[id(self.providers[role])]
         if self.config.run.fan_out == "all":
-            return labels[id(self.providers[lane])]
+            return labels[id(self.providers[route])]
         return " or ".join(labels[id(provider)] for provider in self.providers)
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:

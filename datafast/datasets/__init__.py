@@ -1,9 +1,25 @@
 """The dataset kinds, one file each."""
 
-from datafast.datasets.classification import ClassificationDataset
-from datafast.datasets.columns import ColumnsDataset
-from datafast.datasets.conversation.kind import ConversationDataset
-from datafast.datasets.preference import PreferenceDataset
-from datafast.datasets.raw import RawDataset
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from datafast.datasets.classification import ClassificationDataset
+    from datafast.datasets.columns import ColumnsDataset
+    from datafast.datasets.conversation.kind import ConversationDataset
+    from datafast.datasets.preference import PreferenceDataset
+    from datafast.datasets.raw import RawDataset
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.datasets.classification": ["ClassificationDataset"],
+            "datafast.datasets.columns": ["ColumnsDataset"],
+            "datafast.datasets.conversation.kind": ["ConversationDataset"],
+            "datafast.datasets.preference": ["PreferenceDataset"],
+            "datafast.datasets.raw": ["RawDataset"],
+        },
+    )
 
 __all__ = ["ClassificationDataset", "ColumnsDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"]

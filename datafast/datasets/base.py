@@ -17,7 +17,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.job import Job
 from datafast.engine.options import RunOptions, check_options, check_providers
 from datafast.engine.preparation import Preparation, combined, stopped_early
-from datafast.engine.routes import lane_identities, providers_of
+from datafast.engine.routes import providers_of, route_identities
 from datafast.errors import CallFailed, ConfigError, RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
 from datafast.plan.grid import Dimension, GridPlan
@@ -64,15 +64,15 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     # -- what a kind says
 
     @abstractmethod
-    def plan(self, lanes: Sequence[str]) -> Plan:
-        """What there is to do, for lanes of these identities."""
+    def plan(self, routes: Sequence[str]) -> Plan:
+        """What there is to do, for routes of these identities."""
 
     @abstractmethod
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
         """Turns an item into its rows, in order. Deterministic given the item and the replies."""
 
     def preparations(
-        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> Sequence[Preparation]:
         """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
         return ()
@@ -81,20 +81,20 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """Ledgers of what had to be asked before; their costs count for this dataset's budget."""
         return ()
 
-    def plan_for(self, lanes: Sequence[object]) -> Plan:
+    def plan_for(self, routes: Sequence[object]) -> Plan:
         """What there is to do for these providers (or, in kinds with roles, these mappings of providers by role)."""
-        return self.plan(lane_identities(lanes, fan_out=self.config.run.fan_out))
+        return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
 
     # -- helpers for kinds
 
     def grid(
-        self, dimensions: Sequence[Dimension], *, lanes: Sequence[str], shape: Sequence[str | bytes] = ()
+        self, dimensions: Sequence[Dimension], *, routes: Sequence[str], shape: Sequence[str | bytes] = ()
     ) -> GridPlan:
         """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts."""
         return GridPlan(
             self.kind,
             dimensions,
-            lanes=lanes,
+            routes=routes,
             expansion=self.config.prompt_expansion() if isinstance(self.config, PromptDatasetConfig) else None,
             rows_per_item=self.config.rows_per_item,
             shape=shape,
@@ -176,25 +176,25 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def _paths(self) -> OutputPaths:
         return OutputPaths.of(self.config.output_file, self.config.run.ledger)
 
-    def _estimate(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> Estimate:
-        check_providers(lanes)
+    def _estimate(self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> Estimate:
+        check_providers(routes)
         return estimate(
-            plan=self.plan_for(lanes),
+            plan=self.plan_for(routes),
             produce=self.produce,
-            lanes=lanes,
+            routes=routes,
             settings=self.config.run,
             ledger=self._paths().ledger,
         )
 
-    def _job(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> Job:
+    def _job(self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> Job:
         settings = self.config.run
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
             settings.max_concurrency = wanted
         if options.get("offline"):
-            lanes = [_simulated(lane) for lane in lanes]
+            routes = [_simulated(route) for route in routes]
         return Job(
-            lanes=lanes,
+            routes=routes,
             also_spent=self.other_ledgers(),
             on_report=self._note,
             make_plan=self.plan,
@@ -213,28 +213,28 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             },
         )
 
-    def _run(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
+    def _run(self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
         before: list[RunReport] = []
-        for step in self._checked_preparations(lanes, options):
+        for step in self._checked_preparations(routes, options):
             before.append(self._executor.run(step.announced(options.get("on_event"))))
-            self._take_preparation(step, before[-1], lanes, options)
-        self._take(self._executor.run(self._job(lanes, options)), before)
+            self._take_preparation(step, before[-1], routes, options)
+        self._take(self._executor.run(self._job(routes, options)), before)
 
-    async def _run_async(self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
+    async def _run_async(self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions) -> None:
         before: list[RunReport] = []
-        for step in self._checked_preparations(lanes, options):
+        for step in self._checked_preparations(routes, options):
             before.append(await self._executor.run_async(step.announced(options.get("on_event"))))
-            self._take_preparation(step, before[-1], lanes, options)
-        self._take(await self._executor.run_async(self._job(lanes, options)), before)
+            self._take_preparation(step, before[-1], routes, options)
+        self._take(await self._executor.run_async(self._job(routes, options)), before)
 
     def _checked_preparations(
-        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> Sequence[Preparation]:
         check_options(options)
-        check_providers(lanes)
-        steps = self.preparations(lanes, options)
+        check_providers(routes)
+        steps = self.preparations(routes, options)
         if steps and not options.get("offline"):
-            for provider in providers_of(lanes):
+            for provider in providers_of(routes):
                 provider.require_ready()  # nothing is bought for a run that could not begin
         return steps
 
@@ -242,21 +242,21 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         self,
         step: Preparation,
         report: RunReport,
-        lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+        routes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
         options: RunOptions,
     ) -> None:
         try:
             step.done(report)
         except (RunStopped, TopicsError) as error:
             reason = str(report.stop_reason or error)
-            requested = self.plan_for(lanes).num_rows
+            requested = self.plan_for(routes).num_rows
             self.report = stopped_early(report, f"{step.what}: {reason}", self._paths(), requested=requested)
             if (on_event := options.get("on_event")) is not None:
                 on_event(RunEnded(report=self.report))
             raise RunStopped(self.report) from error
 
     def _events(
-        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> AsyncGenerator[Event, None]:
         also = options.get("on_event")
 
@@ -267,7 +267,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 also(event)
 
         async def run(on_event: EventCallback) -> None:
-            await self._run_async(lanes, {**options, "on_event": on_event})
+            await self._run_async(routes, {**options, "on_event": on_event})
 
         return stream_events(run, also=watch)
 
@@ -339,9 +339,9 @@ def _some(providers: Any) -> Any:
     return providers
 
 
-def _simulated(lane: LLMProvider | Mapping[str, LLMProvider]) -> Any:
+def _simulated(route: LLMProvider | Mapping[str, LLMProvider]) -> Any:
     from datafast.llms.simulated.provider import SimulatedProvider
 
-    if isinstance(lane, Mapping):
-        return {role: SimulatedProvider.standing_in_for(provider) for role, provider in lane.items()}
-    return SimulatedProvider.standing_in_for(lane)
+    if isinstance(route, Mapping):
+        return {role: SimulatedProvider.standing_in_for(provider) for role, provider in route.items()}
+    return SimulatedProvider.standing_in_for(route)

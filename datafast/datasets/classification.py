@@ -113,7 +113,7 @@ class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClass
     config_model = ClassificationDatasetConfig
     row_model = TextClassificationRow
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
             Dimension("class", config.classes, identity=lambda text_class: [text_class.name, text_class.description]),
@@ -121,7 +121,7 @@ class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClass
         ]
         listed = any("labels_listing" in template.kind_names for template in config.prompt_expansion().templates)
         shape = [config.system_prompt or "", config.labels_listing if listed else ""]
-        return self.grid(dimensions, lanes=lanes, shape=shape)
+        return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[TextClassificationRow]:
         text_class = item.values["class"]

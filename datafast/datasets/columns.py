@@ -149,7 +149,7 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
 
     # -- plan and produce
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         count = self.config.num_rows
         rows = Dimension(
             "row",
@@ -158,7 +158,7 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
             fingerprint=str(count).encode(),
         )
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
-        return self.grid([rows], lanes=lanes, shape=[self.config.table.digest, str(self.config.run.seed)])
+        return self.grid([rows], routes=routes, shape=[self.config.table.digest, str(self.config.run.seed)])
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
         return [await self.config.table.row(item, generate)]

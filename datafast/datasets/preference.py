@@ -277,7 +277,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
 
     # -- plan and produce
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
             Dimension("document", config.input_documents),
@@ -285,7 +285,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
         ]
         shape = [f"{role}={template.text}" for role, template in self._templates.items()]
         shape += [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
-        return self.grid(dimensions, lanes=lanes, shape=shape)
+        return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
         language_name = item.values["language"][1]

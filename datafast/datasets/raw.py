@@ -81,14 +81,14 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
     config_model = RawDatasetConfig
     row_model = TextRow
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
             Dimension("document_type", config.document_types),
             Dimension("topic", config.topics),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, lanes=lanes, shape=[config.system_prompt or ""])
+        return self.grid(dimensions, routes=routes, shape=[config.system_prompt or ""])
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[TextRow]:
         document_type, topic = item.values["document_type"], item.values["topic"]

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
     from datafast.types import Message
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["DryRun", "dry_run"]
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """What one item asks.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Player:
         return read_reply(call.said, call.schema)
 
 
-async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
+async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
     """Runs an item's `produce` without a ledger, without a network."""
     player = _Player()
     provider = SimulatedProvider()
@@ -82,7 +82,7 @@ async def rehearse(produce: Produce, item: WorkItem) -> Rehearsal:
     await produce(item, generate)
     asks = player.asks
     first, first_role = (asks[0].messages, asks[0].role) if asks else ([], "")
-    return Rehearsal(first, first_role, dict(Counter(ask.role for ask in asks)), asks)
+    return DryRun(first, first_role, dict(Counter(ask.role for ask in asks)), asks)
 
 
 def _unrecorded(item: WorkItem) -> ItemRecord:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
-from datafast.engine.dry_run import rehearse
+from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
@@ -135,25 +135,25 @@ def estimate(
     *,
     plan: Plan,
     produce: Produce,
-    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
     settings: RunConfig,
     ledger: Path,
 ) -> Estimate:
     """Estimates what is left of a plan; see the module for how.
 
     Args:
-        lanes: for each lane the provider of every role, or one for each role.
+        routes: for each route the provider of every role, or one for each role.
         ledger: of the output, whether there is one yet or not.
     """
     sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
-    providers = providers_of(lanes)
+    providers = providers_of(routes)
     past = _Past.read(ledger, plan, sample, simulated=all(provider.simulated for provider in providers))
     asked = _ask(produce, sample)
     labels = labels_of(providers)
     work: dict[str, dict[str, float]] = {labels[id(provider)]: {} for provider in providers}
-    for lane, items in zip(lanes, _deal(lanes, past.left, settings), strict=True):
+    for route, items in zip(routes, _deal(routes, past.left, settings), strict=True):
         for role, per_item in asked.items():
-            label = labels[id(lane[role] if isinstance(lane, Mapping) else lane)]
+            label = labels[id(route[role] if isinstance(route, Mapping) else route)]
             work[label][role] = work[label].get(role, 0.0) + items * per_item.calls
     parts = [
         _for_provider(labels[id(provider)], provider, work[labels[id(provider)]], asked, past, settings)
@@ -186,11 +186,11 @@ class _Asked:
 
 
 def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
-    async def rehearse_all() -> list[Call]:
-        return [ask for item in sample for ask in (await rehearse(produce, item)).asks]
+    async def ask_all() -> list[Call]:
+        return [ask for item in sample for ask in (await dry_run(produce, item)).asks]
 
     by_role: dict[str, list[Call]] = defaultdict(list)
-    for ask in background.run(rehearse_all()):
+    for ask in background.run(ask_all()):
         by_role[ask.role].append(ask)
     return {
         role: _Asked(
@@ -214,13 +214,13 @@ def _texts(ask: Call) -> int:
 
 
 def _deal(
-    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], left: Sequence[int], settings: RunConfig
+    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], left: Sequence[int], settings: RunConfig
 ) -> list[float]:
     """The items that each provider of a fan-out, or the one set of roles, is left to do."""
     if settings.fan_out == "fallback":
-        return [float(left[0]), *(0.0 for _ in lanes[1:])]
+        return [float(left[0]), *(0.0 for _ in routes[1:])]
     if settings.fan_out == "split":
-        weights = [1.0 if isinstance(lane, Mapping) else lane.weight for lane in lanes]
+        weights = [1.0 if isinstance(route, Mapping) else route.weight for route in routes]
         return [left[0] * weight / sum(weights) for weight in weights]
     return [float(count) for count in left]
 
@@ -230,7 +230,7 @@ def _deal(
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is left for each lane of the plan, and what earlier replies took by provider and role."""
+    """What is left for each route of the plan, and what earlier replies took by provider and role."""
 
     left: list[int]
     rows_left: int
@@ -240,7 +240,7 @@ class _Past:
 
     @classmethod
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
-        everything = cls([len(plan) // plan.num_lanes] * plan.num_lanes, plan.num_rows, {}, {})
+        everything = cls([len(plan) // plan.num_routes] * plan.num_routes, plan.num_rows, {}, {})
         if not ledger.is_file():
             return everything
         try:
@@ -260,8 +260,8 @@ class _Past:
         spans = {who: _span_of(values) for who, values in tokens.items()}
         latencies = {who: _span_of(values) for who, values in seconds.items()}
         if reader.meta("plan") == plan.fingerprint:
-            settled = reader.settled_by_lane(plan.num_lanes)
-            left = [count - settled.get(lane, 0) for lane, count in enumerate(self.left)]
+            settled = reader.settled_by_route(plan.num_routes)
+            left = [count - settled.get(route, 0) for route, count in enumerate(self.left)]
             written, failed = reader.row_counts()
             return _Past(left, max(0, plan.num_rows - written - failed), spans, latencies)
         if len(plan) > _WALK_LIMIT:
@@ -270,7 +270,7 @@ class _Past:
         known = reader.settled_keys()
         left = list(self.left)
         for position, key in enumerate(plan.keys()):
-            left[position % plan.num_lanes] -= key in known
+            left[position % plan.num_routes] -= key in known
         return _Past(left, sum(left) * sample[0].num_rows, spans, latencies)
 
 

@@ -16,7 +16,7 @@ from datafast.engine.events import (
     RunEnded,
     RunStarted,
 )
-from datafast.engine.stop import Halt
+from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
 
 __all__ = ["Emitter", "EventLog"]
@@ -109,10 +109,10 @@ class Emitter:
         listening: whether anybody sees events; events that come by the thousand a second need not be made otherwise.
     """
 
-    def __init__(self, on_event: EventCallback | None, halt: Halt) -> None:
+    def __init__(self, on_event: EventCallback | None, stop: StopSignal) -> None:
         self.listening = on_event is not None or is_configured()
         self._on_event = on_event
-        self._halt = halt
+        self._stop = stop
         self._log = EventLog() if is_configured() else None
 
     def __call__(self, event: Event) -> None:
@@ -123,4 +123,4 @@ class Emitter:
         try:
             self._on_event(event)
         except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
-            self._halt.now(f"the event callback raised {error!r}", error)
+            self._stop.now(f"the event callback raised {error!r}", error)

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from datafast.engine.calls.call import Call
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.task_graph import Flow, Work, run_flow
+from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed
 from datafast.llms.schema import ResponseSchema
 from datafast.plan.items import WorkItem, digest
@@ -141,9 +141,9 @@ class Generate:
             task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
         return [task.result() for task in tasks]
 
-    async def flow(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
+    async def flow(self, graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
         """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.task_graph`."""
-        await run_flow(flow, step)
+        await run_graph(graph, step)
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for; it shows the newest answer."""

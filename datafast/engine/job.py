@@ -17,10 +17,11 @@ from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import EventCallback, LimitChanged
-from datafast.engine.routes import Lane, identities, labels_of, lane_identities, providers_of
+from datafast.engine.routes import identities, labels_of, providers_of, route_identities
 from datafast.engine.run import Produce, Run
 from datafast.engine.settings import RunConfig
-from datafast.engine.stop import Halt
+from datafast.engine.shares import Share
+from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
 from datafast.plan.items import Plan
 from datafast.store.paths import OutputPaths
@@ -40,14 +41,14 @@ class Job:
     """Everything a run needs to know.
 
     Attributes:
-        lanes: for each lane of the plan, the provider of every role, or one for each role.
-        make_plan: builds the plan for lanes of these identities.
+        routes: for each route of the plan, the provider of every role, or one for each role.
+        make_plan: builds the plan for routes of these identities.
         notes: what `datafast status` should be able to tell later.
         on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
         also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
     """
 
-    lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]
+    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]]
     make_plan: Callable[[Sequence[str]], Plan]
     produce: Produce
     paths: OutputPaths
@@ -61,18 +62,18 @@ class Job:
     on_report: Callable[[RunReport], None] | None = None
 
 
-async def run_job(job: Job, halt: Halt) -> RunReport:
+async def run_job(job: Job, stop: StopSignal) -> RunReport:
     """Carries out a job inside the event loop.
 
     Raises:
         ConfigError: a key is missing, the providers do not fit together; nothing was sent.
         OutputError: the output cannot be used; nothing was sent.
     """
-    providers = providers_of(job.lanes)
+    providers = providers_of(job.routes)
     simulated = _all_or_none_simulated(providers)
     if not simulated:
         job = _within_descriptors(job)
-    plan = job.make_plan(lane_identities(job.lanes, fan_out=job.settings.fan_out))
+    plan = job.make_plan(route_identities(job.routes, fan_out=job.settings.fan_out))
     for provider in providers:
         provider.require_ready()
     labels = labels_of(providers)
@@ -89,8 +90,8 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
         notes=dict(job.notes),
     ) as output:
         admission = Admission(job.settings.max_concurrency)
-        halt.in_flight = lambda: admission.in_flight
-        emit = Emitter(job.on_event, halt)
+        stop.in_flight = lambda: admission.in_flight
+        emit = Emitter(job.on_event, stop)
 
         def limit_changed(label: str, limit: int) -> None:
             admission.wake()
@@ -100,12 +101,12 @@ async def run_job(job: Job, halt: Halt) -> RunReport:
             report = await Run(
                 plan=plan,
                 produce=job.produce,
-                lanes=_lanes(job, endpoints),
+                shares=_shares(job, endpoints),
                 admission=admission,
                 output=output,
                 settings=job.settings,
                 spent=_spent(job, output),
-                halt=halt,
+                stop=stop,
                 limit=job.limit,
                 emit=emit,
                 simulated=simulated,
@@ -198,25 +199,25 @@ def _call_identities(job: Job, providers: Sequence[LLMProvider]) -> list[str]:
     """
     if job.settings.fan_out != "all":
         return [""] * len(providers)
-    if any(isinstance(lane, Mapping) for lane in job.lanes):
+    if any(isinstance(route, Mapping) for route in job.routes):
         return [provider.identity for provider in providers]
     return identities(providers)
 
 
-def _lanes(job: Job, endpoints: Mapping[int, Endpoint]) -> list[Lane]:
-    answerers = [_answerer(lane, endpoints) for lane in job.lanes]
+def _shares(job: Job, endpoints: Mapping[int, Endpoint]) -> list[Share]:
+    answerers = [_answerer(route, endpoints) for route in job.routes]
     if job.settings.fan_out == "fallback":
-        return [Lane(answerers, " or ".join(_label(answerer) for answerer in answerers))]
-    weights = [1.0 if isinstance(lane, Mapping) else lane.weight for lane in job.lanes]
-    return [Lane([a], _label(a), weight) for a, weight in zip(answerers, weights, strict=True)]
+        return [Share(answerers, " or ".join(_label(answerer) for answerer in answerers))]
+    weights = [1.0 if isinstance(route, Mapping) else route.weight for route in job.routes]
+    return [Share([a], _label(a), weight) for a, weight in zip(answerers, weights, strict=True)]
 
 
 def _answerer(
-    lane: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]
+    route: LLMProvider | Mapping[str, LLMProvider], endpoints: Mapping[int, Endpoint]
 ) -> Mapping[str, Endpoint] | Endpoint:
-    if isinstance(lane, Mapping):
-        return {role: endpoints[id(provider)] for role, provider in lane.items()}
-    return endpoints[id(lane)]
+    if isinstance(route, Mapping):
+        return {role: endpoints[id(provider)] for role, provider in route.items()}
+    return endpoints[id(route)]
 
 
 def _label(answerer: Mapping[str, Endpoint] | Endpoint) -> str:

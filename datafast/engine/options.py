@@ -53,7 +53,7 @@ def check_options(options: RunOptions) -> None:
             raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
-def check_providers(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> None:
+def check_providers(routes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> None:
     """Refuses what is no provider.
 
     Raises:
@@ -61,8 +61,8 @@ def check_providers(lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) ->
     """
     from datafast.llms.provider import LLMProvider
 
-    for number, lane in enumerate(lanes):
-        roles = lane if isinstance(lane, Mapping) else {f"providers[{number}]": lane}
+    for number, route in enumerate(routes):
+        roles = route if isinstance(route, Mapping) else {f"providers[{number}]": route}
         for place, provider in roles.items():
             if not isinstance(provider, LLMProvider):
                 what = repr(provider) if isinstance(provider, str) else type(provider).__name__

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 
-from datafast.engine.routes import Lane
-from datafast.engine.stop import Halt
+from datafast.engine.shares import Share
+from datafast.engine.stop import StopSignal
 
-__all__ = ["RowOrder"]
+__all__ = ["ReorderBuffer"]
 
 
 class _State(Enum):
@@ -24,37 +24,37 @@ class _State(Enum):
     RUNNING = 1
 
 
-class RowOrder:
+class ReorderBuffer:
     """Where the items of one run stand that are taken from the plan and not written yet.
 
-    Each lane takes its items by rising position, so nothing can come any more before the lowest of them once every lane has passed it.
+    Each share takes its items by rising position, so nothing can come any more before the lowest of them once every share has passed it.
     The lowest one of all may always begin, whatever the window holds: everything else waits for it.
     """
 
-    def __init__(self, lanes: Sequence[Lane], *, window: int, halt: Halt) -> None:
-        self._lanes = lanes
+    def __init__(self, shares: Sequence[Share], *, window: int, stop: StopSignal) -> None:
+        self._shares = shares
         self._window = window
-        self._halt = halt
-        self._reached = dict.fromkeys(lanes, -1)
+        self._stop = stop
+        self._reached = dict.fromkeys(shares, -1)
         self._states: dict[int, _State | Callable[[], None]] = {}
         self._lowest: list[int] = []
         self._queue: list[int] = []
         self._sleepers: dict[int, deque[asyncio.Future[None]]] = {}
         self._inside = 0
 
-    async def enter(self, position: int, lane: Lane) -> bool:
-        """Waits until work on an item may begin; False where the run or the lane has stopped meanwhile."""
-        self._reached[lane] = position
+    async def enter(self, position: int, share: Share) -> bool:
+        """Waits until work on an item may begin; False where the run or the share has stopped meanwhile."""
+        self._reached[share] = position
         self._states[position] = _State.WAITING
         heapq.heappush(self._lowest, position)
         heapq.heappush(self._queue, position)
         self.look()
         while self._states[position] is _State.WAITING:
-            if self._halt or not lane.working:
+            if self._stop or not share.working:
                 self.leave(position)
                 return False
             sleepers = self._sleepers[position] = deque()
-            await self._halt.park(sleepers)
+            await self._stop.park(sleepers)
             self._sleepers.pop(position, None)
         return True
 
@@ -69,8 +69,8 @@ class RowOrder:
         self.look()
 
     def look(self) -> None:
-        """Writes what is next in the order, and lets others in. To be called also when a lane has ended."""
-        self._write(lambda position: all(lane.ended or self._reached[lane] >= position for lane in self._lanes))
+        """Writes what is next in the order, and lets others in. To be called also when a share has ended."""
+        self._write(lambda position: all(share.ended or self._reached[share] >= position for share in self._shares))
         self._admit()
 
     def flush(self) -> None:

@@ -1,7 +1,7 @@
 """The run loop: workers pull items from the lazy plan, `produce` turns each into rows, the store saves them.
 
-Each lane has its own cursor and its own workers, so a provider that waits or has stopped never holds back another. There is no task per
-planned item: at most four times a lane's concurrency of items are open, and more than its concurrency only while some wait for a retry.
+Each share has its own cursor and its own workers, so a provider that waits or has stopped never holds back another. There is no task per
+planned item: at most four times a share's concurrency of items are open, and more than its concurrency only while some wait for a retry.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from datafast.engine.calls.sender import Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
-from datafast.engine.reorder import RowOrder
-from datafast.engine.routes import Lane, deal, share_out
+from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.settings import RunConfig
-from datafast.engine.stop import Halt, ItemPending
+from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
@@ -64,33 +64,33 @@ class Run:
         *,
         plan: Plan,
         produce: Produce,
-        lanes: Sequence[Lane],
+        shares: Sequence[Share],
         admission: Admission,
         output: OpenOutput,
         settings: RunConfig,
         spent: Spent,
-        halt: Halt,
+        stop: StopSignal,
         limit: int | None = None,
         emit: Emitter,
         simulated: bool = False,
     ) -> None:
         self._plan = plan
         self._produce = produce
-        self._lanes = lanes
+        self._shares = shares
         self._output = output
         self._store = output.store
         self._settings = settings
         self._limit = limit
         self._emit = emit
         self._simulated = simulated
-        self._halt = halt
+        self._stop = stop
         self._tasks: set[asyncio.Task[None]] = set()
         window = _WINDOW_PER_SLOT * settings.max_concurrency
-        self._order = RowOrder(lanes, window=window, halt=halt) if settings.ordered else None
+        self._reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
         self._sender = Sender(
             store=self._store,
             admission=admission,
-            halt=halt,
+            stop=stop,
             settings=settings,
             spent=spent,
             emit=emit,
@@ -110,7 +110,7 @@ class Run:
         checking = self._check_in_background()
         self._share_out()
         try:
-            while self._tasks and not self._halt.is_over(self._settings.grace_s):
+            while self._tasks and not self._stop.is_over(self._settings.grace_s):
                 await asyncio.wait(self._tasks, timeout=_LOOK_S)
         finally:
             for task in self._tasks:
@@ -118,84 +118,84 @@ class Run:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if checking is not None:
                 await checking
-            if self._order is not None:
-                self._order.flush()
+            if self._reorder is not None:
+                self._reorder.flush()
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
-        if self._halt.error is not None and not isinstance(self._halt.error, OutputWriteError):
-            raise self._halt.error
+        if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
+            raise self._stop.error
         return report
 
-    # -- lanes and workers
+    # -- shares and workers
 
     def _distribute(self) -> None:
         done, failed = self._output.done, self._output.failed
         chosen = None if self._limit is None else spread(self._plan, self._limit, seed=self._settings.seed)
-        if chosen is not None and self._order is not None:
+        if chosen is not None and self._reorder is not None:
             chosen.sort()
-        deal(self._lanes, self._plan, chosen, skip=lambda position: position in done or position in failed)
+        deal(self._shares, self._plan, chosen, skip=lambda position: position in done or position in failed)
 
-    def _add_worker(self, lane: Lane) -> None:
-        lane.workers += 1
-        task = asyncio.get_running_loop().create_task(self._work(lane))
+    def _add_worker(self, share: Share) -> None:
+        share.workers += 1
+        task = asyncio.get_running_loop().create_task(self._work(share))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, lane: Lane) -> None:
+    async def _work(self, share: Share) -> None:
         try:
-            while not self._halt and lane.working and lane.workers - lane.waiting <= lane.width:
-                position = next(lane.positions, None)
+            while not self._stop and share.working and share.workers - share.waiting <= share.width:
+                position = next(share.positions, None)
                 if position is None:
                     return
-                if self._order is not None and not await self._order.enter(position, lane):
+                if self._reorder is not None and not await self._reorder.enter(position, share):
                     return
                 calls = self._sender.tally.calls
-                await self._process(self._plan[position], lane)
+                await self._process(self._plan[position], share)
                 if self._sender.tally.calls == calls:
                     # Replies from the ledger wait for nothing: saving and stopping need their turn.
                     await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
-            self._halt.now(f"{type(error).__name__}: {error}", error)
+            self._stop.now(f"{type(error).__name__}: {error}", error)
         finally:
-            lane.workers -= 1
-            if lane.workers == 0 and not self._halt:
-                lane.ended = True
-                if self._order is not None:
-                    self._order.look()
+            share.workers -= 1
+            if share.workers == 0 and not self._stop:
+                share.ended = True
+                if self._reorder is not None:
+                    self._reorder.look()
                 self._share_out()
 
     def _share_out(self) -> None:
-        share_out(self._lanes, self._settings.max_concurrency)
-        for lane in self._lanes:
-            while not lane.ended and lane.workers - lane.waiting < lane.width:
-                self._add_worker(lane)
+        share_out(self._shares, self._settings.max_concurrency)
+        for share in self._shares:
+            while not share.ended and share.workers - share.waiting < share.width:
+                self._add_worker(share)
 
-    def _waiting(self, lane: Lane, change: int) -> None:
-        """An item of the lane began or ended a wait without a slot: others use the slot meanwhile."""
-        lane.waiting += change
-        if change > 0 and lane.workers < _OPEN_PER_SLOT * lane.width:
-            self._add_worker(lane)
+    def _waiting(self, share: Share, change: int) -> None:
+        """An item of the share began or ended a wait without a slot: others use the slot meanwhile."""
+        share.waiting += change
+        if change > 0 and share.workers < _OPEN_PER_SLOT * share.width:
+            self._add_worker(share)
 
-    async def _process(self, item: WorkItem, lane: Lane) -> None:
+    async def _process(self, item: WorkItem, share: Share) -> None:
         record = self._store.open_item(item)
         recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
-        for answerer in lane.working:
+        for answerer in share.working:
             generate = Generate(
                 caller=self._caller,
                 item=item,
                 record=record,
                 recorded=recorded,
                 endpoints=answerer,
-                waiting=lambda change: self._waiting(lane, change),
+                waiting=lambda change: self._waiting(share, change),
                 top_up=self._settings.top_up,
             )
             try:
                 outcome = await self._produce_rows(item, generate)
             except ItemPending:
-                if self._halt:
+                if self._stop:
                     break
                 continue  # this provider has stopped: the next one, where there is one, takes over
             if best is None or len(outcome.lines) > len(best.lines):
@@ -203,13 +203,13 @@ class Run:
             if best.error is None:
                 break
         replayed = calls_before == self._sender.tally.calls
-        if best is None or (best.error and self._halt):
-            if self._order is not None:
-                self._order.leave(item.position)
-        elif self._order is None:
-            self._finish(record, best, lane, replayed=replayed)
+        if best is None or (best.error and self._stop):
+            if self._reorder is not None:
+                self._reorder.leave(item.position)
+        elif self._reorder is None:
+            self._finish(record, best, share, replayed=replayed)
         else:
-            self._order.finish(item.position, functools.partial(self._finish, record, best, lane, replayed=replayed))
+            self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
         try:
@@ -226,13 +226,13 @@ class Run:
             error = generate.failure(came, category=ReplyCategory.SHORT.value)
         return _Outcome(lines, error)
 
-    def _finish(self, record: ItemRecord, outcome: _Outcome, lane: Lane, *, replayed: bool) -> None:
+    def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
         present = record.slots | sum(1 << number for number in outcome.lines)
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, failure)
         if new and self._emit.listening:
-            self._emit(ItemDone(item=record.key.hex(), provider=lane.label, rows=new, replayed=replayed))
+            self._emit(ItemDone(item=record.key.hex(), provider=share.label, rows=new, replayed=replayed))
         if failure:
             self._emit(
                 ItemFailed(
@@ -244,7 +244,7 @@ class Run:
                 )
             )
         if outcome.error and outcome.error.ends_run:
-            self._halt.now(str(outcome.error))
+            self._stop.now(str(outcome.error))
 
     # -- beginning and end
 
@@ -262,7 +262,7 @@ class Run:
         )
 
     def _endpoints(self) -> list[Endpoint]:
-        return list(dict.fromkeys(endpoint for lane in self._lanes for endpoint in lane.endpoints))
+        return list(dict.fromkeys(endpoint for share in self._shares for endpoint in share.endpoints))
 
     def _check_in_background(self) -> asyncio.Future[None] | None:
         check = self._output.deep_check
@@ -273,7 +273,7 @@ class Run:
             try:
                 await asyncio.to_thread(check)
             except Exception as error:  # noqa: BLE001 - handed to the caller of the run by `execute`
-                self._halt.now(str(error), error)
+                self._stop.now(str(error), error)
 
         return asyncio.ensure_future(watch(check))
 
@@ -281,15 +281,15 @@ class Run:
         try:
             await self._store.close(stop_reason=self._stop_reason() or "")
         except OutputWriteError as error:
-            self._halt.now(str(error), error)
+            self._stop.now(str(error), error)
 
     def _stopped(self) -> dict[str, str]:
         return {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
 
     def _stop_reason(self) -> str | None:
-        if self._halt.reason is None and self._store.counts.pending and self._stopped():
+        if self._stop.reason is None and self._store.counts.pending and self._stopped():
             return "; ".join(why.rstrip(".") for why in self._stopped().values())
-        return self._halt.reason
+        return self._stop.reason
 
     def _report(self, elapsed_s: float) -> RunReport:
         counts, tally = self._store.counts, self._sender.tally

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Halt", "ItemPending"]
+__all__ = ["ItemPending", "StopSignal"]
 
 
 class ItemPending(BaseException):
@@ -17,7 +17,7 @@ class ItemPending(BaseException):
     """
 
 
-class Halt:
+class StopSignal:
     """The run's stop switch. What sleeps or waits wakes up at once; what is in flight lands.
 
     `in_flight` tells how many requests that is; the run sets it.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-__all__ = ["Flow", "Work", "run_flow"]
+__all__ = ["TaskGraph", "Work", "run_graph"]
 
 Work = Callable[[], Awaitable[None]]
 """What a step does that takes time."""
 
 
-class Flow:
+class TaskGraph:
     """Which steps there are and what they need; made once, run many times.
 
     Args:
@@ -33,14 +33,14 @@ class Flow:
         self.first = [name for name, count in self.counts.items() if not count]
 
 
-async def run_flow(flow: Flow, step: Callable[[str], Work | None]) -> None:
-    """Runs all steps of a flow.
+async def run_graph(graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
+    """Runs all steps of a graph.
 
     Args:
         step: begins a step; returns what is left to do, or None where it is done already.
     """
-    running = _Running(flow, step)
-    running.begin(list(flow.first))
+    running = _Running(graph, step)
+    running.begin(list(graph.first))
     try:
         while running.tasks:
             await asyncio.wait(running.tasks)
@@ -53,12 +53,12 @@ async def run_flow(flow: Flow, step: Callable[[str], Work | None]) -> None:
 
 
 class _Running:
-    """A flow under way."""
+    """A graph under way."""
 
-    def __init__(self, flow: Flow, step: Callable[[str], Work | None]) -> None:
-        self._flow = flow
+    def __init__(self, graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
+        self._graph = graph
         self._step = step
-        self._missing = dict(flow.counts)
+        self._missing = dict(graph.counts)
         self.tasks: set[asyncio.Task[None]] = set()
         self.errors: dict[str, BaseException] = {}
 
@@ -80,7 +80,7 @@ class _Running:
     def _ended(self, name: str) -> list[str]:
         """The steps that waited for this one alone."""
         ready = []
-        for other in self._flow.dependants[name]:
+        for other in self._graph.dependants[name]:
             self._missing[other] -= 1
             if not self._missing[other]:
                 ready.append(other)
@@ -97,7 +97,7 @@ class _Running:
             self.begin(self._ended(name))
 
     def first_error(self) -> BaseException:
-        """The end of the run before errors of steps, since what is not finished stays pending; then the order of the flow."""
+        """The end of the run before errors of steps, since what is not finished stays pending; then the order of the graph."""
         ends = {name: error for name, error in self.errors.items() if not isinstance(error, Exception)}
         among = ends or self.errors
-        return among[min(among, key=self._flow.order.index)]
+        return among[min(among, key=self._graph.order.index)]

@@ -12,7 +12,7 @@ import threading
 
 from datafast._util import background
 from datafast.engine.job import Job, run_job
-from datafast.engine.stop import Halt
+from datafast.engine.stop import StopSignal
 from datafast.types import RunReport
 
 __all__ = ["LocalExecutor"]
@@ -33,14 +33,14 @@ class _Started:
     """A job under way."""
 
     def __init__(self, job: Job) -> None:
-        self._halt = Halt()
+        self._stop = StopSignal()
         self._grace_s = job.settings.grace_s
         self._closed = threading.Event()
         self.future = background.submit(self._carry_out(job))
 
     async def _carry_out(self, job: Job) -> RunReport:
         try:
-            return await run_job(job, self._halt)
+            return await run_job(job, self._stop)
         except (SystemExit, KeyboardInterrupt) as error:  # of a callback: on the loop it would end the loop
             raise _ProgramEnd(error) from error
         finally:
@@ -48,10 +48,10 @@ class _Started:
 
     @property
     def in_flight(self) -> int:
-        return self._halt.in_flight()
+        return self._stop.in_flight()
 
     def stop(self, reason: str) -> None:
-        background.call_soon(lambda: self._halt.now(reason))
+        background.call_soon(lambda: self._stop.now(reason))
 
     def land(self) -> None:
         """Waits until a stopping job has landed and closed its files: its grace and a moment."""

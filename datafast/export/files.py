@@ -20,6 +20,7 @@ import orjson
 from pydantic import BaseModel, create_model
 
 from datafast._util.atomic_write import whole_file
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import nearest
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.features import row_schema
@@ -31,6 +32,7 @@ Row = Mapping[str, Any]
 _BATCH = 10_000
 
 
+@foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
     """The row model with a type of its own for each column of free form whose values all have one in common."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
@@ -54,6 +56,7 @@ def _common(kinds: set[type]) -> Any:
     return next(iter(kinds)) | None if len(kinds) == 1 and kinds <= {str, int, float, bool} else None
 
 
+@foreign_warnings_ignored()
 def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002
     """Writes rows into a file; see the module.
 
@@ -73,6 +76,7 @@ def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row
     return path
 
 
+@foreign_warnings_ignored()
 def to_dataset(rows: Iterable[Row], *, row_model: type[BaseModel]) -> Any:
     """The rows as a `datasets.Dataset` with the row model's types."""
     import pyarrow

@@ -29,6 +29,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.notify import users_level
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.parquet import Export, export_parquet
@@ -47,6 +49,7 @@ _REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)",
 _AGAIN = "Nothing on disk was changed; the same call can be made again."
 
 
+@foreign_warnings_ignored()
 def push_to_hub(
     source: Path,
     *,
@@ -141,7 +144,6 @@ class _Fault:
 
     @classmethod
     def of(cls, error: BaseException) -> _Fault:
-        import httpx
         from huggingface_hub.errors import OfflineModeIsEnabled
 
         links = _chain(error)
@@ -151,9 +153,10 @@ class _Fault:
             passes = status in (408, 412, 429) or status >= 500
             return cls(status=status, retry_after_s=_seconds(response.headers.get("Retry-After")), passes=passes)
         # An answer that is not JSON comes from a gateway before the Hub.
-        passing = (OSError, httpx.TransportError, JSONDecodeError)
         is_offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
-        passes = not is_offline and any(isinstance(link, passing) for link in links)
+        passes = not is_offline and any(
+            isinstance(link, (OSError, JSONDecodeError)) or _is_a("TransportError", link) for link in links
+        )
         return cls(status=None, retry_after_s=None, passes=passes)
 
 
@@ -165,6 +168,12 @@ def _chain(error: BaseException) -> list[BaseException]:
         links.append(link)
         link = link.__cause__ or link.__context__
     return links
+
+
+def _is_a(name: str, error: BaseException) -> bool:
+    """Whether an error is of a class of that name. The client's HTTP library is requests, httpx or httpx2, by its
+    release, and the classes of one are unknown to the others; the names stay."""
+    return any(kind.__name__ == name for kind in type(error).__mro__)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -205,7 +214,6 @@ class _Push:
         )
 
     def run(self) -> str:
-        import httpx
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=self._endpoint, token=self._token)
@@ -213,9 +221,11 @@ class _Push:
             try:
                 self._attempt(api)
                 break
-            # What the client raises: HTTP and local errors (httpx's or, before 1.0, requests', which are OSErrors),
-            # RuntimeError around a failed upload, ValueError for a card or an answer it cannot read.
-            except (OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
+            # What the client raises: HTTP and local errors (before 1.0 requests', which are OSErrors), RuntimeError around
+            # a failed upload, ValueError for a card or an answer it cannot read.
+            except Exception as error:
+                if not isinstance(error, (OSError, RuntimeError, ValueError)) and not _is_a("HTTPError", error):
+                    raise
                 fault = _Fault.of(error)
                 wait = fault.retry_after_s if fault.retry_after_s is not None else delay or 0.0
                 if delay is None or not fault.passes or wait > _MAX_RETRY_AFTER_S:
@@ -260,7 +270,7 @@ class _Push:
             warnings.warn(
                 f"{self._repo_id} is private and stays so: its visibility is changed in its settings on the Hub.",
                 DatafastWarning,
-                stacklevel=5,
+                stacklevel=users_level(),
             )
 
     def _read_card(self, api: HfApi, revision: str | None) -> str:

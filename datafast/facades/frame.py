@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
@@ -311,7 +312,8 @@ class ColumnsFrame:
         return self._dataset
 
     def _frame(self, made: ColumnsDataset) -> pd.DataFrame:
-        import pandas as pd
+        with foreign_warnings_ignored():
+            import pandas as pd
 
         report = made.report
         if report is not None and report.failed:
@@ -321,7 +323,8 @@ class ColumnsFrame:
                 f"generate(..., retry_failed=True)",
                 stacklevel=3,
             )
-        return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
+        with foreign_warnings_ignored():
+            return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
 
     def __repr__(self) -> str:
         return f"<dataset of {', '.join(self.columns)}>"

@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
 
 
 @lru_cache(maxsize=1024)
+@foreign_warnings_ignored()
 def context_window(provider_name: str, model_id: str) -> int | None:
     """Tokens that the model can hold, prompt and reply together, where the price list says so. An upper bound of a reply."""
     from genai_prices.data_snapshot import get_snapshot
@@ -131,6 +133,7 @@ def context_window(provider_name: str, model_id: str) -> int | None:
     return window
 
 
+@foreign_warnings_ignored()
 def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | None:
     from genai_prices import Usage as ListUsage
     from genai_prices import calc_price
@@ -149,6 +152,7 @@ def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | No
     return Price(float(rates["input_mtok"]), float(rates["output_mtok"]), None if cached is None else float(cached))
 
 
+@foreign_warnings_ignored()
 def _varying_cost_usd(usage: Usage, provider_name: str, model_id: str) -> float:
     from genai_prices import Usage as ListUsage
     from genai_prices import calc_price

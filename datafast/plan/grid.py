@@ -1,7 +1,7 @@
 """What a run is going to do: a lazy, countable, indexable sequence of work items.
 
-A plan is a mixed-radix index over (dimensions x prompt variants x lanes). `plan[i]` and the length cost the same whatever the
-size; nothing is built before it is asked for. A lane is one provider in a fan-out, or the one set of roles of a kind that has
+A plan is a mixed-radix index over (dimensions x prompt variants x routes). `plan[i]` and the length cost the same whatever the
+size; nothing is built before it is asked for. A route is one provider in a fan-out, or the one set of roles of a kind that has
 roles. Same config and seed, same plan.
 
 An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
@@ -112,14 +112,14 @@ _NO_TEMPLATES = Expansion([Template.parse("", mandatory=())], ExpansionSpec(plac
 
 
 class GridPlan:
-    """The plan of every kind whose items are a product of dimensions, prompt variants and lanes.
+    """The plan of every kind whose items are a product of dimensions, prompt variants and routes.
 
     Args:
         kind: name of the dataset kind.
         dimensions: the axes, slowest first.
         expansion: the prompt variants, anew for each base combination (one value of each dimension); None where the kind has
             no templates to expand.
-        lanes: the identity of each lane.
+        routes: the identity of each route.
         rows_per_item: rows each item is asked for, where no dimension says otherwise; at most one may.
         shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
         seed: the run's seed.
@@ -130,7 +130,7 @@ class GridPlan:
         kind: str,
         dimensions: Sequence[Dimension],
         *,
-        lanes: Sequence[str],
+        routes: Sequence[str],
         expansion: Expansion | None = None,
         rows_per_item: int = 1,
         shape: Sequence[str | bytes] = (),
@@ -139,7 +139,7 @@ class GridPlan:
         self._kind = kind.encode()
         self._dimensions = tuple(dimensions)
         self._expansion = expansion or _NO_TEMPLATES
-        self._lane_digests = [digest(lane) for lane in lanes]
+        self._route_digests = [digest(route) for route in routes]
         self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
         self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
         self._rows_per_item = rows_per_item
@@ -159,13 +159,13 @@ class GridPlan:
         return self._dimensions
 
     @property
-    def num_lanes(self) -> int:
-        return len(self._lane_digests)
+    def num_routes(self) -> int:
+        return len(self._route_digests)
 
     @cached_property
     def radices(self) -> tuple[int, ...]:
-        """Sizes of the axes, slowest first; the last one is the number of lanes."""
-        return (*(len(dimension) for dimension in self._dimensions), len(self._expansion), self.num_lanes)
+        """Sizes of the axes, slowest first; the last one is the number of routes."""
+        return (*(len(dimension) for dimension in self._dimensions), len(self._expansion), self.num_routes)
 
     @cached_property
     def num_items(self) -> int:
@@ -205,26 +205,26 @@ class GridPlan:
             orjson.dumps(asdict(self._expansion.spec)),
             *(template.digest for template in self._expansion.templates),
             *(dimension.fingerprint for dimension in self._dimensions),
-            *self._lane_digests,
+            *self._route_digests,
         )
 
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
-        rest, lane = divmod(position, self.num_lanes)
+        rest, route = divmod(position, self.num_routes)
         base_index, variant_index = divmod(rest, len(self._expansion))
         base, values = self._base(base_index)
         variant = self._expansion.pick(variant_index, base)
         content = self._content(base, variant)
         return WorkItem(
             position=position,
-            key=self._key(content, lane),
+            key=self._key(content, route),
             content=content,
             num_rows=self._rows_of(values),
             values=values,
             template=self._expansion.templates[variant.template_index],
             variant=variant,
-            lane=lane,
+            route=route,
             seed=self._seed,
         )
 
@@ -240,8 +240,8 @@ class GridPlan:
                 contents = [self._content(base, variant) for variant in picks]
             for content in contents:
                 asked = content + self._shape
-                for lane in self._lane_digests:
-                    yield blake2b(asked + lane, digest_size=16).digest()
+                for route in self._route_digests:
+                    yield blake2b(asked + route, digest_size=16).digest()
 
     def _combinations(self) -> Iterator[tuple[bytes, ...]]:
         if len(self._dimensions) == 1:
@@ -276,12 +276,12 @@ class GridPlan:
             parts.append(known)
         return b"|".join(parts)
 
-    def _key(self, content: bytes, lane: int) -> bytes:
-        return blake2b(content + self._shape + self._lane_digests[lane], digest_size=16).digest()
+    def _key(self, content: bytes, route: int) -> bytes:
+        return blake2b(content + self._shape + self._route_digests[route], digest_size=16).digest()
 
 
 def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
-    """Positions of `limit` items spread over a plan, so that few items already show every lane and every value of each axis.
+    """Positions of `limit` items spread over a plan, so that few items already show every route and every value of each axis.
 
     The selection of a smaller limit is always the beginning of that of a larger one. Memory is proportional to `limit`.
     """

@@ -31,7 +31,7 @@ def digest(*parts: bytes | str) -> bytes:
 
 @dataclass(slots=True)
 class WorkItem:
-    """One unit of work: the calls and rows of one prompt variant in one lane.
+    """One unit of work: the calls and rows of one prompt variant in one route.
 
     Attributes:
         position: index in its plan. Never part of an identity.
@@ -41,7 +41,7 @@ class WorkItem:
         values: the value of each dimension by its name.
         template: the prompt template.
         variant: which template that is, and the placeholder values.
-        lane: which provider (or set of roles) answers.
+        route: which provider (or set of roles) answers.
         seed: the run's seed.
     """
 
@@ -52,7 +52,7 @@ class WorkItem:
     values: Mapping[str, Any]
     template: Template
     variant: Variant
-    lane: int
+    route: int
     seed: int
 
     def row_uuid(self, number: int) -> str:
@@ -85,10 +85,10 @@ def shown_value(value: object) -> str:
 
 
 class Plan(Protocol):
-    """What the engine needs to know of a plan. `num_lanes` items that differ only in their lane stand next to each other."""
+    """What the engine needs to know of a plan. `num_routes` items that differ only in their route stand next to each other."""
 
     @property
-    def num_lanes(self) -> int: ...
+    def num_routes(self) -> int: ...
     @property
     def num_rows(self) -> int: ...
     @property

@@ -1,13 +1,32 @@
 """The configs of all kinds."""
 
-from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
-from datafast.datasets.columns import ColumnsDatasetConfig
-from datafast.datasets.config import PromptExpansionConfig
-from datafast.datasets.conversation.kind import ConversationDatasetConfig
-from datafast.datasets.preference import PreferenceDatasetConfig
-from datafast.datasets.raw import RawDatasetConfig
-from datafast.engine.settings import RunConfig
-from datafast.topics.config import TopicsConfig
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
+    from datafast.datasets.columns import ColumnsDatasetConfig
+    from datafast.datasets.config import PromptExpansionConfig
+    from datafast.datasets.conversation.kind import ConversationDatasetConfig
+    from datafast.datasets.preference import PreferenceDatasetConfig
+    from datafast.datasets.raw import RawDatasetConfig
+    from datafast.engine.settings import RunConfig
+    from datafast.topics.config import TopicsConfig
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.datasets.classification": ["ClassificationDatasetConfig", "TextClass"],
+            "datafast.datasets.columns": ["ColumnsDatasetConfig"],
+            "datafast.datasets.config": ["PromptExpansionConfig"],
+            "datafast.datasets.conversation.kind": ["ConversationDatasetConfig"],
+            "datafast.datasets.preference": ["PreferenceDatasetConfig"],
+            "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.engine.settings": ["RunConfig"],
+            "datafast.topics.config": ["TopicsConfig"],
+        },
+    )
 
 __all__ = [
     "ClassificationDatasetConfig",

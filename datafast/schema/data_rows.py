@@ -1,9 +1,28 @@
 """The rows of all kinds."""
 
-from datafast.datasets.classification import LabelSource, TextClassificationRow
-from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
-from datafast.datasets.preference import PreferenceRow, PreferenceSource
-from datafast.datasets.raw import TextRow, TextSource
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from datafast.datasets.classification import LabelSource, TextClassificationRow
+    from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.preference import PreferenceRow, PreferenceSource
+    from datafast.datasets.raw import TextRow, TextSource
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.datasets.classification": ["LabelSource", "TextClassificationRow"],
+            "datafast.datasets.conversation.rows": [
+                "AgentConversationRow",
+                "ConversationRow",
+                "ReasonedConversationRow",
+            ],
+            "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
+            "datafast.datasets.raw": ["TextRow", "TextSource"],
+        },
+    )
 
 __all__ = [
     "AgentConversationRow",

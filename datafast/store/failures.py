@@ -101,17 +101,17 @@ class FailedItems(Sequence[FailedItem]):
 
 
 def values_of(plan: Plan, ledger: Path) -> ValuesOf:
-    """Finds what items of a ledger are about, in a plan for one lane of the config that they were made with.
+    """Finds what items of a ledger are about, in a plan for one route of the config that they were made with.
 
     An item is recognised by its content, so a config that has changed gives nothing, never something wrong.
     """
     if not ledger.is_file():
         return lambda item: {}
     with LedgerReader(ledger) as reader:
-        num_lanes = max(1, reader.requested // max(1, plan.num_rows))
+        num_routes = max(1, reader.requested // max(1, plan.num_rows))
 
     def find(item: ItemRecord) -> Mapping[str, str]:
-        place = item.position // num_lanes
+        place = item.position // num_routes
         if place >= len(plan):
             return {}
         found = plan[place]

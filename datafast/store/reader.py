@@ -76,10 +76,10 @@ class LedgerReader(Ledger):
         query = f"SELECT f.category, f.provider, f.error, min(f.item) {_FAILED} GROUP BY 1"
         return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
 
-    def settled_by_lane(self, num_lanes: int) -> dict[int, int]:
-        """Items that a plain run leaves alone, done or failed, by lane; those of the plan of the last run."""
+    def settled_by_route(self, num_routes: int) -> dict[int, int]:
+        """Items that a plain run leaves alone, done or failed, by route; those of the plan of the last run."""
         query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"
-        return dict(self._db.execute(query, (num_lanes,)).fetchall())
+        return dict(self._db.execute(query, (num_routes,)).fetchall())
 
     def settled_keys(self) -> set[bytes]:
         """The keys of items that are done or failed, or left the plan with replies that serve again if they come back."""

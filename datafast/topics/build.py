@@ -102,7 +102,7 @@ class Growth:
     def job(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> Job:
         """The run that grows the model."""
         return Job(
-            lanes=[{ROLE: self._provider}],
+            routes=[{ROLE: self._provider}],
             make_plan=self._plan,
             produce=self._produce,
             paths=OutputPaths.of(self.path),
@@ -114,12 +114,12 @@ class Growth:
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
 
-    def _plan(self, lanes: Sequence[str]) -> GridPlan:
+    def _plan(self, routes: Sequence[str]) -> GridPlan:
         config = self._config
         # Not the degree and the depth: what was paid for serves a deeper model too.
         root = Dimension("topic", [config.topic_prompt])
         shape = [config.shape, str(config.degree), str(config.depth), config.topic_system_prompt or "", config.on_error]
-        return GridPlan("topics", [root], lanes=lanes, shape=shape, seed=self._settings.seed)
+        return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
         model = await grow(self._config, generate)

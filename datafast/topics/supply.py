@@ -84,7 +84,7 @@ class TopicSupply:
 
     def preparations(
         self,
-        lane: LLMProvider | Mapping[str, LLMProvider],
+        route: LLMProvider | Mapping[str, LLMProvider],
         options: RunOptions,
         *,
         executor: Executor,
@@ -94,7 +94,7 @@ class TopicSupply:
         """The run that grows the model, where it has to be grown.
 
         Args:
-            lane: who is asked where the config names nobody.
+            route: who is asked where the config names nobody.
             ledger: of the dataset, whose costs count for the same budget.
             fresh: whether a model that is there is grown anew; by default the options say so for one that belongs to this
                 dataset alone.
@@ -104,7 +104,7 @@ class TopicSupply:
         from datafast.topics.build import Growth, is_simulated
 
         path = self._config.file or self._beside
-        first = lane if not isinstance(lane, Mapping) else next(iter(lane.values()))
+        first = route if not isinstance(route, Mapping) else next(iter(route.values()))
         provider = self._own_provider or first
         offline = options.get("offline", False) or first.simulated
         if provider.simulated and not offline:

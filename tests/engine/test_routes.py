@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast.datasets import RawDataset
-from datafast.engine.routes import pick_weighted
+from datafast.engine.shares import pick_weighted
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
 from datafast.schema.config import PreferenceDatasetConfig, RawDatasetConfig, RunConfig

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.engine.stop import ItemPending
-from datafast.engine.task_graph import Flow, run_flow
+from datafast.engine.task_graph import TaskGraph, run_graph
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
         return work
 
     try:
-        asyncio.run(run_flow(Flow(needs), step))
+        asyncio.run(run_graph(TaskGraph(needs), step))
     except BaseException as error:
         log.append(repr(error))
     return log
@@ -79,7 +79,7 @@ def test_cancelling_a_flow_cancels_its_steps() -> None:
             raise
 
     async def main() -> None:
-        task = asyncio.create_task(run_flow(Flow({"a": [], "b": []}), lambda name: work))
+        task = asyncio.create_task(run_graph(TaskGraph({"a": [], "b": []}), lambda name: work))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -91,7 +91,7 @@ def test_cancelling_a_flow_cancels_its_steps() -> None:
 
 
 @st.composite
-def flows(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, float | None]]:
+def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, float | None]]:
     count = draw(st.integers(1, 9))
     names = [f"s{number}" for number in range(count)]
     needs = {
@@ -103,11 +103,11 @@ def flows(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, float | None
 
 
 @settings(deadline=None)
-@given(flows())
+@given(graphs())
 def test_every_step_runs_once_and_after_all_that_it_needs(
-    flow: tuple[dict[str, list[str]], dict[str, float | None]],
+    graph: tuple[dict[str, list[str]], dict[str, float | None]],
 ) -> None:
-    needs, seconds = flow
+    needs, seconds = graph
     log = run(needs, seconds)
     assert sorted(entry for entry in log if entry.startswith("begin")) == sorted(f"begin {name}" for name in needs)
     for name, needed in needs.items():

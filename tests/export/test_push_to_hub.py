@@ -28,8 +28,6 @@ from tests.servers.hub_server import Fault, HubServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-# huggingface_hub 1.x hands httpx an open file as `data=`, which httpx deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
 TOKEN = "hf_test_token"
 REPO = "someone/things"

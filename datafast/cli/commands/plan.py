@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from datafast.config_files.project import Project
     from datafast.datasets.base import Dataset
-    from datafast.engine.dry_run import Rehearsal
+    from datafast.engine.dry_run import DryRun
     from datafast.engine.estimate import Estimate
     from datafast.plan.grid import Dimension, GridPlan
     from datafast.plan.items import WorkItem
@@ -25,7 +25,7 @@ __all__ = ["command"]
 
 _SHOWN_LETTERS = 2000
 _SHOWN_VALUES = 4
-_REHEARSED = 12
+_DRY_RUNS = 12
 _DEALT = {
     "split": "each from one of the providers, by their weight",
     "fallback": "each from the first provider that answers",
@@ -50,7 +50,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
     project = load_project(config)
     dataset = project.dataset()
-    plan: Any = dataset.plan_for(project.lanes)
+    plan: Any = dataset.plan_for(project.routes)
     summary = _summary(project, dataset, plan, number)
     estimate = project.estimate(dataset)
     summary["first"] = _first(project, dataset)
@@ -62,20 +62,20 @@ def command(config: Path, number: int, as_json: bool) -> None:
 
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
     from datafast._util import background
-    from datafast.engine.dry_run import rehearse
+    from datafast.engine.dry_run import dry_run
     from datafast.plan.grid import spread
 
-    def ask(position: int) -> Rehearsal:
-        return background.run(rehearse(dataset.produce, plan[position]))
+    def ask(position: int) -> DryRun:
+        return background.run(dry_run(dataset.produce, plan[position]))
 
     calls = [
         {
-            "provider": project.label(lane, role),
+            "provider": project.label(route, role),
             "role": role,
-            "calls": round(per_item * plan.num_items / plan.num_lanes),
+            "calls": round(per_item * plan.num_items / plan.num_routes),
         }
-        for lane in range(plan.num_lanes)
-        for role, per_item in _calls_per_item(plan, lane, ask).items()
+        for route in range(plan.num_routes)
+        for role, per_item in _calls_per_item(plan, route, ask).items()
     ]
     return {
         "kind": dataset.kind,
@@ -96,10 +96,10 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
     }
 
 
-def _calls_per_item(plan: GridPlan, lane: int, ask: Callable[[int], Rehearsal]) -> dict[str, float]:
+def _calls_per_item(plan: GridPlan, route: int, ask: Callable[[int], DryRun]) -> dict[str, float]:
     """The calls of an item in each role: the mean over a few, since in some kinds items differ in what they ask."""
-    places = plan.num_items // plan.num_lanes
-    chosen = [number * places // _REHEARSED * plan.num_lanes + lane for number in range(_REHEARSED)]
+    places = plan.num_items // plan.num_routes
+    chosen = [number * places // _DRY_RUNS * plan.num_routes + route for number in range(_DRY_RUNS)]
     counts: Counter[str] = Counter()
     different = dict.fromkeys(position for position in chosen if position < plan.num_items)
     for position in different:
@@ -112,7 +112,7 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
     from datafast.errors import OutputError
 
     try:
-        steps = dataset.preparations(project.lanes, {})
+        steps = dataset.preparations(project.routes, {})
     except OutputError as error:
         return [str(error)]
     return [f"{step.what}, about {step.calls:,} calls that are not in the estimate" for step in steps]
@@ -120,10 +120,10 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
-    if isinstance(project.providers, Mapping) or plan.num_lanes != len(project.providers):
+    if isinstance(project.providers, Mapping) or plan.num_routes != len(project.providers):
         return []
-    share = plan.num_rows // plan.num_lanes
-    return [{"provider": project.label(lane, ""), "rows": share} for lane in range(plan.num_lanes)]
+    share = plan.num_rows // plan.num_routes
+    return [{"provider": project.label(route, ""), "rows": share} for route in range(plan.num_routes)]
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
@@ -136,8 +136,8 @@ def _dimension(dimension: Dimension) -> dict[str, Any]:
     }
 
 
-def _example(project: Project, item: WorkItem, asked: Rehearsal) -> dict[str, Any]:
-    provider = project.label(item.lane, asked.first_role) if asked.first_role else "no model"
+def _example(project: Project, item: WorkItem, asked: DryRun) -> dict[str, Any]:
+    provider = project.label(item.route, asked.first_role) if asked.first_role else "no model"
     return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 

@@ -72,7 +72,7 @@ def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -
     from datafast.store.reader import LedgerReader
 
     config = project.config
-    chosen = spread(dataset.plan_for(project.lanes), number, seed=config.run.seed)
+    chosen = spread(dataset.plan_for(project.routes), number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
     with LedgerReader(paths.ledger) as reader:
         places = reader.places_of(chosen)

@@ -68,7 +68,7 @@ def build(
     executor = LocalExecutor()
     supply = _supply(project.dataset(executor), config)
     steps = supply.preparations(
-        project.lanes[0],
+        project.routes[0],
         {},
         executor=executor,
         ledger=OutputPaths.of(project.config.output_file, project.config.run.ledger).ledger,

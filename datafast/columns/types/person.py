@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import nearest
 from datafast.columns.base import Cell, Column, NonBlank, Setup
 from datafast.errors import ConfigError
@@ -53,12 +54,14 @@ _MADE: dict[str, Callable[[Any], str]] = {
 
 
 @lru_cache(maxsize=32)
+@foreign_warnings_ignored()
 def _faker(locale: str) -> Faker:
     from faker import Faker
 
     return Faker(locale)
 
 
+@foreign_warnings_ignored()
 def _locales() -> frozenset[str]:
     from faker.config import AVAILABLE_LOCALES
 
@@ -125,6 +128,7 @@ class PersonColumn(Column):
         return None if self.field else frozenset(self.fields or PERSON_FIELDS)
 
 
+@foreign_warnings_ignored()
 def _person(rng: random.Random, locale: str, fields: tuple[str, ...], column: PersonColumn) -> dict[str, Any]:
     faker = _faker(locale)
     sex = column.sex or rng.choice(("female", "male"))

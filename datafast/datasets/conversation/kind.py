@@ -229,14 +229,14 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         return self._topics
 
     def preparations(
-        self, lanes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
+        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
     ) -> Sequence[Preparation]:
-        return self._topics.preparations(lanes[0], options, executor=self._executor, ledger=self._paths().ledger)
+        return self._topics.preparations(routes[0], options, executor=self._executor, ledger=self._paths().ledger)
 
     def other_ledgers(self) -> Sequence[Path]:
         return self._topics.ledgers
 
-    def plan(self, lanes: Sequence[str]) -> GridPlan:
+    def plan(self, routes: Sequence[str]) -> GridPlan:
         config, topics = self.config, self.topics
         num_rows = config.num_rows or topics.num_leaves
         selection = Selection(topics, config.topic_selection, seed=config.run.seed)
@@ -259,7 +259,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             ),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, lanes=lanes, shape=self._shape())
+        return self.grid(dimensions, routes=routes, shape=self._shape())
 
     def _shape(self) -> list[str | bytes]:
         """Whatever else decides about prompts and rows."""

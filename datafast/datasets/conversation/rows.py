@@ -8,7 +8,6 @@ none of them     the messages with everything about their origin: model, languag
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired
 
@@ -16,6 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
@@ -183,7 +183,7 @@ class RowFormat:
         """The model of the rows."""
         if self._templates:
             texts: Any = dict.fromkeys(self._templates, (str, ...))
-            with warnings.catch_warnings(action="ignore"):  # a field may well be called `json` or `copy`
+            with foreign_warnings_ignored():  # a field may well be called `json` or `copy`
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":
             return InstructionRow

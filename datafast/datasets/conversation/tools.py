@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jsonschema
 import orjson
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 
 __all__ = ["ToolCall", "Tools"]
@@ -46,6 +46,7 @@ class Tools:
         for number, tool in enumerate(given):
             self._add(tool, f"tools[{number}]")
 
+    @foreign_warnings_ignored()
     def _add(self, tool: Mapping[str, Any], where: str) -> None:
         function = tool.get("function", tool)
         name = function.get("name") if isinstance(function, Mapping) else None
@@ -58,14 +59,17 @@ class Tools:
         parameters = function.get("parameters") or _NO_PARAMETERS
         if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
             raise ConfigError(f"{where}.function.parameters: expected a JSON Schema of type object, got {parameters!r}")
+        # As late as here: it looks for a dozen packages that check formats, and imports those that are there.
+        from jsonschema import Draft202012Validator, SchemaError
+
         try:
-            jsonschema.Draft202012Validator.check_schema(dict(parameters))
-        except jsonschema.SchemaError as error:
+            Draft202012Validator.check_schema(dict(parameters))
+        except SchemaError as error:
             raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
         # A tool that speaks of no names takes no arguments; one that takes any must not be asked for none.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
         self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
-        self._validators[name] = jsonschema.Draft202012Validator(self._parameters[name])
+        self._validators[name] = Draft202012Validator(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
 
     @property
@@ -76,13 +80,16 @@ class Tools:
         """The tools as a prompt shows them: one JSON object a line."""
         return "\n".join(orjson.dumps(spec["function"]).decode() for spec in self.specs)
 
+    @foreign_warnings_ignored()
     def problem(self, call: Mapping[str, Any]) -> str | None:
         """What is wrong with a call of the form {"name", "arguments"}; None where nothing is."""
+        from jsonschema.exceptions import best_match
+
         name = call.get("name")
         validator = self._validators.get(name) if isinstance(name, str) else None
         if validator is None:
             return f"there is no tool {name!r}; the tools are {', '.join(self.names)}"
-        error = jsonschema.exceptions.best_match(validator.iter_errors(call.get("arguments")))
+        error = best_match(validator.iter_errors(call.get("arguments")))
         if error is None:
             return None if _is_plain(call) else f"arguments of {name}: a number is too large, or is none"
         place = ".".join(str(part) for part in error.absolute_path)

@@ -16,7 +16,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import BudgetReached
 from datafast.engine.settings import RunConfig
-from datafast.engine.stop import Halt
+from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
 from datafast.llms.base import LIFTED_TOKENS, Request
 from datafast.store.records import Bound, Spent
@@ -136,10 +136,10 @@ class Booking(NamedTuple):
 class Cashier:
     """Keeps the budget of one run. Where the config sets none, everything here does nothing at no cost."""
 
-    def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, halt: Halt, emit: Emitter) -> None:
+    def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
         self._budget = Budget(settings, spent) if settings.has_budget else None
         self._store = store
-        self._halt = halt
+        self._stop = stop
         self._emit = emit
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -188,8 +188,8 @@ class Cashier:
         if self._budget is None:
             return
         if self._budget.num_reserved:
-            await self._halt.park(self._waiting)
-        elif not self._halt:
+            await self._stop.park(self._waiting)
+        elif not self._stop:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))
-            self._halt.now(self._budget.describe(limit))
+            self._stop.now(self._budget.describe(limit))

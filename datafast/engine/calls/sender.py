@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from datafast.engine.calls.admission import Admission, Backoff
 from datafast.engine.calls.budget import Booking, Cashier
 from datafast.engine.events import CallFinished, ProviderStopped, Retry
-from datafast.engine.stop import Halt, ItemPending
+from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import Action, ConfigError, ErrorKind, OutputWriteError, ProviderError
 from datafast.types import Usage
 
@@ -50,7 +50,7 @@ class Sender:
         *,
         store: Store,
         admission: Admission,
-        halt: Halt,
+        stop: StopSignal,
         settings: RunConfig,
         spent: Spent,
         emit: Emitter,
@@ -58,11 +58,11 @@ class Sender:
         self.tally = Tally()
         self._store = store
         self._admission = admission
-        self._halt = halt
+        self._stop = stop
         self._settings = settings
         self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
-        self._cashier = Cashier(settings, spent, store=store, halt=halt, emit=emit)
+        self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -107,7 +107,7 @@ class Sender:
                 gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
-            self._halt.now(str(error), error)
+            self._stop.now(str(error), error)
             raise ItemPending from error
         finally:
             if booking is not None:
@@ -127,7 +127,7 @@ class Sender:
                 await self._sleep_until(time.monotonic() + blocked, endpoint)
                 continue
             await self._admission.enter(gate)
-            ready = not endpoint.stopped and not self._halt and gate.blocked_for() <= 0
+            ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
             limit = self._cashier.passed_by(bound) if ready else None
             if ready and limit is None:
                 break
@@ -142,7 +142,7 @@ class Sender:
             self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
             if isinstance(error, OutputWriteError):
-                self._halt.now(str(error), error)
+                self._stop.now(str(error), error)
                 raise ItemPending from error
             raise
         return booking
@@ -152,7 +152,7 @@ class Sender:
         try:
             await endpoint.prepare()
         except ConfigError as error:
-            self._halt.now(str(error), error)
+            self._stop.now(str(error), error)
             raise ItemPending from error
 
     async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
@@ -163,14 +163,14 @@ class Sender:
         async with gate.turns:
             self._check(endpoint)
             while (left := gate.next_turn - time.monotonic()) > 0:
-                await self._halt.sleep(left, gate.sooner)
+                await self._stop.sleep(left, gate.sooner)
                 self._check(endpoint)
             gate.book(tokens)
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._store.broken:
-            self._halt.now(str(self._store.broken), self._store.broken)
-        if self._halt or endpoint.stopped:
+            self._stop.now(str(self._store.broken), self._store.broken)
+        if self._stop or endpoint.stopped:
             raise ItemPending
 
     def _take(self, call: Call, response: Response, tokens: int, *, sent_at: float) -> Usage | None:
@@ -247,7 +247,7 @@ class Sender:
         endpoint = call.endpoint
         match error.kind.action:
             case Action.STOP_RUN:
-                self._halt.now(str(error), error)
+                self._stop.now(str(error), error)
                 raise ItemPending
             case Action.STOP_PROVIDER:
                 self.stop(endpoint, str(error))
@@ -289,7 +289,7 @@ class Sender:
             reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
-        self._halt.wake()
+        self._stop.wake()
 
     async def _wait(self, call: Call, seconds: float) -> None:
         call.waiting(+1)
@@ -300,7 +300,7 @@ class Sender:
 
     async def _sleep_until(self, moment: float, endpoint: Endpoint) -> None:
         while (left := moment - time.monotonic()) > 0:
-            await self._halt.sleep(left)
+            await self._stop.sleep(left)
             self._check(endpoint)
 
 

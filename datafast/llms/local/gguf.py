@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 
 __all__ = ["GgufSource"]
@@ -82,6 +83,7 @@ class GgufSource:
         _check_file(path)
         return path
 
+    @foreign_warnings_ignored()
     def _download(self) -> Path:
         from huggingface_hub import HfApi, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

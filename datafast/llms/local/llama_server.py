@@ -106,9 +106,10 @@ def _start(log: Any) -> subprocess.Popen[bytes]:
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    # -P: the folder of the script, with modules of ours in it, stays out of its path.
+    # -P: the folder of the script, with modules of ours in it, stays out of its path. -W: a warning is no reason not to
+    # serve, whatever PYTHONWARNINGS says.
     return subprocess.Popen(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-P", str(_CHILD)],
+        [sys.executable, "-P", "-W", "ignore", str(_CHILD)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

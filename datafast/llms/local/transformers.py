@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import orjson
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
@@ -224,6 +225,7 @@ class TransformersBackend:
             return self._lease.model
 
 
+@foreign_warnings_ignored()
 def _load(provider: TransformersProvider) -> LoadedModel:
     from datafast.llms.local.transformers_load import load_model
 

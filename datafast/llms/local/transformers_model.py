@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.errors import ErrorKind
 from datafast.llms.local.grammar import Grammars, Unsupported
@@ -77,6 +78,7 @@ class LoadedModel:
 
     # -- the model's thread
 
+    @foreign_warnings_ignored()
     def _work(self) -> None:
         while True:
             jobs = self._next_batch()

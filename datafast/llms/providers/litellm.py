@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
@@ -94,7 +95,8 @@ class LiteLLMBackend:
         """See `SlowStart.prepare`."""
         async with self._loading:
             if self._litellm is None:
-                await self._load()
+                with foreign_warnings_ignored():
+                    await self._load()
 
     async def aclose(self) -> None:
         """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
@@ -104,7 +106,8 @@ class LiteLLMBackend:
             unsettle()
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            with foreign_warnings_ignored():
+                await client.close()
 
     async def _send(self, request: Request) -> Response:
         self._calls += 1
@@ -115,7 +118,8 @@ class LiteLLMBackend:
         try:
             # litellm's own timeout starts anew with every byte that comes.
             async with asyncio.timeout(self._provider.timeout):
-                reply = await self._litellm.acompletion(**arguments)
+                with foreign_warnings_ignored():
+                    reply = await self._litellm.acompletion(**arguments)
         # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer".
         except Exception as error:
             raise self._fault(error) from error
@@ -219,8 +223,9 @@ def _without_references(wire: bytes) -> bytes:
     return orjson.dumps(form)
 
 
+@foreign_warnings_ignored()
 def _as_json(reply: Any) -> bytes:
-    # Its object may hold values its own model does not declare; the warning about that is no one's business here.
+    # Its object may hold values its own model does not declare, which pydantic would remark on.
     try:
         encoded: str = reply.model_dump_json(warnings=False)
     except ValueError:

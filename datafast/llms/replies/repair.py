@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,6 +107,7 @@ def _spans(text: str) -> Iterator[tuple[tuple[int, int], bool]]:
         yield (start, len(text)), False
 
 
+@foreign_warnings_ignored()
 def _repaired(region: str) -> Any | None:
     if len(region) > MAX_REPAIR_CHARS:
         return None

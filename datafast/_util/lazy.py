@@ -1,0 +1,45 @@
+"""Names of a package that are imported when they are first asked for.
+
+    if TYPE_CHECKING:
+        from datafast.datasets.raw import RawDataset
+    else:
+        __getattr__, __dir__ = lazy_names(__name__, {"datafast.datasets.raw": ["RawDataset"]})
+
+A type checker sees the first half alone, so that it still refuses a name that is not there. What is in both halves is held
+together by a test. Cost: one import at the first use of a name; from then on it is an attribute like any other.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["lazy_names"]
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package.
+
+    Args:
+        package: its `__name__`.
+        homes: the names that each module gives it.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(home_of[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *home_of})
+
+    return get, names

@@ -1,0 +1,143 @@
+"""Shares: who works on which items of the plan.
+
+all       every prompt goes to every provider: the plan has a route for each, interleaved, and each is a share
+split     every prompt goes to one provider, chosen by a weighted hash of the item, so changed weights move few items
+fallback  every prompt goes to the first provider that can answer it
+roles     one set of providers, one for each role of the kind
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.routes import identities
+from datafast.plan.items import Plan, digest
+
+__all__ = ["Share", "deal", "pick_weighted", "share_out"]
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """A share of the plan and who answers it.
+
+    Attributes:
+        answerers: each is one endpoint for every role, or one for each role; the first that works is asked, the next one
+            where it fails or has stopped.
+        weight: its share when items are split.
+        width: items worked on at once, apart from those that wait without a slot.
+        positions: the items that are left to do.
+    """
+
+    answerers: Sequence[Mapping[str, Endpoint] | Endpoint]
+    label: str
+    weight: float = 1.0
+    width: int = 0
+    positions: Iterator[int] = field(default_factory=lambda: iter(()))
+    workers: int = 0
+    waiting: int = 0
+    ended: bool = False
+    _all_endpoints: list[Endpoint] | None = None
+
+    @property
+    def only_endpoint(self) -> Endpoint | None:
+        """The endpoint of a share that has just one; None for roles and fallbacks, which their gates alone hold."""
+        first = self.answerers[0]
+        return first if len(self.answerers) == 1 and isinstance(first, Endpoint) else None
+
+    @property
+    def cap(self) -> int | None:
+        endpoint = self.only_endpoint
+        return endpoint.provider.max_concurrency if endpoint else None
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for answerer in self.answerers for endpoint in _endpoints(answerer)]
+
+    @property
+    def working(self) -> Sequence[Mapping[str, Endpoint] | Endpoint]:
+        """The answerers that have not stopped. With roles, one stopped role stops all: no item could be finished."""
+        if self._all_endpoints is None:
+            self._all_endpoints = self.endpoints
+        for endpoint in self._all_endpoints:
+            if endpoint.stopped:
+                return [a for a in self.answerers if not any(endpoint.stopped for endpoint in _endpoints(a))]
+        return self.answerers
+
+
+def _endpoints(answerer: Mapping[str, Endpoint] | Endpoint) -> list[Endpoint]:
+    return [answerer] if isinstance(answerer, Endpoint) else list(answerer.values())
+
+
+def deal(shares: Sequence[Share], plan: Plan, positions: Iterable[int] | None, *, skip: Callable[[int], bool]) -> None:
+    """Gives each share its items, lazily.
+
+    Args:
+        positions: the items to work on, None for the whole plan.
+        skip: tells items that need nothing.
+    """
+    if plan.num_routes == len(shares):
+        for number, share in enumerate(shares):
+            own = range(number, len(plan), plan.num_routes) if positions is None else _of_share(positions, plan, number)
+            share.positions = (position for position in own if not skip(position))
+        return
+    everything = range(len(plan)) if positions is None else positions
+    table = _Table(shares, plan, (position for position in everything if not skip(position)))
+    for number, share in enumerate(shares):
+        share.positions = table.take(number)
+
+
+def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:
+    return [position for position in positions if position % plan.num_routes == number]
+
+
+class _Table:
+    """Deals the items of a plan with one cursor to several shares: each item goes to the share that its content chooses."""
+
+    def __init__(self, shares: Sequence[Share], plan: Plan, positions: Iterator[int]) -> None:
+        self._names = identities([share.endpoints[0].provider for share in shares])
+        self._weights = [share.weight for share in shares]
+        self._plan = plan
+        self._positions = positions
+        self._dealt: list[deque[int]] = [deque() for _ in shares]
+
+    def take(self, number: int) -> Iterator[int]:
+        while True:
+            if self._dealt[number]:
+                yield self._dealt[number].popleft()
+                continue
+            position = next(self._positions, None)
+            if position is None:
+                return
+            key = self._plan[position].key
+            self._dealt[pick_weighted(key, self._names, self._weights)].append(position)
+
+
+def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) -> int:
+    """The place of the name that a key chooses, with chances in proportion to the weights.
+
+    Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): when weights change or names come and go, only those keys
+    move that have to.
+    """
+    best, chosen = -math.inf, 0
+    for number, (name, weight) in enumerate(zip(names, weights, strict=True)):
+        drawn = int.from_bytes(digest(key, name)[:8], "little")
+        score = -weight / math.log((drawn + 0.5) / 2**64)
+        if score > best:
+            best, chosen = score, number
+    return chosen
+
+
+def share_out(shares: Sequence[Share], total: int) -> None:
+    """Divides the run's concurrency among the shares that still work, each up to its provider's own cap."""
+    working = sorted((share for share in shares if not share.ended), key=lambda share: share.cap or total)
+    free = total
+    for number, share in enumerate(working):
+        width = max(1, free // (len(working) - number))
+        share.width = min(width, share.cap or width)
+        free = max(0, free - share.width)
+        if share.only_endpoint is not None:
+            share.only_endpoint.gate.set_limit(share.width)
