@@ -13,21 +13,23 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import ReplyMode, Request, Response
-from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
+from datafast.llms.local.base import InProcessProvider
 from datafast.llms.local.gguf import GgufSource
 from datafast.llms.local.llama_server import LlamaServer, LlamaSettings, start_llama_server
 from datafast.llms.local.model_cache import Lease, acquire
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, checked_count, checked_text, count_schema, text_schema
 from datafast.llms.providers.chat_completions import ChatCompletionsBackend, OpenAICompatibleProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["LlamaCppBackend", "LlamaCppProvider"]
@@ -67,7 +69,16 @@ class LlamaCppProvider(InProcessProvider):
     takes_text_bounds = True
     extra_name = "local"
     needed_packages = ("xllamacpp",)
-    own_params = ("model_path", "repo_id", "filename", "revision", "slots", "context_tokens", "threads", "gpu_layers")
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model_path": text_schema("The path of a .gguf file."),
+        "repo_id": text_schema("A repository of the Hugging Face Hub, owner/name."),
+        "filename": text_schema("The .gguf file in that repository."),
+        "revision": text_schema("Branch, tag or commit of the repository."),
+        "slots": count_schema("Requests that are answered at once."),
+        "context_tokens": count_schema("Tokens of one request, prompt and reply together.", least=64),
+        "threads": count_schema("Threads of the processor."),
+        "gpu_layers": count_schema("Layers of the model on a GPU.", least=0),
+    }
 
     def __init__(
         self,

@@ -11,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode, Request, Response
-from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
+from datafast.llms.local.base import InProcessProvider
 from datafast.llms.local.model_cache import Lease, acquire
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, checked_count, checked_text, count_schema, text_schema
 from datafast.llms.replies.completion import encode_completion
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datafast.llms.local.transformers_model import LoadedModel
 
 __all__ = ["DTYPES", "TransformersBackend", "TransformersProvider"]
@@ -64,7 +66,14 @@ class TransformersProvider(InProcessProvider):
     provider_name = "transformers"
     extra_name = "transformers"
     needed_packages = ("torch", "transformers", "llguidance")
-    own_params = ("model", "device", "dtype", "batch_size", "revision", "trust_remote_code")
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": text_schema("The same as model_id."),
+        "device": text_schema("auto, cpu, cuda, cuda:1, mps."),
+        "dtype": {"enum": list(DTYPES), "description": "The numbers that the model computes with."},
+        "batch_size": count_schema("Most requests in one batch."),
+        "revision": text_schema("Branch, tag or commit of the repository."),
+        "trust_remote_code": {"type": "boolean", "description": "Run the code that comes with the model."},
+    }
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
 from datafast.llms.base import LIFTED_TOKENS, ReplyMode, Request, Response
 from datafast.llms.base_urls import base_from_environment, versioned_base
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.provider import LLMProvider
 from datafast.llms.schema import ask
@@ -36,6 +36,7 @@ from datafast.llms.strict_schema import inlined_schema
 from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from datafast.errors import ProviderError
@@ -313,6 +314,7 @@ class LiteLLMProvider(LLMProvider):
     """
 
     provider_name = "litellm"
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {"model": text_schema("The same as model_id.")}
     litellm_prefix: ClassVar[str] = ""
 
     def __init__(
@@ -377,6 +379,8 @@ class LiteLLMProvider(LLMProvider):
 
 class NamedLiteLLMProvider(LiteLLMProvider):
     """A provider of its own that is called through litellm."""
+
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         super().__init__(model_id, **options)
