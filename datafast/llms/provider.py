@@ -17,7 +17,7 @@ from datafast.errors import ConfigError, MissingKeyError
 from datafast.llms.base_urls import base_from_environment, check_base
 from datafast.llms.options import ProviderOptions, check_options
 from datafast.llms.prices import context_window, cost_usd
-from datafast.llms.transport.errors import Origin
+from datafast.llms.transport.origin import Origin
 from datafast.llms.transport.redaction import is_secret_name
 
 if TYPE_CHECKING:

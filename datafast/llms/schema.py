@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel
 
 from datafast.llms.base import ReplyMode
 from datafast.llms.strict_schema import (
@@ -26,6 +25,8 @@ from datafast.types import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pydantic import BaseModel
 
 __all__ = ["ResponseSchema", "ask"]
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import ssl
 import sys
 import time
 from functools import lru_cache
@@ -257,6 +256,8 @@ def _own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
 
     context = None
     if ssl_ca is not None:
+        import ssl
+
         context = ssl.create_default_context()
         context.load_verify_locations(cafile=ssl_ca)
     handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)

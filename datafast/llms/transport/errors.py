@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,10 @@ from datafast.llms.transport.retry_after import retry_after_s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from datafast.llms.transport.origin import Origin
+
 __all__ = [
     "CONNECT_TIMEOUT_S",
-    "Origin",
     "chain",
     "from_answer",
     "from_transport",
@@ -66,21 +66,6 @@ _BY_FIELD = {
 }
 # Gateways pass the causes of 4xx on; a 5xx that quotes one of these fields is still a server that may recover.
 _FIELD_STATUSES = range(400, 500)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What an error message says about where a request went. `secrets` never appear in it."""
-
-    label: str
-    model_id: str
-    address: str
-    key_variable: str | None
-    timeout_s: float
-    secrets: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"Origin({self.label!r}, {self.address!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +154,8 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
             ErrorKind.LOCAL_RESOURCES,
             "this machine allows no more open connections. Raise the limit (ulimit -n) or lower max_concurrency",
         )
+    import ssl  # takes longer than all else here, and is needed where something has failed alone
+
     if any(isinstance(link, ssl.SSLCertVerificationError) or "Certificate" in type(link).__name__ for link in links):
         # Not a matter of trying again, and not the key's either: this provider cannot be used as it is configured.
         return (
