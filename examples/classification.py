@@ -1,9 +1,9 @@
 """Labelled texts about trails: 3 classes x 2 languages x 3 kinds of writer x 5 texts a call, from 2 models.
 
     python examples/classification.py --offline     # simulated models: no key, no cost
-    python examples/classification.py               # real ones: keys in secrets.env
+    python examples/classification.py               # real models: keys in secrets.env
 
-Run it twice: the second time no call is made.
+Run it twice: the second run makes no call.
 """
 
 import argparse

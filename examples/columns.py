@@ -1,9 +1,9 @@
-"""Reviews of made-up restaurants: drawn facts, two models, a condition, a judge, and a function, in one schema.
+"""Reviews of made-up restaurants: drawn values, two models, a condition, a judge and a function in one schema.
 
     python examples/columns.py --offline     # simulated models: no key, no cost
-    python examples/columns.py               # real ones: keys in secrets.env
+    python examples/columns.py               # real models: keys in secrets.env
 
-Run it twice: the second time no call is made. Add a column, and only that column is bought.
+Run it twice: the second run makes no call. If you add a column, only that column is paid for.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
         {
             "uuid": sample.uuid(),
             "dish": sample.from_dataset(DISHES, "dish"),
-            "price": sample.from_dataset(DISHES, "price"),  # of the same row as its dish
+            "price": sample.from_dataset(DISHES, "price"),  # from the same row as the dish
             "mood": sample.choice({"content": 3, "disappointed": 1}, mode="balanced"),
             "guest": sample.person(fields=["name", "age", "job"]),
             "review": writer(

@@ -1,9 +1,9 @@
-"""Conversations of an agent that calls tools, about a topic graph that a model grows: a greenhouse and its sensors.
+"""Conversations of an agent that calls tools, about topics that a model grows: a greenhouse and its sensors.
 
     python examples/conversation.py --offline     # simulated models: no key, no cost
-    python examples/conversation.py               # real ones: keys in secrets.env
+    python examples/conversation.py               # real models: keys in secrets.env
 
-Run it twice: the second time no call is made. The topics are in greenhouse_topics.json and may serve other datasets.
+Run it twice: the second run makes no call. The topics are in greenhouse_topics.json; other datasets can use them, too.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Texts about the sea, written by a model on this machine: 4 topics x 2 types of document x 2 samples. No key, no server.
+"""Texts about the sea, written by a model on your machine: 4 topics x 2 types of document x 2 samples. No key, no server.
 
 pip install 'datafast[local]'
-python examples/local_llama.py path/to/model.gguf                          # a file that is here
-python examples/local_llama.py Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M      # fetched once from the Hugging Face Hub
-python examples/local_llama.py --offline                                   # simulated, without any model
+python examples/local_llama.py path/to/model.gguf                          # a file on your machine
+python examples/local_llama.py Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M      # downloaded once from the Hub
+python examples/local_llama.py --offline                                   # simulated model
 """
 
 import argparse
@@ -15,7 +15,7 @@ from datafast.schema.config import RawDatasetConfig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate texts about the sea with a model on this machine.")
+    parser = argparse.ArgumentParser(description="Generate texts about the sea with a local model.")
     parser.add_argument(
         "model", nargs="?", default="Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M", help="a .gguf file or a repository"
     )
@@ -28,7 +28,7 @@ def main() -> None:
         num_samples_per_prompt=2,
         output_file="sea_texts.jsonl",
     )
-    # Eight requests at once in one loaded model, each with 4,096 tokens for prompt and reply.
+    # One loaded model answers eight requests in parallel, each with 4,096 tokens for prompt and reply.
     provider = LlamaCppProvider(options.model, slots=8, context_tokens=4096, temperature=0.9)
 
     dataset = RawDataset(config)

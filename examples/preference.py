@@ -1,9 +1,9 @@
 """Preference pairs about two documents: a question, a good answer, a poor one, and a judge who scores both.
 
     python examples/preference.py --offline     # simulated models: no key, no cost
-    python examples/preference.py               # real ones: keys in secrets.env, and a local Ollama for the poor answers
+    python examples/preference.py               # real models: keys in secrets.env, and a local Ollama for the poor answers
 
-Run it twice: the second time no call is made.
+Run it twice: the second run makes no call.
 """
 
 import argparse

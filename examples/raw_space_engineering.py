@@ -1,9 +1,9 @@
 """Texts about space engineering: 3 types of document x 8 topics x 2 languages x 3 levels of expertise x 2 models.
 
     python examples/raw_space_engineering.py --offline     # simulated models: no key, no cost
-    python examples/raw_space_engineering.py               # real ones: keys in secrets.env
+    python examples/raw_space_engineering.py               # real models: keys in secrets.env
 
-Run it twice: the second time no call is made, because everything is there.
+Run it twice: the second run makes no call.
 """
 
 import argparse

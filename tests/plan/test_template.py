@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datafast import logger_config
@@ -71,6 +71,7 @@ def test_only_the_token_itself_is_replaced_among_other_braces(text, expected):
 
 
 @given(BRACE_TEXT)
+@example("Write for <<x>>.")
 def test_text_without_known_names_never_raises_and_renders_to_the_byte(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DatafastWarning)

@@ -214,7 +214,7 @@ def test_an_edit_in_the_part_that_is_checked_later_stops_the_run(
     path = out / "out.jsonl"
     original = path.read_bytes()
     monkeypatch.setattr("datafast.store.recovery._VERIFY_AT_ONCE", 10)
-    monkeypatch.setattr("datafast.store.recovery._VERIFY_FIRST", 1000, raising=False)
+    monkeypatch.setattr("datafast.store.recovery._VERIFY_FIRST", 1000)
     for place in range(0, len(original), 97):
         data = bytearray(original)
         data[place] ^= 1
@@ -447,7 +447,7 @@ def test_a_ledger_that_somebody_locks_stops_the_run_and_loses_no_reply(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup program or an editor of databases may hold the ledger for longer than anybody wants to wait."""
-    monkeypatch.setattr("datafast.store.ledger._BUSY_S", 0.05, raising=False)
+    monkeypatch.setattr("datafast.store.ledger._BUSY_S", 0.05)
     folder = tmp_path / "out"
     locks: list[sqlite3.Connection] = []
 

@@ -604,6 +604,7 @@ def test_rows_read_back_are_those_in_the_file(tmp_path: Path) -> None:
     for style, fields in STYLES.items():
         dataset = talk(tmp_path / style, max_turns=2, **fields).generate([SimulatedProvider("m")])
         read = [row.model_dump(mode="json") for row in dataset.data_rows]
+        assert len(read) == dataset.get_num_expected_rows([SimulatedProvider("m")]) > 0
         assert read == rows_of(tmp_path / style / "out.jsonl")
 
 
@@ -895,6 +896,7 @@ def test_rows_of_every_style_are_published_whole(
     for row in rows:
         if "metadata" in row:
             row["metadata"] = json.loads(row["metadata"])  # published as one text
+    assert len(rows) == 6
     assert rows == [plain(row) for row in rows_of(tmp_path / "out.jsonl")]
 
 
