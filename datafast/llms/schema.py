@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast.llms.base import ReplyMode
-from datafast.llms.strict_schema import (
-    has_numbers,
-    has_text_bounds,
-    is_strict,
-    portable_schema,
-    strict_schema,
-)
+from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
 from datafast.types import Message
 
 if TYPE_CHECKING:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint"]
 
 _SAME_REFUSALS = 10
-
-
 _KEY_CHARS = 16  # what is shorter may as well be a word of the text
 
 

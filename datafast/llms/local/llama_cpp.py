@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["LlamaCppBackend", "LlamaCppProvider"]
 
 _CONTEXT_TOKENS = 4096
-
-
 _KEPT = ("temperature", "top_p", "frequency_penalty", "name", "max_completion_tokens", "max_concurrency", "weight")
 
 

@@ -35,8 +35,6 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 _BATCH_SIZE = 8
-
-
 _MOST_TOKENS = 131_072  # a bound for budgets, where neither the user nor a loaded model says anything
 
 
@@ -159,8 +157,6 @@ class TransformersProvider(InProcessProvider):
 
 
 _ANY_OBJECT = orjson.dumps({"type": "object"})
-
-
 _TEMPLATE_ARGUMENTS = "chat_template_kwargs"
 
 
