@@ -15,8 +15,6 @@ from click.testing import CliRunner, Result
 from datafast import __version__, logger_config
 from datafast.cli.display.progress import money, plain_text
 from datafast.cli.main import cli
-from datafast.llms.options import ProviderOptions
-from datafast.llms.registry import PROVIDERS, provider_schema
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
@@ -363,13 +361,6 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
     assert "did you mean 'preference'?" in run("schema", "prefrence").stderr
-
-
-def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
-    described = set(provider_schema()["oneOf"][1]["properties"])
-    own = {name for provider in PROVIDERS.values() for name in provider.own_params}
-    assert (set(ProviderOptions.__annotations__) | own) - {"api_key"} <= described
-    assert "api_key" not in described
 
 
 # -- topics
