@@ -10,6 +10,7 @@ The groups:
     datafast.kinds       dataset kinds: classes derived from `datafast.datasets.base.Dataset`
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
+    datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
     datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It either takes a list of providers
@@ -24,7 +25,7 @@ from datafast._util.plugins import Door
 
 __all__ = ["BUILT_IN", "KINDS", "kind_names", "load_kind"]
 
-# The one list of what is built in, in the shape of entry points. A new kind, provider, column type or command has its line here.
+# The one list of what is built in, in the shape of entry points. What is new has its line here.
 BUILT_IN: dict[str, dict[str, str]] = {
     "datafast.kinds": {
         "raw": "datafast.datasets.raw:RawDataset",
@@ -47,7 +48,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "transformers": "datafast.llms.local.transformers:TransformersProvider",
     },
     "datafast.columns": {
-        "choice": "datafast.columns.types.samplers:ChoiceColumn",
+        "choice": "datafast.columns.types.choice:ChoiceColumn",
         "constant": "datafast.columns.types.samplers:ConstantColumn",
         "datetime": "datafast.columns.types.datetime:DatetimeColumn",
         "expression": "datafast.columns.types.computed:ExpressionColumn",
@@ -59,6 +60,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "structured": "datafast.columns.types.llm:StructuredColumn",
         "text": "datafast.columns.types.llm:TextColumn",
         "uuid": "datafast.columns.types.samplers:UuidColumn",
+    },
+    "datafast.formats": {
+        "parquet": "datafast.export.formats:write_parquet",
+        "csv": "datafast.export.formats:write_csv",
+        "json": "datafast.export.formats:write_json",
+        "jsonl": "datafast.export.formats:write_jsonl",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",

@@ -27,7 +27,8 @@ from typing import Any, cast, overload
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import nearest, warn_user
+from datafast._util.jsonl import LineIndex
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 
 __all__ = ["SourceRows", "open_source"]
@@ -91,7 +92,7 @@ def open_source(given: object, *, field: str, folder: Path | None = None, split:
     """
     rows = _opened(given, field, folder, split)
     if not len(rows):
-        raise ConfigError(f"{field}: {rows.name} holds no row; give at least one")
+        raise ConfigError(f"{field}: {rows.name} holds no row. Give at least one.")
     return rows
 
 
@@ -111,7 +112,7 @@ def _opened(given: object, field: str, folder: Path | None, split: str | None) -
         return _of_list(given, field, "the list")
     raise ConfigError(
         f"{field}: expected rows (a list of mappings, a JSONL, JSON, CSV or Parquet file, a DataFrame or a Hugging Face dataset), "
-        f"got {type(given).__name__}"
+        f"got {type(given).__name__}."
     )
 
 
@@ -123,7 +124,7 @@ def _of_list(rows: Sequence[Any], field: str, name: str) -> SourceRows:
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise ConfigError(
-                f"{field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}"
+                f"{field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
             )
         state.update(_written(row, f"{field}[{number}]"))
     read = rows.__getitem__
@@ -138,11 +139,11 @@ def _of_mapping(given: Mapping[Any, Any], field: str, split: str | None) -> Sour
         return _of_splits(given, field, split)
     columns = {str(name): list(values) for name, values in given.items() if _is_column(values)}
     if not columns or len(columns) < len(given):
-        raise ConfigError(f"{field}: expected a mapping of column names to lists of values, or of splits to datasets")
+        raise ConfigError(f"{field}: expected a mapping of column names to lists of values, or of splits to datasets.")
     sizes = {name: len(values) for name, values in columns.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise ConfigError(f"{field}: the columns differ in length: {listed}")
+        raise ConfigError(f"{field}: The columns differ in length: {listed}. Give them the same.")
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return _of_list(rows, field, "the mapping")
 
@@ -156,15 +157,13 @@ def _of_splits(splits: Mapping[Any, Any], field: str, split: str | None) -> Sour
     names = [str(name) for name in splits]
     if split is not None:
         if split not in splits:
-            near = nearest(split, names)
-            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(names)}"
-            raise ConfigError(f"{field}: there is no split {split!r}; {hint}")
+            raise ConfigError(f"{field}: There is no split {split!r}. {did_you_mean(split, names)}")
         return _of_dataset(splits[split])
     if "train" in splits:
         return _of_dataset(splits["train"])
     if len(splits) > 1:
         warn_user(
-            f"{field}: the splits {', '.join(names)} are read one after the other; give split to read one of them"
+            f"{field}: The splits {', '.join(names)} are read one after the other. Give split to read one of them."
         )
     return _chained([_of_dataset(part) for part in splits.values()])
 
@@ -212,8 +211,8 @@ def _from_hub(name: str, field: str, split: str | None) -> SourceRows:
         loaded = load_dataset(name, split=split)
     except Exception as error:  # whatever `datasets` raises, and that is many things, goes on as its cause
         raise ConfigError(
-            f"{field}: there is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
-            f"{type(error).__name__}: {error}"
+            f"{field}: There is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
+            f"{type(error).__name__}: {error}. Check its name and the network."
         ) from error
     found = _of_dataset(loaded) if split is not None else _of_splits(loaded, field, None)
     found.name = name
@@ -229,15 +228,17 @@ def _named(given: str | Path, field: str, folder: Path | None, split: str | None
     if not path.is_file():
         if isinstance(given, str) and reader is None:
             return _from_hub(given, field, split)
-        raise ConfigError(f"{field}: there is no file {path}")
+        raise ConfigError(f"{field}: There is no file {path}. Check its name and its folder.")
     if reader is None:
         raise ConfigError(
-            f"{field}: {path} is none of {', '.join(_READERS)}; convert it, or rename it to say what it is"
+            f"{field}: {path} is none of {', '.join(_READERS)}. Convert it, or rename it to say what it is."
         )
     try:
         return reader(path, field)
     except OSError as error:
-        raise ConfigError(f"{field}: cannot read {path}: {error.strerror or error}") from error
+        raise ConfigError(
+            f"{field}: Cannot read {path}: {error.strerror or error}. Check the file and who may read it."
+        ) from error
 
 
 def _digest_of(path: Path) -> bytes:
@@ -249,38 +250,49 @@ def _digest_of(path: Path) -> bytes:
 
 
 def _jsonl(path: Path, field: str) -> SourceRows:
-    starts, numbers = array("q"), array("q")
-    position = 0
+    index = LineIndex()
+    blank = array("q")
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                starts.append(position)
-                numbers.append(number)
-            position += len(line)
+        for line in index.scan(file):
+            if not line.strip():
+                blank.append(len(index) - 1)
+    places = _without(blank, len(index))
 
-    def read(index: int) -> Row:
+    def read(number: int) -> Row:
+        place = places[number]
         with path.open("rb") as file:
-            file.seek(starts[index])
-            line = file.readline()
+            line = index.read(file, place)
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise ConfigError(f"{field}: {path}:{numbers[index]}: this line is not JSON: {error}") from None
+            raise ConfigError(
+                f"{field}: {path}:{place + 1}: This line is not JSON: {error}. Correct it, or take it out."
+            ) from None
         if not isinstance(row, dict):
-            raise ConfigError(f"{field}: {path}:{numbers[index]}: expected a JSON object, got {type(row).__name__}")
+            raise ConfigError(f"{field}: {path}:{place + 1}: expected a JSON object, got {type(row).__name__}.")
         return row
 
-    first = [read(index) for index in range(min(len(starts), _LOOKED_AT))]
-    return SourceRows(str(path), len(starts), read, columns=_columns(first), digest=_digest_of(path))
+    first = [read(number) for number in range(min(len(places), _LOOKED_AT))]
+    return SourceRows(str(path), len(places), read, columns=_columns(first), digest=_digest_of(path))
+
+
+def _without(blank: Sequence[int], count: int) -> Sequence[int]:
+    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
+    if not blank:
+        return range(count)
+    left_out = set(blank)
+    return array("q", (number for number in range(count) if number not in left_out))
 
 
 def _json(path: Path, field: str) -> SourceRows:
     try:
         rows = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{field}: {path} is not JSON: {error}; one object a line belongs into a .jsonl") from None
+        raise ConfigError(
+            f"{field}: {path} is not JSON: {error}. A file with one object a line is named .jsonl."
+        ) from None
     if not isinstance(rows, list):
-        raise ConfigError(f"{field}: {path} holds {type(rows).__name__}; expected a list of objects")
+        raise ConfigError(f"{field}: {path} holds {type(rows).__name__}. Give a list of objects.")
     return _of_list(rows, field, str(path))
 
 
@@ -302,7 +314,7 @@ def _of_table(path: Path, field: str, load: Callable[[], Any]) -> SourceRows:
     try:
         table = load()
     except pyarrow.ArrowInvalid as error:
-        raise ConfigError(f"{field}: cannot read {path}: {error}") from error
+        raise ConfigError(f"{field}: Cannot read {path}: {error}. Check that it is what its name says.") from error
 
     def read(number: int) -> Row:
         return _plain(cast(Row, table.slice(number, 1).to_pylist()[0]))
@@ -330,7 +342,7 @@ def _written(row: Mapping[Any, Any], place: str) -> bytes:
     try:
         return orjson.dumps(dict(row), default=_as_text, option=_JSON)
     except TypeError as error:
-        raise ConfigError(f"{place}: expected values that can be written as JSON ({error})") from error
+        raise ConfigError(f"{place}: expected values that can be written as JSON: {error}.") from error
 
 
 def _as_text(value: object) -> str | None:
@@ -339,7 +351,7 @@ def _as_text(value: object) -> str | None:
         return None
     if isinstance(value, date | time | timedelta | Decimal | PurePath):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is no value that can be written as JSON")
+    raise TypeError(f"{type(value).__name__} is not a value that can be written as JSON")
 
 
 def _stood_for(value: object) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from datafast._util.plugins import installed
 from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
@@ -33,6 +35,30 @@ def silent_logger() -> Iterator[None]:
     unconfigure()
     yield
     unconfigure()
+
+
+@pytest.fixture
+def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Installs a package for the length of a test: `offer("poems", {"poems.py": CODE}, entry_points=INI)`."""
+
+    def install(package: str, modules: dict[str, str], *, entry_points: str) -> None:
+        site = tmp_path / f"site-{package}"
+        metadata = site / f"{package}-1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
+        (metadata / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+        for name, code in modules.items():
+            path = site / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code, encoding="utf-8")
+            root = Path(name).parts[0].removesuffix(".py")
+            for known in [known for known in sys.modules if known.partition(".")[0] == root]:
+                monkeypatch.delitem(sys.modules, known)
+        monkeypatch.syspath_prepend(str(site))
+        installed.cache_clear()
+
+    yield install
+    installed.cache_clear()
 
 
 @pytest.fixture

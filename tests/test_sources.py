@@ -84,7 +84,7 @@ def test_without_a_train_split_all_are_read_one_after_the_other_with_a_warning()
     one = datasets.Dataset.from_dict({"id": [1, 2]})
     other = datasets.Dataset.from_dict({"id": [3], "note": ["n"]})
     parts = datasets.DatasetDict({"level_1": one, "level_2": other})
-    with pytest.warns(DatafastWarning, match="the splits level_1, level_2 are read one after the other"):
+    with pytest.warns(DatafastWarning, match="The splits level_1, level_2 are read one after the other"):
         rows = opened(parts)
     assert list(rows) == [{"id": 1, "note": None}, {"id": 2, "note": None}, {"id": 3, "note": "n"}]
     assert rows.columns == ("id", "note")
@@ -93,7 +93,7 @@ def test_without_a_train_split_all_are_read_one_after_the_other_with_a_warning()
 def test_a_split_is_chosen_by_its_name() -> None:
     parts = datasets.DatasetDict({"a": datasets.Dataset.from_list(ROWS), "b": datasets.Dataset.from_list(ROWS[:1])})
     assert len(opened(parts, split="b")) == 1
-    assert "there is no split 'c'; it has a, b" in refusal(parts, split="c")
+    assert "There is no split 'c'. Known: a, b." in refusal(parts, split="c")
 
 
 def test_relative_paths_are_relative_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_dataset_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     message = refusal("user/name")
-    assert "there is no file 'user/name' here" in message
+    assert "There is no file 'user/name' here" in message
     assert "FileNotFoundError: no such dataset" in message
 
 
@@ -246,16 +246,16 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("rows.jsonl", '{"a": 1}\n\n{"a": \n', ":3: this line is not JSON"),
+        ("rows.jsonl", '{"a": 1}\n\n{"a": \n', ":3: This line is not JSON"),
         ("rows.jsonl", "[1]\n", ":1: expected a JSON object, got list"),
         ("rows.jsonl", "", "holds no row"),
         ("rows.jsonl", "\n\n", "holds no row"),
-        ("rows.json", '{"a": 1}', "expected a list of objects"),
+        ("rows.json", '{"a": 1}', "Give a list of objects"),
         ("rows.json", "[1]", "[0]: expected a mapping"),
         ("rows.json", "[{", "is not JSON"),
-        ("rows.csv", "a,b\n1,2,3\n", "cannot read"),
+        ("rows.csv", "a,b\n1,2,3\n", "Cannot read"),
         ("rows.csv", "a,b\n", "holds no row"),
-        ("rows.parquet", "no parquet", "cannot read"),
+        ("rows.parquet", "no parquet", "Cannot read"),
         ("rows.txt", "a", "is none of .jsonl, .json, .csv, .parquet"),
     ],
 )
@@ -274,12 +274,12 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
     [
         ([], "holds no row"),
         ([1], "source[0]: expected a mapping"),
-        ({"a": [1], "b": [1, 2]}, "the columns differ in length: a has 1, b has 2"),
+        ({"a": [1], "b": [1, 2]}, "The columns differ in length: a has 1, b has 2"),
         ({"a": 1}, "expected a mapping of column names to lists"),
         (3, "expected rows"),
         (b"rows", "expected rows"),
         ([{"a": {1, 2}}], "can be written as JSON"),
-        ("no-such-file.csv", "there is no file"),
+        ("no-such-file.csv", "There is no file"),
     ],
 )
 def test_what_is_no_source_is_refused(given_: Any, words: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 
 __all__ = ["ConfigModel", "NonBlank"]
 
@@ -40,9 +40,8 @@ class ConfigModel(BaseModel):
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden" and len(loc) == 1:
             known = list(cls.model_fields)
-            near = nearest(str(loc[0]), known)
-            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
-            kind = PydanticCustomError("unknown_field", "unknown field, {hint}", {"hint": hint})
+            hint = did_you_mean(str(loc[0]), known)
+            kind = PydanticCustomError("unknown_field", "There is no such field. {hint}", {"hint": hint})
             return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
         context = detail.get("ctx")
         # Errors are raised anew from their finished text: custom ones would otherwise lose their message.

@@ -5,7 +5,7 @@ Built-in things stand in a table of the same shape (`name -> "module:attribute"`
 Guarantee: nothing is imported before it is asked for by its name, and then that alone. A package that is broken harms nothing but
 what it offers, and is named. Cost: the metadata of the installed packages is read once a process, a few milliseconds, and only for a
 name that is not built in or for a list of all names. Limits: a name belongs to one package. Where two packages claim a name, using it is
-refused with both named; the name of a built-in thing stays with the built-in thing.
+refused with both named. The name of a built-in thing stays with the built-in thing; a list of all names warns of a package that claims it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, users_level, warn_user
 from datafast.errors import ConfigError
 
 __all__ = ["Door", "installed"]
@@ -49,22 +49,30 @@ class Door(Generic[T]):
         self._built_in = {name: EntryPoint(name, value, group) for name, value in built_in.items()}
         self._check = check
         self._registered: dict[str, T] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def names(self) -> list[str]:
-        """All names: built-in ones first, then those of installed packages, then those of this process. Imports none of them."""
-        offered = (point.name for point in installed(self.group))
-        return list(dict.fromkeys([*self._built_in, *offered, *self._registered]))
+        """All names: built-in ones first, then those of installed packages, then those of this process. Imports none of them.
+
+        Warns, once a process, of a package whose thing cannot be had because it claims the name of a built-in one.
+        """
+        offered = installed(self.group)
+        for point in offered:
+            if point.name in self._built_in:
+                self._tell_of_hidden(point)
+        return list(dict.fromkeys([*self._built_in, *(point.name for point in offered), *self._registered]))
 
     def is_built_in(self, name: str) -> bool:
         return name in self._built_in
 
     def register(self, name: str, thing: T) -> None:
-        """Makes a thing known in this process.
+        """Makes a thing known in this process. A definition that is run again, as in a notebook, takes the place of the former.
 
         Raises:
             ConfigError: the name is taken by another one.
         """
-        if name in self.names() and self._registered.get(name) is not thing:
+        before = self._registered.get(name)
+        if name in self.names() and (before is None or _home(before) != _home(thing)):
             raise ConfigError(f"There is a {self.noun} {name!r} already. Choose another name.", key=self.key)
         self._registered[name] = thing
 
@@ -80,7 +88,7 @@ class Door(Generic[T]):
         point = self._built_in.get(name) or self._of_a_package(name)
         try:
             thing = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a module that ends the process when it is imported must not end ours
             raise ConfigError(
                 f"The {self.noun} {name!r} of {_package(point)} cannot be loaded from {point.value}: "
                 f"{type(error).__name__}: {error}. Reinstall or update that package.",
@@ -92,6 +100,26 @@ class Door(Generic[T]):
             )
         loaded: T = thing
         return loaded
+
+    def loaded(self) -> dict[str, T]:
+        """All things that can be loaded, by name; warns of those that cannot."""
+        things: dict[str, T] = {}
+        for name in self.names():
+            try:
+                things[name] = self.load(name)
+            except ConfigError as error:
+                warn_user(f"{error} It is left out here.", stacklevel=users_level())
+        return things
+
+    def _tell_of_hidden(self, point: EntryPoint) -> None:
+        claim = f"{_package(point)} ({point.value})"
+        if (claim, point.name) not in self._told:
+            self._told.add((claim, point.name))
+            warn_user(
+                f"The {self.noun} {point.name!r} of {claim} cannot be used: that name is built in, and datafast's own is taken. "
+                f"Ask the author of the package for another name.",
+                stacklevel=users_level(),
+            )
 
     def _of_a_package(self, name: str) -> EntryPoint:
         found = {point.value: point for point in installed(self.group) if point.name == name}
@@ -112,6 +140,11 @@ class Door(Generic[T]):
 def installed(group: str) -> tuple[EntryPoint, ...]:
     """What installed packages offer in a group; read once a process (`installed.cache_clear()` reads it anew)."""
     return tuple(entry_points(group=group))
+
+
+def _home(thing: Any) -> tuple[str, str]:
+    """Where a thing is defined: the same again for a definition that is run again."""
+    return getattr(thing, "__module__", ""), getattr(thing, "__qualname__", repr(thing))
 
 
 def _package(point: EntryPoint) -> str:

@@ -92,10 +92,10 @@ def cli() -> None:
     """The factory for synthetic text datasets: one config in, a JSONL that survives anything out.
 
     \b
-    datafast init                      write a commented starter config
-    datafast plan raw.yaml             see what it would ask, without asking
+    datafast init                          write a commented starter config
+    datafast plan raw.yaml                 see what it would ask, without asking
     datafast generate raw.yaml --offline   try everything with simulated models
-    datafast generate raw.yaml         do it
+    datafast generate raw.yaml             do it
     """
 
 

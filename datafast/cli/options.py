@@ -23,31 +23,37 @@ __all__ = [
 config_file = click.argument("config", metavar="CONFIG.yaml", type=click.Path(path_type=Path))
 output_file = click.argument("file", metavar="FILE.jsonl", type=click.Path(path_type=Path))
 ledger = click.option(
-    "--ledger", metavar="FILE", type=click.Path(path_type=Path), help="The ledger, where `run: {ledger: ...}` moved it."
+    "--ledger",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The ledger, if `run: {ledger: ...}` put it somewhere else.",
 )
 offline = click.option(
-    "--offline", is_flag=True, help="Simulated models in place of the real ones: no key, no cost; the rows say so."
+    "--offline", is_flag=True, help="Simulated models instead of the real ones. No key, no cost, and the rows say so."
 )
 local = click.option(
     "--local",
     metavar="MODEL",
-    help="One model on this machine in place of all others: a .gguf file, or owner/name[:QUANT] on the Hugging Face Hub. "
-    "No key, no cost; the rows are real.",
+    help="One model on this machine instead of all others: a .gguf file, or owner/name[:QUANT] on the Hugging Face Hub. "
+    "No key, no cost, and the rows are real.",
 )
 output = click.option(
-    "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to output_file."
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of output_file.",
 )
 concurrency = click.option(
-    "--max-concurrency", metavar="N", type=click.IntRange(1, 100_000), help="Requests in flight at once."
+    "--max-concurrency", metavar="N", type=click.IntRange(1, 100_000), help="The most requests in flight at once."
 )
 env_file = click.option(
     "--env-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Where the keys are; by default secrets.env beside the config, if it is there.",
+    help="The file with the keys. By default secrets.env beside the config, if there is one.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-verbose = click.option("-v", "--verbose", is_flag=True, help="Log everything that happens, on stderr.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+verbose = click.option("-v", "--verbose", is_flag=True, help="Log everything that happens on stderr.")
 
 
 def print_json(value: object) -> None:

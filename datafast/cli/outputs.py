@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
     from datafast.store.paths import OutputPaths
 
-__all__ = ["failures_command", "is_running", "paths_of", "resume_command", "retry_command"]
+__all__ = ["failures_command", "is_running", "output_command", "paths_of", "resume_command", "retry_command"]
 
 
 def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
@@ -28,12 +28,12 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
     if paths.ledger.is_file():
         return paths
     if not paths.rows.exists():
-        raise ConfigError(f"there is no file {paths.rows}; give the output_file of a config")
+        raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
     if paths.rows.is_dir():
-        raise ConfigError(f"{paths.rows} is a folder; give the output file in it")
+        raise ConfigError(f"{paths.rows} is a folder. Give the output file in it.")
     raise OutputError(
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
-        f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger"
+        f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."
     )
 
 
@@ -76,7 +76,12 @@ def retry_command(command: str | None, *, kind: str | None) -> str:
 
 def failures_command(file: Path, ledger: Path | None) -> str:
     """The command that shows what failed."""
+    return output_command("failures", file, ledger)
+
+
+def output_command(name: str, file: Path, ledger: Path | None) -> str:
+    """A command that looks at an output, with its ledger where that is not beside it."""
     from datafast.store.paths import OutputPaths
 
     elsewhere = ledger is not None and ledger != OutputPaths.of(file).ledger
-    return shlex.join(["datafast", "failures", str(file), *(["--ledger", str(ledger)] if elsewhere else [])])
+    return shlex.join(["datafast", name, str(file), *(["--ledger", str(ledger)] if elsewhere else [])])

@@ -19,9 +19,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.fd_limit import raise_limit
+from datafast._util.jsonl import last_line
 from datafast.cli.display.event_file import EventFile
-from datafast.cli.display.progress import RunDisplay, show_report
-from datafast.cli.outputs import failures_command
+from datafast.cli.display.progress import RunDisplay
+from datafast.cli.display.summary import show_report, show_sample, show_start
+from datafast.cli.outputs import failures_command, output_command
 from datafast.config_files.loader import load_project
 from datafast.engine.events import Event, EventCallback, PreparationStarted, RunStarted
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
@@ -72,8 +74,11 @@ class Settings:
         return shlex.join(words)
 
 
-def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
+def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[Any, Any], RunReport]:
     """Carries out a run and shows how it goes and ends.
+
+    Args:
+        guided: say what is going to be made as soon as it is known, and show a row and what else can be done at the end.
 
     Raises:
         ConfigError: the config is wrong or keys are missing; nothing was sent.
@@ -88,6 +93,8 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     display = RunDisplay(
         max_rows=settings.limit * per_item if settings.limit is not None else None, quiet=settings.verbose
     )
+    if guided:
+        _show_start(display, project, dataset, settings)
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
         on_event = stack.enter_context(watched(executor, display, events))
@@ -95,6 +102,10 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
     if events is not None and events.error is not None:
         display.say(f"error: {events.error}")
     steps = _next_steps(report, settings, project.config.run.ledger)
+    if guided:
+        steps += _further_steps(report, settings, project.config.run.ledger)
+        if (row := _last_row(Path(report.output_file))) is not None:
+            show_sample(display.console, row)
     show_report(display.console, report, new_rows=display.new_rows, next_steps=steps)
     return project, dataset, report
 
@@ -102,7 +113,9 @@ def run(settings: Settings) -> tuple[Project, Dataset[Any, Any], RunReport]:
 def opened(settings: Settings) -> Project:
     """The project of a config, with simulated models or a local one where the command line asks for them; turns the log on."""
     if settings.offline and settings.local is not None:
-        raise ConfigError("--offline and --local: give one of them. --offline simulates every model; --local runs one.")
+        raise ConfigError(
+            "--offline and --local exclude each other. Give one of them: --offline simulates every model; --local runs one."
+        )
     level = "DEBUG" if settings.verbose else "WARNING"
     configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
     project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
@@ -172,13 +185,14 @@ def _require_keys(project: Project) -> None:
             provider.require_ready()
         except MissingKeyError as error:
             missing.setdefault(
-                error.variable, f"{place}: {provider.label} needs an API key: {error.variable} is not set"
+                error.variable, f"{place}: {provider.label} needs an API key, and {error.variable} is not set."
             )
     if missing:
         raise ConfigError(
             "\n".join(missing.values())
             + f"\nPut {' and '.join(f'{variable}=...' for variable in missing)} into {project.secrets}, "
-            f"or set {'it' if len(missing) == 1 else 'them'} in the environment. To try without a key, add --offline, or --local MODEL.gguf"
+            f"or set {'it' if len(missing) == 1 else 'them'} in the environment. "
+            f"To try without a key, add --offline, or --local MODEL.gguf."
         )
 
 
@@ -191,6 +205,44 @@ def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> l
         steps.append(f"{settings.command} --retry-failed   (try the failed rows again)")
         steps.append(f"{failures_command(Path(report.output_file), ledger)}   (each of them, with why)")
     return steps
+
+
+def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[str]:
+    """What else can be done with rows that are there."""
+    if not report.written:
+        return []
+    file = Path(report.output_file)
+    steps = [f"{output_command('status', file, ledger)}   (rows, calls and cost of all runs)"]
+    if not report.pending and settings.offline:
+        real = shlex.join(["datafast", "plan", str(settings.config)])
+        steps.append(f"{real}   (what the real models will be asked, and its cost; then generate --fresh)")
+    elif not report.pending and not report.simulated:
+        steps.append('dataset.push_to_hub("owner/name")   (in Python: publishes the rows)')
+    return steps
+
+
+def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
+    show_start(
+        display.console,
+        rows=dataset.plan_for(project.routes).num_rows,
+        kind=dataset.kind,
+        providers=[provider.label for _, provider in project.all_providers()],
+        file=str(project.config.output_file),
+        limit=settings.limit,
+    )
+
+
+def _last_row(file: Path) -> dict[str, Any] | None:
+    """The row that was written last; None where there is none."""
+    import orjson
+
+    try:
+        with file.open("rb") as rows:
+            line = last_line(rows)
+    except FileNotFoundError:
+        return None
+    row: dict[str, Any] | None = None if line is None else orjson.loads(line)
+    return row
 
 
 class _Signals:

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import PrivateAttr, field_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
-from datafast._util.notify import nearest
-from datafast.columns.templates.parse import Expression, Template, parse_expression, parse_template
+from datafast._util.notify import did_you_mean
+from datafast.columns.templates.base import Expression, RenderError, Template
+from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
@@ -75,6 +76,20 @@ class Cell:
         """Random numbers for this row and column (or another purpose), the same in every run."""
         return self._item.rng(self.name if purpose is None else purpose)
 
+    def evaluated(self, expression: Expression, field: str) -> Any:
+        """The value of an expression in this row. Raises CellError, beginning with the field."""
+        try:
+            return expression.evaluate(self.values)
+        except RenderError as error:
+            raise CellError(f"{field}: {error}") from None
+
+    def rendered(self, template: Template, field: str) -> str:
+        """The text of a template in this row. Raises CellError, beginning with the field."""
+        try:
+            return template.render(self.values)
+        except RenderError as error:
+            raise CellError(f"{field}: {error}") from None
+
 
 class Setup:
     """What a column is told, and asks, when its schema is put together.
@@ -108,7 +123,7 @@ class Setup:
         extra = also or {}
         for name in extra:
             if name in self.columns:
-                raise ConfigError(f"variables: {name!r} is a column as well; give the variable another name")
+                raise ConfigError(f"variables: {name!r} is a column as well. Give the variable another name.")
         parts = {name: known for name, column in self.columns.items() if (known := column.parts())}
         parsed = parse_template(text, names=[*self.columns, *extra], field=field, parts=parts)
         self.needs |= dict.fromkeys(sorted(parsed.names - extra.keys()))
@@ -127,9 +142,7 @@ class Setup:
             ConfigError: there is none, with the nearest name.
         """
         if name not in self.columns:
-            near = nearest(name, self.columns)
-            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(self.columns)}"
-            raise ConfigError(f"{field}: there is no column {name!r}; {hint}")
+            raise ConfigError(f"{field}: There is no column {name!r}. {did_you_mean(name, self.columns)}")
         self.needs[name] = None
         return self.columns[name]
 

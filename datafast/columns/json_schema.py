@@ -45,7 +45,7 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     """The model of replies that match a schema.
 
     Raises:
-        ConfigError: it is no JSON Schema, or none of an object.
+        ConfigError: it is not a JSON Schema, or not one of an object.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -55,14 +55,14 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     except SchemaError as error:
         place = ".".join(map(str, error.absolute_path))
         raise ConfigError(
-            f"json_schema{'.' if place else ''}{place}: this is no JSON Schema: {error.message}"
+            f"json_schema{'.' if place else ''}{place}: This is not a JSON Schema: {error.message}."
         ) from None
     if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping):
-        raise ConfigError("json_schema: expected `type: object` with `properties`: a cell of this column is an object")
+        raise ConfigError("json_schema: expected `type: object` with `properties`. A cell of this column is an object.")
     definitions = schema.get("$defs", {})
     for reference in _references(schema):
         if not reference.startswith("#/$defs/") or reference.removeprefix("#/$defs/") not in definitions:
-            raise ConfigError(f"json_schema: $ref {reference!r} leads nowhere; put the definition under $defs")
+            raise ConfigError(f"json_schema: The $ref {reference!r} leads nowhere. Put the definition under $defs.")
     checker = Draft202012Validator(schema)
     return type(name, (SchemaReply,), {"given": schema, "checker": checker, "__module__": __name__})
 

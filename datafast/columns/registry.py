@@ -74,7 +74,7 @@ class _ByType:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         # A function cannot stand in a file.
-        models = [load_column(name) for name in column_types() if name != "function"]
+        models = [model for name, model in COLUMNS.loaded().items() if name != "function"]
         return {"oneOf": [handler(model.__pydantic_core_schema__) for model in models]}
 
 
@@ -88,13 +88,13 @@ def _validated(given: Any, info: core_schema.ValidationInfo) -> Column:
     if not isinstance(given, Mapping):
         raise PydanticCustomError(
             "column",
-            "expected a mapping like {type: choice, values: [...]}, got {got}",
+            "expected a mapping like {type: choice, values: [...]}, got {got}.",
             {"got": type(given).__name__},
         )
     name = given.get("type")
     if not isinstance(name, str):
         raise PydanticCustomError(
-            "column", "the type is missing; write type: and one of {types}", {"types": ", ".join(column_types())}
+            "column", "The type is missing. Write type: and one of {types}.", {"types": ", ".join(column_types())}
         )
     try:
         model = load_column(name)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
-from datafast.columns.templates.parse import RenderError
+from datafast.columns.templates.base import RenderError
 from datafast.engine.generate import Generate
 from datafast.engine.task_graph import TaskGraph, Work
 from datafast.errors import CallFailed, ConfigError
@@ -91,7 +91,10 @@ class Table:
         except CycleError as error:
             circle = list(reversed(error.args[1]))
             self.problems.append(
-                Problem((circle[0],), f"the columns need one another in a circle: {' -> '.join(circle)}; break it")
+                Problem(
+                    (circle[0],),
+                    f"The columns need one another in a circle: {' -> '.join(circle)}. Take one of these references out.",
+                )
             )
             return
         self._graph = TaskGraph(needs)
@@ -115,8 +118,8 @@ class Table:
         ]
         if alike and unused:
             warn_user(
-                f"no column refers to {', '.join(unused)}, and {', '.join(alike)} asks the same in every row. If it was meant to "
-                f"depend on {unused[0]!r}, write {{{unused[0]}}} into its prompt",
+                f"No column refers to {', '.join(unused)}, and {', '.join(alike)} asks the same in every row. If it was meant to "
+                f"depend on {unused[0]!r}, write {{{unused[0]}}} into its prompt.",
                 stacklevel=users_level(),
             )
 
@@ -209,11 +212,11 @@ _JINJA_WORDS = frozenset(
 def _bad_name(name: str) -> str | None:
     """Why a column cannot have this name, None where it can."""
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
-        return "a column's name is made of letters, digits and underscores, and begins with a letter"
+        return "The name of a column is made of letters, digits and underscores, and begins with a letter. Choose such a name."
     if name in _JINJA_WORDS or keyword.iskeyword(name):
-        return f"{name!r} is a word of the template language; give the column another name"
+        return f"{name!r} is a word of the template language. Give the column another name."
     if name.startswith("model_") and hasattr(BaseModel, name):
-        return f"{name!r} is what every row has already; give the column another name"
+        return f"{name!r} is what every row has already. Give the column another name."
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text"]
+__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text", "type_of"]
 
 Step = str | int
 
@@ -61,6 +61,17 @@ def as_plain(value: Any) -> Any:
         return plain(value)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def type_of(values: Sequence[Any]) -> Any:
+    """The type of plain values, where they have one in common."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        kinds = {float}
+    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        return Any
+    (kind,) = kinds
+    return kind | None if any(value is None for value in values) else kind
 
 
 def _dumped(value: Any) -> Any:

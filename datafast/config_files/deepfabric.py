@@ -115,7 +115,7 @@ def _spec(engine: DataEngine, section: Creation | GrownTopics, temperature: floa
     provider, model = section.provider, section.model
     if provider is not None and provider != engine.provider and model is None:
         raise ValueError(
-            f"{where}.provider: {provider} needs a model of its own; {engine.model} is {engine.provider}'s"
+            f"{where}.provider: {provider} needs a model of its own, since {engine.model} is {engine.provider}'s. Add model:."
         )
     spec: dict[str, Any] = {
         "provider": provider or engine.provider,
@@ -175,7 +175,7 @@ def _topics(config: PipelineConfig) -> Any:
     }
     if len(sections) > 1:
         raise ValueError(
-            f"{list(sections)[1]}: topics are given twice, also under {next(iter(sections))}; keep one of them"
+            f"{list(sections)[1]}: Topics are given twice, also under {next(iter(sections))}. Keep one of them."
         )
     if not sections:
         return [ANY_TOPIC]

@@ -26,13 +26,13 @@ _TAG = "tag:yaml.org,2002:"
 _MAX_VALUES = 20_000_000
 _MAX_DEPTH = 100
 _HINTS = (
-    ("mapping values are not allowed here", "put the text in quotes if it contains ': ' or begins with a brace"),
-    ("expected <block end>, but found", "put texts that begin with a brace, a bracket or a quote wholly in quotes"),
-    ("cannot start any token", "indent with spaces, and put texts that begin with @, %, ` or a tab in quotes"),
-    ("while scanning a quoted scalar", "a quotation mark is not closed"),
-    ("while parsing a flow", "a bracket or brace is not closed, or a comma is missing; quote texts that contain them"),
-    ("another document", "keep one config in one file, and remove the line ---"),
-    ("undefined alias", "put texts that begin with * in quotes"),
+    ("mapping values are not allowed here", "Put the text in quotes if it contains ': ' or begins with a brace."),
+    ("expected <block end>, but found", "Put texts that begin with a brace, a bracket or a quote wholly in quotes."),
+    ("cannot start any token", "Indent with spaces, and put texts that begin with @, %, ` or a tab in quotes."),
+    ("while scanning a quoted scalar", "A quotation mark is not closed."),
+    ("while parsing a flow", "A bracket or brace is not closed, or a comma is missing. Quote texts that contain them."),
+    ("another document", "Keep one config in one file, and remove the line ---."),
+    ("undefined alias", "Put texts that begin with * in quotes."),
 )
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -57,7 +57,7 @@ class YamlFile:
         self._problems: list[str] = []
         self._root = self._compose(_read(path))
         if not isinstance(self._root, MappingNode) or self._root.tag != _TAG + "map":
-            raise self.refused(self._root, "expected a mapping at the top, with lines like `kind: raw`")
+            raise self.refused(self._root, "expected a mapping at the top, with lines like `kind: raw`.")
         self.data: dict[str, Any] = self._value(self._root, ())
         if self._problems:
             raise ConfigError("\n".join(self._problems))
@@ -99,32 +99,34 @@ class YamlFile:
         except MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except RecursionError:
-            raise self.refused(1, "the file is nested too deeply") from None
+            raise self.refused(1, "The file is nested too deeply. Write it flatter.") from None
         except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise self.refused(
-                line, "there is a control character here; remove it, or write it as \\x.. in quotes"
+                line, "There is a control character here. Remove it, or write it as \\x.. in quotes."
             ) from None
         except YAMLError as error:
-            raise self.refused(1, f"this is not YAML: {error}") from None
+            raise self.refused(1, f"This is not YAML: {error}.") from None
         if node is None:
-            raise self.refused(1, "the file is empty; `datafast init` writes one to start from")
+            raise self.refused(1, "The file is empty. `datafast init` writes one to start from.")
         return node
 
     def _not_yaml(self, error: MarkedYAMLError) -> ConfigError:
         problem = " ".join(str(part) for part in (error.problem, error.context) if part)
-        hint = next((f"; {hint}" for sign, hint in _HINTS if sign in problem), "")
+        hint = next((f" {hint}" for sign, hint in _HINTS if sign in problem), "")
         # Where a quotation mark is not closed, the place to look at is where it was opened.
         begun = error.context_mark if "quoted scalar" in problem else None
         mark = begun or error.problem_mark or error.context_mark
-        return self.refused(mark.line + 1 if mark else 1, f"this is not YAML: {error.problem or problem}{hint}")
+        return self.refused(mark.line + 1 if mark else 1, f"This is not YAML: {error.problem or problem}.{hint}")
 
     def _value(self, node: Node, above: tuple[int, ...]) -> Any:
         self._count += 1
         if id(node) in above or len(above) > _MAX_DEPTH:
-            raise self.refused(node, "this contains itself or is nested too deeply; write it out without the alias (*)")
+            raise self.refused(
+                node, "This contains itself or is nested too deeply. Write it out without the alias (*)."
+            )
         if self._count > _MAX_VALUES:
-            raise self.refused(node, f"aliases (*) make this more than {_MAX_VALUES:,} values; write them out")
+            raise self.refused(node, f"Aliases (*) make this more than {_MAX_VALUES:,} values. Write them out.")
         if isinstance(node, MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, (*above, id(node)))
         if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
@@ -138,14 +140,14 @@ class YamlFile:
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self._note(key_node, "a key must be a text; put texts that contain braces in quotes")
+                self._note(key_node, "A key must be a text. Put texts that contain braces in quotes.")
                 continue
             key = key_node.value
             if key_node.tag == _TAG + "merge":
-                self._note(key_node, "merge keys (<<) are not part of YAML 1.2; write the fields out")
+                self._note(key_node, "Merge keys (<<) are not part of YAML 1.2. Write the fields out.")
                 continue
             if key in values:
-                self._note(key_node, f"{key}: given twice, first in line {lines[key]}; remove one of them")
+                self._note(key_node, f"{key}: given twice, first in line {lines[key]}. Remove one of them.")
                 continue
             values[key] = self._value(value_node, above)
             lines[key] = key_node.start_mark.line + 1
@@ -161,7 +163,7 @@ class YamlFile:
         try:
             return read(node.value)
         except ValueError:
-            self._note(node, f"{node.value!r} is no {tag}")
+            self._note(node, f"{node.value!r} is not of the type {tag}. Correct it, or put it in quotes.")
 
     def _text(self, node: ScalarNode) -> str | None:
         text: str = node.value
@@ -170,12 +172,14 @@ class YamlFile:
         try:  # JSON writes one character as two escapes
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self._note(node, "the text holds half a surrogate pair (one \\ud8.. or \\udc.. escape without the other)")
+            self._note(
+                node, "The text holds half a surrogate pair. Write both escapes, \\ud8.. and \\udc.., or neither."
+            )
             return None
 
     def _bad_tag(self, node: Node) -> None:
         tag = str(node.tag).replace(_TAG, "!!")
-        self._note(node, f"the tag {tag} is not allowed; a config holds plain texts, numbers, lists and mappings")
+        self._note(node, f"The tag {tag} is not allowed. A config holds plain texts, numbers, lists and mappings.")
 
     def _note(self, node: Node, message: str) -> None:
         """Keeps a problem until the whole file has been looked at."""
@@ -186,13 +190,13 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}; `datafast init` writes a config to start from") from None
+        raise ConfigError(f"There is no file {path}. `datafast init` writes a config to start from.") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; give the config file in it") from None
+        raise ConfigError(f"{path} is a folder. Give the config file in it.") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+        raise ConfigError(f"{path}: Byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(f"Cannot read {path}: {error.strerror}. Check who may read it.") from error
 
 
 def _integer(text: str) -> int:

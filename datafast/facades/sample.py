@@ -7,9 +7,10 @@ from datetime import date
 from datetime import datetime as datetime_type
 from typing import Any, Literal
 
+from datafast.columns.types.choice import ChoiceColumn
 from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.person import PersonColumn, PersonField
-from datafast.columns.types.samplers import ChoiceColumn, ConstantColumn, RangeColumn, UuidColumn
+from datafast.columns.types.samplers import ConstantColumn, RangeColumn, UuidColumn
 from datafast.columns.types.source import SourceColumn
 
 __all__ = ["Sampler", "sample"]
@@ -28,7 +29,7 @@ class Sampler:
         by: str | None = None,
         **options: Any,
     ) -> ChoiceColumn:
-        """One of several values; of a mapping, in proportion to the weights. See `datafast.columns.types.samplers.ChoiceColumn`."""
+        """One of several values; of a mapping, in proportion to the weights. See `datafast.columns.types.choice.ChoiceColumn`."""
         given: Any = (
             values if isinstance(values, str) else dict(values) if isinstance(values, Mapping) else list(values)
         )

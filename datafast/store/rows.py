@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TypeVar, overload
 
 from pydantic import BaseModel
 
+from datafast._util.jsonl import LineIndex
 from datafast.errors import OutputChangedError
 from datafast.store.records import Append
 
@@ -102,22 +102,19 @@ class RowSequence(Sequence[RowT]):
     def __init__(self, path: Path, row_model: type[RowT]) -> None:
         self._path = path
         self._row_model = row_model
-        self._ends: array[int] | None = None
+        self._lines: LineIndex | None = None
 
-    def _offsets(self) -> array[int]:
-        if self._ends is None:
-            self._ends = array("q", [0])
+    def _index(self) -> LineIndex:
+        if self._lines is None:
+            self._lines = LineIndex()
             if self._path.exists():
                 with self._path.open("rb") as file:
-                    position = 0
-                    for line in file:
-                        position += len(line)
-                        if line.endswith(b"\n"):
-                            self._ends.append(position)
-        return self._ends
+                    for _ in self._lines.scan(file, whole_only=True):
+                        pass
+        return self._lines
 
     def __len__(self) -> int:
-        return len(self._offsets()) - 1
+        return len(self._index())
 
     @overload
     def __getitem__(self, index: int) -> RowT: ...
@@ -127,10 +124,8 @@ class RowSequence(Sequence[RowT]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]
-        ends = self._offsets()
         with self._path.open("rb") as file:
-            file.seek(ends[number])
-            return self._row_model.model_validate_json(file.read(ends[number + 1] - ends[number]))
+            return self._row_model.model_validate_json(self._index().read(file, number))
 
     def __iter__(self) -> Iterator[RowT]:
         count = len(self)

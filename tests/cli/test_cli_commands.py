@@ -13,13 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast import __version__, logger_config
-from datafast.cli.display.progress import money, plain_text
+from datafast._util.notify import plain_text
+from datafast.cli.display.amounts import money
 from datafast.cli.main import cli
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
 
-TEMPLATES = ROOT / "datafast" / "cli" / "templates"
+TEMPLATES = ROOT / "datafast" / "cli" / "commands" / "templates"
 CONFIG = """\
 kind: raw
 output_file: rows.jsonl
@@ -107,8 +108,8 @@ def test_generate_without_keys_names_all_of_them_and_sends_nothing(run: Run) -> 
     Path("c.yaml").write_text(CONFIG.split("providers")[0] + providers, encoding="utf-8")
     result = run("generate", "c.yaml")
     assert result.exit_code == 2
-    assert "c.yaml:7: providers[0]: openai/gpt-5-mini needs an API key: OPENAI_API_KEY is not set" in result.stderr
-    assert "c.yaml:8: providers[1]: mistral/mistral-small-latest needs an API key: MISTRAL_API_KEY" in result.stderr
+    assert "c.yaml:7: providers[0]: openai/gpt-5-mini needs an API key, and OPENAI_API_KEY is not set" in result.stderr
+    assert "c.yaml:8: providers[1]: mistral/mistral-small-latest needs an API key, and MISTRAL_API_KEY" in result.stderr
     assert "--offline" in result.stderr
     assert not Path("rows.jsonl").exists()
 
@@ -186,7 +187,7 @@ def test_a_wrong_config_ends_with_2_one_message_and_no_traceback(run: Run, comma
     result = run(command, "c.yaml")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("error: c.yaml:")
+    assert "error: c.yaml:" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -327,7 +328,7 @@ def test_status_of_rows_whose_jsonl_is_gone_says_that_they_come_back(run: Run) -
 @pytest.mark.parametrize(
     ("prepare", "expected"),
     [
-        (lambda: None, "there is no file rows.jsonl"),
+        (lambda: None, "There is no file rows.jsonl"),
         (lambda: Path("rows.jsonl").write_text("{}\n"), "rows.jsonl has no ledger beside it"),
         (lambda: Path("rows.jsonl").mkdir(), "rows.jsonl is a folder"),
         (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "cannot read the ledger rows.jsonl.ledger"),
@@ -360,7 +361,7 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
 
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
-    assert "did you mean 'preference'?" in run("schema", "prefrence").stderr
+    assert "There is no kind 'prefrence'. Did you mean 'preference'?" in run("schema", "prefrence").stderr
 
 
 # -- topics
@@ -414,7 +415,7 @@ def test_init_keeps_the_keys_from_other_users(run: Run) -> None:
 
 
 def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
-    assert "did you mean 'classification'?" in run("init", "clasification").stderr
+    assert "Did you mean 'classification'?" in run("init", "clasification").stderr
 
 
 @pytest.mark.parametrize(
@@ -454,3 +455,30 @@ def test_text_in_any_script_and_its_line_breaks_stay_as_they_are() -> None:
 )
 def test_money_is_shown_with_the_digits_that_matter(cost: float | None, shown: str) -> None:
     assert money(cost) == shown
+
+
+# -- commands of other packages
+
+
+def test_a_command_of_another_package_is_one_of_datafast_s(run: Run, offer: Callable[..., None]) -> None:
+    code = "import click\n\n@click.command('hello')\ndef command():\n    click.echo('hello')\n"
+    offer("greeter", {"greeter.py": code}, entry_points="[datafast.commands]\nhello = greeter:command")
+    assert "hello" in run("--help").stdout
+    assert run("hello").stdout == "hello\n"
+
+
+def test_a_command_that_cannot_be_loaded_leaves_the_others_as_they_are(run: Run, offer: Callable[..., None]) -> None:
+    offer("broken", {"broken.py": "raise SystemExit(7)"}, entry_points="[datafast.commands]\nhello = broken:command")
+    listed = run("--help")
+    assert listed.exit_code == 0
+    assert re.search(r"hello +\(cannot be loaded\)", listed.stdout)
+    called = run("hello", "there", "--loud")
+    assert called.exit_code == 2
+    assert "The command 'hello' of the package broken cannot be loaded from broken:command" in called.stderr
+    assert run("plan", "c.yaml").exit_code == 0
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one(run: Run) -> None:
+    refused = run("genrate")
+    assert refused.exit_code == 2
+    assert "There is no command 'genrate'. Did you mean 'generate'?" in refused.stderr

@@ -32,21 +32,21 @@ def run(*words: str) -> Result:
 
 
 FAULTS = {
-    "a: {type: choise}": "c.yaml:5: columns.a.type: there is no type of column 'choise'; did you mean 'choice'?",
-    "a:\n    type: choice\n    valuse: [x]": "c.yaml:7: columns.a.valuse: unknown field, did you mean 'values'?",
+    "a: {type: choise}": "c.yaml:5: columns.a.type: There is no type of column 'choise'. Did you mean 'choice'?",
+    "a:\n    type: choice\n    valuse: [x]": "c.yaml:7: columns.a.valuse: There is no such field. Did you mean 'values'?",
     "a:\n    type: choice\n    values: [x]\n    mode: balnced": (
         "c.yaml:8: columns.a.mode: expected 'random', 'balanced' or 'round_robin'"
     ),
     "topic: {type: uuid}\n  a:\n    type: text\n    prompt: about {topci}": (
-        "c.yaml:8: columns.a.prompt: {topci}: there is no column 'topci'; did you mean {topic}?"
+        "c.yaml:8: columns.a.prompt: {topci}: There is no column 'topci'. Did you mean 'topic'?"
     ),
     "a: {type: text, prompt: '{bee}'}\n  bee: {type: text, prompt: '{a}'}": (
-        "c.yaml:5: columns.a: the columns need one another in a circle: a -> bee -> a"
+        "c.yaml:5: columns.a: The columns need one another in a circle: a -> bee -> a"
     ),
-    "a: {type: source, source: none.csv, column: x}": "c.yaml:5: columns.a.source: there is no file none.csv",
+    "a: {type: source, source: none.csv, column: x}": "c.yaml:5: columns.a.source: There is no file none.csv",
     "a: 3": "c.yaml:5: columns.a: expected a mapping like {type: choice",
     "a: {type: text, prompt: x, provider: writer}\nproviders:\n  writr: simulated": (
-        "c.yaml:7: providers.writr: this config has no use for this role; did you mean 'writer'?"
+        "c.yaml:7: providers.writr: This config has no use for this role. Did you mean 'writer'?"
     ),
     "a: {type: text, prompt: x}": "c.yaml:1: providers: expected who answers in each role",
 }

@@ -102,16 +102,16 @@ def test_an_output_given_beside_the_config_wins(write: Write) -> None:
 
 
 MISTAKES = [
-    ("unknown field", GOOD + "topic: [x]\n", "c.yaml:5: topic: unknown field, did you mean 'topics'?"),
+    ("unknown field", GOOD + "topic: [x]\n", "c.yaml:5: topic: There is no such field. Did you mean 'topics'?"),
     (
         "a misspelt field of our own",
         GOOD.replace("providers", "provider"),
-        "c.yaml:4: provider: unknown field, did you mean 'providers'?",
+        "c.yaml:4: provider: There is no such field. Did you mean 'providers'?",
     ),
     (
         "unknown field in a section",
         GOOD + "run:\n  seed: 1\n  max_concurency: 3\n",
-        "c.yaml:7: run.max_concurency: unknown field, did you mean 'max_concurrency'?",
+        "c.yaml:7: run.max_concurency: There is no such field. Did you mean 'max_concurrency'?",
     ),
     (
         "missing field",
@@ -121,12 +121,12 @@ MISTAKES = [
     (
         "a number where a text belongs",
         GOOD.replace("[pumps, valves]", "\n  - pumps\n  - 1984"),
-        "c.yaml:5: topics[1]: expected a text, got 1984; put it in quotes",
+        "c.yaml:5: topics[1]: expected a text, got 1984. Put it in quotes.",
     ),
     (
         "a text that YAML takes for a mapping",
         GOOD + "prompts:\n  - Write {num_samples}: now\n",
-        "c.yaml:6: prompts[0]: expected a text, got a mapping; put the whole text in quotes, or write it below a |",
+        "c.yaml:6: prompts[0]: expected a text, got a mapping. Put the whole text in quotes, or write it below a |.",
     ),
     ("a text where a list belongs", GOOD.replace("[manual]", "manual"), "expected a list, got 'manual'"),
     (
@@ -137,7 +137,7 @@ MISTAKES = [
     (
         "half a surrogate pair",
         GOOD.replace("[pumps, valves]", '\n  - pumps\n  - "a \\ud83d b"'),
-        "c.yaml:5: the text holds half a surrogate pair",
+        "c.yaml:5: The text holds half a surrogate pair",
     ),
     ("a number where a section belongs", GOOD + "run: 5\n", "c.yaml:5: run: expected a mapping, got 5"),
     (
@@ -145,11 +145,11 @@ MISTAKES = [
         GOOD + "run: {ordered: maybe}\n",
         "c.yaml:5: run.ordered: expected true or false, got 'maybe'",
     ),
-    ("an empty list", GOOD.replace("[manual]", "[]"), "document_types: the list is empty; give at least one entry"),
+    ("an empty list", GOOD.replace("[manual]", "[]"), "document_types: The list is empty. Give at least one entry."),
     (
         "an empty mapping",
         GOOD + "languages: {}\n",
-        "c.yaml:5: languages: the mapping is empty; give at least one entry",
+        "c.yaml:5: languages: The mapping is empty. Give at least one entry.",
     ),
     (
         "a number out of range",
@@ -177,9 +177,9 @@ MISTAKES = [
     (
         "unknown kind",
         GOOD.replace("raw", "clasification"),
-        "c.yaml:1: kind: there is no kind 'clasification'; did you mean 'classification'?",
+        "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
-    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing; write `kind: raw`"),
+    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing. Write `kind: raw`"),
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),
@@ -211,31 +211,31 @@ MISTAKES = [
         GOOD.replace("openai/gpt-5-mini", "7"),
         "c.yaml:4: providers[0]: expected provider/model_id or a mapping",
     ),
-    ("a duplicate key", GOOD + "topics: [x]\n", "c.yaml:5: topics: given twice, first in line 3; remove one of them"),
-    ("a tab", GOOD + "run:\n\tseed: 1\n", "c.yaml:6: this is not YAML: found character '\\t'"),
-    ("an open bracket", GOOD + "languages: {en: English\nrun: {seed: 1}\n", "c.yaml:6: this is not YAML"),
-    ("an open quotation mark", GOOD + 'output_file: "x\n\n\n', "c.yaml:5: this is not YAML"),
-    ("a Python object", GOOD + "run: !!python/object:os.system x\n", "c.yaml:5: the tag !!python/object:os.system"),
-    ("a second document", GOOD + "---\nkind: raw\n", "c.yaml:5: this is not YAML: but found another document"),
-    ("an alias in itself", GOOD + "run: &a {x: *a}\n", "c.yaml:5: this contains itself"),
-    ("a merge key", GOOD + "run: {<<: {seed: 1}}\n", "c.yaml:5: merge keys (<<) are not part of YAML 1.2"),
-    ("an empty file", "# nothing\n", "c.yaml:1: the file is empty; `datafast init` writes one to start from"),
+    ("a duplicate key", GOOD + "topics: [x]\n", "c.yaml:5: topics: given twice, first in line 3. Remove one of them."),
+    ("a tab", GOOD + "run:\n\tseed: 1\n", "c.yaml:6: This is not YAML: found character '\\t'"),
+    ("an open bracket", GOOD + "languages: {en: English\nrun: {seed: 1}\n", "c.yaml:6: This is not YAML"),
+    ("an open quotation mark", GOOD + 'output_file: "x\n\n\n', "c.yaml:5: This is not YAML"),
+    ("a Python object", GOOD + "run: !!python/object:os.system x\n", "c.yaml:5: The tag !!python/object:os.system"),
+    ("a second document", GOOD + "---\nkind: raw\n", "c.yaml:5: This is not YAML: but found another document"),
+    ("an alias in itself", GOOD + "run: &a {x: *a}\n", "c.yaml:5: This contains itself"),
+    ("a merge key", GOOD + "run: {<<: {seed: 1}}\n", "c.yaml:5: Merge keys (<<) are not part of YAML 1.2"),
+    ("an empty file", "# nothing\n", "c.yaml:1: The file is empty. `datafast init` writes one to start from"),
     ("a list at the top", "- raw\n", "c.yaml:1: expected a mapping at the top"),
-    ("a control character", GOOD + 'output_file: "\x01"\n', "c.yaml:5: there is a control character here"),
+    ("a control character", GOOD + 'output_file: "\x01"\n', "c.yaml:5: There is a control character here"),
 ]
 
 PREFERENCE = "kind: preference\ninput_documents: [A text.]\nproviders:\n  question: ollama\n  chosen: ollama\n"
 ROLE_MISTAKES = [
-    ("a missing role", PREFERENCE, "c.yaml:3: providers: no provider is given for rejected"),
+    ("a missing role", PREFERENCE, "c.yaml:3: providers: No provider is given for rejected"),
     (
         "a misspelt role",
         PREFERENCE + "  rejectd: ollama\n",
-        "c.yaml:6: providers.rejectd: this config has no use for this role; did you mean 'rejected'?",
+        "c.yaml:6: providers.rejectd: This config has no use for this role. Did you mean 'rejected'?",
     ),
     (
         "a role that is switched off",
         PREFERENCE + "  rejected: ollama\n  judge: ollama\n",
-        "c.yaml:7: providers.judge: this config has no use for this role; set llm_as_judge: true to use it",
+        "c.yaml:7: providers.judge: This config has no use for this role. Set llm_as_judge: true to use it.",
     ),
     (
         "a list where roles belong",
@@ -264,7 +264,7 @@ def test_a_character_that_json_wrote_as_two_escapes_is_one(write: Write) -> None
 
 def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
     (problem,) = problems_of(write(PREFERENCE.split("providers")[0] + "providers: [ollama]\n"))
-    assert problem.endswith("like {question: openai/gpt-5-mini, chosen: ...}")
+    assert problem.endswith("like {question: openai/gpt-5-mini, chosen: ...}.")
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -> None:
@@ -285,7 +285,7 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -
 def test_a_key_in_a_config_is_refused_without_being_repeated(write: Write) -> None:
     path = write(GOOD.replace("openai/gpt-5-mini", "{provider: anthropic, api_key: sk-very-secret}"))
     (problem,) = problems_of(path)
-    assert problem.startswith("c.yaml:4: providers[0].api_key: keys do not belong into a config")
+    assert problem.startswith("c.yaml:4: providers[0].api_key: Keys do not belong into a config")
     assert "ANTHROPIC_API_KEY=" in problem
     assert "sk-very-secret" not in problem
 
@@ -311,7 +311,7 @@ def test_another_file_with_keys_can_be_named_and_must_exist(write: Write, tmp_pa
     other = write("MISTRAL_API_KEY=named\n", "other.env")
     load_project(write(GOOD), env_file=other)
     assert os.environ["MISTRAL_API_KEY"] == "named"
-    with pytest.raises(ConfigError, match=r"there is no file .*missing\.env"):
+    with pytest.raises(ConfigError, match=r"There is no file .*missing\.env"):
         load_project(write(GOOD), env_file=tmp_path / "missing.env")
 
 

@@ -581,7 +581,7 @@ def test_a_format_that_is_not_known_or_not_said_is_refused(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="call generate first"):
         ds.save(tmp_path / "x.csv")
     ds.generate_sync(1)
-    with pytest.raises(ConfigError, match="there is no format 'parqet'; did you mean 'parquet'"):
+    with pytest.raises(ConfigError, match=r"There is no format 'parqet'\. Did you mean 'parquet'"):
         ds.save(tmp_path / "x.parqet")
     with pytest.raises(ConfigError, match="does not say its format"):
         ds.save(tmp_path / "x")

@@ -682,7 +682,7 @@ def test_topics_are_given_in_yaml_as_a_list_nested_or_as_a_file_beside_it(
         (["a", 3], r"c.yaml:3: topics\[1\]: expected a text"),
         (
             {"topic_promt": "sea", "degree": 2},
-            "c.yaml:3: topics.topic_promt: unknown field, did you mean 'topic_prompt'",
+            "c.yaml:3: topics.topic_promt: There is no such field. Did you mean 'topic_prompt'",
         ),
         ({"topic_prompt": "sea", "degree": 0}, r"c.yaml:3: topics\.degree: "),
         ({"topic_prompt": "sea", "provider": "opnai/x"}, r"c.yaml:3: topics\.provider: .*openai"),

@@ -25,10 +25,13 @@ _VALUES_LETTERS = 60
 
 @click.command("failures")
 @options.output_file
-@click.option("--category", metavar="NAME", help="Those of this category only.")
-@click.option("--provider", metavar="NAME", help="Those at this provider only, as the table names it.")
+@click.option("--category", metavar="NAME", help="Only failures of this category.")
+@click.option("--provider", metavar="NAME", help="Only failures at this provider, as the table names it.")
 @click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1), help="At most N items; without it 20, with --json all."
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Show at most N items. By default 20, and all of them with --json.",
 )
 @options.ledger
 @options.as_json
@@ -82,7 +85,8 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.summary import labelled
 
     console = Console(highlight=False, soft_wrap=True)
     if items:
@@ -95,13 +99,13 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
         console.print("no failed rows of this category or provider; in all there are:")
     for provider, counts in summary["failures_by_provider"].items():
         words = ", ".join(f"{rows:,} {category}" for category, rows in counts.items())
-        console.print(Text.assemble((f"{'rows':<10}", "bold"), plain_text(f"{provider}: {words}")))
+        labelled(console, "rows", f"{provider}: {words}")
     if not summary["failed"]:
         console.print(f"no failed rows in {plain_text(summary['output_file'])}")
     elif summary["retry"]:
-        console.print(Text.assemble((f"{'next':<10}", "bold"), plain_text(summary["retry"])))
+        labelled(console, "next", summary["retry"])
     else:
-        console.print(Text.assemble((f"{'note':<10}", "bold"), "a run is writing to it now"))
+        labelled(console, "note", "a run is writing to it now")
 
 
 def _table(items: list[FailedItem]) -> list[str]:

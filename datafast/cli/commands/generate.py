@@ -16,15 +16,20 @@ __all__ = ["command"]
 @options.offline
 @options.local
 @options.output
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N prompts, spread over the plan.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
+)
 @options.concurrency
-@click.option("--fresh", is_flag=True, help="Start over; what is there is moved aside (.bak).")
-@click.option("--retry-failed", is_flag=True, help="Try rows again that failed for good.")
+@click.option("--fresh", is_flag=True, help="Start over. What is there is moved aside (.bak).")
+@click.option("--retry-failed", is_flag=True, help="Try again the rows that failed for good.")
 @click.option(
     "--events",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Append what happens to this file, one JSON object a line; - is stdout.",
+    help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
 @options.env_file
 @options.as_json
@@ -47,17 +52,19 @@ def command(
 ) -> None:
     """Generate the rows that are missing.
 
-    Run it again after an interruption, a crash or a change of the config: rows that are there stay, and what was paid
-    for is not paid for twice.
+    Run it again after an interruption, a crash or a change of the config. Rows that are there stay, and nothing is paid
+    for twice.
 
     \b
     Exit codes: 0 all there, 2 wrong config or command, 3 some rows failed for good,
     4 stopped early (the same command goes on), 130 interrupted (likewise).
     """
+    if as_json and str(events) == "-":
+        raise click.UsageError("--events - and --json would both write to stdout. Give --events a file.")
+    if not as_json:  # before anything that takes its time: imports, a long config, sources
+        click.echo(f"{'reading':<10}{config}", err=True)
     from datafast.cli.session import Settings, exit_code, run
 
-    if as_json and str(events) == "-":
-        raise click.UsageError("--events - and --json would both write to stdout; give --events a file.")
     settings = Settings(
         config=config,
         offline=offline,
@@ -71,7 +78,7 @@ def command(
         env_file=env_file,
         verbose=verbose,
     )
-    _, _, report = run(settings)
+    _, _, report = run(settings, guided=not as_json)
     if as_json:
         options.print_json(report.to_dict())
     ctx.exit(exit_code(report))

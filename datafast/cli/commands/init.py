@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.cli.options import as_json as json_option
 from datafast.cli.options import print_json
 from datafast.errors import ConfigError
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("init")
 @click.argument("kind", default="raw")
-@click.option("--force", is_flag=True, help="Write a new config even if there is one; that one is moved aside (.bak).")
+@click.option("--force", is_flag=True, help="Write a new config even if there is one. That one is moved aside (.bak).")
 @json_option
 def command(kind: str, force: bool, as_json: bool) -> None:
     """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.
@@ -48,7 +48,7 @@ def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str
     if config.exists():
         if not force:
             raise ConfigError(
-                f"{config.name} is there already; edit it, or move it aside and write a new one with --force"
+                f"{config.name} is there already. Edit it, or move it aside and write a new one with --force."
             )
         kept.append(_move_aside(config).name)
     _create(config, text, mode=0o666)
@@ -65,9 +65,7 @@ def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str
 def _template(kind: str) -> str:
     found = [entry.name.removesuffix(".yaml") for entry in _templates().iterdir() if entry.name.endswith(".yaml")]
     if kind not in found:
-        near = nearest(kind, found)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(found))}"
-        raise ConfigError(f"there is no starter config for the kind {kind!r}; {hint}")
+        raise ConfigError(f"There is no starter config for the kind {kind!r}. {did_you_mean(kind, sorted(found))}")
     return _read(f"{kind}.yaml").replace("FILE", f"{kind}.yaml")
 
 
@@ -83,7 +81,7 @@ def _move_aside(path: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = path.with_name(f"{path.name}.{stamp}.bak")
     if target.exists():
-        raise ConfigError(f"{target.name} is there already; wait a second and try again")
+        raise ConfigError(f"{target.name} is there already. Wait a second and try again.")
     return path.rename(target)
 
 
@@ -94,5 +92,5 @@ def _create(path: Path, text: str, *, mode: int) -> None:
             file.write(text)
     except OSError as error:
         raise ConfigError(
-            f"cannot write {path}: {error.strerror}; run this in a folder that you may write to"
+            f"Cannot write {path}: {error.strerror}. Run this in a folder that you may write to."
         ) from error

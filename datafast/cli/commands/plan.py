@@ -35,14 +35,20 @@ _DEALT = {
 @click.command("plan")
 @options.config_file
 @click.option(
-    "-n", "number", metavar="N", type=click.IntRange(0, 1000), default=3, show_default=True, help="Prompts to show."
+    "-n",
+    "number",
+    metavar="N",
+    type=click.IntRange(0, 1000),
+    default=3,
+    show_default=True,
+    help="How many prompts to show.",
 )
 @options.as_json
 def command(config: Path, number: int, as_json: bool) -> None:
-    """Show what a config will ask: its dimensions, calls and rows, what is left of it will cost, and a few prompts.
+    """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
-    Nothing is sent or written, and no key is needed. Tokens, cost and time are estimates for the rows that are missing;
-    a preview makes them better, because replies of this output are then known.
+    Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
+    a preview, because some replies are then known.
     """
     from datafast.config_files.loader import load_project
     from datafast.logger_config import configure_logger
@@ -145,8 +151,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from datafast._util.notify import plain_text
     from datafast.cli.display.estimate_lines import estimate_lines
-    from datafast.cli.display.progress import plain_text
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -178,7 +184,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
 def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
 
     console.print()
     values = ", ".join(f"{name}: {_cut(value, 60)}" for name, value in example["values"].items())

@@ -20,7 +20,9 @@ __all__ = ["command"]
 
 @click.command("preview")
 @options.config_file
-@click.option("-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="Prompts.")
+@click.option(
+    "-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many prompts."
+)
 @options.offline
 @options.local
 @options.output
@@ -101,30 +103,14 @@ def _show(prompts: list[list[dict[str, Any]]]) -> None:
         console.rule()
 
 
-def _in_words(value: object) -> str:
-    """A mapping as `name: value` pairs, chat messages one below the other, anything else as it is."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
-    if isinstance(value, list) and value and all(isinstance(part, dict) and "role" in part for part in value):
-        return "\n".join(_message(part) for part in value)
-    return str(value)
-
-
-def _message(message: dict[str, Any]) -> str:
-    thought = f"({message['reasoning_content']}) " if message.get("reasoning_content") else ""
-    calls = [
-        f" -> {call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls", ())
-    ]
-    return f"[{message['role']}] {thought}{message['content']}{''.join(calls)}"
-
-
 def _show_field(console: Console, name: str, value: object) -> None:
     from rich.text import Text
 
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.summary import in_words
 
     if value is None or value in ({}, ""):
         return
-    shown = _in_words(value)
+    shown = in_words(value)
     separator = "\n" if len(shown) > 100 or "\n" in shown else " "
     console.print(Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))

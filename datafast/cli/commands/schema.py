@@ -21,10 +21,9 @@ def command(kind: str | None) -> None:
     and as the first line of a config, for editors with the YAML language server:
     # yaml-language-server: $schema=datafast.schema.json
     """
-    from datafast.registry import kind_names, load_kind
+    from datafast.registry import KINDS
 
-    names = [kind] if kind else kind_names()
-    print_json(_schema({name: load_kind(name) for name in names}))
+    print_json(_schema({kind: KINDS.load(kind)} if kind else KINDS.loaded()))
 
 
 def _schema(kinds: dict[str, type[Any]]) -> dict[str, Any]:

@@ -85,31 +85,33 @@ def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
 
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.text import Text
 
-    from datafast.cli.display.progress import money, plain_text
+    from datafast.cli.display.amounts import money
+    from datafast.cli.display.summary import labelled
 
     console = Console(highlight=False, soft_wrap=True)
 
-    def line(name: str, value: str) -> None:
-        console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))
-
-    line("file", status["output_file"] + (" (these rows are simulated)" if status["simulated"] else ""))
-    line("kind", status["kind"] or "unknown")
-    line(
+    labelled(console, "file", status["output_file"] + (" (these rows are simulated)" if status["simulated"] else ""))
+    labelled(console, "kind", status["kind"] or "unknown")
+    labelled(
+        console,
         "rows",
         f"{status['requested']:,} requested: {status['written']:,} written, {status['filtered']:,} filtered, "
         f"{status['failed']:,} failed, {status['pending']:,} pending",
     )
-    line("calls", f"{status['calls']:,}")
-    line("tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
-    line("cost", money(status["cost_usd"]))
+    labelled(console, "calls", f"{status['calls']:,}")
+    labelled(console, "tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
+    labelled(console, "cost", money(status["cost_usd"]))
     for category, failure in status["failures"].items():
-        line("failed", f"{failure['rows']:,} {category}, for example at {failure['provider']}: {failure['example']}")
+        labelled(
+            console,
+            "failed",
+            f"{failure['rows']:,} {category}, for example at {failure['provider']}: {failure['example']}",
+        )
     for note in _notes(status):
-        line("note", note)
+        labelled(console, "note", note)
     for step in _next_steps(status):
-        line("next", step)
+        labelled(console, "next", step)
 
 
 def _notes(status: dict[str, Any]) -> list[str]:

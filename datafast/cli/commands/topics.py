@@ -24,7 +24,7 @@ def command() -> None:
     """Build or show the topics that conversations are about.
 
     \b
-    datafast topics build conversation.yaml   grow them now; `generate` does it by itself where it is not done
+    datafast topics build conversation.yaml   grow them now (`generate` does it too)
     datafast topics show conversation.yaml    print them
     """
 
@@ -34,7 +34,7 @@ def command() -> None:
 @options.offline
 @options.local
 @options.output
-@click.option("--fresh", is_flag=True, help="Grow them anew; what is there is moved aside (.bak).")
+@click.option("--fresh", is_flag=True, help="Grow them again. What is there is moved aside (.bak).")
 @options.env_file
 @options.as_json
 @options.verbose
@@ -50,7 +50,7 @@ def build(
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Grow the topics of a config into their file, or what is missing of them.
+    """Grow the topics of a config into their file, or those that are missing.
 
     \b
     Exit codes: 0 all there, 2 wrong config, 3 some topics could not be divided,
@@ -110,7 +110,7 @@ def build(
 @options.output
 def show(source: Path, form: str, output: Path | None) -> None:
     """Print the topics of a config, or of a file that holds topics."""
-    from datafast.cli.display.progress import plain_text
+    from datafast._util.notify import plain_text
 
     model = _model_of(source, output)
     if form == "json":
@@ -132,7 +132,7 @@ def _model_of(source: Path, output: Path | None) -> TopicModel:
         return load_topics(source)
     supply = _supply(load_project(source, output=output).dataset(), source)
     if not supply.is_grown:
-        raise ConfigError(f"the topics are not grown yet; `datafast topics build {source}` grows them")
+        raise ConfigError(f"The topics are not grown yet. `datafast topics build {source}` grows them.")
     return supply.model
 
 
@@ -141,14 +141,13 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
     supply: TopicSupply | None = getattr(dataset, "topic_supply", None)
     if supply is None:
-        raise ConfigError(f"{config}: the kind {dataset.kind!r} has no topic model; conversations have one")
+        raise ConfigError(f"{config}: The kind {dataset.kind!r} has no topic model. Conversations have one.")
     return supply
 
 
 def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> None:
-    from rich.text import Text
-
-    from datafast.cli.display.progress import money, plain_text
+    from datafast.cli.display.amounts import money
+    from datafast.cli.display.summary import labelled
 
     model = supply.model
     lines = [
@@ -163,4 +162,4 @@ def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> 
     lines.append(("file", str(supply.path) if supply.path else "given in the config, nothing to grow"))
     for name, value in lines:
         if value:
-            display.console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))
+            labelled(display.console, name, value)

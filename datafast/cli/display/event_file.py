@@ -63,7 +63,9 @@ class EventFile:
             self._file.write(orjson.dumps(event_to_dict(event)) + b"\n")
             self._file.flush()
         except OSError as error:
-            self.error = OutputWriteError(f"cannot write events to {self._path}: {error.strerror}")
+            self.error = OutputWriteError(
+                f"Cannot write events to {self._path}: {error.strerror}. The same command goes on."
+            )
             if self._is_stdout:  # whoever read it has gone; Python must not stumble over what is left when it ends
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise self.error from error
@@ -71,10 +73,10 @@ class EventFile:
 
 def _opened(path: Path, taken: list[Path]) -> IO[bytes]:
     if any(path.absolute() == other.absolute() for other in taken):
-        raise ConfigError(f"--events: {path} belongs to the output; give another file")
+        raise ConfigError(f"--events: {path} belongs to the output. Give another file.")
     try:
         return path.open("ab")
     except OSError as error:
         raise ConfigError(
-            f"--events: cannot write {path}: {error.strerror}; give a file that can be written"
+            f"--events: Cannot write {path}: {error.strerror}. Give a file that can be written."
         ) from error

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -20,25 +20,16 @@ from rich.table import Table
 from rich.text import Text
 
 from datafast._util.notify import plain_text
+from datafast.cli.display.amounts import duration, money, share
 from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, PreparationStarted, Retry, RunStarted
 from datafast.logger_config import redirect_console
 
-if TYPE_CHECKING:
-    from datafast.types import RunReport
-
-__all__ = ["RunDisplay", "duration", "money", "plain_text", "show_report"]
+__all__ = ["RunDisplay"]
 
 _LINE_S = 5.0
 _REFRESHES_PER_S = 5
 _RATE_WINDOW_S = 30.0
 _CATEGORIES = 3
-
-
-def money(cost_usd: float | None) -> str:
-    """A cost in USD; an unknown one says so."""
-    if cost_usd is None:
-        return "unknown"
-    return f"${cost_usd:.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
 
 
 class RunDisplay:
@@ -239,8 +230,8 @@ class _Counts:
         earlier = [f"{self.failed_before:,} in earlier runs"] if self.failed_before else []
         why = ", ".join([_words(self.failures), *earlier] if self.failures else earlier)
         now = self.new_rows + self.failures.total()
-        share = f", {_share(self.new_rows, now)} of this run's rows good" if self.failures else ""
-        return f"{self.failed:,} failed ({why}){share}"
+        good = f", {share(self.new_rows, now)} of this run's rows good" if self.failures else ""
+        return f"{self.failed:,} failed ({why}){good}"
 
     def _take_call(self, event: CallFinished) -> None:
         self.calls += 1
@@ -255,46 +246,3 @@ def _words(counts: Counter[str]) -> str:
     shown = [f"{count:,} {name}" for name, count in most[:_CATEGORIES]]
     rest = sum(count for _, count in most[_CATEGORIES:])
     return ", ".join([*shown, f"{rest:,} other"] if rest else shown)
-
-
-def _share(part: int, whole: int) -> str:
-    """A percentage that says 100 % (or 0 %) of nothing less (or more)."""
-    percent = 100 * part / whole
-    return f"{percent:.0f} %" if part in {0, whole} else f"{min(max(percent, 0.1), 99.9):.1f} %"
-
-
-def duration(seconds: float) -> str:
-    """A time in words: seconds below an hour, then minutes, then days."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours / 24:,.0f} days"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
-    """The closing summary. `new_rows` are those that this run added."""
-    # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
-    new_rows = min(new_rows, report.written)
-    speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
-    tokens = report.input_tokens + report.output_tokens
-    speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
-    lines = [("rows", report.counts_line())]
-    if report.failures:
-        ended = f" ({_share(report.failed, report.written + report.failed)} of the rows that are done)"
-        why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
-        lines.append(("failed", why + ended))
-    lines += [
-        ("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} replayed from the ledger"),
-        ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
-        ("cost", money(report.cost_usd)),
-        ("time", f"{report.elapsed_s:,.1f} s{speed}"),
-        ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
-    ]
-    lines += [("set aside", path) for path in report.set_aside]
-    lines += [("stopped", report.stop_reason)] if report.stop_reason else []
-    lines += [("next" if not number else "", step) for number, step in enumerate(next_steps)]
-    for name, value in lines:
-        console.print(Text.assemble((f"{name:<10}", "bold"), plain_text(value)))

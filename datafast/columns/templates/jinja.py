@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.parser import Parser
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
+from datafast.columns.templates.base import RenderError
 from datafast.columns.templates.limits import MAX_CHARS, TooMuch, rendering, size
-from datafast.columns.templates.parse import RenderError
 from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
 from datafast.errors import ConfigError
 
@@ -37,14 +37,14 @@ class _Compiled:
             code = environment.compile(guarded(tree))
             self._template: Template = Template.from_code(environment, code, {})
         except (*_FAULTS, SyntaxError) as error:
-            raise ConfigError(f"{field}: {error}") from None
+            raise ConfigError(f"{field}: {_where(error)}") from None
 
     def _context(self, values: Mapping[str, Any]) -> Any:
         return self._template.new_context({**self._globals, **{name: values[name] for name in self.names}})
 
 
 class JinjaTemplate(_Compiled):
-    """See `datafast.columns.templates.parse.Template`."""
+    """See `datafast.columns.templates.base.Template`."""
 
     def render(self, values: Mapping[str, Any]) -> str:
         chunks: list[str] = []
@@ -62,7 +62,7 @@ class JinjaTemplate(_Compiled):
 
 
 class JinjaExpression(_Compiled):
-    """See `datafast.columns.templates.parse.Expression`."""
+    """See `datafast.columns.templates.base.Expression`."""
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         with rendering(self._length):
@@ -95,7 +95,7 @@ def jinja_expression(source: str, *, names: Collection[str], field: str) -> Jinj
     try:
         tree = _expression_tree(source)
     except (TemplateError, RecursionError) as error:
-        raise ConfigError(f"{field}: {source!r} is no expression: {_where(error)}") from None
+        raise ConfigError(f"{field}: {source!r} is not an expression: {_where(error)}") from None
     return JinjaExpression(tree, len(source), names, field)
 
 
@@ -129,21 +129,18 @@ def _check_filters(tree: nodes.Template, field: str) -> None:
     for kind, known in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
         for used in tree.find_all(kind):
             if used.name not in known:
-                near = nearest(used.name, (name for name in known if name.isidentifier()))
-                hint = f"did you mean {near!r}?" if near else "it is none of Jinja's, or not possible here"
-                raise ConfigError(f"{field}: there is no {kind.__name__.lower()} {used.name!r}; {hint}")
+                hint = did_you_mean(used.name, sorted(name for name in known if name.isidentifier()))
+                raise ConfigError(f"{field}: There is no {kind.__name__.lower()} {used.name!r}. {hint}")
 
 
 def _refuse(name: str, names: Collection[str], field: str) -> None:
-    near = nearest(name, names)
-    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(names) or 'none'}"
-    raise ConfigError(f"{field}: there is no column {name!r}; {hint}")
+    raise ConfigError(f"{field}: There is no column {name!r}. {did_you_mean(name, names)}")
 
 
 def _where(error: Exception) -> str:
     line = getattr(error, "lineno", None)
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
-    return f"line {line}: {text}" if line and line > 1 else str(text)
+    text = str(getattr(error, "message", None) or error) or type(error).__name__
+    return f"line {line}: {text.rstrip('.')}." if line and line > 1 else f"{text.rstrip('.')}."
 
 
 def _render_error(error: BaseException) -> RenderError:

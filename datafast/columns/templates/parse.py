@@ -18,16 +18,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean, nearest
+from datafast.columns.templates.base import Expression, RenderError, Template
 from datafast.columns.values import PATH, follow, shown_path, steps_of, to_text
 from datafast.errors import ConfigError
 
-if TYPE_CHECKING:
-    from datafast.columns.templates.jinja import JinjaExpression
-
-__all__ = ["Expression", "RenderError", "Template", "parse_expression", "parse_template"]
+__all__ = ["parse_expression", "parse_template"]
 
 Parts = Mapping[str, frozenset[str]]
 
@@ -69,34 +67,6 @@ _REACHING = frozenset(["block", "endblock", "extends", "from", "import", "includ
 # Before a brace these belong to code, shell or LaTeX: a placeholder in prose follows a space, a quote or an opening bracket.
 _WORD = re.compile(r"[^\W\d]\w*")
 _CODE_BEFORE = re.compile(r"[\w\\{}\]^$=@#%]\Z")
-
-
-class RenderError(ValueError):
-    """A template or an expression cannot be carried out with the values of this row."""
-
-
-class Template(Protocol):
-    """A parsed template."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The columns that it needs."""
-        ...
-
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text with the values of a row. Raises RenderError."""
-        ...
-
-
-class Expression(Protocol):
-    """A parsed expression; `names` are the columns that it needs."""
-
-    @property
-    def names(self) -> frozenset[str]: ...
-
-    def evaluate(self, values: Mapping[str, Any]) -> Any:
-        """Its value in a row. Raises RenderError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +120,7 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     return _Plain(frozenset(name for _, name, _ in gaps), tuple(pieces), tuple(gaps))
 
 
-def parse_expression(text: str, *, names: Collection[str], field: str) -> JinjaExpression:
+def parse_expression(text: str, *, names: Collection[str], field: str) -> Expression:
     """Parses and checks a Jinja expression, with or without `{{ }}` around it.
 
     Raises:
@@ -234,10 +204,9 @@ class _Reader:
         if word in _TAGS:
             return True
         if word in _REACHING:
-            raise ConfigError(f"{self.field}: {{% {word} %}} is not possible here: a template stands by itself")
-        near = nearest(word, _TAGS)
-        if near:
-            raise ConfigError(f"{self.field}: there is no tag {{% {word} %}}; did you mean {near!r}?")
+            raise ConfigError(f"{self.field}: {{% {word} %}} is not possible here. A template stands by itself.")
+        if nearest(word, _TAGS):
+            raise ConfigError(f"{self.field}: There is no tag {{% {word} %}}. {did_you_mean(word, _TAGS)}")
         return False
 
     def _expression(self, start: int) -> _Token | None:
@@ -263,8 +232,8 @@ class _Reader:
         if formatted and formatted[1] in self.names:
             name = formatted[1]
             raise ConfigError(
-                f"{self.field}: {formatted.group()}: a format is written as {{{{ '%.1f' | format({name}) }}}} "
-                f"or {{{{ {name} | round(1) }}}}"
+                f"{self.field}: {formatted.group()}: A format is written as {{{{ '%.1f' | format({name}) }}}} "
+                f"or {{{{ {name} | round(1) }}}}."
             )
         found = _FIELD.match(self.text, start)
         if found is None:
@@ -280,16 +249,13 @@ class _Reader:
     def _check_part(self, name: str, steps: tuple[str | int, ...], shown: str) -> None:
         known = self.parts.get(name)
         if known and steps and steps[0] not in known:
-            near = nearest(str(steps[0]), known)
-            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(sorted(known))}"
-            raise ConfigError(f"{self.field}: {shown}: the column {name!r} has no {steps[0]!r}; {hint}")
+            hint = did_you_mean(str(steps[0]), sorted(known))
+            raise ConfigError(f"{self.field}: {shown}: The column {name!r} has no {steps[0]!r}. {hint}")
 
     def _refuse(self, name: str, shown: str) -> NoReturn:
-        near = nearest(name, self.names)
-        hint = f"did you mean {{{near}}}?" if near else f"there are {', '.join(self.names) or 'none'}."
         raise ConfigError(
-            f"{self.field}: {shown}: there is no column {name!r}; {hint} Text in braces stands between "
-            f"{{% raw %}} and {{% endraw %}}"
+            f"{self.field}: {shown}: There is no column {name!r}. {did_you_mean(name, self.names)} "
+            f"Text in braces stands between {{% raw %}} and {{% endraw %}}."
         )
 
 

@@ -183,7 +183,7 @@ def guarded(tree: nodes.Template) -> nodes.Template:
         SecurityError: it holds a tag that reaches beyond itself.
     """
     for tag in tree.find_all(_REFUSED_TAGS):
-        raise SecurityError(f"{type(tag).__name__.lower()} is not possible here: a template stands by itself")
+        raise SecurityError(f"{type(tag).__name__.lower()} is not possible here. A template stands by itself")
     for used in tree.find_all(nodes.Filter):
         if used.name in _OWN:
             raise SecurityError(f"there is no filter {used.name!r}")

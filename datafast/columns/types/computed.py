@@ -11,10 +11,9 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import PrivateAttr, field_serializer, field_validator, model_validator
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.parse import Expression, RenderError, Template
-from datafast.columns.types.samplers import evaluated
+from datafast.columns.templates.base import Expression, Template
 from datafast.columns.values import plain, to_text
 from datafast.errors import ConfigError
 
@@ -45,7 +44,7 @@ class ExpressionColumn(Column):
     @model_validator(mode="after")
     def _one_of_two(self) -> ExpressionColumn:
         if (self.expression is None) == (self.template is None):
-            raise ValueError("expression: expected an expression, or a template in its place, and not both")
+            raise ValueError("expression: expected an expression, or a template in its place, and not both.")
         return self
 
     @property
@@ -60,13 +59,8 @@ class ExpressionColumn(Column):
 
     def make(self, cell: Cell) -> Any:
         if self._template is not None:
-            try:
-                value: Any = self._template.render(cell.values)
-            except RenderError as error:
-                raise CellError(f"template: {error}") from None
-        else:
-            value = evaluated(self._expression, cell, "expression")
-        return self._checked(value)
+            return self._checked(cell.rendered(self._template, "template"))
+        return self._checked(cell.evaluated(self._expression, "expression"))
 
     def _checked(self, value: Any) -> Any:
         kind = self._kind
@@ -125,7 +119,7 @@ class FunctionColumn(Column):
     def _callable(cls, given: Any) -> Any:
         if not callable(given):
             what = type(given).__name__
-            raise ValueError(f"expected a function, got {what}; a fixed value is a constant column")  # noqa: TRY004 - pydantic's
+            raise ValueError(f"expected a function, got {what}. A fixed value is a constant column.")  # noqa: TRY004 - pydantic's
         return given
 
     @field_serializer("function")
@@ -146,9 +140,8 @@ class FunctionColumn(Column):
             return
         for name in names:
             if name not in setup.columns:
-                near = nearest(name, setup.columns)
-                hint = f"did you mean {near!r}?" if near else "name its columns with inputs=[...]"
-                raise ConfigError(f"function: its parameter {name!r} is no column; {hint}")
+                hint = f"{did_you_mean(name, setup.columns)} Or name its columns with inputs=[...]."
+                raise ConfigError(f"function: Its parameter {name!r} is not a column. {hint}")
             setup.needs[name] = None
         self.inputs = names
 
@@ -189,9 +182,9 @@ def _parameters(function: Any) -> list[str]:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        raise ConfigError("function: its parameters are not known; name its columns with inputs=[...]") from None
+        raise ConfigError("function: Its parameters are not known. Name its columns with inputs=[...].") from None
     if any(parameter.kind in (parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY) for parameter in parameters):
-        raise ConfigError("function: it takes *args or keyword-only parameters; name its columns with inputs=[...]")
+        raise ConfigError("function: It takes *args or keyword-only parameters. Name its columns with inputs=[...].")
     return [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.parse import RenderError, Template
+from datafast.columns.templates.base import Template
 from datafast.errors import ConfigError
 
 __all__ = ["DatetimeColumn"]
@@ -39,9 +39,11 @@ class DatetimeColumn(Column):
         start, end = self._bounds["start"], self._bounds["end"]
         if isinstance(start, datetime) and isinstance(end, datetime):
             if (start.tzinfo is None) is not (end.tzinfo is None):
-                raise ConfigError("end: one of start and end has a time zone and the other has none")
+                raise ConfigError(
+                    "end: One of start and end has a time zone and the other has none. Write it in both, or in neither."
+                )
             if start > end:
-                raise ConfigError(f"start: {self.start} is later than end, {self.end}; exchange them")
+                raise ConfigError(f"start: {self.start} is later than end, {self.end}. Exchange them.")
 
     @staticmethod
     def _bound(given: datetime | date | str, field: str, setup: Setup) -> datetime | Template:
@@ -52,7 +54,7 @@ class DatetimeColumn(Column):
                 return datetime.fromisoformat(given.strip())
             except ValueError:
                 raise ConfigError(
-                    f"{field}: expected a date as 2024-01-31 or 2024-01-31T12:00:00, got {given!r}"
+                    f"{field}: expected a date as 2024-01-31 or 2024-01-31T12:00:00, got {given!r}."
                 ) from None
         return given if isinstance(given, datetime) else datetime(given.year, given.month, given.day)
 
@@ -75,11 +77,9 @@ class DatetimeColumn(Column):
         bound = self._bounds[field]
         if isinstance(bound, datetime):
             return bound
+        text = cell.rendered(bound, field)
         try:
-            text = bound.render(cell.values)
             return datetime.fromisoformat(text.strip())
-        except RenderError as error:
-            raise CellError(f"{field}: {error}") from None
         except ValueError:
             raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
 

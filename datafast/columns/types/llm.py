@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializ
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
-from datafast.columns.templates.parse import RenderError, Template
+from datafast.columns.templates.base import RenderError, Template
 from datafast.columns.values import as_plain, to_text
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
@@ -95,7 +95,7 @@ class StructuredColumn(AskingColumn):
     def _one_form(self) -> StructuredColumn:
         if (self.json_schema is None) == (self.response_model is None):
             raise ValueError(
-                "json_schema: expected the form of the object, or response_model in its place, and not both"
+                "json_schema: expected the form of the object, or response_model in its place, and not both."
             )
         return self
 
@@ -103,7 +103,7 @@ class StructuredColumn(AskingColumn):
     @classmethod
     def _a_model(cls, given: Any) -> Any:
         if given is not None and not (isinstance(given, type) and issubclass(given, BaseModel)):
-            raise ValueError(f"expected a class derived from pydantic.BaseModel, got {given!r}")
+            raise ValueError(f"expected a class derived from pydantic.BaseModel, got {given!r}.")
         return given
 
     @field_serializer("response_model")
@@ -154,12 +154,14 @@ class JudgeColumn(AskingColumn):
     @model_validator(mode="after")
     def _range(self) -> JudgeColumn:
         if self.min >= self.max:
-            raise ValueError(f"min: {self.min} is not below max, {self.max}")
+            raise ValueError(f"min: {self.min} is not below max, {self.max}. Exchange them, or choose others.")
         if self.scale == "integer" and not (isinstance(self.min, int) and isinstance(self.max, int)):
-            raise ValueError("scale: with fractions in min or max, write scale: number")
+            raise ValueError("scale: min and max have fractions, and scores are whole numbers. Write scale: number.")
         for score in self.rubric if isinstance(self.rubric, dict) else ():
             if not self.min <= score <= self.max:
-                raise ValueError(f"rubric: {score} is not between min, {self.min}, and max, {self.max}")
+                raise ValueError(
+                    f"rubric: {score} is not between min, {self.min}, and max, {self.max}. Leave it out, or widen the scale."
+                )
         return self
 
     def prepare(self, setup: Setup) -> None:

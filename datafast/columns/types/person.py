@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, Column, NonBlank, Setup
 from datafast.errors import ConfigError
 
@@ -98,9 +98,9 @@ class PersonColumn(Column):
     @model_validator(mode="after")
     def _consistent(self) -> PersonColumn:
         if self.field is not None and self.fields is not None:
-            raise ValueError("field: gives a text and fields an object; remove one of them")
+            raise ValueError("field: gives a text, and fields an object. Leave one of them out.")
         if self.min_age > self.max_age:
-            raise ValueError(f"min_age: {self.min_age} is more than max_age, {self.max_age}")
+            raise ValueError(f"min_age: {self.min_age} is more than max_age, {self.max_age}. Exchange them.")
         return self
 
     def prepare(self, setup: Setup) -> None:
@@ -108,9 +108,7 @@ class PersonColumn(Column):
         known = _locales()
         for locale in self._locales or ("",):
             if locale not in known:
-                near = nearest(locale, known)
-                hint = f"did you mean {near!r}?" if near else "give one like en_US, de_DE, ja_JP"
-                raise ConfigError(f"locale: there is no locale {locale!r}; {hint}")
+                raise ConfigError(f"locale: There is no locale {locale!r}. {did_you_mean(locale, sorted(known))}")
         default = ("first_name", "last_name", "name", "sex", "age", "email", "city", "country", "job")
         self._fields = (self.field,) if self.field else tuple(dict.fromkeys(self.fields or default))
 

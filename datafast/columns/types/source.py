@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import PrivateAttr, field_serializer, field_validator
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.values import as_plain
@@ -69,13 +69,12 @@ class SourceColumn(Column):
     def prepare(self, setup: Setup) -> None:
         rows = self._opened(setup)
         if self.column is not None and self.column not in rows.columns:
-            near = nearest(self.column, rows.columns)
-            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(rows.columns)}"
-            raise ConfigError(f"column: {rows.name} has no column {self.column!r}; {hint}")
+            hint = did_you_mean(self.column, rows.columns)
+            raise ConfigError(f"column: {rows.name} has no column {self.column!r}. {hint}")
         if self.mode == "once" and setup.num_rows > len(rows):
             raise ConfigError(
-                f"mode: {setup.num_rows:,} rows are asked for and {rows.name} has {len(rows):,}, so once cannot do; "
-                f"ask for fewer rows, or write mode: cycle"
+                f"mode: {setup.num_rows:,} rows are asked for and {rows.name} has {len(rows):,}, too few to use each once. "
+                f"Ask for fewer rows, or write mode: cycle."
             )
         self._opened_rows = rows
         self._names = frozenset(rows.columns)

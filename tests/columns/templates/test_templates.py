@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.columns.templates.parse import RenderError, parse_expression, parse_template
+from datafast.columns.templates.base import RenderError
+from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError
 
 VALUES: dict[str, Any] = {
@@ -148,11 +149,11 @@ def test_any_value_arrives_as_it_is(value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("about {topc}", ["{topc}", "did you mean {topic}?", "{% raw %}"]),
-        ("about {something_else}", ["no column 'something_else'", "there are topic, level"]),
-        ("{{ topc | upper }} {topic}{% if done %}{% endif %}", ["'topc'", "did you mean 'topic'?"]),
-        ("{{ topc }}", ["'topc'", "did you mean {topic}?"]),
-        ("{% if levle == 'a' %}x{% endif %}", ["'levle'", "did you mean 'level'?"]),
+        ("about {topc}", ["{topc}", "Did you mean 'topic'?", "{% raw %}"]),
+        ("about {something_else}", ["no column 'something_else'", "Known: topic, level"]),
+        ("{{ topc | upper }} {topic}{% if done %}{% endif %}", ["'topc'", "Did you mean 'topic'?"]),
+        ("{{ topc }}", ["'topc'", "Did you mean 'topic'?"]),
+        ("{% if levle == 'a' %}x{% endif %}", ["'levle'", "Did you mean 'level'?"]),
         ("{topic:>10}", ["{topic:>10}", "format(topic)"]),
         ("{score!r:}", ["{score!r:}"]),
         ("{% endfi %}", ["{% endfi %}", "'endif'"]),
@@ -170,7 +171,7 @@ def test_what_cannot_be_meant_is_refused_with_the_nearest(text: str, words: list
 
 
 def test_an_unknown_part_of_an_object_with_known_parts_is_refused() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'score'"):
+    with pytest.raises(ConfigError, match="Did you mean 'score'"):
         parse_template(
             "{verdict.scor}", names=["verdict"], field="prompt", parts={"verdict": frozenset(["score", "reason"])}
         )

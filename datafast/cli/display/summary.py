@@ -1,0 +1,97 @@
+"""What is printed before and after a run: labelled lines, and a row as an example. All of it is shown as text, escaped where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from datafast._util.notify import plain_text
+from datafast.cli.display.amounts import money, share
+from datafast.types import RunReport
+
+__all__ = ["in_words", "labelled", "show_report", "show_sample", "show_start"]
+
+_LABEL = 10
+_NAMED_PROVIDERS = 4
+_SAMPLE_FIELDS = 8
+_SAMPLE_LETTERS = 2_000  # more of a text is not looked at: no terminal shows it in one line
+
+
+def labelled(console: Console, name: str, value: str, *, width: int = _LABEL) -> None:
+    """Prints a line that begins with what it is about."""
+    console.print(Text.assemble((f"{name:<{width}}", "bold"), plain_text(value)))
+
+
+def show_start(
+    console: Console, *, rows: int, kind: str, providers: Iterable[str], file: str, limit: int | None = None
+) -> None:
+    """What a run is going to do. `rows` are all that its output is to hold, `limit` the prompts that this run stops at."""
+    names = list(dict.fromkeys(providers))
+    shown = ", ".join(names[:_NAMED_PROVIDERS])
+    more = f" and {len(names) - _NAMED_PROVIDERS} more" if len(names) > _NAMED_PROVIDERS else ""
+    stop = f", up to {limit:,} prompts for now" if limit is not None else ""
+    labelled(console, "rows", f"{rows:,} in all, of the kind {kind}{stop}")
+    if names:
+        labelled(console, "asking", f"{shown}{more}")
+    labelled(console, "into", file)
+
+
+def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
+    """The closing summary. `new_rows` are those that this run added."""
+    # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
+    new_rows = min(new_rows, report.written)
+    speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
+    tokens = report.input_tokens + report.output_tokens
+    speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
+    lines = [("rows", report.counts_line())]
+    if report.failures:
+        ended = f" ({share(report.failed, report.written + report.failed)} of the rows that are done)"
+        why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
+        lines.append(("failed", why + ended))
+    lines += [
+        ("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} replayed from the ledger"),
+        ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
+        ("cost", money(report.cost_usd)),
+        ("time", f"{report.elapsed_s:,.1f} s{speed}"),
+        ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
+    ]
+    lines += [("set aside", path) for path in report.set_aside]
+    lines += [("stopped", report.stop_reason)] if report.stop_reason else []
+    lines += [("next" if not number else "", step) for number, step in enumerate(next_steps)]
+    for name, value in lines:
+        labelled(console, name, value)
+
+
+def show_sample(console: Console, row: Mapping[str, Any]) -> None:
+    """One row, a line for each of its first fields, each cut to the width of the terminal."""
+    fields = [(name, value) for name, value in row.items() if value is not None and value not in ({}, [], "")]
+    if not fields:
+        return
+    labelled(console, "a row", "")
+    for name, value in fields[:_SAMPLE_FIELDS]:
+        text = plain_text(" ".join(in_words(value)[:_SAMPLE_LETTERS].split()))
+        line = Text.assemble("  ", (f"{plain_text(name)}: ", "bold"), text)
+        line.truncate(max(console.width - 1, 20), overflow="ellipsis")
+        console.print(line)
+    if len(fields) > _SAMPLE_FIELDS:
+        console.print(f"  and {len(fields) - _SAMPLE_FIELDS} more fields")
+
+
+def in_words(value: object) -> str:
+    """A mapping as `name: value` pairs, chat messages one below the other, anything else as it is."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
+    if isinstance(value, list) and value and all(isinstance(part, dict) and "role" in part for part in value):
+        return "\n".join(_message(part) for part in value)
+    return str(value)
+
+
+def _message(message: dict[str, Any]) -> str:
+    thought = f"({message['reasoning_content']}) " if message.get("reasoning_content") else ""
+    calls = [
+        f" -> {call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls", ())
+    ]
+    return f"[{message['role']}] {thought}{message['content']}{''.join(calls)}"

@@ -1,0 +1,132 @@
+"""What is wrong with a config file, gathered and told at once: each problem with FILE:LINE and the field, in the words of a config file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from datafast.config_files.yaml_file import YamlFile
+from datafast.errors import ConfigError
+
+__all__ = ["Keys", "Problems"]
+
+Keys = Sequence[str | int]
+Places = Mapping[str, Keys]
+
+_FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
+_STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
+
+
+class Problems:
+    """The problems of one file."""
+
+    def __init__(self, file: YamlFile) -> None:
+        self._file = file
+        self._found: dict[tuple[int, str], list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, keys: Keys, message: str, *, whole: bool = False) -> None:
+        """Keeps a problem. The field is shown as far as it is in the file; `whole` shows all of it."""
+        shown = keys if whole else self._file.known_part(keys) or keys
+        place = (self._file.line_of(keys), _dotted(shown))
+        messages = self._found.setdefault(place, [])
+        if message not in messages:
+            messages.append(message)
+
+    def add_text(self, message: str, keys: Keys = (), *, places: Places | None = None) -> None:
+        """Adds a message that may begin with the name of the field it is about.
+
+        Args:
+            keys: where the field is looked for first.
+            places: where fields stand in the file, where not under their own names.
+        """
+        message = _moved(message, places or {})
+        known = self._file.known_part(keys)
+        match = _FIELD_IN_FRONT.match(message)
+        if match:
+            steps = [int(number) if number else name for number, name in _STEP.findall(match[1])]
+            for base in (known, known[:-1], []):
+                if len(self._file.known_part([*base, steps[0]])) > len(base):
+                    self.add([*base, *steps], message[match.end() :], whole=True)
+                    return
+        self.add(known, message)
+
+    def add_errors(self, error: ValidationError, model: type[BaseModel], places: Places | None = None) -> None:
+        """Adds what pydantic found wrong with a config of this model."""
+        for detail in error.errors(include_url=False):
+            keys = list(detail["loc"])
+            if places and keys:
+                keys = [*places.get(str(keys[0]), keys[:1]), *keys[1:]]
+            if detail["type"] == "missing":
+                field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
+                about = field.description if field else None
+                self.add(keys, f"is missing. {about}" if about else "is missing.", whole=True)
+            else:
+                self.add_text(_expected(detail), keys, places=None if keys else places)
+
+    def place(self, keys: Keys) -> str:
+        """FILE:LINE and the field."""
+        return self._file.at(self._file.line_of(keys), _dotted(keys))
+
+    def refusal(self) -> ConfigError:
+        """All of them as one error, a problem a line, in the order of the file."""
+        return ConfigError(
+            "\n".join(
+                self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
+                for (line, field), messages in sorted(self._found.items())
+            )
+        )
+
+
+def _moved(message: str, places: Mapping[str, Keys]) -> str:
+    """A message that begins with a field, with the field's own place in front instead."""
+    message = message.removeprefix("Value error, ")
+    first = re.match(r"[\w-]+", message)
+    if first is None or first[0] not in places or not _FIELD_IN_FRONT.match(message):
+        return message
+    return _dotted(places[first[0]]) + message[first.end() :]
+
+
+def _dotted(keys: Keys) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def _expected(detail: Any) -> str:
+    """pydantic's message in the words of a config file."""
+    if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
+        return f"The {'mapping' if isinstance(detail['input'], dict) else 'list'} is empty. Give at least one entry."
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not message.startswith("Input should be "):
+        return message if message.endswith((".", "?")) else f"{message}."
+    what = message.removeprefix("Input should be ").removeprefix("a valid ")
+    names = {
+        "string": "a text",
+        "list": "a list",
+        "dictionary": "a mapping",
+        "integer": "a whole number",
+        "boolean": "true or false",
+    }
+    first, comma, rest = what.partition(",")
+    if first.startswith("dictionary or instance of"):
+        first = "dictionary"
+    if "unable to" in rest:
+        comma = rest = ""
+    given = detail["input"]
+    hint = " Put it in quotes." if first == "string" and not isinstance(given, list | dict) else ""
+    if first == "string" and isinstance(given, dict):
+        hint = " Put the whole text in quotes, or write it below a |."
+    return f"expected {names.get(first, first)}{comma}{rest}, got {_shown(given)}.{hint}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

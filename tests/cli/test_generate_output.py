@@ -1,0 +1,135 @@
+"""What `datafast generate` prints around a run: at once that it is at work, at the end a row and what to do next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.cells import cell_len
+
+from datafast.cli.main import cli
+
+CONFIG = """\
+kind: raw
+output_file: rows.jsonl
+document_types: [manual, leaflet]
+topics: [pumps, valves, seals]
+num_samples_per_prompt: 1
+providers:
+  - {provider: simulated, model_id: a}
+  - {provider: simulated, model_id: b}
+"""
+OPENING = ["reading   c.yaml", "rows      12 in all, of the kind raw", "asking    simulated/a, simulated/b"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIG, encoding="utf-8")
+
+
+def generate(*options: Any) -> Result:
+    return CliRunner().invoke(cli, ["generate", "c.yaml", *map(str, options)])
+
+
+def lines(result: Result) -> list[str]:
+    return [line.rstrip() for line in result.stderr.splitlines()]
+
+
+def test_the_first_lines_say_what_is_read_asked_and_written() -> None:
+    assert lines(generate())[:4] == [*OPENING, "into      rows.jsonl"]
+
+
+def test_a_limit_is_said_at_the_beginning() -> None:
+    assert "rows      12 in all, of the kind raw, up to 2 prompts for now" in lines(generate("--limit", 2))
+
+
+def test_the_first_line_is_there_before_the_config_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    def load(*_: Any, **__: Any) -> Any:
+        said.append(capsys.readouterr().err)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("datafast.cli.session.load_project", load)
+    with pytest.raises(SystemExit):
+        cli.main(["generate", "c.yaml"])
+    assert said == ["reading   c.yaml\n"]
+
+
+def test_the_rows_and_models_are_said_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("datafast.config_files.project.Project.generate", fail)
+    assert lines(generate())[:3] == OPENING
+
+
+def test_the_first_line_comes_within_two_seconds_of_the_command() -> None:
+    started = time.monotonic()
+    command = [sys.executable, "-m", "datafast", "generate", "c.yaml"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "reading   c.yaml\n"
+        assert time.monotonic() - started < 2
+        process.stderr.read()
+
+
+def test_the_end_shows_one_row_the_file_and_what_to_do_next() -> None:
+    shown = lines(generate())
+    start = shown.index("a row")
+    fields = [line.split(":")[0].strip() for line in shown[start + 1 :] if line.startswith("  ")]
+    assert fields[:3] == ["text", "text_source", "model_id"]
+    assert "file      rows.jsonl (these rows are simulated)" in shown
+    assert "next      datafast status rows.jsonl   (rows, calls and cost of all runs)" in shown
+
+
+def test_rows_of_simulated_models_lead_to_the_real_ones() -> None:
+    Path("c.yaml").write_text(CONFIG.split("providers")[0] + "providers: [openai/gpt-5-mini]\n", encoding="utf-8")
+    assert "datafast plan c.yaml" in generate("--offline").stderr
+
+
+def test_failed_rows_lead_to_why_and_to_another_try() -> None:
+    Path("c.yaml").write_text(CONFIG.replace("model_id: a", "model_id: a, faults: {refused: 1.0}"), encoding="utf-8")
+    shown = generate().stderr
+    assert "datafast failures rows.jsonl" in shown
+    assert "datafast generate c.yaml --retry-failed" in shown
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_the_row_fits_the_terminal_line_by_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    Path("c.yaml").write_text(CONFIG.replace("pumps", "\u65e5\u672c\u8a9e " * 40), encoding="utf-8")
+    shown = lines(generate())
+    row = [line for line in shown[shown.index("a row") + 1 :] if line.startswith("  ") and "datafast" not in line]
+    assert row
+    assert all(cell_len(line) < width for line in row)
+
+
+def test_what_a_model_wrote_cannot_move_the_cursor_or_add_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    generate()
+    hostile = '{"text": "a\\u001b[2Jb\\nfile      elsewhere.jsonl [bold]c[/bold] \\u202e"}\n'
+    monkeypatch.setattr("datafast.cli.session.last_line", lambda _: hostile.strip().encode())
+    shown = lines(generate())
+    assert "  text: a\\x1b[2Jb file elsewhere.jsonl [bold]c[/bold] \\u202e" in shown
+
+
+def test_with_json_nothing_is_printed_but_the_summary_as_before() -> None:
+    result = generate("--json")
+    assert result.stderr.startswith("rows      12 rows requested")
+    assert "a row" not in result.stderr
+    assert "datafast status" not in result.stderr
+
+
+def test_without_any_row_there_is_none_to_show() -> None:
+    Path("c.yaml").write_text(CONFIG.replace("model_id:", "faults: {refused: 1.0}, model_id:"), encoding="utf-8")
+    shown = lines(generate())
+    assert "a row" not in shown
+    assert "12 failed" in "".join(shown)

@@ -1,0 +1,177 @@
+"""The card of a pushed dataset."""
+
+from __future__ import annotations
+
+import io
+import re
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datafast.errors import PublishError
+from datafast.export import CardInfo
+from tests.export.support import (
+    REPO,
+    TOKEN,
+    PreferenceRow,
+    card,
+    front,
+    preference_rows,
+    push,
+    text_rows,
+    write,
+)
+from tests.servers.hub_server import HubServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_second_push_with_other_columns_keeps_the_users_part_and_nothing_of_ours(
+    hub: HubServer, source: Path, tmp_path: Path
+) -> None:
+    push(source, train_size=0.8)
+    repo = hub.repos[REPO]
+    edited = card(hub).replace("tags:\n", "license: cc-by-4.0\ntags:\n- space\n", 1)
+    edited += "\n## Known gaps\n\nFew rows about <i>Mars</i>.\n"
+    repo.commit({**repo.files, "README.md": edited.encode()}, "edited by hand")
+
+    push(write(tmp_path / "b.jsonl", preference_rows(5)), row_model=PreferenceRow)
+
+    assert card(hub).endswith("\n## Known gaps\n\nFew rows about <i>Mars</i>.\n")
+    assert card(hub).count("datafast:begin") == 1
+    found = front(hub)
+    assert found["license"] == "cc-by-4.0"
+    assert found["tags"] == ["synthetic", "datafast", "space"]
+    assert [feature["name"] for feature in found["dataset_info"]["features"]] == list(PreferenceRow.model_fields)
+    assert [file for file in repo.files if file.startswith("data/")] == ["data/train-00000-of-00001.parquet"]
+
+
+def test_every_data_file_of_the_card_exists_and_its_features_are_those_of_the_parquet(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    push(write(tmp_path / "b.jsonl", preference_rows(5)), row_model=PreferenceRow, train_size=0.6)
+
+    found = front(hub)
+    for entry in found["configs"][0]["data_files"]:
+        paths = [path for path in hub.repos[REPO].files if fnmatch(path, entry["path"])]
+        assert len(paths) == 1
+        features = Features._from_yaml_list(found["dataset_info"]["features"])
+        assert features.arrow_schema == pq.read_schema(io.BytesIO(hub.repos[REPO].files[paths[0]]))
+    assert [split["num_examples"] for split in found["dataset_info"]["splits"]] == [3, 2]
+
+
+def test_a_readme_that_datafast_did_not_write_is_kept_below(hub: HubServer, source: Path) -> None:
+    hub.add_repo(REPO, private=True, files={"README.md": b"# Mine\n\n--- \nmy words\n"})
+    push(source)
+    assert card(hub).endswith("datafast:end -->\n\n# Mine\n\n--- \nmy words\n")
+
+
+def test_broken_front_matter_is_not_overwritten(hub: HubServer, source: Path) -> None:
+    broken = b"---\ntags: [a\n---\nmy words\n"
+    hub.add_repo(REPO, private=True, files={"README.md": broken})
+    with pytest.raises(PublishError, match="not valid YAML"):
+        push(source)
+    assert card(hub).encode() == broken
+
+
+HOSTILE = (
+    "x\n---\nlicense: mit\n---\n<script>alert(1)</script> | `a` [b](javascript:c) ![d](e) <!-- datafast:end --> # f"
+)
+
+
+def test_hostile_texts_break_neither_front_matter_nor_page(hub: HubServer, source: Path) -> None:
+    info = CardInfo(
+        title=HOSTILE,
+        kind=HOSTILE,
+        models=[HOSTILE],
+        languages={"en": HOSTILE},
+        settings={"topics": [HOSTILE], HOSTILE: HOSTILE, "prompts": [f"{HOSTILE}\n````\n<b>", "<!-- datafast:end -->"]},
+    )
+    push(source, card=info)
+    first = card(hub)
+    push(source, card=info)
+
+    assert card(hub) == first
+    assert set(front(hub)) == {"language", "size_categories", "pretty_name", "tags", "dataset_info", "configs"}
+    outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", first.split("---\n", 2)[2], flags=re.DOTALL | re.MULTILINE)
+    assert outside.count("<") == 2  # our two markers
+    assert not re.search(r"(?<!\\)\]\(", outside)  # no link
+    assert all(len(re.findall(r"(?<!\\)\|", line)) in (0, 3, 4) for line in outside.splitlines())
+    assert "`````text\n" in first
+
+
+def test_the_card_tells_what_the_rows_are_and_how_they_were_made(hub: HubServer, source: Path) -> None:
+    info = CardInfo(
+        title="Space texts",
+        kind="raw text",
+        models=["openai/gpt-5-mini", "mistral/none"],
+        languages={"en": "English", "fr": "French"},
+        settings={
+            "document_types": ["essay", "blog"],
+            "expansion": {"strategy": "random"},
+            "prompts": ["Write {topic}"],
+        },
+    )
+    push(source, train_size=0.8, card=info)
+    text = card(hub)
+    for part in (
+        "# Space texts",
+        "10 rows of synthetic data (raw text), made with **datafast**.",
+        "| fr French | 6 |",
+        "| openai/gpt-5-mini | 5 |",
+        "| mistral/none | 0 |",
+        "- document\\_types: 2 (essay, blog)",
+        "- expansion.strategy: random",
+        "```text\nWrite {topic}\n```",
+        "| text | string | The generated &lt;text&gt; \\| body |",
+        "| metadata | JSON text |",
+        f'load_dataset("{REPO}")',
+    ):
+        assert part in text
+    assert front(hub)["pretty_name"] == "Space texts"
+    assert front(hub)["size_categories"] == ["n<1K"]
+
+
+def test_only_iso_639_1_codes_reach_the_front_matter(hub: HubServer, source: Path) -> None:
+    names = {"no": "Norwegian", "pt-BR": "Brazilian", "xx": "none", "klingon": "Klingon", "en": "English"}
+    push(source, card=CardInfo(title="t", kind="k", languages=names))
+    assert front(hub)["language"] == ["en", "fr", "no", "pt"]
+
+
+def test_no_key_reaches_the_card(hub: HubServer, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sk-very_secret_value")
+    info = CardInfo(
+        title="t sk-very_secret_value",
+        kind="k",
+        settings={
+            "providers": [{"model_id": "m", "api_key": "sk-another-secret", "max_completion_tokens": 7}],
+            "topics": ["sk-very_secret_value", f"Bearer {TOKEN}"],
+            "prompts": ["use sk-very_secret_value"],
+            "output_file": "private/path.jsonl",
+            "extra_headers": {"x": "header-secret"},
+        },
+    )
+    push(source, card=info)
+    text = card(hub).replace("\\", "")
+    for secret in ("very_secret", "another-secret", TOKEN, "private/path", "header-secret"):
+        assert secret not in text
+    assert "max_completion_tokens: 7" in text
+
+
+@pytest.mark.parametrize("told_by", ["card", "rows"])
+def test_simulated_rows_are_called_so(hub: HubServer, tmp_path: Path, told_by: str) -> None:
+    rows = text_rows(2)
+    if told_by == "rows":
+        rows[0].model_id = "simulated/openai/gpt-5-mini"
+    push(write(tmp_path / "a.jsonl", rows), card=CardInfo(title="t", kind="k", simulated=told_by == "card"))
+    assert "**Simulated rows.**" in card(hub)
+
+
+def test_real_rows_are_not_called_simulated(hub: HubServer, source: Path) -> None:
+    push(source)
+    assert "imulated" not in card(hub)
