@@ -108,13 +108,14 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
 
 
 def provider_schema() -> dict[str, Any]:
-    """The JSON Schema of a provider in a config file, with the parameters of every provider. Imports all of them."""
-    names = [*PROVIDERS, *_ALIASES]
+    """The JSON Schema of a provider in a config file, with the parameters of every provider that can be loaded."""
+    providers = _DOOR.loaded()
+    names = [*providers, *_ALIASES]
     fields = {
         "provider": {"enum": names, "description": "Who serves the model."},
         "model_id": text_schema("The model, as the provider names it."),
         **{name: schema for name, schema in OPTION_SCHEMAS.items() if name != "api_key"},
-        **_own_fields(),
+        **_own_fields(providers),
     }
     return {
         "description": "provider/model_id, or a mapping with `provider` and its parameters. Keys do not stand here.",
@@ -125,10 +126,10 @@ def provider_schema() -> dict[str, Any]:
     }
 
 
-def _own_fields() -> dict[str, Any]:
+def _own_fields(providers: Mapping[str, type[LLMProvider]]) -> dict[str, Any]:
     """The parameters that providers take beside the common ones, each with whose it is."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for name, provider in PROVIDERS.items():
+    for name, provider in providers.items():
         for field, schema in provider.own_params.items():
             found[field].append({**schema, "description": f"{name}: {schema.get('description', '')}".rstrip(": ")})
     return {field: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for field, schemas in found.items()}

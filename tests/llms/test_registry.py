@@ -167,7 +167,7 @@ def test_a_config_runs_with_the_provider_of_another_package(
     report = json.loads(ended.stdout)
     assert (report["requested"], report["written"], report["input_tokens"]) == (2, 2, 24)
     first = fault_server.requests[0]
-    assert (first.path, first.headers["X-Key"], first.json["tone"]) == ("/write", "key-of-acme", "warm")
+    assert (first.target, first.headers["x-key"], first.json["tone"]) == ("/write", "key-of-acme", "warm")
 
 
 @pytest.mark.usefixtures("acme")
