@@ -170,8 +170,8 @@ class LLMProvider:
         variable = self.key_variable
         if variable and not self.api_key and not (base and self.key_is_optional):
             raise MissingKeyError(
-                f"{self.label} needs an API key: set {variable} in the environment, or put {variable}=... into "
-                "secrets.env and load it, or pass api_key=.",
+                f"{self.label} needs an API key. Set {variable} in the environment, put {variable}=... into secrets.env and "
+                "load it, or pass api_key=.",
                 variable=variable,
             )
         if not (self.api_key or "").isprintable():

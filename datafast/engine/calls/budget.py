@@ -83,7 +83,7 @@ class Budget:
         used, limit = self._used[name], self._limits[name]
         said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
         return (
-            f"the budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
+            f"The budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
             + ("" if name == "max_calls" else ", or lower max_completion_tokens of the providers")
         )
 
@@ -104,12 +104,12 @@ def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> N
         if settings.budget_usd is not None and provider.cost_usd(Usage(1, 1)) is None:
             raise ConfigError(
                 f"run.budget_usd cannot be kept: the price of {label} is not known. Give the provider a price, for example "
-                f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}"
+                f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}."
             )
         if provider.longest_reply is None:
             raise ConfigError(
                 f"run.budget_usd and run.max_tokens cannot be kept: how long a reply of {label} may be is not known. "
-                f"Set its max_completion_tokens"
+                f"Set its max_completion_tokens."
             )
 
 

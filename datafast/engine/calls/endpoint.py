@@ -85,7 +85,7 @@ class Endpoint:
             return False
         if name not in self.dropped_params:
             self.dropped_params |= {name}
-            warn_user(f"{self.label} refuses the parameter {name!r}; it is left out from now on")
+            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
         return True
 
     def refuses_everything(self, error: ProviderError) -> bool:

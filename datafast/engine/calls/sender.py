@@ -254,14 +254,14 @@ class Sender:
                 raise ItemPending
             case Action.FAIL_ITEM:
                 if endpoint.refuses_everything(error):
-                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal")
+                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal.")
                     raise ItemPending
                 raise call.failed(str(error), error.kind.value) from error
         if error.kind is ErrorKind.RATE_LIMITED:
             wait_s = max(0.0, endpoint.gate.blocked_for())
             if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
                 self.stop(
-                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s"
+                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s."
                 )
                 raise ItemPending
             self._check_patience(endpoint, error)
@@ -278,7 +278,7 @@ class Sender:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
         asked = error.retry_after_s or 0.0
         if asked > self._settings.max_stall_s:
-            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s")
+            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s.")
             raise ItemPending
 
     def stop(self, endpoint: Endpoint, reason: str) -> None:

@@ -50,7 +50,7 @@ class InProcessProvider(LLMProvider):
         missing = [name for name in self.needed_packages if importlib.util.find_spec(name) is None]
         if missing:
             raise MissingExtraError(
-                f"{self.label} needs {' and '.join(missing)}: pip install 'datafast[{self.extra_name}]'"
+                f"{self.label} needs {' and '.join(missing)}. Install it: pip install 'datafast[{self.extra_name}]'."
             )
 
     def cost_usd(self, usage: Usage) -> float:

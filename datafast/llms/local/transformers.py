@@ -147,7 +147,7 @@ class TransformersProvider(InProcessProvider):
         if not (folder / "config.json").is_file():
             what = "it holds no config.json" if folder.is_dir() else "there is no such folder"
             raise ConfigError(
-                f"model: {self.model} is no saved model: {what}. Expected a folder that save_pretrained wrote, or a "
+                f"model: {self.model} is not a saved model: {what}. Expected a folder that save_pretrained wrote, or a "
                 "repository of the Hugging Face Hub such as gpt2.",
                 key="model",
             )

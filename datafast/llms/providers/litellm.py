@@ -233,7 +233,7 @@ class LiteLLMBackend:
             self._limit_param = "max_completion_tokens" if "max_completion_tokens" in supported else "max_tokens"
             dropped = sorted(wanted.keys() - set(supported))
             if dropped:
-                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}: left out of every request.")
+                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}. Every request goes without.")
                 wanted = {name: value for name, value in wanted.items() if name not in dropped}
         if provider.max_completion_tokens is not None:
             wanted[self._limit_param] = provider.max_completion_tokens

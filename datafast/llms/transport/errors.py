@@ -92,8 +92,10 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
     kind = _kind(status, fields)
     said = " ".join((fields.message or text).split())
     excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
+    if not excerpt.endswith((".", "!", "?")):
+        excerpt += "."
     return ProviderError(
-        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if excerpt else ""),
+        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if said else ""),
         kind=kind,
         status=status,
         code=fields.codes[0] if fields.codes else None,
@@ -130,7 +132,7 @@ def from_transport(origin: Origin, error: BaseException) -> ProviderError:
     kind, advice = _transport(origin, links)
     detail = redact(" ".join(str(error).split()), origin.secrets)[:_EXCERPT_CHARS]
     named = f" ({type(error).__name__}{': ' + detail if detail else ''})"
-    return ProviderError(f"{origin.label}: {advice}{named}", kind=kind, maybe_paid=_may_have_arrived(kind, links))
+    return ProviderError(f"{origin.label}: {advice}{named}.", kind=kind, maybe_paid=_may_have_arrived(kind, links))
 
 
 def is_transport_fault(error: BaseException) -> bool:
