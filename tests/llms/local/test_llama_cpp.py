@@ -312,7 +312,7 @@ def test_a_quantisation_that_a_repository_lacks_is_refused_with_those_it_has(hub
         "who/two-GGUF", private=False, files={"a-Q5_0.gguf": b"GGUF", "a-Q8_0.gguf": b"GGUF", "mmproj-a.gguf": b""}
     )
     with pytest.raises(
-        ConfigError, match=r"no file with Q2_K in the name; Name one of its files: a-Q5_0\.gguf, a-Q8_0"
+        ConfigError, match=r"no file with Q2_K in the name\. Name one of its files: a-Q5_0\.gguf, a-Q8_0"
     ):
         LlamaCppProvider("who/two-GGUF:Q2_K").generate("Hello")
 
@@ -392,7 +392,7 @@ def test_a_local_model_grows_the_topics_too(model: Path, tmp_path: Path) -> None
     [
         (["--local", "none.gguf"], "error: --local: there is no file none.gguf"),
         (["--local", "some words"], "error: --local: expected the path of a .gguf file"),
-        (["--local", "none.gguf", "--offline"], "give one of them"),
+        (["--local", "none.gguf", "--offline"], "Give one of them"),
     ],
 )
 def test_a_local_model_that_cannot_be_is_refused(
