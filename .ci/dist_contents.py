@@ -16,7 +16,7 @@ _WRITTEN_BY_THE_BUILD = {".gitignore", "PKG-INFO", "pyproject.toml"}
 def main(folder: Path) -> int:
     tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout.split("\0")
     package = {name for name in tracked if name.startswith("datafast/")}
-    top = {name for name in tracked if name and "/" not in name and name != ".gitignore"}
+    top = {name for name in tracked if name and "/" not in name and not name.startswith(".")}
     source = package | top | {name for name in tracked if name.startswith(_WITH_THE_SOURCE)}
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:

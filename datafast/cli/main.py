@@ -73,7 +73,7 @@ class _Commands(click.Group):
         except DatafastError as error:
             raise _Failure(str(error), 2) from error
         except KeyboardInterrupt as error:
-            raise _Failure("interrupted before anything was sent", 130) from error
+            raise _Failure("Interrupted before anything was sent.", 130) from error
 
 
 def _broken(name: str, error: ConfigError) -> click.Command:

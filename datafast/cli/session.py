@@ -279,4 +279,4 @@ class _Signals:
         self._asked = True
         calls = self._executor.in_flight
         self._executor.stop(_INTERRUPTED)
-        self._display.say(f"letting {calls} call{'' if calls == 1 else 's'} in flight land; Ctrl-C again leaves now")
+        self._display.say(f"Letting {calls} call{'' if calls == 1 else 's'} in flight land. Ctrl-C again leaves now.")

@@ -46,7 +46,7 @@ _MAX_RETRY_AFTER_S = 120.0
 _OUR_FILES = re.compile(r"data/(train|test)-\d{5}-of-\d{5}\.parquet")
 # Both parts: letters, digits, '-', '_', '.', not '-' or '.' at either end, and no repository of git's own naming.
 _REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)", re.ASCII)
-_AGAIN = "Nothing on disk was changed; the same call can be made again."
+_AGAIN = "Nothing on disk was changed. The same call can be made again."
 
 
 @foreign_warnings_ignored()
@@ -98,7 +98,7 @@ def push_to_hub(
             )
         except OSError as error:
             raise PublishError(
-                f"the Parquet files cannot be written to {folder}: {error}. "
+                f"The Parquet files cannot be written to {folder}: {error}. "
                 "Set TMPDIR to a folder with more room, then push again."
             ) from error
         info = card or CardInfo(title=repo_id.partition("/")[2], kind=row_model.__name__)
@@ -114,7 +114,7 @@ def _token(token: str | None) -> str:
     found = (token or os.environ.get("HF_TOKEN", "")).strip()
     if not found:
         raise MissingKeyError(
-            "pushing to the Hub needs a token with write access. Set the environment variable HF_TOKEN (create a token "
+            "Pushing to the Hub needs a token with write access. Set the environment variable HF_TOKEN (create a token "
             "under Settings, Access Tokens, on the Hub), or pass token=.",
             variable="HF_TOKEN",
         )
@@ -268,7 +268,7 @@ class _Push:
             )
         if is_private and not self._private:
             warnings.warn(
-                f"{self._repo_id} is private and stays so: its visibility is changed in its settings on the Hub.",
+                f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.",
                 DatafastWarning,
                 stacklevel=users_level(),
             )
@@ -301,22 +301,22 @@ class _Push:
         owner = self._repo_id.partition("/")[0]
         match fault.status:
             case 401:
-                what = "the token was refused: check HF_TOKEN, it may have expired or been revoked"
+                what = "The token was refused. Check HF_TOKEN: it may have expired or been revoked."
             case 403:
-                what = f"the token may not write there: use one with write access to the datasets of {owner!r}"
+                what = f"The token may not write there. Use one with write access to the datasets of {owner!r}."
             case 404:
-                what = f"not found: check that {owner!r} exists on the Hub and that the token can see {self._repo_id!r}"
+                what = f"It was not found. Check that {owner!r} exists on the Hub and that the token can see {self._repo_id!r}."
             case 412:
-                what = "others kept committing to it at the same time: push again when they are done"
+                what = "Others kept committing to it at the same time. Push again when they are done."
             case 429:
-                what = "the Hub limits how often you may call it: push again later"
+                what = "The Hub limits how often you may call it. Push again later."
             case int(status) if status >= 500:
-                what = "the Hub had an error of its own: push again later"
+                what = "The Hub had an error of its own. Push again later."
             case None if fault.passes:
-                what = f"{self._endpoint} could not be reached: check the network, proxy and HF_ENDPOINT"
+                what = f"{self._endpoint} could not be reached. Check the network, proxy and HF_ENDPOINT."
             case _:
-                what = "the Hub or its client refused the push"
+                what = "The Hub or its client refused the push, for the reason below."
         answer = f"HTTP {fault.status}" if fault.status else "no answer"
         told = dict.fromkeys(str(link).strip() for link in (error, _chain(error)[-1]))
         detail = "\n".join(told).replace(self._token, "[redacted]")
-        return f"push to {self._repo_id} failed ({answer}): {what}. {_AGAIN}\n{detail}"
+        return f"The push to {self._repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"

@@ -137,7 +137,7 @@ def export_parquet(
 def _index(source: Path, *, seed: int | None) -> _Index:
     index, ranks = LineIndex(), array("Q")
     if not source.is_file():
-        raise ConfigError(f"there is no file {source} to push. Generate the dataset first, or check the path.")
+        raise ConfigError(f"There is no file {source} to push. Generate the dataset first, or check the path.")
     with source.open("rb") as file:
         for line in index.scan(file):
             row = _parsed(line, len(index), source)
@@ -153,11 +153,13 @@ def _parsed(line: bytes, number: int, source: Path) -> dict[str, Any]:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise ConfigError(
-            f"line {number} of {source} is not a JSON object ({error}). If the run that wrote it was cut off, "
+            f"Line {number} of {source} is not a JSON object ({error}). If the run that wrote it was cut off, "
             "generate again: that completes the file at no cost. Then push."
         ) from error
     if not isinstance(row, dict):
-        raise ConfigError(f"line {number} of {source} is not a JSON object but a {type(row).__name__}.")
+        raise ConfigError(
+            f"Line {number} of {source} is not a JSON object but a {type(row).__name__}. Correct it, or take it out."
+        )
     return row
 
 
@@ -188,7 +190,7 @@ def _rows(
         raw = _parsed(index.lines.read(lines, place), number, source)
         if unknown := raw.keys() - known:
             raise ConfigError(
-                f"line {number} of {source} has the field {min(unknown)!r}, which {row_model.__name__} does not have. "
+                f"Line {number} of {source} has the field {min(unknown)!r}, which {row_model.__name__} does not have. "
                 f"Its fields are: {', '.join(known)}."
             )
         yield number, index.lines.size(place), _checked(raw, number, row_model, source)
@@ -201,7 +203,7 @@ def _checked(raw: dict[str, Any], number: int, row_model: type[BaseModel], sourc
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "the row"
         raise ConfigError(
-            f"line {number} of {source} is not a {row_model.__name__}: {field}: {first['msg']}. "
+            f"Line {number} of {source} is not a {row_model.__name__}: {field}: {first['msg']}. "
             "Correct the line, or push the file with the dataset kind that wrote it."
         ) from error
 
@@ -261,7 +263,7 @@ class _SplitWriter:
             return pa.RecordBatch.from_pylist(values, schema=self._arrow_schema)
         except (pa.ArrowException, OverflowError) as error:
             raise ConfigError(
-                f"one of {len(values)} rows (the first is on line {first}) does not fit the columns: {error}. "
+                f"One of {len(values)} rows (the first is on line {first}) does not fit the columns: {error}. "
                 "Integers must fit into 64 bits."
             ) from error
 

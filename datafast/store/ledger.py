@@ -70,9 +70,7 @@ class Ledger:
                 )
             else:
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
-            self._prepare(read_only)
+            self._begin(full_durability, read_only)
         except sqlite3.DatabaseError as error:
             if not read_only and isinstance(error, sqlite3.OperationalError) and _is_full(path.parent):
                 raise _unwritable(path, error) from error
@@ -89,6 +87,16 @@ class Ledger:
             f"cannot read the ledger {self.path}: {error}. Nothing was changed. "
             f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
         )
+
+    def _begin(self, full_durability: bool, read_only: bool) -> None:
+        try:
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
+            self._prepare(read_only)
+        except BaseException:  # whatever kept it from being used: the file is not held open
+            self._db.close()
+            raise
 
     def _prepare(self, read_only: bool) -> None:
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():

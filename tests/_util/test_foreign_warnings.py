@@ -45,6 +45,8 @@ class Loud:
             return None
         NAMES.discard(name)
         spec = importlib.util.find_spec(name)
+        if spec is None:  # an extra that is not installed here
+            return None
         run = spec.loader.exec_module
         def exec_module(module):
             warn(name)

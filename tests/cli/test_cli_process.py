@@ -118,7 +118,7 @@ def test_an_interruption_lands_what_is_in_flight_and_the_next_run_goes_on(
     assert report["stop_reason"] == "interrupted"
     assert report["written"] == 2 * report["calls"] == len(Path("rows.jsonl").read_text().splitlines())
     assert report["pending"] == 20 - report["written"] > 0
-    assert "in flight land; Ctrl-C again leaves now" in err
+    assert "in flight land. Ctrl-C again leaves now." in err
     assert "datafast generate c.yaml   (go on" in err
     Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
     again = run("generate", "c.yaml", "--json")

@@ -180,9 +180,9 @@ def test_a_train_size_outside_0_and_1_is_refused(hub: HubServer, source: Path, t
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "cut', "line 11 .* not a JSON object"),
-        ("[]", "line 11 .* not a JSON object but a list"),
-        (text_rows(1)[0].model_dump_json()[:-1] + ', "extra": 1}', "line 11 .* the field 'extra'"),
+        ('{"text": "cut', "Line 11 .* not a JSON object"),
+        ("[]", "Line 11 .* not a JSON object but a list"),
+        (text_rows(1)[0].model_dump_json()[:-1] + ', "extra": 1}', "Line 11 .* the field 'extra'"),
         (
             '{"text": "x", "text_source": "s", "model_id": "m", "language": "en", "uuid": "u"}',
             "metadata: Field required",
@@ -204,7 +204,7 @@ def test_a_row_that_does_not_fit_is_named_by_its_line_before_any_request(
 
 
 def test_a_file_that_is_not_there_is_refused(hub: HubServer, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(ConfigError, match="There is no file"):
         push(tmp_path / "none.jsonl")
 
 

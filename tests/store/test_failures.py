@@ -210,7 +210,7 @@ def test_failures_finds_a_ledger_that_lies_elsewhere(run: Run) -> None:
 def test_failures_of_what_is_not_there_ends_with_2(run: Run) -> None:
     result = run("failures", "none.jsonl")
     assert result.exit_code == 2
-    assert "there is no file none.jsonl" in result.stderr
+    assert "There is no file none.jsonl" in result.stderr
 
 
 def test_failures_leaves_nothing_behind(run: Run) -> None:

@@ -84,7 +84,7 @@ def build(
                 step.done(report)
             except RunStopped:
                 code = 130 if report.stop_reason == "interrupted" else 4
-                problem = f"{report.stop_reason}; the same command goes on, and nothing is paid for twice"
+                problem = f"Stopped: {report.stop_reason}. The same command goes on, and nothing is paid for twice."
             except TopicsError as error:
                 code, problem = 3, str(error)
     if as_json:
