@@ -21,7 +21,7 @@ from datafast.config_files.yaml_file import YamlFile
 from datafast.engine.routes import Route
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
-from datafast.llms.registry import ALIASES, PROVIDERS, provider_from_spec
+from datafast.llms.registry import load_provider, provider_from_spec
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
@@ -208,8 +208,10 @@ class _Loader:
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:
-    name = str(spec.get("provider"))
-    provider = PROVIDERS.get(ALIASES.get(name, name))
+    try:
+        provider = load_provider(str(spec.get("provider")))
+    except ConfigError:  # which is told by itself
+        provider = None
     if provider is not None and issubclass(provider, InProcessProvider):
         return "This model runs on this machine and needs no key. Leave it out."
     variable = spec.get("api_key_env") or (provider.env_key_name if provider else None)

@@ -38,7 +38,7 @@ from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Ask
+    from datafast.engine.calls.call import Call
     from datafast.engine.job import Produce
     from datafast.llms.provider import LLMProvider
 
@@ -187,10 +187,10 @@ class _Asked:
 
 
 def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
-    async def ask_all() -> list[Ask]:
+    async def ask_all() -> list[Call]:
         return [ask for item in sample for ask in (await dry_run(produce, item)).asks]
 
-    by_role: dict[str, list[Ask]] = defaultdict(list)
+    by_role: dict[str, list[Call]] = defaultdict(list)
     for ask in background.run(ask_all()):
         by_role[ask.role].append(ask)
     return {
@@ -203,11 +203,11 @@ def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
     }
 
 
-def _characters(ask: Ask) -> int:
+def _characters(ask: Call) -> int:
     return sum(len(message["content"]) for message in ask.messages) + (len(ask.schema.wire) if ask.schema else 0)
 
 
-def _texts(ask: Ask) -> int:
+def _texts(ask: Call) -> int:
     """How many texts a call asks for: as many as its reply must list, or one."""
     if ask.schema is None or ask.schema.list_field is None:
         return 1

@@ -16,12 +16,12 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import orjson
 from pydantic import BaseModel
 
-from datafast.engine.calls.call import Ask
+from datafast.engine.calls.call import Call
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.routes import Route, label_of
@@ -39,19 +39,11 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
-class LastAnswer(NamedTuple):
-    """Who was asked what, and the raw reply."""
-
-    provider: str
-    ask: Ask
-    raw: bytes
-
-
 class Generate:
     """The callback that a kind's `produce` is given; see the module.
 
     Attributes:
-        last: the newest answer, which a failure record shows where rows are missing although no call failed.
+        last: the newest call with an answer, which a failure record shows where rows are missing although no call failed.
     """
 
     def __init__(
@@ -73,7 +65,7 @@ class Generate:
         self._waiting = waiting
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
-        self.last: LastAnswer | None = None
+        self.last: Call | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
@@ -128,17 +120,11 @@ class Generate:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        ask = Ask(key, role, conversation, schema)
-        answer = await self._caller.answer(
-            ask,
-            endpoint=endpoint,
-            record=self._record,
-            recorded=self._recorded.get(key, []),
-            waiting=self._waiting,
-        )
-        self._answered[role] = answer.model_id
-        self.last = LastAnswer(endpoint.label, ask, answer.raw)
-        return answer.value
+        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting)
+        answer = await self._caller.answer(call, self._recorded.get(key, []))
+        self._answered[role] = call.model_id
+        self.last = call
+        return answer
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""
@@ -161,10 +147,10 @@ class Generate:
         return CallFailed(
             message,
             category=category,
-            provider=last.provider if last else label_of(self._route),
-            role=last.ask.role if last else "",
+            provider=last.endpoint.label if last else label_of(self._route),
+            role=last.role if last else "",
             attempts=0,
-            prompt=last.ask.prompt if last else "",
+            prompt=last.prompt if last else "",
             raw=last.raw if last else b"",
             ends_run=ends_run,
         )

@@ -49,7 +49,6 @@ __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "
 
 _DEFAULT_ROWS = 100
 _ROWS = "rows.jsonl"
-_ALIASES = {"hf": "transformers", "huggingface": "transformers"}
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,8 @@ def generator(
             raise ConfigError("generator: a provider object has its parameters already; give them to it")
         return Generator(provider)
     name, slash, rest = str(provider).strip().partition("/")
-    name = _ALIASES.get(name.lower(), name.lower())
     given = {"api_key": api_key, "model_id": model or (rest if slash else None), **options}
-    spec = {"provider": name, **{key: value for key, value in given.items() if value is not None}}
+    spec = {"provider": name.lower(), **{key: value for key, value in given.items() if value is not None}}
     return Generator(provider_from_spec(spec))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Backend, Request, StructuredStep
+from datafast.llms.base import Backend, ReplyMode, Request
 from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
@@ -117,12 +117,12 @@ async def _complete(
         response = await backend.complete(Request(messages=conversation))
         return parse_text(decode_reply(response.raw, response.format))
     refused: ProviderError | None = None
-    steps = [(step, False) for step in StructuredStep]
+    modes = [(mode, False) for mode in ReplyMode]
     if text_bounds and schema.bounded_wire is not None:
-        steps.insert(0, (StructuredStep.JSON_SCHEMA, True))
-    for step, bounds in steps:
+        modes.insert(0, (ReplyMode.JSON_SCHEMA, True))
+    for mode, bounds in modes:
         try:
-            request = Request(messages=conversation, schema=schema, step=step, text_bounds=bounds)
+            request = Request(messages=conversation, schema=schema, mode=mode, text_bounds=bounds)
             response = await backend.complete(request)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
@@ -130,5 +130,5 @@ async def _complete(
             refused = refused or error  # servers refuse the forms of structured replies that they do not know
             continue
         return parse_reply(decode_reply(response.raw, response.format), schema)
-    assert refused is not None  # noqa: S101 - every step was refused, or the loop had returned
+    assert refused is not None  # noqa: S101 - every mode was refused, or the loop had returned
     raise refused

@@ -12,21 +12,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel
 
-from datafast.llms.base import StructuredStep
+from datafast.llms.base import ReplyMode
 from datafast.llms.reply_model import former_key_of, key_of
-from datafast.llms.strict_schema import (
-    has_numbers,
-    has_text_bounds,
-    is_strict,
-    portable_schema,
-    strict_schema,
-)
+from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
 from datafast.types import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pydantic import BaseModel
 
 __all__ = ["ResponseSchema", "ask"]
 
@@ -105,14 +100,14 @@ def _wire(name: str, schema: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": "json_schema", "json_schema": described})
 
 
-def ask(messages: Sequence[Message], schema: ResponseSchema, step: StructuredStep) -> list[Message]:
+def ask(messages: Sequence[Message], schema: ResponseSchema, mode: ReplyMode) -> list[Message]:
     """The messages to send so that the reply comes in the schema's form.
 
     Where the server is not handed the schema itself, it is told in the system message; the other messages stay byte
     for byte.
     """
     asked = list(messages)
-    if step is StructuredStep.JSON_SCHEMA:
+    if mode is ReplyMode.JSON_SCHEMA:
         return asked
     if asked and asked[0]["role"] in {"system", "developer"}:
         told = asked[0].copy()
