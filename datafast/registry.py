@@ -7,14 +7,15 @@ A package adds a thing by an entry point, here a kind in its pyproject.toml:
 
 The groups:
 
-    datafast.kinds       dataset kinds: classes derived from `datafast.datasets.base.Dataset`
+    datafast.kinds       dataset kinds: classes derived from `FanOutDataset` or `RoleDataset` of `datafast.datasets.base`
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
+    datafast.stages      stages that decide about rows: classes derived from `datafast.quality.base.Stage`
     datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
     datafast.commands    commands of the command line: `click.Command` objects
 
-A kind is a class with `kind` (its name), `config_model` and `row_model`. It either takes a list of providers
-(`generate(providers)`), or its config has `roles` and it takes one provider for each (`generate_roles(roles)`).
+A kind is a class with `kind` (its name), `config_model` and `row_model`. It is derived from `FanOutDataset`, and takes a list of
+providers, or from `RoleDataset`, and takes one provider for each of the `roles` of its config.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "structured": "datafast.columns.types.llm:StructuredColumn",
         "text": "datafast.columns.types.llm:TextColumn",
         "uuid": "datafast.columns.types.samplers:UuidColumn",
+    },
+    "datafast.stages": {
+        "length": "datafast.quality.length:LengthStage",
     },
     "datafast.formats": {
         "parquet": "datafast.export.formats:write_parquet",

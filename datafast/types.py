@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FailedItem", "Message", "RunReport", "Usage"]
+__all__ = ["FailedItem", "Message", "RunReport", "StopCause", "Usage"]
 
 
 class Message(TypedDict):
@@ -39,13 +40,36 @@ class Usage:
         )
 
 
+class StopCause(StrEnum):
+    """What ended a run early."""
+
+    INTERRUPTED = "interrupted"
+    """Ctrl-C, cancellation, or `Executor.stop`."""
+    BUDGET = "budget"
+    """The next request could have passed a limit of the config."""
+    PROVIDER = "provider"
+    """A provider that rows are still waiting for cannot be asked any more."""
+    ITEM = "item"
+    """An item failed, and the config says that the run is to stop there."""
+    PREPARATION = "preparation"
+    """What has to be asked before the run did not come."""
+    OUTPUT = "output"
+    """Rows or replies cannot be saved."""
+    CALLBACK = "callback"
+    """An event callback raised."""
+    FAULT = "fault"
+    """A fault in datafast or in a package that extends it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
     Counts of rows are those of the output file after the run; calls, retries, tokens, cost and seconds are this run's own.
-    `failures` counts failed rows by category, `failures_by_provider` by provider and category.
+    `filtered_by_stage` counts filtered rows by stage and reason; `failures` failed rows by category, `failures_by_provider` by
+    provider and category.
     `cost_usd` is None where the price of a model that was called is not known.
+    `stop_reason` says why the run ended early, in words, and `stop_cause` which kind of reason that is; both are None where it did not.
     """
 
     requested: int
@@ -63,10 +87,12 @@ class RunReport:
     output_file: str
     simulated: bool
     stop_reason: str | None
+    filtered_by_stage: dict[str, dict[str, int]]
     failures: dict[str, int]
     failures_by_provider: dict[str, dict[str, int]]
     stopped_providers: dict[str, str]
     set_aside: list[str]
+    stop_cause: StopCause | None = None
 
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""

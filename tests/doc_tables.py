@@ -53,6 +53,13 @@ def column_table(name: str) -> str:
     return _fields(Column) if name == "any" else _fields(load_column(name), without={"type", "when", "on_error"})
 
 
+def stage_table(name: str) -> str:
+    """The fields of a stage."""
+    from datafast.quality.registry import STAGES
+
+    return _fields(STAGES.load(name), without={"stage"})
+
+
 def _fields(model: type[BaseModel], *, without: Collection[str] = ()) -> str:
     schema = model.model_json_schema()
     rows = []
@@ -113,7 +120,9 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "oneOf" in schema:
-        return "a column; see [Columns](#columns)"
+        first = schema["oneOf"][0]
+        found = defs[first["$ref"].rpartition("/")[2]] if "$ref" in first else first
+        return "[stages](#stages)" if "stage" in found["properties"] else "a column; see [Columns](#columns)"
     match schema.get("type"):
         case None:
             return "anything"
@@ -216,6 +225,7 @@ TABLES = {
     "events": event_table,
     "part": part_table,
     "row": row_table,
+    "stage": stage_table,
 }
 
 

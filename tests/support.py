@@ -275,9 +275,9 @@ def crashing_run(
     import importlib
 
     # Many small commits, so that there are many moments to choose from.
-    importlib.import_module("datafast.store.writer")._FLUSH_S = 0.005  # type: ignore[attr-defined]
+    importlib.import_module("datafast.store.group_commit")._FLUSH_S = 0.005  # type: ignore[attr-defined]
     if journal_limit is not None:
-        importlib.import_module("datafast.store.writer")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
+        importlib.import_module("datafast.store.group_commit")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
 
     module, _, path = point.partition(":")
     *owners, name = path.split(".")

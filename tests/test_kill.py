@@ -37,7 +37,7 @@ IN_A_RUN = [
     ("datafast.store.ledger:Ledger.put_items", "before"),
     ("datafast.store.ledger:Ledger.put_calls", "after"),
     ("datafast.store.ledger:Ledger.put_appends", "after"),
-    ("datafast.store.writer:Store.flush", "after"),
+    ("datafast.store.group_commit:GroupCommit.flush", "after"),
 ]
 AT_THE_END = [
     ("datafast.store.ledger:Ledger.checkpoint", "before"),
@@ -55,7 +55,7 @@ AT_THE_START = [
     ("datafast.store.rows:os.fsync", "after"),
     ("datafast.store.recovery:split_off_tail", "after"),
     ("datafast.store.ledger:Ledger.forget_appends_after", "after"),
-    ("datafast.store.recovery:_match", "after"),
+    ("datafast.store.recovery:match", "after"),
     ("datafast.store.writer:Store.__init__", "before"),
 ]
 
@@ -174,7 +174,7 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
     [
         ("datafast.store.ledger:Ledger.raise_generation", "before"),
         ("datafast.store.ledger:Ledger.raise_generation", "after"),
-        ("datafast.store.recovery:_match", "before"),
+        ("datafast.store.recovery:match", "before"),
         (APPEND, "half"),
         (APPEND, "after"),
         ("datafast.store.ledger:Ledger.put_appends", "after"),

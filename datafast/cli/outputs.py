@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
     from datafast.store.paths import OutputPaths
 
-__all__ = ["failures_command", "is_running", "output_command", "paths_of", "resume_command", "retry_command"]
+__all__ = ["failures_command", "output_command", "paths_of", "resume_command", "retry_command"]
 
 
 def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
@@ -35,21 +35,6 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."
     )
-
-
-def is_running(paths: OutputPaths) -> bool:
-    """Whether some process holds one of the output's locks. Each is held here for a moment to find out."""
-    from filelock import FileLock, Timeout
-
-    for path in paths.locks:
-        try:
-            if path.exists():
-                FileLock(path, timeout=0).acquire().lock.release()
-        except Timeout:
-            return True
-        except OSError:  # the lock may not be opened from here, so nothing can be told
-            continue
-    return False
 
 
 def resume_command(ledger: Ledger) -> str | None:

@@ -30,15 +30,16 @@ from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
 from datafast.store.paths import OutputPaths
+from datafast.types import StopCause
 
 if TYPE_CHECKING:
     from datafast.config_files.project import Project
     from datafast.datasets.base import Dataset
+    from datafast.executors.base import Executor
     from datafast.types import RunReport
 
 __all__ = ["Settings", "exit_code", "opened", "run", "watched"]
 
-_INTERRUPTED = "interrupted"
 _LOG_FORMATS = {False: "{level}: {message}", True: "{time:HH:mm:ss} {level: <7} {message}"}
 
 
@@ -125,7 +126,7 @@ def opened(settings: Settings) -> Project:
 
 
 @contextlib.contextmanager
-def watched(executor: LocalExecutor, display: RunDisplay, events: EventFile | None = None) -> Iterator[EventCallback]:
+def watched(executor: Executor, display: RunDisplay, events: EventFile | None = None) -> Iterator[EventCallback]:
     """Shows what goes on and ends it in order on Ctrl-C, as long as the context lasts; gives what takes the events."""
     with _collecting_rarely(), display, _Signals(executor, display, events) as signals:
         yield signals.on_event
@@ -148,12 +149,12 @@ def _collecting_rarely() -> Iterator[None]:
 
 
 def exit_code(report: RunReport) -> int:
-    """0 all there, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
-    if report.stop_reason == _INTERRUPTED and report.pending:
+    """0 all there or filtered, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
+    if report.stop_cause is StopCause.INTERRUPTED and report.pending:
         return 130
-    if report.stop_reason is not None and report.stop_reason != _INTERRUPTED:
+    if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.failed or not report.written else 0
+    return 3 if report.failed or not (report.written or report.filtered) else 0
 
 
 def _event_file(path: Path, project: Project) -> EventFile:
@@ -199,7 +200,7 @@ def _require_keys(project: Project) -> None:
 def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[str]:
     steps = []
     if report.pending:
-        what = "go on" if report.stop_reason else "make the rest"
+        what = "go on" if report.stop_cause else "make the rest"
         steps.append(f"{settings.command}   ({what}; nothing is paid for twice)")
     if report.failed:
         steps.append(f"{settings.command} --retry-failed   (try the failed rows again)")
@@ -248,7 +249,7 @@ def _last_row(file: Path) -> dict[str, Any] | None:
 class _Signals:
     """Turns Ctrl-C and SIGTERM into an orderly end while a run goes on."""
 
-    def __init__(self, executor: LocalExecutor, display: RunDisplay, events: EventFile | None) -> None:
+    def __init__(self, executor: Executor, display: RunDisplay, events: EventFile | None) -> None:
         self._executor = executor
         self._display = display
         self._events = events
@@ -267,7 +268,7 @@ class _Signals:
 
     def on_event(self, event: Event) -> None:
         if self._asked and isinstance(event, RunStarted | PreparationStarted):
-            self._executor.stop(_INTERRUPTED)  # asked for before there was a run that could be stopped
+            self._executor.stop()  # asked for before there was a run that could be stopped
         self._display.on_event(event)
         if self._events is not None:
             self._events(event)
@@ -278,5 +279,5 @@ class _Signals:
             os._exit(130)  # replies are in the journal already, and waiting is what the user does not want
         self._asked = True
         calls = self._executor.in_flight
-        self._executor.stop(_INTERRUPTED)
+        self._executor.stop()
         self._display.say(f"Letting {calls} call{'' if calls == 1 else 's'} in flight land. Ctrl-C again leaves now.")

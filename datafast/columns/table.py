@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
 from hashlib import blake2b
@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
 from datafast.engine.generate import Generate
-from datafast.engine.task_graph import TaskGraph, Work
+from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
@@ -55,7 +57,9 @@ class Table:
     Attributes:
         problems: what is wrong; the table can be used where there is nothing.
         providers: the names of the providers that columns ask, in the order of the columns.
-        digest: 16 bytes that change when what any column gives does.
+        digest: 16 bytes that change when what any column gives does. Fields that have their defaults are left out, so that a new
+            field with a default changes nothing.
+        former_digest: what it was in keys of version 1, which had all fields in it that there were.
         row_model: a row.
     """
 
@@ -98,9 +102,11 @@ class Table:
             )
             return
         self._graph = TaskGraph(needs)
-        identity = [[name, column.identity()] for name, column in self._columns.items()]
-        written = orjson.dumps(identity, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-        self.digest = blake2b(written, digest_size=16).digest()
+        identities = {name: column.identity() for name, column in self._columns.items()}
+        self.digest = _digest([[name, _set(self._columns[name], told)] for name, told in identities.items()])
+        self.former_digest = _digest(
+            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in identities.items()]
+        )
         self.row_model = _row_model(
             tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items())
         )
@@ -126,7 +132,7 @@ class Table:
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
         """The row of an item, or what kept it from coming."""
         making = _Row(self._columns, item, generate)
-        await generate.flow(self._graph, making.step)
+        await run_graph(self._graph, making.step)
         for name in self._columns:
             if name in making.failed:
                 return making.failed[name]
@@ -207,6 +213,55 @@ _JINJA_WORDS = frozenset(
         "None",
     ]
 )
+
+
+# The fields that types of column had in version 0.1.0, whose keys hold them whether they were set or not.
+_COMMON = frozenset({"type", "when", "on_error"})
+_ASKING = _COMMON | {"prompt", "system", "provider", "variables"}
+_FORMER_FIELDS: Mapping[str, frozenset[str]] = {
+    "choice": _COMMON | {"values", "by", "mode"},
+    "constant": _COMMON | {"value"},
+    "datetime": _COMMON | {"start", "end", "unit", "format"},
+    "expression": _COMMON | {"expression", "template", "returns"},
+    "function": _COMMON | {"inputs", "version"},
+    "judge": _ASKING | {"rubric", "scale", "min", "max"},
+    "person": _COMMON | {"locale", "field", "fields", "sex", "min_age", "max_age"},
+    "range": _COMMON | {"start", "end", "step", "decimals"},
+    "source": _COMMON | {"column", "mode", "shuffle", "default"},
+    "structured": _ASKING,
+    "text": _ASKING,
+    "uuid": _COMMON,
+}
+
+
+def _set(column: Column, told: Any, *, but: Mapping[str, Collection[str]] | None = None) -> Any:
+    """The part of an identity that is not the default of its field; those of `but` by type stay in either case.
+
+    Types of column that `but` does not know stay as they are.
+    """
+    if not isinstance(told, dict) or (but is not None and column.type not in but):
+        return told
+    kept = {"type"} if but is None else but[column.type]
+    fields = type(column).model_fields
+    return {
+        name: value
+        for name, value in told.items()
+        if name in kept or name not in fields or fields[name].is_required() or not _same(value, _default(fields[name]))
+    }
+
+
+def _default(field: FieldInfo) -> Any:
+    return to_jsonable_python(field.get_default(call_default_factory=True), fallback=repr)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where 1, 1.0 and true are not."""
+    return _digest(one) == _digest(other)
+
+
+def _digest(identity: Any) -> bytes:
+    written = orjson.dumps(identity, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return blake2b(written, digest_size=16).digest()
 
 
 def _bad_name(name: str) -> str | None:

@@ -18,9 +18,10 @@ from datafast._util.notify import did_you_mean
 from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
 from datafast.config_files.yaml_file import YamlFile
+from datafast.engine.routes import Route
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
-from datafast.llms.registry import ALIASES, PROVIDERS, provider_from_spec
+from datafast.llms.registry import load_provider, provider_from_spec
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
@@ -91,9 +92,10 @@ class _Loader:
             self._check_roles(config, providers)
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
-        found = providers if isinstance(providers, dict) else dict(enumerate(providers))
-        places = [self._problems.place(["providers", key]) for key in found]
-        return Project(self._file.path, secrets, dataset_class, config, providers, places)
+        keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
+        places = [self._problems.place(["providers", key]) for key in keys]
+        routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        return Project(self._file.path, secrets, dataset_class, config, routes, places)
 
     def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
         """A config in DeepFabric's layout."""
@@ -122,7 +124,8 @@ class _Loader:
         config = self._config(dataset_class.config_model, fields, places=field_places(pipeline))
         if config is None or provider is None:
             raise self._problems.refusal()
-        return Project(self._file.path, secrets, dataset_class, config, [provider], [self._problems.place(creation)])
+        places = [self._problems.place(creation)]
+        return Project(self._file.path, secrets, dataset_class, config, [Route.single(provider)], places)
 
     def _dataset_class(self) -> type[Any]:
         name = self._data.get("kind")
@@ -205,8 +208,10 @@ class _Loader:
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:
-    name = str(spec.get("provider"))
-    provider = PROVIDERS.get(ALIASES.get(name, name))
+    try:
+        provider = load_provider(str(spec.get("provider")))
+    except ConfigError:  # which is told by itself
+        provider = None
     if provider is not None and issubclass(provider, InProcessProvider):
         return "This model runs on this machine and needs no key. Leave it out."
     variable = spec.get("api_key_env") or (provider.env_key_name if provider else None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from datafast.engine.routes import labels_of, providers_of
+from datafast.datasets.entry import Generation, estimate_of
+from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Project:
         path: the file it was read from.
         secrets: where keys are expected, for messages.
         dataset_class: the dataset class of its kind.
-        providers: a list, or one for each role where the kind has roles.
+        routes: who answers: a route for each provider, or one with a provider for each role where the kind has roles.
         places: for each provider in their order, where it stands in the file (`FILE:LINE: providers[0]`).
     """
 
@@ -37,27 +38,19 @@ class Project:
     secrets: Path
     dataset_class: type[Dataset[Any, Any]]
     config: DatasetConfig
-    providers: Sequence[LLMProvider] | Mapping[str, LLMProvider]
+    routes: Sequence[Route[LLMProvider]]
     places: Sequence[str]
 
-    @property
-    def routes(self) -> list[LLMProvider | Mapping[str, LLMProvider]]:
-        """Who answers each share of the plan, as `Dataset.plan_for` and the engine take it."""
-        return [self.providers] if isinstance(self.providers, Mapping) else list(self.providers)
-
     def label(self, route: int, role: str) -> str:
-        """How the provider is shown that answers in a role of a route."""
+        """How the provider is shown that answers in a role on one of the plan's routes."""
         labels = labels_of(providers_of(self.routes))
-        if isinstance(self.providers, Mapping):
-            return labels[id(self.providers[role])]
         if self.config.run.fan_out == "all":
-            return labels[id(self.providers[route])]
-        return " or ".join(labels[id(provider)] for provider in self.providers)
+            return labels[id(self.routes[route].of(role))]
+        return " or ".join(labels[id(provider)] for provider in providers_of(self.routes))
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
-        providers = self.providers.values() if isinstance(self.providers, Mapping) else self.providers
-        return zip(self.places, providers, strict=True)
+        return zip(self.places, providers_of(self.routes), strict=True)
 
     def simulated(self) -> Project:
         """The same project with a simulated model in the place of each provider."""
@@ -95,26 +88,16 @@ class Project:
         return made
 
     def _replaced(self, stand_in: Callable[[LLMProvider], LLMProvider]) -> Project:
-        if isinstance(self.providers, Mapping):
-            return replace(self, providers={role: stand_in(provider) for role, provider in self.providers.items()})
-        return replace(self, providers=[stand_in(provider) for provider in self.providers])
+        return replace(self, routes=[route.map(stand_in) for route in self.routes])
 
     def dataset(self, executor: Executor | None = None) -> Dataset[Any, Any]:
         return self.dataset_class(self.config, executor=executor)
 
     def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> RunReport:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
-        runner: Any = dataset  # the two signatures of kinds, with and without roles
-        if isinstance(self.providers, Mapping):
-            runner.generate_roles(self.providers, **options)
-        else:
-            runner.generate(self.providers, **options)
-        report: RunReport = runner.report
-        return report
+        Generation(dataset, self.routes, options).run()
+        return cast("RunReport", dataset.report)
 
     def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
         """What is left to generate with this project's providers will use, cost and take."""
-        estimator: Any = dataset
-        roles = isinstance(self.providers, Mapping)
-        found: Estimate = (estimator.estimate_roles if roles else estimator.estimate)(self.providers)
-        return found
+        return estimate_of(dataset, self.routes)

@@ -18,6 +18,7 @@ from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
+from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 
@@ -36,6 +37,7 @@ DEFAULT_PROMPTS = [
     "and to none of the others. Make them read like texts that real people write, vary length, wording and situation, "
     "and do not mention the name of the class."
 ]
+DEFAULTS = DefaultPrompts("classification", version=1, texts={"prompts": DEFAULT_PROMPTS})
 
 
 class LabelSource(StrEnum):
@@ -75,6 +77,7 @@ class ClassificationDatasetConfig(PromptDatasetConfig):
     prompt_names = TemplateNames(
         "num_samples", "language_name", "label_name", "label_description", optional=["labels_listing"]
     )
+    default_prompts = DEFAULTS
 
     classes: list[TextClass] = Field(min_length=1)
     """The classes, each with a name and a description."""
@@ -98,9 +101,6 @@ class ClassificationDatasetConfig(PromptDatasetConfig):
             raise ValueError(f"classes: the name {twice[0]!r} is used twice; give each class a name of its own")
         return self
 
-    def template_texts(self) -> list[str]:
-        return self.prompts or DEFAULT_PROMPTS
-
     @property
     def labels_listing(self) -> str:
         return "\n".join(f"- {text_class.name}: {text_class.description}" for text_class in self.classes)
@@ -121,7 +121,7 @@ class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClass
         ]
         listed = any("labels_listing" in template.kind_names for template in config.prompt_expansion().templates)
         shape = [config.system_prompt or "", config.labels_listing if listed else ""]
-        return self.grid(dimensions, routes=routes, shape=shape)
+        return self.grid(dimensions, routes=routes, shape=lambda edition: shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[TextClassificationRow]:
         text_class = item.values["class"]

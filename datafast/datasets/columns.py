@@ -6,29 +6,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from datafast._util.notify import nearest
 from datafast.columns.registry import AnyColumn
 from datafast.columns.table import ColumnsRow, Table
-from datafast.datasets.base import Dataset, RunOptions
+from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import DatasetConfig
-from datafast.engine.estimate import Estimate
-from datafast.engine.events import Event
 from datafast.engine.generate import Generate
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed
+from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-    from datafast.llms.provider import LLMProvider
 
 __all__ = ["ColumnsDataset", "ColumnsDatasetConfig"]
 
@@ -46,6 +42,10 @@ class ColumnsDatasetConfig(DatasetConfig):
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _table: Table = PrivateAttr()
+
+    @classmethod
+    def editions(cls) -> list[Edition]:
+        return [Edition(2), Edition(1)]
 
     @model_validator(mode="after")
     def _columns_fit(self, info: ValidationInfo) -> ColumnsDatasetConfig:
@@ -88,8 +88,8 @@ class ColumnsDatasetConfig(DatasetConfig):
         return list(self.table.providers)
 
 
-class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
-    """A dataset of columns. `row_model` has a field for each of them."""
+class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
+    """A dataset of columns. `row_model` has a field for each of them; its roles are the names that columns give to providers."""
 
     kind = "columns"
     config_model = ColumnsDatasetConfig
@@ -98,56 +98,6 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
     def __init__(self, config: ColumnsDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self.row_model = config.table.row_model
-
-    def get_num_expected_rows(self) -> int:
-        """Rows that `generate` will make. No call is made."""
-        return self.config.num_rows
-
-    def generate(
-        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
-    ) -> ColumnsDataset:
-        """Generates what is missing in the output file; see `RawDataset.generate`.
-
-        Args:
-            providers: who answers, by the names that columns give. A single provider may be given alone where columns name one.
-        """
-        self._run([self._check_roles(providers)], options)
-        return self
-
-    async def generate_async(
-        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
-    ) -> ColumnsDataset:
-        """`generate`, to be awaited from any event loop."""
-        await self._run_async([self._check_roles(providers)], options)
-        return self
-
-    def generate_events(
-        self, providers: Mapping[str, LLMProvider] | None = None, **options: Unpack[RunOptions]
-    ) -> AsyncGenerator[Event, None]:
-        """`generate`, as an asynchronous iteration over the events of the run; see `RawDataset.generate_events`."""
-        return self._events([self._check_roles(providers)], options)
-
-    def estimate(self, providers: Mapping[str, LLMProvider] | None = None) -> Estimate:
-        """Tokens, cost and time of what is left to generate; see `RawDataset.estimate`."""
-        return self._estimate([self._check_roles(providers)])
-
-    generate_roles = generate
-    estimate_roles = estimate
-
-    def _check_roles(self, given: Mapping[str, LLMProvider] | None) -> dict[str, LLMProvider]:
-        needed = self.config.roles
-        providers = dict(given or {})
-        missing = [name for name in needed if name not in providers]
-        if missing:
-            raise ConfigError(f"no provider is given for {missing[0]!r}; the columns ask {', '.join(needed)}")
-        for name in providers:
-            if name not in needed:
-                near = nearest(name, needed)
-                hint = f"did you mean {near!r}?" if near else f"they ask {', '.join(needed) or 'none'}"
-                raise ConfigError(f"a provider is given for {name!r}, which no column asks; {hint}")
-        return {name: providers[name] for name in needed}
-
-    # -- plan and produce
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         count = self.config.num_rows
@@ -158,7 +108,12 @@ class ColumnsDataset(Dataset[ColumnsDatasetConfig, ColumnsRow]):
             fingerprint=str(count).encode(),
         )
         # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
-        return self.grid([rows], routes=routes, shape=[self.config.table.digest, str(self.config.run.seed)])
+        table, seed = self.config.table, str(self.config.run.seed)
+        return self.grid(
+            [rows],
+            routes=routes,
+            shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
+        )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
         return [await self.config.table.row(item, generate)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import (
+    BaseModel,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -18,8 +19,10 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.engine.settings import RunConfig
+from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
+from datafast.quality.registry import AnyStage
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -100,10 +103,17 @@ class TemplateNames:
         self.mandatory = mandatory
         self.optional = tuple(optional)
 
-    def parse(self, text: str, expansion: PromptExpansionConfig | None, *, field: str) -> Template:
-        placeholders = expansion.placeholders if expansion else {}
+    def parse(
+        self, prompt: PromptText, expansion: PromptExpansionConfig | None, *, field: str, remark: bool = True
+    ) -> Template:
         return Template.parse(
-            text, mandatory=self.mandatory, optional=self.optional, placeholders=placeholders, field=field
+            prompt.text,
+            mandatory=self.mandatory,
+            optional=self.optional,
+            placeholders=expansion.placeholders if expansion else {},
+            field=field,
+            key=prompt.key,
+            remark=remark,
         )
 
 
@@ -116,6 +126,9 @@ class DatasetConfig(ConfigModel):
     run: RunConfig = Field(default_factory=RunConfig)
     """How the run is carried out."""
 
+    quality: list[AnyStage] = Field(default_factory=list)
+    """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
+
     @field_validator("output_file")
     @classmethod
     def _a_file(cls, path: Path) -> Path:
@@ -127,21 +140,18 @@ class DatasetConfig(ConfigModel):
     def _can_be_written(self) -> DatasetConfig:
         try:
             self.model_dump_json()
-        except PydanticSerializationError as error:
-            if "surrogates not allowed" not in str(error):
-                return self
-            raise ValueError(
-                f"{self._unwritable_field()}: a text holds half a surrogate pair, which no file can; remove it"
-            ) from None
+        except PydanticSerializationError:
+            for name in type(self).model_fields:
+                if not _can_be_encoded(getattr(self, name)):
+                    raise ValueError(
+                        f"{name}: a text holds half a surrogate pair, which no file can; remove it"
+                    ) from None
         return self
 
-    def _unwritable_field(self) -> str:
-        for name in type(self).model_fields:
-            try:
-                self.model_dump_json(include={name})
-            except PydanticSerializationError:
-                return name
-        return "config"
+    @classmethod
+    def editions(cls) -> list[Edition]:
+        """What items may have been keyed with, the current edition first."""
+        return [Edition()]
 
     @property
     def rows_per_item(self) -> int:
@@ -156,6 +166,8 @@ class PromptDatasetConfig(DatasetConfig):
     """What the kind fills in the templates that are expanded."""
     prompts_field: ClassVar[str] = "prompts"
     """The field that holds those templates."""
+    default_prompts: ClassVar[DefaultPrompts]
+    """The texts that the kind comes with."""
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index",)
     """What a row's metadata says by itself, which no placeholder may be called."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
@@ -176,36 +188,63 @@ class PromptDatasetConfig(DatasetConfig):
                 raise ValueError(
                     f"expansion.placeholders.{name}: the metadata of a row has a {name} of its own; choose another name"
                 )
-        self._built = self._build_expansion()
+        self._built = self._build_expansion(self.editions()[0])
         return self
 
     @property
     def rows_per_item(self) -> int:
         return int(getattr(self, self.rows_field))
 
-    def template_texts(self) -> list[str]:
+    def template_texts(self, edition: Edition) -> list[PromptText]:
         """The templates that are expanded: the user's, or the kind's own where none are given."""
-        raise TypeError(f"{type(self).__name__} does not say which templates it expands")
+        own = getattr(self, self.prompts_field)
+        return [PromptText(text) for text in own] if own else edition.texts(self.prompts_field)
 
     def template_field(self, number: int) -> str:
         """The field that messages about a template name."""
         return f"{self.prompts_field}[{number}]"
 
+    @classmethod
+    def editions(cls) -> list[Edition]:
+        return editions(cls.default_prompts)
+
     def prompt_expansion(self) -> Expansion:
         """The prompt variants of one base combination."""
         if self._built is None or self._built.spec != self._expansion_spec():
-            self._built = self._build_expansion()  # run.seed was changed after the config was made
+            self._built = self._build_expansion(self.editions()[0])  # run.seed was changed after the config was made
         return self._built
 
-    def _build_expansion(self) -> Expansion:
+    def former_expansion(self, edition: Edition) -> Expansion:
+        """The same in an earlier edition."""
+        current = self.prompt_expansion()
+        same = [template.keyed for template in current.templates] == [t.keyed for t in self.template_texts(edition)]
+        return current if same else self._build_expansion(edition, remark=False)
+
+    def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
         templates = [
-            self.prompt_names.parse(text, self.expansion, field=self.template_field(number))
-            for number, text in enumerate(self.template_texts())
+            self.prompt_names.parse(text, self.expansion, field=self.template_field(number), remark=remark)
+            for number, text in enumerate(self.template_texts(edition))
         ]
-        return Expansion(templates, self._expansion_spec())
+        return Expansion(templates, self._expansion_spec(), remark=remark)
 
     def _expansion_spec(self) -> ExpansionSpec:
         return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)
+
+
+def _can_be_encoded(value: object) -> bool:
+    """Whether UTF-8 can hold every text in a value."""
+    if isinstance(value, BaseModel):
+        return all(_can_be_encoded(getattr(value, name)) for name in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return all(_can_be_encoded(key) and _can_be_encoded(part) for key, part in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_can_be_encoded, value))
+    if isinstance(value, str | Path):
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 Metadata = dict[str, str | int | None]

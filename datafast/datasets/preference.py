@@ -9,26 +9,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from datafast.datasets.base import Dataset, RunOptions
+from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
-from datafast.engine.estimate import Estimate
-from datafast.engine.events import Event
 from datafast.engine.generate import Generate
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed
+from datafast.llms.reply_model import ReplyModel
+from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
 
-if TYPE_CHECKING:
-    from datafast.llms.provider import LLMProvider
 __all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource", "Role"]
 
 Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
@@ -52,6 +50,19 @@ DEFAULT_EVOLUTION_PROMPT = (
 DEFAULT_JUDGE_PROMPT = (
     "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nA response:\n\n{response}\n\nJudge how correct, complete "
     "and helpful the response is. Give a short assessment, then a score from 1 (useless) to 10 (cannot be improved)."
+)
+
+
+DEFAULTS = DefaultPrompts(
+    "preference",
+    version=1,
+    texts={
+        "question_generation_prompts": DEFAULT_QUESTION_PROMPTS,
+        "chosen_response_generation_prompt": [DEFAULT_CHOSEN_PROMPT],
+        "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
+        "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
+        "judge_prompt": [DEFAULT_JUDGE_PROMPT],
+    },
 )
 
 
@@ -86,8 +97,14 @@ class PreferenceRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class Judgement(BaseModel):
+class Judgement(ReplyModel):
     """What a judge replies."""
+
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "What a judge replies.",
+        "assessment": "what is good and what is missing, in one to three sentences",
+        "score": "1 (useless) to 10 (cannot be improved)",
+    }
 
     assessment: str = Field(min_length=1, description="what is good and what is missing, in one to three sentences")
     score: int = Field(ge=1, le=10, description="1 (useless) to 10 (cannot be improved)")
@@ -98,6 +115,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
+    default_prompts = DEFAULTS
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
     judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
@@ -139,25 +157,26 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out"
             )
-        self.role_templates()
+        self.role_templates(self.editions()[0])
         return self
 
-    def template_texts(self) -> list[str]:
-        return self.question_generation_prompts or DEFAULT_QUESTION_PROMPTS
-
-    def role_templates(self) -> dict[Role, Template]:
+    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[Role, Template]:
         """The templates of every role but the question's."""
-        given: list[tuple[Role, str, TemplateNames, str]] = [
-            ("chosen", "chosen_response_generation_prompt", self.response_names, DEFAULT_CHOSEN_PROMPT),
-            ("rejected", "rejected_response_generation_prompt", self.response_names, DEFAULT_REJECTED_PROMPT),
-            ("evolution", "evolution_prompt", self.evolution_names, DEFAULT_EVOLUTION_PROMPT),
-            ("judge", "judge_prompt", self.judge_names, DEFAULT_JUDGE_PROMPT),
+        given: list[tuple[Role, str, TemplateNames]] = [
+            ("chosen", "chosen_response_generation_prompt", self.response_names),
+            ("rejected", "rejected_response_generation_prompt", self.response_names),
+            ("evolution", "evolution_prompt", self.evolution_names),
+            ("judge", "judge_prompt", self.judge_names),
         ]
         return {
-            role: names.parse(getattr(self, field) or default, None, field=field)
-            for role, field, names, default in given
+            role: names.parse(self._text_of(field, edition), None, field=field, remark=remark)
+            for role, field, names in given
             if role in self.roles
         }
+
+    def _text_of(self, field: str, edition: Edition) -> PromptText:
+        own = getattr(self, field)
+        return PromptText(own) if own else edition.texts(field)[0]
 
     @property
     def roles(self) -> list[Role]:
@@ -169,113 +188,29 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
 
 
-class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
-    """A dataset of preference pairs."""
+class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
+    """A dataset of preference pairs: `generate(question_gen_llm=..., chosen_response_gen_llm=..., rejected_response_gen_llm=...)`.
+
+    `evolution_llm` and `judge_llm` are given as well where the config asks for them.
+    """
 
     kind = "preference"
     config_model = PreferenceDatasetConfig
     row_model = PreferenceRow
+    provider_keywords: ClassVar[Mapping[str, str]] = {
+        "question": "question_gen_llm",
+        "chosen": "chosen_response_gen_llm",
+        "rejected": "rejected_response_gen_llm",
+        "evolution": "evolution_llm",
+        "judge": "judge_llm",
+    }
 
     def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
-        self._templates = config.role_templates()
-
-    def get_num_expected_rows(self) -> int:
-        """Rows that `generate` will make; they do not depend on the providers. No call is made."""
-        return self.plan(["roles"]).num_rows
-
-    def generate(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> PreferenceDataset:
-        """Generates what is missing in the output file, asking one provider in each role; see `RawDataset.generate`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self.generate_roles(self._by_role(*llms), **options)
-
-    async def generate_async(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> PreferenceDataset:
-        """`generate`, to be awaited from any event loop."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        await self._run_async([self._by_role(*llms)], options)
-        return self
-
-    def generate_events(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-        **options: Unpack[RunOptions],
-    ) -> AsyncGenerator[Event, None]:
-        """`generate`, as an asynchronous iteration over the events of the run; see `RawDataset.generate_events`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self._events([self._by_role(*llms)], options)
-
-    def estimate(
-        self,
-        *,
-        question_gen_llm: LLMProvider,
-        chosen_response_gen_llm: LLMProvider,
-        rejected_response_gen_llm: LLMProvider,
-        judge_llm: LLMProvider | None = None,
-        evolution_llm: LLMProvider | None = None,
-    ) -> Estimate:
-        """Tokens, cost and time of what is left to generate; see `RawDataset.estimate`."""
-        llms = (question_gen_llm, chosen_response_gen_llm, rejected_response_gen_llm, judge_llm, evolution_llm)
-        return self.estimate_roles(self._by_role(*llms))
-
-    def generate_roles(self, roles: Mapping[str, LLMProvider], **options: Unpack[RunOptions]) -> PreferenceDataset:
-        """`generate` with the providers by role, as YAML gives them."""
-        self._run([self._check_roles(roles)], options)
-        return self
-
-    def estimate_roles(self, roles: Mapping[str, LLMProvider]) -> Estimate:
-        """`estimate` with the providers by role."""
-        return self._estimate([self._check_roles(roles)])
-
-    def _by_role(
-        self,
-        question: LLMProvider,
-        chosen: LLMProvider,
-        rejected: LLMProvider,
-        judge: LLMProvider | None,
-        evolution: LLMProvider | None,
-    ) -> dict[str, LLMProvider]:
-        return self._check_roles(
-            {"question": question, "chosen": chosen, "rejected": rejected, "judge": judge, "evolution": evolution}
-        )
-
-    def _check_roles(self, given: Mapping[str, LLMProvider | None]) -> dict[str, LLMProvider]:
-        needed = self.config.roles
-        switches = self.config.role_switches
-        missing = [role for role in needed if given.get(role) is None]
-        if missing:
-            raise ConfigError(
-                f"no provider is given for the role {missing[0]!r}; this config needs {', '.join(needed)}"
-            )
-        for role, provider in given.items():
-            if provider is not None and role not in needed:
-                hint = f": {switches[role]} is false" if role in switches else ""
-                raise ConfigError(f"a provider is given for the role {role!r}, which this config does not use{hint}")
-        return {role: provider for role in needed if (provider := given[role]) is not None}
-
-    # -- plan and produce
+        # Of a version of the default texts, whatever the keys: an item is asked with those that it was begun with.
+        self._templates = {
+            edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
+        }
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
@@ -283,8 +218,12 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
             Dimension("document", config.input_documents),
             Dimension("language", list(config.languages.items())),
         ]
-        shape = [f"{role}={template.text}" for role, template in self._templates.items()]
-        shape += [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
+        systems = [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
+
+        def shape(edition: Edition) -> list[str]:
+            templates = config.role_templates(edition, remark=False)
+            return [*(f"{role}={template.keyed}" for role, template in templates.items()), *systems]
+
         return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
@@ -318,7 +257,7 @@ class PreferenceDataset(Dataset[PreferenceDatasetConfig, PreferenceRow]):
             uuid=item.row_uuid(number),
             metadata=self.metadata(item),
         )
-        ask = _Asker(self, generate, row, language_name, tag=str(number))
+        ask = _Asker(self.config, self._templates[item.defaults], generate, row, language_name, tag=str(number))
         try:
             row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
             if self.config.evol_instruct:
@@ -335,10 +274,17 @@ class _Asker:
     """The calls about one question."""
 
     def __init__(
-        self, dataset: PreferenceDataset, generate: Generate, row: PreferenceRow, language_name: str, *, tag: str
+        self,
+        config: PreferenceDatasetConfig,
+        templates: Mapping[Role, Template],
+        generate: Generate,
+        row: PreferenceRow,
+        language_name: str,
+        *,
+        tag: str,
     ) -> None:
-        self._config = dataset.config
-        self._templates = dataset.config.role_templates()
+        self._config = config
+        self._templates = templates
         self._generate = generate
         self._row = row
         self._language_name = language_name

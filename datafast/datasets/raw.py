@@ -17,6 +17,7 @@ from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
+from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 
@@ -27,6 +28,7 @@ DEFAULT_PROMPTS = [
     "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
     "in content, structure and tone."
 ]
+DEFAULTS = DefaultPrompts("raw", version=1, texts={"prompts": DEFAULT_PROMPTS})
 
 
 class TextSource(StrEnum):
@@ -52,6 +54,7 @@ class RawDatasetConfig(PromptDatasetConfig):
     """What a raw text dataset is made of: rows = document types x topics x languages x expanded prompts x samples x providers."""
 
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
+    default_prompts = DEFAULTS
 
     document_types: list[NonBlank] = Field(min_length=1)
     """Types of document, for example "tech blog"."""
@@ -70,9 +73,6 @@ class RawDatasetConfig(PromptDatasetConfig):
     system_prompt: NonBlank | None = None
     """A system message for every call."""
 
-    def template_texts(self) -> list[str]:
-        return self.prompts or DEFAULT_PROMPTS
-
 
 class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
     """A dataset of raw texts."""
@@ -88,7 +88,7 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
             Dimension("topic", config.topics),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, routes=routes, shape=[config.system_prompt or ""])
+        return self.grid(dimensions, routes=routes, shape=lambda edition: [config.system_prompt or ""])
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[TextRow]:
         document_type, topic = item.values["document_type"], item.values["topic"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
+
+from datafast.llms.reply_model import ReplyModel, with_first_words
 
 __all__ = ["Texts", "texts_model"]
 
 
-class Texts(BaseModel):
+class Texts(ReplyModel):
     """A list of texts."""
 
     texts: list[str] = Field(min_length=1)
@@ -36,4 +38,5 @@ def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
     items: JsonDict = {"type": "string", "minLength": 1}
     bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
     texts = (list[str], Field(min_length=1, description=f"exactly {count} {of}", json_schema_extra=bounds))
-    return create_model(f"Texts{count}", __base__=Texts, texts=texts)
+    model = create_model(f"Texts{count}", __base__=Texts, texts=texts)
+    return with_first_words(model, {"texts": f"exactly {count} {of}"})

@@ -7,24 +7,25 @@ one simulated course.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
-from datafast.engine.calls.caller import Answer, Caller
+from datafast.engine.calls.caller import Caller, read_reply
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
+from datafast.engine.routes import Route
 from datafast.llms.base import Request
-from datafast.llms.replies.completion import decode_completion
-from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.records import ItemRecord, ItemState
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Ask
-    from datafast.engine.run import Produce
+    from pydantic import BaseModel
+
+    from datafast.engine.calls.call import Call
+    from datafast.engine.job import Produce
     from datafast.plan.items import WorkItem
     from datafast.types import Message
 
@@ -44,22 +45,20 @@ class DryRun:
     first: Sequence[Message]
     first_role: str
     calls: dict[str, int]
-    asks: Sequence[Ask]
+    asks: Sequence[Call]
 
 
 @dataclass
 class _Player:
     """Answers in the place of the engine's `Caller`, and keeps what it is asked."""
 
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[Call] = field(default_factory=list)
 
-    async def answer(self, ask: Ask, *, endpoint: Endpoint, **_: Any) -> Answer:
-        self.asks.append(ask)
-        response = await endpoint.backend.complete(Request(ask.messages, ask.schema))
-        completion = decode_completion(response.raw)
-        return Answer(
-            parse_reply(completion, ask.schema) if ask.schema else parse_text(completion), response.raw, "simulated"
-        )
+    async def answer(self, call: Call, recorded: object) -> BaseModel | str:
+        self.asks.append(call)
+        response = await call.endpoint.backend.complete(Request(call.messages, call.schema))
+        call.replied(response.raw, response.format, call.endpoint.provider.model_id)
+        return read_reply(call.said, call.schema)
 
 
 async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
@@ -78,7 +77,7 @@ async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
         item=item,
         record=_unrecorded(item),
         recorded={},
-        endpoints=defaultdict(lambda: endpoint),
+        route=Route.single(endpoint),
         waiting=lambda change: None,
     )
     await produce(item, generate)

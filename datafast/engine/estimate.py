@@ -27,18 +27,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
 from datafast.engine.dry_run import dry_run
-from datafast.engine.routes import labels_of, providers_of
+from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
+from datafast.store.matching import former_of, found_in, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Ask
-    from datafast.engine.run import Produce
+    from datafast.engine.calls.call import Call
+    from datafast.engine.job import Produce
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
@@ -135,14 +136,14 @@ def estimate(
     *,
     plan: Plan,
     produce: Produce,
-    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]],
+    routes: Sequence[Route[LLMProvider]],
     settings: RunConfig,
     ledger: Path,
 ) -> Estimate:
     """Estimates what is left of a plan; see the module for how.
 
     Args:
-        routes: for each route the provider of every role, or one for each role.
+        routes: who answers, for each route of the plan.
         ledger: of the output, whether there is one yet or not.
     """
     sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
@@ -153,7 +154,7 @@ def estimate(
     work: dict[str, dict[str, float]] = {labels[id(provider)]: {} for provider in providers}
     for route, items in zip(routes, _deal(routes, past.left, settings), strict=True):
         for role, per_item in asked.items():
-            label = labels[id(route[role] if isinstance(route, Mapping) else route)]
+            label = labels[id(route.of(role))]
             work[label][role] = work[label].get(role, 0.0) + items * per_item.calls
     parts = [
         _for_provider(labels[id(provider)], provider, work[labels[id(provider)]], asked, past, settings)
@@ -186,10 +187,10 @@ class _Asked:
 
 
 def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
-    async def ask_all() -> list[Ask]:
+    async def ask_all() -> list[Call]:
         return [ask for item in sample for ask in (await dry_run(produce, item)).asks]
 
-    by_role: dict[str, list[Ask]] = defaultdict(list)
+    by_role: dict[str, list[Call]] = defaultdict(list)
     for ask in background.run(ask_all()):
         by_role[ask.role].append(ask)
     return {
@@ -202,25 +203,23 @@ def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
     }
 
 
-def _characters(ask: Ask) -> int:
+def _characters(ask: Call) -> int:
     return sum(len(message["content"]) for message in ask.messages) + (len(ask.schema.wire) if ask.schema else 0)
 
 
-def _texts(ask: Ask) -> int:
+def _texts(ask: Call) -> int:
     """How many texts a call asks for: as many as its reply must list, or one."""
     if ask.schema is None or ask.schema.list_field is None:
         return 1
     return int(ask.schema.json_schema["properties"][ask.schema.list_field].get("minItems", 1)) or 1
 
 
-def _deal(
-    routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], left: Sequence[int], settings: RunConfig
-) -> list[float]:
-    """The items that each provider of a fan-out, or the one set of roles, is left to do."""
+def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: RunConfig) -> list[float]:
+    """The items that each route is left to do."""
     if settings.fan_out == "fallback":
         return [float(left[0]), *(0.0 for _ in routes[1:])]
     if settings.fan_out == "split":
-        weights = [1.0 if isinstance(route, Mapping) else route.weight for route in routes]
+        weights = [1.0 if route.sole is None else route.sole.weight for route in routes]
         return [left[0] * weight / sum(weights) for weight in weights]
     return [float(count) for count in left]
 
@@ -259,18 +258,17 @@ class _Past:
             seconds[call.provider].append(call.latency_s)
         spans = {who: _span_of(values) for who, values in tokens.items()}
         latencies = {who: _span_of(values) for who, values in seconds.items()}
-        if reader.meta("plan") == plan.fingerprint:
+        former = former_of(plan, reader.key_versions)
+        if has_places_of(reader.meta("plan"), plan, former):
             settled = reader.settled_by_route(plan.num_routes)
             left = [count - settled.get(route, 0) for route, count in enumerate(self.left)]
-            written, failed = reader.row_counts()
-            return _Past(left, max(0, plan.num_rows - written - failed), spans, latencies)
+            return _Past(left, reader.counts(plan.num_rows).pending, spans, latencies)
         if len(plan) > _WALK_LIMIT:
             note = "the config has changed since the last run, and its plan is too large to be compared: nothing is taken for done"
             return _Past(self.left, self.rows_left, spans, latencies, note)
-        known = reader.settled_keys()
         left = list(self.left)
-        for position, key in enumerate(plan.keys()):
-            left[position % plan.num_routes] -= key in known
+        for position, _ in found_in(plan, former, dict.fromkeys(reader.settled_keys(), True)):
+            left[position % plan.num_routes] -= 1
         return _Past(left, sum(left) * sample[0].num_rows, spans, latencies)
 
 

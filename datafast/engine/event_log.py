@@ -18,6 +18,7 @@ from datafast.engine.events import (
 )
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
+from datafast.types import StopCause
 
 __all__ = ["Emitter", "EventLog"]
 
@@ -37,6 +38,7 @@ class EventLog:
         self._requested = 0
         self._at_start = 0
         self._written = 0
+        self._filtered = 0
         self._failed = 0
 
     def __call__(self, event: Event) -> None:
@@ -45,6 +47,7 @@ class EventLog:
                 self._begin(event)
             case ItemDone():
                 self._written += event.rows
+                self._filtered += event.filtered
                 self._progress()
             case ItemFailed():
                 self._failed += event.rows
@@ -60,7 +63,8 @@ class EventLog:
 
     def _begin(self, event: RunStarted) -> None:
         self._requested, self._written, self._failed = event.requested, event.written, event.failed
-        self._at_start = event.written
+        self._filtered = event.filtered
+        self._at_start = event.written + event.filtered
         kind = " (simulated)" if event.simulated else ""
         logger.info(
             f"{event.requested} rows requested from {', '.join(event.providers)}{kind}, "
@@ -88,10 +92,12 @@ class EventLog:
         if now - self._spoke < _PROGRESS_S:
             return
         self._spoke = now
-        rate = (self._written - self._at_start) / (now - self._started)
-        left = self._requested - self._written - self._failed
+        came = self._written + self._filtered
+        rate = (came - self._at_start) / (now - self._started)
+        left = self._requested - came - self._failed
+        filtered = f"{self._filtered} filtered, " if self._filtered else ""
         logger.info(
-            f"{self._written}/{self._requested} rows, {self._failed} failed, {rate:.1f} rows/s, "
+            f"{self._written}/{self._requested} rows, {filtered}{self._failed} failed, {rate:.1f} rows/s, "
             f"about {left / rate:.0f} s to go"
         )
 
@@ -123,4 +129,4 @@ class Emitter:
         try:
             self._on_event(event)
         except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
-            self._stop.now(f"the event callback raised {error!r}", error)
+            self._stop.now(StopCause.CALLBACK, f"the event callback raised {error!r}", error)

@@ -31,11 +31,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins. Rows already in the file count as `written`."""
+    """A run begins. Rows already in the file count as `written`, those that stages have dropped as `filtered`."""
 
     type: ClassVar[str] = "run_started"
     requested: int
     written: int
+    filtered: int
     failed: int
     output_file: str
     providers: list[str]
@@ -76,12 +77,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDone:
-    """An item's rows are on their way into the file. `item` is its key, 32 hexadecimal digits."""
+    """`rows` of an item are on their way into the file, `filtered` were dropped. `item` is its key, 32 hexadecimal digits."""
 
     type: ClassVar[str] = "item_done"
     item: str
     provider: str
     rows: int
+    filtered: int
     replayed: bool
 
 

@@ -13,18 +13,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import orjson
 from pydantic import BaseModel
 
-from datafast.engine.calls.call import Ask
+from datafast.engine.calls.call import Call
 from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.task_graph import TaskGraph, Work, run_graph
+from datafast.engine.routes import Route, label_of
 from datafast.errors import CallFailed
 from datafast.llms.schema import ResponseSchema
 from datafast.plan.items import WorkItem, digest
@@ -39,19 +39,11 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
-class LastAnswer(NamedTuple):
-    """Who was asked what, and the raw reply."""
-
-    provider: str
-    ask: Ask
-    raw: bytes
-
-
 class Generate:
     """The callback that a kind's `produce` is given; see the module.
 
     Attributes:
-        last: the newest answer, which a failure record shows where rows are missing although no call failed.
+        last: the newest call with an answer, which a failure record shows where rows are missing although no call failed.
     """
 
     def __init__(
@@ -61,7 +53,7 @@ class Generate:
         item: WorkItem,
         record: ItemRecord,
         recorded: dict[bytes, list[Recorded]],
-        endpoints: Mapping[str, Endpoint] | Endpoint,
+        route: Route[Endpoint],
         waiting: Callable[[int], None],
         top_up: bool = False,
     ) -> None:
@@ -69,11 +61,11 @@ class Generate:
         self._item = item
         self._record = record
         self._recorded = recorded
-        self._endpoints = endpoints
+        self._route = route
         self._waiting = waiting
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
-        self.last: LastAnswer | None = None
+        self.last: Call | None = None
         # A failed item that is taken up again buys what is missing, once per time it is taken up.
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
@@ -126,19 +118,13 @@ class Generate:
         """
         conversation = _conversation(prompt, messages, system)
         schema = ResponseSchema.of(response_model) if response_model is not None else None
-        endpoint = self._endpoint(role)
+        endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        ask = Ask(key, role, conversation, schema)
-        answer = await self._caller.answer(
-            ask,
-            endpoint=endpoint,
-            record=self._record,
-            recorded=self._recorded.get(key, []),
-            waiting=self._waiting,
-        )
-        self._answered[role] = answer.model_id
-        self.last = LastAnswer(endpoint.label, ask, answer.raw)
-        return answer.value
+        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting)
+        answer = await self._caller.answer(call, self._recorded.get(key, []))
+        self._answered[role] = call.model_id
+        self.last = call
+        return answer
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""
@@ -155,20 +141,16 @@ class Generate:
             task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
         return [task.result() for task in tasks]
 
-    async def flow(self, graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
-        """Runs steps that need one another, each as soon as those it needs are done; see `datafast.engine.task_graph`."""
-        await run_graph(graph, step)
-
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for; it shows the newest answer."""
         last = self.last
         return CallFailed(
             message,
             category=category,
-            provider=last.provider if last else self._label,
-            role=last.ask.role if last else "",
+            provider=last.endpoint.label if last else label_of(self._route),
+            role=last.role if last else "",
             attempts=0,
-            prompt=last.ask.prompt if last else "",
+            prompt=last.prompt if last else "",
             raw=last.raw if last else b"",
             ends_run=ends_run,
         )
@@ -217,25 +199,16 @@ class Generate:
 
     def model_id(self, role: str) -> str:
         """The model that answers in a role, as rows name it; once it has answered, the one that did."""
-        return self._answered.get(role) or self._endpoint(role).provider.model_id
+        return self._answered.get(role) or self._route.of(role).provider.model_id
 
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
 
-    @property
-    def _label(self) -> str:
-        if isinstance(self._endpoints, Endpoint):
-            return self._endpoints.label
-        return " + ".join(dict.fromkeys(endpoint.label for endpoint in self._endpoints.values()))
-
-    def _endpoint(self, role: str) -> Endpoint:
-        return self._endpoints if isinstance(self._endpoints, Endpoint) else self._endpoints[role]
-
     def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
         """The generations of the recorded replies to a call that has not been made yet."""
         conversation = _conversation(prompt, None, system)
-        key = self._key(self._endpoint(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
+        key = self._key(self._route.of(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
         return [reply.generation for reply in self._recorded.get(key, ())]
 
     def _key(
@@ -248,8 +221,19 @@ class Generate:
         *,
         peek: bool = False,
     ) -> bytes:
-        asked = _asked_digest(endpoint.identity, role, schema.digest if schema else b"", tag)
-        plain = blake2b(self._item.content + asked + orjson.dumps(messages), digest_size=16).digest()
+        """The key of a call: the former one where its replies were recorded under that."""
+        asked = orjson.dumps(messages)
+        key = self._numbered(endpoint, role, asked, schema.key if schema else b"", tag, peek=peek)
+        if schema is None or not self._recorded or key in self._recorded or schema.former_key == schema.key:
+            return key
+        former = self._numbered(endpoint, role, asked, schema.former_key, tag, peek=peek)
+        return former if former in self._recorded else key
+
+    def _numbered(
+        self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
+    ) -> bytes:
+        who = _asked_digest(endpoint.identity, role, schema_key, tag)
+        plain = blake2b(self._item.content + who + asked, digest_size=16).digest()
         ordinal = self._ordinals.get(plain, 0)
         if not peek:
             self._ordinals[plain] = ordinal + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from datafast._util.notify import nearest
@@ -12,7 +12,7 @@ from datafast.errors import ConfigError
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["RunOptions", "check_options", "check_providers"]
+__all__ = ["RunOptions", "check_options", "checked_provider"]
 
 
 class RunOptions(TypedDict, total=False):
@@ -53,20 +53,18 @@ def check_options(options: RunOptions) -> None:
             raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
-def check_providers(routes: Sequence[LLMProvider | Mapping[str, LLMProvider]]) -> None:
-    """Refuses what is no provider.
+def checked_provider(given: object, place: str) -> LLMProvider:
+    """What was given for this place or role, where it is a provider.
 
     Raises:
-        ConfigError: names its place or role.
+        ConfigError: it is something else.
     """
     from datafast.llms.provider import LLMProvider
 
-    for number, route in enumerate(routes):
-        roles = route if isinstance(route, Mapping) else {f"providers[{number}]": route}
-        for place, provider in roles.items():
-            if not isinstance(provider, LLMProvider):
-                what = repr(provider) if isinstance(provider, str) else type(provider).__name__
-                raise ConfigError(
-                    f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}; "
-                    f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'"
-                )
+    if isinstance(given, LLMProvider):
+        return given
+    what = repr(given) if isinstance(given, str) else type(given).__name__
+    raise ConfigError(
+        f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}; "
+        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'"
+    )

@@ -6,13 +6,15 @@ of it: their calls, tokens and costs are in its events and its report, and a bud
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
 from datafast.store.reader import LedgerReader
-from datafast.types import RunReport
+from datafast.store.records import Counts, by_category, by_provider, by_stage
+from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -79,19 +81,24 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
         paths: where the dataset's rows are, if there are any from earlier runs.
         requested: rows that its plan asks for.
     """
-    written = 0
+    counts = Counts(requested=requested, written=0, filtered=0, failed=0)
+    failures: Counter[tuple[str, str]] = Counter()
+    filtered: Counter[tuple[str, str]] = Counter()
     if paths.ledger.is_file():
         with LedgerReader(paths.ledger) as reader:
-            written, _ = reader.row_counts()
+            counts = reader.counts(requested)
+            failures, filtered = reader.failure_counts(), reader.filtered_counts()
     return replace(
         report,
-        requested=max(requested, written),
-        written=written,
-        filtered=0,
-        failed=0,
-        pending=max(requested, written) - written,
-        failures={},
-        failures_by_provider={},
+        requested=counts.written + counts.filtered + counts.failed + counts.pending,
+        written=counts.written,
+        filtered=counts.filtered,
+        failed=counts.failed,
+        pending=counts.pending,
+        filtered_by_stage=by_stage(filtered),
+        failures=by_category(failures),
+        failures_by_provider=by_provider(failures),
         output_file=str(paths.rows),
-        stop_reason="interrupted" if report.stop_reason == "interrupted" else reason,
+        stop_reason=report.stop_reason if report.stop_cause is StopCause.INTERRUPTED else reason,
+        stop_cause=report.stop_cause or StopCause.PREPARATION,
     )

@@ -9,101 +9,80 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
-from datafast.engine.calls.admission import Admission
-from datafast.engine.calls.caller import Caller
+from datafast._util.notify import warn_user
+from datafast.engine.assembly import Parts, assembled
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.calls.sender import Sender
-from datafast.engine.event_log import Emitter
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
-from datafast.engine.reorder import ReorderBuffer
-from datafast.engine.settings import RunConfig
+from datafast.engine.job import Job
 from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import CallFailed, OutputWriteError, ReplyCategory
+from datafast.errors import CallFailed, OutputError, OutputWriteError, ReplyCategory
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
-from datafast.plan.items import Plan, WorkItem
-from datafast.store.records import FailureRow, Spent, by_category, by_provider
-from datafast.store.recovery import OpenOutput
-from datafast.types import RunReport
+from datafast.plan.items import WorkItem
+from datafast.store.records import FailureRow, FilteredRow, by_category, by_provider, by_stage
+from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.store.records import ItemRecord
 
-__all__ = ["Produce", "Run"]
+__all__ = ["run_job"]
 
 _OPEN_PER_SLOT = 4
-_WINDOW_PER_SLOT = 8  # of ordered rows: so much may be ahead of the oldest item before others wait for it
 _LOOK_S = 0.5  # how often the end of an interruption's grace is looked for
 
 
-class Produce(Protocol):
-    """A kind's coroutine: turns an item into its rows, in order. The error that kept a row from coming stands in its place."""
+async def run_job(job: Job, stop: StopSignal) -> RunReport:
+    """Carries out a job, inside the event loop.
 
-    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
+    Raises:
+        ConfigError: a key is missing, the providers do not fit together; nothing was sent.
+        OutputError: the output cannot be used, or turned out to be unusable (edited under our feet, for instance).
+        Exception: whatever an event callback raised; everything is saved first.
+    """
+    async with assembled(job, stop) as parts:
+        report = await _Run(parts).execute()
+        if job.on_report is not None:
+            job.on_report(report)
+        return report
 
 
 class _Outcome(NamedTuple):
-    """The JSON lines of an item by row number, and why some are missing."""
+    """The JSON lines of an item by row number, why some are missing, the rows themselves, and those that stages have dropped."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
+    rows: Mapping[int, BaseModel] = MappingProxyType({})
+    filtered: Sequence[FilteredRow] = ()
 
 
-class Run:
-    """One run over an open output. Make it and call `execute` once, inside the event loop."""
+class _Run:
+    """One run over an open output. `execute` is called once."""
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        produce: Produce,
-        shares: Sequence[Share],
-        admission: Admission,
-        output: OpenOutput,
-        settings: RunConfig,
-        spent: Spent,
-        stop: StopSignal,
-        limit: int | None = None,
-        emit: Emitter,
-        simulated: bool = False,
-    ) -> None:
-        self._plan = plan
-        self._produce = produce
-        self._shares = shares
-        self._output = output
-        self._store = output.store
-        self._settings = settings
-        self._limit = limit
-        self._emit = emit
-        self._simulated = simulated
-        self._stop = stop
+    def __init__(self, parts: Parts) -> None:
+        self._job = parts.job
+        self._plan = parts.job.plan
+        self._settings = parts.job.settings
+        self._output = parts.output
+        self._store = parts.output.store
+        self._shares = parts.shares
+        self._sender = parts.sender
+        self._caller = parts.caller
+        self._reorder = parts.reorder
+        self._emit = parts.emit
+        self._stop = parts.stop
         self._tasks: set[asyncio.Task[None]] = set()
-        window = _WINDOW_PER_SLOT * settings.max_concurrency
-        self._reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
-        self._sender = Sender(
-            store=self._store,
-            admission=admission,
-            stop=stop,
-            settings=settings,
-            spent=spent,
-            emit=emit,
-        )
-        self._caller = Caller(self._sender, settings=settings, emit=emit)
 
     async def execute(self) -> RunReport:
-        """Works until everything is done, failed, or out of reach, saves all of it and reports.
-
-        Raises:
-            OutputError: the output turned out to be unusable (edited under our feet, for instance).
-            Exception: whatever an event callback raised; everything is saved first.
-        """
+        """Works until everything is done, failed, or out of reach, saves all of it and reports."""
         started = time.monotonic()
         self._announce()
         self._distribute()
@@ -123,6 +102,10 @@ class Run:
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
+        if report.filtered == report.requested > 0:
+            warn_user(
+                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            )
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
         return report
@@ -131,7 +114,8 @@ class Run:
 
     def _distribute(self) -> None:
         done, failed = self._output.done, self._output.failed
-        chosen = None if self._limit is None else spread(self._plan, self._limit, seed=self._settings.seed)
+        limit = self._job.limit
+        chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)
         if chosen is not None and self._reorder is not None:
             chosen.sort()
         deal(self._shares, self._plan, chosen, skip=lambda position: position in done or position in failed)
@@ -151,12 +135,13 @@ class Run:
                 if self._reorder is not None and not await self._reorder.enter(position, share):
                     return
                 calls = self._sender.tally.calls
-                await self._process(self._plan[position], share)
+                await self._process(self._store.item_at(self._plan, position), share)
                 if self._sender.tally.calls == calls:
                     # Replies from the ledger wait for nothing: saving and stopping need their turn.
                     await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
-            self._stop.now(f"{type(error).__name__}: {error}", error)
+            cause = StopCause.OUTPUT if isinstance(error, OutputWriteError) else StopCause.FAULT
+            self._stop.now(cause, f"{type(error).__name__}: {error}", error)
         finally:
             share.workers -= 1
             if share.workers == 0 and not self._stop:
@@ -182,13 +167,13 @@ class Run:
         recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
-        for answerer in share.working:
+        for route in share.working:
             generate = Generate(
                 caller=self._caller,
                 item=item,
                 record=record,
                 recorded=recorded,
-                endpoints=answerer,
+                route=route,
                 waiting=lambda change: self._waiting(share, change),
                 top_up=self._settings.top_up,
             )
@@ -203,6 +188,8 @@ class Run:
             if best.error is None:
                 break
         replayed = calls_before == self._sender.tally.calls
+        if best is not None and best.lines and (self._job.stages or record.filtered):
+            best = self._decided(item, record, best, share)
         if best is None or (best.error and self._stop):
             if self._reorder is not None:
                 self._reorder.leave(item.position)
@@ -212,27 +199,63 @@ class Run:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
+        rows: dict[int, BaseModel] = {}
         try:
-            rows = list(await self._produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
-            error = next((row for row in rows if isinstance(row, CallFailed)), None)
+            produced = list(await self._job.produce(item, generate))[: item.num_rows]
+            rows = {number: row for number, row in enumerate(produced) if not isinstance(row, CallFailed)}
+            lines = {number: _line(row) for number, row in rows.items()}
+            error = next((row for row in produced if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
+        except OutputError:  # a recorded reply cannot be read: no matter of this item alone
+            raise
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
             came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
             error = generate.failure(came, category=ReplyCategory.SHORT.value)
-        return _Outcome(lines, error)
+        return _Outcome(lines, error, rows)
+
+    def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
+        """The outcome after stages have looked at its rows; at those alone that were not decided before."""
+        dropped: list[FilteredRow] = []
+        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
+        try:
+            for number in [number for number in lines if not record.decided >> number & 1]:
+                stage, verdict = verdict_of(self._job.stages, outcome.rows[number], item)
+                if not verdict.keeps:
+                    line = lines.pop(number).removesuffix(b"\n")
+                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
+        except Exception as bug:  # noqa: BLE001 - as in produce()
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+            failed = CallFailed(
+                f"{type(bug).__name__}: {bug}",
+                category="stage_error",
+                provider=share.label,
+                role="",
+                attempts=0,
+                prompt="",
+            )
+            return _Outcome({}, failed)
+        return outcome._replace(lines=lines, filtered=dropped)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
-        present = record.slots | sum(1 << number for number in outcome.lines)
+        here = [*outcome.lines, *(row.number for row in outcome.filtered)]
+        present = record.slots | record.filtered | sum(1 << number for number in here)
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
-        new = self._store.finish_item(record, outcome.lines, failure)
-        if new and self._emit.listening:
-            self._emit(ItemDone(item=record.key.hex(), provider=share.label, rows=new, replayed=replayed))
+        new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
+        if (new or outcome.filtered) and self._emit.listening:
+            self._emit(
+                ItemDone(
+                    item=record.key.hex(),
+                    provider=share.label,
+                    rows=new,
+                    filtered=len(outcome.filtered),
+                    replayed=replayed,
+                )
+            )
         if failure:
             self._emit(
                 ItemFailed(
@@ -244,7 +267,7 @@ class Run:
                 )
             )
         if outcome.error and outcome.error.ends_run:
-            self._stop.now(str(outcome.error))
+            self._stop.now(StopCause.ITEM, str(outcome.error))
 
     # -- beginning and end
 
@@ -254,10 +277,11 @@ class Run:
             RunStarted(
                 requested=counts.requested,
                 written=counts.written,
+                filtered=counts.filtered,
                 failed=counts.failed,
                 output_file=str(self._store.path),
                 providers=[endpoint.label for endpoint in self._endpoints()],
-                simulated=self._simulated,
+                simulated=self._job.simulated,
             )
         )
 
@@ -273,26 +297,29 @@ class Run:
             try:
                 await asyncio.to_thread(check)
             except Exception as error:  # noqa: BLE001 - handed to the caller of the run by `execute`
-                self._stop.now(str(error), error)
+                self._stop.now(StopCause.OUTPUT, str(error), error)
 
         return asyncio.ensure_future(watch(check))
 
     async def _close(self) -> None:
         try:
-            await self._store.close(stop_reason=self._stop_reason() or "")
+            await self._store.close(stop_reason=self._why_stopped()[1] or "")
         except OutputWriteError as error:
-            self._stop.now(str(error), error)
+            self._stop.now(StopCause.OUTPUT, str(error), error)
 
-    def _stopped(self) -> dict[str, str]:
+    def _stopped_providers(self) -> dict[str, str]:
         return {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
 
-    def _stop_reason(self) -> str | None:
-        if self._stop.reason is None and self._store.counts.pending and self._stopped():
-            return "; ".join(why.rstrip(".") for why in self._stopped().values())
-        return self._stop.reason
+    def _why_stopped(self) -> tuple[StopCause | None, str | None]:
+        """What ended the run early, and in words; a provider that has stopped does where rows wait for it."""
+        stopped = self._stopped_providers()
+        if self._stop.reason is None and self._store.counts.pending and stopped:
+            return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())
+        return self._stop.cause, self._stop.reason
 
     def _report(self, elapsed_s: float) -> RunReport:
         counts, tally = self._store.counts, self._sender.tally
+        stop_cause, stop_reason = self._why_stopped()
         return RunReport(
             requested=counts.requested,
             written=counts.written,
@@ -307,11 +334,13 @@ class Run:
             cost_usd=tally.cost_usd,
             elapsed_s=elapsed_s,
             output_file=str(self._store.path),
-            simulated=self._simulated,
-            stop_reason=self._stop_reason(),
+            simulated=self._job.simulated,
+            stop_reason=stop_reason,
+            stop_cause=stop_cause,
+            filtered_by_stage=by_stage(self._store.filtered),
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
-            stopped_providers=self._stopped(),
+            stopped_providers=self._stopped_providers(),
             set_aside=[str(path) for path in self._output.set_aside],
         )
 

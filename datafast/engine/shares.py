@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.routes import identities
+from datafast.engine.routes import Route, identities, label_of
 from datafast.plan.items import Plan, digest
 
 __all__ = ["Share", "deal", "pick_weighted", "share_out"]
@@ -25,28 +25,30 @@ class Share:
     """A share of the plan and who answers it.
 
     Attributes:
-        answerers: each is one endpoint for every role, or one for each role; the first that works is asked, the next one
-            where it fails or has stopped.
-        weight: its share when items are split.
+        routes: the first that works is asked; the next one where it fails the item or has stopped.
+        weight: its part when items are split.
         width: items worked on at once, apart from those that wait without a slot.
         positions: the items that are left to do.
     """
 
-    answerers: Sequence[Mapping[str, Endpoint] | Endpoint]
-    label: str
+    routes: Sequence[Route[Endpoint]]
     weight: float = 1.0
     width: int = 0
     positions: Iterator[int] = field(default_factory=lambda: iter(()))
     workers: int = 0
     waiting: int = 0
     ended: bool = False
-    _all_endpoints: list[Endpoint] | None = None
+    label: str = field(init=False)
+    endpoints: list[Endpoint] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.label = " or ".join(label_of(route) for route in self.routes)
+        self.endpoints = [endpoint for route in self.routes for endpoint in route.members]
 
     @property
     def only_endpoint(self) -> Endpoint | None:
         """The endpoint of a share that has just one; None for roles and fallbacks, which their gates alone hold."""
-        first = self.answerers[0]
-        return first if len(self.answerers) == 1 and isinstance(first, Endpoint) else None
+        return self.routes[0].sole if len(self.routes) == 1 else None
 
     @property
     def cap(self) -> int | None:
@@ -54,22 +56,12 @@ class Share:
         return endpoint.provider.max_concurrency if endpoint else None
 
     @property
-    def endpoints(self) -> list[Endpoint]:
-        return [endpoint for answerer in self.answerers for endpoint in _endpoints(answerer)]
-
-    @property
-    def working(self) -> Sequence[Mapping[str, Endpoint] | Endpoint]:
-        """The answerers that have not stopped. With roles, one stopped role stops all: no item could be finished."""
-        if self._all_endpoints is None:
-            self._all_endpoints = self.endpoints
-        for endpoint in self._all_endpoints:
+    def working(self) -> Sequence[Route[Endpoint]]:
+        """The routes that have not stopped. With roles, one stopped role stops all: no item could be finished."""
+        for endpoint in self.endpoints:
             if endpoint.stopped:
-                return [a for a in self.answerers if not any(endpoint.stopped for endpoint in _endpoints(a))]
-        return self.answerers
-
-
-def _endpoints(answerer: Mapping[str, Endpoint] | Endpoint) -> list[Endpoint]:
-    return [answerer] if isinstance(answerer, Endpoint) else list(answerer.values())
+                return [route for route in self.routes if not any(member.stopped for member in route.members)]
+        return self.routes
 
 
 def deal(shares: Sequence[Share], plan: Plan, positions: Iterable[int] | None, *, skip: Callable[[int], bool]) -> None:

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from datafast.types import StopCause
+
 __all__ = ["ItemPending", "StopSignal"]
 
 
@@ -25,6 +27,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.cause: StopCause | None = None
         self.error: BaseException | None = None
         self.in_flight: Callable[[], int] = int
         self._since = 0.0
@@ -33,9 +36,10 @@ class StopSignal:
     def __bool__(self) -> bool:
         return self.reason is not None
 
-    def now(self, reason: str, error: BaseException | None = None) -> None:
-        """Stops admitting. The first reason given is the one that is reported."""
+    def now(self, cause: StopCause, reason: str, error: BaseException | None = None) -> None:
+        """Stops admitting. The first cause and reason given are those that are reported."""
         if self.reason is None:
+            self.cause = cause
             self.reason = reason
             self.error = error
             self._since = time.monotonic()

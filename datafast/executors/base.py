@@ -11,7 +11,21 @@ __all__ = ["Executor"]
 
 
 class Executor(Protocol):
-    """Carries out jobs. `run` blocks and works in any thread; `run_async` is awaited from any event loop."""
+    """Carries out jobs, several at once if it is asked to."""
 
-    def run(self, job: Job) -> RunReport: ...
-    async def run_async(self, job: Job) -> RunReport: ...
+    def run(self, job: Job) -> RunReport:
+        """Carries out a job and waits for it, in any thread. A KeyboardInterrupt stops the job and is raised again when it has landed."""
+        ...
+
+    async def run_async(self, job: Job) -> RunReport:
+        """Carries out a job, awaited from any event loop. Cancellation stops the job and is raised again when it has landed."""
+        ...
+
+    def stop(self, reason: str = "interrupted") -> None:
+        """Interrupts every job: nothing more is sent, and each reports, with this reason, when what is in flight has landed. Any thread."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have been sent and not been answered, over all jobs. Any thread."""
+        ...

@@ -11,14 +11,16 @@ import concurrent.futures
 import threading
 
 from datafast._util import background
-from datafast.engine.job import Job, run_job
+from datafast.engine.job import Job
+from datafast.engine.run import run_job
 from datafast.engine.stop import StopSignal
-from datafast.types import RunReport
+from datafast.types import RunReport, StopCause
 
 __all__ = ["LocalExecutor"]
 
 _SLICE_S = 0.2
 _CLOSE_S = 10.0
+_INTERRUPTED = "interrupted"
 
 
 class _ProgramEnd(Exception):
@@ -51,7 +53,7 @@ class _Started:
         return self._stop.in_flight()
 
     def stop(self, reason: str) -> None:
-        background.call_soon(lambda: self._stop.now(reason))
+        background.call_soon(lambda: self._stop.now(StopCause.INTERRUPTED, reason))
 
     def land(self) -> None:
         """Waits until a stopping job has landed and closed its files: its grace and a moment."""
@@ -60,7 +62,7 @@ class _Started:
 
 
 class LocalExecutor:
-    """The default executor."""
+    """The default executor; fulfils `datafast.executors.base.Executor`."""
 
     def __init__(self) -> None:
         self._started: set[_Started] = set()
@@ -82,7 +84,7 @@ class LocalExecutor:
         except _ProgramEnd as end:
             raise end.error from None
         except KeyboardInterrupt:
-            started.stop("interrupted")
+            started.stop(_INTERRUPTED)
             started.land()
             raise
 
@@ -94,7 +96,7 @@ class LocalExecutor:
         except _ProgramEnd as end:
             raise end.error from None
         except asyncio.CancelledError:
-            started.stop("interrupted")
+            started.stop(_INTERRUPTED)
             await asyncio.to_thread(started.land)
             raise
 
@@ -103,7 +105,7 @@ class LocalExecutor:
         """Requests that have been sent and not been answered, over all jobs. Any thread."""
         return sum(started.in_flight for started in list(self._started))
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str = _INTERRUPTED) -> None:
         """Stops admitting in every job of this executor; they report when what is in flight has landed. Any thread."""
         for started in list(self._started):
             started.stop(reason)

@@ -5,19 +5,21 @@ Guarantee: a file is complete or not there: it is written under another name and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.features import row_schema
 from datafast.export.formats import FORMATS, Row, arrow_tables
+from datafast.store.paths import OutputPaths
+from datafast.store.rows import RowSequence
 
-__all__ = ["narrowed", "save_rows", "to_dataset"]
+__all__ = ["narrowed", "save_output", "save_rows", "to_dataset"]
 
 _OTHER_ENDINGS = {"ndjson": "jsonl", "pq": "parquet"}
 
@@ -64,6 +66,43 @@ def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row
     except OSError as error:
         raise OutputWriteError(f"Cannot write {path}: {error.strerror or error}. Choose another place.") from error
     return path
+
+
+def save_output(paths: OutputPaths, path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002
+    """Writes the rows of an output into a file; see `save_rows`.
+
+    Raises:
+        ConfigError: there are no rows, a line is not a row, the format is not known, or the path is one of the output's own files.
+        OutputWriteError: the file cannot be written.
+    """
+    if not paths.rows.exists():
+        raise ConfigError(f"There is nothing to save in {paths.rows}. Generate the dataset first.")
+    if path.resolve() in {own.resolve() for own in (*paths.all, *paths.locks)}:
+        raise ConfigError(f"{path} belongs to the dataset itself. Save to another file.")
+    rows = _OutputRows(paths.rows, row_model)
+    return save_rows(rows, path, format, row_model=narrowed(row_model, rows))
+
+
+class _OutputRows(Iterable[Row]):
+    """The rows of a JSONL as plain values, as often as they are gone through."""
+
+    def __init__(self, path: Path, row_model: type[BaseModel]) -> None:
+        self._path = path
+        self._row_model = row_model
+
+    def __iter__(self) -> Iterator[Row]:
+        number = 1
+        try:
+            for row in RowSequence(self._path, self._row_model):
+                yield row.model_dump(mode="json")
+                number += 1
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the line"
+            raise ConfigError(
+                f"{self._path}: line {number} is not a {self._row_model.__name__} ({place}: {first['msg']}). Correct the line, "
+                f"or move the file away and generate again: its rows come back from the ledger at no cost."
+            ) from error
 
 
 @foreign_warnings_ignored()

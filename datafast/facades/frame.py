@@ -5,7 +5,8 @@
     df = await ds.generate(n=100)
 
 Behind it stands `ColumnsDataset`: the same ledger, limits, retries and failures. Without `output_file` the files lie in a temporary
-folder; see `datafast.facades.scratch`.
+folder that goes when the process ends. A run that ended early leaves it, and the same schema, seed and providers find it again, in this
+process or another; give an output file to change a schema and keep its cells.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
+from datafast._util.scratch import Scratch
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
@@ -30,12 +31,13 @@ from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
 from datafast.facades.sample import sample
-from datafast.facades.scratch import Scratch
 from datafast.llms.provider import LLMProvider
 from datafast.llms.registry import provider_from_spec
 from datafast.plan.items import digest
+from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.rows import rows_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "sample"]
 
 _DEFAULT_ROWS = 100
-_AT_ONCE = 500
-_ALIASES = {"hf": "transformers", "huggingface": "transformers"}
+_ROWS = "rows.jsonl"
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,8 @@ def generator(
             raise ConfigError("generator: a provider object has its parameters already; give them to it")
         return Generator(provider)
     name, slash, rest = str(provider).strip().partition("/")
-    name = _ALIASES.get(name.lower(), name.lower())
     given = {"api_key": api_key, "model_id": model or (rest if slash else None), **options}
-    spec = {"provider": name, **{key: value for key, value in given.items() if value is not None}}
+    spec = {"provider": name.lower(), **{key: value for key, value in given.items() if value is not None}}
     return Generator(provider_from_spec(spec))
 
 
@@ -231,7 +231,7 @@ class ColumnsFrame:
         config = self._config.model_copy()
         try:
             config.num_rows = count
-            config.output_file = self._output_file or self._scratch_for(options).output_file
+            config.output_file = self._output_file or self._scratch_for(options).folder / _ROWS
         except ValidationError as error:
             raise _config_error(error) from None
         self._dataset = ColumnsDataset(config)
@@ -241,8 +241,12 @@ class ColumnsFrame:
         offline = bool(options.get("offline"))
         if offline not in self._scratch:
             who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
-            about = digest(self._config.table.digest, str(self._config.run.seed), str(offline), *who)
-            self._scratch[offline] = Scratch(about.hex())
+            # Named as by version 0.1.0, whose folders of interrupted runs may still be there.
+            about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who)
+            scratch = Scratch(about.hex())
+            if is_running(OutputPaths.of(scratch.folder / _ROWS)):
+                scratch = Scratch()  # another process is at it
+            self._scratch[offline] = scratch
         return self._scratch[offline]
 
     @contextlib.contextmanager
@@ -256,13 +260,13 @@ class ColumnsFrame:
         try:
             yield
         except BaseException as error:  # whatever it was goes on; what was paid for stays
-            if scratch.output_file.exists():
+            if (scratch.folder / _ROWS).exists():
                 error.add_note(
                     f"What was paid for is kept in {scratch.folder}: generating the same schema again goes on from there. "
                     f"With output_file=... you choose the place"
                 )
             raise
-        scratch.finished()
+        scratch.remove_at_exit()
 
     # -- what came of it
 
@@ -335,14 +339,9 @@ def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
     paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
     if not made.config.num_rows or not paths.rows.exists():
         return
-    with LedgerReader(paths.ledger) as reader, paths.rows.open("rb") as file:
-        for first in range(0, made.config.num_rows, _AT_ONCE):
-            positions = range(first, min(first + _AT_ONCE, made.config.num_rows))
-            places = reader.places_of(positions)
-            for position in positions:
-                for start, size in places.get(position, ()):
-                    file.seek(start)
-                    yield orjson.loads(file.read(size))
+    with LedgerReader(paths.ledger) as reader:
+        for rows in rows_at(paths.rows, reader, range(made.config.num_rows)):
+            yield from rows
 
 
 def _name_of(provider: LLMProvider) -> str:

@@ -312,10 +312,10 @@ class DataSetGenerator:
             ]
         )
         config = self._config(topics, num_steps, batch, fields, self._output_file or Path("rows.jsonl"))
-        folder = None if self._output_file else self._folders.take(about)
-        if folder is not None:
-            config = config.model_copy(update={"output_file": folder / config.output_file})
-        return Call(ConversationDataset(config), provider, about, folder)
+        scratch = None if self._output_file else self._folders.take(about)
+        if scratch is not None:
+            config = config.model_copy(update={"output_file": scratch.folder / config.output_file})
+        return Call(ConversationDataset(config), provider, about, scratch)
 
     def _take(self, call: Call) -> GeneratedDataset:
         report = call.dataset.report

@@ -16,11 +16,14 @@ from datafast.types import Message, Usage
 if TYPE_CHECKING:
     from datafast.llms.schema import ResponseSchema
 
-__all__ = ["Backend", "Completion", "Request", "Response", "SlowStart", "StructuredStep"]
+__all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart"]
+
+LIFTED_TOKENS = 16_384
+"""Asked for after a truncated reply: above every common default, below most models' maximum."""
 
 
-class StructuredStep(StrEnum):
-    """How a reply's structure is asked for, best first. The step that works is learned per provider."""
+class ReplyMode(StrEnum):
+    """How a reply's structure is asked for, best first. The mode that works is learned per provider."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
@@ -34,15 +37,15 @@ class Request:
     Attributes:
         messages: the conversation; a back end never changes it.
         schema: the structure of the reply, or None for free text.
-        step: how the structure is asked for; the back end puts it into its wire format.
-        lift_token_limit: ask without, or with twice, the usual bound on output tokens (after a truncated reply).
+        mode: how the structure is asked for; the back end puts it into its wire format.
+        lift_token_limit: ask for up to `LIFTED_TOKENS` (after a truncated reply, where the user set no limit).
         text_bounds: send the bounds on lengths of texts with the schema, where it has some.
         dropped_params: sampling parameters this model has refused; they are left out.
     """
 
     messages: Sequence[Message]
     schema: ResponseSchema | None = None
-    step: StructuredStep = StructuredStep.JSON_SCHEMA
+    mode: ReplyMode = ReplyMode.JSON_SCHEMA
     lift_token_limit: bool = False
     text_bounds: bool = False
     dropped_params: frozenset[str] = field(default_factory=frozenset)
@@ -50,10 +53,14 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A reply as it came: `raw` is a chat completion as JSON in OpenAI's shape, byte for byte where the server speaks it."""
+    """A reply as it came, byte for byte where the server speaks its `format`: a name in `datafast.llms.replies.formats`.
+
+    "chat_completions" is a chat completion as JSON in OpenAI's shape.
+    """
 
     raw: bytes
     latency_s: float
+    format: str = "chat_completions"
 
 
 @dataclass(slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Backend, Request, StructuredStep
-from datafast.llms.replies.completion import decode_completion
+from datafast.llms.base import Backend, ReplyMode, Request
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
@@ -21,15 +21,24 @@ from datafast.types import Message
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.llms.provider import LLMProvider
-
 __all__ = ["generate"]
 
 _MAX_IN_FLIGHT = 32
 
 
+class Openable(Protocol):
+    """What is needed of an `LLMProvider` here."""
+
+    max_concurrency: int | None
+
+    @property
+    def takes_text_bounds(self) -> bool: ...
+    def require_ready(self) -> None: ...
+    def open(self, *, max_connections: int) -> Backend: ...
+
+
 def generate(
-    provider: LLMProvider,
+    provider: Openable,
     *,
     prompt: str | list[str] | None,
     messages: Sequence[Any] | None,
@@ -80,7 +89,7 @@ def _conversation(entries: Sequence[object], where: str) -> list[Message]:
 
 
 async def _complete_all(
-    provider: LLMProvider, conversations: list[list[Message]], schema: ResponseSchema | None
+    provider: Openable, conversations: list[list[Message]], schema: ResponseSchema | None
 ) -> list[Any]:
     in_flight = min(len(conversations), provider.max_concurrency or _MAX_IN_FLIGHT)
     slots = asyncio.Semaphore(in_flight)
@@ -106,20 +115,20 @@ async def _complete(
 ) -> Any:
     if schema is None:
         response = await backend.complete(Request(messages=conversation))
-        return parse_text(decode_completion(response.raw))
+        return parse_text(decode_reply(response.raw, response.format))
     refused: ProviderError | None = None
-    steps = [(step, False) for step in StructuredStep]
+    modes = [(mode, False) for mode in ReplyMode]
     if text_bounds and schema.bounded_wire is not None:
-        steps.insert(0, (StructuredStep.JSON_SCHEMA, True))
-    for step, bounds in steps:
+        modes.insert(0, (ReplyMode.JSON_SCHEMA, True))
+    for mode, bounds in modes:
         try:
-            request = Request(messages=conversation, schema=schema, step=step, text_bounds=bounds)
+            request = Request(messages=conversation, schema=schema, mode=mode, text_bounds=bounds)
             response = await backend.complete(request)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
                 raise
             refused = refused or error  # servers refuse the forms of structured replies that they do not know
             continue
-        return parse_reply(decode_completion(response.raw), schema)
-    assert refused is not None  # noqa: S101 - every step was refused, or the loop had returned
+        return parse_reply(decode_reply(response.raw, response.format), schema)
+    assert refused is not None  # noqa: S101 - every mode was refused, or the loop had returned
     raise refused

@@ -1,4 +1,4 @@
-"""The parameters that every provider takes, and what their values may be.
+"""The parameters that every provider takes, what their values may be, and how a config's JSON Schema describes them.
 
 Guarantee: a value out of range or a name that does not exist is refused when the provider is made, naming the
 parameter, before anything is sent. None means not set, and what is not set is not sent.
@@ -7,20 +7,37 @@ parameter, before anything is sent. None means not set, and what is not set is n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import orjson
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.llms.prices import Price
 
-__all__ = ["ProviderOptions", "check_options"]
+__all__ = [
+    "NETWORK_OPTIONS",
+    "OPTION_SCHEMAS",
+    "ProviderOptions",
+    "check_options",
+    "checked_count",
+    "checked_number",
+    "checked_text",
+    "count_schema",
+    "mapping_schema",
+    "number_schema",
+    "text_schema",
+]
 
 # These make up the request itself; setting them behind the back of the kind would break every reply.
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
+
+
+NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
+"""What a model has no use for that is not called over a network: there is no address, and nobody who asks for a key."""
 
 
 class ProviderOptions(TypedDict, total=False):
@@ -29,8 +46,7 @@ class ProviderOptions(TypedDict, total=False):
     api_key: the key; by default the provider's environment variable is read when a run starts.
     api_key_env: another environment variable to read it from, which must then be set.
     api_base: address of the server; by default `<NAME>_BASE_URL`, then `<NAME>_API_BASE`, then the provider's own. A
-    trailing
-        `/v1` may be there or not.
+        trailing `/v1` may be there or not.
     temperature: 0 to 2. top_p: 0 to 1. frequency_penalty: -2 to 2.
     max_completion_tokens: most tokens of one reply, reasoning included.
     reasoning_effort: as the model names it: "minimal", "low", "medium", "high"...
@@ -43,7 +59,7 @@ class ProviderOptions(TypedDict, total=False):
     ssl_ca: path of a PEM file with certificate authorities to trust beside the system's.
     name: tells two entries apart that are otherwise the same model with the same parameters.
     price: a `Price` (or mapping with its fields), where the price list does not know the model or you pay something
-    else.
+        else.
     """
 
     api_key: str | None
@@ -66,56 +82,71 @@ class ProviderOptions(TypedDict, total=False):
     price: Price | Mapping[str, Any] | None
 
 
-def check_options(options: Mapping[str, Any], *, own: Sequence[str] = ()) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused: Iterable[str] = ()) -> dict[str, Any]:
     """The options with every name present, checked and in canonical form.
 
     Args:
         options: as the user gave them.
         own: further parameters that the provider's class takes itself; what is unknown may be meant for one of them.
+        unused: names that it has no use for, since it calls nobody.
 
     Raises:
         ConfigError: an unknown name or a value out of range; `key` is the name.
     """
-    known = list(_CHECKS)
     for key in options:
-        if key not in known:
-            valid = sorted(["model_id", *own, *known])
-            near = nearest(key, valid)
-            hint = f"Did you mean {near!r}?" if near else f"Valid names: {', '.join(valid)}."
+        if key not in _OPTIONS:
+            hint = did_you_mean(key, sorted(["model_id", *own, *_OPTIONS]))
             raise ConfigError(f"{key}: a provider has no such parameter. {hint}", key=key)
+    for key in unused:
+        if options.get(key) is not None:
+            raise ConfigError(
+                f"{key}: this model is not called over a network, so this has no use. Leave it out.", key=key
+            )
     checked: dict[str, Any] = {}
-    for key, check in _CHECKS.items():
+    for key, option in _OPTIONS.items():
         value = options.get(key)
-        checked[key] = None if value is None else check(key, value)
+        checked[key] = None if value is None else option.check(key, value)
     checked["timeout"] = checked["timeout"] or 600.0
     checked["weight"] = checked["weight"] or 1.0
     return checked
+
+
+# --- checks: each takes the parameter's name and its value, None where it was not given
 
 
 def _refused(key: str, expected: str, value: object) -> ConfigError:
     return ConfigError(f"{key}: expected {expected}, got {value!r}.", key=key)
 
 
-def _number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str, object], float]:
-    expected = f"a number above {low:g}" if above else f"a number from {low:g} to {high:g}"
-
-    def check(key: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise _refused(key, expected, value)
-        if not low <= value <= high or (above and value == low):
-            raise _refused(key, expected, value)
-        return value
-
-    return check
-
-
-def _count(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _refused(key, "a whole number, 1 or more", value)
+def checked_number(
+    key: str, value: object, *, low: float = 0, high: float = math.inf, above: bool = False
+) -> float | None:
+    """A number from `low` to `high`; `above`: larger than `low`."""
+    if value is None:
+        return None
+    expected = f"a number from {low:g} to {high:g}" if high < math.inf else f"a number, {low:g} or more"
+    if above:
+        expected = f"a number above {low:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise _refused(key, expected, value)
+    if not low <= value <= high or (above and value == low):
+        raise _refused(key, expected, value)
     return value
 
 
-def _text(key: str, value: object) -> str:
+def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
+    """A whole number of at least `least`."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _refused(key, f"a whole number, {least} or more", value)
+    return value
+
+
+def checked_text(key: str, value: object) -> str | None:
+    """A text that is not empty, without the whitespace around it."""
+    if value is None:
+        return None
     if not isinstance(value, str) or not value.strip():
         raise _refused(key, "a text that is not empty", value)
     return value.strip()
@@ -123,7 +154,7 @@ def _text(key: str, value: object) -> str:
 
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)
+        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # what it is, is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: the text is empty. Leave it out to read the environment variable.", key=key)
@@ -166,23 +197,67 @@ def _price(key: str, value: Any) -> Price | None:
         raise ConfigError(str(error), key=key) from error
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "api_key": _api_key,
-    "api_key_env": _text,
-    "api_base": _text,
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "frequency_penalty": _number(-2, 2),
-    "max_completion_tokens": _count,
-    "reasoning_effort": _text,
-    "rpm_limit": _number(0, above=True),
-    "tpm_limit": _number(0, above=True),
-    "timeout": _number(0, above=True),
-    "max_concurrency": _count,
-    "weight": _number(0, above=True),
-    "extra": _extra,
-    "extra_headers": _headers,
-    "ssl_ca": _path,
-    "name": _text,
-    "price": _price,
+# --- descriptions, in the words of JSON Schema
+
+
+def text_schema(about: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "description": about}
+
+
+def count_schema(about: str, *, least: int = 1) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "description": about}
+
+
+def number_schema(about: str, **bounds: float) -> dict[str, Any]:
+    return {"type": "number", **bounds, "description": about}
+
+
+def mapping_schema(about: str, *, of: str | None = None) -> dict[str, Any]:
+    """`of`: the type of its values, in the words of JSON Schema."""
+    return {"type": "object", **({"additionalProperties": {"type": of}} if of else {}), "description": about}
+
+
+class _Option(NamedTuple):
+    check: Callable[[str, Any], Any]
+    schema: dict[str, Any]
+
+
+def _number(about: str, low: float, high: float) -> _Option:
+    return _Option(partial(checked_number, low=low, high=high), number_schema(about, minimum=low, maximum=high))
+
+
+def _positive(about: str) -> _Option:
+    return _Option(partial(checked_number, above=True), number_schema(about, exclusiveMinimum=0))
+
+
+def _count(about: str) -> _Option:
+    return _Option(checked_count, count_schema(about))
+
+
+def _text(about: str) -> _Option:
+    return _Option(checked_text, text_schema(about))
+
+
+_OPTIONS: dict[str, _Option] = {
+    "api_key": _Option(_api_key, text_schema("The key. It does not belong into a config.")),
+    "api_key_env": _text("The environment variable that holds the key, where it is not the usual one."),
+    "api_base": _text("Address of the server; a trailing /v1 may be there or not."),
+    "temperature": _number("Sampling temperature.", 0, 2),
+    "top_p": _number("Nucleus sampling.", 0, 1),
+    "frequency_penalty": _number("Penalty for repetition.", -2, 2),
+    "max_completion_tokens": _count("Most tokens of one reply, reasoning included."),
+    "reasoning_effort": _text("As the model names it: minimal, low, medium, high..."),
+    "rpm_limit": _positive("Requests per minute."),
+    "tpm_limit": _positive("Tokens per minute."),
+    "timeout": _positive("Seconds for one request."),
+    "max_concurrency": _count("Requests of this provider in flight at once."),
+    "weight": _positive("Its share of the rows where providers share the work."),
+    "extra": _Option(_extra, mapping_schema("Further fields of the request body.")),
+    "extra_headers": _Option(_headers, mapping_schema("Further HTTP headers.", of="string")),
+    "ssl_ca": _Option(_path, text_schema("A PEM file with certificate authorities to trust.")),
+    "name": _text("Tells two entries apart that are otherwise the same."),
+    "price": _Option(_price, mapping_schema("USD per million tokens, where the price list does not know the model.")),
 }
+
+OPTION_SCHEMAS: dict[str, dict[str, Any]] = {name: option.schema for name, option in _OPTIONS.items()}
+"""How the JSON Schema of a config describes each of `ProviderOptions`."""

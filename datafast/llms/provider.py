@@ -17,7 +17,7 @@ from datafast.errors import ConfigError, MissingKeyError
 from datafast.llms.base_urls import base_from_environment, check_base
 from datafast.llms.options import ProviderOptions, check_options
 from datafast.llms.prices import context_window, cost_usd
-from datafast.llms.transport.errors import Origin
+from datafast.llms.transport.origin import Origin
 from datafast.llms.transport.redaction import is_secret_name
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class LLMProvider:
     default_base: ClassVar[str] = ""
     token_limit_param: ClassVar[str] = "max_tokens"  # noqa: S105 - tokens of text
     simulated: ClassVar[bool] = False
-    own_params: ClassVar[tuple[str, ...]] = ()
-    """Names of the parameters that the class takes beside `ProviderOptions`."""
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The parameters that the class takes beside `ProviderOptions`, each with its JSON Schema ({} says nothing of its values)."""
+    unused_options: ClassVar[tuple[str, ...]] = ()
+    """Names of `ProviderOptions` that the class has no use for; they are refused."""
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may decode by bounds on lengths of texts; strict mode of OpenAI's own API refuses them."""
 
@@ -61,7 +63,7 @@ class LLMProvider:
             raise ConfigError(
                 f"model_id: {type(self).__name__} needs the name of a model, got {model_id!r}.", key="model_id"
             )
-        checked = check_options(options, own=self.own_params)
+        checked = check_options(options, own=self.own_params, unused=self.unused_options)
         self.model_id = model_id.strip()
         self.temperature: float | None = checked["temperature"]
         self.top_p: float | None = checked["top_p"]
@@ -168,8 +170,8 @@ class LLMProvider:
         variable = self.key_variable
         if variable and not self.api_key and not (base and self.key_is_optional):
             raise MissingKeyError(
-                f"{self.label} needs an API key: set {variable} in the environment, or put {variable}=... into "
-                "secrets.env and load it, or pass api_key=.",
+                f"{self.label} needs an API key. Set {variable} in the environment, put {variable}=... into secrets.env and "
+                "load it, or pass api_key=.",
                 variable=variable,
             )
         if not (self.api_key or "").isprintable():

@@ -1,55 +1,93 @@
-"""Providers by name, as a YAML config or the command line gives them: `openai/gpt-5-mini`, or a mapping with
-`provider:`."""
+"""Providers by name, as a YAML config or the command line gives them: `openai/gpt-5-mini`, or a mapping with `provider:`.
+
+Built-in ones and those of other packages enter by the same door. A package offers one by an entry point of the group
+`datafast.providers`, here in its pyproject.toml:
+
+    [project.entry-points."datafast.providers"]
+    acme = "my_package.acme:AcmeProvider"
+
+The class is derived from `datafast.llms.LLMProvider` and has the name as its `provider_name`. No provider is imported before it is
+asked for by its name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
+from datafast._util.plugins import Door
 from datafast.errors import ConfigError
-from datafast.llms.local.llama_cpp import LlamaCppProvider
-from datafast.llms.local.transformers import TransformersProvider
+from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
-from datafast.llms.providers.anthropic import AnthropicProvider
-from datafast.llms.providers.chat_completions import (
-    MistralProvider,
-    OllamaProvider,
-    OpenAICompatibleProvider,
-    OpenAIProvider,
-    OpenRouterProvider,
+from datafast.registry import BUILT_IN
+
+__all__ = ["PROVIDERS", "load_provider", "provider_from_spec", "provider_schema"]
+
+# Other names that a provider goes by.
+_ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
+
+
+def _check(name: str, provider: Any) -> str | None:
+    if (
+        isinstance(provider, type)
+        and issubclass(provider, LLMProvider)
+        and getattr(provider, "provider_name", None) == name
+    ):
+        return None
+    return f"a class derived from datafast.llms.LLMProvider with provider_name = {name!r} is expected"
+
+
+_DOOR: Door[type[LLMProvider]] = Door(
+    "datafast.providers", noun="provider", built_in=BUILT_IN["datafast.providers"], check=_check, key="provider"
 )
-from datafast.llms.providers.gemini import GeminiProvider
-from datafast.llms.providers.litellm import LiteLLMProvider
-from datafast.llms.simulated.provider import SimulatedProvider
 
-__all__ = ["ALIASES", "PROVIDERS", "provider_from_spec"]
 
-PROVIDERS: dict[str, type[LLMProvider]] = {
-    "anthropic": AnthropicProvider,
-    "gemini": GeminiProvider,
-    "litellm": LiteLLMProvider,
-    "llama_cpp": LlamaCppProvider,
-    "mistral": MistralProvider,
-    "ollama": OllamaProvider,
-    "openai": OpenAIProvider,
-    "openai_compatible": OpenAICompatibleProvider,
-    "openrouter": OpenRouterProvider,
-    "simulated": SimulatedProvider,
-    "transformers": TransformersProvider,
-}
+class _Providers(Mapping[str, type[LLMProvider]]):
+    """The classes of all providers by name; each is imported when it is taken out."""
 
-ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
-"""Other names that a provider goes by."""
+    def __getitem__(self, name: str) -> type[LLMProvider]:
+        if name not in self:
+            raise KeyError(name)
+        return _DOOR.load(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (_DOOR.is_built_in(name) or name in _DOOR.names())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_DOOR.names())
+
+    def __len__(self) -> int:
+        return len(_DOOR.names())
+
+
+PROVIDERS: Mapping[str, type[LLMProvider]] = _Providers()
+
+
+def load_provider(name: str) -> type[LLMProvider]:
+    """The class of a provider, by its name or another name that it goes by.
+
+    Raises:
+        ConfigError: there is no such provider (with the nearest one), or its package is broken.
+    """
+    name = _ALIASES.get(name, name)
+    if name not in PROVIDERS:
+        hint = did_you_mean(name, [*PROVIDERS, *_ALIASES])
+        raise ConfigError(
+            f"provider: there is no provider {name!r}. {hint} What litellm knows is reached by litellm/{name}/<model>.",
+            key="provider",
+        )
+    return PROVIDERS[name]
 
 
 def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
     """The provider that a config names.
 
     Args:
-        spec: `provider/model_id`, split at the first slash (`openrouter/openai/gpt-5-mini`), or `provider` alone for
-        its default
-            model; or a mapping with `provider` and the parameters of its class.
+        spec: `provider/model_id`, split at the first slash (`openrouter/openai/gpt-5-mini`), or `provider` alone for its
+            default model; or a mapping with `provider` and the parameters of its class.
 
     Raises:
         ConfigError: an unknown provider or parameter, with the nearest valid name; `key` is the field.
@@ -64,18 +102,34 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
         raise ConfigError(
             f"provider: expected provider/model_id or a mapping, got {type(spec).__name__}.", key="provider"
         )
-    return _class_of(name)(**options)
-
-
-def _class_of(name: object) -> type[LLMProvider]:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"provider: the name is missing. Known: {', '.join(PROVIDERS)}.", key="provider")
-    name = name.strip()
-    try:
-        return PROVIDERS[ALIASES.get(name, name)]
-    except KeyError:
-        near = nearest(name, [*PROVIDERS, *ALIASES])
-        hint = (
-            f"Did you mean {near!r}?" if near else f"Known: {', '.join(PROVIDERS)}. litellm/<name> reaches any other."
-        )
-        raise ConfigError(f"provider: there is no provider {name!r}. {hint}", key="provider") from None
+    return load_provider(name.strip())(**options)
+
+
+def provider_schema() -> dict[str, Any]:
+    """The JSON Schema of a provider in a config file, with the parameters of every provider that can be loaded."""
+    providers = _DOOR.loaded()
+    names = [*providers, *_ALIASES]
+    fields = {
+        "provider": {"enum": names, "description": "Who serves the model."},
+        "model_id": text_schema("The model, as the provider names it."),
+        **{name: schema for name, schema in OPTION_SCHEMAS.items() if name != "api_key"},
+        **_own_fields(providers),
+    }
+    return {
+        "description": "provider/model_id, or a mapping with `provider` and its parameters. Keys do not stand here.",
+        "oneOf": [
+            {"type": "string", "pattern": f"^({'|'.join(map(re.escape, names))})(/.+)?$"},
+            {"type": "object", "properties": fields, "required": ["provider"], "additionalProperties": False},
+        ],
+    }
+
+
+def _own_fields(providers: Mapping[str, type[LLMProvider]]) -> dict[str, Any]:
+    """The parameters that providers take beside the common ones, each with whose it is."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, provider in providers.items():
+        for field, schema in provider.own_params.items():
+            found[field].append({**schema, "description": f"{name}: {schema.get('description', '')}".rstrip(": ")})
+    return {field: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for field, schemas in found.items()}

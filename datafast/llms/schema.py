@@ -12,20 +12,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel
 
-from datafast.llms.base import StructuredStep
-from datafast.llms.strict_schema import (
-    has_numbers,
-    has_text_bounds,
-    is_strict,
-    portable_schema,
-    strict_schema,
-)
+from datafast.llms.base import ReplyMode
+from datafast.llms.reply_model import former_key_of, key_of
+from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
 from datafast.types import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pydantic import BaseModel
 
 __all__ = ["ResponseSchema", "ask"]
 
@@ -41,6 +37,7 @@ class ResponseSchema:
         wire: the complete `response_format` value as JSON, to be spliced into a body with `orjson.Fragment`.
         bounded_wire: the same with the bounds on lengths of texts in it; None where it has none.
         digest: 16 bytes that change when `json_schema` does.
+        key: 16 bytes that stand for it in the keys of calls.
         list_field: the field's name where the model has one field and that is a list, else None.
         numeric: whether it describes any number.
     """
@@ -51,6 +48,7 @@ class ResponseSchema:
     wire: bytes
     bounded_wire: bytes | None
     digest: bytes
+    key: bytes
     list_field: str | None
     numeric: bool
 
@@ -58,6 +56,11 @@ class ResponseSchema:
     def of(model: type[BaseModel]) -> ResponseSchema:
         """The schema of a model class; the same object for the same class."""
         return _response_schema(model)
+
+    @property
+    def former_key(self) -> bytes:
+        """What stood for it in keys of version 1."""
+        return _former_key(self)
 
     def instructions(self) -> str:
         """The schema in words, for a model whose server does not enforce it."""
@@ -81,9 +84,15 @@ def _response_schema(model: type[BaseModel]) -> ResponseSchema:
         wire=_wire(name, portable_schema(schema)),
         bounded_wire=_wire(name, portable_schema(schema, text_bounds=True)) if has_text_bounds(schema) else None,
         digest=blake2b(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS), digest_size=16).digest(),
+        key=key_of(model, schema),
         list_field=only if only is not None and properties[only].get("type") == "array" else None,
         numeric=has_numbers(schema),
     )
+
+
+@lru_cache(maxsize=512)
+def _former_key(schema: ResponseSchema) -> bytes:
+    return former_key_of(schema.model, schema.json_schema)
 
 
 def _wire(name: str, schema: dict[str, Any]) -> bytes:
@@ -91,14 +100,14 @@ def _wire(name: str, schema: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": "json_schema", "json_schema": described})
 
 
-def ask(messages: Sequence[Message], schema: ResponseSchema, step: StructuredStep) -> list[Message]:
+def ask(messages: Sequence[Message], schema: ResponseSchema, mode: ReplyMode) -> list[Message]:
     """The messages to send so that the reply comes in the schema's form.
 
     Where the server is not handed the schema itself, it is told in the system message; the other messages stay byte
     for byte.
     """
     asked = list(messages)
-    if step is StructuredStep.JSON_SCHEMA:
+    if mode is ReplyMode.JSON_SCHEMA:
         return asked
     if asked and asked[0]["role"] in {"system", "developer"}:
         told = asked[0].copy()

@@ -20,6 +20,7 @@ __all__ = [
     "lossy_number",
     "portable_schema",
     "strict_schema",
+    "wordless_schema",
 ]
 
 Schema = dict[str, Any]
@@ -80,6 +81,13 @@ def inlined_schema(schema: Schema) -> Schema:
         return put({key: value for key, value in schema.items() if key != "$defs"}, frozenset())
     except RecursionError:
         return schema
+
+
+def wordless_schema(schema: Mapping[str, Any]) -> Schema:
+    """The schema without its descriptions."""
+    node = _rebuilt(schema, wordless_schema)
+    node.pop("description", None)
+    return node
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:

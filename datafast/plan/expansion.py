@@ -40,6 +40,7 @@ class Expansion:
         templates: parsed with the names of `spec.placeholders` as placeholders.
         spec: what to do with them.
         field: the config field that errors name.
+        remark: whether to warn of values that no template uses.
 
     Raises:
         ConfigError: no template, an empty list of values, a count that is not positive, an unknown strategy, or more
@@ -48,12 +49,15 @@ class Expansion:
 
     __slots__ = ("_chooser", "_size", "spec", "templates")
 
-    def __init__(self, templates: Sequence[Template], spec: ExpansionSpec, *, field: str = "expansion") -> None:
+    def __init__(
+        self, templates: Sequence[Template], spec: ExpansionSpec, *, field: str = "expansion", remark: bool = True
+    ) -> None:
         if not templates:
             raise ConfigError(f"{field}: there is no prompt template to expand; give at least one prompt")
         placeholders = clean_placeholders(spec.placeholders, field=f"{field}.placeholders")
         _check_counts(spec, field)
-        _warn_unused(templates, placeholders, field)
+        if remark:
+            _warn_unused(templates, placeholders, field)
         spaces = lay_out(templates, placeholders, field)
         self._chooser: Chooser = CHOOSERS[spec.strategy](spaces, spec, field)
         self._size = self._chooser.size

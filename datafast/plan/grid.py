@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from hashlib import blake2b
@@ -23,6 +23,7 @@ import orjson
 
 from datafast._util.permutation import Permutation
 from datafast.errors import ConfigError
+from datafast.plan.defaults import Edition
 from datafast.plan.expansion import Expansion, ExpansionSpec, Variant
 from datafast.plan.items import Plan, WorkItem, digest
 from datafast.plan.template import Template
@@ -123,6 +124,8 @@ class GridPlan:
         rows_per_item: rows each item is asked for, where no dimension says otherwise; at most one may.
         shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
         seed: the run's seed.
+        edition: what its keys are made with.
+        former: makes the same plan in earlier editions, newest first.
     """
 
     def __init__(
@@ -135,6 +138,8 @@ class GridPlan:
         rows_per_item: int = 1,
         shape: Sequence[str | bytes] = (),
         seed: int = 0,
+        edition: Edition | None = None,
+        former: Callable[[], Iterable[GridPlan]] = tuple,
     ) -> None:
         self._kind = kind.encode()
         self._dimensions = tuple(dimensions)
@@ -146,6 +151,8 @@ class GridPlan:
         # A dimension that says how many rows its values ask for has that in its identities.
         self._shape = digest("" if self._counting else str(rows_per_item), *shape)
         self._seed = seed
+        self._edition = edition or Edition()
+        self._make_former = former
         if self.num_items > sys.maxsize:
             raise ConfigError(
                 f"the plan has {self.num_items:,} items, more than could ever be sent; give fewer values, "
@@ -208,6 +215,22 @@ class GridPlan:
             *self._route_digests,
         )
 
+    @property
+    def key_version(self) -> str:
+        return str(self._edition.version)
+
+    @cached_property
+    def former(self) -> tuple[GridPlan, ...]:
+        different = {self._keyed: self}
+        for plan in self._make_former():
+            different.setdefault(plan._keyed, plan)
+        return tuple(different.values())[1:]
+
+    @property
+    def _keyed(self) -> tuple[bytes, ...]:
+        """What in keys may differ between editions."""
+        return self._shape, *(template.digest for template in self._expansion.templates)
+
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
@@ -226,6 +249,7 @@ class GridPlan:
             variant=variant,
             route=route,
             seed=self._seed,
+            defaults=self._edition.prompts,
         )
 
     def keys(self) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.expansion import Variant
 from datafast.plan.template import Template
 
@@ -43,6 +44,7 @@ class WorkItem:
         variant: which template that is, and the placeholder values.
         route: which provider (or set of roles) answers.
         seed: the run's seed.
+        defaults: the version of the kind's default texts that it is asked with.
     """
 
     position: int
@@ -54,6 +56,7 @@ class WorkItem:
     variant: Variant
     route: int
     seed: int
+    defaults: DefaultPrompts | None = None
 
     def row_uuid(self, number: int) -> str:
         """The uuid of the item's row `number`: the same in every replay."""
@@ -85,7 +88,11 @@ def shown_value(value: object) -> str:
 
 
 class Plan(Protocol):
-    """What the engine needs to know of a plan. `num_routes` items that differ only in their route stand next to each other."""
+    """What the engine needs to know of a plan. `num_routes` items that differ only in their route stand next to each other.
+
+    `key_version` names how its keys are made. `former` are plans of the same shape whose items have at each position the key,
+    content and texts of an earlier version; those whose items are the same are left out.
+    """
 
     @property
     def num_routes(self) -> int: ...
@@ -95,6 +102,10 @@ class Plan(Protocol):
     def radices(self) -> Sequence[int]: ...
     @property
     def fingerprint(self) -> bytes: ...
+    @property
+    def key_version(self) -> str: ...
+    @property
+    def former(self) -> Sequence[Plan]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, position: int) -> WorkItem: ...
     def keys(self) -> Iterator[bytes]: ...

@@ -42,12 +42,14 @@ class Template:
 
     Attributes:
         text: the template as the user wrote it.
-        digest: 16-byte blake2b of `text` in UTF-8; part of every key made from this template.
+        digest: 16-byte blake2b of `text` in UTF-8, or of the `key` that stands for it; part of every key made from this template.
+        keyed: that text, or key.
         placeholder_names: the optional names that occur, in order of first occurrence.
         kind_names: the names that occur and that the dataset kind fills.
     """
 
     text: str
+    keyed: str
     digest: bytes
     placeholder_names: tuple[str, ...]
     kind_names: frozenset[str]
@@ -64,6 +66,8 @@ class Template:
         placeholders: Mapping[str, Sequence[str]] | Collection[str] = (),
         field: str = "prompt",
         closed: bool = False,
+        key: str | None = None,
+        remark: bool = True,
     ) -> Template:
         """Parses and checks one template.
 
@@ -74,6 +78,8 @@ class Template:
             placeholders: names declared by the user (only the names are looked at).
             field: the config field that errors and warnings name.
             closed: refuse an unknown name that would only be warned of: nobody can declare further ones.
+            key: stands for the text in keys.
+            remark: whether to warn of what may be a slip.
 
         Raises:
             ConfigError: a mandatory name is missing, `<<x>>` is not declared, a name that the kind fills is spelled
@@ -91,10 +97,13 @@ class Template:
         remarks = _remarks(unknown, names)
         if closed and remarks:
             _refuse_unknown(remarks, names)
-        _warn_unknown(text, remarks, names)
+        if remark:
+            _warn_unknown(text, remarks, names)
+        keyed = text if key is None else key
         return cls(
             text=text,
-            digest=blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(),
+            keyed=keyed,
+            digest=blake2b(keyed.encode("utf-8", "surrogatepass"), digest_size=16).digest(),
             placeholder_names=tuple(name for name in used if name in names.placeholders),
             kind_names=frozenset(used) & names.kind,
             _pieces=tuple(pieces),

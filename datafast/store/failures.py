@@ -83,7 +83,7 @@ class FailedItems(Sequence[FailedItem]):
                 yield self._item(failure, item)
 
     def _item(self, failure: FailureRow, item: ItemRecord) -> FailedItem:
-        missing = [number for number in range(item.num_rows) if not item.slots >> number & 1]
+        missing = [number for number in range(item.num_rows) if not item.decided >> number & 1]
         return FailedItem(
             key=item.key.hex(),
             uuids=tuple(row_uuid(item.key, number) for number in missing),
@@ -114,7 +114,9 @@ def values_of(plan: Plan, ledger: Path) -> ValuesOf:
         place = item.position // num_routes
         if place >= len(plan):
             return {}
-        found = plan[place]
-        return found.shown_values if found.content == item.content else {}
+        for same in (plan, *plan.former):
+            if (found := same[place]).content == item.content:
+                return found.shown_values
+        return {}
 
     return find

@@ -4,56 +4,47 @@ Tables are append-only or keyed by small rising integers, because indexes on ran
 looked up in memory, built once at start-up. Readers (`datafast status`) may open the file while a run writes.
 
     items     one row an item: key, content, position in the plan, state, rows written
-    calls     one row a paid reply: the raw reply, what it cost, what it answered
+    calls     one row a paid reply: the raw reply and its wire format, what it cost, what it answered
     appends   one row an append to the JSONL: where it lies and its checksum
     charges   one row a request that may have been paid for without a reply that says how much: its upper bound
     failures  one row an item that has failed rows: why
     failed    a view: the failures that count, those of items that are in the plan and have failed
-    meta      format, mode, the plan's fingerprint, what was requested, how to go on
+    filtered  one row a row that a stage has dropped: the row, which stage, why
+    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, what was requested, how to go on
+
+Which columns they have, and had, is in `migrations`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from datafast.errors import OutputError, OutputWriteError
-from datafast.store.records import Append, CallRow, Charge, FailureRow, ItemRecord, ItemState, Recorded, Spent, Totals
+import orjson
+
+from datafast.errors import OutputError
+from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.migrations import migrate, show_as_newest
+from datafast.store.records import (
+    DEFAULT_FORMAT,
+    Append,
+    CallRow,
+    Charge,
+    Counts,
+    FailureRow,
+    FilteredRow,
+    ItemRecord,
+    ItemState,
+    Recorded,
+    Spent,
+    Totals,
+)
+from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
 
 __all__ = ["Ledger"]
-
-_FORMAT = "1"
-_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' where its side files find no room
-_BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
-_SCHEMA = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE items(
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL, content BLOB NOT NULL, position INTEGER NOT NULL,
-    state INTEGER NOT NULL, generation INTEGER NOT NULL, num_rows INTEGER NOT NULL, rows_written INTEGER NOT NULL,
-    slots BLOB);
-CREATE INDEX items_unfinished ON items(id) WHERE state != 1;
-CREATE TABLE calls(
-    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
-    role TEXT NOT NULL, provider TEXT NOT NULL, model_id TEXT NOT NULL,
-    sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
-    input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost_usd REAL, raw BLOB NOT NULL);
-CREATE INDEX calls_of_item ON calls(item);
-CREATE TABLE appends(
-    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, num_rows INTEGER NOT NULL,
-    start INTEGER NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, slots BLOB);
-CREATE TABLE charges(
-    id INTEGER PRIMARY KEY, provider TEXT NOT NULL, usd REAL NOT NULL, tokens INTEGER NOT NULL, at REAL NOT NULL);
-CREATE TABLE failures(
-    item INTEGER PRIMARY KEY, category TEXT NOT NULL, error TEXT NOT NULL, provider TEXT NOT NULL, role TEXT NOT NULL,
-    attempts INTEGER NOT NULL, rows INTEGER NOT NULL, prompt TEXT NOT NULL, raw BLOB NOT NULL, at REAL NOT NULL);
-CREATE VIEW failed AS
-    SELECT failures.*, items.key FROM failures JOIN items ON items.id = failures.item WHERE items.state = 2;
-"""
 
 
 class Ledger:
@@ -62,56 +53,21 @@ class Ledger:
     def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
         self.path = path
         try:
-            if read_only:
-                # Without a write-ahead log nobody writes, and reading need not leave side files behind.
-                still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-                self._db = sqlite3.connect(
-                    f"{path.absolute().as_uri()}?mode=ro{still}", uri=True, check_same_thread=False, timeout=_BUSY_S
-                )
-            else:
-                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
-            self._begin(full_durability, read_only)
+            self._db = connect(path, full_durability=full_durability, read_only=read_only)
+            try:
+                prepare = show_as_newest if read_only else migrate
+                prepare(self._db, path)
+            except BaseException:  # whatever kept it from being used: the file is not held open
+                self._db.close()
+                raise
         except sqlite3.DatabaseError as error:
-            if not read_only and isinstance(error, sqlite3.OperationalError) and _is_full(path.parent):
-                raise _unwritable(path, error) from error
-            if isinstance(error, sqlite3.OperationalError) and not read_only and "disk" not in str(error):
-                raise OutputError(
-                    f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
-                    f"drive put it on a local disk with `run: {{ledger: PATH}}`"
-                ) from error
-            raise self.unreadable(error) from error
+            raise cannot_open(path, error, read_only=read_only) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what is damaged, and that need not be text
+            raise unreadable(path, sqlite3.DatabaseError("what describes its tables is damaged")) from error
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """What is to be said, and done, when the file is damaged."""
-        return OutputError(
-            f"cannot read the ledger {self.path}: {error}. Nothing was changed. "
-            f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
-        )
-
-    def _begin(self, full_durability: bool, read_only: bool) -> None:
-        try:
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
-            self._prepare(read_only)
-        except BaseException:  # whatever kept it from being used: the file is not held open
-            self._db.close()
-            raise
-
-    def _prepare(self, read_only: bool) -> None:
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            if read_only:
-                raise sqlite3.DatabaseError("it is empty")
-            with self.transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self.set_meta("format", _FORMAT)
-        found = self.meta("format")
-        if found != _FORMAT:
-            raise OutputError(
-                f"the ledger {self.path} has format {found}, this version of datafast reads format {_FORMAT}. "
-                f"Use the version that wrote it, or another --output"
-            )
+        return unreadable(self.path, error)
 
     def transaction(self) -> Transaction:
         """`with ledger.transaction():` commits what is written inside at once, or nothing of it."""
@@ -122,7 +78,7 @@ class Ledger:
         try:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -139,10 +95,10 @@ class Ledger:
     # -- items
 
     def put_items(self, items: Iterable[ItemRecord]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?)", map(_item_values, items))
+        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", map(item_values, items))
 
     def add_item_if_new(self, item: ItemRecord) -> None:
-        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)", _item_values(item))
+        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", item_values(item))
 
     def items(self, *states: ItemState) -> Iterator[ItemRecord]:
         """Items in these states (all, where none is given), in the order of their ids."""
@@ -150,13 +106,19 @@ class Ledger:
         if states and ItemState.DONE not in states:
             where += " AND state != 1"  # lets SQLite use the partial index
         for row in self._db.execute(f"SELECT * FROM items {where} ORDER BY id"):  # noqa: S608 - integers only
-            yield _item(row)
+            yield item_from(row)
 
     def items_of(self, item_ids: Sequence[int]) -> dict[int, ItemRecord]:
-        """Items by id."""
+        """Items by id, with what was filtered of them."""
         marks = ",".join("?" * len(item_ids))
+        filtered = masks_from(
+            self._db.execute(f"SELECT item, number FROM filtered WHERE item IN ({marks})", item_ids)  # noqa: S608 - question marks
+        )
         rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", item_ids)  # noqa: S608 - question marks
-        return {row[0]: _item(row) for row in rows}
+        found = {row[0]: item_from(row) for row in rows}
+        for item_id, mask in filtered.items():
+            found[item_id].filtered = mask
+        return found
 
     def places(self) -> dict[bytes, int]:
         """Where every item stands, by key: its position, id and state in one integer, for there may be millions."""
@@ -187,13 +149,31 @@ class Ledger:
         self._db.execute("UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2")
         self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
 
-    def row_counts(self) -> tuple[int, int]:
-        """(rows written, rows failed) of the items that are in the plan."""
-        written = self._db.execute("SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3").fetchone()[0]
-        failed = self._db.execute(
-            "SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2"
+    @property
+    def requested(self) -> int:
+        """Rows that the plan of the last run asks for."""
+        return int(self.meta("requested") or 0)
+
+    def counts(self, requested: int | None = None) -> Counts:
+        """What has become of every row of the plan.
+
+        Args:
+            requested: rows that the plan asks for; those of the last run where nothing is given.
+        """
+        if requested is None:
+            requested = self.requested
+        filtered = "SELECT count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state"
+        written, filtered_rows, failed = self._db.execute(
+            "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
+            f"({filtered} != 3), "
+            f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
-        return written, failed[0]
+        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed)
+
+    @property
+    def key_versions(self) -> list[str]:
+        """The versions of keys that its items may have, oldest first."""
+        return list(orjson.loads(self.meta("keys") or "[]"))
 
     def max_id(self, table: str) -> int:
         found = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()[0]  # noqa: S608 - our own table names
@@ -203,7 +183,7 @@ class Ledger:
 
     def put_calls(self, calls: Iterable[CallRow]) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     *(
@@ -219,6 +199,7 @@ class Ledger:
                         c.attempts,
                     ),
                     *(c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw),
+                    None if c.format == DEFAULT_FORMAT else c.format,
                 )
                 for c in calls
             ],
@@ -226,8 +207,10 @@ class Ledger:
 
     def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
         """The recorded replies of an item with their call keys, oldest first."""
-        query = "SELECT key, generation, raw, provider, model_id FROM calls WHERE item = ? ORDER BY id"
-        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (item_id,))]
+        query = (
+            "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
+        )
+        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
 
     def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
         """The newest recorded requests to each provider, oldest first: when (seconds since the epoch), and their tokens."""
@@ -265,7 +248,7 @@ class Ledger:
     def put_appends(self, appends: Iterable[Append]) -> None:
         self._db.executemany(
             "INSERT INTO appends VALUES(?,?,?,?,?,?,?)",
-            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, _pack(a.slots)) for a in appends],
+            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, pack(a.slots)) for a in appends],
         )
 
     def appends(self) -> Iterator[Append]:
@@ -276,13 +259,13 @@ class Ledger:
         """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
         query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
         for row in self._db.execute(query, (start, end)):
-            yield _append(row)
+            yield append_from(row)
 
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
         """All appends, those of an item together, by the item's position in the plan."""
         query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
         for row in self._db.execute(query):
-            yield _append(row)
+            yield append_from(row)
 
     def is_in_order(self) -> bool:
         """Whether each append is of an item that comes later in the plan than that of the one before it."""
@@ -302,14 +285,15 @@ class Ledger:
         return row[0] if row else 0
 
     def forget_appends_after(self, end: int) -> None:
-        """Drops the appends beyond byte `end` and opens their items again."""
+        """Drops the appends beyond byte `end` and opens their items again; that stages have kept those rows stays known."""
         lost: dict[int, int] = {}
         for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
-            append = _append(row)
+            append = append_from(row)
             lost[append.item] = lost.get(append.item, 0) | append.slots
         for item in list(self.items()):
             if item.id in lost:
                 item.slots &= ~lost[item.id]
+                item.kept |= lost[item.id]
                 item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
                 self.put_items([item])
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
@@ -322,91 +306,40 @@ class Ledger:
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
 
+    # -- rows that stages have dropped
+
+    def put_filtered(self, rows: Iterable[FilteredRow]) -> None:
+        self._db.executemany(
+            "INSERT INTO filtered(item, number, stage, reason, row, at) VALUES(?,?,?,?,?,?)",
+            [(row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at) for row in rows],
+        )
+
+    def filtered_counts(self) -> Counter[tuple[str, str]]:
+        """Filtered rows of items that are in the plan, by stage and reason."""
+        found = self._db.execute(
+            "SELECT stage, reason, count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state != 3 GROUP BY 1, 2"
+        )
+        return Counter({(stage, reason): rows for stage, reason, rows in found})
+
+    def filtered_of_unfinished(self) -> dict[int, int]:
+        """The numbers of filtered rows, as a bit mask, by item that is open or has failed."""
+        query = "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state IN (0, 2)"
+        return masks_from(self._db.execute(query))
+
+    def decide_anew(self, item_ids: Iterable[int]) -> None:
+        """Forgets what stages have decided about the rows of these items."""
+        ids = [(item_id,) for item_id in item_ids]
+        self._db.executemany("DELETE FROM filtered WHERE item = ?", ids)
+        self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", ids)
+
     # -- failures
 
     def put_failures(self, failures: Iterable[FailureRow]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(_failure_values, failures)
+            "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(failure_values, failures)
         )
 
     def failure_counts(self) -> Counter[tuple[str, str]]:
         """Failed rows by provider and category."""
         found = self._db.execute("SELECT provider, category, sum(rows) FROM failed GROUP BY provider, category")
         return Counter({(provider, category): rows for provider, category, rows in found})
-
-
-def _failure_values(f: FailureRow) -> tuple[Any, ...]:
-    who = (f.provider, f.role, f.attempts, f.rows)
-    return (f.item, f.category, _storable(f.error), *who, _storable(f.prompt), f.raw, f.at)
-
-
-def _storable(text: str) -> str:
-    """A text as UTF-8 can hold it: an error may quote half a surrogate pair of a model's reply."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _item_values(item: ItemRecord) -> tuple[Any, ...]:
-    written = (item.rows_written, _pack(item.slots))
-    return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
-
-
-def _item(row: tuple[Any, ...]) -> ItemRecord:
-    return ItemRecord(row[0], row[1], row[2], row[3], ItemState(row[4]), row[5], row[6], _unpack(row[8], row[7]))
-
-
-def _append(row: tuple[Any, ...]) -> Append:
-    return Append(row[0], row[1], row[3], row[4], row[5], _unpack(row[6], row[2]))
-
-
-def _pack(slots: int) -> bytes | None:
-    """A bit mask as stored: nothing where the rows are the first ones, which is nearly always."""
-    return None if slots & (slots + 1) == 0 else slots.to_bytes((slots.bit_length() + 7) // 8, "little")
-
-
-def _unpack(stored: bytes | None, count: int) -> int:
-    return (1 << count) - 1 if stored is None else int.from_bytes(stored, "little")
-
-
-def _is_full(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < _LEAST_ROOM
-    return False
-
-
-def _unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:
-    return OutputWriteError(
-        f"cannot write the ledger {path}: {error}. "
-        f"Check the space on its disk, and whether another program has the file open"
-    )
-
-
-class Transaction:
-    """Commits at the end of the block, rolls back on any error. Whatever SQLite cannot do becomes an OutputWriteError."""
-
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self._db = db
-        self._path = path
-
-    def __enter__(self) -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _unwritable(self._path, error) from error
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._db.execute("COMMIT")
-        except sqlite3.Error as failed:
-            self._roll_back()
-            raise _unwritable(self._path, failed) from failed
-        if error is not None:
-            self._roll_back()
-        if isinstance(error, sqlite3.Error):
-            raise _unwritable(self._path, error) from error
-
-    def _roll_back(self) -> None:
-        # SQLite rolls back by itself after some errors, and what cannot be rolled back now is when the file is opened again.
-        if self._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from datafast.errors import OutputInUseError, OutputWriteError
 from datafast.store.paths import OutputPaths
 
-__all__ = ["take_locks"]
+__all__ = ["is_running", "take_locks"]
 
 _ROWS = "an output file"
 
@@ -55,3 +55,16 @@ def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
                 f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
             ) from error
         return held.pop_all()
+
+
+def is_running(paths: OutputPaths) -> bool:
+    """Whether some process holds one of the output's locks. Each is held here for a moment to find out."""
+    for path in paths.locks:
+        try:
+            if path.exists():
+                FileLock(path, timeout=0).acquire().lock.release()
+        except Timeout:
+            return True
+        except OSError:  # the lock may not be opened from here, so nothing can be told
+            continue
+    return False

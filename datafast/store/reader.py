@@ -52,11 +52,6 @@ class LedgerReader(Ledger):
         if isinstance(error, sqlite3.DatabaseError):
             raise self.unreadable(error) from error
 
-    @property
-    def requested(self) -> int:
-        """Rows that the plan of the last run asks for."""
-        return int(self.meta("requested") or 0)
-
     # -- failures
 
     def failure_ids(self, *, category: str | None = None, provider: str | None = None) -> array[int]:

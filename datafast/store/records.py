@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from datafast.types import Usage
+
 __all__ = [
+    "DEFAULT_FORMAT",
     "Append",
     "Bound",
     "CallRow",
     "Charge",
     "Counts",
     "FailureRow",
+    "FilteredRow",
     "ItemRecord",
     "ItemState",
     "Recorded",
@@ -21,7 +25,13 @@ __all__ = [
     "Totals",
     "by_category",
     "by_provider",
+    "by_stage",
 ]
+
+
+DEFAULT_FORMAT = "chat_completions"
+"""The wire format of a reply that does not say which one it has."""
+_MAX_COUNT = 2**62
 
 
 class ItemState(IntEnum):
@@ -35,7 +45,11 @@ class ItemState(IntEnum):
 
 @dataclass(slots=True)
 class ItemRecord:
-    """An item as the ledger knows it. Bit n of `slots` says that its row number n is in the JSONL."""
+    """An item as the ledger knows it.
+
+    Bit n of `slots` says that its row number n is in the JSONL, of `filtered` that a stage has dropped it, of `kept` that none has and
+    that it was lost from the JSONL since.
+    """
 
     id: int
     key: bytes
@@ -45,6 +59,13 @@ class ItemRecord:
     generation: int
     num_rows: int
     slots: int = 0
+    filtered: int = 0
+    kept: int = 0
+
+    @property
+    def decided(self) -> int:
+        """The rows that stages need not look at any more."""
+        return self.slots | self.filtered | self.kept
 
     @property
     def rows_written(self) -> int:
@@ -53,7 +74,7 @@ class ItemRecord:
 
 @dataclass(slots=True)
 class CallRow:
-    """A paid reply. Token counts are None where the provider gave none, the cost where its price is not known."""
+    """A paid reply in its wire format. Token counts are None where the provider gave none, the cost where its price is not known."""
 
     id: int
     item: int
@@ -70,6 +91,16 @@ class CallRow:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cost_usd: float | None = None
+    format: str = DEFAULT_FORMAT
+
+    def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
+        """Adds what its reply says it used."""
+        if usage is not None:
+            # What SQLite cannot hold must not keep a reply from being saved.
+            self.input_tokens = min(usage.input_tokens, _MAX_COUNT)
+            self.output_tokens = min(usage.output_tokens, _MAX_COUNT)
+            self.cached_tokens = min(usage.cached_tokens, _MAX_COUNT)
+        self.cost_usd = cost_usd
 
 
 @dataclass(slots=True)
@@ -99,6 +130,7 @@ class Recorded(NamedTuple):
     raw: bytes
     provider: str
     model_id: str
+    format: str = DEFAULT_FORMAT
 
 
 class Charge(NamedTuple):
@@ -128,6 +160,18 @@ class FailureRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FilteredRow:
+    """A row that a stage has dropped: `row` is the line that would have been written, without its newline."""
+
+    item: int
+    number: int
+    stage: str
+    reason: str
+    row: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """All calls ever made for this output. `cost_usd` is None when some call's price is not known."""
 
@@ -146,26 +190,35 @@ def by_category(failed: Counter[tuple[str, str]]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def by_stage(filtered: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Filtered rows by stage, then by reason, most first."""
+    return _nested(filtered)
+
+
 def by_provider(failed: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
     """Failed rows by provider, then by category, most first."""
-    counts: dict[str, dict[str, int]] = {}
-    for (provider, category), rows in failed.most_common():
-        counts.setdefault(provider, {})[category] = rows
-    return counts
+    return _nested(failed)
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (outer, inner), rows in counts.most_common():
+        nested.setdefault(outer, {})[inner] = rows
+    return nested
 
 
 @dataclass(slots=True)
 class Counts:
-    """Rows of the items that are in the plan."""
+    """What has become of every row of the plan: `requested = written + filtered + failed + pending`."""
 
     requested: int
     written: int
+    filtered: int
     failed: int
-    filtered: int = 0
 
     @property
     def pending(self) -> int:
-        return self.requested - self.written - self.failed - self.filtered
+        return max(0, self.requested - self.written - self.filtered - self.failed)
 
 
 class Bound(NamedTuple):

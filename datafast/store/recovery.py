@@ -9,33 +9,32 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from datafast._util.bitmap import PositionSet
-from datafast.errors import ConfigError, OutputChangedError, OutputError, OutputWriteError, ReplyError
-from datafast.llms.replies.completion import decode_completion
+from datafast._util.notify import warn_user
+from datafast.errors import OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
 from datafast.store.journal import Journal, read_journal
+from datafast.store.journal_records import call_of, item_of
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
+from datafast.store.matching import match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
+from datafast.store.records import Charge, Counts, ItemState
 from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
 __all__ = ["OpenOutput", "Pricing", "open_output"]
 
-Pricing = Callable[[str, Usage], float | None]
-"""(provider label, usage) -> cost in USD, None where the price is not known."""
-
-
-_WALK_LIMIT = 50_000_000
+Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
+"""(provider label, raw reply, its wire format) -> what it used and cost; None where it does not say, or the price is not known."""
 
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
@@ -65,13 +64,6 @@ class OpenOutput:
     deep_check: Callable[[], None] | None
 
 
-@dataclass
-class _Matched:
-    done: PositionSet = field(default_factory=PositionSet)
-    unfinished: dict[int, ItemRecord] = field(default_factory=dict)
-    donors: dict[bytes, list[int]] = field(default_factory=dict)
-
-
 @contextlib.contextmanager
 def open_output(
     paths: OutputPaths,
@@ -83,6 +75,7 @@ def open_output(
     retry_failed: bool = False,
     durability: str = "normal",
     ordered: bool = False,
+    stages: str = "[]",
     notes: dict[str, Any] | None = None,
 ) -> Iterator[OpenOutput]:
     """Opens an output for one run and holds its lock as long as the context lasts.
@@ -93,6 +86,7 @@ def open_output(
         fresh: move what is there aside and start over.
         retry_failed: open failed items again.
         ordered: whether the rows are to be in plan order when the output is closed.
+        stages: the settings of the stages that decide about rows, as JSON.
         notes: what `datafast status` should know: the kind, the config file, the command.
 
     Raises:
@@ -103,7 +97,9 @@ def open_output(
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
-            output = _open(paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, notes or {})
+            output = _open(
+                paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, stages, notes or {}
+            )
         except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
@@ -117,6 +113,8 @@ def open_output(
         output.set_aside[:0] = moved
         try:
             yield output
+        except sqlite3.DatabaseError as error:
+            raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
 
@@ -162,6 +160,7 @@ def _open(
     retry_failed: bool,
     durability: str,
     ordered: bool,
+    stages: str,
     notes: dict[str, Any],
 ) -> OpenOutput:
     _check_mode(paths, ledger, simulated)
@@ -174,19 +173,21 @@ def _open(
         if retry_failed:
             with ledger.transaction():
                 ledger.raise_generation()
-        matched = _match(ledger, plan)
+        matched = match(ledger, plan)
         if stale := move_stale_rows(paths.rows, ledger):
             set_aside.append(stale)
         with ledger.transaction():
             for name, value in {**notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
-        written, failed = ledger.row_counts()
+        counts = ledger.counts()
+        _note_stages(paths, ledger, stages, counts)
         rows = AppendFile(paths.rows, what="output file")
         store = Store(
             rows=rows,
             ledger=ledger,
             journal=journal,
-            counts=Counts(plan.num_rows, written, failed),
+            counts=counts,
+            former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
             durability=durability,
@@ -215,6 +216,20 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
         )
 
 
+def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts) -> None:
+    """Records the settings of the stages; says once what a change of them means for rows that are there."""
+    found = ledger.meta("stages") or "[]"
+    if found == stages:
+        return
+    with ledger.transaction():
+        ledger.set_meta("stages", stages)
+    if decided := counts.written + counts.filtered:
+        warn_user(
+            f"quality: The settings have changed since {decided:,} rows of {paths.rows} were kept or filtered. Those rows stay as they "
+            f"are. To decide about all rows anew, start over with --fresh (fresh=True)."
+        )
+
+
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
     """Brings replies that only the journal holds into the ledger, then empties the journal."""
     newest = ledger.max_id("calls")
@@ -229,8 +244,10 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
             elif "release" in header:
                 reserved.pop(header["release"], None)
             elif header["id"] > newest:
-                ledger.add_item_if_new(_item_of(header))
-                ledger.put_calls([_call_of(header, raw, pricing)])
+                ledger.add_item_if_new(item_of(header))
+                call = call_of(header, raw)
+                call.settle(*pricing(call.provider, raw, call.format))
+                ledger.put_calls([call])
         if requests:
             # Requests that were in flight when the process died may have been paid for.
             ledger.put_charges(reserved.values())
@@ -238,45 +255,6 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
     if journal.size:
         ledger.checkpoint()
         journal.clear()
-
-
-def _item_of(header: dict[str, Any]) -> ItemRecord:
-    return ItemRecord(
-        id=header["item"],
-        key=bytes.fromhex(header["item_key"]),
-        content=bytes.fromhex(header["content"]),
-        position=header["position"],
-        state=ItemState.OPEN,
-        generation=header["generation"],
-        num_rows=header["num_rows"],
-    )
-
-
-def _call_of(header: dict[str, Any], raw: bytes, pricing: Pricing) -> CallRow:
-    call = CallRow(
-        id=header["id"],
-        item=header["item"],
-        key=bytes.fromhex(header["key"]),
-        generation=header["generation"],
-        role=header["role"],
-        provider=header["provider"],
-        model_id=header["model_id"],
-        sent_at=header["sent_at"],
-        latency_s=header["latency_s"],
-        attempts=header["attempts"],
-        raw=raw,
-    )
-    usage = usage_of(raw)
-    Store.settle(call, usage, pricing(call.provider, usage) if usage else None)
-    return call
-
-
-def usage_of(raw: bytes) -> Usage | None:
-    """The usage a raw reply states, None where it states none or is not a completion at all."""
-    try:
-        return decode_completion(raw).usage
-    except ReplyError:
-        return None
 
 
 def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
@@ -314,49 +292,3 @@ def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | N
             ledger.close()
 
     return check
-
-
-def _match(ledger: Ledger, plan: Plan) -> _Matched:
-    """Finds each ledger item in the plan; what is not in it any more becomes stale."""
-    if ledger.meta("plan") == plan.fingerprint:
-        matched = _Matched(done=PositionSet(ledger.done_positions()))
-    else:
-        matched = _Matched(done=_move_to_new_plan(ledger, plan))
-    for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
-        if item.state is ItemState.STALE:
-            matched.donors.setdefault(item.content, []).append(item.id)
-        else:
-            matched.unfinished[item.position] = item
-    return matched
-
-
-def _move_to_new_plan(ledger: Ledger, plan: Plan) -> PositionSet:
-    """Gives every item its place in a changed plan. Returns the places of those that are done."""
-    before = ledger.places()
-    if len(before) and len(plan) > _WALK_LIMIT:
-        raise ConfigError(
-            f"the config changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
-            f"compared with it. Choose another --output, or start over with --fresh"
-        )
-    returned: list[int] = []
-    done = PositionSet()
-
-    def moved() -> Iterator[tuple[int, int]]:
-        for position, key in enumerate(plan.keys() if before else ()):
-            # What is found leaves the table at once: a ledger of millions must not be held twice.
-            place = before.pop(key, None)
-            if place is None:
-                continue
-            if place & Ledger.STATE_BITS == ItemState.DONE:
-                done.add(position)
-            elif place & Ledger.STATE_BITS == ItemState.STALE:
-                returned.append(Ledger.item_of(place))
-            if place >> Ledger.POSITION_SHIFT != position:
-                yield Ledger.item_of(place), position
-
-    with ledger.transaction():
-        ledger.move_items(moved())
-        ledger.set_state(returned, ItemState.OPEN)
-        ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
-        ledger.set_meta("plan", plan.fingerprint)
-    return done

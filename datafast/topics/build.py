@@ -5,17 +5,16 @@ So a model that was half grown when the process died costs nothing twice, and th
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import BaseModel
 
+from datafast._util.scratch import Scratch
 from datafast.engine.job import Job
+from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
 from datafast.errors import RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
@@ -25,7 +24,7 @@ from datafast.plan.items import WorkItem
 from datafast.store.failures import FailedItems
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.topics.growth import ROLE, grow
+from datafast.topics.growth import ROLE, Growing, grow
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback
@@ -55,6 +54,7 @@ class Growth:
     """How a config is grown by a provider, into its file, or into a temporary one that goes with this object.
 
     Args:
+        begin: makes a model of the shape that is asked for, with nothing but a root.
         run: limits and retries. Missing subtopics are asked for again whatever it says.
         offline: with a simulated model.
         also_spent: ledgers whose costs count for the budget in `run` as well.
@@ -65,6 +65,7 @@ class Growth:
         config: TopicsConfig,
         provider: LLMProvider,
         *,
+        begin: Callable[[str], Growing],
         run: RunConfig | None = None,
         offline: bool = False,
         executor: Executor | None = None,
@@ -72,17 +73,17 @@ class Growth:
     ) -> None:
         self.offline = offline
         self._config = config
+        self._begin = begin
         self._provider = SimulatedProvider.standing_in_for(provider) if offline else provider
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
         self._also_spent = tuple(also_spent)
-        self.path = config.file or self._folder_of_its_own() / "topics.json"
+        self.path = config.file or self._scratch() / "topics.json"
 
-    def _folder_of_its_own(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="datafast-topics-")
-        # Not a TemporaryDirectory, which warns when it goes with its owner, as this one is meant to.
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+    def _scratch(self) -> Path:
+        scratch = Scratch()
+        scratch.remove_with(self)
+        return scratch.folder
 
     def run(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> tuple[dict[str, Any], RunReport]:
         """Grows what is missing and returns the record of the model.
@@ -101,9 +102,10 @@ class Growth:
 
     def job(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> Job:
         """The run that grows the model."""
+        routes = [Route.by_role({ROLE: self._provider})]
         return Job(
-            routes=[{ROLE: self._provider}],
-            make_plan=self._plan,
+            plan=self._plan(route_identities(routes, fan_out="all")),
+            routes=routes,
             produce=self._produce,
             paths=OutputPaths.of(self.path),
             settings=self._settings,
@@ -122,12 +124,12 @@ class Growth:
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
-        model = await grow(self._config, generate)
+        model = await grow(self._begin(self._config.topic_prompt), self._config, generate)
         return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
 
     def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
         """What has come of a job: the record of the model and the report; raises as `run` does."""
-        if report.stop_reason is not None:
+        if report.stop_cause is not None:
             raise RunStopped(report)
         if report.failed:
             raise TopicsError(_why(OutputPaths.of(self.path)), report=report)

@@ -23,7 +23,8 @@ from pydantic import (
 from datafast._util.config_model import NonBlank
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
-from datafast.topics.model import TopicModel, is_record
+from datafast.topics.files import is_record
+from datafast.topics.model import TopicModel
 from datafast.topics.shapes import Tree, load_topics, shape_of
 
 __all__ = ["TopicSource", "given_model", "stand_in"]

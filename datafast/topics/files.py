@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import orjson
 
 from datafast._util.atomic_write import write_whole
 from datafast.errors import ConfigError, OutputWriteError
-from datafast.topics.model import is_record
 
-if TYPE_CHECKING:
-    from datafast.topics.model import TopicModel
+__all__ = ["FORMAT", "is_record", "read", "save"]
 
-__all__ = ["load", "read", "save"]
-
-M = TypeVar("M", bound="TopicModel")
+FORMAT = "datafast-topics-1"
 
 
-def save(model: TopicModel, path: Path) -> None:
-    """See `TopicModel.save`."""
-    data = orjson.dumps(model.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+def is_record(value: Mapping[str, Any]) -> bool:
+    """Whether this is what `TopicModel.to_dict` gives, and no nested topics."""
+    return bool(value.get("format") == FORMAT)
+
+
+def save(record: Mapping[str, Any], path: Path) -> None:
+    """Writes what `TopicModel.to_dict` gives; see `TopicModel.save`."""
+    data = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     try:
         write_whole(path, data)
     except OSError as error:
@@ -46,28 +47,6 @@ def read(path: Path) -> Any:
     if path.suffix == ".jsonl" and not (isinstance(whole, Mapping) and is_record(whole)):
         return _paths_in_lines(text, path)  # a file of one line
     return whole
-
-
-def load(shape: type[M], path: Path) -> M:
-    """See `TopicModel.load`."""
-    try:
-        return _from_json(shape, read(path))
-    except ConfigError as error:
-        if str(path) in str(error):
-            raise
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def _from_json(shape: type[M], whole: Any) -> M:
-    if isinstance(whole, Mapping):
-        if isinstance(whole.get("path"), list) and len(whole) == 1:
-            return shape.from_paths([whole["path"]])
-        return shape.from_dict(whole)
-    if isinstance(whole, list) and all(isinstance(entry, list) for entry in whole):
-        return shape.from_paths(whole)
-    if isinstance(whole, list):
-        return shape.from_topics(whole)
-    raise ConfigError("expected a topic model: nested topics, a list of topics, or a list of paths")
 
 
 def _paths_in_lines(text: bytes, path: Path) -> list[list[str]]:

@@ -11,20 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 from datafast.errors import CallFailed
-from datafast.topics.model import TopicPath, normalised
-from datafast.topics.shapes import Graph, Tree
+from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.topics.model import TopicNode, TopicPath, normalised
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.topics.config import TopicsConfig
 
-__all__ = ["ROLE", "Subtopics", "grow"]
+__all__ = ["ROLE", "Growing", "Subtopics", "grow"]
 
 ROLE = "topics"
 _MAX_CANDIDATES = 40
@@ -32,7 +32,7 @@ _MAX_LINKS = 3
 _NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*\u2022])\s+")
 
 
-class Subtopics(BaseModel):
+class Subtopics(ReplyModel):
     """What a topic is divided into."""
 
     subtopics: list[str] = Field(min_length=1)
@@ -73,17 +73,26 @@ class _Proposal:
         self.error: CallFailed | None = None
 
 
-async def grow(config: TopicsConfig, generate: Generate) -> Tree | Graph:
-    """A model of the shape, degree and depth that the config says.
+class Growing(Protocol):
+    """A topic model that takes what is proposed below one of its topics."""
+
+    nodes: list[TopicNode]
+    failed: dict[TopicPath, str]
+
+    def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+async def grow(model: Growing, config: TopicsConfig, generate: Generate) -> Growing:
+    """The model, which holds nothing but a root, grown to the degree and depth that the config says.
 
     Raises:
         CallFailed: topics could not be divided, and the config says to stop there.
     """
-    model = Graph.__new__(Graph) if config.shape == "graph" else Tree.__new__(Tree)
-    model.begin(config.topic_prompt)
+    linked = config.shape == "graph"
     level: list[tuple[int, TopicPath]] = [(0, (config.topic_prompt,))]
     for _ in range(config.depth):
-        proposals = [_Proposal(path, _candidates(model, path, generate)) for _, path in level]
+        proposals = [_Proposal(path, _candidates(model, path, generate) if linked else []) for _, path in level]
         await generate.gather(*(_divide(config, generate, proposal) for proposal in proposals))
         _check(config, proposals)
         below = []
@@ -131,10 +140,8 @@ async def _divide(config: TopicsConfig, generate: Generate, proposal: _Proposal)
     proposal.topics = proposal.topics[: config.degree]
 
 
-def _candidates(model: Tree | Graph, path: TopicPath, generate: Generate) -> list[str]:
+def _candidates(model: Growing, path: TopicPath, generate: Generate) -> list[str]:
     """Topics of a graph that might also lie below the last one of a path: any but those above it."""
-    if not isinstance(model, Graph):
-        return []
     above = {normalised(topic) for topic in path}
     names = [node.topic for node in model.nodes if normalised(node.topic) not in above]
     if len(names) <= _MAX_CANDIDATES:
@@ -164,7 +171,8 @@ def _prompt(proposal: _Proposal, count: int) -> str:
 
 @cache
 def _plain_model(count: int) -> type[Subtopics]:
-    return create_model(f"Subtopics{count}", __base__=Subtopics, subtopics=(list[str], _list_of(count)))
+    model = create_model(f"Subtopics{count}", __base__=Subtopics, subtopics=(list[str], _list_of(count)))
+    return with_first_words(model, {"subtopics": f"exactly {count} subtopics"})
 
 
 def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subtopics]:
@@ -182,12 +190,17 @@ def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subt
         description="those of the listed topics that also belong here, to the letter; usually none",
         json_schema_extra=links,
     )
-    return create_model(
+    model = create_model(
         f"Subtopics{count}",
         __base__=LinkedSubtopics,
         subtopics=(list[str], _list_of(count)),
         related=(list[str], related),
     )
+    words = {
+        "subtopics": f"exactly {count} subtopics",
+        "related": "those of the listed topics that also belong here, to the letter; usually none",
+    }
+    return with_first_words(model, words)
 
 
 def _list_of(count: int) -> Any:

@@ -24,12 +24,13 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from datafast.errors import ConfigError
+from datafast.topics.files import FORMAT, is_record, read, save
+from datafast.topics.views import to_mermaid, to_text
 
-__all__ = ["TopicModel", "TopicNode", "TopicPath", "is_record", "normalised"]
+__all__ = ["TopicModel", "TopicNode", "TopicPath", "normalised"]
 
 TopicPath = tuple[str, ...]
 
-_FORMAT = "datafast-topics-1"
 _MAX_DEPTH = 100
 
 
@@ -131,9 +132,25 @@ class TopicModel:
         Raises:
             ConfigError: there is no such file, or it holds no topic model.
         """
-        from datafast.topics.files import load
+        path = Path(path)
+        try:
+            return cls._from_json(read(path))
+        except ConfigError as error:
+            if str(path) in str(error):
+                raise
+            raise ConfigError(f"{path}: {error}") from error
 
-        return load(cls, Path(path))
+    @classmethod
+    def _from_json(cls, whole: Any) -> Self:
+        if isinstance(whole, Mapping):
+            if isinstance(whole.get("path"), list) and len(whole) == 1:
+                return cls.from_paths([whole["path"]])
+            return cls.from_dict(whole)
+        if isinstance(whole, list) and all(isinstance(entry, list) for entry in whole):
+            return cls.from_paths(whole)
+        if isinstance(whole, list):
+            return cls.from_topics(whole)
+        raise ConfigError("expected a topic model: nested topics, a list of topics, or a list of paths")
 
     @classmethod
     def _from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -373,7 +390,7 @@ class TopicModel:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; `from_dict` and `load` read it."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "shape": self.shape,
             "topics": [{"topic": node.topic, "children": list(node.children)} for node in self.nodes],
             "merged": self.merged,
@@ -387,21 +404,15 @@ class TopicModel:
         Raises:
             OutputError: the file cannot be written.
         """
-        from datafast.topics.files import save
-
-        save(self, Path(path))
+        save(self.to_dict(), Path(path))
 
     def to_text(self) -> str:
         """The topics as an indented list."""
-        from datafast.topics.views import to_text
-
-        return to_text(self)
+        return to_text(self.nodes)
 
     def to_mermaid(self) -> str:
         """The topics as a Mermaid flowchart."""
-        from datafast.topics.views import to_mermaid
-
-        return to_mermaid(self)
+        return to_mermaid(self.nodes)
 
     @property
     def digest(self) -> bytes:
@@ -413,11 +424,6 @@ class TopicModel:
             return f"<{type(self).__name__}, not built yet>"
         name = f"{self.root.topic!r}, " if self.root.topic else ""
         return f"<{type(self).__name__} {name}{self.num_topics} topics, {self.num_leaves} leaves, depth {self.depth}>"
-
-
-def is_record(value: Mapping[str, Any]) -> bool:
-    """Whether this is what `TopicModel.to_dict` gives, and no nested topics."""
-    return bool(value.get("format") == _FORMAT)
 
 
 def _checked(topic: object, where: str) -> str:

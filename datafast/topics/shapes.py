@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from datafast._util.notify import nearest
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
+from datafast.topics.files import read
 from datafast.topics.model import TopicModel, normalised
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class _Grown(TopicModel):
                 f"these topics were given, not grown; {type(self).__name__}(topic_prompt=..., provider=...) grows"
             )
         if self._builder is None or self._builder.offline != offline:
-            self._builder = Growth(self.config, self.provider, run=self._run, offline=offline)
+            self._builder = Growth(self.config, self.provider, begin=type(self).begun, run=self._run, offline=offline)
         return self._builder
 
     def take_grown(self, record: dict[str, Any], report: RunReport) -> Self:
@@ -128,11 +129,12 @@ class _Grown(TopicModel):
 
     # -- taking what a model proposed
 
-    def begin(self, topic: str) -> None:
-        """Starts with nothing but a root."""
-        self.nodes = []
-        TopicModel.__init__(self)
-        self.nodes = type(self).from_paths([[topic]]).nodes
+    @classmethod
+    def begun(cls, topic: str) -> Self:
+        """A model with nothing but a root."""
+        model = cls._empty()
+        model.nodes = cls.from_paths([[topic]]).nodes
+        return model
 
     def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]:
         """Takes the topics that were proposed below a parent, merges those that are there, and returns the new nodes."""
@@ -237,8 +239,6 @@ def shape_of(name: str) -> type[Tree] | type[Graph]:
 
 def load_topics(path: str | Path) -> TopicModel:
     """Reads a model of either shape from a file; what does not say which it is is a tree. See `TopicModel.load`."""
-    from datafast.topics.files import read
-
     found = read(Path(path))
     return shape_of(str(found.get("shape")) if isinstance(found, dict) else "tree").load(path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from datafast.topics.model import TopicModel
 from datafast.topics.shapes import shape_of
 
 if TYPE_CHECKING:
-    from datafast.datasets.base import RunOptions
+    from datafast.engine.options import RunOptions
+    from datafast.engine.routes import Route
     from datafast.engine.settings import RunConfig
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
@@ -84,7 +85,7 @@ class TopicSupply:
 
     def preparations(
         self,
-        route: LLMProvider | Mapping[str, LLMProvider],
+        route: Route[LLMProvider],
         options: RunOptions,
         *,
         executor: Executor,
@@ -104,7 +105,7 @@ class TopicSupply:
         from datafast.topics.build import Growth, is_simulated
 
         path = self._config.file or self._beside
-        first = route if not isinstance(route, Mapping) else next(iter(route.values()))
+        first = route.members[0]
         provider = self._own_provider or first
         offline = options.get("offline", False) or first.simulated
         if provider.simulated and not offline:
@@ -130,6 +131,7 @@ class TopicSupply:
         growth = Growth(
             self._config.model_copy(update={"file": path}),
             provider,
+            begin=shape_of(self._config.shape).begun,
             run=run,
             offline=offline,
             executor=executor,

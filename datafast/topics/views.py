@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from datafast._util.notify import plain_text
-
-if TYPE_CHECKING:
-    from datafast.topics.model import TopicModel
 
 __all__ = ["to_mermaid", "to_text"]
 
@@ -16,9 +14,17 @@ __all__ = ["to_mermaid", "to_text"]
 _SPECIAL = re.compile(r"[^\w\s,.:?!'/+-]|^[-+]|(?<=^\d)\.|(?<=^\d\d)\.|(?<=^\d\d\d)\.")
 
 
-def to_text(model: TopicModel) -> str:
+class Node(Protocol):
+    """A topic, and the numbers of those below it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def children(self) -> Sequence[int]: ...
+
+
+def to_text(nodes: Sequence[Node]) -> str:
     """One topic a line, indented by two spaces a level. A topic with several parents is spelled out below the first one."""
-    nodes = model.nodes
     lines: list[str] = []
     shown: set[int] = set()
     stack = [(number, 0) for number in ([0] if nodes[0].topic else reversed(nodes[0].children))] if nodes else []
@@ -32,10 +38,10 @@ def to_text(model: TopicModel) -> str:
     return "\n".join(lines)
 
 
-def to_mermaid(model: TopicModel) -> str:
+def to_mermaid(nodes: Sequence[Node]) -> str:
     """A flowchart from left to right; the labels are escaped, so that no topic can end or change the drawing."""
     names, edges = [], []
-    for number, node in enumerate(model.nodes):
+    for number, node in enumerate(nodes):
         if node.topic:
             names.append(f'    t{number}["{_label(node.topic)}"]')
             edges += [f"    t{number} --> t{child}" for child in node.children]

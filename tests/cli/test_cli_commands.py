@@ -16,9 +16,6 @@ from datafast import __version__, logger_config
 from datafast._util.notify import plain_text
 from datafast.cli.display.amounts import money
 from datafast.cli.main import cli
-from datafast.cli.provider_schema import PROVIDER_SCHEMA
-from datafast.llms.options import ProviderOptions
-from datafast.llms.registry import PROVIDERS
 from datafast.registry import kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
@@ -365,13 +362,6 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
     assert "There is no kind 'prefrence'. Did you mean 'preference'?" in run("schema", "prefrence").stderr
-
-
-def test_the_schema_of_providers_has_every_parameter_but_the_key() -> None:
-    described = set(PROVIDER_SCHEMA["oneOf"][1]["properties"])
-    own = {name for provider in PROVIDERS.values() for name in provider.own_params}
-    assert (set(ProviderOptions.__annotations__) | own) - {"api_key"} <= described
-    assert "api_key" not in described
 
 
 # -- topics

@@ -165,8 +165,8 @@ def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(sta
 def test_status_counts_paid_replies_that_only_the_journal_holds(budget: str) -> None:
     # Killed in the moment between the journal's write and the ledger's.
     script = (
-        "import os, sys\nfrom datafast.store.writer import Store\n"
-        "Store.flush = lambda self: os._exit(9) if len(self._pending.calls) > 0 else None\n"
+        "import os, sys\nfrom datafast.store.group_commit import GroupCommit\n"
+        "GroupCommit.flush = lambda self: os._exit(9) if len(self.pending.calls) > 0 else None\n"
         "from datafast.cli.main import main\nsys.argv = ['datafast', 'generate', 'c.yaml']\nmain()"
     )
     Path("c.yaml").write_text((SLOW % 0).replace("currency: 2", f"currency: 2{budget}"), encoding="utf-8")

@@ -117,9 +117,9 @@ def test_names_of_old_methods_of_rows_are_possible(tmp_path: Path) -> None:
 
 def test_providers_that_are_missing_or_not_asked_for_are_named(tmp_path: Path) -> None:
     dataset = columns(tmp_path, {"x": {"type": "text", "prompt": "p", "provider": "writer"}})
-    with pytest.raises(ConfigError, match="no provider is given for 'writer'"):
+    with pytest.raises(ConfigError, match="No provider is given for 'writer'"):
         dataset.generate()
-    with pytest.raises(ConfigError, match="did you mean 'writer'"):
+    with pytest.raises(ConfigError, match="Did you mean 'writer'"):
         dataset.generate({"writer": SIM, "writter": SIM})
 
 

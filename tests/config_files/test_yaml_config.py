@@ -89,7 +89,7 @@ def test_a_kind_with_roles_takes_a_provider_for_each(write: Write) -> None:
             providers: {question: ollama, chosen: openai, rejected: ollama/a, judge: {provider: mistral}}
             """)
     )
-    assert list(project.providers) == ["question", "chosen", "rejected", "judge"]
+    assert list(project.routes[0].roles) == ["question", "chosen", "rejected", "judge"]
 
 
 def test_a_section_whose_lines_are_all_commented_out_counts_as_absent(write: Write) -> None:

@@ -324,13 +324,15 @@ def test_the_progress_line_tells_success_causes_rates_and_cost() -> None:
     display = RunDisplay()
     said: list[str] = []
     display.say = said.append  # type: ignore[method-assign]
-    started = RunStarted(requested=100, written=10, failed=2, output_file="o", providers=["p"], simulated=False)
+    started = RunStarted(
+        requested=100, written=10, filtered=0, failed=2, output_file="o", providers=["p"], simulated=False
+    )
     call = CallFinished(provider="p", role="r", latency_s=1.0, input_tokens=40, output_tokens=60, cost_usd=0.25)
     display.on_event(started)
     assert display.progress() == "10/100 rows, 2 failed (2 in earlier runs), 0 calls, 0 tokens, cost $0.00"
     for event in (
         *([call] * 4),
-        ItemDone(item="0a", provider="p", rows=3, replayed=False),
+        ItemDone(item="0a", provider="p", rows=3, filtered=0, replayed=False),
         ItemFailed(item="0a", provider="p", category="refused", error="no", rows=1),
         Retry(provider="p", reason="rate_limited", attempt=1, wait_s=0.0),
     ):

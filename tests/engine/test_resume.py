@@ -420,7 +420,7 @@ def test_what_does_not_land_in_time_is_given_up(tmp_path: Path, log: Path) -> No
 
 def test_the_executor_stops_on_request_from_any_thread(tmp_path: Path, log: Path) -> None:
     dataset = raw(tmp_path, topics=60)
-    threading.Timer(0.05, lambda: dataset._executor.stop("enough")).start()
+    threading.Timer(0.05, lambda: dataset.executor.stop("enough")).start()
     with pytest.raises(RunStopped, match="enough") as stopped:
         dataset.generate([CountingProvider("m", log=log, latency_s=0.01)])
     report = assert_balanced(stopped.value.report)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast.datasets import RawDataset
+from datafast.engine.routes import Route
 from datafast.engine.shares import pick_weighted
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
@@ -109,3 +110,50 @@ def test_a_kind_with_roles_refuses_other_modes(tmp_path: Path) -> None:
 def test_a_weight_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="weight"):
         SimulatedProvider("m", weight=0)
+
+
+# -- routes
+
+
+def test_on_a_single_route_one_answers_in_every_role() -> None:
+    route = Route.single("a")
+    assert (route.of("question"), route.of("whatever"), route.sole) == ("a", "a", "a")
+    assert (route.members, route.roles) == (["a"], ())
+
+
+def test_on_a_route_of_roles_each_has_its_own() -> None:
+    one, other = object(), object()
+    route = Route.by_role({"question": one, "judge": other, "chosen": one})
+    assert (route.of("question"), route.of("judge"), route.sole) == (one, other, None)
+    assert route.members == [one, other]
+    assert route.roles == ("question", "judge", "chosen")
+    with pytest.raises(KeyError):
+        route.of("rejected")
+
+
+def test_who_answers_in_several_roles_is_changed_once() -> None:
+    one, other = object(), object()
+    changed: list[object] = []
+
+    def change(member: object) -> object:
+        changed.append(member)
+        return object()
+
+    route = Route.by_role({"question": one, "judge": other, "chosen": one}).map(change)
+    assert changed == [one, other]
+    assert route.roles == ("question", "judge", "chosen")
+    assert route.of("question") is route.of("chosen") is not route.of("judge")
+    assert Route.single(2).map(str).sole == "2"
+
+
+def test_a_route_does_not_change_with_what_it_was_made_from() -> None:
+    given = {"question": 1}
+    route = Route.by_role(given)
+    given["judge"] = 2
+    assert route.roles == ("question",)
+    with pytest.raises(AttributeError):
+        route.sole = 3  # type: ignore[misc]
+
+
+def test_a_route_without_roles_asks_nobody() -> None:
+    assert Route.by_role({}).members == []

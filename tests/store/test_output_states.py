@@ -422,7 +422,7 @@ def _limited(folder: Path, log: Path, size: int) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
-@pytest.mark.parametrize("size", [60_000, 90_000, 120_000, 150_000])
+@pytest.mark.parametrize("size", [75_000, 90_000, 120_000, 150_000])
 def test_a_full_disk_stops_the_run_at_once_and_loses_no_reply(tmp_path: Path, size: int) -> None:
     log = tmp_path / "requests"
     folder = tmp_path / "out"
@@ -447,7 +447,7 @@ def test_a_ledger_that_somebody_locks_stops_the_run_and_loses_no_reply(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup program or an editor of databases may hold the ledger for longer than anybody wants to wait."""
-    monkeypatch.setattr("datafast.store.ledger._BUSY_S", 0.05)
+    monkeypatch.setattr("datafast.store.database._BUSY_S", 0.05)
     folder = tmp_path / "out"
     locks: list[sqlite3.Connection] = []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import is_running, paths_of, resume_command, retry_command
+from datafast.cli.outputs import paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from datafast.store.failures import FailedItems, ValuesOf
@@ -43,6 +43,7 @@ def command(
     `--json` gives everything that is recorded: prompt and raw reply too.
     """
     from datafast.store.failures import FailedItems
+    from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_category, by_provider
 
@@ -51,7 +52,7 @@ def command(
         values_of = _values_of(reader, paths.ledger)
         summary = {
             "output_file": str(file),
-            "failed": reader.row_counts()[1],
+            "failed": reader.counts().failed,
             "failures": by_category(reader.failure_counts()),
             "failures_by_provider": by_provider(reader.failure_counts()),
             "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,7 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
-    if isinstance(project.providers, Mapping) or plan.num_routes != len(project.providers):
+    if project.routes[0].sole is None or plan.num_routes != len(project.routes):
         return []
     share = plan.num_rows // plan.num_routes
     return [{"provider": project.label(route, ""), "rows": share} for route in range(plan.num_routes)]

@@ -67,26 +67,16 @@ def command(
 
 def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -> list[list[dict[str, Any]]]:
     """The rows of each item that a limit of `number` chooses, in its order, read from the output file."""
-    import orjson
-
     from datafast.plan.grid import spread
     from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
+    from datafast.store.rows import rows_at
 
     config = project.config
     chosen = spread(dataset.plan_for(project.routes), number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
     with LedgerReader(paths.ledger) as reader:
-        places = reader.places_of(chosen)
-    found: list[list[dict[str, Any]]] = []
-    with paths.rows.open("rb") as file:
-        for position in chosen:
-            lines: list[bytes] = []
-            for start, size in places.get(position, ()):
-                file.seek(start)
-                lines += file.read(size).splitlines()
-            found.append([orjson.loads(line) for line in lines])
-    return [rows for rows in found if rows]
+        return [rows for rows in rows_at(paths.rows, reader, chosen) if rows]
 
 
 def _show(prompts: list[list[dict[str, Any]]]) -> None:

@@ -30,11 +30,11 @@ def _schema(kinds: dict[str, type[Any]]) -> dict[str, Any]:
     """One schema for files of these kinds."""
     from pydantic.json_schema import models_json_schema
 
-    from datafast.cli.provider_schema import PROVIDER_SCHEMA
+    from datafast.llms.registry import provider_schema
 
     models = {name: kind.config_model for name, kind in kinds.items()}
     refs, shared = models_json_schema([(model, "validation") for model in models.values()], title="datafast config")
-    definitions = {**shared["$defs"], "provider": PROVIDER_SCHEMA}
+    definitions = {**shared["$defs"], "provider": provider_schema()}
     for name, kind in kinds.items():
         reference = refs[(kind.config_model, "validation")]["$ref"].rpartition("/")[2]
         _add_own_fields(definitions[reference], name, takes_roles=hasattr(kind, "generate_roles"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, is_running, paths_of, resume_command, retry_command
+from datafast.cli.outputs import failures_command, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from datafast.store.reader import LedgerReader
@@ -30,8 +31,9 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+    from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
-    from datafast.store.records import by_provider
+    from datafast.store.records import by_provider, by_stage
 
     paths = paths_of(file, ledger_path)
     running = is_running(paths)
@@ -43,6 +45,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "simulated": ledger.meta("mode") == "simulated",
             **_rows(ledger),
             **_spent(ledger),
+            "filtered_by_stage": by_stage(ledger.filtered_counts()),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
@@ -56,10 +59,8 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
 
 
 def _rows(ledger: LedgerReader) -> dict[str, int]:
-    requested = ledger.requested
-    written, failed = ledger.row_counts()
-    pending = max(0, requested - written - failed)
-    return {"requested": requested, "written": written, "filtered": 0, "failed": failed, "pending": pending}
+    counts = ledger.counts()
+    return {**asdict(counts), "pending": counts.pending}
 
 
 def _spent(ledger: LedgerReader) -> dict[str, Any]:
@@ -102,6 +103,9 @@ def _show(status: dict[str, Any]) -> None:
     labelled(console, "calls", f"{status['calls']:,}")
     labelled(console, "tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
     labelled(console, "cost", money(status["cost_usd"]))
+    for stage, reasons in status["filtered_by_stage"].items():
+        for reason, count in reasons.items():
+            labelled(console, "filtered", f"{count:,} by {stage}: {reason}")
     for category, failure in status["failures"].items():
         labelled(
             console,

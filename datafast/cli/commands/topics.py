@@ -60,18 +60,19 @@ def build(
     from datafast.cli.session import Settings, opened, watched
     from datafast.errors import RunStopped, TopicsError
     from datafast.executors.local import LocalExecutor
-    from datafast.store.paths import OutputPaths
+    from datafast.types import StopCause
 
     project = opened(
         Settings(config=config, offline=offline, local=local, output=output, env_file=env_file, verbose=verbose)
     )
     executor = LocalExecutor()
-    supply = _supply(project.dataset(executor), config)
+    dataset = project.dataset(executor)
+    supply = _supply(dataset, config)
     steps = supply.preparations(
         project.routes[0],
         {},
         executor=executor,
-        ledger=OutputPaths.of(project.config.output_file, project.config.run.ledger).ledger,
+        ledger=dataset.paths.ledger,
         fresh=fresh,
     )
     display = RunDisplay(quiet=verbose)
@@ -83,7 +84,7 @@ def build(
             try:
                 step.done(report)
             except RunStopped:
-                code = 130 if report.stop_reason == "interrupted" else 4
+                code = 130 if report.stop_cause is StopCause.INTERRUPTED else 4
                 problem = f"Stopped: {report.stop_reason}. The same command goes on, and nothing is paid for twice."
             except TopicsError as error:
                 code, problem = 3, str(error)

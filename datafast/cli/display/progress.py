@@ -108,7 +108,7 @@ class RunDisplay:
         now = _Sample(
             time.monotonic(),
             counts.new_rows,
-            counts.new_rows + counts.failures.total(),
+            counts.new_rows + counts.new_filtered + counts.failures.total(),
             counts.input_tokens + counts.output_tokens,
         )
         self._samples.append(now)
@@ -123,7 +123,7 @@ class RunDisplay:
         return requested if self._max_rows is None else min(requested, self._max_rows)
 
     def _left(self, ended_per_s: float) -> str:
-        left = self._total() - self._counts.written - self._counts.failed
+        left = self._total() - self._counts.written - self._counts.filtered - self._counts.failed
         return f"about {duration(left / ended_per_s)} left" if ended_per_s and left > 0 else ""
 
     def progress(self) -> str:
@@ -131,6 +131,7 @@ class RunDisplay:
         counts = self._counts
         rates = self._rates()
         facts = [
+            f"{counts.filtered:,} filtered" if counts.filtered else "",
             counts.failed_words(),
             f"{rates.rows:,.1f} rows/s" if rates.rows else "",
             f"{counts.calls:,} calls",
@@ -166,7 +167,7 @@ class RunDisplay:
 
 
 class _Sample(NamedTuple):
-    """Counts at a moment (monotonic seconds). Rows have ended that were written or have failed."""
+    """Counts at a moment (monotonic seconds). Rows have ended that were written, were filtered or have failed."""
 
     at: float
     rows: int
@@ -189,6 +190,8 @@ class _Counts:
         self.requested = 0
         self.written = 0
         self.new_rows = 0
+        self.filtered = 0
+        self.new_filtered = 0
         self.failed = 0
         self.failed_before = 0
         self.failures: Counter[str] = Counter()
@@ -204,7 +207,7 @@ class _Counts:
         match event:
             case RunStarted():
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
-                self.failed_before = event.failed
+                self.filtered, self.failed_before = event.filtered, event.failed
                 self.simulated = event.simulated
             case PreparationStarted():
                 self.preparing = event.what
@@ -213,6 +216,8 @@ class _Counts:
             case ItemDone():
                 self.written += event.rows
                 self.new_rows += event.rows
+                self.filtered += event.filtered
+                self.new_filtered += event.filtered
             case ItemFailed():
                 self.failed += event.rows
                 self.failures[event.category] += event.rows

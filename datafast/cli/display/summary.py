@@ -47,8 +47,11 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
+    for stage, reasons in report.filtered_by_stage.items():
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        lines.append(("filtered", f"by {stage}: {why}"))
     if report.failures:
-        ended = f" ({share(report.failed, report.written + report.failed)} of the rows that are done)"
+        ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
         lines.append(("failed", why + ended))
     lines += [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializer, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
 from datafast.columns.templates.base import RenderError, Template
 from datafast.columns.values import as_plain, to_text
+from datafast.llms.reply_model import ReplyModel, with_first_words
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
 
@@ -203,5 +204,5 @@ def _judgement(scale: str, lowest: float, highest: float) -> type[BaseModel]:
     about = f"{to_text(lowest)} (worst) to {to_text(highest)} (best)"
     reason: Any = (str, Field(min_length=1, description="why, in one to three sentences"))
     score: Any = (int if scale == "integer" else float, Field(ge=lowest, le=highest, description=about))
-    make = cast(Callable[..., type[BaseModel]], create_model)
-    return make("Judgement", reason=reason, score=score)
+    model = create_model("Judgement", __base__=ReplyModel, reason=reason, score=score)
+    return with_first_words(model, {"reason": "why, in one to three sentences", "score": about})

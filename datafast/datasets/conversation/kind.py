@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -20,11 +20,12 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 from datafast.datasets.base import FanOutDataset, RunOptions
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
-from datafast.datasets.conversation.prompts import form_of, shown_examples, shown_topics
+from datafast.datasets.conversation.prompts import FORM_TEXTS, form_of, shown_examples, shown_topics
 from datafast.datasets.conversation.replies import ReplyModels, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.engine.generate import Generate
+from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.topics.field import TopicSource
@@ -33,6 +34,7 @@ from datafast.topics.supply import TopicSupply
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
+    from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
     from datafast.topics.model import TopicModel
 
@@ -43,6 +45,11 @@ DEFAULT_PROMPTS = [
     "What they are about: {topic}"
 ]
 DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
+DEFAULTS = DefaultPrompts(
+    "conversation",
+    version=1,
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": [DEFAULT_SYSTEM_MESSAGE], **FORM_TEXTS},
+)
 _ROLE = "generator"
 
 
@@ -52,6 +59,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
+    default_prompts = DEFAULTS
 
     topics: TopicSource
     """What the conversations are about: a list, nested topics, a file, or topic_prompt, degree and depth to grow them from."""
@@ -124,13 +132,12 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         if len(self.languages) > 1:
             _check_languages(self.prompts or [])
         self._tools = Tools(self.tools) if self.tools else None
-        self.row_format()
+        self.row_format(self.editions()[0])
         return self
 
-    def template_texts(self) -> list[str]:
-        prompts = self.prompts or DEFAULT_PROMPTS
+    def template_texts(self, edition: Edition) -> list[PromptText]:
         wish = f"\n\nWhat they should be like:\n{self.instructions.strip()}" if self.instructions.strip() else ""
-        return [prompt + wish for prompt in prompts]
+        return [PromptText.joined([prompt, PromptText(wish)], "") for prompt in super().template_texts(edition)]
 
     def template_field(self, number: int) -> str:
         return "instructions" if self.prompts is None else super().template_field(number)
@@ -144,17 +151,28 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     def tool_set(self) -> Tools | None:
         return self._tools
 
-    @property
-    def system_message(self) -> str | None:
+    def system_message(self, edition: Edition) -> PromptText | None:
         """The system message of every row, None for none."""
         if not self.sys_msg:
             return None
-        return self.dataset_system_prompt or self.generation_system_prompt or DEFAULT_SYSTEM_MESSAGE
+        own = self.dataset_system_prompt or self.generation_system_prompt
+        return PromptText(own) if own else edition.texts("system_message")[0]
 
-    def row_format(self) -> RowFormat:
+    def form(self, edition: Edition) -> PromptText:
+        """What every call says about the form of a conversation."""
+        return form_of(
+            edition,
+            self.style,
+            max_turns=self.max_turns,
+            tools=self.tool_set,
+            system_message=self.dataset_system_prompt if self.sys_msg else None,
+        )
+
+    def row_format(self, edition: Edition) -> RowFormat:
+        system = self.system_message(edition)
         return RowFormat(
             self.style,
-            system=self.system_message,
+            system=system.text if system else None,
             output_format=self.output_format,
             tools=self.tool_set,
             placeholders=list(self.expansion.placeholders) if self.expansion else [],
@@ -207,16 +225,13 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
 
     def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
-        self._format = config.row_format()
-        self.row_model = self._format.row_model()
+        editions = config.editions()
+        # By version of the default texts: an item is asked, and written, with those that it was begun with.
+        self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
+        self._forms = {edition.prompts: config.form(edition).text for edition in editions}
+        self.row_model = self._formats[editions[0].prompts].row_model()
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
-        self._form = form_of(
-            config.style,
-            max_turns=config.max_turns,
-            tools=config.tool_set,
-            system_message=config.dataset_system_prompt if config.sys_msg else None,
-        )
 
     @property
     def topics(self) -> TopicModel:
@@ -228,10 +243,8 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         """Where the topics come from."""
         return self._topics
 
-    def preparations(
-        self, routes: Sequence[LLMProvider | Mapping[str, LLMProvider]], options: RunOptions
-    ) -> Sequence[Preparation]:
-        return self._topics.preparations(routes[0], options, executor=self._executor, ledger=self._paths().ledger)
+    def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
+        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
 
     def other_ledgers(self) -> Sequence[Path]:
         return self._topics.ledgers
@@ -259,16 +272,17 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             ),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, routes=routes, shape=self._shape())
+        return self.grid(dimensions, routes=routes, shape=self._shape)
 
-    def _shape(self) -> list[str | bytes]:
+    def _shape(self, edition: Edition) -> list[str | bytes]:
         """Whatever else decides about prompts and rows."""
         config = self.config
         examples = config.example_data.digest if config.example_data and config.num_examples else b""
+        system = config.system_message(edition)
         return [
-            self._form,
+            config.form(edition).keyed,
             config.generation_system_prompt or "",
-            config.system_message or "",
+            system.keyed if system else "",
             orjson.dumps(config.tools),
             orjson.dumps(config.output_format, option=orjson.OPT_SORT_KEYS),
             examples,
@@ -278,11 +292,11 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
         picks = item.values["topic"].picks
         language, language_name = item.values["language"]
-        examples = self._examples(item)
+        form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 
         def prompt(count: int) -> str:
             values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
-            return "\n\n".join([self.render(item, values), self._form, *examples])
+            return "\n\n".join([self.render(item, values), form, *examples])
 
         conversations = await generate.collect(
             _ROLE,
@@ -293,7 +307,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             system=self.config.generation_system_prompt,
         )
         return [
-            self._format.row(
+            row_format.row(
                 conversation,
                 row_model=self.row_model,
                 model_id=generate.model_id(_ROLE),

@@ -10,10 +10,11 @@ import orjson
 
 from datafast.datasets.conversation.replies import MAX_STEPS, Style
 from datafast.datasets.conversation.tools import Tools
+from datafast.plan.defaults import Edition, PromptText
 from datafast.sources import SourceRows
 from datafast.topics.selection import Pick
 
-__all__ = ["form_of", "shown_examples", "shown_topics"]
+__all__ = ["FORM_TEXTS", "form_of", "shown_examples", "shown_topics"]
 
 # A topic that is taken up again gets the next one of these, so that no prompt is asked twice.
 _ANGLES = (
@@ -28,18 +29,28 @@ _ANGLES = (
     "by way of a concrete worked example",
     "from its consequences and its limits",
 )
-_FORMS: Mapping[Style, str] = {
-    "basic": "The user asks, the assistant answers.",
-    "freetext": (
+FORM_TEXTS: Mapping[str, Sequence[str]] = {
+    "turns": [
+        "A conversation has one exchange.",
+        "A conversation has one to {max_turns} exchanges, each taking up the one before.",
+    ],
+    "basic": ["The user asks, the assistant answers."],
+    "freetext": [
         "The user asks. Before each answer the assistant reasons: the field `reasoning` holds, step by step and in its own words, how it "
         "gets to the answer; the field `assistant` holds the answer alone."
-    ),
-    "agent": (
+    ],
+    "agent": [
         f"The user asks for something. The assistant works on it in one to {MAX_STEPS} steps, each with a `thought` (what to do next and "
         "why), an `action` and an `observation` (what came of the action, plausible and specific). Then it answers, using what it has "
         "observed."
-    ),
+    ],
+    "tools": [
+        "An action is the call of one of these tools, as an object with its `name` and its `arguments`, which fit the tool's "
+        "parameters:"
+    ],
+    "told": ["The assistant in the conversations was told this, and acts by it:"],
 }
+"""What `form_of` says, as default texts of the kind."""
 
 
 def shown_topics(picks: Sequence[Pick]) -> str:
@@ -61,18 +72,18 @@ def _shown(pick: Pick) -> str:
     )
 
 
-def form_of(style: Style, *, max_turns: int, tools: Tools | None, system_message: str | None) -> str:
+def form_of(
+    edition: Edition, style: Style, *, max_turns: int, tools: Tools | None, system_message: str | None
+) -> PromptText:
     """What a conversation has to consist of."""
-    turns = "one exchange" if max_turns == 1 else f"one to {max_turns} exchanges, each taking up the one before"
-    parts = [f"A conversation has {turns}. {_FORMS[style]}"]
+    turns, key = edition.texts("turns")[max_turns > 1]
+    said = PromptText(turns.replace("{max_turns}", str(max_turns)), None if key is None else f"{key} {max_turns}")
+    parts = [PromptText.joined([said, *edition.texts(style)], " ")]
     if tools is not None:
-        parts.append(
-            "An action is the call of one of these tools, as an object with its `name` and its `arguments`, which fit the tool's "
-            f"parameters:\n{tools.listing()}"
-        )
+        parts.append(PromptText.joined([*edition.texts("tools"), PromptText(tools.listing())], "\n"))
     if system_message is not None:
-        parts.append(f"The assistant in the conversations was told this, and acts by it:\n{system_message}")
-    return "\n\n".join(parts)
+        parts.append(PromptText.joined([*edition.texts("told"), PromptText(system_message)], "\n"))
+    return PromptText.joined(parts, "\n\n")
 
 
 def shown_examples(source: SourceRows, number: int, rng: random.Random) -> str:

@@ -5,12 +5,14 @@ So no reply can begin with the assistant, leave a question open or lack the reas
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.tools import ToolCall, Tools
+from datafast.llms.reply_model import ReplyModel, with_first_words
 
 __all__ = [
     "MAX_STEPS",
@@ -32,22 +34,40 @@ MAX_STEPS = 5
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class Exchange(BaseModel):
+# Words in keys of version 1; see `ReplyModel.first_words`.
+_STEP_WORDS = {"thought": "what to do next and why", "observation": "what came of it"}
+_AGENT_WORDS = {"user": "what the user says", "assistant": "the answer that the user sees"}
+
+
+class Exchange(ReplyModel):
     """A question and its answer."""
+
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "A question and its answer.",
+        "user": "what the user says",
+        "assistant": "what the assistant answers",
+    }
 
     user: Said = Field(description="what the user says")
     assistant: Said = Field(description="what the assistant answers")
 
 
-class ReasonedExchange(BaseModel):
+class ReasonedExchange(ReplyModel):
     """A question, how the assistant thinks about it, and its answer."""
+
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "A question, how the assistant thinks about it, and its answer.",
+        "user": "what the user says",
+        "reasoning": "how the assistant gets to the answer, step by step",
+        "assistant": "the answer that the user sees",
+    }
 
     user: Said = Field(description="what the user says")
     reasoning: Said = Field(description="how the assistant gets to the answer, step by step")
     assistant: Said = Field(description="the answer that the user sees")
 
 
-class AgentStep(BaseModel):
+class AgentStep(ReplyModel):
     """One step of an assistant that works in steps."""
 
     thought: Said = Field(description="what to do next and why")
@@ -58,24 +78,35 @@ class AgentStep(BaseModel):
 class FreeStep(AgentStep):
     """A step whose action is told in words."""
 
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "A step whose action is told in words.",
+        "action": "what is done",
+        **_STEP_WORDS,
+    }
+
     action: Said = Field(description="what is done")
 
 
-class AgentExchange(BaseModel):
+class AgentExchange(ReplyModel):
     """A request, the steps in which the assistant works on it, and its answer."""
+
+    first_words: ClassVar[Mapping[str, str]] = {
+        "": "A request, the steps in which the assistant works on it, and its answer.",
+        **_AGENT_WORDS,
+    }
 
     user: Said = Field(description="what the user says")
     steps: list[FreeStep] = Field(min_length=1, max_length=MAX_STEPS)
     assistant: Said = Field(description="the answer that the user sees")
 
 
-class Conversation(BaseModel):
+class Conversation(ReplyModel):
     """A conversation: one or more exchanges."""
 
     exchanges: list[Any] = Field(min_length=1)
 
 
-class Conversations(BaseModel):
+class Conversations(ReplyModel):
     """A list of conversations."""
 
     conversations: list[Any] = Field(min_length=1)
@@ -98,7 +129,8 @@ class ReplyModels:
                 list[self._conversation],  # type: ignore[name-defined]
                 Field(min_length=1, description=f"exactly {count} conversations", json_schema_extra=bounds),
             )
-            self._made[count] = create_model(f"Conversations{count}", __base__=Conversations, conversations=listed)
+            made = create_model(f"Conversations{count}", __base__=Conversations, conversations=listed)
+            self._made[count] = with_first_words(made, {"conversations": f"exactly {count} conversations"})
         return self._made[count]
 
 
@@ -111,5 +143,6 @@ def _exchange(style: Style, tools: Tools | None) -> type[BaseModel]:
         return AgentExchange
     call = Annotated[dict[str, Any], ToolCall(tools)]
     step = create_model("ToolStep", __base__=AgentStep, action=(call, Field(description="the call of a tool")))
+    with_first_words(step, {**_STEP_WORDS, "action": "the call of a tool"})
     steps: Any = (list[step], Field(min_length=1, max_length=MAX_STEPS))
-    return create_model("ToolExchange", __base__=AgentExchange, steps=steps)
+    return with_first_words(create_model("ToolExchange", __base__=AgentExchange, steps=steps), _AGENT_WORDS)

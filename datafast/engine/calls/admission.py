@@ -17,19 +17,11 @@ from typing import NamedTuple
 
 __all__ = ["Admission", "Backoff", "Gate", "Pacer"]
 
-_CUT = 0.75
-
-
+_CUT = 0.75  # so much of a limit is left after a burst of 429s
 _SUCCESSES_PER_STEP = 25
-
-
-_MAX_WAIT_S = 20.0
-
-
-_MINUTE_S = 60.5
-
-
-_LATE_S = 0.05
+_MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
+_MINUTE_S = 60.5  # with the half second for the way
+_LATE_S = 0.05  # lateness of a timer that is caught up with
 
 
 class Backoff(NamedTuple):

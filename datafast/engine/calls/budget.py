@@ -18,10 +18,10 @@ from datafast.engine.events import BudgetReached
 from datafast.engine.settings import RunConfig
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
-from datafast.llms.base import Request
+from datafast.llms.base import LIFTED_TOKENS, Request
 from datafast.store.records import Bound, Spent
 from datafast.store.writer import Store
-from datafast.types import Usage
+from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Booking", "Budget", "Cashier", "check_prices", "upper_bound"]
 
 _TOKENS_PER_MESSAGE = 16
-
-
-_LIFTED_TOKENS = 16_384
 
 
 class Budget:
@@ -86,7 +83,7 @@ class Budget:
         used, limit = self._used[name], self._limits[name]
         said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
         return (
-            f"the budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
+            f"The budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
             + ("" if name == "max_calls" else ", or lower max_completion_tokens of the providers")
         )
 
@@ -107,12 +104,12 @@ def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> N
         if settings.budget_usd is not None and provider.cost_usd(Usage(1, 1)) is None:
             raise ConfigError(
                 f"run.budget_usd cannot be kept: the price of {label} is not known. Give the provider a price, for example "
-                f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}"
+                f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}."
             )
         if provider.longest_reply is None:
             raise ConfigError(
                 f"run.budget_usd and run.max_tokens cannot be kept: how long a reply of {label} may be is not known. "
-                f"Set its max_completion_tokens"
+                f"Set its max_completion_tokens."
             )
 
 
@@ -124,7 +121,7 @@ def upper_bound(request: Request, provider: LLMProvider) -> Bound:
         given += len(request.schema.wire) + len(request.schema.instructions())
     written = provider.longest_reply or 0
     if request.lift_token_limit:
-        written = max(written, _LIFTED_TOKENS)
+        written = max(written, LIFTED_TOKENS)
     usage = Usage(input_tokens=given, output_tokens=written)
     return Bound(provider.cost_usd(usage) or 0.0, given + written)
 
@@ -195,4 +192,4 @@ class Cashier:
         elif not self._stop:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))
-            self._stop.now(self._budget.describe(limit))
+            self._stop.now(StopCause.BUDGET, self._budget.describe(limit))

@@ -1,114 +1,101 @@
-"""The values that one call is made of: what is asked, how it is being tried, and what was replied."""
+"""One call: what was asked, how it is being tried, and what was replied."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from datafast.engine.calls.endpoint import Endpoint
 from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyError
-from datafast.llms.base import Completion, Request, StructuredStep
-from datafast.llms.replies.completion import decode_completion
-from datafast.llms.schema import ResponseSchema
-from datafast.store.records import ItemRecord
-from datafast.types import Message, Usage
+from datafast.llms.base import Completion, ReplyMode, Request
+from datafast.llms.replies.formats import decode_reply
 
-__all__ = ["Ask", "Reply", "Tally", "Trial", "decode"]
+if TYPE_CHECKING:
+    from datafast.engine.calls.endpoint import Endpoint
+    from datafast.llms.schema import ResponseSchema
+    from datafast.store.records import ItemRecord
+    from datafast.types import Message, Usage
+
+__all__ = ["Call"]
 
 
-class Ask(NamedTuple):
-    """What a kind asks for: one call's identity and content."""
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a kind, from the question to the answer. `Generate` makes it, `Caller` and `Sender` fill in the rest.
+
+    Attributes:
+        key: what it is found again by in the ledger.
+        role, messages, schema: what the kind asks; `schema` is the structure of the answer, None for text.
+        endpoint: who is asked.
+        record: the item that it is made for.
+        waiting: told +1 and -1 around a wait without a slot.
+        request: what is sent next; it changes as the endpoint and the replies teach.
+        sent: requests sent in this run; `sent_before` of them before the newest reply.
+        unusable: replies of this generation that were not what was asked.
+        modes_tried: ways of asking for structure that have failed this call.
+        raw: the newest reply, as it was recorded; `said` is what it says: a completion, or why it is none.
+        model_id: the model that gave it.
+    """
 
     key: bytes
     role: str
     messages: Sequence[Message]
     schema: ResponseSchema | None
+    endpoint: Endpoint
+    record: ItemRecord
+    waiting: Callable[[int], None]
+    request: Request = field(init=False)
+    sent: int = 0
+    sent_before: int = 0
+    unusable: int = 0
+    modes_tried: set[ReplyMode] = field(default_factory=set)
+    raw: bytes = b""
+    said: Completion | ReplyError = field(init=False)
+    model_id: str = ""
 
     @property
     def prompt(self) -> str:
+        """The newest user message."""
         return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
-
-
-@dataclass(slots=True)
-class Tally:
-    """This run's own counts."""
-
-    calls: int = 0
-    retries: int = 0
-    replayed: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-
-
-class Reply(NamedTuple):
-    """A raw reply, and what it says: a completion, or why it is none."""
-
-    raw: bytes
-    content: Completion | ReplyError
-
-    @property
-    def usage(self) -> Usage | None:
-        return self.content.usage if isinstance(self.content, Completion) else None
-
-
-@dataclass(slots=True)
-class Trial:
-    """The state of one call while it is being answered.
-
-    Attributes:
-        request: what is sent next; it changes as the endpoint and the reply teach.
-        waiting: told +1 and -1 around a wait without a slot.
-        unusable: replies of this generation that were not what was asked.
-        sent: requests sent in this run; `sent_before` of them before the newest reply.
-        steps_tried: ways of asking for structure that have failed this call.
-    """
-
-    ask: Ask
-    record: ItemRecord
-    endpoint: Endpoint
-    request: Request
-    waiting: Callable[[int], None]
-    unusable: int = 0
-    sent: int = 0
-    sent_before: int = 0
-    last_raw: bytes = b""
-    steps_tried: set[StructuredStep] = field(default_factory=set)
 
     @property
     def sends_bounds(self) -> bool:
         """Whether the request says how long texts may be."""
         request = self.request
-        by_schema = request.schema is not None and request.step is StructuredStep.JSON_SCHEMA
+        by_schema = request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA
         return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
 
-    def other_step(self, error: ProviderError | None = None) -> StructuredStep | None:
+    def replied(self, raw: bytes, wire_format: str, model_id: str) -> Usage | None:
+        """Takes a reply that is recorded; returns what it says it used."""
+        self.raw = raw
+        self.model_id = model_id
+        try:
+            self.said = decode_reply(raw, wire_format)
+        except ReplyError as error:
+            self.said = error
+            return None
+        return self.said.usage
+
+    def other_mode(self, error: ProviderError | None = None) -> ReplyMode | None:
         """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
-        step, steps = self.request.step, self.endpoint.steps
+        mode, modes = self.request.mode, self.endpoint.modes
         refused = error is not None and error.kind is ErrorKind.BAD_REQUEST
-        if step not in self.steps_tried:  # a call that fails again says nothing new
-            self.steps_tried.add(step)
+        if mode not in self.modes_tried:  # a call that fails again says nothing new
+            self.modes_tried.add(mode)
             if error is None:
-                steps.failed(step)
+                modes.failed(mode)
             else:
-                steps.met_error(step, refused=refused)
-        return steps.next_after(step, self.steps_tried, refused=refused)
+                modes.met_error(mode, refused=refused)
+        return modes.next_after(mode, self.modes_tried, refused=refused)
 
     def failed(self, message: str, category: str) -> CallFailed:
+        """The failure that this call ends with."""
         return CallFailed(
             message,
             category=category,
             provider=self.endpoint.label,
-            role=self.ask.role,
+            role=self.role,
             attempts=self.sent,
-            prompt=self.ask.prompt,
-            raw=self.last_raw,
+            prompt=self.prompt,
+            raw=self.raw,
         )
-
-
-def decode(raw: bytes) -> Reply:
-    try:
-        return Reply(raw, decode_completion(raw))
-    except ReplyError as error:
-        return Reply(raw, error)

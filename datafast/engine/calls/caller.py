@@ -6,33 +6,25 @@ was not usable still counts as a try.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
-from datafast.engine.calls.call import Ask, Reply, Trial, decode
-from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.calls.sender import Sender
-from datafast.engine.event_log import Emitter
 from datafast.engine.events import Retry
-from datafast.engine.settings import RunConfig
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.replies.parse import correction, parse_reply, parse_text
-from datafast.llms.schema import ResponseSchema
-from datafast.store.records import ItemRecord, Recorded
 
-__all__ = ["Answer", "Caller"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
+    from datafast.engine.calls.call import Call
+    from datafast.engine.calls.sender import Sender
+    from datafast.engine.event_log import Emitter
+    from datafast.engine.settings import RunConfig
+    from datafast.llms.schema import ResponseSchema
+    from datafast.store.records import Recorded
 
-class Answer(NamedTuple):
-    """A validated instance of the asked model, or text; the raw reply it stood in, and the model that gave it."""
-
-    value: BaseModel | str
-    raw: bytes
-    model_id: str
+__all__ = ["Caller", "read_reply"]
 
 
 class Caller:
@@ -43,16 +35,8 @@ class Caller:
         self._settings = settings
         self._emit = emit
 
-    async def answer(
-        self,
-        ask: Ask,
-        *,
-        endpoint: Endpoint,
-        record: ItemRecord,
-        recorded: list[Recorded],
-        waiting: Callable[[int], None],
-    ) -> Answer:
-        """One usable answer.
+    async def answer(self, call: Call, recorded: list[Recorded]) -> BaseModel | str:
+        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in.
 
         Args:
             recorded: the replies already paid for, oldest first; taken from as they are used.
@@ -61,62 +45,63 @@ class Caller:
             CallFailed: no usable answer is to be had.
             ItemPending: the run, or this provider, has stopped.
         """
-        step = endpoint.steps.choose() if ask.schema is not None and not recorded else endpoint.steps.usual
-        request = Request(
-            ask.messages,
-            ask.schema,
-            step,
+        endpoint, schema = call.endpoint, call.schema
+        call.request = Request(
+            call.messages,
+            schema,
+            endpoint.modes.choose() if schema is not None and not recorded else endpoint.modes.usual,
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
-        trial = Trial(ask, record, endpoint, request, waiting)
         while True:
-            model_id, counts = endpoint.provider.model_id, True
+            counts = True
             if recorded:
                 known = recorded.pop(0)
-                reply, model_id = decode(known.raw), known.model_id
+                call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
-                counts = known.generation == record.generation and known.provider == endpoint.label
+                counts = known.generation == call.record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1
             else:
-                reply = await self._sender.send(trial)
-            trial.last_raw = reply.raw
+                await self._sender.send(call)
             try:
-                value = _read(reply, ask.schema)
+                value = read_reply(call.said, schema)
             except ReplyError as error:
                 if counts:
-                    self._ask_again(trial, reply, error, replaying=bool(recorded))
+                    self._ask_again(call, error, replaying=bool(recorded))
                 continue
-            if ask.schema is not None and trial.sent:
-                endpoint.steps.worked(trial.request.step)
-            return Answer(value, reply.raw, model_id)
+            if schema is not None and call.sent:
+                endpoint.modes.worked(call.request.mode)
+            return value
 
-    def _ask_again(self, trial: Trial, reply: Reply, error: ReplyError, *, replaying: bool) -> None:
+    def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
-        trial.unusable += 1
-        formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and trial.ask.schema is not None
-        other_step = trial.other_step() if formless and trial.sent else None
+        call.unusable += 1
+        formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
+        other_mode = call.other_mode() if formless and call.sent else None
         truncated = error.category is ReplyCategory.TRUNCATED
-        limited = truncated and trial.endpoint.provider.max_completion_tokens is not None
-        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and trial.request.lift_token_limit)
-        if hopeless or trial.unusable > self._settings.max_parse_retries:
-            raise trial.failed(str(error), error.category.value) from error
-        messages = list(trial.ask.messages)
-        if error.category is ReplyCategory.INVALID and isinstance(reply.content, Completion):
-            messages += correction(error, reply.content.text)
+        limited = truncated and call.endpoint.provider.max_completion_tokens is not None
+        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
+        if hopeless or call.unusable > self._settings.max_parse_retries:
+            raise call.failed(str(error), error.category.value) from error
+        messages = list(call.messages)
+        if error.category is ReplyCategory.INVALID and isinstance(call.said, Completion):
+            messages += correction(error, call.said.text)
         # With every way tried, on with the one that works for others: this call has just had bad luck with it.
-        step = other_step or (trial.endpoint.steps.usual if formless else trial.request.step)
-        lifted = truncated or trial.request.lift_token_limit
-        trial.request = replace(trial.request, messages=messages, step=step, lift_token_limit=lifted)
+        mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
+        lifted = truncated or call.request.lift_token_limit
+        call.request = replace(call.request, messages=messages, mode=mode, lift_token_limit=lifted)
         if replaying:
             return
         self._sender.tally.retries += 1
-        self._emit(
-            Retry(provider=trial.endpoint.label, reason=error.category.value, attempt=trial.unusable, wait_s=0.0)
-        )
+        self._emit(Retry(provider=call.endpoint.label, reason=error.category.value, attempt=call.unusable, wait_s=0.0))
 
 
-def _read(reply: Reply, schema: ResponseSchema | None) -> BaseModel | str:
-    if isinstance(reply.content, ReplyError):
-        raise reply.content
-    return parse_reply(reply.content, schema) if schema else parse_text(reply.content)
+def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:
+    """What a reply answers.
+
+    Raises:
+        ReplyError: it is not what was asked.
+    """
+    if isinstance(said, ReplyError):
+        raise said
+    return parse_reply(said, schema) if schema else parse_text(said)

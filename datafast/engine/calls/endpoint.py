@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Gate
-from datafast.engine.calls.reply_modes import Steps
+from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
 from datafast.llms.transport.redaction import MASK
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint"]
 
 _SAME_REFUSALS = 10
-
-
 _KEY_CHARS = 16  # what is shorter may as well be a word of the text
 
 
@@ -33,7 +31,7 @@ class Endpoint:
         identity: what the keys of its calls contain.
         stopped: why nothing more is sent to it, None while it works.
         dropped_params: sampling parameters its model has refused.
-        steps: which way of asking for structure works here.
+        modes: which way of asking for structure works here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether a reply came to one.
         last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
     """
@@ -46,7 +44,7 @@ class Endpoint:
         self.backend = backend
         self.stopped: str | None = None
         self.dropped_params: frozenset[str] = frozenset()
-        self.steps = Steps()
+        self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
         self.last_success = float("-inf")
@@ -87,7 +85,7 @@ class Endpoint:
             return False
         if name not in self.dropped_params:
             self.dropped_params |= {name}
-            warn_user(f"{self.label} refuses the parameter {name!r}; it is left out from now on")
+            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
         return True
 
     def refuses_everything(self, error: ProviderError) -> bool:

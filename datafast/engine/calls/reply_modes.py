@@ -10,33 +10,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from datafast.llms.base import StructuredStep
+from datafast.llms.base import ReplyMode
 
-__all__ = ["Steps"]
+__all__ = ["ReplyModes"]
 
-_ORDER = tuple(StructuredStep)
+_ORDER = tuple(ReplyMode)
 _FIRST_TRIAL_AFTER = 20
 
 
-class Steps:
+class ReplyModes:
     """What is known about the ways of asking at one endpoint."""
 
     def __init__(self) -> None:
-        self._worked: Counter[StructuredStep] = Counter()
-        self._failed: Counter[StructuredStep] = Counter()
-        self._refused: set[StructuredStep] = set()
+        self._worked: Counter[ReplyMode] = Counter()
+        self._failed: Counter[ReplyMode] = Counter()
+        self._refused: set[ReplyMode] = set()
         self._calls_below = 0
         self._trial_after = _FIRST_TRIAL_AFTER
 
     @property
-    def usual(self) -> StructuredStep:
+    def usual(self) -> ReplyMode:
         """The best way that does not mostly fail; where all do, the one that works most often."""
-        sound = [step for step in _ORDER if not self._fails(step)]
-        return sound[0] if sound else max(_ORDER, key=lambda step: self._worked[step] - self._failed[step])
+        sound = [mode for mode in _ORDER if not self._fails(mode)]
+        return sound[0] if sound else max(_ORDER, key=lambda mode: self._worked[mode] - self._failed[mode])
 
-    def choose(self) -> StructuredStep:
+    def choose(self) -> ReplyMode:
         """The way for a new call: the usual one, or now and then a better one that is not known to be refused."""
-        usual, best = self.usual, next((step for step in _ORDER if step not in self._refused), _ORDER[0])
+        usual, best = self.usual, next((mode for mode in _ORDER if mode not in self._refused), _ORDER[0])
         if _ORDER.index(best) >= _ORDER.index(usual):
             return usual
         self._calls_below += 1
@@ -46,40 +46,38 @@ class Steps:
         self._trial_after *= 2
         return best
 
-    def worked(self, step: StructuredStep) -> None:
+    def worked(self, mode: ReplyMode) -> None:
         """A valid reply came back."""
-        self._worked[step] += 1
-        self._refused.discard(step)
+        self._worked[mode] += 1
+        self._refused.discard(mode)
 
-    def failed(self, step: StructuredStep) -> None:
+    def failed(self, mode: ReplyMode) -> None:
         """An unusable reply came back. However many were on their way, one success makes up for them."""
-        self._failed[step] = min(self._failed[step] + 1, self._worked[step] + 1)
+        self._failed[mode] = min(self._failed[mode] + 1, self._worked[mode] + 1)
 
-    def met_error(self, step: StructuredStep, *, refused: bool) -> None:
+    def met_error(self, mode: ReplyMode, *, refused: bool) -> None:
         """An error came back. What has worked before is not to blame for it."""
-        if not self._worked[step]:
-            self.failed(step)
+        if not self._worked[mode]:
+            self.failed(mode)
             if refused:
-                self._refused.add(step)
+                self._refused.add(mode)
 
-    def next_after(
-        self, step: StructuredStep, tried: Collection[StructuredStep], *, refused: bool = False
-    ) -> StructuredStep | None:
-        """Another way for a call that `step` failed; None where `step` works for others, or there is none left.
+    def next_after(self, mode: ReplyMode, tried: Collection[ReplyMode], *, refused: bool = False) -> ReplyMode | None:
+        """Another way for a call that `mode` failed; None where `mode` works for others, or there is none left.
 
         Args:
             tried: ways that failed this call. What works for others may be taken again, unless this was `refused`: such a
                 request is sent again at once, and must come to an end.
         """
-        if not self._fails(step):
+        if not self._fails(mode):
             return None
         proven = [other for other in _ORDER if self._worked[other] and not self._fails(other)]
-        later = _ORDER[_ORDER.index(step) + 1 :]
+        later = _ORDER[_ORDER.index(mode) + 1 :]
         possible = [
             *(other for other in proven if not refused or other not in tried),
             *(other for other in later if other not in tried),
         ]
         return possible[0] if possible else None
 
-    def _fails(self, step: StructuredStep) -> bool:
-        return self._failed[step] > self._worked[step]
+    def _fails(self, mode: ReplyMode) -> bool:
+        return self._failed[mode] > self._worked[mode]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datafast._util.scratch import Scratch
 
 if TYPE_CHECKING:
     from datafast.datasets.conversation.kind import ConversationDataset
@@ -21,15 +20,17 @@ class Call:
 
     Attributes:
         about: what tells it from calls for something else.
-        folder: the temporary one that its files are in, None where they are the user's.
+        scratch: the temporary folder that its files are in, None where they are the user's.
         taken: whether its rows have been read.
     """
 
-    def __init__(self, dataset: ConversationDataset, provider: LLMProvider, about: bytes, folder: Path | None) -> None:
+    def __init__(
+        self, dataset: ConversationDataset, provider: LLMProvider, about: bytes, scratch: Scratch | None
+    ) -> None:
         self.dataset = dataset
         self.provider = provider
         self.about = about
-        self.folder = folder
+        self.scratch = scratch
         self.taken = False
 
     @property
@@ -41,11 +42,11 @@ class Folders:
     """Temporary folders: a new one for each call, the same again for a call that ended early. Kept ones stay on the disk."""
 
     def __init__(self) -> None:
-        self._unfinished: dict[bytes, list[Path]] = {}
+        self._unfinished: dict[bytes, list[Scratch]] = {}
 
-    def take(self, about: bytes) -> Path:
+    def take(self, about: bytes) -> Scratch:
         waiting = self._unfinished.get(about)
-        return waiting.pop() if waiting else Path(tempfile.mkdtemp(prefix="datafast-"))
+        return waiting.pop() if waiting else Scratch()
 
     @contextlib.contextmanager
     def keeping(self, call: Call) -> Iterator[None]:
@@ -53,7 +54,7 @@ class Folders:
         try:
             yield
         finally:
-            if call.folder is not None and (call.taken or not any(call.folder.iterdir())):
-                shutil.rmtree(call.folder, ignore_errors=True)
-            elif call.folder is not None:
-                self._unfinished.setdefault(call.about, []).append(call.folder)
+            if call.scratch is not None and (call.taken or not any(call.scratch.folder.iterdir())):
+                call.scratch.remove()
+            elif call.scratch is not None:
+                self._unfinished.setdefault(call.about, []).append(call.scratch)

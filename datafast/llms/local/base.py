@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from datafast.errors import ConfigError, MissingExtraError
-from datafast.llms.options import ProviderOptions
+from datafast.errors import MissingExtraError
+from datafast.llms.options import NETWORK_OPTIONS, ProviderOptions
 from datafast.llms.provider import LLMProvider
 
 if TYPE_CHECKING:
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from datafast.types import Usage
 
-__all__ = ["InProcessProvider", "checked_count", "checked_text"]
-
-# There is no address to call, and nobody who asks for a key.
-_NO_USE = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
+__all__ = ["InProcessProvider"]
 
 
 class InProcessProvider(LLMProvider):
@@ -28,17 +25,11 @@ class InProcessProvider(LLMProvider):
         needed_packages: what the extra brings, and is looked for before a run starts.
     """
 
+    unused_options = NETWORK_OPTIONS
     extra_name: ClassVar[str]
     needed_packages: ClassVar[tuple[str, ...]]
 
     def __init__(self, model_id: str, *, own: Mapping[str, Any], **options: Unpack[ProviderOptions]) -> None:
-        for key in _NO_USE:
-            if options.get(key) is not None:
-                raise ConfigError(
-                    f"{key}: this model runs on this machine and is not called elsewhere, so this has no use. "
-                    "Leave it out.",
-                    key=key,
-                )
         super().__init__(model_id, **options)
         self._options |= {key: value for key, value in own.items() if value is not None}
 
@@ -59,26 +50,8 @@ class InProcessProvider(LLMProvider):
         missing = [name for name in self.needed_packages if importlib.util.find_spec(name) is None]
         if missing:
             raise MissingExtraError(
-                f"{self.label} needs {' and '.join(missing)}: pip install 'datafast[{self.extra_name}]'"
+                f"{self.label} needs {' and '.join(missing)}. Install it: pip install 'datafast[{self.extra_name}]'."
             )
 
     def cost_usd(self, usage: Usage) -> float:
         return self.price.cost_usd(usage) if self.price is not None else 0.0
-
-
-def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
-    """A whole number of at least `least`, or None where it was not given."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{key}: expected a whole number, {least} or more, got {value!r}.", key=key)
-    return value
-
-
-def checked_text(key: str, value: object) -> str | None:
-    """A text that is not empty, or None where it was not given."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{key}: expected a text that is not empty, got {value!r}.", key=key)
-    return value.strip()

@@ -99,8 +99,8 @@ class GgufSource:
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(
-                f"repo_id: {repo_id} could not be fetched from the Hugging Face Hub, and is no file here. Check the name "
-                f"and the network, and HF_TOKEN if it is private or gated. {type(error).__name__}: {reason}",
+                f"repo_id: {repo_id} could not be fetched from the Hugging Face Hub, and is not a file here. Check the name "
+                f"and the network, and HF_TOKEN if it is private or gated. {type(error).__name__}: {reason.rstrip('.')}.",
                 key="repo_id",
             ) from error
         return Path(paths[0])
@@ -117,7 +117,7 @@ def _one_file(path: Path) -> Path:
     names = [file.name for file in path.iterdir() if file.name.lower().endswith(_SUFFIX)]
     first = _first_parts(names)
     if len(first) != 1:
-        found = f"holds {', '.join(sorted(first))}: name one of them" if first else "holds no .gguf file"
+        found = f"holds {', '.join(sorted(first))}. Name one of them" if first else "holds no .gguf file"
         raise ConfigError(f"model_path: the folder {path} {found}.", key="model_path")
     return path / first[0]
 
@@ -132,7 +132,7 @@ def _check_file(path: Path) -> None:
         raise ConfigError(f"model_path: {path} cannot be read: {error.strerror}.", key="model_path") from error
     if magic != _MAGIC:
         raise ConfigError(
-            f"model_path: {path} is no GGUF file. Models in other formats: TransformersProvider, or convert it.",
+            f"model_path: {path} is not a GGUF file. Convert it, or use TransformersProvider for models in other formats.",
             key="model_path",
         )
 
@@ -156,7 +156,7 @@ def _chosen(files: list[str], repo_id: str, quant: str | None) -> str:
     if len(fitting) != 1:
         what = f"{len(fitting)} files" if fitting else "no file"
         raise ConfigError(
-            f"filename: {repo_id} has {what} with {quant or _USUAL_QUANT} in the name; name one of its files: "
+            f"filename: {repo_id} has {what} with {quant or _USUAL_QUANT} in the name. Name one of its files: "
             f"{', '.join(found)}.",
             key="filename",
         )

@@ -13,28 +13,28 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
 from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Request, Response, StructuredStep
-from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
+from datafast.llms.base import ReplyMode, Request, Response
+from datafast.llms.local.base import InProcessProvider
 from datafast.llms.local.gguf import GgufSource
 from datafast.llms.local.llama_server import LlamaServer, LlamaSettings, start_llama_server
 from datafast.llms.local.model_cache import Lease, acquire
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, checked_count, checked_text, count_schema, text_schema
 from datafast.llms.providers.chat_completions import ChatCompletionsBackend, OpenAICompatibleProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["LlamaCppBackend", "LlamaCppProvider"]
 
 _CONTEXT_TOKENS = 4096
-
-
 _KEPT = ("temperature", "top_p", "frequency_penalty", "name", "max_completion_tokens", "max_concurrency", "weight")
 
 
@@ -67,7 +67,16 @@ class LlamaCppProvider(InProcessProvider):
     takes_text_bounds = True
     extra_name = "local"
     needed_packages = ("xllamacpp",)
-    own_params = ("model_path", "repo_id", "filename", "revision", "slots", "context_tokens", "threads", "gpu_layers")
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model_path": text_schema("The path of a .gguf file."),
+        "repo_id": text_schema("A repository of the Hugging Face Hub, owner/name."),
+        "filename": text_schema("The .gguf file in that repository."),
+        "revision": text_schema("Branch, tag or commit of the repository."),
+        "slots": count_schema("Requests that are answered at once."),
+        "context_tokens": count_schema("Tokens of one request, prompt and reply together.", least=64),
+        "threads": count_schema("Threads of the processor."),
+        "gpu_layers": count_schema("Layers of the model on a GPU.", least=0),
+    }
 
     def __init__(
         self,
@@ -185,9 +194,9 @@ class LlamaCppBackend:
     async def complete(self, request: Request) -> Response:
         """See `Backend.complete`."""
         direct = await self._ready()
-        if request.schema is not None and request.step is StructuredStep.JSON_SCHEMA:
+        if request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA:
             # The grammar keeps the form; what the fields mean, the model has to be told.
-            request = replace(request, messages=ask(request.messages, request.schema, StructuredStep.PROMPT))
+            request = replace(request, messages=ask(request.messages, request.schema, ReplyMode.PROMPT))
         try:
             return await direct.complete(request)
         except ProviderError as error:

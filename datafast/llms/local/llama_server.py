@@ -58,7 +58,7 @@ class LlamaServer:
         if status is None:
             return None
         if self._log.closed:
-            return "it was released"
+            return "it was released."
         return f"its process ended with status {status}{_errors(self._log)}"
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
         log.close()
         raise ConfigError(
             f"model_path: llama.cpp cannot load {settings.path}. The file may be broken or newer than the installed "
-            f"xllamacpp, or memory too short for {settings.slots} x {settings.context_tokens:,} tokens of context: lower "
+            f"xllamacpp, or memory too short for {settings.slots} x {settings.context_tokens:,} tokens of context. Lower "
             f"context_tokens or slots{said}",
             key="model_path",
         )
@@ -132,4 +132,4 @@ def _errors(log: Any) -> str:
     log.seek(0)
     lines = (_STAMP.sub("", line).strip() for line in log.read().decode(errors="replace").splitlines())
     said = [line for line in lines if line][:_SHOWN_ERRORS]
-    return f". It said: {' | '.join(said)}" if said else "."
+    return f". It said: {' | '.join(said).rstrip('.')}." if said else "."

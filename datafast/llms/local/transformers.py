@@ -11,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
-from datafast.llms.base import Request, Response, StructuredStep
-from datafast.llms.local.base import InProcessProvider, checked_count, checked_text
+from datafast.llms.base import ReplyMode, Request, Response
+from datafast.llms.local.base import InProcessProvider
 from datafast.llms.local.model_cache import Lease, acquire
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, checked_count, checked_text, count_schema, text_schema
 from datafast.llms.replies.completion import encode_completion
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datafast.llms.local.transformers_model import LoadedModel
 
 __all__ = ["DTYPES", "TransformersBackend", "TransformersProvider"]
@@ -33,8 +35,6 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 _BATCH_SIZE = 8
-
-
 _MOST_TOKENS = 131_072  # a bound for budgets, where neither the user nor a loaded model says anything
 
 
@@ -64,7 +64,14 @@ class TransformersProvider(InProcessProvider):
     provider_name = "transformers"
     extra_name = "transformers"
     needed_packages = ("torch", "transformers", "llguidance")
-    own_params = ("model", "device", "dtype", "batch_size", "revision", "trust_remote_code")
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": text_schema("The same as model_id."),
+        "device": text_schema("auto, cpu, cuda, cuda:1, mps."),
+        "dtype": {"enum": list(DTYPES), "description": "The numbers that the model computes with."},
+        "batch_size": count_schema("Most requests in one batch."),
+        "revision": text_schema("Branch, tag or commit of the repository."),
+        "trust_remote_code": {"type": "boolean", "description": "Run the code that comes with the model."},
+    }
 
     def __init__(
         self,
@@ -140,7 +147,7 @@ class TransformersProvider(InProcessProvider):
         if not (folder / "config.json").is_file():
             what = "it holds no config.json" if folder.is_dir() else "there is no such folder"
             raise ConfigError(
-                f"model: {self.model} is no saved model: {what}. Expected a folder that save_pretrained wrote, or a "
+                f"model: {self.model} is not a saved model: {what}. Expected a folder that save_pretrained wrote, or a "
                 "repository of the Hugging Face Hub such as gpt2.",
                 key="model",
             )
@@ -150,8 +157,6 @@ class TransformersProvider(InProcessProvider):
 
 
 _ANY_OBJECT = orjson.dumps({"type": "object"})
-
-
 _TEMPLATE_ARGUMENTS = "chat_template_kwargs"
 
 
@@ -178,12 +183,11 @@ class TransformersBackend:
         messages, grammar = list(request.messages), None
         if request.schema is not None:
             # Also where a grammar keeps the form: what the fields mean, the model has to be told.
-            messages = ask(messages, request.schema, StructuredStep.PROMPT)
-            if request.step is StructuredStep.JSON_SCHEMA:
+            messages = ask(messages, request.schema, ReplyMode.PROMPT)
+            if request.mode is ReplyMode.JSON_SCHEMA:
                 grammar = orjson.dumps(request.schema.json_schema)
-            elif request.step is StructuredStep.JSON_OBJECT:
+            elif request.mode is ReplyMode.JSON_OBJECT:
                 grammar = _ANY_OBJECT
-        limit = provider.max_completion_tokens
         job = Job(
             label=provider.label,
             messages=messages,
@@ -191,8 +195,8 @@ class TransformersBackend:
             arguments={k: v for k, v in self._arguments.items() if k not in request.dropped_params},
             penalty=0.0 if "frequency_penalty" in request.dropped_params else provider.frequency_penalty or 0.0,
             grammar=grammar,
-            max_tokens=2 * limit if limit and request.lift_token_limit else limit,
-            whole_context=request.lift_token_limit and limit is None,
+            max_tokens=provider.max_completion_tokens,
+            whole_context=request.lift_token_limit,
             batch_size=provider.batch_size,
             timeout_s=provider.timeout,
         )

@@ -69,7 +69,8 @@ def _refused(model: str, device: str, error: Exception) -> ConfigError:
             "writes text. Check the name and the network, and HF_TOKEN if it is private or gated"
         )
     return ConfigError(
-        f"model: {model} cannot be loaded: {advice}. {type(error).__name__}: {_first_line(error)}", key="model"
+        f"model: {model} cannot be loaded: {advice}. {type(error).__name__}: {_first_line(error).rstrip('.')}.",
+        key="model",
     )
 
 

@@ -180,7 +180,9 @@ class LoadedModel:
         half = len(jobs) // 2
         if half < self._most_rows:
             self._most_rows = half
-            warn_user(f"{jobs[0].label}: memory is short for {len(jobs)} requests at once; from now on {half}")
+            warn_user(
+                f"{jobs[0].label}: memory is short for {len(jobs)} requests at once. From now on there are {half}."
+            )
         for part in (jobs[:half], jobs[half:]):
             for job in part:  # what their grammars have seen was lost with the batch
                 job.matcher = self._grammars.matcher(job.grammar) if job.grammar is not None else None

@@ -1,8 +1,6 @@
-"""Everything that litellm reaches: the providers and their back end. The only file that imports litellm, and only when a
-call needs it.
+"""Everything that litellm reaches: the providers, and their back end. litellm is imported when a call needs it.
 
-Guarantee: one HTTP request per `complete`; no global of litellm is changed where the host uses litellm itself; nothing
-is fetched from the network at its import. A parameter that litellm says the model lacks is left out with one warning.
+Guarantee: one HTTP request per `complete`. A parameter that litellm says the model lacks is left out with one warning.
 Cost: 2-3 s and 160 MB once, for the import, in a thread of its own; then 2-4 ms of CPU per call. From the hundredth call
 on, until it is closed, what is in memory is left out of Python's garbage collection, which would be a tenth of that.
 Limits: what is recorded is litellm's reply object written as a chat completion, not the provider's own bytes. A success
@@ -12,10 +10,7 @@ whose body litellm cannot read arrives as a `ProviderError` that carries what li
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import ssl
-import sys
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -26,284 +21,25 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
-from datafast.llms.base import Request, Response, StructuredStep
+from datafast.llms.base import LIFTED_TOKENS, ReplyMode, Request, Response
 from datafast.llms.base_urls import base_from_environment, versioned_base
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.litellm_glue import as_json, error_of, import_litellm, own_client
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema
-from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from datafast.errors import ProviderError
     from datafast.llms.base import Backend
     from datafast.types import Usage
 
 __all__ = ["LiteLLMBackend", "LiteLLMProvider", "NamedLiteLLMProvider"]
 
-# Read by litellm at its import. Without them it fetches price maps and headers from the network, and its pool ends at
-# 500 connections to a host, below what a run may be allowed. 0 would not mean unlimited.
-_ENVIRONMENT = {
-    "AIOHTTP_CONNECTOR_LIMIT": "4000",
-    "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4000",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "true",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_OFFLINE_MODE": "true",
-}
-
-
-_HOST_IMPORTED_CONNECTIONS = 500
-
-
-_GENEROUS_TOKENS = 16_384
-
-
-_MANY_CALLS = 100  # what comes after them is worth a setting of the whole process
-
-
-_imported_by_us = False
-
-
-class LiteLLMBackend:
-    """One model, called through litellm."""
-
-    def __init__(self, provider: LiteLLMProvider, *, max_connections: int) -> None:
-        self._provider = provider
-        self._origin = provider.origin
-        self._model = provider.litellm_model
-        self._litellm: Any = None
-        self._loading = asyncio.Lock()
-        self._params: dict[str, Any] = {}
-        self._fixed: dict[str, Any] = {}
-        self._limit_param = "max_tokens"
-        self._max_connections = max_connections
-        self._cap: asyncio.Semaphore | None = None
-        self._client: Any = None
-        self._calls = 0
-        self._settled = False
-
-    async def complete(self, request: Request) -> Response:
-        """See `Backend.complete`."""
-        if self._litellm is None:
-            await self.prepare()
-        if self._cap is None:
-            return await self._send(request)
-        async with self._cap:
-            return await self._send(request)
-
-    async def prepare(self) -> None:
-        """See `SlowStart.prepare`."""
-        async with self._loading:
-            if self._litellm is None:
-                with foreign_warnings_ignored():
-                    await self._load()
-
-    async def aclose(self) -> None:
-        """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
-        stay."""
-        if self._settled:
-            self._settled = False
-            unsettle()
-        client, self._client = self._client, None
-        if client is not None:
-            with foreign_warnings_ignored():
-                await client.close()
-
-    async def _send(self, request: Request) -> Response:
-        self._calls += 1
-        if self._calls == _MANY_CALLS:
-            self._settled = settle()
-        arguments = self._arguments(request)
-        started = time.perf_counter()
-        try:
-            # litellm's own timeout starts anew with every byte that comes.
-            async with asyncio.timeout(self._provider.timeout):
-                with foreign_warnings_ignored():
-                    reply = await self._litellm.acompletion(**arguments)
-        # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer".
-        except Exception as error:
-            raise self._fault(error) from error
-        return Response(raw=_as_json(reply), latency_s=time.perf_counter() - started)
-
-    async def _load(self) -> None:
-        litellm, by_host = await asyncio.to_thread(_import_litellm)
-        if by_host and self._max_connections > _HOST_IMPORTED_CONNECTIONS:
-            self._cap = asyncio.Semaphore(_HOST_IMPORTED_CONNECTIONS)
-            warn_user(
-                f"{self._origin.label}: litellm was imported before datafast could set it up, so at most "
-                f"{_HOST_IMPORTED_CONNECTIONS} requests are in flight at once. Import it later, or set "
-                "AIOHTTP_CONNECTOR_LIMIT and AIOHTTP_CONNECTOR_LIMIT_PER_HOST before importing it."
-            )
-        if self._provider.takes_own_client:
-            self._client = _own_client(self._provider.ssl_ca, timeout_s=self._provider.timeout)
-        self._params = self._supported(litellm)
-        self._fixed = self._unchanging()
-        self._litellm = litellm
-
-    def _unchanging(self) -> dict[str, Any]:
-        """What every request of a run is sent with: where to, as whom, once."""
-        provider = self._provider
-        found: dict[str, Any] = {"timeout": provider.timeout, "max_retries": 0, "num_retries": 0, "stream": False}
-        if (base := provider.litellm_base) is not None:
-            found["api_base"] = base
-        if (key := provider.litellm_key) is not None:
-            found["api_key"] = key
-        return found
-
-    def _supported(self, litellm: Any) -> dict[str, Any]:
-        """The parameters that were set and that the model has; a model unknown to litellm is taken to have all."""
-        provider = self._provider
-        supported = litellm.get_supported_openai_params(model=self._model)
-        wanted = provider.sampling
-        if supported is not None:
-            self._limit_param = "max_completion_tokens" if "max_completion_tokens" in supported else "max_tokens"
-            dropped = sorted(wanted.keys() - set(supported))
-            if dropped:
-                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}: left out of every request.")
-                wanted = {name: value for name, value in wanted.items() if name not in dropped}
-        if provider.max_completion_tokens is not None:
-            wanted[self._limit_param] = provider.max_completion_tokens
-        return wanted
-
-    def _arguments(self, request: Request) -> dict[str, Any]:
-        provider = self._provider
-        # litellm edits the messages it is given; the caller's stay as they are.
-        arguments: dict[str, Any] = {"model": self._model, "messages": [{**message} for message in request.messages]}
-        arguments |= self._params
-        if request.lift_token_limit:
-            arguments[self._limit_param] = self._lifted_limit()
-        if request.schema is not None:
-            if request.step is StructuredStep.JSON_SCHEMA:
-                # A fresh one: litellm may edit it.
-                arguments["response_format"] = orjson.loads(_without_references(request.schema.wire))
-            else:
-                arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.step)]
-                if request.step is StructuredStep.JSON_OBJECT:
-                    arguments["response_format"] = {"type": "json_object"}
-        arguments |= provider.extra
-        for name in request.dropped_params:
-            arguments.pop(name, None)
-        arguments |= self._fixed
-        if provider.extra_headers:
-            arguments["extra_headers"] = dict(provider.extra_headers)
-        if self._client is not None:
-            arguments["client"] = self._client
-        return arguments
-
-    def _lifted_limit(self) -> int:
-        if self._provider.max_completion_tokens is not None:
-            return 2 * self._provider.max_completion_tokens
-        known = self._litellm.model_cost.get(self._model) or self._litellm.model_cost.get(self._provider.model_id) or {}
-        most = known.get("max_output_tokens")
-        return min(_GENEROUS_TOKENS, most) if isinstance(most, int) and most > 0 else _GENEROUS_TOKENS
-
-    def _fault(self, error: Exception) -> ProviderError:
-        if is_transport_fault(error):
-            return from_transport(self._origin, error)
-        links = list(chain(error))
-        headers = _headers(links)
-        answer = _answer(links)
-        if answer is not None:
-            return from_answer(self._origin, status=answer[0], body=answer[1], headers=headers)
-        if any(type(link).__module__ == "openai" and type(link).__name__ == "OpenAIError" for link in links):
-            # The SDK's base class, raised for itself, is about its set-up: there are no credentials, and nothing was
-            # sent.
-            return from_answer(self._origin, status=401, body=str(error), headers=headers)
-        statuses = [status for link in links if (status := _status(link)) is not None]
-        if 200 in statuses or any(isinstance(link, ValueError) for link in links):
-            # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
-            return from_answer(self._origin, status=502, body=str(error), headers=headers)
-        status = next((status for status in statuses if status >= 400), 500)
-        return from_answer(self._origin, status=status, body=str(error), headers=headers)
-
-
-@lru_cache(maxsize=512)
-def _without_references(wire: bytes) -> bytes:
-    """A `response_format` with its definitions put where they are used: litellm leads references astray on the way to Anthropic."""
-    form = orjson.loads(wire)
-    form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
-    return orjson.dumps(form)
-
-
-@foreign_warnings_ignored()
-def _as_json(reply: Any) -> bytes:
-    # Its object may hold values its own model does not declare, which pydantic would remark on.
-    try:
-        encoded: str = reply.model_dump_json(warnings=False)
-    except ValueError:
-        # Half a surrogate pair, which JSON can only hold escaped. Whatever it is, it was paid for.
-        encoded = json.dumps(reply.model_dump(warnings=False), default=str)
-    return encoded.encode()
-
-
-def _import_litellm() -> tuple[Any, bool]:
-    """litellm, and whether the host had imported it before."""
-    global _imported_by_us
-    by_host = "litellm" in sys.modules and not _imported_by_us
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import litellm
-
-    if not by_host and not _imported_by_us:
-        # Otherwise it prints help texts to stdout at each error, where a report in JSON may be on its way.
-        litellm.suppress_debug_info = True
-        _imported_by_us = True
-    return litellm, by_host
-
-
-def _own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
-    """A client for one provider: it trusts that provider's certificates, which litellm would take per process only, and
-    follows no redirect, which litellm's would, with the key in a header that goes along to any other host."""
-    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
-
-    context = None
-    if ssl_ca is not None:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=ssl_ca)
-    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
-    handler.client.follow_redirects = False
-    return handler
-
-
-def _status(error: object) -> int | None:
-    status = getattr(error, "status_code", None)
-    return status if isinstance(status, int) and not isinstance(status, bool) else None
-
-
-def _answer(links: list[BaseException]) -> tuple[int, str] | None:
-    """Status and body of an error as the server sent them, where litellm kept them. It renumbers some statuses
-    itself."""
-    for link in reversed(links):
-        response = getattr(link, "response", None)
-        status = _status(response)
-        try:
-            text = getattr(response, "text", None)
-        except Exception:  # noqa: BLE001 - httpx raises its own for bodies that were streamed and never read: none to show
-            text = None
-        if status is not None and status >= 300 and isinstance(text, str) and (text or status < 400):
-            return status, text
-    return None
-
-
-def _headers(links: list[BaseException]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for link in links:
-        for headers in (
-            getattr(getattr(link, "response", None), "headers", None),
-            getattr(link, "litellm_response_headers", None),
-        ):
-            if headers is not None:
-                found |= {str(name): str(value) for name, value in headers.items()}
-    return found
-
-
 # litellm sends nothing without a key, also where the server needs none.
 _NO_KEY = "none"
-
-
 # The models that litellm calls with the HTTP client it is handed; only that can trust other certificates and refuse redirects.
 _WITH_OWN_CLIENT = ("anthropic/", "gemini/")
 
@@ -318,6 +54,7 @@ class LiteLLMProvider(LLMProvider):
     """
 
     provider_name = "litellm"
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {"model": text_schema("The same as model_id.")}
     litellm_prefix: ClassVar[str] = ""
 
     def __init__(
@@ -383,6 +120,8 @@ class LiteLLMProvider(LLMProvider):
 class NamedLiteLLMProvider(LiteLLMProvider):
     """A provider of its own that is called through litellm."""
 
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         super().__init__(model_id, **options)
 
@@ -392,3 +131,148 @@ class NamedLiteLLMProvider(LiteLLMProvider):
 
     def _configured_base(self) -> str | None:
         return self._api_base or base_from_environment(self.provider_name.upper())
+
+
+# Where the host has imported litellm, its pool ends here.
+_HOST_IMPORTED_CONNECTIONS = 500
+_MANY_CALLS = 100  # what comes after them is worth a setting of the whole process
+
+
+class LiteLLMBackend:
+    """One model, called through litellm."""
+
+    def __init__(self, provider: LiteLLMProvider, *, max_connections: int) -> None:
+        self._provider = provider
+        self._origin = provider.origin
+        self._model = provider.litellm_model
+        self._litellm: Any = None
+        self._loading = asyncio.Lock()
+        self._params: dict[str, Any] = {}
+        self._fixed: dict[str, Any] = {}
+        self._limit_param = "max_tokens"
+        self._max_connections = max_connections
+        self._cap: asyncio.Semaphore | None = None
+        self._client: Any = None
+        self._calls = 0
+        self._settled = False
+
+    async def complete(self, request: Request) -> Response:
+        """See `Backend.complete`."""
+        if self._litellm is None:
+            await self.prepare()
+        if self._cap is None:
+            return await self._send(request)
+        async with self._cap:
+            return await self._send(request)
+
+    async def prepare(self) -> None:
+        """See `SlowStart.prepare`."""
+        async with self._loading:
+            if self._litellm is None:
+                with foreign_warnings_ignored():
+                    await self._load()
+
+    async def aclose(self) -> None:
+        """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
+        stay."""
+        if self._settled:
+            self._settled = False
+            unsettle()
+        client, self._client = self._client, None
+        if client is not None:
+            with foreign_warnings_ignored():
+                await client.close()
+
+    async def _send(self, request: Request) -> Response:
+        self._calls += 1
+        if self._calls == _MANY_CALLS:
+            self._settled = settle()
+        arguments = self._arguments(request)
+        started = time.perf_counter()
+        try:
+            # litellm's own timeout starts anew with every byte that comes.
+            async with asyncio.timeout(self._provider.timeout):
+                with foreign_warnings_ignored():
+                    reply = await self._litellm.acompletion(**arguments)
+        # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer".
+        except Exception as error:
+            raise error_of(self._origin, error) from error
+        return Response(raw=as_json(reply), latency_s=time.perf_counter() - started)
+
+    async def _load(self) -> None:
+        litellm, by_host = await asyncio.to_thread(import_litellm)
+        if by_host and self._max_connections > _HOST_IMPORTED_CONNECTIONS:
+            self._cap = asyncio.Semaphore(_HOST_IMPORTED_CONNECTIONS)
+            warn_user(
+                f"{self._origin.label}: litellm was imported before datafast could set it up, so at most "
+                f"{_HOST_IMPORTED_CONNECTIONS} requests are in flight at once. Import it later, or set "
+                "AIOHTTP_CONNECTOR_LIMIT and AIOHTTP_CONNECTOR_LIMIT_PER_HOST before importing it."
+            )
+        if self._provider.takes_own_client:
+            self._client = own_client(self._provider.ssl_ca, timeout_s=self._provider.timeout)
+        self._params = self._supported(litellm)
+        self._fixed = self._unchanging()
+        self._litellm = litellm
+
+    def _unchanging(self) -> dict[str, Any]:
+        """What every request of a run is sent with: where to, as whom, once."""
+        provider = self._provider
+        found: dict[str, Any] = {"timeout": provider.timeout, "max_retries": 0, "num_retries": 0, "stream": False}
+        if (base := provider.litellm_base) is not None:
+            found["api_base"] = base
+        if (key := provider.litellm_key) is not None:
+            found["api_key"] = key
+        return found
+
+    def _supported(self, litellm: Any) -> dict[str, Any]:
+        """The parameters that were set and that the model has; a model unknown to litellm is taken to have all."""
+        provider = self._provider
+        supported = litellm.get_supported_openai_params(model=self._model)
+        wanted = provider.sampling
+        if supported is not None:
+            self._limit_param = "max_completion_tokens" if "max_completion_tokens" in supported else "max_tokens"
+            dropped = sorted(wanted.keys() - set(supported))
+            if dropped:
+                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}. Every request goes without.")
+                wanted = {name: value for name, value in wanted.items() if name not in dropped}
+        if provider.max_completion_tokens is not None:
+            wanted[self._limit_param] = provider.max_completion_tokens
+        return wanted
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        provider = self._provider
+        # litellm edits the messages it is given; the caller's stay as they are.
+        arguments: dict[str, Any] = {"model": self._model, "messages": [{**message} for message in request.messages]}
+        arguments |= self._params
+        if request.lift_token_limit:
+            arguments[self._limit_param] = self._lifted_limit()
+        if request.schema is not None:
+            if request.mode is ReplyMode.JSON_SCHEMA:
+                # A fresh one: litellm may edit it.
+                arguments["response_format"] = orjson.loads(_without_references(request.schema.wire))
+            else:
+                arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.mode)]
+                if request.mode is ReplyMode.JSON_OBJECT:
+                    arguments["response_format"] = {"type": "json_object"}
+        arguments |= provider.extra
+        for name in request.dropped_params:
+            arguments.pop(name, None)
+        arguments |= self._fixed
+        if provider.extra_headers:
+            arguments["extra_headers"] = dict(provider.extra_headers)
+        if self._client is not None:
+            arguments["client"] = self._client
+        return arguments
+
+    def _lifted_limit(self) -> int:
+        known = self._litellm.model_cost.get(self._model) or self._litellm.model_cost.get(self._provider.model_id) or {}
+        most = known.get("max_output_tokens")
+        return min(LIFTED_TOKENS, most) if isinstance(most, int) and most > 0 else LIFTED_TOKENS
+
+
+@lru_cache(maxsize=512)
+def _without_references(wire: bytes) -> bytes:
+    """A `response_format` with its definitions put where they are used: litellm leads references astray on the way to Anthropic."""
+    form = orjson.loads(wire)
+    form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
+    return orjson.dumps(form)

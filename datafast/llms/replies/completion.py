@@ -98,9 +98,9 @@ def encode_completion(
 
 def _not_a_completion(raw: bytes, what: str) -> ReplyError:
     shown = raw[:_SHOWN_CHARS].decode("utf-8", errors="replace")
-    more = "..." if len(raw) > _SHOWN_CHARS else ""
+    more = "..." if len(raw) > _SHOWN_CHARS else "."
     return ReplyError(
-        f"The server's answer {what}; expected a chat completion with choices[0].message. It begins: {shown!r}{more}",
+        f"The server's answer {what}; expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
         category=ReplyCategory.INVALID,
     )
 

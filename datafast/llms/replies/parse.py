@@ -21,22 +21,14 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.repair import after_reasoning, json_values
 from datafast.llms.schema import ResponseSchema
-from datafast.llms.strict_schema import (
-    lossy_number,
-)
+from datafast.llms.strict_schema import lossy_number
 from datafast.types import Message
 
 __all__ = ["correction", "parse_reply", "parse_text"]
 
 _MAX_PROBLEMS = 4
-
-
 _MAX_INPUT_CHARS = 60
-
-
 _MAX_MESSAGE_CHARS = 600
-
-
 _MAX_PREVIOUS_CHARS = 6_000
 
 

@@ -18,13 +18,14 @@ import re
 import time
 from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import Request, Response
+from datafast.llms.options import NETWORK_OPTIONS, ProviderOptions, checked_number, mapping_schema, number_schema
 from datafast.llms.provider import LLMProvider
 from datafast.llms.replies.completion import encode_completion
 from datafast.llms.simulated.text import Writer
@@ -34,7 +35,6 @@ from datafast.types import Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from datafast.llms.options import ProviderOptions
 
 __all__ = ["FAULTS", "SimulatedBackend", "SimulatedProvider"]
 
@@ -63,10 +63,6 @@ _PREFIX = "simulated/"
 _LONGEST_REPLY = 100_000  # tokens; far above anything that it writes
 
 
-# A model that is not called has no address to call.
-_NO_USE = ("api_base", "api_key", "extra", "extra_headers", "ssl_ca")
-
-
 class SimulatedProvider(LLMProvider):
     """A simulated model, for trying a config out and for tests. Needs no key and no network, and costs nothing.
 
@@ -86,6 +82,13 @@ class SimulatedProvider(LLMProvider):
     provider_name = "simulated"
     default_model_id = "simulated"
     simulated = True
+    unused_options = (*NETWORK_OPTIONS, "extra")
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "latency_s": number_schema("Seconds until a reply.", minimum=0),
+        "latency_jitter_s": number_schema("Up to so many seconds more.", minimum=0),
+        "faults": mapping_schema("Share of requests that fail, by fault.", of="number"),
+        "seed": {"type": "integer", "description": "Another seed gives other replies."},
+    }
 
     def __init__(
         self,
@@ -97,14 +100,11 @@ class SimulatedProvider(LLMProvider):
         seed: int = 0,
         **options: Unpack[ProviderOptions],
     ) -> None:
-        for key in _NO_USE:
-            if options.get(key) is not None:
-                raise ConfigError(f"{key}: a simulated model is not called, so this has no use. Leave it out.", key=key)
         super().__init__(model_id, **options)
         if not self.model_id.startswith(_PREFIX) and self.model_id != self.default_model_id:
             self.model_id = _PREFIX + self.model_id  # rows carry it, and must say what they are
-        self.latency_s = _seconds("latency_s", latency_s)
-        self.latency_jitter_s = _seconds("latency_jitter_s", latency_jitter_s)
+        self.latency_s = checked_number("latency_s", latency_s) or 0.0
+        self.latency_jitter_s = checked_number("latency_jitter_s", latency_jitter_s) or 0.0
         self.faults = _checked_faults(faults)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ConfigError(f"seed: expected a whole number, got {seed!r}.", key="seed")
@@ -254,21 +254,13 @@ class SimulatedBackend:
 def _checked_faults(faults: Mapping[str, float] | None) -> dict[str, float]:
     for name, share in (faults or {}).items():
         if name not in FAULTS:
-            near = nearest(name, FAULTS)
-            hint = f"Did you mean {near!r}?" if near else f"Faults are: {', '.join(FAULTS)}."
-            raise ConfigError(f"faults: there is no fault {name!r}. {hint}", key="faults")
+            raise ConfigError(f"faults: there is no fault {name!r}. {did_you_mean(name, FAULTS)}", key="faults")
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise ConfigError(f"faults.{name}: expected a share of requests from 0 to 1, got {share!r}.", key="faults")
     checked = dict(faults or {})
     if math.fsum(checked.values()) > 1 + 1e-9:
         raise ConfigError(f"faults: the shares add up to {math.fsum(checked.values()):g}; at most 1.", key="faults")
     return checked
-
-
-def _seconds(key: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{key}: expected seconds, 0 or more, got {value!r}.", key=key)
-    return value
 
 
 def _share(digest: bytes, salt: bytes) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,10 @@ from datafast.llms.transport.retry_after import retry_after_s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from datafast.llms.transport.origin import Origin
+
 __all__ = [
     "CONNECT_TIMEOUT_S",
-    "Origin",
     "chain",
     "from_answer",
     "from_transport",
@@ -68,21 +68,6 @@ _BY_FIELD = {
 _FIELD_STATUSES = range(400, 500)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What an error message says about where a request went. `secrets` never appear in it."""
-
-    label: str
-    model_id: str
-    address: str
-    key_variable: str | None
-    timeout_s: float
-    secrets: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"Origin({self.label!r}, {self.address!r})"
-
-
 @dataclass(frozen=True, slots=True)
 class _Fields:
     """The machine fields of an error body, whichever provider's shape it has."""
@@ -107,8 +92,10 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
     kind = _kind(status, fields)
     said = " ".join((fields.message or text).split())
     excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
+    if not excerpt.endswith((".", "!", "?")):
+        excerpt += "."
     return ProviderError(
-        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if excerpt else ""),
+        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if said else ""),
         kind=kind,
         status=status,
         code=fields.codes[0] if fields.codes else None,
@@ -145,7 +132,7 @@ def from_transport(origin: Origin, error: BaseException) -> ProviderError:
     kind, advice = _transport(origin, links)
     detail = redact(" ".join(str(error).split()), origin.secrets)[:_EXCERPT_CHARS]
     named = f" ({type(error).__name__}{': ' + detail if detail else ''})"
-    return ProviderError(f"{origin.label}: {advice}{named}", kind=kind, maybe_paid=_may_have_arrived(kind, links))
+    return ProviderError(f"{origin.label}: {advice}{named}.", kind=kind, maybe_paid=_may_have_arrived(kind, links))
 
 
 def is_transport_fault(error: BaseException) -> bool:
@@ -169,6 +156,8 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
             ErrorKind.LOCAL_RESOURCES,
             "this machine allows no more open connections. Raise the limit (ulimit -n) or lower max_concurrency",
         )
+    import ssl  # takes longer than all else here, and is needed where something has failed alone
+
     if any(isinstance(link, ssl.SSLCertVerificationError) or "Certificate" in type(link).__name__ for link in links):
         # Not a matter of trying again, and not the key's either: this provider cannot be used as it is configured.
         return (

@@ -22,7 +22,7 @@ from zlib import crc32
 
 from tests.servers.fault_server import Answer, FaultServer, Recorded, reply_to
 from tests.servers.schema_sample import sample
-from tests.test_outputs_of_010 import (
+from tests.store.test_outputs_of_010 import (
     OUTPUTS,
     PLACE,
     by_content,

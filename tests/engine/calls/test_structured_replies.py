@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from datafast.engine.calls.reply_modes import Steps
+from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
-from datafast.llms.base import StructuredStep
+from datafast.llms.base import ReplyMode
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, assert_balanced, raw
@@ -182,53 +182,53 @@ def test_a_server_that_mostly_works_keeps_its_best_way(
 
 
 def test_a_way_that_was_refused_by_name_is_not_tried_again() -> None:
-    steps = Steps()
-    steps.met_error(StructuredStep.JSON_SCHEMA, refused=True)
+    modes = ReplyModes()
+    modes.met_error(ReplyMode.JSON_SCHEMA, refused=True)
     for _ in range(1000):
-        assert steps.choose() is StructuredStep.JSON_OBJECT
-        steps.worked(StructuredStep.JSON_OBJECT)
+        assert modes.choose() is ReplyMode.JSON_OBJECT
+        modes.worked(ReplyMode.JSON_OBJECT)
 
 
 def test_a_way_that_only_failed_is_tried_again_ever_more_rarely() -> None:
-    steps, tried = Steps(), []
-    steps.failed(StructuredStep.JSON_SCHEMA)
+    modes, tried = ReplyModes(), []
+    modes.failed(ReplyMode.JSON_SCHEMA)
     for number in range(1000):
-        step = steps.choose()
-        if step is StructuredStep.JSON_SCHEMA:
+        mode = modes.choose()
+        if mode is ReplyMode.JSON_SCHEMA:
             tried.append(number)
-            steps.failed(step)
+            modes.failed(mode)
         else:
-            steps.worked(step)
+            modes.worked(mode)
     assert tried == [19, 59, 139, 299, 619]
 
 
 def test_errors_say_nothing_about_a_way_that_has_worked() -> None:
-    steps = Steps()
-    steps.worked(StructuredStep.JSON_SCHEMA)
+    modes = ReplyModes()
+    modes.worked(ReplyMode.JSON_SCHEMA)
     for _ in range(100):
-        steps.met_error(StructuredStep.JSON_SCHEMA, refused=True)
-    assert steps.choose() is StructuredStep.JSON_SCHEMA
-    assert steps.next_after(StructuredStep.JSON_SCHEMA, set()) is None
+        modes.met_error(ReplyMode.JSON_SCHEMA, refused=True)
+    assert modes.choose() is ReplyMode.JSON_SCHEMA
+    assert modes.next_after(ReplyMode.JSON_SCHEMA, set()) is None
 
 
 def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
-    steps, tried = Steps(), set(StructuredStep)
-    for step in StructuredStep:
-        steps.failed(step)
-    assert steps.next_after(StructuredStep.PROMPT, tried) is None
-    steps.worked(StructuredStep.JSON_SCHEMA)
-    assert steps.next_after(StructuredStep.PROMPT, tried) is StructuredStep.JSON_SCHEMA
+    modes, tried = ReplyModes(), set(ReplyMode)
+    for mode in ReplyMode:
+        modes.failed(mode)
+    assert modes.next_after(ReplyMode.PROMPT, tried) is None
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert modes.next_after(ReplyMode.PROMPT, tried) is ReplyMode.JSON_SCHEMA
     # After a refusal it must not go round in circles.
-    assert steps.next_after(StructuredStep.PROMPT, tried, refused=True) is None
+    assert modes.next_after(ReplyMode.PROMPT, tried, refused=True) is None
 
 
 def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
-    steps = Steps()
-    for step in StructuredStep:
-        steps.met_error(step, refused=True)
-    assert steps.choose() is StructuredStep.JSON_SCHEMA
-    steps.worked(StructuredStep.JSON_SCHEMA)
-    assert steps.next_after(StructuredStep.JSON_SCHEMA, set()) is None
+    modes = ReplyModes()
+    for mode in ReplyMode:
+        modes.met_error(mode, refused=True)
+    assert modes.choose() is ReplyMode.JSON_SCHEMA
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert modes.next_after(ReplyMode.JSON_SCHEMA, set()) is None
 
 
 # -- what is accepted

@@ -259,7 +259,7 @@ def test_a_wrong_parameter_is_refused_by_name(arguments: dict[str, Any], key: st
 
 def test_a_file_that_is_missing_or_no_gguf_is_refused_before_anything_is_written(model: Path, tmp_path: Path) -> None:
     (tmp_path / "text.gguf").write_text("a poem")
-    for path, message in ((tmp_path / "none.gguf", "there is no file"), (tmp_path / "text.gguf", "is no GGUF file")):
+    for path, message in ((tmp_path / "none.gguf", "there is no file"), (tmp_path / "text.gguf", "is not a GGUF file")):
         with pytest.raises(ConfigError, match=message):
             raw(tmp_path).generate([LlamaCppProvider(model_path=path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.gguf"]
@@ -276,13 +276,13 @@ def test_a_folder_that_holds_one_model_stands_for_it(model: Path, tmp_path: Path
     shutil.copy(model, tmp_path / "one.gguf")
     assert answers(local(tmp_path))
     shutil.copy(model, tmp_path / "two.gguf")
-    with pytest.raises(ConfigError, match=r"holds one\.gguf, two\.gguf: name one of them"):
+    with pytest.raises(ConfigError, match=r"holds one\.gguf, two\.gguf. Name one of them"):
         LlamaCppProvider(model_path=tmp_path).require_ready()
 
 
 def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"needs xllamacpp: pip install 'datafast\[local\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs xllamacpp. Install it: pip install 'datafast\[local\]'"):
         LlamaCppProvider("m.gguf").require_ready()
 
 
@@ -312,7 +312,7 @@ def test_a_quantisation_that_a_repository_lacks_is_refused_with_those_it_has(hub
         "who/two-GGUF", private=False, files={"a-Q5_0.gguf": b"GGUF", "a-Q8_0.gguf": b"GGUF", "mmproj-a.gguf": b""}
     )
     with pytest.raises(
-        ConfigError, match=r"no file with Q2_K in the name; name one of its files: a-Q5_0\.gguf, a-Q8_0"
+        ConfigError, match=r"no file with Q2_K in the name\. Name one of its files: a-Q5_0\.gguf, a-Q8_0"
     ):
         LlamaCppProvider("who/two-GGUF:Q2_K").generate("Hello")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from datafast.errors import ReplyCategory, ReplyError
-from datafast.llms.base import Completion, StructuredStep
+from datafast.llms.base import Completion, ReplyMode
 from datafast.llms.replies.completion import decode_completion, encode_completion
 from datafast.llms.replies.parse import correction, parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema, ask
@@ -316,14 +316,14 @@ def test_digests_tell_schemas_apart() -> None:
 
 def test_a_server_that_enforces_the_schema_gets_the_messages_as_they_are() -> None:
     messages = [{"role": "user", "content": "Go."}]
-    assert ask(messages, TEXTS, StructuredStep.JSON_SCHEMA) == messages  # type: ignore[arg-type]
+    assert ask(messages, TEXTS, ReplyMode.JSON_SCHEMA) == messages  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("step", [StructuredStep.JSON_OBJECT, StructuredStep.PROMPT])
-def test_other_servers_are_told_the_schema_in_the_system_message(step: StructuredStep) -> None:
+@pytest.mark.parametrize("mode", [ReplyMode.JSON_OBJECT, ReplyMode.PROMPT])
+def test_other_servers_are_told_the_schema_in_the_system_message(mode: ReplyMode) -> None:
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Go {x}."}]
     before = orjson.dumps(messages)
-    asked = ask(messages, TEXTS, step)  # type: ignore[arg-type]
+    asked = ask(messages, TEXTS, mode)  # type: ignore[arg-type]
     assert orjson.dumps(messages) == before
     assert asked[0]["content"].startswith("Be kind.\n\n")
     assert orjson.dumps(TEXTS.json_schema).decode() in asked[0]["content"]
@@ -332,7 +332,7 @@ def test_other_servers_are_told_the_schema_in_the_system_message(step: Structure
 
 
 def test_a_system_message_is_added_where_there_is_none() -> None:
-    asked = ask([{"role": "user", "content": "Go."}], TEXTS, StructuredStep.PROMPT)
+    asked = ask([{"role": "user", "content": "Go."}], TEXTS, ReplyMode.PROMPT)
     assert [message["role"] for message in asked] == ["system", "user"]
 
 

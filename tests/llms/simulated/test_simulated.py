@@ -302,14 +302,14 @@ def test_replies_wait_side_by_side() -> None:
     ("options", "words"),
     [
         ({"faults": {"rate_limit": 0.1}}, "Did you mean 'rate_limited'"),
-        ({"faults": {"zzz": 0.1}}, "Faults are: authentication"),
+        ({"faults": {"zzz": 0.1}}, "Known: authentication"),
         ({"faults": {"empty": 1.5}}, "faults.empty: expected a share"),
         ({"faults": {"empty": True}}, "faults.empty: expected a share"),
         ({"faults": {"empty": 0.6, "short": 0.6}}, "add up to 1.2"),
-        ({"latency_s": -1}, "latency_s: expected seconds"),
-        ({"latency_jitter_s": float("inf")}, "latency_jitter_s: expected seconds"),
+        ({"latency_s": -1}, "latency_s: expected a number"),
+        ({"latency_jitter_s": float("inf")}, "latency_jitter_s: expected a number"),
         ({"seed": "x"}, "seed: expected a whole number"),
-        ({"api_key": "x"}, "api_key: a simulated model is not called"),
+        ({"api_key": "x"}, "api_key: this model is not called"),
         ({"latency": 1}, "latency"),
     ],
 )

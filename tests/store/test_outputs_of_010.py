@@ -31,7 +31,7 @@ from datafast.cli.main import cli
 from datafast.errors import RunStopped
 from tests.servers.fault_server import Answer, FaultServer, Recorded, reply_to
 
-OUTPUTS = Path(__file__).parent / "data" / "outputs-0.1.0"
+OUTPUTS = Path(__file__).parent.parent / "data" / "outputs-0.1.0"
 PLACE = "http://127.0.0.1:9"  # where the configs say that the server is
 COUNTS = ("requested", "written", "filtered", "failed", "pending")
 SPENT = ("calls", "input_tokens", "output_tokens", "cost_usd", "unrecorded_replies", "simulated", "kind")

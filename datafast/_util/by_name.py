@@ -1,0 +1,72 @@
+"""A field of a config whose class is named by one of its own fields, as `type: choice` names a type of column."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from datafast._util.plugins import Door
+from datafast.errors import ConfigError
+
+__all__ = ["ByName"]
+
+
+class ByName:
+    """Marks a field, in `Annotated[Column, ByName(...)]`, as one whose class is looked up by name.
+
+    Args:
+        door: where the classes are found.
+        tag: the field that names the class.
+        example: what a value looks like, for messages.
+        hidden: classes that cannot stand in a file, and so not in a JSON Schema.
+    """
+
+    def __init__(
+        self, door: Door[Any], base: type[BaseModel], *, tag: str, example: str, hidden: Collection[str] = ()
+    ) -> None:
+        self._door = door
+        self._base = base
+        self._tag = tag
+        self._example = example
+        self._hidden = hidden
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validated, serialization=core_schema.plain_serializer_function_ser_schema(_dumped, info_arg=True)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        models = [model for name, model in self._door.loaded().items() if name not in self._hidden]
+        return {"oneOf": [handler(model.__pydantic_core_schema__) for model in models]}
+
+    def _validated(self, given: Any, info: core_schema.ValidationInfo) -> BaseModel:
+        if isinstance(given, self._base):
+            return given.model_copy()  # what it learns where it stands must not reach another place
+        if not isinstance(given, Mapping):
+            raise PydanticCustomError(
+                "by_name",
+                "expected a mapping like {example}, got {got}.",
+                {"example": self._example, "got": type(given).__name__},
+            )
+        name = given.get(self._tag)
+        if not isinstance(name, str):
+            raise PydanticCustomError(
+                "by_name",
+                "The {tag} is missing. Write {tag}: and one of {names}.",
+                {"tag": self._tag, "names": ", ".join(self._door.names())},
+            )
+        try:
+            model = self._door.load(name)
+        except ConfigError as error:
+            raise PydanticCustomError("by_name", "{tag}: {why}", {"tag": self._tag, "why": str(error)}) from None
+        found: BaseModel = model.model_validate(dict(given), context=info.context)
+        return found
+
+
+def _dumped(value: BaseModel, info: core_schema.SerializationInfo) -> Any:
+    return value.model_dump(mode=info.mode, exclude_none=info.exclude_none, exclude_unset=info.exclude_unset)

@@ -1,0 +1,218 @@
+"""What a dataset kind says, and what can be done with any dataset: read its rows, save them, publish them.
+
+How it is generated is in `datafast.datasets.entry`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
+from datafast.engine.generate import Generate
+from datafast.engine.preparation import Preparation
+from datafast.engine.routes import Route, route_identities
+from datafast.errors import CallFailed, ConfigError
+from datafast.executors.local import LocalExecutor
+from datafast.plan.defaults import Edition
+from datafast.plan.expansion import Expansion
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import Plan, WorkItem
+from datafast.store.failures import FailedItems, values_of
+from datafast.store.paths import OutputPaths
+from datafast.store.rows import RowSequence
+from datafast.types import FailedItem, RunReport
+
+if TYPE_CHECKING:
+    from datafast.engine.options import RunOptions
+    from datafast.executors.base import Executor
+    from datafast.llms.provider import LLMProvider
+
+__all__ = ["ConfigT", "Dataset", "RowT"]
+
+ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
+RowT = TypeVar("RowT", bound=BaseModel)
+
+
+class Dataset(ABC, Generic[ConfigT, RowT]):
+    """A dataset: its config, and what has been generated for it.
+
+    A kind says what there is to do (`plan`) and how an item becomes rows (`produce`); everything else is here and in the engine.
+
+    Attributes:
+        kind: the name of the kind in YAML.
+        config_model, row_model: its config and its row; a kind whose rows depend on its config sets `row_model` when it is made.
+        report: what the last run did, None before the first.
+        executor: what carries out its runs.
+    """
+
+    kind: ClassVar[str]
+    config_model: ClassVar[type[DatasetConfig]]
+    row_model: type[BaseModel]
+
+    def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
+        if not isinstance(config, self.config_model):
+            raise ConfigError(
+                f"{type(self).__name__} takes a {self.config_model.__name__}, not a {type(config).__name__}"
+            )
+        self.config = config
+        self.report: RunReport | None = None
+        self.executor: Executor = executor or LocalExecutor()
+
+    # -- what a kind says
+
+    @abstractmethod
+    def plan(self, routes: Sequence[str]) -> Plan:
+        """What there is to do, for routes of these identities."""
+
+    @abstractmethod
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
+        """Turns an item into its rows, in order. Deterministic given the item and the replies."""
+
+    def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
+        """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
+        return ()
+
+    def other_ledgers(self) -> Sequence[Path]:
+        """Ledgers of what had to be asked before; their costs count for this dataset's budget."""
+        return ()
+
+    def plan_for(self, routes: Sequence[Route[object]]) -> Plan:
+        """What there is to do where these answer."""
+        return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    # -- helpers for kinds
+
+    def grid(
+        self,
+        dimensions: Sequence[Dimension],
+        *,
+        routes: Sequence[str],
+        shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
+    ) -> GridPlan:
+        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts.
+
+        Args:
+            shape: whatever else decides what an item asks for; default texts as the edition keys them.
+        """
+        current, *earlier = self.config.editions()
+
+        def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
+            return GridPlan(
+                self.kind,
+                dimensions,
+                routes=routes,
+                expansion=_expansion(self.config, None if edition is current else edition),
+                rows_per_item=self.config.rows_per_item,
+                shape=shape(edition),
+                seed=self.config.run.seed,
+                edition=edition,
+                former=former,
+            )
+
+        return make(current, lambda: map(make, earlier))
+
+    def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
+        """The item's prompt with the kind's values filled in."""
+        return item.template.render({**values, **item.variant.values})
+
+    def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
+        """What shaped a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
+        expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
+        declared = expansion.placeholders if expansion else {}
+        chosen = {name: item.variant.values.get(name) for name in declared}
+        return {**values, **chosen, "prompt_index": item.variant.template_index}
+
+    # -- what users do
+
+    @property
+    def paths(self) -> OutputPaths:
+        """The files of the output."""
+        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+
+    @property
+    def data_rows(self) -> Sequence[RowT]:
+        """The rows in the output file, read as they are asked for; also those of an earlier process."""
+        return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
+
+    @property
+    def failed_items(self) -> Sequence[FailedItem]:
+        """The items that have failed for good, read from the ledger as they are asked for; also those of an earlier process.
+
+        Empty where there is no ledger. `generate(..., retry_failed=True)` takes them up again.
+
+        Raises:
+            OutputError: the ledger cannot be read.
+        """
+        ledger = self.paths.ledger
+        return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
+
+    def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
+        """Writes the rows of the output file into another file, whole or not at all, and returns its path.
+
+        Args:
+            path: the new file; one that is there is replaced.
+            format: parquet, csv, json or jsonl; by default what the path ends in.
+
+        Raises:
+            ConfigError: there are no rows yet, the format is not known, or the path is one of the output's own files.
+            OutputWriteError: the file cannot be written.
+        """
+        from datafast.export.files import save_output
+
+        return save_output(self.paths, Path(path), format, row_model=self.row_model)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        train_size: float | None = None,
+        seed: int | None = None,
+        shuffle: bool = True,
+        private: bool = True,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
+
+        Args:
+            repo_id: `user/name`.
+            train_size: share of rows in the train split, the rest becomes the test split; None for one train split.
+            seed, shuffle: how rows are dealt to the splits.
+            private: whether only you can see it.
+            token: a token with write access; `HF_TOKEN` where none is given.
+
+        Returns:
+            The dataset's URL.
+
+        Raises:
+            ConfigError: no token, a bad repo_id, no rows, too few rows for the splits; nothing was sent.
+            PublishError: the Hub refused or could not be reached.
+        """
+        from datafast.export.publish import publish
+
+        config = self.config
+        return publish(
+            self.paths,
+            row_model=self.row_model,
+            repo_id=repo_id,
+            kind=self.kind,
+            languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
+            settings=config.model_dump(mode="json", exclude={"output_file", "run", "languages"}, exclude_none=True),
+            train_size=train_size,
+            seed=seed,
+            shuffle=shuffle,
+            private=private,
+            token=token,
+            commit_message=commit_message,
+        )
+
+
+def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:
+    if not isinstance(config, PromptDatasetConfig):
+        return None
+    return config.prompt_expansion() if earlier is None else config.former_expansion(earlier)

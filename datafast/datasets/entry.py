@@ -1,0 +1,280 @@
+"""How a dataset is generated: from the providers that a user gives, by way of the runs that have to come first, to its report.
+
+Kinds of two sorts have an entry each: those that ask any of their providers for whole items, and those that ask one provider in each role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+
+from datafast._util.notify import did_you_mean
+from datafast.datasets.dataset import ConfigT, Dataset, RowT
+from datafast.engine.estimate import Estimate, estimate
+from datafast.engine.event_stream import stream_events
+from datafast.engine.events import Event, EventCallback, RunEnded
+from datafast.engine.job import Job
+from datafast.engine.options import RunOptions, check_options, checked_provider
+from datafast.engine.preparation import Preparation, combined, stopped_early
+from datafast.engine.routes import Route, providers_of
+from datafast.errors import ConfigError, RunStopped, TopicsError
+from datafast.types import RunReport
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
+
+__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
+
+
+class FanOutDataset(Dataset[ConfigT, RowT]):
+    """A kind that asks any of its providers for whole items: all of them, one each, or the first that answers."""
+
+    def get_num_expected_rows(self, providers: Sequence[object]) -> int:
+        """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
+        return self.plan_for([Route.single(provider) for provider in _some(providers)]).num_rows
+
+    def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
+        """Generates what is missing in the output file.
+
+        Every prompt goes to every provider; `run.fan_out` in the config says otherwise. Items that fail are recorded, they
+        raise nothing; see `report`. Running it again makes no call for what is there.
+
+        Returns:
+            This dataset.
+
+        Raises:
+            ConfigError: something is wrong with config, providers or options; nothing was sent.
+            OutputError: the output cannot be used as it is; nothing was sent.
+            RunStopped: the run ended early and can be resumed.
+        """
+        Generation(self, self._routes(providers), options).run()
+        return self
+
+    async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
+        """`generate`, to be awaited from any event loop."""
+        await Generation(self, self._routes(providers), options).run_async()
+        return self
+
+    def generate_events(
+        self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, as an asynchronous iteration over the events of the run, in any event loop.
+
+        It ends after `RunEnded`. The run does not wait for whoever iterates: events that were not taken yet wait in memory.
+        Leaving the iteration early (`break`, `aclose`) ends the run as an interruption does: what is in flight lands and is
+        saved. With `async with contextlib.aclosing(...)` around it, all of that has happened when the block is left.
+
+        Raises:
+            ConfigError, OutputError, RunStopped: as `generate` does; RunStopped after the last event.
+        """
+        return _events(self, self._routes(providers), options)
+
+    def estimate(self, providers: Sequence[LLMProvider]) -> Estimate:
+        """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
+
+        See `datafast.engine.estimate` for how it is done and what it leaves out.
+        """
+        return estimate_of(self, self._routes(providers))
+
+    @staticmethod
+    def _routes(providers: Sequence[LLMProvider]) -> list[Route[LLMProvider]]:
+        return [
+            Route.single(checked_provider(provider, f"providers[{number}]"))
+            for number, provider in enumerate(_some(providers))
+        ]
+
+
+class RoleDataset(Dataset[ConfigT, RowT]):
+    """A kind that asks one provider in each role. Its config says in `roles` which ones there are.
+
+    Attributes:
+        provider_keywords: the keyword of `generate` that names the provider of a role, by role, in kinds that have such keywords.
+    """
+
+    provider_keywords: ClassVar[Mapping[str, str]] = {}
+
+    def get_num_expected_rows(self) -> int:
+        """Rows that `generate` will make; they do not depend on the providers. No call is made."""
+        return self.plan(["roles"]).num_rows
+
+    def generate(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
+        """Generates what is missing in the output file, asking one provider in each role; see `FanOutDataset.generate`.
+
+        Args:
+            providers: who answers, by role.
+            **options: those of a run (`RunOptions`), and providers under the keywords that the kind has for its roles.
+        """
+        Generation(self, *self._routes(providers, options)).run()
+        return self
+
+    async def generate_async(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
+        """`generate`, to be awaited from any event loop."""
+        await Generation(self, *self._routes(providers, options)).run_async()
+        return self
+
+    def generate_events(
+        self, providers: Mapping[str, LLMProvider] | None = None, **options: Any
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, as an asynchronous iteration over the events of the run; see `FanOutDataset.generate_events`."""
+        return _events(self, *self._routes(providers, options))
+
+    def estimate(self, providers: Mapping[str, LLMProvider] | None = None, **keywords: LLMProvider | None) -> Estimate:
+        """Tokens, cost and time of what is left to generate; see `FanOutDataset.estimate`."""
+        routes, options = self._routes(providers, keywords)
+        check_options(options)
+        return estimate_of(self, routes)
+
+    generate_roles = generate
+    estimate_roles = estimate
+
+    def _routes(
+        self, providers: Mapping[str, LLMProvider] | None, options: Mapping[str, Any]
+    ) -> tuple[list[Route[LLMProvider]], RunOptions]:
+        """Who answers, and the options that are left."""
+        roles = {keyword: role for role, keyword in self.provider_keywords.items()}
+        by_keyword = {roles[name]: value for name, value in options.items() if name in roles}
+        given = {
+            role: provider for role, provider in {**by_keyword, **(providers or {})}.items() if provider is not None
+        }
+        rest: Any = {name: value for name, value in options.items() if name not in roles}
+        needed: Sequence[str] = self.config.roles  # type: ignore[attr-defined]  # what a kind of this sort has
+        self._check_roles(given, needed)
+        return [Route.by_role({role: checked_provider(given[role], role) for role in needed})], rest
+
+    def _check_roles(self, given: Mapping[str, object], needed: Sequence[str]) -> None:
+        for role in needed:
+            if role not in given:
+                keyword = self.provider_keywords.get(role)
+                how = f"Give {keyword}=...; this" if keyword else "This"
+                raise ConfigError(f"No provider is given for {role!r}. {how} config asks {', '.join(needed)}.")
+        switches: Mapping[str, str] = getattr(self.config, "role_switches", {})
+        for role in given:
+            if role not in needed:
+                hint = f"Set {switches[role]}: true to use it." if role in switches else did_you_mean(role, needed)
+                raise ConfigError(f"A provider is given for {role!r}, which this config does not ask. {hint}")
+
+
+class Generation:
+    """One `generate` of a dataset: the runs that have to come first, and then its own."""
+
+    def __init__(self, dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions) -> None:
+        self._dataset = dataset
+        self._routes = routes
+        self._options = options
+        self._before: list[RunReport] = []
+
+    def run(self) -> None:
+        """Carries it out and waits for it; raises what `generate` raises."""
+        executor = self._dataset.executor
+        for preparation in self._preparations():
+            self._prepared(preparation, executor.run(preparation.announced(self._options.get("on_event"))))
+        self._ended(executor.run(self._job()))
+
+    async def run_async(self) -> None:
+        """`run`, to be awaited from any event loop."""
+        executor = self._dataset.executor
+        for preparation in self._preparations():
+            report = await executor.run_async(preparation.announced(self._options.get("on_event")))
+            self._prepared(preparation, report)
+        self._ended(await executor.run_async(self._job()))
+
+    def _preparations(self) -> Sequence[Preparation]:
+        check_options(self._options)
+        for stage in self._dataset.config.quality:
+            stage.check(self._dataset.row_model)
+        found = self._dataset.preparations(self._routes, self._options)
+        if found and not self._options.get("offline"):
+            for provider in providers_of(self._routes):
+                provider.require_ready()  # nothing is bought for a run that could not begin
+        return found
+
+    def _prepared(self, preparation: Preparation, report: RunReport) -> None:
+        self._before.append(report)
+        try:
+            preparation.done(report)
+        except (RunStopped, TopicsError) as error:
+            dataset = self._dataset
+            reason = f"{preparation.what}: {report.stop_reason or error}"
+            requested = dataset.plan_for(self._routes).num_rows
+            dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
+            if (on_event := self._options.get("on_event")) is not None:
+                on_event(RunEnded(report=dataset.report))
+            raise RunStopped(dataset.report) from error
+
+    def _job(self) -> Job:
+        dataset, options = self._dataset, self._options
+        settings = dataset.config.run
+        if (wanted := options.get("max_concurrency")) is not None:
+            settings = settings.model_copy()
+            settings.max_concurrency = wanted  # checked as the config's own is
+        routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
+        return Job(
+            plan=dataset.plan_for(routes),
+            routes=routes,
+            produce=dataset.produce,
+            paths=dataset.paths,
+            settings=settings,
+            stages=dataset.config.quality,
+            limit=options.get("limit"),
+            fresh=options.get("fresh", False),
+            retry_failed=options.get("retry_failed", False),
+            on_event=options.get("on_event"),
+            notes={
+                "command": "",
+                "kind": dataset.kind,
+                "config": dataset.config.model_dump_json(),
+                **options.get("notes", {}),
+            },
+            also_spent=dataset.other_ledgers(),
+            on_report=self._note,
+        )
+
+    def _note(self, report: RunReport) -> None:
+        self._dataset.report = report
+
+    def _ended(self, report: RunReport) -> None:
+        self._dataset.report = combined(report, self._before) if self._before else report
+        if report.stop_cause is not None:
+            raise RunStopped(self._dataset.report)
+
+
+def _events(
+    dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions
+) -> AsyncGenerator[Event, None]:
+    also = options.get("on_event")
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunEnded):
+            dataset.report = event.report  # also for those who leave before the run has been awaited
+        if also is not None:
+            also(event)
+
+    async def run(on_event: EventCallback) -> None:
+        await Generation(dataset, routes, {**options, "on_event": on_event}).run_async()
+
+    return stream_events(run, also=watch)
+
+
+def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
+    """What is left to generate, where these answer; see `datafast.engine.estimate`."""
+    return estimate(
+        plan=dataset.plan_for(routes),
+        produce=dataset.produce,
+        routes=routes,
+        settings=dataset.config.run,
+        ledger=dataset.paths.ledger,
+    )
+
+
+def _some(providers: Any) -> Any:
+    if isinstance(providers, str | bytes) or not isinstance(providers, Sequence):
+        raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}; write [provider]")
+    if not providers:
+        raise ConfigError("providers: the list is empty; give at least one provider")
+    return providers
+
+
+def _simulated(route: Route[LLMProvider]) -> Route[LLMProvider]:
+    from datafast.llms.simulated.provider import SimulatedProvider
+
+    return route.map(SimulatedProvider.standing_in_for)

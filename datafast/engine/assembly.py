@@ -1,0 +1,215 @@
+"""From a job to a run that is ready to begin: checked, with its output and its providers open. All of it is closed whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from datafast._util.fd_limit import room
+from datafast._util.notify import warn_user
+from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.engine.calls.budget import check_prices
+from datafast.engine.calls.caller import Caller
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.sender import Sender
+from datafast.engine.event_log import Emitter
+from datafast.engine.events import LimitChanged
+from datafast.engine.job import Job
+from datafast.engine.reorder import ReorderBuffer
+from datafast.engine.routes import Route, identities, labels_of
+from datafast.engine.shares import Share
+from datafast.engine.stages import settings_of
+from datafast.engine.stop import StopSignal
+from datafast.errors import ConfigError
+from datafast.llms.replies.formats import usage_of
+from datafast.store.reader import LedgerReader
+from datafast.store.records import Spent
+from datafast.store.recovery import OpenOutput, Pricing, open_output
+from datafast.types import Usage
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
+
+__all__ = ["Parts", "assembled"]
+
+_WINDOW_PER_SLOT = 8  # of ordered rows: so much may be ahead of the oldest item before others wait for it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        job: as it is carried out: its concurrency may be lower than asked for.
+        reorder: None where rows are written as they come.
+    """
+
+    job: Job
+    output: OpenOutput
+    shares: Sequence[Share]
+    sender: Sender
+    caller: Caller
+    reorder: ReorderBuffer | None
+    emit: Emitter
+    stop: StopSignal
+
+
+@contextlib.asynccontextmanager
+async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
+    """The parts of a run, as long as the context lasts. Nothing is sent in here.
+
+    Raises:
+        ConfigError: a key is missing, the providers do not fit together.
+        OutputError: the output cannot be used.
+    """
+    job = _checked(job)
+    labels = labels_of(job.providers)
+    check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
+    with open_output(
+        job.paths,
+        job.plan,
+        simulated=job.simulated,
+        pricing=_pricing(job.providers, labels),
+        fresh=job.fresh,
+        retry_failed=job.retry_failed,
+        durability=job.settings.durability,
+        ordered=job.settings.ordered,
+        stages=settings_of(job.stages),
+        notes=dict(job.notes),
+    ) as output:
+        admission = Admission(job.settings.max_concurrency)
+        stop.in_flight = lambda: admission.in_flight
+        emit = Emitter(job.on_event, stop)
+        async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+            yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
+
+
+def _parts(
+    job: Job, output: OpenOutput, shares: list[Share], admission: Admission, emit: Emitter, stop: StopSignal
+) -> Parts:
+    settings = job.settings
+    sender = Sender(
+        store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
+    )
+    caller = Caller(sender, settings=settings, emit=emit)
+    window = _WINDOW_PER_SLOT * settings.max_concurrency
+    reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
+    return Parts(
+        job=job, output=output, shares=shares, sender=sender, caller=caller, reorder=reorder, emit=emit, stop=stop
+    )
+
+
+# -- before anything is opened
+
+
+def _checked(job: Job) -> Job:
+    """The job, with no more requests in flight than this process can have connections."""
+    providers = job.providers
+    if job.simulated and not all(provider.simulated for provider in providers):
+        raise ConfigError(
+            "Simulated and real providers cannot write to the same output: a dataset is one or the other. "
+            "Leave the simulated one out, or use --offline (offline=True) to simulate all of them."
+        )
+    for provider in providers:
+        provider.require_ready()
+    return job if job.simulated else _within_descriptors(job)
+
+
+def _within_descriptors(job: Job) -> Job:
+    possible = room()
+    if possible is None or job.settings.max_concurrency <= possible:
+        return job
+    warn_user(
+        f"max_concurrency is {job.settings.max_concurrency:,}, but this process can open {possible:,} more files and connections: "
+        f"at most that many requests will be in flight. Raise the limit (ulimit -n) to have more"
+    )
+    return replace(job, settings=job.settings.model_copy(update={"max_concurrency": possible}))
+
+
+def _pricing(providers: Sequence[LLMProvider], labels: dict[int, str]) -> Pricing:
+    by_label = {labels[id(provider)]: provider for provider in providers}
+
+    def price(label: str, raw: bytes, wire_format: str) -> tuple[Usage | None, float | None]:
+        usage, provider = usage_of(raw, wire_format), by_label.get(label)
+        return usage, provider.cost_usd(usage) if provider and usage is not None else None
+
+    return price
+
+
+# -- who answers
+
+
+@contextlib.asynccontextmanager
+async def _open_endpoints(
+    job: Job, labels: dict[int, str], output: OpenOutput, admission: Admission, emit: Emitter
+) -> AsyncIterator[dict[int, Endpoint]]:
+    """An endpoint for each provider of the job, by the provider's `id`."""
+
+    def limit_changed(label: str, limit: int) -> None:
+        admission.wake()
+        emit(LimitChanged(provider=label, limit=limit))
+
+    sent, now = output.store.recently_sent(), time.time()
+    endpoints: dict[int, Endpoint] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for provider, identity in zip(job.providers, _call_identities(job), strict=True):
+            label = labels[id(provider)]
+            earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
+            gate = _gate(job, provider, earlier, functools.partial(limit_changed, label))
+            admission.add(gate)
+            backend = provider.open(max_connections=gate.limit)
+            stack.push_async_callback(backend.aclose)
+            endpoints[id(provider)] = Endpoint(provider, label=label, identity=identity, gate=gate, backend=backend)
+        yield endpoints
+
+
+def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_limit: Callable[[int], None]) -> Gate:
+    settings = job.settings
+    return Gate(
+        min(settings.max_concurrency, provider.max_concurrency or settings.max_concurrency),
+        rpm=provider.rpm_limit,
+        tpm=provider.tpm_limit,
+        backoff=Backoff(settings.retry_delay_s, settings.max_retry_delay_s),
+        earlier=earlier,
+        on_limit=on_limit,
+    )
+
+
+def _call_identities(job: Job) -> list[str]:
+    """What the keys of each provider's calls contain.
+
+    Equal providers are numbered only where no role tells them apart. Where it does not matter who answers, nothing: what one
+    provider was paid for is not bought from another.
+    """
+    if job.settings.fan_out != "all":
+        return [""] * len(job.providers)
+    if any(route.sole is None for route in job.routes):
+        return [provider.identity for provider in job.providers]
+    return identities(job.providers)
+
+
+def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:
+    routes: list[Route[Endpoint]] = [route.map(lambda provider: endpoints[id(provider)]) for route in job.routes]
+    if job.settings.fan_out == "fallback":
+        return [Share(routes)]
+    return [Share([route], route.sole.provider.weight if route.sole is not None else 1.0) for route in routes]
+
+
+# -- what has been used up
+
+
+def _spent(job: Job, output: OpenOutput) -> Spent:
+    """What the budget has to take for used up before this run."""
+    if not job.settings.has_budget:
+        return Spent(0.0, 0, 0)
+    spent = output.store.spent
+    for ledger in job.also_spent:
+        if ledger.is_file():
+            with LedgerReader(ledger) as reader:
+                other = reader.spent()
+            spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)
+    return spent

@@ -1,0 +1,53 @@
+"""What decides about rows before they are written. Stages themselves are in `datafast.quality`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import orjson
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from datafast.plan.items import WorkItem
+
+__all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
+
+
+class Verdict(NamedTuple):
+    """What a stage says of a row. Rows that are dropped for the same `reason` are counted together, so it holds no value of the row."""
+
+    keeps: bool
+    reason: str = ""
+
+
+KEEP = Verdict(True)
+
+
+def drop(reason: str) -> Verdict:
+    """The row is not written, and why: "fewer than 40 words"."""
+    return Verdict(False, reason)
+
+
+class Decides(Protocol):
+    """A stage, as the engine needs it."""
+
+    @property
+    def name(self) -> str: ...
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
+    def settings(self) -> dict[str, Any]: ...
+
+
+def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
+    """The first stage that drops a row, with its verdict; `KEEP` where none does."""
+    for stage in stages:
+        verdict = stage.decide(row, item)
+        if not verdict.keeps:
+            return stage.name, verdict
+    return "", KEEP
+
+
+def settings_of(stages: Sequence[Decides]) -> str:
+    """The settings of stages as JSON; the same text for the same settings."""
+    return orjson.dumps([stage.settings() for stage in stages], option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,1 @@
+"""Stages that decide whether a row is written; see `datafast.quality.base`."""

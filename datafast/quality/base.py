@@ -1,0 +1,87 @@
+"""What every stage is: a config model that decides about rows, one at a time.
+
+A stage is one small class:
+
+    class NoQuestions(Stage):
+        stage: Literal["no_questions"] = "no_questions"
+
+        def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+            return drop("it asks something") if any("?" in text for text in texts_of(row)) else KEEP
+
+It is offered under its name by an entry point of the group `datafast.stages`, or made known by `register`.
+
+Guarantee: what a stage drops is recorded with its reason and the row itself, counts as `filtered`, and is not bought again. Settings of
+stages are in no key. Limits: a verdict stands once it is given; it may depend on the row and its item alone, so that every replay
+comes to the same.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from datafast._util.config_model import ConfigModel, NonBlank
+from datafast.engine.stages import KEEP, Verdict, drop
+
+if TYPE_CHECKING:
+    from datafast.plan.items import WorkItem
+
+__all__ = ["KEEP", "NonBlank", "Stage", "Verdict", "drop", "texts_of"]
+
+_ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
+_MODEL_ID = "model_id"
+
+
+class Stage(ConfigModel):
+    """A stage. Its subclasses say what is dropped."""
+
+    stage: str
+    """What sort of stage it is."""
+
+    @property
+    def name(self) -> str:
+        return self.stage
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        """Checks that it can decide about such rows. Raises ConfigError."""
+
+    @abstractmethod
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        """Says whether a row is written: `KEEP`, or `drop(reason)`."""
+
+    def settings(self) -> dict[str, Any]:
+        """What decides its verdicts, as JSON; other settings may come to others."""
+        return self.model_dump(mode="json", exclude_defaults=True) | {"stage": self.stage}
+
+
+def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
+    """The texts that a row holds, in all fields or in one; not what is said about the row (ids, language, label, metadata)."""
+    if field is not None:
+        yield from _texts(getattr(row, field))
+        return
+    for name in type(row).model_fields:
+        yield from _texts_under(name, getattr(row, name))
+
+
+def _texts_under(name: str, value: object) -> Iterator[str]:
+    if name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID):
+        yield from _texts(value)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Enum):
+        return
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, BaseModel):
+        yield from texts_of(value)
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _texts_under(str(name), part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)

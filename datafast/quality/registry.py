@@ -1,0 +1,48 @@
+"""Stages by name. Built-in ones and those of other packages enter by the same door.
+
+A package offers one by an entry point of the group `datafast.stages`, here in its pyproject.toml:
+
+    [project.entry-points."datafast.stages"]
+    no_questions = "my_package.quality:NoQuestions"
+
+In a script, `register(NoQuestions)` does the same for this process. Nothing is imported before a stage is asked for by its name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from datafast._util.by_name import ByName
+from datafast._util.plugins import Door
+from datafast.errors import ConfigError
+from datafast.quality.base import Stage
+from datafast.registry import BUILT_IN
+
+__all__ = ["STAGES", "AnyStage", "register"]
+
+
+def _check(name: str, stage: Any) -> str | None:
+    if isinstance(stage, type) and issubclass(stage, Stage) and stage.model_fields["stage"].default == name:
+        return None
+    return f'a class derived from datafast.quality.base.Stage with a field `stage: Literal["{name}"] = "{name}"` is expected'
+
+
+STAGES: Door[type[Stage]] = Door(
+    "datafast.stages", noun="stage", built_in=BUILT_IN["datafast.stages"], check=_check, key="quality"
+)
+
+AnyStage = Annotated[Stage, ByName(STAGES, Stage, tag="stage", example="{stage: length, min_words: 40}")]
+"""A stage of whatever sort, as a field of a config."""
+
+
+def register(stage: type[Stage]) -> type[Stage]:
+    """Makes a stage known in this process, under the default of its field `stage`. Can be used as a decorator.
+
+    Raises:
+        ConfigError: the class has no such name, or it is taken.
+    """
+    name = stage.model_fields["stage"].default
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f'{stage.__name__} has no name. Give it a field `stage: Literal["..."] = "..."`.')
+    STAGES.register(name, stage)
+    return stage

@@ -1,0 +1,102 @@
+"""The SQLite file below a ledger: opening it, transactions, and what is said when it cannot be read or written."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from pathlib import Path
+
+from datafast.errors import OutputError, OutputWriteError
+
+__all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
+
+_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' where its side files find no room
+_BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
+_PRIMARY_CODE = 0xFF  # the rest of an error code only says more about the same
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+
+
+def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Connection:
+    """Opens the file. Raises sqlite3.DatabaseError; `cannot_open` says what it means."""
+    if read_only:
+        # Without a write-ahead log nobody writes, and reading need not leave side files behind.
+        still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+        address = f"{path.absolute().as_uri()}?mode=ro{still}"
+        return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
+    except BaseException:  # whatever kept it from being used: the file is not held open
+        db.close()
+        raise
+    return db
+
+
+def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) -> OutputError:
+    """What kept a ledger from being opened, and what can be done."""
+    if read_only or not isinstance(error, sqlite3.OperationalError):
+        return unreadable(path, error)
+    if _is_full(path.parent):
+        return unwritable(path, error)
+    if error.sqlite_errorcode & _PRIMARY_CODE in _OF_THE_DISK:
+        return unreadable(path, error)
+    return OutputError(
+        f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
+        f"drive put it on a local disk with `run: {{ledger: PATH}}`"
+    )
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> OutputError:
+    """What is to be said, and done, when the file is damaged."""
+    return OutputError(
+        f"cannot read the ledger {path}: {error}. Nothing was changed. "
+        f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
+    )
+
+
+def unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:
+    """What is to be said when something could not be saved."""
+    return OutputWriteError(
+        f"cannot write the ledger {path}: {error}. "
+        f"Check the space on its disk, and whether another program has the file open"
+    )
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    return False
+
+
+class Transaction:
+    """Commits at the end of the block, rolls back on any error. Whatever SQLite cannot do becomes an OutputWriteError."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+
+    def __enter__(self) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise unwritable(self._path, error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as failed:
+            self._roll_back()
+            raise unwritable(self._path, failed) from failed
+        if error is not None:
+            self._roll_back()
+        if isinstance(error, sqlite3.Error):
+            raise unwritable(self._path, error) from error
+
+    def _roll_back(self) -> None:
+        # SQLite rolls back by itself after some errors, and what cannot be rolled back now is when the file is opened again.
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")

@@ -1,0 +1,168 @@
+"""What waits for a moment and then goes out together: rows by one append, then the ledger by one transaction.
+
+Guarantee: the transaction says how far the JSONL is committed, so rows that a crash has cut off from it are no rows of the output.
+What is not committed is still in the journal. Cost: one append and one transaction every few milliseconds, however much there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from datafast.errors import OutputWriteError
+from datafast.store.append_file import AppendFile
+from datafast.store.journal import Journal
+from datafast.store.ledger import Ledger
+from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord
+from datafast.store.reservations import Reservations
+
+__all__ = ["GroupCommit", "Pending"]
+
+_FLUSH_S = 0.02  # replies are safe in the journal; what waits is only how soon rows are seen
+_SYNC_S = 1.0
+_JOURNAL_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Pending:
+    """What waits for the next group commit."""
+
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    appends: list[Append] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    items: dict[int, ItemRecord] = field(default_factory=dict)
+    failures: list[FailureRow] = field(default_factory=list)
+    filtered: list[FilteredRow] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.items or self.failures or self.charges)
+
+
+class GroupCommit:
+    """Gathers what one run has to save.
+
+    Attributes:
+        pending: add to it, then call `schedule`.
+        broken: why nothing can be saved any more, None while it can.
+    """
+
+    def __init__(
+        self,
+        rows: AppendFile,
+        ledger: Ledger,
+        journal: Journal,
+        reservations: Reservations,
+        *,
+        durability: str = "normal",
+    ) -> None:
+        self.pending = Pending()
+        self.broken: OutputWriteError | None = None
+        self._rows = rows
+        self._ledger = ledger
+        self._journal = journal
+        self._reservations = reservations
+        self._full = durability == "full"
+        self._next_append = ledger.max_id("appends") + 1
+        self._timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._last_sync = time.monotonic()
+
+    def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> None:
+        """Adds rows of an item, by row number."""
+        pending = self.pending
+        data = b"".join(lines.values())
+        slots = 0
+        for number in lines:
+            slots |= 1 << number
+        start = self._rows.size + pending.size
+        pending.lines.append(data)
+        pending.size += len(data)
+        pending.appends.append(Append(self._next_append, record.id, start, len(data), zlib.crc32(data), slots))
+        self._next_append += 1
+        record.slots |= slots
+
+    def schedule(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        try:
+            self.flush()
+        except OutputWriteError:
+            return  # nobody awaits a timer: the run looks at `broken` before it sends anything more
+        if self._syncing is None and time.monotonic() - self._last_sync > _SYNC_S:
+            self._syncing = asyncio.get_running_loop().create_task(self._sync())
+
+    def flush(self) -> None:
+        """Writes everything that is pending, rows first.
+
+        Raises:
+            OutputWriteError: something could not be saved. What was not committed is still in the journal.
+        """
+        if self.broken:
+            raise self.broken
+        if not self.pending:
+            return
+        try:
+            self._write(self.pending)
+            self.pending = Pending()
+            if self._journal.size > _JOURNAL_LIMIT:
+                self.fold()
+        except OutputWriteError as error:
+            self.broken = error
+            raise
+        except Exception as error:  # whatever it was: a second attempt would append the same rows again
+            self.broken = OutputWriteError(f"cannot save rows of {self._rows.path}: {type(error).__name__}: {error}")
+            raise self.broken from error
+
+    def _write(self, pending: Pending) -> None:
+        if self._full:
+            self._journal.sync()
+        start = self._rows.size
+        if pending.lines:
+            self._rows.append(b"".join(pending.lines))
+        try:
+            if self._full:
+                self._rows.sync()
+            with self._ledger.transaction():
+                self._ledger.put_items(pending.items.values())
+                self._ledger.put_calls(pending.calls)
+                self._ledger.put_appends(pending.appends)
+                self._ledger.put_failures(pending.failures)
+                self._ledger.put_filtered(pending.filtered)
+                self._ledger.put_charges(pending.charges)
+        except BaseException:
+            self._rows.cut(start)  # what is not committed is no row of this output; it is built again from its replies
+            raise
+
+    def fold(self) -> None:
+        """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
+        self._reservations.note()
+        self._rows.sync()
+        self._ledger.checkpoint()
+        self._journal.clear()
+        self._reservations.record_again()
+
+    async def _sync(self) -> None:
+        try:
+            await asyncio.to_thread(self._journal.sync)
+            await asyncio.to_thread(self._rows.sync)
+        except OutputWriteError as error:
+            self.broken = error
+        finally:
+            self._last_sync = time.monotonic()
+            self._syncing = None
+
+    async def end(self) -> None:
+        """Waits for what happens by itself, and lets nothing more happen by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._syncing is not None:
+            await self._syncing

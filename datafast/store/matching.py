@@ -1,0 +1,124 @@
+"""Finding the items of a ledger in a plan, by their keys; those that an earlier version has begun by their former keys.
+
+Cost: nothing where the plan is the one of the last run. Otherwise its keys are gone through once; once more with former keys only where
+the ledger may hold items of that version and some were not found yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import orjson
+
+from datafast._util.bitmap import PositionSet
+from datafast.errors import ConfigError
+from datafast.plan.items import Plan
+from datafast.store.ledger import Ledger
+from datafast.store.records import ItemRecord, ItemState
+
+__all__ = ["Matched", "former_of", "found_in", "has_places_of", "match"]
+
+_WALK_LIMIT = 50_000_000
+
+T = TypeVar("T")
+
+
+@dataclass
+class Matched:
+    """What a ledger holds of a plan.
+
+    Attributes:
+        former: the plan with the keys of earlier versions that the ledger may hold.
+        done: the positions that need nothing more.
+        unfinished: open and failed items, by position.
+        donors: items that are not in the plan any more, by content.
+    """
+
+    former: Sequence[Plan]
+    done: PositionSet
+    unfinished: dict[int, ItemRecord] = field(default_factory=dict)
+    donors: dict[bytes, list[int]] = field(default_factory=dict)
+
+
+def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
+    """The plan with the keys of those earlier versions."""
+    return [former for former in plan.former if former.key_version in versions]
+
+
+def has_places_of(fingerprint: bytes | None, plan: Plan, former: Sequence[Plan]) -> bool:
+    """Whether items that were placed in a plan with this fingerprint have the same places in this one."""
+    return any(fingerprint == same.fingerprint for same in (plan, *former))
+
+
+def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterator[tuple[int, T]]:
+    """The place of each key that is found, with what stood for it in `left`. It leaves the table at once."""
+    taken = PositionSet() if former else None
+    for position, key in enumerate(plan.keys() if left else ()):
+        found = left.pop(key, None)
+        if found is not None:
+            if taken is not None:
+                taken.add(position)
+            yield position, found
+    for same in former:
+        for position, key in enumerate(same.keys() if left else ()):
+            if key in left and taken is not None and position not in taken:
+                taken.add(position)
+                yield position, left.pop(key)
+
+
+def match(ledger: Ledger, plan: Plan) -> Matched:
+    """Finds each ledger item in the plan; what is not in it any more becomes stale."""
+    former = former_of(plan, ledger.key_versions)
+    if has_places_of(ledger.meta("plan"), plan, former):
+        matched = Matched(former, done=PositionSet(ledger.done_positions()))
+        if ledger.meta("plan") != plan.fingerprint or plan.key_version not in ledger.key_versions:
+            with ledger.transaction():
+                _note(ledger, plan)
+    else:
+        matched = Matched(former, done=_move_to_new_plan(ledger, plan, former))
+    filtered = ledger.filtered_of_unfinished()
+    for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
+        if item.state is ItemState.STALE:
+            matched.donors.setdefault(item.content, []).append(item.id)
+        else:
+            item.filtered = filtered.get(item.id, 0)
+            matched.unfinished[item.position] = item
+    return matched
+
+
+def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> PositionSet:
+    """Gives every item its place in a changed plan. Returns the places of those that are done."""
+    before = ledger.places()
+    if len(before) and len(plan) > _WALK_LIMIT:
+        raise ConfigError(
+            f"the config changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
+            f"compared with it. Choose another --output, or start over with --fresh"
+        )
+    returned: list[int] = []
+    done = PositionSet()
+
+    def moved() -> Iterator[tuple[int, int]]:
+        for position, place in found_in(plan, former, before):
+            if place & Ledger.STATE_BITS == ItemState.DONE:
+                done.add(position)
+            elif place & Ledger.STATE_BITS == ItemState.STALE:
+                returned.append(Ledger.item_of(place))
+            if place >> Ledger.POSITION_SHIFT != position:
+                yield Ledger.item_of(place), position
+
+    with ledger.transaction():
+        ledger.move_items(moved())
+        ledger.set_state(returned, ItemState.OPEN)
+        ledger.decide_anew(returned)
+        ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
+        _note(ledger, plan)
+    return done
+
+
+def _note(ledger: Ledger, plan: Plan) -> None:
+    """The places of items are those of this plan, and new ones will have its keys."""
+    ledger.set_meta("plan", plan.fingerprint)
+    versions = dict.fromkeys([*ledger.key_versions, plan.key_version])
+    ledger.set_meta("keys", orjson.dumps(list(versions)).decode())

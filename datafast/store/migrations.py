@@ -1,0 +1,118 @@
+"""The format of ledgers, as the steps that lead to it: a new ledger takes all of them, an old one those that it lacks.
+
+Guarantees: each step is one transaction, so a crash leaves a ledger of one format or of the next; a step loses nothing. Commands that
+only read do not migrate: temporary views give them the newest form of an old ledger.
+
+    1   version 0.1.0
+    2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from datafast.errors import OutputError
+from datafast.store.database import Transaction
+
+__all__ = ["FORMAT", "MIGRATIONS", "migrate", "show_as_newest"]
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+        """CREATE TABLE items(
+            id INTEGER PRIMARY KEY, key BLOB NOT NULL, content BLOB NOT NULL, position INTEGER NOT NULL,
+            state INTEGER NOT NULL, generation INTEGER NOT NULL, num_rows INTEGER NOT NULL, rows_written INTEGER NOT NULL,
+            slots BLOB)""",
+        "CREATE INDEX items_unfinished ON items(id) WHERE state != 1",
+        """CREATE TABLE calls(
+            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
+            role TEXT NOT NULL, provider TEXT NOT NULL, model_id TEXT NOT NULL,
+            sent_at REAL NOT NULL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,
+            input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost_usd REAL, raw BLOB NOT NULL)""",
+        "CREATE INDEX calls_of_item ON calls(item)",
+        """CREATE TABLE appends(
+            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, num_rows INTEGER NOT NULL,
+            start INTEGER NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, slots BLOB)""",
+        """CREATE TABLE charges(
+            id INTEGER PRIMARY KEY, provider TEXT NOT NULL, usd REAL NOT NULL, tokens INTEGER NOT NULL, at REAL NOT NULL)""",
+        """CREATE TABLE failures(
+            item INTEGER PRIMARY KEY, category TEXT NOT NULL, error TEXT NOT NULL, provider TEXT NOT NULL, role TEXT NOT NULL,
+            attempts INTEGER NOT NULL, rows INTEGER NOT NULL, prompt TEXT NOT NULL, raw BLOB NOT NULL, at REAL NOT NULL)""",
+        """CREATE VIEW failed AS
+            SELECT failures.*, items.key FROM failures JOIN items ON items.id = failures.item WHERE items.state = 2""",
+    ),
+    (
+        "ALTER TABLE items ADD COLUMN kept BLOB",
+        "ALTER TABLE calls ADD COLUMN format TEXT",
+        """CREATE TABLE filtered(
+            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, number INTEGER NOT NULL,
+            stage TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL, at REAL NOT NULL)""",
+        "CREATE INDEX filtered_of_item ON filtered(item, number)",
+        # A ledger that was ever used has a mode; so have items that are in its journal only.
+        """INSERT INTO meta SELECT 'keys', '["1"]' WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'mode')""",
+    ),
+)
+FORMAT = len(MIGRATIONS)
+
+_AS_NEWEST: dict[int, tuple[str, ...]] = {
+    1: (
+        "CREATE TEMP VIEW items AS SELECT *, NULL AS kept FROM main.items",
+        "CREATE TEMP VIEW calls AS SELECT *, NULL AS format FROM main.calls",
+        """CREATE TEMP VIEW filtered AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stage, '' AS reason, x'' AS row, 0.0 AS at
+            WHERE 0""",
+        """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
+    ),
+}
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Brings a ledger that is open for writing to the newest format.
+
+    Raises:
+        OutputError: its format is newer; nothing was changed.
+        OutputWriteError: it cannot be written; it is as it was.
+    """
+    found = _format_of(db, path)
+    if not found:
+        _take(db, path, MIGRATIONS, FORMAT)
+    for number in range(found or FORMAT, FORMAT):
+        _take(db, path, MIGRATIONS[number : number + 1], number + 1)
+
+
+def _take(db: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]], number: int) -> None:
+    with Transaction(db, path):
+        for statement in (statement for step in steps for statement in step):
+            db.execute(statement)
+        db.execute("INSERT OR REPLACE INTO meta VALUES('format', ?)", (str(number),))
+
+
+def show_as_newest(db: sqlite3.Connection, path: Path) -> None:
+    """Lets a ledger that is open for reading be read like one of the newest format. Not a byte of it changes.
+
+    Raises:
+        OutputError: its format is newer.
+    """
+    found = _format_of(db, path)
+    if not found:
+        raise sqlite3.DatabaseError("it is empty")
+    db.execute("PRAGMA temp_store = MEMORY")
+    for statement in _AS_NEWEST.get(found, ()):
+        db.execute(statement)
+
+
+def _format_of(db: sqlite3.Connection, path: Path) -> int:
+    """The format of a ledger; 0 of an empty file."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        return 0
+    row = db.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    found = str(row[0]) if row else ""
+    if not found.isdecimal():
+        raise sqlite3.DatabaseError("it does not say which format it has")
+    if int(found) > FORMAT:
+        raise OutputError(
+            f"The ledger {path} has format {found}, and this version of datafast knows formats up to {FORMAT}. Nothing was changed. "
+            f"Update datafast, or choose another --output."
+        )
+    return int(found)

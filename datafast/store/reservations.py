@@ -1,0 +1,49 @@
+"""Requests under a budget that are on their way, each at the most that it can cost.
+
+Guarantee: if the process dies, the next start charges those that had not ended at their bound.
+"""
+
+from __future__ import annotations
+
+import time
+
+from datafast.store.journal import Journal
+from datafast.store.ledger import Ledger
+from datafast.store.records import Bound, Charge
+
+__all__ = ["Reservations"]
+
+
+class Reservations:
+    """The requests of one run, numbered over all runs of its output."""
+
+    def __init__(self, ledger: Ledger, journal: Journal) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._requests = int(ledger.meta("requests") or 0)
+        self._reserved: dict[int, Charge] = {}
+
+    def reserve(self, provider: str, bound: Bound) -> int:
+        """Notes that a request is about to be sent, and the most that it can cost; returns its number."""
+        self._requests += 1
+        charge = Charge(self._requests, provider, bound.usd, bound.tokens, time.time())
+        self._reserved[charge.id] = charge
+        self._journal.record({"reserve": charge._asdict()}, b"")
+        return charge.id
+
+    def release(self, number: int) -> Charge:
+        """Notes that a request has ended."""
+        charge = self._reserved.pop(number)
+        self._journal.record({"release": number}, b"")
+        return charge
+
+    def note(self) -> None:
+        """Records in the ledger how many requests there were."""
+        if self._requests:
+            with self._ledger.transaction():
+                self._ledger.set_meta("requests", self._requests)
+
+    def record_again(self) -> None:
+        """Puts those that are on their way into a journal that was emptied."""
+        for charge in self._reserved.values():
+            self._journal.record({"reserve": charge._asdict()}, b"")

@@ -1,0 +1,82 @@
+"""Executors: anything that fulfils the protocol carries out a dataset's runs; the local one stops on request."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from datafast.datasets import RawDataset
+from datafast.engine.job import Job
+from datafast.errors import RunStopped
+from datafast.executors.base import Executor
+from datafast.executors.local import LocalExecutor
+from datafast.llms import SimulatedProvider
+from datafast.schema.config import RawDatasetConfig
+from datafast.types import RunReport, StopCause
+from tests.support import assert_balanced
+
+
+class Noting:
+    """Hands every job to another executor and keeps it."""
+
+    def __init__(self) -> None:
+        self.inner: Executor = LocalExecutor()
+        self.jobs: list[Job] = []
+
+    def run(self, job: Job) -> RunReport:
+        self.jobs.append(job)
+        return self.inner.run(job)
+
+    async def run_async(self, job: Job) -> RunReport:
+        self.jobs.append(job)
+        return await self.inner.run_async(job)
+
+    def stop(self, reason: str = "interrupted") -> None:
+        self.inner.stop(reason)
+
+    @property
+    def in_flight(self) -> int:
+        return self.inner.in_flight
+
+
+def config(folder: Path, topics: int = 3) -> RawDatasetConfig:
+    names = [f"topic {number}" for number in range(topics)]
+    return RawDatasetConfig(
+        document_types=["note"], topics=names, num_samples_per_prompt=1, output_file=folder / "out.jsonl"
+    )
+
+
+def test_a_dataset_hands_its_job_with_its_plan_to_whatever_executor_it_was_given(tmp_path: Path) -> None:
+    executor: Executor = Noting()
+    dataset = RawDataset(config(tmp_path), executor=executor)
+    provider = SimulatedProvider("m")
+    dataset.generate([provider])
+    assert dataset.executor is executor
+    assert isinstance(executor, Noting)
+    (job,) = executor.jobs
+    assert len(job.plan) == job.plan.num_rows == 3
+    assert job.providers == [provider]
+    assert job.simulated
+    assert executor.in_flight == 0
+
+
+def test_stopping_is_an_interruption_whatever_the_words(tmp_path: Path) -> None:
+    executor = LocalExecutor()
+    dataset = RawDataset(config(tmp_path, topics=60), executor=executor)
+    seen: list[int] = []
+
+    def stop() -> None:
+        seen.append(executor.in_flight)
+        executor.stop("enough for today")
+
+    threading.Timer(0.1, stop).start()
+    with pytest.raises(RunStopped, match="enough for today"):
+        dataset.generate([SimulatedProvider("m", latency_s=0.05, max_concurrency=2)])
+    report = assert_balanced(dataset.report)
+    assert (report.stop_cause, report.stop_reason) == (StopCause.INTERRUPTED, "enough for today")
+    assert seen == [2]
+    assert executor.in_flight == 0
+    dataset.generate([SimulatedProvider("m")])
+    assert assert_balanced(dataset.report).stop_cause is None
