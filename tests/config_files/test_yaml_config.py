@@ -167,12 +167,12 @@ MISTAKES = [
         GOOD
         + 'prompts: ["{num_samples} {language_name} {topic} {document_type} <<levl>>"]\n'
         + "expansion: {placeholders: {level: [a]}}\n",
-        "c.yaml:5: prompts[0]: <<levl>> is not declared; did you mean <<level>>?",
+        "c.yaml:5: prompts[0]: <<levl>> is not declared. Did you mean <<level>>?",
     ),
     (
         "a placeholder without values",
         GOOD + "expansion:\n  placeholders:\n    level: []\n",
-        "c.yaml:7: expansion.placeholders.level: the list is empty",
+        "c.yaml:7: expansion.placeholders.level: The list is empty",
     ),
     (
         "unknown kind",
