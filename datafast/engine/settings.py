@@ -1,4 +1,4 @@
-"""How a run is carried out: everything that may change between two runs of the same plan without buying anything anew."""
+"""How a run is carried out: settings that may change between two runs of the same plan, and nothing is paid for twice."""
 
 from __future__ import annotations
 

@@ -164,11 +164,11 @@ def test_a_text_that_no_file_can_hold_is_refused_with_its_field(tmp_path: Path) 
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     dataset = raw(tmp_path)
-    with pytest.raises(ConfigError, match="limt: there is no such option of a run; did you mean 'limit'"):
+    with pytest.raises(ConfigError, match="limt: A run has no such option. Did you mean 'limit'"):
         dataset.generate([SimulatedProvider()], limt=3)  # type: ignore[call-arg]
-    with pytest.raises(ConfigError, match="max_concurrency must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="max_concurrency: expected at least 1, got 0"):
         dataset.generate([SimulatedProvider()], max_concurrency=0)
-    with pytest.raises(ConfigError, match="limit must be a whole number, got '3'"):
+    with pytest.raises(ConfigError, match="limit: expected a whole number, got '3'"):
         dataset.generate([SimulatedProvider()], limit="3")  # type: ignore[typeddict-item]
     assert dataset.report is None
 
