@@ -395,7 +395,7 @@ def test_a_tree_killed_again_and_again_while_growing_is_the_uncut_one_and_repeat
     chance = random.Random(seed)
     # Six replies in turn at the least, 0.06 s each: no three runs of up to 0.12 s can grow the whole tree.
     server.respond = lambda request: subtopics(request, delay_s=chance.uniform(0.06, 0.1))
-    grow = {"function": "tests.topics.test_topic_growth:grow_until_killed", "url": server.url}
+    grow = {"function": "tests.cli.commands.test_topics:grow_until_killed", "url": server.url}
     assert forks.run(**grow, path=str(tmp_path / "uncut.json"), kill_after_s=None) == 0
     assert len(server.requests) == 21
     del server.requests[:]
