@@ -1,4 +1,4 @@
-"""`dataset`, `generator`, `sample`: scripts of chatan with the import changed, and what they may rely on here."""
+"""`dataset` and `generator`: what they take, what they generate, where their files lie, and what they save."""
 
 from __future__ import annotations
 
@@ -8,313 +8,19 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
-import textwrap
-import warnings
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pytest
-from pydantic import BaseModel
 
 from datafast import SimulatedProvider, dataset, generator, sample
 from datafast.errors import ConfigError, DatafastWarning, ErrorKind, MissingKeyError, ProviderError, RunStopped
 from datafast.schema.config import RunConfig
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import FaultServer
 from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 SIM = SimulatedProvider("m")
-
-
-@pytest.fixture(autouse=True)
-def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files that no other test, and no other process, uses."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return folder
-
-
-@pytest.fixture
-def openai(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServer:
-    """A local server in OpenAI's place; each reply says what was asked."""
-    monkeypatch.setenv("OPENAI_BASE_URL", fault_server.url)
-    fault_server.respond = lambda request: Answer(text=f"<{request.prompt.strip()}>")
-    return fault_server
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Datasets in the layout in which `load_dataset(name)` gives them."""
-    found = {
-        "some/dataset": datasets.DatasetDict(
-            {"train": datasets.Dataset.from_dict({"prompt": [f"prompt {number}" for number in range(40)]})}
-        ),
-        "GPUMODE/KernelBook": datasets.DatasetDict(
-            {
-                "train": datasets.Dataset.from_dict(
-                    {"python_code": [f"def book_{number}(): ..." for number in range(20)]}
-                )
-            }
-        ),
-        "ScalingIntelligence/KernelBench": datasets.DatasetDict(
-            {
-                f"level_{level}": datasets.Dataset.from_dict(
-                    {
-                        "id": [f"op {number}" for number in range(30)],
-                        "python_code": [f"def op_{number}(x): return {{x}}" for number in range(30)],
-                    }
-                )
-                for level in (1,)
-            }
-        ),
-    }
-    monkeypatch.setattr(datasets, "load_dataset", lambda name, split=None: found[name])
-    return found
-
-
-def script(code: str, **names: Any) -> dict[str, Any]:
-    """Runs a script; its names."""
-    space = {"__name__": "__main__", **names}
-    exec(compile(textwrap.dedent(code).replace("chatan", "datafast"), "script.py", "exec"), space)
-    return space
-
-
-# -- the scripts, word for word
-
-BASIC = """
-import asyncio
-import chatan
-
-async def main():
-    gen = chatan.generator("openai", "YOUR_API_KEY")
-    ds = chatan.dataset({
-        "question": gen("write an example question from a 5th grade math test"),
-        "answer": gen("answer: {question}")
-    })
-
-    df = await ds.generate(n=100)
-    return df
-
-df = asyncio.run(main())
-"""
-MIXES = """
-import asyncio
-from chatan import dataset, generator, sample
-
-async def main():
-    gen = generator("openai", "YOUR_API_KEY")
-
-    mix = [
-        "san antonio, tx",
-        "marfa, tx",
-        "paris, fr"
-    ]
-
-    ds = dataset({
-        "id": sample.uuid(),
-        "topic": sample.choice(mix),
-        "prompt": gen("write an example question about the history of {topic}"),
-        "response": gen("respond to: {prompt}"),
-    })
-
-    df = await ds.generate(n=100)
-    return df
-
-df = asyncio.run(main())
-"""
-AUGMENTATION = """
-import asyncio
-from datasets import load_dataset
-import chatan
-
-async def main():
-    gen = chatan.generator("openai", "YOUR_API_KEY")
-    hf_data = load_dataset("some/dataset")
-
-    ds = chatan.dataset({
-        "original_prompt": chatan.sample.from_dataset(hf_data, "prompt"),
-        "variation": gen("rewrite this prompt: {original_prompt}"),
-        "response": gen("respond to: {variation}")
-    })
-
-    df = await ds.generate(n=100)
-    return df
-
-df = asyncio.run(main())
-"""
-SAVING = """
-import asyncio
-
-async def main():
-    # ... define ds ...
-
-    # Generate
-    df = await ds.generate(n=1000)
-
-    # Save to various formats
-    ds.save("my_dataset.parquet")
-    ds.save("my_dataset.csv", format="csv")
-
-    # Convert to HuggingFace format
-    hf_dataset = ds.to_huggingface()
-    return df
-
-df = asyncio.run(main())
-"""
-TRITON = """
-import asyncio
-import pandas as pd
-from datasets import load_dataset
-from chatan import generator, dataset, sample
-
-async def main():
-    gen = generator("openai", "YOUR_API_KEY")
-    kernelbook = load_dataset("GPUMODE/KernelBook")
-    kernelbench = load_dataset("ScalingIntelligence/KernelBench")
-
-    ds_1 = dataset({
-        "operation": sample.from_dataset(kernelbench, "id"),
-        "prompt": gen("write a prompt asking for a Triton kernel for: {operation}"),
-        "response": gen("{prompt}")
-    })
-
-    ds_2 = dataset({
-        "original_prompt": sample.from_dataset(kernelbook, "python_code"),
-        "prompt": gen("write a question asking for this code to be written as a Triton kernel"),
-        "response": gen("{prompt}")
-    })
-
-    df_1 = await ds_1.generate(n=500)
-    df_2 = await ds_2.generate(n=500)
-    combined_df = pd.concat([df_1, df_2], ignore_index=True)
-    return combined_df
-
-combined_df = asyncio.run(main())
-"""
-COMPLEX = '''
-import asyncio
-from chatan import generator, dataset, sample
-
-async def main():
-    gen = generator("openai", "YOUR_API_KEY")
-
-    mixed_ds = dataset({
-        "dataset_type": sample.choice(["kernelbench", "kernelbook"]),
-        "operation": sample.from_dataset(kernelbench, "id"),
-        "original_code": sample.from_dataset(kernelbook, "python_code"),
-        "prompt": gen("""
-        {%- if dataset_type == "kernelbench" -%}
-        write a prompt asking for a Triton kernel for: {operation}
-        {%- else -%}
-        write a question asking for this code to be written as a Triton kernel: {original_code}
-        {%- endif -%}
-        """),
-        "response": gen("{prompt}")
-    })
-
-    final_df = await mixed_ds.generate(n=1000)
-    mixed_ds.save("triton_kernel_dataset.parquet")
-    return final_df
-
-final_df = asyncio.run(main())
-'''
-TRANSFORMERS = """
-import asyncio
-from chatan import generator, dataset, sample
-
-async def main():
-    # Use a local HuggingFace model
-    gen = generator("transformers", model="gpt2")
-
-    ds = dataset({
-        "topic": sample.choice(["space", "history", "science"]),
-        "prompt": gen("Ask a short question about {topic}"),
-        "response": gen("{prompt}")
-    })
-
-    df = await ds.generate(n=5)
-    return df
-
-df = asyncio.run(main())
-"""
-
-
-def test_a_basic_question_and_answer_script(openai: FaultServer) -> None:
-    df = script(BASIC)["df"]
-    assert list(df.columns) == ["question", "answer"]
-    assert len(df) == 100
-    assert all(df["answer"] == "<answer: " + df["question"] + ">")
-    assert {request.headers["authorization"] for request in openai.requests} == {"Bearer YOUR_API_KEY"}
-    assert len(openai.requests) == 200
-
-
-def test_a_script_that_mixes_samplers_and_generators(openai: FaultServer) -> None:
-    df = script(MIXES)["df"]
-    assert list(df.columns) == ["id", "topic", "prompt", "response"]
-    assert df["id"].nunique() == 100
-    assert set(df["topic"]) == {"san antonio, tx", "marfa, tx", "paris, fr"}
-    assert all(df["prompt"] == "<write an example question about the history of " + df["topic"] + ">")
-
-
-def test_a_script_that_augments_a_dataset_of_the_hub(openai: FaultServer, hub: dict[str, Any]) -> None:
-    df = script(AUGMENTATION)["df"]
-    assert df["original_prompt"].value_counts().between(2, 3).all()
-    assert all(df["variation"] == "<rewrite this prompt: " + df["original_prompt"] + ">")
-
-
-def test_a_script_that_saves_and_converts(openai: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    ds = dataset({"n": sample.range(1, 9), "x": generator("openai", "YOUR_API_KEY")("about {n}")})
-    df = script(SAVING, ds=ds)["df"]
-    assert len(df) == 1000
-    pd.testing.assert_frame_equal(pd.read_parquet("my_dataset.parquet"), df)
-    pd.testing.assert_frame_equal(pd.read_csv("my_dataset.csv"), df)
-    assert ds.to_huggingface().to_list() == df.to_dict("records")
-
-
-def test_a_script_that_concatenates_two_datasets_is_told_once_of_a_column_that_it_forgot(
-    openai: FaultServer, hub: dict[str, Any]
-) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        combined = script(TRITON)["combined_df"]
-    assert list(combined.columns) == ["operation", "prompt", "response", "original_prompt"]
-    assert len(combined) == 1000
-    ours = [warning for warning in caught if issubclass(warning.category, DatafastWarning)]
-    assert len(ours) == 1
-    assert "No column refers to original_prompt" in str(ours[0].message)
-    assert ours[0].filename == "script.py"
-
-
-def test_a_script_with_a_condition_in_a_prompt(
-    openai: FaultServer, hub: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    corpora = {"kernelbench": hub["ScalingIntelligence/KernelBench"], "kernelbook": hub["GPUMODE/KernelBook"]}
-    df = script(COMPLEX, **corpora)["final_df"]
-    assert len(df) == 1000
-    bench = df["dataset_type"] == "kernelbench"
-    assert 400 < bench.sum() < 600
-    assert all(df["prompt"][bench] == "<write a prompt asking for a Triton kernel for: " + df["operation"][bench] + ">")
-    code = df["original_code"][~bench]
-    assert all(
-        df["prompt"][~bench] == "<write a question asking for this code to be written as a Triton kernel: " + code + ">"
-    )
-    assert len(pd.read_parquet("triton_kernel_dataset.parquet")) == 1000
-
-
-def test_a_script_with_a_local_model() -> None:
-    try:
-        generator("transformers", model="gpt2")
-    except ConfigError as error:
-        pytest.skip(f"there is no such provider in this version: {error}")
-    if os.environ.get("HF_HUB_OFFLINE", "1") == "1":
-        pytest.skip("gpt2 is not on this machine; a model of its own is tested with the provider")
-    assert len(script(TRANSFORMERS)["df"]) == 5
 
 
 # -- generators
@@ -356,39 +62,6 @@ def test_a_key_comes_from_the_environment_and_is_missed_only_when_it_is_needed(
     monkeypatch.setenv("OPENAI_BASE_URL", fault_server.url)
     assert len(ds.generate_sync(1)) == 1
     assert fault_server.requests[0].headers["authorization"] == "Bearer from-the-environment"
-
-
-class Form(BaseModel):
-    title: str
-    score: int
-
-
-def test_further_sorts_of_columns_and_two_models() -> None:
-    gen, other = generator(SIM), generator("simulated", model="n", temperature=0.5)
-    ds = dataset(
-        {
-            "topic": sample.choice({"a": 1, "b": 2}, mode="balanced"),
-            "who": sample.person("name", locale="de_DE"),
-            "day": sample.datetime("2024-01-01", "2024-12-31"),
-            "level": sample.range(1, 3),
-            "kind": "fixed",
-            "text": gen("{greeting} {who}", greeting="Hello", system="Be {kind}."),
-            "form": other.structured("Form for {text}", Form),
-            "free": gen.structured("x", {"type": "object", "properties": {"a": {"type": "string"}}}),
-            "verdict": other.judge("{text}", {1: "bad", 5: "good"}, when="level > 1"),
-            "size": lambda text: len(text),
-        },
-        seed=3,
-    )
-    df = ds.generate_sync(9)
-    assert list(df.columns) == ds.columns
-    assert set(df["kind"]) == {"fixed"}
-    assert sorted(df["topic"]) == ["a"] * 3 + ["b"] * 6
-    assert all(df["size"] == df["text"].str.len())
-    assert all((df["level"] > 1) == df["verdict"].notna())
-    assert all(isinstance(form["score"], int) for form in df["form"])
-    assert len(ds.providers) == 2
-    assert ds.to_huggingface().features["size"].dtype == "int64"
 
 
 # -- generating
@@ -539,10 +212,6 @@ def test_a_folder_that_others_may_read_is_not_used(temporary_files: Path) -> Non
 
 
 # -- saving
-
-
-def saved(ds: Any, path: Path, **options: Any) -> Path:
-    return ds.save(path, **options)
 
 
 @pytest.mark.parametrize(
