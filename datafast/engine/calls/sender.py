@@ -66,7 +66,7 @@ class Caller:
             recorded: the replies already paid for, oldest first; taken from as they are used.
 
         Raises:
-            CallFailed: no usable answer is to be had.
+            CallFailed: there is no usable answer.
             ItemPending: the run, or this provider, has stopped.
         """
         endpoint, schema = call.endpoint, call.schema
@@ -146,7 +146,7 @@ class Sender:
         """Sends until a reply arrives, records it, and notes in the call what it says.
 
         Raises:
-            CallFailed: no reply is to be had.
+            CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
         failing_since: float | None = None
