@@ -288,7 +288,7 @@ def test_events_that_cannot_be_written_end_with_2_before_anything_is_sent(run: R
 def test_events_that_cannot_be_written_any_more_stop_the_run_and_everything_is_saved(run: Run) -> None:
     result = run("generate", "c.yaml", "--events", "/dev/full")
     assert result.exit_code == 4
-    assert "cannot write events to /dev/full" in result.stderr
+    assert "Cannot write events to /dev/full" in result.stderr
     assert run("generate", "c.yaml").exit_code == 0
     assert len(rows_of(Path("rows.jsonl"))) == 3
 

@@ -286,7 +286,7 @@ def test_a_script_that_concatenates_two_datasets_is_told_once_of_a_column_that_i
     assert len(combined) == 1000
     ours = [warning for warning in caught if issubclass(warning.category, DatafastWarning)]
     assert len(ours) == 1
-    assert "no column refers to original_prompt" in str(ours[0].message)
+    assert "No column refers to original_prompt" in str(ours[0].message)
     assert ours[0].filename == "script.py"
 
 
@@ -605,7 +605,7 @@ def test_what_is_wrong_with_a_schema_is_said_all_at_once() -> None:
     lines = str(caught.value).splitlines()
     assert (
         lines[0]
-        == "x.prompt: {topci}: there is no column 'topci'; did you mean {topic}? Text in braces stands between {% raw %} and {% endraw %}"
+        == "x.prompt: {topci}: There is no column 'topci'. Did you mean 'topic'? Text in braces stands between {% raw %} and {% endraw %}."
     )
     assert [line.split(":")[0] for line in lines] == ["x.prompt", "y.prompt", "z.prompt"]
     for bad in ("a text", {}, None):

@@ -72,7 +72,7 @@ def test_every_way_to_create_takes_the_same_names(method: str) -> None:
         ({"temprature": 1}, "did you mean 'temperature'"),
         ({"timeout_s": 1}, "did you mean 'timeout'"),
         ({"base_url": "x"}, "did you mean 'api_base'"),
-        ({"rate_limit": {"max_request_per_minute": 1}}, "did you mean 'max_requests_per_minute'"),
+        ({"rate_limit": {"max_request_per_minute": 1}}, "Did you mean 'max_requests_per_minute'"),
         ({"rate_limit": {"max_retries": -1}}, "max_retries.*greater than or equal to 0"),
         ({"rate_limit": "fast"}, "rate_limit"),
         ({"temperature": 2.5}, "temperature"),

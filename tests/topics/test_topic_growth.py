@@ -753,7 +753,7 @@ def test_build_names_what_was_left_undivided(run: Run, server: FaultServer) -> N
 def test_build_ends_with_4_where_it_is_stopped(run: Run, server: FaultServer) -> None:
     result = run("topics", "build", "c.yaml", more="run: {max_calls: 2}\n")
     assert result.exit_code == 4
-    assert "the same command goes on" in result.stderr
+    assert "The same command goes on" in result.stderr
     assert run("topics", "build", "c.yaml").exit_code == 0
     assert len(server.requests) == 3
 

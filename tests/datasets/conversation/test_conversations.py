@@ -817,8 +817,8 @@ def test_what_changes_the_prompt_is_asked_anew(
             {"languages": {"en": "English", "nl": "Dutch"}, "prompts": ["{num_samples} on {topic}"]},
             r"prompts\[0\]: there are several languages",
         ),
-        ({"topic": ["a"]}, "did you mean 'topics'"),
-        ({"num_example": 3}, "did you mean 'num_examples'"),
+        ({"topic": ["a"]}, "Did you mean 'topics'"),
+        ({"num_example": 3}, "Did you mean 'num_examples'"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_name(tmp_path: Path, fields: dict[str, Any], problem: str) -> None:
