@@ -78,4 +78,5 @@ _FIELDS = {
 def _in_words(detail: Any) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
-    return f"{'.'.join(place)}: {message}, got {detail['input']!r}" if place else message
+    given = "" if message.endswith((".", "?")) else f", got {detail['input']!r}."  # a whole sentence names it itself
+    return f"{'.'.join(place)}: {message}{given}" if place else message
