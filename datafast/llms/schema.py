@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.llms.base import ReplyMode
 from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
 from datafast.types import Message
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-__all__ = ["ResponseSchema", "ask"]
+__all__ = ["ReplyMode", "ResponseSchema", "ask"]
+
+
+class ReplyMode(StrEnum):
+    """How a reply's structure is asked for, best first. The mode that works is learned per provider."""
+
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
