@@ -183,12 +183,12 @@ MISTAKES = [
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),
-        "c.yaml:4: providers[0]: there is no provider 'openia'. Did you mean 'openai'?",
+        "c.yaml:4: providers[0]: There is no provider 'openia'. Did you mean 'openai'?",
     ),
     (
         "unknown parameter of a provider",
         GOOD.replace("[openai/gpt-5-mini]", "\n  - openai\n  - provider: openai\n    temprature: 1"),
-        "c.yaml:7: providers[1].temprature: a provider has no such parameter. Did you mean 'temperature'?",
+        "c.yaml:7: providers[1].temprature: A provider has no such parameter. Did you mean 'temperature'?",
     ),
     (
         "a parameter out of range",
@@ -285,7 +285,7 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -
 def test_a_key_in_a_config_is_refused_without_being_repeated(write: Write) -> None:
     path = write(GOOD.replace("openai/gpt-5-mini", "{provider: anthropic, api_key: sk-very-secret}"))
     (problem,) = problems_of(path)
-    assert problem.startswith("c.yaml:4: providers[0].api_key: Keys do not belong into a config")
+    assert problem.startswith("c.yaml:4: providers[0].api_key: Keys do not belong in a config")
     assert "ANTHROPIC_API_KEY=" in problem
     assert "sk-very-secret" not in problem
 
