@@ -277,7 +277,7 @@ def _jsonl(path: Path, field: str) -> SourceRows:
 
 
 def _without(blank: Sequence[int], count: int) -> Sequence[int]:
-    """The numbers below `count` that are not among these; takes no memory if there are none of these, as is usual."""
+    """The numbers below `count` without those of `blank`; takes no memory if `blank` is empty, as is usual."""
     if not blank:
         return range(count)
     left_out = set(blank)

@@ -81,7 +81,7 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
             raise OutputChangedError(
                 f"{path}: {lines} changed since datafast wrote the file. Nothing was touched. Move the file away "
                 f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
-                f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True); the old files are kept."
+                f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
             )
 
 

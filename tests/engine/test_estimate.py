@@ -84,7 +84,7 @@ def test_an_unknown_price_makes_the_cost_unknown_and_never_0(tmp_path: Path) -> 
     estimate = raw(tmp_path).estimate([priced(), unknown])
     assert estimate.cost_usd is None
     assert [part.cost_usd is None for part in estimate.providers] == [False, True]
-    assert any("price is unknown" in note for note in estimate.notes)
+    assert any("cost is unknown" in note for note in estimate.notes)
 
 
 def test_earlier_replies_of_the_output_take_the_place_of_the_guess(tmp_path: Path) -> None:

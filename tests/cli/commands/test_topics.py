@@ -170,7 +170,7 @@ def test_generate_ends_with_4_where_its_topics_fail(run: Run, server: FaultServe
     server.respond = refusing(ROOT)
     result = run("generate", "c.yaml")
     assert result.exit_code == 4
-    assert "growing the topic tree of 'sea'" in result.stderr
+    assert "Growing the topic tree of 'sea'" in result.stderr
 
 
 def test_given_topics_need_no_building(run: Run, server: FaultServer) -> None:
@@ -212,7 +212,7 @@ def test_a_budget_counts_rows_whose_ledger_lies_elsewhere(run: Run, server: Faul
 def test_plan_says_what_has_to_be_grown_first_and_sends_nothing(run: Run, server: FaultServer) -> None:
     result = run("plan", "c.yaml")
     assert result.exit_code == 0, result.stderr
-    assert "growing the topic tree of 'sea', about 3 calls" in result.stdout
+    assert "Growing the topic tree of 'sea', about 3 calls" in result.stdout
     told = json.loads(run("plan", "c.yaml", "--json").stdout)
     assert (told["rows"], told["total_calls"], len(told["first"])) == (4, 4, 1)
     assert not server.requests
