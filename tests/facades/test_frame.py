@@ -48,7 +48,7 @@ def test_what_a_generator_cannot_be_is_refused() -> None:
         generator("openai", temprature=1)
     with pytest.raises(ConfigError, match="already has its parameters"):
         generator(SIM, model="x")
-    with pytest.raises(ConfigError, match="call it with a prompt"):
+    with pytest.raises(ConfigError, match="Call it with a prompt"):
         dataset({"x": generator(SIM)})
 
 

@@ -68,7 +68,10 @@ def test_the_usual_forms_of_other_peoples_files_are_read(tmp_path: Path, text: s
         ("5", "expected a topic model"),
         ('"Sea"', "expected a topic model"),
         ("[5]", r"topics\[0\]: expected a topic"),
-        ('{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a", "children": [7]}]}', "does not exist"),
+        (
+            '{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a", "children": [7]}]}',
+            "does not exist",
+        ),
         ('{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a"}]}', "not a topic model"),
         ('{"format": "datafast-topics-1", "shape": "tree", "topics": 5}', "not a topic model"),
         ('{"format": "datafast-topics-1", "shape": "tree", "topics": []}', "has no topics"),

@@ -75,7 +75,7 @@ def test_topics_are_given_in_yaml_as_a_list_nested_or_as_a_file_beside_it(
 @pytest.mark.parametrize(
     ("topics", "message"),
     [
-        ([], "c.yaml:3: topics: the list is empty"),
+        ([], "c.yaml:3: topics: The list is empty"),
         (["a", " "], r"c.yaml:3: topics\[1\]: must not be blank"),
         (["a", 3], r"c.yaml:3: topics\[1\]: expected a text"),
         (
@@ -84,9 +84,9 @@ def test_topics_are_given_in_yaml_as_a_list_nested_or_as_a_file_beside_it(
         ),
         ({"topic_prompt": "sea", "degree": 0}, r"c.yaml:3: topics\.degree: "),
         ({"topic_prompt": "sea", "provider": "opnai/x"}, r"c.yaml:3: topics\.provider: .*openai"),
-        ({"topic_prompt": "s", "degree": 100, "depth": 9}, "c.yaml:3: topics: .*lower one of them"),
+        ({"topic_prompt": "s", "degree": 100, "depth": 9}, "c.yaml:3: topics: .*Lower one of them"),
         ({"Sea": 5}, r"c.yaml:3: topics\.Sea: expected a mapping"),
-        ("nowhere.json", "c.yaml:3: topics: cannot read .*nowhere.json"),
+        ("nowhere.json", "c.yaml:3: topics: Cannot read .*nowhere.json"),
     ],
 )
 def test_wrong_topics_in_yaml_are_named_with_their_line(run: Run, topics: Any, message: str) -> None:

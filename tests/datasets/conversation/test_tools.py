@@ -67,7 +67,7 @@ def test_a_number_that_no_file_can_hold_is_refused_in_a_call(
     [
         ({"properties": {"a": {"pattern": "["}}}, "not a JSON Schema: '\\[' is not a 'regex'"),
         ({"patternProperties": {"(": {}}}, "not a JSON Schema: '\\(' is not a 'regex'"),
-        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "the reference '#/\\$defs/b' leads nowhere"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "The reference '#/\\$defs/b' has no target"),
         ({"properties": {"a": {"$ref": "https://example.org/s"}}}, "has no target in this schema"),
         ({"properties": {"a": {"$ref": "#/properties/a"}}}, "The schema refers to itself"),
         ({"properties": {"a": {"type": "strin"}}}, "This is not a JSON Schema"),
