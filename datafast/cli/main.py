@@ -83,7 +83,9 @@ def _broken(name: str, error: ConfigError) -> click.Command:
         raise error
 
     options: Any = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=fail, short_help="(cannot be loaded)", context_settings=options)
+    return click.Command(
+        name, callback=fail, short_help="(cannot be loaded)", add_help_option=False, context_settings=options
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -109,6 +109,11 @@ MISTAKES = [
         "c.yaml:4: provider: There is no such field. Did you mean 'providers'?",
     ),
     (
+        "a stage that asks for a field that rows do not have",
+        GOOD + "quality:\n  - {stage: length, min_words: 2}\n  - {stage: length, field: txt, min_words: 2}\n",
+        "c.yaml:7: quality[1].field: Rows have no field 'txt'. Did you mean 'text'?",
+    ),
+    (
         "unknown field in a section",
         GOOD + "run:\n  seed: 1\n  max_concurency: 3\n",
         "c.yaml:7: run.max_concurency: There is no such field. Did you mean 'max_concurrency'?",

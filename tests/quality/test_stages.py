@@ -219,7 +219,7 @@ def test_wrong_settings_are_refused(tmp_path: Path, given: Any, problem: str) ->
 
 
 def test_a_field_that_rows_do_not_have_is_refused_before_anything_is_sent(tmp_path: Path, log: Path) -> None:
-    with pytest.raises(ConfigError, match="Rows have no field 'txt'"):
+    with pytest.raises(ConfigError, match=r"quality\[0\]: field: Rows have no field 'txt'"):
         dataset(tmp_path, [{"stage": "length", "field": "txt", "min_words": 3}]).generate([provider(log)])
     assert requests_in(log) == []
 
