@@ -278,6 +278,25 @@ def test_a_stage_that_raises_buys_nothing_from_the_next_provider(tmp_path: Path,
     assert len(requests_in(log)) == 4
 
 
+class Careless(Stage):
+    """Gives what is no verdict."""
+
+    stage: Literal["careless"] = "careless"
+    gives: Any = None
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        return drop(self.gives) if isinstance(self.gives, int) else self.gives
+
+
+@pytest.mark.parametrize("gives", [None, "keep", 5])
+def test_a_stage_that_gives_no_verdict_fails_its_items_and_is_named(tmp_path: Path, log: Path, gives: Any) -> None:
+    made = dataset(tmp_path, [Careless(gives=gives)]).generate([provider(log)])
+    assert counts(made.report) == (0, 0, 8, 0)
+    (error,) = {item.error for item in made.failed_items}
+    assert error.startswith("TypeError: The stage 'careless' gave ")
+    assert error.endswith("Return KEEP, or drop(reason) with a text.")
+
+
 # -- what is shown
 
 
