@@ -149,7 +149,7 @@ def _home(thing: Any) -> tuple[str, str]:
 
 
 def _left_open(thing: Any) -> str | None:
-    if isinstance(thing, type) and inspect.isabstract(thing):
+    if inspect.isabstract(thing):
         return f"it does not define {', '.join(sorted(thing.__abstractmethods__))}"
     return None
 

@@ -223,8 +223,8 @@ def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:
         return "This model runs on this machine and needs no key. Leave it out."
     variable = spec.get("api_key_env") or (provider.env_key_name if provider else None)
     if variable:
-        return f"Keys do not belong into a config. Put {variable}=... into secrets.env beside it, or set it in the environment."
+        return f"Keys do not belong in a config. Put {variable}=... into secrets.env beside it, or set it in the environment."
     return (
-        "Keys do not belong into a config. Put MY_KEY=... into secrets.env beside it, or set it in the environment, "
+        "Keys do not belong in a config. Put MY_KEY=... into secrets.env beside it, or set it in the environment, "
         "and write api_key_env: MY_KEY."
     )

@@ -616,7 +616,7 @@ def test_a_config_with_topics_is_dumped_and_read_again(tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_provider_of_topics_is_refused() -> None:
-    with pytest.raises(ValueError, match="keys do not belong into a config"):
+    with pytest.raises(ValueError, match="keys do not belong in a config"):
         TopicsConfig(topic_prompt="sea", provider={"provider": "openai", "api_key": "sk-1"})
 
 
