@@ -137,6 +137,25 @@ def test_the_readme_gives_the_two_commands_each_in_one_line(command: str) -> Non
     assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
 
 
+def test_the_readme_shows_what_its_first_command_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shown,) = [body for language, body in _BLOCK.findall(text_of("../README.md")) if language == "text"]
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["generate", "examples/space_engineering.yaml", "--offline"])
+    assert done.exit_code == 0
+    assert unvarying(done.stderr) == unvarying(shown)
+
+
+def unvarying(output: str) -> list[str]:
+    """The lines of what `generate` prints, without what differs from run to run: which row is shown, and the time."""
+    lines = [line.rstrip() for line in output.splitlines()]
+    return [
+        line.split(":")[0] if line.startswith("  ") and ":" in line else line
+        for line in lines
+        if not line.startswith("time ")
+    ]
+
+
 # -- links
 
 
@@ -207,6 +226,15 @@ def test_every_type_of_column_has_its_table(monkeypatch: pytest.MonkeyPatch) -> 
         name
         for name in ["any", *column_types()]
         if f"<!-- table: column {name} -->" not in text_of("reference/config.md")
+    ] == []
+
+
+def test_every_stage_has_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datafast.quality.registry import STAGES
+
+    monkeypatch.setattr(STAGES, "_registered", {})  # a page shows how to register one
+    assert [
+        name for name in STAGES.names() if f"<!-- table: stage {name} -->" not in text_of("reference/config.md")
     ] == []
 
 

@@ -13,9 +13,8 @@ from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.budget import check_prices
-from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.calls.sender import Sender
+from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged
 from datafast.engine.job import Job

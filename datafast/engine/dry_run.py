@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
-from datafast.engine.calls.caller import Caller, read_reply
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.sender import Caller, read_reply
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route
 from datafast.llms.base import Request

@@ -22,8 +22,8 @@ import orjson
 from pydantic import BaseModel
 
 from datafast.engine.calls.call import Call
-from datafast.engine.calls.caller import Caller
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.sender import Caller
 from datafast.engine.routes import Route, label_of
 from datafast.errors import CallFailed
 from datafast.llms.schema import ResponseSchema

@@ -8,26 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from datafast.llms.schema import ReplyMode, ResponseSchema
 from datafast.types import Message, Usage
-
-if TYPE_CHECKING:
-    from datafast.llms.schema import ResponseSchema
 
 __all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart"]
 
 LIFTED_TOKENS = 16_384
 """Asked for after a truncated reply: above every common default, below most models' maximum."""
-
-
-class ReplyMode(StrEnum):
-    """How a reply's structure is asked for, best first. The mode that works is learned per provider."""
-
-    JSON_SCHEMA = "json_schema"
-    JSON_OBJECT = "json_object"
-    PROMPT = "prompt"
 
 
 @dataclass(slots=True)

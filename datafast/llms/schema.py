@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.llms.base import ReplyMode
-from datafast.llms.reply_model import former_key_of, key_of
 from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
 from datafast.types import Message
 
@@ -23,7 +22,15 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-__all__ = ["ResponseSchema", "ask"]
+__all__ = ["ReplyMode", "ResponseSchema", "ask"]
+
+
+class ReplyMode(StrEnum):
+    """How a reply's structure is asked for, best first. The mode that works is learned per provider."""
+
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +80,9 @@ class ResponseSchema:
 
 @lru_cache(maxsize=512)
 def _response_schema(model: type[BaseModel]) -> ResponseSchema:
+    # It loads pydantic, which describing a provider does not need.
+    from datafast.llms.reply_model import key_of
+
     schema = strict_schema(model.model_json_schema())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", model.__name__).strip("_")[:64] or "reply"
     properties = schema.get("properties", {})
@@ -92,6 +102,8 @@ def _response_schema(model: type[BaseModel]) -> ResponseSchema:
 
 @lru_cache(maxsize=512)
 def _former_key(schema: ResponseSchema) -> bytes:
+    from datafast.llms.reply_model import former_key_of
+
     return former_key_of(schema.model, schema.json_schema)
 
 

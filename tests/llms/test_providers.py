@@ -357,6 +357,7 @@ def test_a_provider_is_described_without_what_calls_it(code: str) -> None:
         "jsonschema",
         "litellm",
         "openai",
+        "pydantic",
         "ssl",
         "urllib.request",
     )

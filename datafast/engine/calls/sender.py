@@ -1,6 +1,8 @@
-"""Getting one reply: admit, send, record, and after an error wait or stop.
+"""Getting one answer: replay it from the ledger or send for it, record it, parse it, ask again.
 
-A reply is recorded before it is looked at and before its slot is freed; a slot is never held while waiting for a retry.
+A reply is recorded before it is looked at and before its slot is freed, and a slot is never held while waiting for a retry. Replaying
+goes through recorded replies exactly as if they had just arrived, so a resumed call continues where it was: a reply that was not usable
+still counts as a try.
 """
 
 from __future__ import annotations
@@ -9,23 +11,30 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from datafast.engine.calls.admission import Admission, Backoff
-from datafast.engine.calls.budget import Booking, Cashier
-from datafast.engine.events import CallFinished, ProviderStopped, Retry
+from datafast.engine.calls.budget import Cashier
+from datafast.engine.calls.faults import Faults
+from datafast.engine.calls.turns import Turns
+from datafast.engine.events import CallFinished, Retry
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import Action, ConfigError, ErrorKind, OutputWriteError, ProviderError
+from datafast.errors import ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
+from datafast.llms.base import Completion, Request
+from datafast.llms.replies.parse import correction, parse_reply, parse_text
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
-    from datafast.llms.base import Request, Response
-    from datafast.store.records import Spent
+    from datafast.llms.base import Response
+    from datafast.llms.schema import ResponseSchema
+    from datafast.store.records import Recorded, Spent
     from datafast.store.writer import Store
 
-__all__ = ["Sender", "Tally"]
+__all__ = ["Caller", "Sender", "Tally", "read_reply"]
 
 _TOKENS_GUESSED = 500
 
@@ -40,6 +49,75 @@ class Tally:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = 0.0
+
+
+class Caller:
+    """Answers the calls of one run."""
+
+    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Emitter) -> None:
+        self._sender = sender
+        self._settings = settings
+        self._emit = emit
+
+    async def answer(self, call: Call, recorded: list[Recorded]) -> BaseModel | str:
+        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in.
+
+        Args:
+            recorded: the replies already paid for, oldest first; taken from as they are used.
+
+        Raises:
+            CallFailed: there is no usable answer.
+            ItemPending: the run, or this provider, has stopped.
+        """
+        endpoint, schema = call.endpoint, call.schema
+        call.request = Request(
+            call.messages,
+            schema,
+            endpoint.modes.choose() if schema is not None and not recorded else endpoint.modes.usual,
+            text_bounds=endpoint.text_bounds,
+            dropped_params=endpoint.dropped_params,
+        )
+        while True:
+            counts = True
+            if recorded:
+                known = recorded.pop(0)
+                call.replied(known.raw, known.format, known.model_id)
+                # What failed in an earlier generation, or with another provider, is not held against this try.
+                counts = known.generation == call.record.generation and known.provider == endpoint.label
+                self._sender.tally.replayed += 1
+            else:
+                await self._sender.send(call)
+            try:
+                value = read_reply(call.said, schema)
+            except ReplyError as error:
+                if counts:
+                    self._ask_again(call, error, replaying=bool(recorded))
+                continue
+            if schema is not None and call.sent:
+                endpoint.modes.worked(call.request.mode)
+            return value
+
+    def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
+        """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
+        call.unusable += 1
+        formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
+        other_mode = call.other_mode() if formless and call.sent else None
+        truncated = error.category is ReplyCategory.TRUNCATED
+        limited = truncated and call.endpoint.provider.max_completion_tokens is not None
+        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
+        if hopeless or call.unusable > self._settings.max_parse_retries:
+            raise call.failed(str(error), error.category.value) from error
+        messages = list(call.messages)
+        if error.category is ReplyCategory.INVALID and isinstance(call.said, Completion):
+            messages += correction(error, call.said.text)
+        # With every way tried, on with the one that works for others: this call has just had bad luck with it.
+        mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
+        lifted = truncated or call.request.lift_token_limit
+        call.request = replace(call.request, messages=messages, mode=mode, lift_token_limit=lifted)
+        if replaying:
+            return
+        self._sender.tally.retries += 1
+        self._emit(Retry(provider=call.endpoint.label, reason=error.category.value, attempt=call.unusable, wait_s=0.0))
 
 
 class Sender:
@@ -59,16 +137,16 @@ class Sender:
         self._store = store
         self._admission = admission
         self._stop = stop
-        self._settings = settings
-        self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
+        self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
+        self._faults = Faults(stop=stop, settings=settings, emit=emit)
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
 
         Raises:
-            CallFailed: no reply is to be had.
+            CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
         failing_since: float | None = None
@@ -77,10 +155,10 @@ class Sender:
             error = await self._attempt(call)
             if error is None:
                 return
-            if self._adapts(call, error):
+            if self._faults.adapts(call, error):
                 continue
             failing_since = failing_since or time.monotonic()
-            wait_s = self._wait_after(call, error, failures=failures, since=failing_since)
+            wait_s = self._faults.wait_after(call, error, failures=failures, since=failing_since)
             failures += error.kind is not ErrorKind.RATE_LIMITED
             self.tally.retries += 1
             self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
@@ -91,7 +169,7 @@ class Sender:
         endpoint = call.endpoint
         gate = endpoint.gate
         tokens = _tokens_upper(call.request, endpoint)
-        booking = await self._admit(call, tokens)
+        booking = await self._turns.take(call, tokens)
         sent_at = time.monotonic()
         call.sent += 1
         usage: Usage | None = None
@@ -114,64 +192,6 @@ class Sender:
                 self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
             self._admission.leave(gate)
         return None
-
-    async def _admit(self, call: Call, tokens: int) -> Booking | None:
-        """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
-        endpoint, gate = call.endpoint, call.endpoint.gate
-        bound = self._cashier.bound(call.request, endpoint)
-        await self._prepare(endpoint)
-        while True:
-            self._check(endpoint)
-            blocked = gate.blocked_for()
-            if blocked > 0:
-                await self._sleep_until(time.monotonic() + blocked, endpoint)
-                continue
-            await self._admission.enter(gate)
-            ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
-            limit = self._cashier.passed_by(bound) if ready else None
-            if ready and limit is None:
-                break
-            self._admission.leave(gate)
-            if limit is not None:
-                await self._cashier.wait(limit)
-        booking: Booking | None = None
-        try:
-            booking = self._cashier.book(bound, endpoint)
-            await self._pace(endpoint, tokens)
-        except BaseException as error:
-            self._cashier.settle(booking, None, None)
-            self._admission.leave(gate)
-            if isinstance(error, OutputWriteError):
-                self._stop.now(StopCause.OUTPUT, str(error), error)
-                raise ItemPending from error
-            raise
-        return booking
-
-    async def _prepare(self, endpoint: Endpoint) -> None:
-        """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
-        try:
-            await endpoint.prepare()
-        except ConfigError as error:
-            self._stop.now(StopCause.PROVIDER, str(error), error)
-            raise ItemPending from error
-
-    async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
-        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""
-        gate = endpoint.gate
-        if not gate.is_paced:
-            return
-        async with gate.turns:
-            self._check(endpoint)
-            while (left := gate.next_turn - time.monotonic()) > 0:
-                await self._stop.sleep(left, gate.sooner)
-                self._check(endpoint)
-            gate.book(tokens)
-
-    def _check(self, endpoint: Endpoint) -> None:
-        if self._store.broken:
-            self._stop.now(StopCause.OUTPUT, str(self._store.broken), self._store.broken)
-        if self._stop or endpoint.stopped:
-            raise ItemPending
 
     def _take(self, call: Call, response: Response, tokens: int, *, sent_at: float) -> Usage | None:
         """Records a reply that has just arrived; nothing may come before this. Returns what it says it used."""
@@ -218,96 +238,23 @@ class Sender:
         tally.output_tokens += usage.output_tokens
         tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
 
-    # -- after an error
-
-    def _adapts(self, call: Call, error: ProviderError) -> bool:
-        """Whether the request can be put differently and sent again at once."""
-        endpoint, request = call.endpoint, call.request
-        if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
-            call.request = replace(request, dropped_params=endpoint.dropped_params)
-            return True
-        refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
-        if refused and call.sends_bounds and not endpoint.bounds_worked:
-            endpoint.text_bounds = False
-            call.request = replace(request, text_bounds=False)
-            return True
-        # Some servers answer 500 to a format that they do not know. That may as well be a fault that passes: a retry.
-        broke = error.kind is ErrorKind.SERVER and error.status == 500
-        mode = call.other_mode(error) if request.schema and (refused or broke) else None
-        if mode is None:
-            return False
-        call.request = replace(request, mode=mode)
-        return refused
-
-    def _wait_after(self, call: Call, error: ProviderError, *, failures: int, since: float) -> float:
-        """Seconds to wait before the next attempt; raises where there must not be one.
-
-        Args:
-            failures, since: errors that this request has met so far, and when the first one came.
-        """
-        endpoint = call.endpoint
-        match error.kind.action:
-            case Action.STOP_RUN:
-                self._stop.now(StopCause.PROVIDER, str(error), error)
-                raise ItemPending
-            case Action.STOP_PROVIDER:
-                self.stop(endpoint, str(error))
-                raise ItemPending
-            case Action.FAIL_ITEM:
-                if endpoint.refuses_everything(error):
-                    self.stop(endpoint, f"{_sentence(error)} All of its first answers were this refusal.")
-                    raise ItemPending
-                raise call.failed(str(error), error.kind.value) from error
-        if error.kind is ErrorKind.RATE_LIMITED:
-            wait_s = max(0.0, endpoint.gate.blocked_for())
-            if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
-                self.stop(
-                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s."
-                )
-                raise ItemPending
-            self._check_patience(endpoint, error)
-            return wait_s
-        if failures >= self._settings.max_retries:
-            if error.kind is ErrorKind.CONNECTION and endpoint.answered_sent < since:
-                self.stop(endpoint, str(error))
-                raise ItemPending
-            raise call.failed(str(error), error.kind.value) from error
-        self._check_patience(endpoint, error)
-        return self._backoff.wait_s(failures + 1, retry_after_s=error.retry_after_s)
-
-    def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
-        """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
-        asked = error.retry_after_s or 0.0
-        if asked > self._settings.max_stall_s:
-            self.stop(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s.")
-            raise ItemPending
-
-    def stop(self, endpoint: Endpoint, reason: str) -> None:
-        """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
-        if endpoint.stopped is not None:
-            return
-        if not reason.startswith(f"{endpoint.label}:"):
-            reason = f"{endpoint.label}: {reason}"  # its name, or its number among equal ones
-        endpoint.stopped = reason
-        self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
-        self._stop.wake()
-
     async def _wait(self, call: Call, seconds: float) -> None:
         call.waiting(+1)
         try:
-            await self._sleep_until(time.monotonic() + seconds, call.endpoint)
+            await self._turns.sleep_until(time.monotonic() + seconds, call.endpoint)
         finally:
             call.waiting(-1)
 
-    async def _sleep_until(self, moment: float, endpoint: Endpoint) -> None:
-        while (left := moment - time.monotonic()) > 0:
-            await self._stop.sleep(left)
-            self._check(endpoint)
 
+def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:
+    """What a reply answers.
 
-def _sentence(error: ProviderError) -> str:
-    said = str(error)
-    return said if said.endswith((".", "!", "?", ")")) else f"{said}."
+    Raises:
+        ReplyError: it is not what was asked.
+    """
+    if isinstance(said, ReplyError):
+        raise said
+    return parse_reply(said, schema) if schema else parse_text(said)
 
 
 def _tokens_upper(request: Request, endpoint: Endpoint) -> int:

@@ -1,0 +1,98 @@
+"""Waiting until one request may be sent: for a slot, for the budget, and for the pace that a provider allows."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from datafast.engine.stop import ItemPending, StopSignal
+from datafast.errors import ConfigError, OutputWriteError
+from datafast.types import StopCause
+
+if TYPE_CHECKING:
+    from datafast.engine.calls.admission import Admission
+    from datafast.engine.calls.budget import Booking, Cashier
+    from datafast.engine.calls.call import Call
+    from datafast.engine.calls.endpoint import Endpoint
+    from datafast.store.writer import Store
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """The turns of one run's requests.
+
+    Raises:
+        ItemPending: from every method: the run has stopped, or the provider has.
+    """
+
+    def __init__(self, *, store: Store, admission: Admission, stop: StopSignal, cashier: Cashier) -> None:
+        self._store = store
+        self._admission = admission
+        self._stop = stop
+        self._cashier = cashier
+
+    async def take(self, call: Call, tokens: int) -> Booking | None:
+        """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
+        endpoint, gate = call.endpoint, call.endpoint.gate
+        bound = self._cashier.bound(call.request, endpoint)
+        await self._prepare(endpoint)
+        while True:
+            self.check(endpoint)
+            blocked = gate.blocked_for()
+            if blocked > 0:
+                await self.sleep_until(time.monotonic() + blocked, endpoint)
+                continue
+            await self._admission.enter(gate)
+            ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
+            limit = self._cashier.passed_by(bound) if ready else None
+            if ready and limit is None:
+                break
+            self._admission.leave(gate)
+            if limit is not None:
+                await self._cashier.wait(limit)
+        booking: Booking | None = None
+        try:
+            booking = self._cashier.book(bound, endpoint)
+            await self._pace(endpoint, tokens)
+        except BaseException as error:
+            self._cashier.settle(booking, None, None)
+            self._admission.leave(gate)
+            if isinstance(error, OutputWriteError):
+                self._stop.now(StopCause.OUTPUT, str(error), error)
+                raise ItemPending from error
+            raise
+        return booking
+
+    async def _prepare(self, endpoint: Endpoint) -> None:
+        """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
+        try:
+            await endpoint.prepare()
+        except ConfigError as error:
+            self._stop.now(StopCause.PROVIDER, str(error), error)
+            raise ItemPending from error
+
+    async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
+        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""
+        gate = endpoint.gate
+        if not gate.is_paced:
+            return
+        async with gate.turns:
+            self.check(endpoint)
+            while (left := gate.next_turn - time.monotonic()) > 0:
+                await self._stop.sleep(left, gate.sooner)
+                self.check(endpoint)
+            gate.book(tokens)
+
+    def check(self, endpoint: Endpoint) -> None:
+        """Raises ItemPending where nothing more is sent."""
+        if self._store.broken:
+            self._stop.now(StopCause.OUTPUT, str(self._store.broken), self._store.broken)
+        if self._stop or endpoint.stopped:
+            raise ItemPending
+
+    async def sleep_until(self, moment: float, endpoint: Endpoint) -> None:
+        """Sleeps until a moment (monotonic seconds), but not beyond the end of the run."""
+        while (left := moment - time.monotonic()) > 0:
+            await self._stop.sleep(left)
+            self.check(endpoint)
