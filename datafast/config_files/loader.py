@@ -25,6 +25,7 @@ from datafast.llms.registry import load_provider, provider_from_spec
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
+    from datafast.datasets.base import Dataset
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
@@ -90,6 +91,8 @@ class _Loader:
         providers = self._providers(takes_roles, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
+        if config is not None and config.quality:
+            self._check_stages(dataset_class(config))
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
@@ -188,6 +191,10 @@ class _Loader:
             place = (places or {}).get(str(error.key), [*keys, *field])
             self._problems.add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
+
+    def _check_stages(self, dataset: Dataset[Any, Any]) -> None:
+        for number, error in dataset.stage_problems():
+            self._problems.add_text(str(error), ["quality", number])
 
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
         asked = self._data.get("providers") or {}

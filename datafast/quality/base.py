@@ -46,7 +46,7 @@ class Stage(ConfigModel):
         return self.stage
 
     def check(self, row_model: type[BaseModel]) -> None:
-        """Checks that the stage can decide about rows of this model. Raises ConfigError."""
+        """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
 
     @abstractmethod
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
