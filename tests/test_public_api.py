@@ -345,7 +345,7 @@ def test_the_logger_is_configured_by_level_and_file(level: str, tmp_path: Path) 
 def test_a_generator_that_gets_a_provider_object_says_where_objects_belong() -> None:
     provider: Any = datafast.SimulatedProvider()
     with pytest.raises(
-        datafast.DataSetGeneratorError, match=r"expected a name, like 'openai'.*a ConversationDataset takes"
+        datafast.DataSetGeneratorError, match=r"expected a name, like 'openai'.*A ConversationDataset takes"
     ):
         datafast.DataSetGenerator(generation_system_prompt="You teach.", provider=provider, model_name="any")
 
@@ -367,5 +367,5 @@ def test_a_tree_without_a_path_takes_its_temporary_folder_along_when_it_goes() -
 
 def test_why_topics_could_not_be_grown_reads_as_a_sentence() -> None:
     silent = datafast.SimulatedProvider(faults={"refused": 1.0})
-    with pytest.raises(datafast.TopicsError, match=r"[a-z)] \(refused\)\. What came is kept in .*; growing again asks"):
+    with pytest.raises(datafast.TopicsError, match=r"[a-z)] \(refused\)\. Replies are kept in .*\. Growing again asks"):
         datafast.Tree("The sea", provider=silent).build()
