@@ -22,12 +22,12 @@ class LineIndex:
         self._ends = array("q", [0])
 
     def scan(self, file: IO[bytes], *, whole_only: bool = False) -> Iterator[bytes]:
-        """The lines of a file from its beginning, one by one; each is noted before it is given.
+        """The lines of a file from where it stands, one by one; each is noted before it is given.
 
         Args:
             whole_only: leave out a last line without its newline: one that is still being written.
         """
-        end = 0
+        end = self._ends[0] = file.tell()
         for line in file:
             if whole_only and not line.endswith(b"\n"):
                 return

@@ -31,6 +31,7 @@ from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
+    from datafast.columns.walk import Walks
     from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
     from datafast.sources import SourceRows
@@ -68,6 +69,11 @@ class Cell:
         self._item = item
 
     @property
+    def edition(self) -> int:
+        """The version of keys that the row was begun with, see `datafast.plan.defaults.Edition`."""
+        return self._item.edition
+
+    @property
     def seed(self) -> int:
         """The seed of the run, for what is chosen over all rows."""
         return self._item.seed
@@ -100,6 +106,7 @@ class Setup:
         num_rows: how many rows there will be.
         folder: what relative paths are relative to; None for the working directory.
         sources: source datasets that other columns have opened.
+        walks: the ways of going through sources that other columns take.
     """
 
     def __init__(
@@ -110,12 +117,14 @@ class Setup:
         num_rows: int,
         folder: Path | None,
         sources: dict[Any, SourceRows],
+        walks: Walks,
     ) -> None:
         self.name = name
         self.columns = columns
         self.num_rows = num_rows
         self.folder = folder
         self.sources = sources
+        self.walks = walks
         self.needs: dict[str, None] = {}
 
     def template(self, text: str, field: str, *, also: Mapping[str, Any] | None = None) -> Template:
@@ -200,6 +209,10 @@ class Column(ConfigModel):
     def identity(self) -> Any:
         """What decides its values, as JSON: another identity makes other rows."""
         return self.model_dump(mode="json")
+
+    def former_identity(self) -> Any:
+        """What version 0.1.0 had in its place."""
+        return self.identity()
 
     # -- what the schema does with it
 

@@ -19,6 +19,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
+from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError
@@ -72,6 +73,7 @@ class Table:
         sources: dict[Any, SourceRows] | None = None,
     ) -> None:
         self.sources = {} if sources is None else sources
+        self.walks = Walks()
         self._columns = dict(columns)
         self.problems: list[Problem] = []
         self.providers = tuple(dict.fromkeys(name for column in columns.values() for name in column.providers))
@@ -80,7 +82,7 @@ class Table:
             if why := _bad_name(name):
                 self.problems.append(Problem((name,), why))
                 continue
-            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources)
+            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources, walks=self.walks)
             try:
                 column.put_into(setup)
             except ConfigError as error:
@@ -103,13 +105,19 @@ class Table:
             return
         self._graph = TaskGraph(needs)
         identities = {name: column.identity() for name, column in self._columns.items()}
+        former = {name: column.former_identity() for name, column in self._columns.items()}
         self.digest = _digest([[name, _set(self._columns[name], told)] for name, told in identities.items()])
         self.former_digest = _digest(
-            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in identities.items()]
+            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()]
         )
         self.row_model = _row_model(
             tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items())
         )
+
+    @property
+    def leading(self) -> Walk | None:
+        """The way through a source that tells rows apart, None where they are told apart by their number."""
+        return self.walks.leading
 
     def remark(self) -> None:
         """Warns of values that nothing refers to although a prompt is the same in every row."""

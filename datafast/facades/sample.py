@@ -73,14 +73,16 @@ class Sampler:
         mode: Literal["once", "cycle", "random"] = "cycle",
         shuffle: bool = True,
         default: Any = None,
+        key: str | None = None,
         **options: Any,
     ) -> SourceColumn:
         """A column of a dataset: a file, a list of rows, a DataFrame, a Dataset or DatasetDict, a name on the Hub.
 
-        Columns of one source that go through it in the same way come from the same row.
+        Columns of one source that go through it in the same way come from the same row. `options` are those of `SourceColumn`, like
+        `encoding`, `types` and `delimiter`.
         """
         return SourceColumn(
-            source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, **options
+            source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, key=key, **options
         )
 
     def constant(self, value: Any) -> ConstantColumn:

@@ -50,7 +50,7 @@ def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
 
 
 def test_a_column_draws_the_same_whatever_other_columns_there_are(tmp_path: Path) -> None:
-    alone = {name: DRAWN[name] for name in ("choice", "number")}
+    alone = {name: DRAWN[name] for name in ("choice", "number", "source")}
     assert rows(tmp_path / "a", alone) == [{name: row[name] for name in alone} for row in rows(tmp_path / "b", DRAWN)]
 
 
