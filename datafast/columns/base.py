@@ -28,6 +28,7 @@ from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
 from datafast.columns.templates.base import Expression, RenderError, Template
 from datafast.columns.templates.parse import parse_expression, parse_template
+from datafast.columns.values import counted_true
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ class Column(ConfigModel):
     """What sort of column it is."""
 
     when: NonBlank | None = None
-    """A Jinja expression over other columns: where it is false the cell is null and costs nothing."""
+    """A Jinja expression over other columns: where it is false the cell is null and costs nothing. An empty text and the text "false"
+    are false, every other text is true."""
 
     on_error: OnError = "fail_row"
     """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
@@ -234,4 +236,4 @@ class Column(ConfigModel):
 
     def is_wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these values has this cell. Raises RenderError."""
-        return self._when is None or bool(self._when.evaluate(values))
+        return self._when is None or bool(counted_true(self._when.evaluate(values)))

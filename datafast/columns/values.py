@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text", "type_of"]
+__all__ = ["PATH", "as_plain", "counted_true", "follow", "plain", "shown_path", "steps_of", "to_text", "type_of"]
 
 Step = str | int
 
@@ -33,6 +33,11 @@ def to_text(value: Any) -> str:
     if isinstance(value, list | dict | tuple):
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     return str(value)
+
+
+def counted_true(value: Any) -> Any:
+    """The value, or False for a text that says false: cells of files are text, and what is written there is meant."""
+    return False if isinstance(value, str) and value.strip().lower() == "false" else value
 
 
 def plain(value: Any) -> Any:

@@ -274,3 +274,11 @@ def test_events_and_async_generation(tmp_path: Path) -> None:
         return [event.type async for event in dataset.generate_events({"default": SIM})]
 
     assert asyncio.run(main()) == ["run_started", "run_ended"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "wanted"), [("false", False), ("False", False), ("", False), ("no", True), ("x", True)]
+)
+def test_a_condition_takes_a_text_at_its_word(tmp_path: Path, flag: str, wanted: bool) -> None:
+    schema = {"flag": {"type": "constant", "value": flag}, "x": {"type": "uuid", "when": "flag"}}
+    assert (rows(tmp_path, schema, count=1)[0]["x"] is not None) is wanted

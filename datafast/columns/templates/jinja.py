@@ -11,7 +11,7 @@ from jinja2.parser import Parser
 
 from datafast._util.notify import did_you_mean
 from datafast.columns.templates.base import RenderError
-from datafast.columns.templates.limits import MAX_CHARS, TooMuch, rendering, size
+from datafast.columns.templates.limits import MAX_CHARS, TooMuch, checked, rendering, size
 from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
 from datafast.errors import ConfigError
 
@@ -73,7 +73,7 @@ class JinjaExpression(_Compiled):
                 value = context.vars[_RESULT]
                 if isinstance(value, environment.undefined):
                     str(value)  # raises what is missing
-                found = list(value) if hasattr(value, "__next__") else value
+                found = checked(list(value) if hasattr(value, "__next__") or isinstance(value, range) else value)
                 if size(found) > MAX_CHARS:
                     raise TooMuch(f"a value of more than {MAX_CHARS:,} characters and elements")
             except _FAULTS as error:
