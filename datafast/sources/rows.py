@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import overload
+from typing import Any, overload
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.kinds import kind_of
 from datafast.errors import ConfigError
 from datafast.sources.values import Row, RowReader, written
 
@@ -24,25 +25,23 @@ class Found:
         ids: of all rows, 16 bytes each: equal rows have different ones.
         digest: of the rows in their order.
         columns: in their order; of rows that differ, all that occur.
-        kinds: the types of the values of each.
+        kinds: the types of the values of each, as of `kind_of`.
     """
 
     ids: bytearray
     digest: bytes
     columns: tuple[str, ...]
-    kinds: Mapping[str, frozenset[type]]
+    kinds: Mapping[str, frozenset[Any]]
 
 
 def gone_through(rows: Iterable[Row], *, columns: Sequence[str] = ()) -> Found:
     """Goes through all rows once, and keeps 16 bytes of each."""
     ids = bytearray()
-    kinds: dict[str, set[type]] = {name: set() for name in columns}
+    kinds: dict[str, set[Any]] = {name: set() for name in columns}
     for row in rows:
         for name, value in row.items():
-            try:
-                kinds[name].add(type(value))
-            except KeyError:
-                kinds[name] = {type(value)}
+            if (kind := kind_of(value)) not in kinds.setdefault(name, set()):
+                kinds[name].add(kind)
         ids += blake2b(written(row), digest_size=ID_BYTES).digest()
     digest = blake2b(ids, digest_size=ID_BYTES).digest()
     _number_equal(ids)
