@@ -18,7 +18,7 @@ It is offered under its name by an entry point of the group `datafast.columns`, 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -222,6 +222,15 @@ class Column(ConfigModel):
     def needs(self) -> tuple[str, ...]:
         """The columns that it needs; known when it was put into a schema."""
         return self._needs
+
+    @property
+    def wants_row(self) -> bool:
+        """Whether it takes all other columns that do not need it."""
+        return False
+
+    def see(self, names: Sequence[str]) -> None:
+        """The columns that it is given, where it takes whole rows."""
+        self._needs = tuple(names)
 
     @property
     def may_be_null(self) -> bool:

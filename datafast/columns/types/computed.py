@@ -12,7 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import PrivateAttr, field_serializer, field_validator, model_validator
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, nearest
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.function_code import code_of
 from datafast.columns.templates.base import Expression, Template
@@ -104,8 +104,8 @@ class FunctionColumn(Column):
     waits = True
 
     function: Any
-    """A function, sync or async. Its parameters are columns by name; a single one called row, ctx, context or values gets a mapping of
-    the columns that stand before it. A sync function is called in a thread, several at once."""
+    """A function, sync or async. Its parameters are columns by name; a single one that is not a column gets a mapping of all
+    columns that do not need this one. A sync function is called in a thread, several at once."""
 
     inputs: list[NonBlank] | None = None
     """The columns that it is given, in the order of its parameters, whatever these are called."""
@@ -135,7 +135,8 @@ class FunctionColumn(Column):
                 setup.require(name, "inputs")
             return
         names = _parameters(self.function)
-        if len(names) == 1 and names[0] in _WHOLE_ROW and names[0] not in setup.columns.keys() - {setup.name}:
+        others = setup.columns.keys() - {setup.name}
+        if len(names) == 1 and names[0] not in others and (names[0] in _WHOLE_ROW or not nearest(names[0], others)):
             self._wants_row = True
             before = list(setup.columns)[: list(setup.columns).index(setup.name)]
             setup.needs |= dict.fromkeys(before)
@@ -146,6 +147,10 @@ class FunctionColumn(Column):
                 raise ConfigError(f"function: Its parameter {name!r} is not a column. {hint}")
             setup.needs[name] = None
         self.inputs = names
+
+    @property
+    def wants_row(self) -> bool:
+        return self._wants_row
 
     async def make(self, cell: Cell) -> Any:
         arguments: list[Any] = (

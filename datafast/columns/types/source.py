@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, field_serializer, field_validator
 
+from datafast._util.kinds import common_kind, kind_of
 from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.values import as_plain
@@ -44,7 +45,7 @@ class SourceColumn(Column):
     """once and cycle: in an order that the seed decides, anew in each cycle; false for the source's own order."""
 
     default: Any = None
-    """What stands for a null of the source."""
+    """What stands for a null of the source; in Python also a column that draws it."""
 
     key: NonBlank | None = None
     """once and cycle: a column of the source whose values tell its rows apart. Replies follow a row by its key, whatever else of it
@@ -64,7 +65,12 @@ class SourceColumn(Column):
     _names: frozenset[str] | None = PrivateAttr(default=None)
     _type: Any = PrivateAttr(default=Any)
 
-    _plain_default = field_validator("default")(as_plain)
+    @field_validator("default")
+    @classmethod
+    def _plain_or_drawn(cls, given: Any) -> Any:
+        if isinstance(given, Column) and given.waits:
+            raise ValueError(f"expected a value, or a column that is drawn, got a column of the type {given.type!r}.")
+        return given if isinstance(given, Column) else as_plain(given)
 
     @field_serializer("source")
     def _described(self, source: Any) -> Any:
@@ -88,6 +94,8 @@ class SourceColumn(Column):
                 f"mode: {setup.num_rows:,} rows are asked for and {rows.name} has {len(rows):,}, too few to use each once. "
                 f"Ask for fewer rows, or write mode: cycle."
             )
+        if isinstance(self.default, Column):
+            self.default.prepare(setup)
         self._walk = setup.walks.through(rows, mode=self.mode, shuffle=self.shuffle, key=self.key)
         self._walks = setup.walks
         self._names = frozenset(rows.columns)
@@ -112,17 +120,18 @@ class SourceColumn(Column):
 
     def _type_in(self, rows: SourceRows, column: str) -> Any:
         """The type of a column's cells, `Any` where they have none in common."""
-        kinds = {*rows.kinds.get(column, ()), type(self.default)} - {type(None)}
-        if kinds == {int, float}:
-            return float
-        return kinds.pop() if len(kinds) == 1 and kinds <= {str, int, float, bool} else Any
+        if isinstance(self.default, Column):
+            return Any
+        return common_kind({*rows.kinds.get(column, ()), kind_of(self.default)}) or Any
 
     def make(self, cell: Cell) -> Any:
         row = cell.memo.get(self._walk)
         if row is None:
             row = cell.memo[self._walk] = self._row(cell)
         value = row if self.column is None else row.get(self.column)
-        return self.default if value is None else value
+        if value is None:
+            return self.default.make(cell) if isinstance(self.default, Column) else self.default
+        return value
 
     def _row(self, cell: Cell) -> Mapping[str, Any]:
         walk = self._walk

@@ -63,7 +63,7 @@ def test_functions_sync_and_async_take_columns_by_name_or_a_whole_row(tmp_path: 
     for row in dataset.data_rows:
         assert row.size == len(row.text)
         assert (row.twice, row.renamed) == ("abab", "ab2")
-        assert row.names == ["n", "size", "text", "twice", "word"]
+        assert row.names == ["n", "renamed", "size", "text", "twice", "word"]
     assert dataset.row_model.model_fields["twice"].annotation is str
 
 
@@ -164,3 +164,16 @@ def test_what_a_function_does_is_told_alike_in_every_process() -> None:
         for env in ({**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2"))
     }
     assert len(told) == 1
+
+
+def test_a_function_of_one_parameter_gets_the_row_wherever_it_stands(tmp_path: Path) -> None:
+    schema = {
+        "first": FunctionColumn(function=lambda record: sorted(record)),
+        "n": {"type": "constant", "value": 5},
+        "uses": {"type": "expression", "expression": "first"},
+        "second": FunctionColumn(function=lambda ctx: sorted(ctx)),
+        "last": {"type": "constant", "value": 5},
+    }
+    (row,) = rows(tmp_path, schema, count=1)
+    assert row["first"] == ["last", "n"]
+    assert row["second"] == ["first", "last", "n", "uses"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from pathlib import Path
 
-from tests.columns.support import rows, values
+from datafast.facades.sample import sample
+from tests.columns.support import refusal, rows, values
 
 
 def test_datetimes_lie_between_their_bounds(tmp_path: Path) -> None:
@@ -40,3 +41,9 @@ def test_the_last_day_is_drawn_like_every_other(tmp_path: Path) -> None:
 def test_an_end_with_a_time_is_that_moment(tmp_path: Path) -> None:
     column = {"type": "datetime", "start": "2024-01-01", "end": "2024-01-01T00:00:00"}
     assert set(values(tmp_path, column)) == {"2024-01-01T00:00:00"}
+
+
+def test_bounds_may_be_written_in_the_samplers_format(tmp_path: Path) -> None:
+    column = sample.datetime("30/01/2024", "31/01/2024", format="%d/%m/%Y")
+    assert set(values(tmp_path, column, count=40)) == {"30/01/2024", "31/01/2024"}
+    assert "expected a date as 2024-01-31" in refusal(tmp_path, {"x": sample.datetime("soon", "2024-01-01")})
