@@ -30,7 +30,7 @@ def check_base(base: str) -> str:
         )
     if parts.username or parts.password:
         raise ConfigError(
-            "api_base: credentials do not belong into the address. Use api_key= or extra_headers=.", key="api_base"
+            "api_base: credentials do not belong in the address. Use api_key= or extra_headers=.", key="api_base"
         )
     return urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
 
