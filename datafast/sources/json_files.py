@@ -59,7 +59,7 @@ def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
         row = parsed_json(written)
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct it, or take it out."
+            f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct or remove it."
         ) from None
     if not isinstance(row, dict):
         raise ConfigError(f"{field}: {text.path}:{number}: expected a JSON object, got {type(row).__name__}.")
@@ -85,8 +85,8 @@ def read_json(path: Path, reading: Reading) -> SourceRows:
         raise text.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{reading.field}: {path} is not JSON: {error}. A file with one object a line is named .jsonl."
+            f"{reading.field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
         ) from None
     if not isinstance(rows, list):
-        raise ConfigError(f"{reading.field}: {path} holds {type(rows).__name__}. Give a list of objects.")
+        raise ConfigError(f"{reading.field}: {path}: expected a list of objects, got {type(rows).__name__}.")
     return of_list(rows, reading, str(path))

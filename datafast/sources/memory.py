@@ -50,7 +50,7 @@ def of_columns(given: Mapping[Any, Any], reading: Reading) -> SourceRows:
     sizes = {name: len(values) for name, values in columns.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise ConfigError(f"{reading.field}: The columns differ in length: {listed}. Give them the same.")
+        raise ConfigError(f"{reading.field}: The columns differ in length: {listed}. Give all the same length.")
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return of_list(rows, reading, "the mapping")
 

@@ -55,7 +55,7 @@ def open_source(
     """
     rows = _opened(given, Reading(field, split, encoding, types or {}, delimiter), folder)
     if not len(rows):
-        raise ConfigError(f"{field}: {rows.name} holds no row. Give at least one.")
+        raise ConfigError(f"{field}: {rows.name} has no rows. Give at least one.")
     return rows
 
 
@@ -94,7 +94,7 @@ def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRo
         raise ConfigError(f"{reading.field}: There is no file {path}. Check its name and its folder.")
     if reader is None:
         raise ConfigError(
-            f"{reading.field}: {path} is none of {', '.join(_READERS)}. Convert it, or rename it to say what it is."
+            f"{reading.field}: {path} does not end in one of {', '.join(_READERS)}. Convert it, or rename it to match its content."
         )
     if (reading.types or reading.delimiter) and reader is not read_delimited:
         option = "types" if reading.types else "delimiter"
@@ -103,5 +103,5 @@ def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRo
         return reader(path, reading)
     except OSError as error:
         raise ConfigError(
-            f"{reading.field}: Cannot read {path}: {error.strerror or error}. Check the file and who may read it."
+            f"{reading.field}: Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
         ) from error

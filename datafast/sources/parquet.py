@@ -24,7 +24,7 @@ def read_parquet(path: Path, reading: Reading) -> SourceRows:
         table = pyarrow.parquet.read_table(path, memory_map=True)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise ConfigError(
-            f"{reading.field}: Cannot read {path}: {error}. Check that it is what its name says."
+            f"{reading.field}: Cannot read {path}: {error}. Check that its content matches its ending."
         ) from error
     names = table.column_names
     if twice := next((name for name in names if names.count(name) > 1), None):
