@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import random
 import subprocess
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 import pandas as pd
@@ -40,6 +43,8 @@ def write(path: Path) -> Path:
         path.write_text(json.dumps(ROWS), encoding="utf-8")
     elif path.suffix == ".csv":
         path.write_text("q,n\none,1\ntwo,2\ndrei ü,\n", encoding="utf-8")
+    elif path.suffix == ".tsv":
+        path.write_text("q\tn\none\t1\ntwo\t2\ndrei ü\t\n", encoding="utf-8")
     else:
         pd.DataFrame(ROWS).astype({"n": "Int64"}).to_parquet(path)
     return path
@@ -48,9 +53,10 @@ def write(path: Path) -> Path:
 # -- what can be opened
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
 def test_a_file_gives_its_rows(tmp_path: Path, suffix: str) -> None:
-    rows = opened(str(write(tmp_path / f"rows{suffix}")))
+    types = {"types": {"n": "integer"}} if suffix in {".csv", ".tsv"} else {}
+    rows = opened(str(write(tmp_path / f"rows{suffix}")), **types)
     assert list(rows) == ROWS
     assert (len(rows), rows.columns, rows[-1], rows[:2]) == (3, ("q", "n"), ROWS[2], ROWS[:2])
 
@@ -253,10 +259,17 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
         ("rows.json", '{"a": 1}', "expected a list of objects"),
         ("rows.json", "[1]", "[0]: expected a mapping"),
         ("rows.json", "[{", "is not JSON"),
-        ("rows.csv", "a,b\n1,2,3\n", "Cannot read"),
+        ("rows.csv", "a,b\n1,2\n1,2,3\n", ":3: This record has 3 cells and the header 2"),
+        ("rows.csv", "a,b\n1\n", ":2: This record has 1 cells and the header 2"),
+        ("rows.csv", 'a,b\n1,2\n3,"4\n5,6\n', ":3: This record is not CSV: a quoted cell does not end"),
+        ("rows.csv", 'a,b\n1,"2"3\n', ":2: This record is not CSV"),
+        ("rows.csv", "a,b,a\n1,2,3\n", "Two columns are named 'a'"),
+        ("rows.csv", "a;b\n1;2\n", "write delimiter: ';'"),
+        ("rows.csv", "a\tb\n1\t2\n", r"write delimiter: '\t'"),
+        ("rows.jsonl", '{"a": 1}\n' * 1_499 + '{"a": \n', ":1500: This line is not JSON"),
         ("rows.csv", "a,b\n", "has no rows"),
         ("rows.parquet", "no parquet", "Cannot read"),
-        ("rows.txt", "a", "does not end in one of .jsonl, .json, .csv, .parquet"),
+        ("rows.txt", "a", "does not end in one of .jsonl, .json, .csv, .tsv, .tab, .parquet"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_its_place(
@@ -278,9 +291,246 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
         ({"a": 1}, "expected a mapping of column names to lists"),
         (3, "expected rows"),
         (b"rows", "expected rows"),
-        ([{"a": {1, 2}}], "can be written as JSON"),
         ("no-such-file.csv", "There is no file"),
     ],
 )
 def test_what_is_no_source_is_refused(given_: Any, words: str) -> None:
     assert words in refusal(given_)
+
+
+# -- cells that no row can hold
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({1, 2}, "holds set, which cannot be written as JSON"),
+        (b"caf\xe9", "holds bytes and no text; say what they are, for example by encoding: utf-8"),
+        ({"deep": [b"x"]}, "holds bytes and no text"),
+        (2**63, "holds a whole number of more than 64 bits; write it as text"),
+        ({"deep": 2**64}, "holds a whole number of more than 64 bits"),
+        ("half \ud83d", "holds half of a surrogate pair"),
+        (object(), "holds object, which cannot be written as JSON"),
+    ],
+    ids=["set", "bytes", "deep bytes", "uint64", "deep integer", "surrogate", "object"],
+)
+def test_a_cell_that_no_row_can_hold_is_refused_where_its_column_is_used(value: Any, words: str) -> None:
+    rows = opened([{"q": "fine", "x": 1}, {"q": "fine", "x": value}])
+    rows.check(["q"], field="source")
+    with pytest.raises(ConfigError, match=r"^source: the list, row 1: The column 'x' ") as caught:
+        rows.check(rows.columns, field="source")
+    assert words in str(caught.value)
+
+
+def test_a_value_that_is_nested_too_deep_is_refused() -> None:
+    value: Any = 1
+    for _ in range(900):
+        value = [value]
+    with pytest.raises(ConfigError, match="nested more than 250 deep"):
+        opened([{"x": value}]).check(["x"], field="source")
+
+
+def test_bytes_are_text_where_the_encoding_is_declared(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"x": pa.array([b"caf\xe9"], pa.binary())}), tmp_path / "a.parquet")
+    assert opened(tmp_path / "a.parquet", encoding="cp1252")[0] == {"x": "café"}
+    with pytest.raises(ConfigError, match="holds bytes that are not utf-8; declare their true encoding"):
+        opened(tmp_path / "a.parquet", encoding="utf-8").check(["x"], field="source")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_whole_numbers_of_more_than_64_bits_never_become_floats(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    row = '{"n": 12345678901234567890123, "q": "x"}'
+    path.write_text(row if suffix == ".jsonl" else f"[{row}]", encoding="utf-8")
+    with pytest.raises(ConfigError, match="The column 'n' holds a whole number of more than 64 bits"):
+        opened(path).check(["n"], field="source")
+    path.write_text(path.read_text().replace("12345678901234567890123", "1e300"))
+    assert opened(path)[0] == {"n": 1e300, "q": "x"}
+
+
+# -- CSV and TSV
+
+SPELLED = ["01234", "+4917", "1e5", "0x1f", "1.10", "10:00", "", "NA", "null", " x ", "2024-01-31", "True"]
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_cells_are_text_to_the_letter(tmp_path: Path, suffix: str, delimiter: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text("".join(f"{cell}{delimiter}y\n" for cell in ["x", *SPELLED]), encoding="utf-8")
+    assert [row["x"] for row in opened(path)] == SPELLED
+
+
+def test_types_make_numbers_and_an_empty_cell_null(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("i,f,b,t\n01,1e2,TRUE,01\n,,,\n", encoding="utf-8")
+    types = {"i": "integer", "f": "number", "b": "boolean", "t": "text"}
+    assert list(opened(path, types=types)) == [
+        {"i": 1, "f": 100.0, "b": True, "t": "01"},
+        {"i": None, "f": None, "b": None, "t": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("types", "words"),
+    [
+        ({"x": "integer"}, ":3: '1.5' in the column 'x' is not a whole number"),
+        ({"x": "boolean"}, ":2: '1' in the column 'x' is not true or false"),
+        ({"y": "integer"}, "has no column 'y'"),
+    ],
+)
+def test_a_cell_that_is_not_of_its_type_is_refused(tmp_path: Path, types: Any, words: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("x,z\n1,\n1.5,\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        opened(path, types=types)
+    assert words in str(caught.value)
+
+
+def test_another_delimiter_is_read_where_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('a;b\n1;"x;y"\n', encoding="utf-8")
+    assert list(opened(path, delimiter=";")) == [{"a": "1", "b": "x;y"}]
+    assert list(opened(path, delimiter=",")) == [{"a;b": '1;"x;y"'}]
+
+
+def _cell(rng: random.Random) -> str:
+    if rng.random() < 0.3:
+        return rng.choice(SPELLED)
+    return "".join(rng.choice("ab ,;\t\"\n\r'é漢😀|\\") for _ in range(rng.choice([1, 5, 20, 200, 2_000])))
+
+
+# The full measure: DATAFAST_TEST_CSV_FILES=1000 pytest tests/test_sources.py -k csv_module
+CSV_FILES = int(os.environ.get("DATAFAST_TEST_CSV_FILES", "40"))
+
+
+@pytest.mark.parametrize("seed", range(CSV_FILES))
+def test_every_cell_is_what_the_csv_module_reads(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    delimiter, suffix = rng.choice([(",", ".csv"), ("\t", ".tsv")])
+    path = tmp_path / f"rows{suffix}"
+    columns = [f"c{number}" for number in range(rng.randrange(2, 7))]
+    size = 1_500_000 if seed == 0 else 5_000_000 if seed % 100 == 99 else rng.choice([100, 5_000, 50_000])
+    encoding = rng.choice(["utf-8", "utf-8-sig"])
+    quoting: Any = rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+        writer.writerow(columns)
+        while file.tell() < size:
+            writer.writerow([_cell(rng) for _ in columns])
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        expected = [dict(zip(columns, cells, strict=True)) for cells in list(csv.reader(file, delimiter=delimiter))[1:]]
+    rows = opened(path)
+    order = rng.sample(range(len(rows)), min(len(rows), 300))
+    assert len(rows) == len(expected)
+    assert [rows[number] for number in order] == [expected[number] for number in order]
+
+
+def test_the_limits_of_the_csv_module_stay_the_hosts(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("x,y\n" + "a" * 200_000 + ",b\n", encoding="utf-8")
+    before = csv.field_size_limit()
+    assert len(opened(path)[0]["x"]) == 200_000
+    assert csv.field_size_limit() == before
+
+
+# -- encodings
+
+CAFE = {".csv": "q,n\nx,1\ncafé,2\n", ".tsv": "q\tn\nx\t1\ncafé\t2\n", ".jsonl": '{"q": "x"}\n{"q": "café"}\n'}
+CAFE[".json"] = '[{"q": "x"},\n {"q": "café"}]'
+
+
+@pytest.mark.parametrize("suffix", CAFE)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "cp1252", "utf-16-be"])
+def test_other_encodings_are_read_where_a_mark_or_the_config_says_so(
+    tmp_path: Path, suffix: str, encoding: str
+) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text(CAFE[suffix], encoding=encoding, newline="")
+    declared = {"encoding": encoding} if encoding in {"cp1252", "utf-16-be"} else {}
+    assert [row["q"] for row in opened(path, **declared)] == ["x", "café"]
+
+
+@pytest.mark.parametrize("suffix", CAFE)
+def test_bytes_that_are_not_text_are_refused_with_their_place_and_the_cure(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text(CAFE[suffix], encoding="cp1252", newline="")
+    line = {".csv": 3, ".tsv": 3}.get(suffix, 2)
+    place = "the column 'q'" if suffix in {".csv", ".tsv"} else f"column {CAFE[suffix].splitlines()[-1].index('é') + 1}"
+    message = refusal(path)
+    assert f"{path}:{line}: The byte 0xe9 in {place} is not UTF-8" in message
+    assert "encoding: cp1252" in message
+
+
+def test_a_declared_encoding_that_is_not_true_is_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"q": 1}\n{"q": "\xff"}\n')
+    assert f"{path}:2: The byte 0xff in column 8 is not ascii" in refusal(path, encoding="ascii")
+    with pytest.raises(ConfigError, match="There is no encoding 'utf8x' for text"):
+        opened(path, encoding="utf8x")
+
+
+# -- what tells rows apart
+
+
+def test_a_row_keeps_its_id_whatever_becomes_of_others() -> None:
+    ids = [opened(ROWS).id_of(number) for number in range(3)]
+    changed = opened([{"q": "new"}, ROWS[0], {"q": "2wo", "n": 2}, ROWS[2]])
+    assert [changed.id_of(1), changed.id_of(3)] == [ids[0], ids[2]]
+    assert changed.id_of(2) not in ids
+
+
+def test_equal_rows_have_ids_of_their_own() -> None:
+    rows = opened([{"q": "a"}, {"q": "b"}, {"q": "a"}, {"q": "a"}])
+    assert len({rows.id_of(number) for number in range(4)}) == 4
+    assert rows.id_of(0) == opened([{"q": "a"}]).id_of(0)
+
+
+def test_the_digest_of_a_dataset_is_of_its_rows_alone(tmp_path: Path) -> None:
+    made = datasets.Dataset.from_list(ROWS)
+    path = write(tmp_path / "rows.jsonl")
+    digest = opened(made).digest
+    assert opened(made.map(lambda row: row)).digest == digest == opened(ROWS).digest == opened(path).digest
+    assert opened(made.with_format("pandas")).digest == digest
+
+
+def test_a_file_that_changes_while_it_is_used_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv")
+    rows = opened(path)
+    os.utime(path, (1, 1))
+    assert rows[0]["q"] == "one"
+    path.write_text(path.read_text(encoding="utf-8").replace("one", "uno"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="has changed while it was used"):
+        rows[0]
+
+
+# -- more of what lies in memory
+
+
+def test_streamed_datasets_polars_frames_and_frames_with_lists_give_their_rows() -> None:
+    streamed = datasets.Dataset.from_list(ROWS).to_iterable_dataset()
+    assert list(opened(streamed)) == ROWS
+    assert list(opened(datasets.IterableDatasetDict({"train": streamed}))) == ROWS
+    frame = pd.DataFrame({"tags": [["a", "b"], []], "deep": [{"x": [1]}, None]})
+    assert list(opened(frame)) == [{"tags": ["a", "b"], "deep": {"x": [1]}}, {"tags": [], "deep": None}]
+    assert list(opened({"a": pd.Series([1, 2])})) == [{"a": 1}, {"a": 2}]
+
+
+class LikePolars:
+    """What is used of a polars DataFrame."""
+
+    columns: ClassVar = ["q", "n"]
+
+    def iter_rows(self, *, named: bool) -> Any:
+        assert named
+        return iter(ROWS)
+
+
+def test_a_frame_of_polars_gives_its_rows() -> None:
+    assert list(opened(LikePolars())) == ROWS
+
+
+def test_two_columns_of_one_name_are_refused_in_a_frame() -> None:
+    assert "two columns named 'a'" in refusal(pd.DataFrame([[1, 2]], columns=["a", "a"]))

@@ -22,12 +22,12 @@ class LineIndex:
         self._ends = array("q", [0])
 
     def scan(self, file: IO[bytes], *, whole_only: bool = False) -> Iterator[bytes]:
-        """Yields the lines of a file from its beginning; each is indexed before it is yielded.
+        """Yields the lines of a file from its current place; each is indexed before it is yielded.
 
         Args:
             whole_only: leave out a last line without a newline, which is still being written.
         """
-        end = 0
+        end = self._ends[0] = file.tell()
         for line in file:
             if whole_only and not line.endswith(b"\n"):
                 return

@@ -18,7 +18,7 @@ It is offered under its name by an entry point of the group `datafast.columns`, 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -28,9 +28,11 @@ from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
 from datafast.columns.templates.base import Expression, RenderError, Template
 from datafast.columns.templates.parse import parse_expression, parse_template
+from datafast.columns.values import counted_true
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
+    from datafast.columns.walk import Walks
     from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
     from datafast.sources import SourceRows
@@ -68,6 +70,11 @@ class Cell:
         self._item = item
 
     @property
+    def edition(self) -> int:
+        """The version of keys that the row was begun with, see `datafast.plan.defaults.Edition`."""
+        return self._item.edition
+
+    @property
     def seed(self) -> int:
         """The seed of the run, for what is chosen over all rows."""
         return self._item.seed
@@ -100,6 +107,7 @@ class Setup:
         num_rows: how many rows there will be.
         folder: what relative paths are relative to; None for the working directory.
         sources: source datasets that other columns have opened.
+        walks: the ways of going through sources that other columns take.
     """
 
     def __init__(
@@ -110,12 +118,14 @@ class Setup:
         num_rows: int,
         folder: Path | None,
         sources: dict[Any, SourceRows],
+        walks: Walks,
     ) -> None:
         self.name = name
         self.columns = columns
         self.num_rows = num_rows
         self.folder = folder
         self.sources = sources
+        self.walks = walks
         self.needs: dict[str, None] = {}
 
     def template(self, text: str, field: str, *, also: Mapping[str, Any] | None = None) -> Template:
@@ -161,7 +171,8 @@ class Column(ConfigModel):
     """What sort of column it is."""
 
     when: NonBlank | None = None
-    """A Jinja expression over other columns: where it is false the cell is null and costs nothing."""
+    """A Jinja expression over other columns: where it is false the cell is null and costs nothing. An empty text and the text "false"
+    are false, every other text is true."""
 
     on_error: OnError = "fail_row"
     """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
@@ -201,12 +212,25 @@ class Column(ConfigModel):
         """What decides its values, as JSON: another identity makes other rows."""
         return self.model_dump(mode="json")
 
+    def former_identity(self) -> Any:
+        """What version 0.1.0 had in its place."""
+        return self.identity()
+
     # -- what the schema does with it
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The columns that it needs; known when it was put into a schema."""
         return self._needs
+
+    @property
+    def wants_row(self) -> bool:
+        """Whether it takes all other columns that do not need it."""
+        return False
+
+    def see(self, names: Sequence[str]) -> None:
+        """The columns that it is given, where it takes whole rows."""
+        self._needs = tuple(names)
 
     @property
     def may_be_null(self) -> bool:
@@ -221,4 +245,4 @@ class Column(ConfigModel):
 
     def is_wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these values has this cell. Raises RenderError."""
-        return self._when is None or bool(self._when.evaluate(values))
+        return self._when is None or bool(counted_true(self._when.evaluate(values)))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import RootModel, model_validator
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.linear_schema import check_patterns, linear_validator
 from datafast.errors import ConfigError
 
 __all__ = ["SchemaReply", "schema_model", "schema_parts"]
@@ -36,7 +37,7 @@ class SchemaReply(RootModel[dict[str, Any]]):
 
 def _shown(error: Any) -> str:
     path = ".".join(map(str, error.absolute_path))
-    text = error.message if len(error.message) <= 200 else f"{error.message[:197]}..."
+    text = error.message if len(error.message) <= 200 else f"{error.message[:97]} ... {error.message[-97:]}"
     return f"{path}: {text}" if path else str(text)
 
 
@@ -63,7 +64,11 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     for reference in _references(schema):
         if not reference.startswith("#/$defs/") or reference.removeprefix("#/$defs/") not in definitions:
             raise ConfigError(f"json_schema: The $ref {reference!r} leads nowhere. Put the definition under $defs.")
-    checker = Draft202012Validator(schema)
+    try:
+        check_patterns(schema)
+    except ValueError as error:
+        raise ConfigError(f"json_schema: {error}") from None
+    checker = linear_validator()(schema)
     return type(name, (SchemaReply,), {"given": schema, "checker": checker, "__module__": __name__})
 
 

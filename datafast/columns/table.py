@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
+import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
@@ -19,6 +19,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
+from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError
@@ -72,6 +73,7 @@ class Table:
         sources: dict[Any, SourceRows] | None = None,
     ) -> None:
         self.sources = {} if sources is None else sources
+        self.walks = Walks()
         self._columns = dict(columns)
         self.problems: list[Problem] = []
         self.providers = tuple(dict.fromkeys(name for column in columns.values() for name in column.providers))
@@ -80,7 +82,7 @@ class Table:
             if why := _bad_name(name):
                 self.problems.append(Problem((name,), why))
                 continue
-            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources)
+            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources, walks=self.walks)
             try:
                 column.put_into(setup)
             except ConfigError as error:
@@ -88,7 +90,30 @@ class Table:
         if not self.problems:
             self._put_together()
 
+    def _widen(self) -> None:
+        """Lets columns that take whole rows see what stands behind them too, where that does not need them."""
+        names = list(self._columns)
+        needs = {name: set(column.needs) for name, column in self._columns.items()}
+
+        def reached(name: str) -> set[str]:
+            found, waiting = {name}, [name]
+            while waiting:
+                new = needs[waiting.pop()] - found
+                found |= new
+                waiting += new
+            return found
+
+        for place, name in enumerate(names):
+            if not self._columns[name].wants_row:
+                continue
+            behind = {later for later in names[place + 1 :] if self._columns[later].wants_row}
+            for later in names[place + 1 :]:
+                if not reached(later) & {name, *behind}:
+                    needs[name].add(later)
+            self._columns[name].see([other for other in names if other in needs[name]])
+
     def _put_together(self) -> None:
+        self._widen()
         needs = {name: column.needs for name, column in self._columns.items()}
         try:
             TopologicalSorter(needs).prepare()
@@ -103,13 +128,19 @@ class Table:
             return
         self._graph = TaskGraph(needs)
         identities = {name: column.identity() for name, column in self._columns.items()}
+        former = {name: column.former_identity() for name, column in self._columns.items()}
         self.digest = _digest([[name, _set(self._columns[name], told)] for name, told in identities.items()])
         self.former_digest = _digest(
-            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in identities.items()]
+            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()]
         )
         self.row_model = _row_model(
             tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items())
         )
+
+    @property
+    def leading(self) -> Walk | None:
+        """The way through a source that tells rows apart, None where they are told apart by their number."""
+        return self.walks.leading
 
     def remark(self) -> None:
         """Warns of values that nothing refers to although a prompt is the same in every row."""
@@ -190,31 +221,6 @@ class _Row:
         self.failed[name] = error.told_as(message, ends_run=stops)
 
 
-_JINJA_WORDS = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "if",
-        "else",
-        "true",
-        "false",
-        "none",
-        "loop",
-        "self",
-        "super",
-        "caller",
-        "varargs",
-        "kwargs",
-        "True",
-        "False",
-        "None",
-    ]
-)
-
-
 # The fields that types of column had in version 0.1.0, whose keys hold them whether they were set or not.
 _COMMON = frozenset({"type", "when", "on_error"})
 _ASKING = _COMMON | {"prompt", "system", "provider", "variables"}
@@ -264,12 +270,22 @@ def _digest(identity: Any) -> bytes:
     return blake2b(written, digest_size=16).digest()
 
 
+_UNNAMEABLE = re.compile(r"[{}\[\]'\"\x00-\x1f\x7f]")
+
+
 def _bad_name(name: str) -> str | None:
     """Why a column cannot have this name, None where it can."""
-    if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
-        return "The name of a column is made of letters, digits and underscores, and begins with a letter. Choose such a name."
-    if name in _JINJA_WORDS or keyword.iskeyword(name):
-        return f"{name!r} is a word of the template language. Give the column another name."
+    if (
+        not isinstance(name, str)
+        or name != name.strip()
+        or not name
+        or name.startswith("_")
+        or _UNNAMEABLE.search(name)
+    ):
+        return (
+            "The name of a column has no braces, brackets, quotes or line breaks, and no underscore or space in front. "
+            "Choose such a name."
+        )
     if name.startswith("model_") and hasattr(BaseModel, name):
         return f"{name!r} is what every row has already. Give the column another name."
     return None

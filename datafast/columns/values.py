@@ -10,14 +10,47 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-__all__ = ["PATH", "as_plain", "follow", "plain", "shown_path", "steps_of", "to_text", "type_of"]
+from datafast._util.kinds import common_kind
+
+__all__ = [
+    "PATH",
+    "STEPS",
+    "as_plain",
+    "counted_true",
+    "follow",
+    "jinja_name",
+    "plain",
+    "shown_path",
+    "steps_of",
+    "to_text",
+    "type_of",
+]
 
 Step = str | int
 
-PATH = r"[^\W\d]\w*(?:\.[^\W\d]\w*|\[(?:-?\d{1,9}|'[^'\]\n]*'|\"[^\"\]\n]*\")\])*"
-"""A column, and a way into its value: `answer`, `person.name`, `tags[0]`, `reply['next step']`."""
+STEPS = r"(?:\.[^\W\d]\w*|\[(?:-?\d{1,9}|'[^'\]\n]*'|\"[^\"\]\n]*\"|[^\W\d]\w*)\])*"
+PATH = rf"[^\W\d]\w*{STEPS}"
+"""A column, and a way into its value: `answer`, `person.name`, `tags[0]`, `reply['next step']`, `reply[word]`."""
 
-_STEP = re.compile(r"\.(\w+)|\[(-?\d+)\]|\[['\"](.*?)['\"]\]")
+_OPERATORS = ["and", "or", "not", "in", "is", "if", "else"]
+_JINJA_WORDS = frozenset(
+    [
+        *_OPERATORS,
+        "true",
+        "false",
+        "none",
+        "True",
+        "False",
+        "None",
+        "loop",
+        "self",
+        "super",
+        "caller",
+        "varargs",
+        "kwargs",
+    ]
+)
+_STEP = re.compile(r"\.(\w+)|\[(-?\d+)\]|\[['\"](.*?)['\"]\]|\[(\w+)\]")
 _WRITTEN = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _LARGEST = 2**63 - 1
 
@@ -33,6 +66,11 @@ def to_text(value: Any) -> str:
     if isinstance(value, list | dict | tuple):
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     return str(value)
+
+
+def counted_true(value: Any) -> Any:
+    """The value, or False for a text that says false: cells of files are text, and what is written there is meant."""
+    return False if isinstance(value, str) and value.strip().lower() == "false" else value
 
 
 def plain(value: Any) -> Any:
@@ -65,12 +103,9 @@ def as_plain(value: Any) -> Any:
 
 def type_of(values: Sequence[Any]) -> Any:
     """The type of plain values, where they have one in common."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float}:
-        kinds = {float}
-    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+    kind = common_kind({type(value) for value in values})
+    if kind is None:
         return Any
-    (kind,) = kinds
     return kind | None if any(value is None for value in values) else kind
 
 
@@ -82,11 +117,18 @@ def _dumped(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
+def jinja_name(column: str) -> str:
+    """What a column is called in Jinja: its own name, where that is one."""
+    if column.isidentifier() and column not in _JINJA_WORDS:
+        return column
+    return f"column_{column.encode().hex()}"
+
+
 def steps_of(path: str) -> tuple[str, tuple[Step, ...]]:
     """The name that a path begins with, and the steps into its value."""
     name = re.split(r"[.\[]", path, maxsplit=1)[0]
     found = _STEP.findall(path, len(name))
-    return name, tuple(int(number) if number else attribute or key for attribute, number, key in found)
+    return name, tuple(int(number) if number else attribute or key or word for attribute, number, key, word in found)
 
 
 def follow(value: Any, steps: Sequence[Step]) -> Any:

@@ -88,7 +88,7 @@ class _Loader:
         self._refuse_unknown(fields, dataset_class.config_model.model_fields)
         config = self._config(dataset_class.config_model, fields)
         takes_roles = hasattr(dataset_class, "generate_roles")
-        providers = self._providers(takes_roles, config)
+        providers = self._providers(dataset_class, takes_roles, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
         if config is not None and config.quality:
@@ -96,6 +96,8 @@ class _Loader:
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
+        if isinstance(providers, dict) and isinstance(self._data.get("providers"), list):
+            keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
         routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
         return Project(self._file.path, secrets, dataset_class, config, routes, places)
@@ -160,15 +162,26 @@ class _Loader:
             self._problems.add_text(str(error), places=places)
         return None
 
-    def _providers(self, takes_roles: bool, config: Any) -> list[LLMProvider] | dict[str, LLMProvider] | None:
+    def _providers(
+        self, dataset_class: type[Any], takes_roles: bool, config: Any
+    ) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
-        if takes_roles and not given and config is not None and not config.roles:
+        if takes_roles and not given and (config is None or not config.roles):
             return {}
+        # Where a config names its roles itself, they are names of providers; others are parts to play.
+        named_freely = takes_roles and not dataset_class.provider_keywords
+        if named_freely and isinstance(given, list) and len(given) == 1:
+            only = self._provider(
+                ["providers", 0], given[0]
+            )  # which roles there are is not known of a config with problems
+            return None if only is None or config is None else dict.fromkeys(config.roles, only)
         if takes_roles:
             if not isinstance(given, dict) or not given or "provider" in given:
-                self._problems.add(
-                    ["providers"], "expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}."
-                )
+                like = "{question: openai/gpt-5-mini, chosen: ...}"
+                expected = f"expected who answers in each role, like {like}."
+                if named_freely:
+                    expected = "expected one provider for all columns, [openai/gpt-5-mini], or one for each name that they give."
+                self._problems.add(["providers"], expected)
                 return None
             made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
             return {role: provider for role, provider in made.items() if provider is not None}
@@ -198,6 +211,8 @@ class _Loader:
 
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
         asked = self._data.get("providers") or {}
+        if isinstance(asked, list):
+            return
         switches = getattr(config, "role_switches", {})
         missing = [role for role in config.roles if role not in asked]
         if missing:
@@ -209,8 +224,10 @@ class _Loader:
             if role in config.roles:
                 continue
             hint = (
-                f"Set {switches[role]}: true to use it." if role in switches else did_you_mean(str(role), config.roles)
+                "It asks no model: leave providers out." if not config.roles else did_you_mean(str(role), config.roles)
             )
+            if role in switches:
+                hint = f"Set {switches[role]}: true to use it."
             self._problems.add(["providers", role], f"This config has no use for this role. {hint}")
 
 

@@ -21,7 +21,7 @@ from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
-from datafast.plan.items import WorkItem
+from datafast.plan.items import WorkItem, digest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -100,19 +100,25 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
         self.row_model = config.table.row_model
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
-        count = self.config.num_rows
-        rows = Dimension(
-            "row",
-            Computed(count, int),
-            digests=Computed(count, lambda number: number.to_bytes(16, "big")),
-            fingerprint=str(count).encode(),
-        )
-        # A row's content is only its number, so replies are found again after changes of the schema.
         table, seed = self.config.table, str(self.config.run.seed)
         return self.grid(
-            [rows],
+            lambda edition: [self._rows(edition)],
             routes=routes,
             shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
+        )
+
+    def _rows(self, edition: Edition) -> Dimension:
+        """The rows. What they are told apart by is all that their calls depend on, so replies are found again whatever else changes."""
+        count, seed = self.config.num_rows, self.config.run.seed
+        walk = self.config.table.leading if edition.version > 1 else None
+        if walk is None:  # by their number
+            made = Computed(count, lambda number: number.to_bytes(16, "big"))
+            return Dimension("row", Computed(count, int), digests=made, fingerprint=str(count).encode())
+        return Dimension(
+            "row",
+            Computed(count, int),
+            digests=Computed(count, lambda number: walk.id_at(number, seed=seed)),
+            fingerprint=digest(str(count), walk.digest),
         )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:

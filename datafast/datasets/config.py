@@ -27,6 +27,10 @@ from datafast.quality.registry import AnyStage
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
 
+_OTHER_FORMATS = frozenset([".csv", ".tsv", ".parquet", ".xlsx", ".arrow", ".feather"])
+"""Endings of files that are not JSON Lines, which is what an output is."""
+
+
 class PromptExpansionConfig(ConfigModel):
     """How the optional `<<placeholders>>` of prompt templates are filled, anew for each combination of mandatory values."""
 
@@ -134,6 +138,11 @@ class DatasetConfig(ConfigModel):
     def _a_file(cls, path: Path) -> Path:
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
+        if path.suffix.lower() in _OTHER_FORMATS:
+            raise ValueError(
+                f"{path.name} would hold JSON Lines all the same. Name it {path.stem}.jsonl; "
+                f"dataset.save({path.name!r}) writes the rows in that format."
+            )
         return path
 
     @model_validator(mode="after")

@@ -97,7 +97,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def grid(
         self,
-        dimensions: Sequence[Dimension],
+        dimensions: Sequence[Dimension] | Callable[[Edition], Sequence[Dimension]],
         *,
         routes: Sequence[str],
         shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
@@ -105,6 +105,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
 
         Args:
+            dimensions: the axes, slowest first; or a function that gives those of an edition.
             shape: other settings that change what an item asks for; default texts by their keys in the edition.
         """
         current, *earlier = self.config.editions()
@@ -112,7 +113,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
             return GridPlan(
                 self.kind,
-                dimensions,
+                dimensions(edition) if callable(dimensions) else dimensions,
                 routes=routes,
                 expansion=_expansion(self.config, None if edition is current else edition),
                 rows_per_item=self.config.rows_per_item,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.kinds import common_kind, kind_of
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.features import row_schema
 from datafast.export.formats import FORMATS, Row, arrow_tables
@@ -30,22 +31,16 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
     if not free:
         return row_model
-    kinds: dict[str, set[type]] = {name: set() for name in free}
+    kinds: dict[str, set[Any]] = {name: set() for name in free}
     for row in rows:
         for name in free:
             if row[name] is not None:
-                kinds[name].add(type(row[name]))
-    types = {name: _common(kinds[name]) for name in free}
+                kinds[name].add(kind_of(row[name]))
+    types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
     fields: dict[str, Any] = {
         name: (types.get(name) or field.annotation, ...) for name, field in row_model.model_fields.items()
     }
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
-
-
-def _common(kinds: set[type]) -> Any:
-    if kinds == {int, float}:
-        return float | None
-    return next(iter(kinds)) | None if len(kinds) == 1 and kinds <= {str, int, float, bool} else None
 
 
 @foreign_warnings_ignored()

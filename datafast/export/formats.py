@@ -17,7 +17,7 @@ Cost: of the built-in ones, a batch of rows in memory.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,10 +26,21 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.plugins import Door
+from datafast.errors import ConfigError
 from datafast.export.features import row_schema
 from datafast.registry import BUILT_IN
 
-__all__ = ["FORMATS", "Format", "Row", "arrow_tables", "write_csv", "write_json", "write_jsonl", "write_parquet"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Row",
+    "arrow_tables",
+    "misfit",
+    "write_csv",
+    "write_json",
+    "write_jsonl",
+    "write_parquet",
+]
 
 Row = Mapping[str, Any]
 
@@ -68,8 +79,30 @@ def arrow_tables(rows: Iterable[Row], row_model: type[BaseModel]) -> Iterator[An
 
     schema = row_schema(row_model)
     source = iter(rows)
+    arrow_schema, first = schema.features.arrow_schema, 1
     while batch := list(islice(source, _BATCH)):
-        yield pyarrow.Table.from_pylist([schema.encode(row) for row in batch], schema=schema.features.arrow_schema)
+        values = [schema.encode(row) for row in batch]
+        try:
+            yield pyarrow.Table.from_pylist(values, schema=arrow_schema)
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise misfit(values, arrow_schema, first=first, why=error) from error
+        first += len(batch)
+
+
+def misfit(values: Sequence[Row], schema: Any, *, first: int, why: Exception) -> ConfigError:
+    """What says which of these rows, from number `first` on, has a value that its column cannot hold."""
+    import pyarrow
+
+    for number, row in enumerate(values, first):
+        for field in schema:
+            try:
+                pyarrow.array([row[field.name]], type=field.type)
+            except (pyarrow.ArrowException, OverflowError) as error:
+                return ConfigError(
+                    f"Row {number}: The column {field.name!r} is {field.type} and cannot hold {row[field.name]!r:.60}: {error}. "
+                    f"Whole numbers have at most 64 bits there; save as jsonl or csv, or make the value a text."
+                )
+    return ConfigError(f"The rows from {first} on do not fit their columns: {why}. Save them as jsonl.")
 
 
 def write_csv(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:

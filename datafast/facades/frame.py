@@ -17,11 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
+from weakref import WeakSet
 
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import warn_user
+from datafast._util.notify import users_level, warn_user
 from datafast._util.scratch import Scratch
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
@@ -49,6 +50,8 @@ __all__ = ["ColumnsFrame", "Generator", "ModelColumn", "dataset", "generator", "
 
 _DEFAULT_ROWS = 100
 _ROWS = "rows.jsonl"
+_USERS: dict[str, WeakSet[ColumnsFrame]] = {}
+"""The datasets of this process by the temporary folder that they use."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ class ColumnsFrame:
         Running it again makes no call for rows that exist; a larger `n` adds rows.
 
         Args:
-            n: the number of rows; by default that of `dataset`.
+            n: the number of rows; by default that of `dataset`, or 100, with a warning if a source has more.
             **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
 
         Raises:
@@ -228,6 +231,13 @@ class ColumnsFrame:
 
     def _prepared(self, n: int | None, options: RunOptions) -> ColumnsDataset:
         count = next(number for number in (n, self._n, _DEFAULT_ROWS) if number is not None)
+        walk = self._config.table.leading
+        if n is None and self._n is None and walk is not None and len(walk.rows) > count:
+            size = len(walk.rows)
+            warn_user(
+                f"generate makes {count} rows by default, and {walk.rows.name} has {size}. Give n={size} for all of them.",
+                stacklevel=users_level(),
+            )
         config = self._config.model_copy()
         try:
             config.num_rows = count
@@ -241,11 +251,19 @@ class ColumnsFrame:
         offline = bool(options.get("offline"))
         if offline not in self._scratch:
             who = [f"{name}={provider.identity}" for name, provider in self.providers.items()]
-            # Named as by version 0.1.0, whose folders of interrupted runs may still be there.
-            about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who)
+            # Named as by version 0.1.0, whose folders of interrupted runs may still be there; functions by what they do.
+            functions = [column for column in self._config.columns.values() if isinstance(column, FunctionColumn)]
+            codes = [column.lasting_code or "" for column in functions]
+            about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who, *codes)
             scratch = Scratch(about.hex())
-            if is_running(OutputPaths.of(scratch.folder / _ROWS)):
-                scratch = Scratch()  # another process uses it
+            others = _USERS.setdefault(str(scratch.folder), WeakSet())
+            # Another process is at it, or another dataset of this one whose functions may differ in what is not known of them.
+            if is_running(OutputPaths.of(scratch.folder / _ROWS)) or any(
+                other._config.table.digest != self._config.table.digest for other in others
+            ):
+                scratch = Scratch()
+            else:
+                others.add(self)
             self._scratch[offline] = scratch
         return self._scratch[offline]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from datetime import datetime as datetime_type
 from typing import Any, Literal
 
@@ -50,8 +50,11 @@ class Sampler:
         return RangeColumn(start=start, end=end, step=step, **options)
 
     def datetime(self, start: Moment, end: Moment, format: str | None = "%Y-%m-%d", **options: Any) -> DatetimeColumn:  # noqa: A002
-        """A time from `start` to `end`, both included, as text; `format=None` for ISO 8601."""
-        return DatetimeColumn(start=start, end=end, format=format, **options)
+        """A time from `start` to `end`, both included, as text in this format; `format=None` for ISO 8601.
+
+        `start` and `end` may be written in the format too.
+        """
+        return DatetimeColumn(start=_moment(start, format), end=_moment(end, format), format=format, **options)
 
     def person(
         self,
@@ -73,19 +76,38 @@ class Sampler:
         mode: Literal["once", "cycle", "random"] = "cycle",
         shuffle: bool = True,
         default: Any = None,
+        key: str | None = None,
         **options: Any,
     ) -> SourceColumn:
         """A column of a dataset: a file, a list of rows, a DataFrame, a Dataset or DatasetDict, a name on the Hub.
 
-        Columns of one source with the same settings come from the same row.
+        Columns of one source with the same settings come from the same row. `options` are those of `SourceColumn`, like `encoding`,
+        `types` and `delimiter`.
         """
         return SourceColumn(
-            source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, **options
+            source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, key=key, **options
         )
 
     def constant(self, value: Any) -> ConstantColumn:
         """The same value in every row."""
         return ConstantColumn(value=value)
+
+
+def _moment(given: Moment, format: str | None) -> Moment:  # noqa: A002 - as the sampler calls it
+    """A bound that is written in the sampler's format, read; anything else as it is."""
+    if not isinstance(given, str) or format is None or "{" in given:
+        return given
+    try:
+        datetime_type.fromisoformat(given.strip())
+    except ValueError:
+        pass
+    else:
+        return given
+    try:
+        found = datetime_type.strptime(given.strip(), format)
+    except ValueError:
+        return given  # refused by the column, with what is expected
+    return found.date() if found.time() == time() else found
 
 
 sample = Sampler()

@@ -250,6 +250,7 @@ class GridPlan:
             route=route,
             seed=self._seed,
             defaults=self._edition.prompts,
+            edition=self._edition.version,
         )
 
     def keys(self) -> Iterator[bytes]:

@@ -45,6 +45,7 @@ class WorkItem:
         route: which provider (or set of roles) answers.
         seed: the run's seed.
         defaults: the version of the kind's default texts in its prompts.
+        edition: the version of the kind's keys.
     """
 
     position: int
@@ -57,6 +58,7 @@ class WorkItem:
     route: int
     seed: int
     defaults: DefaultPrompts | None = None
+    edition: int = 1
 
     def row_uuid(self, number: int) -> str:
         """The uuid of the item's row `number`: the same in every replay."""

@@ -25,7 +25,7 @@ def rows(
     return rows_of(dataset.config.output_file)
 
 
-def values(folder: Path, column: dict[str, Any], *, count: int = 6, seed: int = 0) -> list[Any]:
+def values(folder: Path, column: Any, *, count: int = 6, seed: int = 0) -> list[Any]:
     return [row["x"] for row in rows(folder, {"x": column}, count=count, seed=seed)]
 
 

@@ -193,21 +193,25 @@ def test_a_source_that_has_moved_is_the_same_and_one_that_has_grown_buys_what_is
     assert [prompt for _, prompt in requests_in(log)[ROWS:]] == ["one more"]
 
 
-def test_a_function_stands_for_its_version_or_its_source(tmp_path: Path, log: Path) -> None:
-    calls: list[int] = []
+def test_a_function_stands_for_its_version_or_what_it_does(tmp_path: Path, log: Path) -> None:
+    calls = tmp_path / "calls"
 
     def schema(**options: Any) -> dict[str, Any]:
-        return {"id": {"type": "uuid"}, "x": FunctionColumn(function=lambda: calls.append(1), **options)}
+        def call() -> int:
+            with calls.open("ab", buffering=0) as file:
+                return file.write(b"x")
+
+        return {"id": {"type": "uuid"}, "x": FunctionColumn(function=call, **options)}
 
     run(tmp_path, schema(version="1"), log)
-    assert len(calls) == ROWS
+    assert calls.stat().st_size == ROWS
     run(tmp_path, schema(version="1"), log)
-    assert len(calls) == ROWS
+    assert calls.stat().st_size == ROWS
     run(tmp_path, schema(version="2"), log)
-    assert len(calls) == 2 * ROWS
+    assert calls.stat().st_size == 2 * ROWS
     run(tmp_path, schema(), log)
     run(tmp_path, schema(), log)
-    assert len(calls) == 3 * ROWS
+    assert calls.stat().st_size == 3 * ROWS
 
 
 # -- kill -9

@@ -50,7 +50,7 @@ def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
 
 
 def test_a_column_draws_the_same_whatever_other_columns_there_are(tmp_path: Path) -> None:
-    alone = {name: DRAWN[name] for name in ("choice", "number")}
+    alone = {name: DRAWN[name] for name in ("choice", "number", "source")}
     assert rows(tmp_path / "a", alone) == [{name: row[name] for name in alone} for row in rows(tmp_path / "b", DRAWN)]
 
 
@@ -274,3 +274,40 @@ def test_events_and_async_generation(tmp_path: Path) -> None:
         return [event.type async for event in dataset.generate_events({"default": SIM})]
 
     assert asyncio.run(main()) == ["run_started", "run_ended"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "wanted"), [("false", False), ("False", False), ("", False), ("no", True), ("x", True)]
+)
+def test_a_condition_takes_a_text_at_its_word(tmp_path: Path, flag: str, wanted: bool) -> None:
+    schema = {"flag": {"type": "constant", "value": flag}, "x": {"type": "uuid", "when": "flag"}}
+    assert (rows(tmp_path, schema, count=1)[0]["x"] is not None) is wanted
+
+
+def test_columns_have_whatever_names_the_users_tables_have(tmp_path: Path) -> None:
+    schema = {
+        "class": {"type": "constant", "value": "bird"},
+        "from": {"type": "constant", "value": {"to": "x", "my key": "y"}},
+        "my col": {"type": "constant", "value": {"a": [1, 2]}},
+        "1st": {"type": "constant", "value": 1},
+        "not": {"type": "constant", "value": "n"},
+        "v1.0 (b)": {"type": "constant", "value": "dotted"},
+        "plain": {
+            "type": "expression",
+            "template": "{class} {from[to]} {from['my key']} {my col.a[1]} {1st} {not} {v1.0 (b)}",
+        },
+        "jinja": {
+            "type": "expression",
+            "template": "{% if class %}{my col.a[0]} {from[to]} {1st}{% endif %}{{ class | upper }}",
+        },
+        "sum": {"type": "expression", "expression": "{1st} + {my col}.a[1]", "returns": "integer"},
+        "asked": {"type": "text", "prompt": "{my col} {1st}", "when": "{1st} == 1"},
+    }
+    (row,) = rows(tmp_path, schema, count=1)
+    assert (row["plain"], row["jinja"], row["sum"]) == ("bird x y 2 1 n dotted", "1 x 1BIRD", 3)
+    assert list(row) == list(schema)
+
+
+@pytest.mark.parametrize("name", ["_x", "", " x", "a{b", "a[0]", 'a"b', "a\nb"])
+def test_a_name_that_no_template_could_say_is_refused(tmp_path: Path, name: str) -> None:
+    assert "The name of a column has no braces" in refusal(tmp_path, {name: {"type": "uuid"}})

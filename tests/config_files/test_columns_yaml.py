@@ -48,7 +48,7 @@ FAULTS = {
     "a: {type: text, prompt: x, provider: writer}\nproviders:\n  writr: simulated": (
         "c.yaml:7: providers.writr: This config has no use for this role. Did you mean 'writer'?"
     ),
-    "a: {type: text, prompt: x}": "c.yaml:1: providers: expected who answers in each role",
+    "a: {type: text, prompt: x}": "c.yaml:1: providers: expected one provider for all columns",
 }
 
 
@@ -101,3 +101,24 @@ def test_the_schema_of_a_config_describes_every_type_that_a_file_can_hold() -> N
     types = {entry["properties"]["type"]["const"] for entry in described}
     assert {"choice", "text", "judge", "source"} <= types
     assert "function" not in types
+
+
+def test_one_provider_in_a_list_answers_in_every_role() -> None:
+    path = write(
+        "columns:\n  a: {type: text, prompt: x}\n  b: {type: judge, prompt: x, provider: j}\nproviders: [simulated/m]\n"
+    )
+    project = load_project(path)
+    assert [provider.label for _, provider in project.all_providers()] == ["simulated/m"]
+    assert run("generate", str(path)).exit_code == 0
+
+
+def test_providers_that_nobody_asks_and_columns_with_faults_bring_one_problem_each() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_project(write("columns:\n  a: {type: uuid}\nproviders: {w: simulated/m}\n"))
+    assert "providers.w: This config has no use for this role. It asks no model: leave providers out." in str(
+        caught.value
+    )
+    for providers in ("", "providers: [simulated/m]\n"):
+        with pytest.raises(ConfigError) as caught:
+            load_project(write(f"columns:\n  a: {{type: text, promt: x}}\n{providers}"))
+        assert "providers" not in str(caught.value)

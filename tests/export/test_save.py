@@ -10,9 +10,11 @@ from typing import Any
 import orjson
 import pytest
 from pyarrow import parquet
+from pydantic import BaseModel
 
 from datafast.datasets import ClassificationDataset, ConversationDataset
 from datafast.errors import ConfigError
+from datafast.export.files import save_rows
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig
 from tests.support import columns, preference, raw, roles, rows_of
@@ -106,3 +108,30 @@ def test_a_line_that_is_not_a_row_is_named_and_no_file_is_left(tmp_path: Path) -
 def test_a_format_that_is_not_known_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'parquet'"):
         made_raw(tmp_path).save(tmp_path / "a.paquet")
+
+
+def test_lists_of_a_source_stay_lists(tmp_path: Path) -> None:
+    source = [{"tags": ["a", "b"], "n": [1]}, {"tags": [], "n": [0.5]}, {"tags": None, "n": []}]
+    schema = {name: {"type": "source", "source": source, "column": name, "shuffle": False} for name in ("tags", "n")}
+    dataset = columns(tmp_path, schema, rows=3).generate({})
+    table = parquet.read_table(dataset.save(tmp_path / "a.parquet"))
+    assert [str(kind) for kind in table.schema.types] == ["list<element: string>", "list<element: double>"]
+    assert table.to_pylist() == source
+    from datafast.export.features import row_schema
+
+    assert [column.label for column in row_schema(dataset.row_model).columns] == ["list of string", "list of float64"]
+
+
+def test_a_number_that_its_column_cannot_hold_is_named_with_its_row(tmp_path: Path) -> None:
+    class Row(BaseModel):
+        n: int
+
+    with pytest.raises(ConfigError, match="Row 2: The column 'n' is int64 and cannot hold 18446744073709551615"):
+        save_rows([{"n": 1}, {"n": 2**64 - 1}], tmp_path / "a.parquet", row_model=Row)
+    assert not (tmp_path / "a.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.PARQUET", "rows.tsv"])
+def test_an_output_that_is_named_as_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines all the same. Name it rows.jsonl; "):
+        raw(tmp_path, output_file=tmp_path / name)

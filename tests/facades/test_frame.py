@@ -280,3 +280,24 @@ def test_what_is_wrong_with_a_schema_is_said_all_at_once() -> None:
     for bad in ("a text", {}, None):
         with pytest.raises(ConfigError, match="expected a mapping of column names"):
             dataset(bad)  # type: ignore[arg-type]
+
+
+# -- functions and sources
+
+
+def adding(amount: int) -> Any:
+    return lambda n: n + amount
+
+
+@pytest.mark.parametrize("make", [adding, lambda amount: eval(f"lambda n: n + {amount}")], ids=["closure", "no source"])
+def test_schemas_that_differ_in_what_a_function_does_share_nothing(make: Any) -> None:
+    made = [dataset({"n": 5, "x": make(amount)}) for amount in (1, 2)]
+    assert [list(ds.generate_sync(2)["x"]) for ds in made] == [[6, 6], [7, 7]]
+    assert [list(ds.to_pandas()["x"]) for ds in made] == [[6, 6], [7, 7]]
+
+
+def test_rows_of_a_source_that_are_left_out_are_told_of() -> None:
+    column = sample.from_dataset([{"q": str(number)} for number in range(120)], "q")
+    with pytest.warns(DatafastWarning, match=r"generate makes 100 rows by default, and the list has 120\. Give n=120"):
+        assert len(dataset({"q": column}).generate_sync()) == 100
+    assert len(dataset({"q": column}).generate_sync(120)) == 120

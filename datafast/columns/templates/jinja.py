@@ -11,8 +11,9 @@ from jinja2.parser import Parser
 
 from datafast._util.notify import did_you_mean
 from datafast.columns.templates.base import RenderError
-from datafast.columns.templates.limits import MAX_CHARS, TooMuch, rendering, size
+from datafast.columns.templates.limits import MAX_CHARS, TooMuch, checked, rendering, size
 from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
+from datafast.columns.values import jinja_name
 from datafast.errors import ConfigError
 
 __all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of"]
@@ -27,12 +28,14 @@ class _Compiled:
     def __init__(self, tree: nodes.Template, length: int, names: Collection[str], field: str) -> None:
         self._length = length
         _check_filters(tree, field)
+        columns = {jinja_name(name): name for name in names}
         used = _names(tree)
         for name in sorted(used):
-            if name not in names and name not in GLOBALS:
+            if name not in columns and name not in GLOBALS:
                 _refuse(name, names, field)
-        self.names = frozenset(name for name in used if name in names)
-        self._globals = {name: GLOBALS[name] for name in used if name not in names}
+        self._columns = {name: columns[name] for name in used if name in columns}
+        self.names = frozenset(self._columns.values())
+        self._globals = {name: GLOBALS[name] for name in used if name not in columns}
         try:
             code = environment.compile(guarded(tree))
             self._template: Template = Template.from_code(environment, code, {})
@@ -40,7 +43,9 @@ class _Compiled:
             raise ConfigError(f"{field}: {_where(error)}") from None
 
     def _context(self, values: Mapping[str, Any]) -> Any:
-        return self._template.new_context({**self._globals, **{name: values[name] for name in self.names}})
+        return self._template.new_context(
+            {**self._globals, **{name: values[column] for name, column in self._columns.items()}}
+        )
 
 
 class JinjaTemplate(_Compiled):
@@ -73,7 +78,7 @@ class JinjaExpression(_Compiled):
                 value = context.vars[_RESULT]
                 if isinstance(value, environment.undefined):
                     str(value)  # raises what is missing
-                found = list(value) if hasattr(value, "__next__") else value
+                found = checked(list(value) if hasattr(value, "__next__") or isinstance(value, range) else value)
                 if size(found) > MAX_CHARS:
                     raise TooMuch(f"a value of more than {MAX_CHARS:,} characters and elements")
             except _FAULTS as error:

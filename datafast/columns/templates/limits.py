@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import ContextVar
+from datetime import date, time
+from decimal import Decimal
+from time import monotonic
 from typing import Any
+
+from jinja2 import Undefined
 
 from datafast.columns.values import to_text
 
-__all__ = ["MAX_CHARS", "MAX_SECONDS", "TooMuch", "allow", "bounded_text", "rendering", "size", "step", "write"]
+__all__ = [
+    "MAX_CHARS",
+    "MAX_SECONDS",
+    "TooMuch",
+    "allow",
+    "bounded_text",
+    "checked",
+    "rendering",
+    "size",
+    "step",
+    "write",
+]
 
 MAX_CHARS = 1_000_000
 """Characters of a rendered text, and of any value made on the way."""
@@ -28,20 +43,20 @@ class _Budget:
     def __init__(self, length: int) -> None:
         self.steps = min(_MAX_STEPS, 20 * MAX_CHARS // max(1, length))
         self.chars = 4 * MAX_CHARS
-        self.ends_at = time.monotonic() + MAX_SECONDS
+        self.ends_at = monotonic() + MAX_SECONDS
 
     def step(self) -> None:
         self.steps -= 1
         if self.steps < 0:
             raise TooMuch("too many loop steps and calls")
-        if time.monotonic() > self.ends_at:
+        if monotonic() > self.ends_at:
             raise TooMuch(f"longer than {MAX_SECONDS:g} s")
 
     def write(self, text: str) -> None:
         self.chars -= len(text)
         if self.chars < 0:
             raise TooMuch(f"more than {4 * MAX_CHARS:,} characters of inserted values")
-        if time.monotonic() > self.ends_at:
+        if monotonic() > self.ends_at:
             raise TooMuch(f"longer than {MAX_SECONDS:g} s")
 
 
@@ -87,10 +102,29 @@ def size(value: Any) -> int:
 
 
 def bounded_text(value: Any) -> str:
-    """A value as text. Raises TooMuch."""
-    if isinstance(value, list | dict | tuple):
+    """A value as text. Raises TooMuch, and TypeError where it has no text that is the same every time."""
+    if type(value) is not str:
         allow(size(value))
+        checked(value)
     return to_text(value)
+
+
+def checked(value: Any) -> Any:
+    """The value itself. Raises TypeError where anything in it is not plain: a method, a macro, a view, a generator."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple):
+            waiting += part
+        elif isinstance(part, Undefined):
+            str(part)  # raises what is missing
+        elif not isinstance(part, str | int | float | Decimal | date | time | None):
+            what = getattr(part, "__name__", type(part).__name__)
+            hint = f"call it: {what}()" if callable(part) else "add | list or | join"
+            raise TypeError(f"{what} is not a value that can be written; {hint}")
+    return value
 
 
 def write(value: Any) -> str:

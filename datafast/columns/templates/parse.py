@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from datafast._util.notify import did_you_mean, nearest
 from datafast.columns.templates.base import Expression, RenderError, Template
-from datafast.columns.values import PATH, follow, shown_path, steps_of, to_text
+from datafast.columns.values import PATH, STEPS, follow, jinja_name, shown_path, steps_of, to_text
 from datafast.errors import ConfigError
 
 __all__ = ["parse_expression", "parse_template"]
@@ -112,16 +112,15 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     gaps = []
     done = 0
     for token in tokens:
-        name, steps = steps_of(token.source)
         pieces += [text[done : token.start], ""]
-        gaps.append((len(pieces) - 1, name, steps))
+        gaps.append((len(pieces) - 1, token.source, token.steps))
         done = token.end
     pieces.append(text[done:])
     return _Plain(frozenset(name for _, name, _ in gaps), tuple(pieces), tuple(gaps))
 
 
 def parse_expression(text: str, *, names: Collection[str], field: str) -> Expression:
-    """Parses and checks a Jinja expression, with or without `{{ }}` around it.
+    """Parses and checks a Jinja expression, with or without `{{ }}` around it. A column whose name is no word stands in `{ }`.
 
     Raises:
         ConfigError: it is none, or uses an unknown name; with the nearest one.
@@ -129,16 +128,34 @@ def parse_expression(text: str, *, names: Collection[str], field: str) -> Expres
     from datafast.columns.templates.jinja import jinja_expression
 
     inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
-    return jinja_expression(inner[1] if inner else text, names=names, field=field)
+    source = inner[1] if inner else text
+    if odd := _odd_names(names):
+        source = odd.sub(lambda found: jinja_name(found[1]) + found[2], source)
+    return jinja_expression(source, names=names, field=field)
+
+
+def _odd_names(names: Collection[str]) -> re.Pattern[str] | None:
+    """What finds columns in braces whose names are no names in Jinja, with a way into their values; None where there are none."""
+    odd = sorted((name for name in names if jinja_name(name) != name), key=len, reverse=True)
+    if not odd:
+        return None
+    return re.compile(rf"\{{({'|'.join(map(re.escape, odd))})({STEPS})\}}")
 
 
 class _Token(NamedTuple):
-    """A part of a template that is no text: a column's path, or something that stands in Jinja as it is."""
+    """A part of a template that is no text: a column with a way into its value, or something that stands in Jinja as it is."""
 
     start: int
     end: int
     source: str
     jinja: bool
+    steps: tuple[str | int, ...] = ()
+
+    @property
+    def in_jinja(self) -> str:
+        if self.jinja:
+            return self.source
+        return f"{{{{ {jinja_name(self.source)}{''.join(f'[{step!r}]' for step in self.steps)} }}}}"
 
 
 class _Reader:
@@ -150,13 +167,15 @@ class _Reader:
         self.field = field
         self.parts = parts
         self._raw_ends = True
+        self._odd = _odd_names(names)
+        self._opening = re.compile(r"\{") if self._odd else _OPENING
         self._closers: dict[str, int] = {}
         self._tagged = any(self._tag(found.start()) for found in re.finditer(r"\{%", text))
 
     def tokens(self) -> Iterator[_Token]:
         """In their order. Raises ConfigError."""
         place = 0
-        while opening := _OPENING.search(self.text, place):
+        while opening := self._opening.search(self.text, place):
             token = self._token(opening.start())
             if token is not None:
                 yield token
@@ -236,15 +255,19 @@ class _Reader:
                 f"or {{{{ {name} | round(1) }}}}."
             )
         found = _FIELD.match(self.text, start)
-        if found is None:
+        if odd := self._odd and self._odd.match(self.text, start):
+            found = odd
+            name, steps = odd[1], steps_of(f"x{odd[2]}")[1]
+        elif found is None:
             return None
-        name, steps = steps_of(found[1])
+        else:
+            name, steps = steps_of(found[1])
         if name not in self.names:
             if len(name) > 1 and not _CODE_BEFORE.search(self.text, max(0, start - 1), start):
                 self._refuse(name, found.group())
             return None
         self._check_part(name, steps, found.group())
-        return _Token(start, found.end(), found[1], False)
+        return _Token(start, found.end(), name, False, steps)
 
     def _check_part(self, name: str, steps: tuple[str | int, ...], shown: str) -> None:
         known = self.parts.get(name)
@@ -264,7 +287,7 @@ def _jinja_source(text: str, tokens: list[_Token]) -> str:
     parts: list[str] = []
     done = 0
     for token in tokens:
-        parts += [_escaped(text[done : token.start]), token.source if token.jinja else f"{{{{ {token.source} }}}}"]
+        parts += [_escaped(text[done : token.start]), token.in_jinja]
         done = token.end
     parts.append(_escaped(text[done:]))
     return "".join(parts)

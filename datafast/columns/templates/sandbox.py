@@ -21,6 +21,7 @@ from jinja2.visitor import NodeTransformer
 
 from datafast.columns.templates.filters import FILTERS, formatted
 from datafast.columns.templates.limits import TooMuch, allow, bounded_text, size, step, write
+from datafast.columns.values import counted_true
 
 __all__ = ["GLOBALS", "environment", "guarded"]
 
@@ -132,7 +133,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call(context, obj, *args, **kwargs)
 
 
-_OWN = {"__bounded": _bounded, "__counted": _counted, "__concat": _concat}
+_OWN = {"__bounded": _bounded, "__counted": _counted, "__concat": _concat, "__true": counted_true}
 
 GLOBALS: Mapping[str, Any] = {"dict": dict, "namespace": Namespace, "range": _range}
 """What templates may use beside columns; a column of the same name hides it."""
@@ -149,12 +150,32 @@ environment = _made()
 
 
 class _Guard(NodeTransformer):
-    """Puts counters into loops and concatenations, which the sandbox itself lets through."""
+    """Puts counters into loops and concatenations, which the sandbox itself lets through; and the truth of texts where it is asked."""
+
+    def _asking(self, node: Any) -> Any:
+        self.generic_visit(node)
+        if node.test is not None:
+            node.test = _filtered(node.test, "__true")
+        return node
+
+    visit_If = visit_CondExpr = _asking  # noqa: N815 - named by Jinja
+
+    def visit_Not(self, node: nodes.Not) -> nodes.Node:  # noqa: N802 - named by Jinja
+        self.generic_visit(node)
+        node.node = _filtered(node.node, "__true")
+        return node
+
+    def _choosing(self, node: Any) -> Any:
+        self.generic_visit(node)
+        node.left = _filtered(node.left, "__true")
+        return node
+
+    visit_And = visit_Or = _choosing  # noqa: N815 - named by Jinja
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named by Jinja
         if node.recursive:
             raise SecurityError("a recursive loop is not possible here")
-        self.generic_visit(node)
+        self._asking(node)
         node.iter = _filtered(node.iter, "__counted")
         return node
 

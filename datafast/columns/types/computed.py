@@ -7,12 +7,14 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Literal, get_type_hints
 
 from pydantic import PrivateAttr, field_serializer, field_validator, model_validator
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, nearest
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
+from datafast.columns.function_code import code_of
 from datafast.columns.templates.base import Expression, Template
 from datafast.columns.values import plain, to_text
 from datafast.errors import ConfigError
@@ -102,14 +104,14 @@ class FunctionColumn(Column):
     waits = True
 
     function: Any
-    """A function, sync or async. Its parameters are columns by name; a single one called row, ctx, context or values gets a mapping of
-    the columns that stand before it. A sync function is called in a thread, several at once."""
+    """A function, sync or async. Its parameters are columns by name; a single one that is not a column gets a mapping of all
+    columns that do not need this one. A sync function is called in a thread, several at once."""
 
     inputs: list[NonBlank] | None = None
     """The columns that it is given, in the order of its parameters, whatever these are called."""
 
     version: NonBlank | None = None
-    """Stands for the function's code: change it when the function changes. The source text by default, where there is one."""
+    """Stands for what the function does: change it when the function changes. By default its code and the values that it reaches."""
 
     _wants_row: bool = PrivateAttr(default=False)
     _is_async: bool = PrivateAttr(default=False)
@@ -133,7 +135,8 @@ class FunctionColumn(Column):
                 setup.require(name, "inputs")
             return
         names = _parameters(self.function)
-        if len(names) == 1 and names[0] in _WHOLE_ROW and names[0] not in setup.columns.keys() - {setup.name}:
+        others = setup.columns.keys() - {setup.name}
+        if len(names) == 1 and names[0] not in others and (names[0] in _WHOLE_ROW or not nearest(names[0], others)):
             self._wants_row = True
             before = list(setup.columns)[: list(setup.columns).index(setup.name)]
             setup.needs |= dict.fromkeys(before)
@@ -144,6 +147,10 @@ class FunctionColumn(Column):
                 raise ConfigError(f"function: Its parameter {name!r} is not a column. {hint}")
             setup.needs[name] = None
         self.inputs = names
+
+    @property
+    def wants_row(self) -> bool:
+        return self._wants_row
 
     async def make(self, cell: Cell) -> Any:
         arguments: list[Any] = (
@@ -170,7 +177,22 @@ class FunctionColumn(Column):
         return hint if hint in (str, int, float, bool) else Any
 
     def identity(self) -> Any:
-        return {**self.model_dump(mode="json", exclude={"function"}), "code": self.version or _code_of(self.function)}
+        return {**self.model_dump(mode="json", exclude={"function"}), "code": self.version or self._code[0]}
+
+    def former_identity(self) -> Any:
+        code = self.version or _source_of(self.function)
+        return {**self.model_dump(mode="json", exclude={"function"}), "code": code}
+
+    @property
+    def lasting_code(self) -> str | None:
+        """What stands for the function in every process; None where that is not known."""
+        code, is_lasting = (self.version, True) if self.version is not None else self._code
+        return code if is_lasting else None
+
+    @cached_property
+    def _code(self) -> tuple[str, bool]:
+        code, is_lasting = code_of(self.function)
+        return f"{_name_of(self.function)} {code}", is_lasting
 
 
 def _is_async(function: Any) -> bool:
@@ -194,8 +216,8 @@ def _name_of(function: Any) -> str:
     return f"{getattr(owner, '__module__', '')}.{owner.__qualname__}"
 
 
-def _code_of(function: Any) -> str:
-    """The function's name and the text of its source."""
+def _source_of(function: Any) -> str:
+    """The function's name and the text of its source, as version 0.1.0 had it in keys."""
     inner = function.func if isinstance(function, functools.partial) else function
     try:
         source = inspect.getsource(inner if hasattr(inner, "__code__") else type(inner))

@@ -26,7 +26,7 @@ class DatetimeColumn(Column):
     start: datetime | date | NonBlank
     """The earliest, as 2024-01-31 or 2024-01-31T12:00:00; or a template over other columns that gives such a text."""
     end: datetime | date | NonBlank
-    """The latest."""
+    """The latest. A day without a time is included as a whole."""
     unit: Literal["second", "minute", "hour", "day"] = "second"
     """Values lie a whole number of these after `start`."""
     format: NonBlank | None = None
@@ -59,7 +59,7 @@ class DatetimeColumn(Column):
         return given if isinstance(given, datetime) else datetime(given.year, given.month, given.day)
 
     def make(self, cell: Cell) -> str:
-        start, end = (self._moment(field, cell) for field in ("start", "end"))
+        (start, _), (end, whole_day) = (self._moment(field, cell) for field in ("start", "end"))
         try:
             length = (end - start).total_seconds()
         except TypeError:
@@ -67,21 +67,34 @@ class DatetimeColumn(Column):
         if length < 0:
             raise CellError(f"start: {start} is later than end, {end}")
         unit = _UNITS[self.unit]
+        # In rows that version 0.1.0 began, the last day ended as it began.
+        if whole_day and cell.edition > 1:
+            length += _UNITS["day"] - unit
         moment = start + timedelta(seconds=unit * cell.rng().randrange(int(length // unit) + 1))
         if self.format is not None:
             return moment.strftime(self.format)
         days = self.unit == "day" and (moment.hour, moment.minute, moment.second) == (0, 0, 0)
         return moment.date().isoformat() if days else moment.isoformat(timespec="seconds")
 
-    def _moment(self, field: str, cell: Cell) -> datetime:
+    def _moment(self, field: str, cell: Cell) -> tuple[datetime, bool]:
+        """A bound, and whether it is a day without a time."""
         bound = self._bounds[field]
         if isinstance(bound, datetime):
-            return bound
+            given = getattr(self, field)
+            return bound, not isinstance(given, datetime) and (isinstance(given, date) or _is_day(given))
         text = cell.rendered(bound, field)
         try:
-            return datetime.fromisoformat(text.strip())
+            return datetime.fromisoformat(text.strip()), _is_day(text)
         except ValueError:
             raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
 
     def row_type(self) -> Any:
         return str
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True

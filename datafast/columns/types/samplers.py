@@ -66,6 +66,13 @@ class RangeColumn(Column):
 
     _bounds: dict[str, Number | Expression] = PrivateAttr(default_factory=dict)
 
+    @field_validator("start", "end", "step")
+    @classmethod
+    def _fits(cls, given: Any) -> Any:
+        if isinstance(given, int | float) and not abs(given) < 2**63:
+            raise ValueError("expected a finite number of at most 64 bits.")
+        return given
+
     @model_validator(mode="after")
     def _in_order(self) -> RangeColumn:
         if not isinstance(self.start, str) and not isinstance(self.end, str) and self.start > self.end:
@@ -94,9 +101,11 @@ class RangeColumn(Column):
         if isinstance(given, int | float):
             return given
         value = cell.evaluated(given, field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or (field == "step" and value <= 0):
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
+        if not fits or (field == "step" and value <= 0):
             raise CellError(f"{field}: expected a number, the expression gave {to_text(value)[:80]!r}")
-        return value
+        number: Number = value
+        return number
 
     def row_type(self) -> Any:
         bounds = (self.start, self.end, self.step)

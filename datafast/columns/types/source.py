@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr, field_serializer, field_validator
+from pydantic import Field, PrivateAttr, field_serializer, field_validator
 
+from datafast._util.kinds import common_kind, kind_of
 from datafast._util.notify import did_you_mean
-from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.values import as_plain
+from datafast.columns.walk import Walk, Walks
 from datafast.errors import ConfigError
-from datafast.plan.items import digest
-from datafast.sources import SourceRows, open_source
+from datafast.sources import CellType, SourceRows, open_source
 
 __all__ = ["SourceColumn"]
 
-_LOOKED_AT = 1_000
-
-
-@lru_cache(maxsize=256)
-def _order(size: int, key: bytes) -> Permutation:
-    return Permutation(size, key)
+_READING = ("encoding", "types", "delimiter")
 
 
 class SourceColumn(Column):
@@ -35,8 +29,8 @@ class SourceColumn(Column):
     seeds = True
 
     source: Any
-    """A JSONL, JSON, CSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a list of mappings, a
-    DataFrame, a Dataset or a DatasetDict."""
+    """A JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a list of mappings, a
+    DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
 
     column: NonBlank | None = None
     """The column of the source; without it the cell is the whole row, an object."""
@@ -51,14 +45,32 @@ class SourceColumn(Column):
     """once and cycle: in an order that the seed decides, anew in each cycle; false for the source's own order."""
 
     default: Any = None
-    """What stands for a null of the source."""
+    """What stands for a null of the source; in Python also a column that draws it."""
 
-    _opened_rows: SourceRows = PrivateAttr()
+    key: NonBlank | None = None
+    """once and cycle: a column of the source whose values tell its rows apart. Replies follow a row by its key, whatever else of it
+    changes; without a key by all that it holds."""
+
+    encoding: NonBlank | None = None
+    """What a text file is in, like cp1252, and cells that are bytes; UTF-8 by default."""
+
+    types: dict[str, CellType] | None = None
+    """Of a CSV or TSV file: the columns that are not text, each with integer, number or boolean. Empty cells are null there."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """Of a CSV or TSV file: what stands between cells, like ";"."""
+
+    _walk: Walk = PrivateAttr()
+    _walks: Walks = PrivateAttr()
     _names: frozenset[str] | None = PrivateAttr(default=None)
-    _place: bytes = PrivateAttr(default=b"")
     _type: Any = PrivateAttr(default=Any)
 
-    _plain_default = field_validator("default")(as_plain)
+    @field_validator("default")
+    @classmethod
+    def _plain_or_drawn(cls, given: Any) -> Any:
+        if isinstance(given, Column) and given.waits:
+            raise ValueError(f"expected a value, or a column that is drawn, got a column of the type {given.type!r}.")
+        return given if isinstance(given, Column) else as_plain(given)
 
     @field_serializer("source")
     def _described(self, source: Any) -> Any:
@@ -68,49 +80,66 @@ class SourceColumn(Column):
 
     def prepare(self, setup: Setup) -> None:
         rows = self._opened(setup)
-        if self.column is not None and self.column not in rows.columns:
-            hint = did_you_mean(self.column, rows.columns)
-            raise ConfigError(f"column: {rows.name} has no column {self.column!r}. {hint}")
+        for field in ("column", "key"):
+            name = getattr(self, field)
+            if name is not None and name not in rows.columns:
+                raise ConfigError(f"{field}: {rows.name} has no column {name!r}. {did_you_mean(name, rows.columns)}")
+        rows.check(rows.columns if self.column is None else [self.column], field="source")
+        if self.key is not None and self.mode == "random":
+            raise ConfigError(
+                "key: A row that is drawn each time is not told apart by a key. Leave key out, or write mode: cycle."
+            )
         if self.mode == "once" and setup.num_rows > len(rows):
             raise ConfigError(
                 f"mode: {setup.num_rows:,} rows are asked for and {rows.name} has {len(rows):,}, too few to use each once. "
                 f"Ask for fewer rows, or write mode: cycle."
             )
-        self._opened_rows = rows
+        if isinstance(self.default, Column):
+            self.default.prepare(setup)
+        self._walk = setup.walks.through(rows, mode=self.mode, shuffle=self.shuffle, key=self.key)
+        self._walks = setup.walks
         self._names = frozenset(rows.columns)
-        self._place = digest(rows.digest, self.mode, str(self.shuffle))
-        self._type = Any if self.column is None else _type_in(rows, self.column)
+        self._type = Any if self.column is None else self._type_in(rows, self.column)
 
     def _opened(self, setup: Setup) -> SourceRows:
         given = self.source
-        key = (str(given) if isinstance(given, str | Path) else id(given), self.split)
+        name = str(given) if isinstance(given, str | Path) else id(given)
+        types = tuple(sorted((self.types or {}).items()))
+        key = (name, self.split, self.encoding, types, self.delimiter)
         if key not in setup.sources:
-            setup.sources[key] = open_source(given, field="source", folder=setup.folder, split=self.split)
+            setup.sources[key] = open_source(
+                given,
+                field="source",
+                folder=setup.folder,
+                split=self.split,
+                encoding=self.encoding,
+                types=self.types,
+                delimiter=self.delimiter,
+            )
         return setup.sources[key]
 
+    def _type_in(self, rows: SourceRows, column: str) -> Any:
+        """The type of a column's cells, `Any` where they have none in common."""
+        if isinstance(self.default, Column):
+            return Any
+        return common_kind({*rows.kinds.get(column, ()), kind_of(self.default)}) or Any
+
     def make(self, cell: Cell) -> Any:
-        row = cell.memo.get(self._place)
+        row = cell.memo.get(self._walk)
         if row is None:
-            row = cell.memo[self._place] = self._row(cell)
+            row = cell.memo[self._walk] = self._row(cell)
         value = row if self.column is None else row.get(self.column)
         if value is None:
-            return self.default
-        if self._type is not Any and not isinstance(value, _ACCEPTED[self._type]):
-            raise CellError(
-                f"the source has {type(value).__name__} here and {self._type.__name__} in its first rows; "
-                f"make the source's column one type"
-            )
+            return self.default.make(cell) if isinstance(self.default, Column) else self.default
         return value
 
     def _row(self, cell: Cell) -> Mapping[str, Any]:
-        rows = self._opened_rows
-        size = len(rows)
-        if self.mode == "random":
-            return rows[cell.rng(f"source {self._place.hex()}").randrange(size)]
-        cycle, place = divmod(cell.row, size)
-        if self.shuffle:
-            place = _order(size, digest(str(cell.seed), self._place, str(cycle)))[place]
-        return rows[place]
+        walk = self._walk
+        place = walk.index(cell.row, seed=cell.seed, rng=cell.rng, formerly=cell.edition == 1)
+        try:
+            return walk.rows[place]
+        except (ConfigError, OSError) as error:
+            raise CellError(str(error)) from error
 
     def row_type(self) -> Any:
         return self._type if self._type is Any else self._type | None
@@ -119,16 +148,11 @@ class SourceColumn(Column):
         return None if self.column is not None else self._names
 
     def identity(self) -> Any:
-        # The rows themselves, wherever they lie: a source that has moved is the same.
-        return {**self.model_dump(mode="json", exclude={"source", "split"}), "digest": self._opened_rows.digest.hex()}
+        # The rows themselves, wherever they lie: a source that has moved is the same. Those that tell the dataset's rows apart are in the
+        # keys one by one, so that a change of one moves no other.
+        told = self.model_dump(mode="json", exclude={"source", "split", *_READING})
+        return told if self._walks.leading is self._walk else {**told, "digest": self._walk.digest.hex()}
 
-
-_ACCEPTED: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
-
-
-def _type_in(rows: SourceRows, column: str) -> Any:
-    """The type of a column in the first rows, `Any` where it has none of its own."""
-    kinds = {type(rows[number].get(column)) for number in range(min(len(rows), _LOOKED_AT))} - {type(None)}
-    if kinds == {int, float}:
-        return float
-    return kinds.pop() if len(kinds) == 1 and kinds <= {str, int, float, bool} else Any
+    def former_identity(self) -> Any:
+        told = self.model_dump(mode="json", exclude={"source", "split", *_READING})
+        return {**told, "digest": self._walk.rows.former_digest.hex()}

@@ -18,9 +18,11 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     if value is None:
         return None
     try:
-        return open_source(value, field="example_data", folder=(info.context or {}).get("folder"))
+        rows = open_source(value, field="example_data", folder=(info.context or {}).get("folder"))
+        rows.check(rows.columns, field="example_data")
     except ConfigError as error:
         raise ValueError(str(error).removeprefix("example_data: ")) from error
+    return rows
 
 
 def _written(value: SourceRows | None) -> Any:

@@ -279,7 +279,8 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     def _shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
         config = self.config
-        examples = config.example_data.digest if config.example_data and config.num_examples else b""
+        source = config.example_data if config.num_examples else None
+        examples = b"" if source is None else source.former_digest if edition.version == 1 else source.digest
         system = config.system_message(edition)
         return [
             config.form(edition).keyed,

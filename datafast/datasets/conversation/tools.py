@@ -17,6 +17,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.linear_schema import check_patterns, linear_validator
 from datafast.errors import ConfigError
 
 __all__ = ["ToolCall", "Tools"]
@@ -71,7 +72,11 @@ class Tools:
         # A tool that names no parameters takes no arguments, unless it takes arguments of any name.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
         self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
-        self._validators[name] = Draft202012Validator(self._parameters[name])
+        try:
+            check_patterns(self._parameters[name])
+        except ValueError as error:
+            raise ConfigError(f"{where}.function.parameters: {error}") from None
+        self._validators[name] = linear_validator()(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
 
     @property

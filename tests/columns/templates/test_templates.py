@@ -315,3 +315,54 @@ def test_nothing_of_what_a_template_was_given_is_changed() -> None:
         except (RenderError, ConfigError):
             continue
     assert json.dumps(VALUES) == before
+
+
+# -- what has no text, and what counts as true
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ topic.upper }}",
+        "{{ topic ~ person.keys }}",
+        "{{ [topic.upper] | join }}",
+        "{{ tags | map('upper') }}",
+        "{{ [topic.title] }}",
+        "{% macro m() %}x{% endmacro %}{{ m }}{{ topic }}",
+        "{{ person.items.__class__ }}{{ topic }}",
+        "{{ {'a': topic.upper} }}",
+        "{% for tag in tags %}{{ loop }}{% endfor %}",
+    ],
+)
+def test_what_has_no_text_of_its_own_is_never_sent(text: str) -> None:
+    with pytest.raises((RenderError, ConfigError)):
+        render(text)
+
+
+def test_a_method_that_was_not_called_says_so() -> None:
+    with pytest.raises(RenderError, match=r"upper is not a value that can be written; call it: upper\(\)"):
+        render("{{ topic.upper }}")
+    with pytest.raises(RenderError, match="upper is not a value"):
+        parse_expression("topic.upper", names=VALUES, field="when").evaluate(VALUES)
+
+
+@pytest.mark.parametrize("flag", ["false", "False", " FALSE\n", "", None, False, 0])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% if flag %}yes{% else %}no{% endif %}",
+        "{% if not flag %}no{% else %}yes{% endif %}",
+        "{% if flag and topic %}yes{% else %}no{% endif %}",
+        "{% if topic and flag %}yes{% else %}no{% endif %}",
+        "{% if nothing or flag %}yes{% elif flag %}yes{% else %}no{% endif %}",
+        "{{ 'yes' if flag else 'no' }}",
+        "{% for tag in tags if flag %}yes{% else %}no{% endfor %}",
+    ],
+)
+def test_a_text_that_says_false_is_false(text: str, flag: Any) -> None:
+    assert render(text, flag=flag) == "no"
+
+
+def test_every_other_text_is_true_and_values_stay_what_they_are() -> None:
+    assert render("{{ 'yes' if flag else 'no' }}", flag="0") == "yes"
+    assert render("{{ flag }} {{ flag or 'x' }}", flag="false") == "false x"

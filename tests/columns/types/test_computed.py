@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import subprocess
+import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from datafast.columns.types.computed import FunctionColumn
 from tests.columns.support import SIM, refusal, rows
@@ -56,7 +63,7 @@ def test_functions_sync_and_async_take_columns_by_name_or_a_whole_row(tmp_path: 
     for row in dataset.data_rows:
         assert row.size == len(row.text)
         assert (row.twice, row.renamed) == ("abab", "ab2")
-        assert row.names == ["n", "size", "text", "twice", "word"]
+        assert row.names == ["n", "renamed", "size", "text", "twice", "word"]
     assert dataset.row_model.model_fields["twice"].annotation is str
 
 
@@ -87,3 +94,86 @@ def test_a_function_that_raises_or_returns_what_is_no_json_fails_its_row(tmp_pat
 def test_a_function_whose_parameters_are_no_columns_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"topic": {"type": "uuid"}, "x": FunctionColumn(function=lambda topci: topci)})
     assert "columns.x.function: Its parameter 'topci' is not a column. Did you mean 'topic'?" in message
+
+
+def add(amount: Any) -> Any:
+    return lambda n: int(n + amount)
+
+
+SHIFT = {"by": 1}
+
+
+def shifted(n: int) -> int:
+    return n + SHIFT["by"]
+
+
+def helped(n: int) -> int:
+    return shifted(n) * 2
+
+
+class Adder:
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+    def __call__(self, n: int) -> int:
+        return n + self.amount
+
+
+one, two = (lambda n: n + 1), (lambda n: n + 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (add(1), add(2)),
+        (one, two),
+        (eval("lambda n: n + 1"), eval("lambda n: n + 2")),
+        (functools.partial(lambda m, n: m + n, 1), functools.partial(lambda m, n: m + n, 2)),
+        (Adder(1), Adder(2)),
+        (add(Decimal(1)), add(Decimal(2))),
+    ],
+    ids=["closure", "one line", "no source", "partial", "object", "value of a package"],
+)
+def test_functions_that_differ_in_what_they_do_make_rows_of_their_own(tmp_path: Path, first: Any, second: Any) -> None:
+    for function, expected in ((first, 6), (second, 7), (first, 6)):
+        schema = {"n": {"type": "constant", "value": 5}, "x": FunctionColumn(function=function, inputs=["n"])}
+        dataset = columns(tmp_path, schema, rows=1)
+        dataset.generate()
+        assert [int(str(row.x)) for row in dataset.data_rows] == [expected]
+
+
+def test_a_global_that_a_function_reaches_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for by in (1, 2):
+        monkeypatch.setitem(SHIFT, "by", by)
+        schema = {"n": {"type": "constant", "value": 5}, "x": FunctionColumn(function=helped)}
+        dataset = columns(tmp_path, schema, rows=1)
+        dataset.generate()
+        assert [row.x for row in dataset.data_rows] == [2 * (5 + by)]
+
+
+def test_what_a_function_does_is_told_alike_in_every_process() -> None:
+    code = (
+        "from datafast.columns.types.computed import FunctionColumn\n"
+        "from tests.columns.types.test_computed import Adder, add, helped\n"
+        "print([FunctionColumn(function=f).identity()['code'] for f in (add({'a', 'b', 1.5}), helped, Adder(1))])"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=env
+        ).stdout
+        for env in ({**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2"))
+    }
+    assert len(told) == 1
+
+
+def test_a_function_of_one_parameter_gets_the_row_wherever_it_stands(tmp_path: Path) -> None:
+    schema = {
+        "first": FunctionColumn(function=lambda record: sorted(record)),
+        "n": {"type": "constant", "value": 5},
+        "uses": {"type": "expression", "expression": "first"},
+        "second": FunctionColumn(function=lambda ctx: sorted(ctx)),
+        "last": {"type": "constant", "value": 5},
+    }
+    (row,) = rows(tmp_path, schema, count=1)
+    assert row["first"] == ["last", "n"]
+    assert row["second"] == ["first", "last", "n", "uses"]

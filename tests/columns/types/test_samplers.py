@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.columns.support import rows, values
+from tests.columns.support import refusal, rows, values
 
 
 def test_uuids_are_unique_and_the_seed_decides_them(tmp_path: Path) -> None:
@@ -51,3 +51,12 @@ def test_a_range_may_depend_on_another_column(tmp_path: Path) -> None:
         "high": {"type": "range", "start": "low", "end": "low + 5"},
     }
     assert all(row["low"] <= row["high"] <= row["low"] + 5 for row in rows(tmp_path, schema, count=40))
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"end": 2**70}, {"end": 10**5000}, {"end": float("inf")}, {"end": 9, "step": 2**64}]
+)
+def test_bounds_that_no_number_of_a_row_can_reach_are_refused(tmp_path: Path, bounds: dict[str, Any]) -> None:
+    assert "expected a finite number of at most 64 bits" in refusal(
+        tmp_path, {"x": {"type": "range", "start": 0, **bounds}}
+    )

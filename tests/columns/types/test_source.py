@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datafast.columns.types.llm import TextColumn
+from datafast.facades.sample import sample
 from tests.columns.support import SOURCE, refusal, rows, values
 
 
@@ -50,3 +52,14 @@ def test_once_needs_as_many_rows_as_there_are(tmp_path: Path) -> None:
     column = {"type": "source", "source": SOURCE, "column": "n", "mode": "once"}
     assert sorted(values(tmp_path, column, count=5)) == [0, 1, 2, 3, 4]
     assert "6 rows are asked for and the list has 5" in refusal(tmp_path, {"x": column}, rows=6)
+
+
+def test_a_column_may_draw_what_stands_for_null(tmp_path: Path) -> None:
+    source = [{"b": None}, {"b": "x"}]
+    column = sample.from_dataset(source, "b", shuffle=False, default=sample.choice(["one", "two"]))
+    found = values(tmp_path, column, count=40)
+    assert set(found[1::2]) == {"x"}
+    assert set(found[::2]) == {"one", "two"}
+    assert "got a column of the type 'text'" in refusal(
+        tmp_path, {"x": {"type": "source", "source": source, "default": TextColumn(prompt="x")}}
+    )

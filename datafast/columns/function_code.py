@@ -1,0 +1,134 @@
+"""What a function does, as bytes that are the same in every process: its code, its constants, and the values that it reaches.
+
+Limits: a module, a class of a package, and a function of one count by their names and versions are not looked at. Of objects without plain
+values nothing is known: what reaches one is taken for another thing each time.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import secrets
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from hashlib import blake2b
+from pathlib import Path, PurePath
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+__all__ = ["code_of"]
+
+_DEEPEST = 40
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
+_WRITTEN_OUT = (Decimal, date, timedelta, UUID, PurePath, re.Pattern, Enum, range)
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def code_of(function: Any) -> tuple[str, bool]:
+    """A text that stands for what a function does, and whether it does so in every process."""
+    reader = _Reader()
+    state = blake2b(digest_size=16)
+    for part in reader.told(function, 0):
+        state.update(len(part).to_bytes(8, "little") + part)
+    return state.hexdigest(), reader.is_lasting
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.is_lasting = True
+        self._seen: dict[int, int] = {}
+        self._kept: list[Any] = []  # as long as ids are compared
+
+    def told(self, value: Any, depth: int) -> Iterator[bytes]:
+        if isinstance(value, _PLAIN):
+            yield f"{type(value).__name__} {value!r}".encode("utf-8", "surrogatepass")
+            return
+        if id(value) in self._seen or depth > _DEEPEST:
+            yield b"again %d" % self._seen.get(id(value), -1)
+            return
+        self._seen[id(value)] = len(self._seen)
+        self._kept.append(value)
+        yield type(value).__qualname__.encode()
+        for part in self._parts(value):
+            yield from self.told(part, depth + 1)
+
+    def _parts(self, value: Any) -> Iterable[Any]:
+        ways: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
+            (_WRITTEN_OUT, lambda value: [repr(value)]),
+            (functools.partial, lambda value: [value.func, value.args, value.keywords]),
+            (MethodType, lambda value: [value.__func__, value.__self__]),
+            (FunctionType, self._function),
+            (CodeType, self._code),
+            (ModuleType, lambda value: [value.__name__]),
+            (BuiltinFunctionType, _builtin),
+            (type, self._class),
+            (Mapping, lambda value: [item for pair in value.items() for item in pair]),
+            ((list, tuple), lambda value: value),
+            ((set, frozenset), lambda value: sorted(map(repr, value))),
+            (object, self._object),
+        )
+        return next(parts for kinds, parts in ways if isinstance(value, kinds))(value)
+
+    def _function(self, function: FunctionType) -> list[Any]:
+        if _is_of_a_package(function):
+            return [function.__qualname__]
+        cells = [_content(cell) for cell in function.__closure__ or ()]
+        names = {name for code in _codes(function.__code__) for name in code.co_names}
+        reached = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
+        return [function.__code__, function.__defaults__, function.__kwdefaults__, cells, reached]
+
+    def _code(self, code: CodeType) -> list[Any]:
+        # What names and places of lines it has does not change what it does.
+        return [code.co_code, code.co_consts, code.co_names, code.co_varnames, code.co_flags]
+
+    def _class(self, kind: type) -> list[Any]:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if _is_of_a_package(kind) or kind.__module__ == "builtins":
+            return [name]
+        own = {key: value for key, value in vars(kind).items() if isinstance(value, (FunctionType, *_PLAIN))}
+        return [name, {key: value for key, value in own.items() if not key.startswith("__") or key == "__call__"}]
+
+    def _object(self, value: Any) -> list[Any]:
+        if isinstance(value, BaseModel):
+            return [type(value), value.model_dump()]
+        state = getattr(value, "__dict__", None)
+        if state is not None and not _is_of_a_package(type(value)):
+            return [type(value), state]
+        self.is_lasting = False
+        return [type(value).__qualname__, secrets.token_hex(8)]
+
+
+def _builtin(function: Any) -> list[Any]:
+    owner = function.__self__
+    return [function.__qualname__, function.__module__, None if isinstance(owner, ModuleType) else owner]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code and that of all functions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _is_of_a_package(thing: Any) -> bool:
+    """Whether it belongs to Python or an installed package, which the user did not write."""
+    module = sys.modules.get(getattr(thing, "__module__", "") or "")
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return module is not None and module.__name__ in sys.stdlib_module_names and module.__name__ != "__main__"
+    return any(Path(path).is_relative_to(folder) for folder in _LIBRARIES)

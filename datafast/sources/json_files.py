@@ -1,0 +1,92 @@
+"""`.jsonl`: an object a line; blank lines count for nothing. `.json`: a list of objects."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datafast._util.jsonl import LineIndex
+from datafast.errors import ConfigError
+from datafast.sources.memory import of_list
+from datafast.sources.reading import Reading
+from datafast.sources.rows import SourceRows, gone_through
+from datafast.sources.text_file import TextFile
+from datafast.sources.values import Row, RowReader, parsed_json
+
+__all__ = ["read_json", "read_jsonl"]
+
+
+def read_jsonl(path: Path, reading: Reading) -> SourceRows:
+    """All lines are read here, so that a broken one is found before anything is sent."""
+    text = TextFile(path, reading)
+    reader = RowReader(reading.encoding)
+    index = LineIndex()
+    blank = array("q")
+
+    def plain() -> Iterator[Row]:
+        with text.open() as file:
+            for line in index.scan(file):
+                number = len(index) - 1
+                if line.isspace():
+                    blank.append(number)
+                else:
+                    yield reader.plain(_object(text, line, number + 1, reading.field), number - len(blank))
+
+    found = gone_through(plain())
+    places = _without(blank, len(index))
+
+    def read(number: int) -> Row:
+        place = places[number]
+        with text.open() as file:
+            line = index.read(file, place)
+        return reader.plain(_object(text, line, place + 1, reading.field), number)
+
+    return SourceRows(
+        str(path),
+        found,
+        read,
+        reader=reader,
+        former_digest=text.digest,
+        place=lambda number: f"line {places[number] + 1}",
+    )
+
+
+def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
+    written = text.text(line, number)
+    try:
+        row = parsed_json(written)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct or remove it."
+        ) from None
+    if not isinstance(row, dict):
+        raise ConfigError(f"{field}: {text.path}:{number}: expected a JSON object, got {type(row).__name__}.")
+    return row
+
+
+def _without(blank: Sequence[int], count: int) -> Sequence[int]:
+    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
+    if not blank:
+        return range(count)
+    left_out = set(blank)
+    return array("q", (number for number in range(count) if number not in left_out))
+
+
+def read_json(path: Path, reading: Reading) -> SourceRows:
+    text = TextFile(path, reading)
+    with text.open() as file:
+        content = file.read()
+    try:
+        rows = parsed_json(content.decode())
+    except UnicodeDecodeError as error:
+        lines = content[: error.start].decode().split("\n")
+        raise text.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{reading.field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
+        ) from None
+    if not isinstance(rows, list):
+        raise ConfigError(f"{reading.field}: {path}: expected a list of objects, got {type(rows).__name__}.")
+    return of_list(rows, reading, str(path))

@@ -1,0 +1,81 @@
+"""Sources that lie in memory: lists, mappings of columns, DataFrames, and whatever gives mappings one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from datafast.errors import ConfigError
+from datafast.sources.reading import Reading
+from datafast.sources.rows import SourceRows, gone_through
+from datafast.sources.values import Row, RowReader, formerly_written, is_nothing
+
+__all__ = ["is_frame", "of_columns", "of_frame", "of_iterable", "of_list"]
+
+
+def of_list(given: Sequence[Any], reading: Reading, name: str) -> SourceRows:
+    """A list of mappings."""
+    reader = RowReader(reading.encoding)
+    former = blake2b(digest_size=16)
+
+    def plain() -> Iterator[Row]:
+        for number, row in enumerate(given):
+            if not isinstance(row, Mapping):
+                raise ConfigError(
+                    f"{reading.field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
+                )
+            former.update(formerly_written(row))
+            yield reader.plain(row, number)
+
+    found = gone_through(plain())
+    read = given.__getitem__
+    return SourceRows(
+        name, found, lambda number: reader.plain(read(number), number), reader=reader, former_digest=former.digest()
+    )
+
+
+def of_iterable(given: Iterable[Any], reading: Reading, name: str) -> SourceRows:
+    """Rows that come one by one, like those of a streamed dataset. They are held as plain values."""
+    return of_list(list(given), reading, name)
+
+
+def of_columns(given: Mapping[Any, Any], reading: Reading) -> SourceRows:
+    """A mapping of column names to lists of values."""
+    columns = {str(name): list(values) for name, values in given.items() if _is_column(values)}
+    if not columns or len(columns) < len(given):
+        raise ConfigError(
+            f"{reading.field}: expected a mapping of column names to lists of values, or of splits to datasets."
+        )
+    sizes = {name: len(values) for name, values in columns.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise ConfigError(f"{reading.field}: The columns differ in length: {listed}. Give all the same length.")
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return of_list(rows, reading, "the mapping")
+
+
+def _is_column(values: object) -> bool:
+    """Whether it is a list of values: of pandas, polars or numpy too."""
+    if isinstance(values, str | bytes | Mapping):
+        return False
+    return isinstance(values, Sequence) or (hasattr(values, "__len__") and hasattr(values, "__iter__"))
+
+
+def is_frame(given: object) -> bool:
+    """Whether it is a DataFrame of pandas or polars, told without importing them."""
+    return hasattr(given, "columns") and (hasattr(given, "to_dict") or hasattr(given, "iter_rows"))
+
+
+def of_frame(given: Any, reading: Reading) -> SourceRows:
+    """A DataFrame."""
+    names = [str(name) for name in given.columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"{reading.field}: The DataFrame has two columns named {twice!r}. Give one another name.")
+    records = given.iter_rows(named=True) if hasattr(given, "iter_rows") else given.to_dict(orient="records")
+    return of_list([_without_nan(record) for record in records], reading, "the DataFrame")
+
+
+def _without_nan(record: Mapping[Any, Any]) -> Row:
+    """A row of a DataFrame, where whole columns have a type: nothing is NaN, NaT or NA there."""
+    return {str(name): None if is_nothing(value) else value for name, value in record.items()}

@@ -1,0 +1,61 @@
+"""How a user wants a source to be read, and what stands at the beginning of a file."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+from collections.abc import Mapping
+from typing import IO, Literal
+
+from datafast.errors import ConfigError
+
+__all__ = ["BOM", "CellType", "Reading"]
+
+CellType = Literal["text", "integer", "number", "boolean"]
+
+BOM = codecs.BOM_UTF8
+# UTF-32's first: one of them begins like one of UTF-16's.
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source is read.
+
+    Attributes:
+        field: the config field that errors name.
+        split: of a DatasetDict or a dataset on the Hub.
+        encoding: of text files, and of cells that are bytes; UTF-8 for files where none is given, or what a byte order mark says.
+        types: of columns of a CSV or TSV file that are not text.
+        delimiter: between the cells of a CSV or TSV file; a comma or a tab by default.
+    """
+
+    field: str
+    split: str | None = None
+    encoding: str | None = None
+    types: Mapping[str, CellType] = dataclasses.field(default_factory=dict)
+    delimiter: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, ValueError):
+                raise ConfigError(
+                    f"encoding: There is no encoding {self.encoding!r} for text. "
+                    f"Write utf-8, cp1252, latin-1, utf-16 or another one of Python's."
+                ) from None
+
+    def encoding_of(self, file: IO[bytes]) -> str:
+        """The name that Python has for the encoding of a file, which is left at its beginning."""
+        begins = file.read(4)
+        file.seek(0)
+        if self.encoding is None:
+            return next((name for bom, name in _BOMS if begins.startswith(bom)), "utf-8")
+        name = codecs.lookup(self.encoding).name
+        return "utf-8" if name == "utf-8-sig" else name

@@ -1,0 +1,108 @@
+"""Text files as UTF-8, whatever they are in, from their beginning and at any place."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO
+
+from datafast._util.scratch import Scratch
+from datafast.errors import ConfigError
+from datafast.sources.reading import BOM, Reading
+
+__all__ = ["TextFile", "digest_of"]
+
+_BLOCK = 1 << 20
+
+
+def digest_of(path: Path) -> bytes:
+    """16 bytes that stand for the bytes of a file."""
+    state = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.digest()
+
+
+class TextFile:
+    """A text file that can be read in UTF-8 at any place.
+
+    What is not in UTF-8 is written once more in it, into a temporary folder that goes with this object.
+
+    Attributes:
+        path: the user's file.
+        digest: of its bytes.
+    """
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self.path = path
+        self.digest = digest_of(path)
+        self._field = reading.field
+        self._signature = _signature(path)
+        self._given = reading.encoding
+        with path.open("rb") as file:
+            encoding = reading.encoding_of(file)
+            self._readable = path if encoding == "utf-8" else self._rewritten(file, encoding)
+
+    def open(self) -> IO[bytes]:
+        """The file in UTF-8, without a byte order mark in front of what is read.
+
+        Raises:
+            ConfigError: it has changed since it was opened first.
+        """
+        if (now := _signature(self.path)) != self._signature:
+            if digest_of(self.path) != self.digest:
+                raise ConfigError(
+                    f"{self._field}: {self.path} has changed while it was used. Start again to use it as it is now."
+                )
+            self._signature = now
+        file = self._readable.open("rb")
+        if file.read(len(BOM)) != BOM:
+            file.seek(0)
+        return file
+
+    def text(self, line: bytes, number: int) -> str:
+        """A line (from 1) as text. Raises ConfigError with its place and the cure."""
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            raise self.not_text(number, f"column {len(line[: error.start].decode()) + 1}", line[error.start]) from None
+
+    def not_text(self, line: int, column: str, byte: int) -> ConfigError:
+        """What says that a file is not in the encoding that it was read in."""
+        return ConfigError(
+            f"{self._field}: {self.path}:{line}: The byte {byte:#04x} in {column} is not {self._given or 'UTF-8'}. "
+            f"Say what the file is in, for example encoding: cp1252 for one of Excel's, or save it as UTF-8."
+        )
+
+    def _rewritten(self, file: IO[bytes], encoding: str) -> Path:
+        scratch = Scratch()
+        scratch.remove_with(self)
+        path = scratch.folder / "source"
+        with path.open("wb") as target:
+            for text in self._decoded(file, encoding):
+                target.write(text.encode("utf-8", "surrogatepass"))
+        return path
+
+    def _decoded(self, file: IO[bytes], encoding: str) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        line = 1
+        while True:
+            block = file.read(_BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                before = error.object[: error.start].decode(encoding, "replace").split("\n")
+                place = line + len(before) - 1
+                raise self.not_text(place, f"column {len(before[-1]) + 1}", error.object[error.start]) from None
+            line += text.count("\n")
+            yield text
+            if not block:
+                return
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
