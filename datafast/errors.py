@@ -108,7 +108,11 @@ class Action(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose."""
+    """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
+
+    NO_COMPLETION: a success came that is something else than a reply: a page, a stream, an answer without a choice, or more than is
+    read. UNUSABLE_REPLY: the server itself refused what its model had written.
+    """
 
     RATE_LIMITED = "rate_limited"
     SERVER = "server_error"
@@ -121,6 +125,8 @@ class ErrorKind(StrEnum):
     BAD_REQUEST = "bad_request"
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
+    NO_COMPLETION = "no_completion"
+    UNUSABLE_REPLY = "invalid_reply"
     LOCAL_RESOURCES = "local_resources"
 
     @property
@@ -133,6 +139,8 @@ _ACTIONS = {
     ErrorKind.SERVER: Action.RETRY,
     ErrorKind.TIMEOUT: Action.RETRY,
     ErrorKind.CONNECTION: Action.RETRY,
+    ErrorKind.NO_COMPLETION: Action.RETRY,
+    ErrorKind.UNUSABLE_REPLY: Action.RETRY,
     ErrorKind.AUTHENTICATION: Action.STOP_PROVIDER,
     ErrorKind.PERMISSION: Action.STOP_PROVIDER,
     ErrorKind.MODEL_NOT_FOUND: Action.STOP_PROVIDER,

@@ -36,7 +36,7 @@ __all__ = [
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
 
 
-NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
+NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_reply_mb", "ssl_ca")
 """What a model has no use for that is not called over a network: there is no address, and nobody who asks for a key."""
 
 
@@ -56,6 +56,7 @@ class ProviderOptions(TypedDict, total=False):
     weight: share of the prompts it gets where a run splits them among providers; 1 by default.
     extra: further fields for the request body, as the server names them.
     extra_headers: further HTTP headers.
+    max_reply_mb: MiB that the body of one answer may have, as it comes and decompressed; 64 by default.
     ssl_ca: path of a PEM file with certificate authorities to trust beside the system's.
     name: tells two entries apart that are otherwise the same model with the same parameters.
     price: a `Price` (or mapping with its fields), where the price list does not know the model or you pay something
@@ -77,6 +78,7 @@ class ProviderOptions(TypedDict, total=False):
     weight: float
     extra: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
+    max_reply_mb: float
     ssl_ca: str | Path | None
     name: str | None
     price: Price | Mapping[str, Any] | None
@@ -107,6 +109,7 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
         value = options.get(key)
         checked[key] = None if value is None else option.check(key, value)
     checked["timeout"] = checked["timeout"] or 600.0
+    checked["max_reply_mb"] = checked["max_reply_mb"] or 64.0
     checked["weight"] = checked["weight"] or 1.0
     return checked
 
@@ -254,6 +257,7 @@ _OPTIONS: dict[str, _Option] = {
     "weight": _positive("Its share of the rows where providers share the work."),
     "extra": _Option(_extra, mapping_schema("Further fields of the request body.")),
     "extra_headers": _Option(_headers, mapping_schema("Further HTTP headers.", of="string")),
+    "max_reply_mb": _positive("MiB that the body of one answer may have."),
     "ssl_ca": _Option(_path, text_schema("A PEM file with certificate authorities to trust.")),
     "name": _text("Tells two entries apart that are otherwise the same."),
     "price": _Option(_price, mapping_schema("USD per million tokens, where the price list does not know the model.")),

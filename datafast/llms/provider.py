@@ -77,6 +77,7 @@ class LLMProvider:
         self.weight: float = checked["weight"]
         self.extra: dict[str, Any] = checked["extra"] or {}
         self.extra_headers: dict[str, str] = checked["extra_headers"] or {}
+        self.max_reply_mb: float = checked["max_reply_mb"]
         self.ssl_ca = checked["ssl_ca"]
         self.name: str | None = checked["name"]
         self.price = checked["price"]

@@ -68,6 +68,10 @@ class LiteLLMProvider(LLMProvider):
                 f"ssl_ca: litellm takes no certificates for {self.litellm_model} alone. Set SSL_CERT_FILE in the environment.",
                 key="ssl_ca",
             )
+        if options.get("max_reply_mb") is not None:
+            raise ConfigError(
+                "max_reply_mb: litellm reads answers itself, without a limit. Leave it out.", key="max_reply_mb"
+            )
 
     @property
     def label(self) -> str:

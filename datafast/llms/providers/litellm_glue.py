@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault
+from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault, no_completion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def error_of(origin: Origin, error: Exception) -> ProviderError:
     statuses = [status for link in links if (status := _status(link)) is not None]
     if 200 in statuses or any(isinstance(link, ValueError) for link in links):
         # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
-        return from_answer(origin, status=502, body=str(error), headers=headers)
+        return no_completion(origin, str(error).encode(errors="replace"))
     status = next((status for status in statuses if status >= 400), 500)
     return from_answer(origin, status=status, body=str(error), headers=headers)
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 
 from datafast.errors import ErrorKind, ProviderError
+from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
+from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
 from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import retry_after_s
 
@@ -28,9 +30,11 @@ __all__ = [
     "CONNECT_TIMEOUT_S",
     "chain",
     "from_answer",
+    "from_success",
     "from_transport",
-    "hidden_status",
+    "is_plain_success",
     "is_transport_fault",
+    "no_completion",
 ]
 
 CONNECT_TIMEOUT_S = 30.0
@@ -44,8 +48,15 @@ _BY_STATUS = {
     404: ErrorKind.MODEL_NOT_FOUND,
     408: ErrorKind.TIMEOUT,
     409: ErrorKind.SERVER,
+    420: ErrorKind.RATE_LIMITED,
+    421: ErrorKind.SERVER,
+    423: ErrorKind.SERVER,
+    424: ErrorKind.SERVER,
     425: ErrorKind.SERVER,
     429: ErrorKind.RATE_LIMITED,
+    449: ErrorKind.SERVER,
+    498: ErrorKind.SERVER,
+    499: ErrorKind.SERVER,
     504: ErrorKind.TIMEOUT,
     524: ErrorKind.TIMEOUT,
 }
@@ -62,20 +73,12 @@ _BY_FIELD = {
     "exceed_context_size_error": ErrorKind.CONTEXT_LENGTH,
     "insufficient_quota": ErrorKind.QUOTA,
     "invalid_api_key": ErrorKind.AUTHENTICATION,
+    "json_validate_failed": ErrorKind.UNUSABLE_REPLY,
     "model_not_found": ErrorKind.MODEL_NOT_FOUND,
+    "tool_use_failed": ErrorKind.UNUSABLE_REPLY,
 }
 # Gateways pass the causes of 4xx on; a 5xx that quotes one of these fields is still a server that may recover.
 _FIELD_STATUSES = range(400, 500)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The machine fields of an error body, whichever provider's shape it has."""
-
-    codes: tuple[str, ...] = ()
-    param: str | None = None
-    message: str = ""
-    delay: str | None = None
 
 
 def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapping[str, str]) -> ProviderError:
@@ -86,44 +89,107 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
         body: the answer's body, whole or in part.
         headers: of the answer, with names in any case.
     """
-    text = body if isinstance(body, str) else body[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")
-    text = redact(text[:_BODY_CHARS], origin.secrets)
-    fields = _fields(text)
-    kind = _kind(status, fields)
-    said = " ".join((fields.message or text).split())
-    excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
-    if not excerpt.endswith((".", "!", "?")):
-        excerpt += "."
-    return ProviderError(
-        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if said else ""),
-        kind=kind,
-        status=status,
-        code=fields.codes[0] if fields.codes else None,
-        param=fields.param,
-        retry_after_s=retry_after_s(headers, status=status, delay=fields.delay),
-        body=text,
+    return _refusal(origin, read_error(body), status=status, body=body, headers=headers)
+
+
+def is_plain_success(body: bytes) -> bool:
+    """Whether the body of a success holds a completion and speaks of no error. A look at its bytes, a fraction of a microsecond."""
+    return (
+        b'"choices"' in body
+        and b'"message"' in body
+        and b'"role"' in body
+        and b'"error"' not in body
+        and b'"base_resp"' not in body
     )
 
 
-def hidden_status(body: bytes) -> int | None:
-    """The status that a success should have had: gateways answer 200 with an error where the model behind them failed.
+def from_success(origin: Origin, *, status: int, body: bytes, headers: Mapping[str, str]) -> ProviderError | None:
+    """The error that an HTTP success holds, None for a chat completion.
 
-    Returns:
-        None for everything but a JSON object with an `error` and without `choices`.
+    Gateways answer 200 with an error where the model behind them failed, and with a page or a stream of events where they were
+    not meant. JSON that cannot be read is left to those who read replies: it may be a completion with a fault.
+
+    Args:
+        status: HTTP status, 2xx.
     """
-    if b'"error"' not in body or b'"choices"' in body:
-        return None
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
     try:
-        error = orjson.loads(body).get("error")
-    except (orjson.JSONDecodeError, AttributeError):
+        data = orjson.loads(_event(text) or text)
+    except orjson.JSONDecodeError:
+        return None if text.startswith(b"{") else no_completion(origin, text, status=status)
+    found = error_within(data)
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict) and text.startswith(b"{"):
+        whole = isinstance(choice.get("message"), dict) and not choice.get("error")
+        if found is None or (whole and "base_resp" not in data):
+            return None  # some servers add an error that says nothing, or a warning
+    if found is None:
+        return no_completion(origin, text, status=status)
+    error = _refusal(origin, found, status=found.status, body=body, headers=headers)
+    error.maybe_paid = choice is not None
+    return error
+
+
+def _event(text: bytes) -> bytes | None:
+    """The data of the first event, where a stream of events came."""
+    if not text.startswith((b"data:", b"event:", b"id:", b":")):
         return None
-    if not error:
-        return None
-    code = error.get("code") if isinstance(error, dict) else None
-    status = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else 0
-    if 400 <= status < 600:
-        return status
-    return 400 if any(name in _BY_FIELD for name in _fields(body.decode()).codes) else 502
+    lines = (
+        line.removeprefix(b"data:").strip() for line in text[:_BODY_CHARS].splitlines() if line.startswith(b"data:")
+    )
+    return next(lines, b"")
+
+
+def no_completion(origin: Origin, text: bytes, *, status: int = 200) -> ProviderError:
+    """The error for a success with this body, which is something else than a reply."""
+    if text.startswith(b"<"):
+        what = "with a page in place of a reply"
+    elif _event(text) is not None:
+        what = "with a stream of events in place of a reply"
+    else:
+        what = "without a reply" if text else "with nothing in it"
+    shown = redact(text[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")[:_BODY_CHARS], origin.secrets)
+    return ProviderError(
+        f"{origin.label}: the server answered HTTP {status} {what}. If it never answers otherwise, check api_base: the request went "
+        f"to {origin.address}.{_said(shown)}",
+        kind=ErrorKind.NO_COMPLETION,
+        status=status,
+        body=shown,
+        maybe_paid=not text.startswith(b"<"),
+    )
+
+
+def _refusal(
+    origin: Origin, found: ErrorBody, *, status: int, body: bytes | str, headers: Mapping[str, str]
+) -> ProviderError:
+    text = body if isinstance(body, str) else body[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")
+    text = redact(text[:_BODY_CHARS], origin.secrets)
+    found = replace(
+        found,
+        codes=tuple(redact(code[:_EXCERPT_CHARS], origin.secrets) for code in found.codes),
+        param=redact(found.param[:_EXCERPT_CHARS], origin.secrets) if found.param else None,
+        message=redact(found.message[:_BODY_CHARS], origin.secrets),
+    )
+    kind = _kind(status, found)
+    return ProviderError(
+        f"{origin.label}: {_advice(kind, status, origin)}{_said(found.message or text)}",
+        kind=kind,
+        status=status,
+        code=found.codes[0] if found.codes else None,
+        param=found.param,
+        retry_after_s=retry_after_s(headers, status=status, delay=found.delay),
+        body=text,
+        maybe_paid=kind is ErrorKind.UNUSABLE_REPLY,
+    )
+
+
+def _said(text: str) -> str:
+    said = " ".join(text.split())
+    if not said:
+        return ""
+    excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
+    return f" The server said: {excerpt}" + ("" if excerpt.endswith((".", "!", "?")) else ".")
 
 
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:
@@ -165,6 +231,10 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
             f"the TLS certificate of {origin.address} is not trusted. If a company proxy or your own authority signed "
             "it, pass ssl_ca= with the path of its CA file",
         )
+    if any(isinstance(link, AnswerTooLarge) for link in links):
+        return ErrorKind.NO_COMPLETION, "the answer is too large. Raise max_reply_mb= if the server means it"
+    if any(isinstance(link, ProxyFault) for link in links):
+        return ErrorKind.CONNECTION, f"{_proxy_named(links)} does not work. Check it, or name the host in no_proxy"
     if any(_is_timeout(link) for link in links):
         return ErrorKind.TIMEOUT, _timeout_advice(origin, links)
     if any(isinstance(link, socket.gaierror) for link in links):
@@ -174,9 +244,14 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
     return ErrorKind.CONNECTION, f"the connection to {origin.address} broke before the whole answer had come"
 
 
+def _proxy_named(links: list[BaseException]) -> str:
+    fault = next(link for link in links if isinstance(link, ProxyFault))
+    return f"the proxy {fault.proxy}"
+
+
 def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
     """Whether the request may have reached the server: not where no connection came about."""
-    if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION}:
+    if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION, ErrorKind.NO_COMPLETION}:
         return False
     unconnected = (socket.gaierror, ConnectionRefusedError)
     names = {"ConnectTimeout", "ConnectError", "ClientConnectorError", "ConnectionTimeoutError"}
@@ -211,11 +286,13 @@ def _is_litellm(link: BaseException) -> bool:
     return type(link).__module__.startswith("litellm")
 
 
-def _kind(status: int, fields: _Fields) -> ErrorKind:
+def _kind(status: int, found: ErrorBody) -> ErrorKind:
     if status in _FIELD_STATUSES:
-        for code in fields.codes:
+        for code in found.codes:
             if code in _BY_FIELD:
                 return _BY_FIELD[code]
+        if found.kind is not None:
+            return found.kind
     if status < 400:
         # Redirects are not followed (they would carry the key elsewhere): nothing at this address will ever answer.
         return ErrorKind.MODEL_NOT_FOUND
@@ -237,37 +314,7 @@ def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
         ),
         ErrorKind.CONTEXT_LENGTH: f"the prompt does not fit into the model's context (HTTP {status}). Shorten it.",
         ErrorKind.CONTENT_FILTER: f"the provider's content filter refused the prompt (HTTP {status}).",
+        ErrorKind.UNUSABLE_REPLY: f"the server itself could not use what the model wrote (HTTP {status}).",
         ErrorKind.RATE_LIMITED: f"rate limited (HTTP {status}).",
     }
     return known.get(kind, f"HTTP {status}.")
-
-
-def _fields(text: str) -> _Fields:
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return _Fields()
-    if isinstance(data, list) and data:
-        data = data[0]
-    if not isinstance(data, dict):
-        return _Fields()
-    error = data.get("error")
-    if not isinstance(error, dict):
-        message = error if isinstance(error, str) else data.get("message") or data.get("detail")
-        error = {**data, "message": message}
-    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
-    inner = error.get("innererror")
-    named = [error.get("code"), error.get("type"), error.get("status"), *(detail.get("reason") for detail in details)]
-    named.append(inner.get("code") if isinstance(inner, dict) else None)
-    codes = [value for value in named if isinstance(value, str) and value and not value.isdigit()]
-    message = error.get("message")
-    return _Fields(
-        codes=tuple(codes),
-        param=error["param"] if isinstance(error.get("param"), str) else None,
-        message=message if isinstance(message, str) else "",
-        delay=next((detail["retryDelay"] for detail in details if isinstance(detail.get("retryDelay"), str)), None),
-    )
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
