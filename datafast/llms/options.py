@@ -7,6 +7,7 @@ parameter, before anything is sent. None means not set, and what is not set is n
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "NETWORK_OPTIONS",
     "OPTION_SCHEMAS",
     "ProviderOptions",
+    "check_key",
     "check_options",
     "checked_count",
     "checked_number",
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 # These make up the request itself; setting them behind the back of the kind would break every reply.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what Latin-1 holds, without control characters
+_RESERVED_HEADERS = frozenset({"content-length", "transfer-encoding"})  # they say where the body ends
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
 
 
@@ -155,12 +160,26 @@ def checked_text(key: str, value: object) -> str | None:
     return value.strip()
 
 
+def check_key(value: str, *, place: str) -> None:
+    """Refuses a key that no header can carry.
+
+    Args:
+        place: where it was given, for the message.
+    """
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(
+            f"{place}: the key holds characters that no key has, such as a line break or letters with accents. Copy it again.",
+            key="api_key",
+        )
+
+
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # what it is, is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: the text is empty. Leave it out to read the environment variable.", key=key)
+    check_key(cleaned, place=key)
     return cleaned
 
 
@@ -175,8 +194,13 @@ def _headers(key: str, value: object) -> dict[str, str]:
         raise _refused(key, "a mapping of header names to texts", value)
     for name, text in value.items():
         # Values are not shown: they are often keys.
-        if not isinstance(name, str) or not isinstance(text, str) or "\n" in name + text or "\r" in name + text:
-            raise ConfigError(f"{key}: name and value of header {name!r} must be texts of one line.", key=key)
+        if not isinstance(name, str) or not isinstance(text, str) or not _HEADER_TEXT.fullmatch(text):
+            raise ConfigError(
+                f"{key}: the value of header {name!r} must be a text of one line in Latin letters. Write others percent-encoded.",
+                key=key,
+            )
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+            raise ConfigError(f"{key}: {name!r} is not a header that can be set. Leave it out.", key=key)
     return dict(value)
 
 

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast.llms.transport.certificates import trusting
 from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault, no_completion
 
 if TYPE_CHECKING:
@@ -55,13 +56,7 @@ def own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
     follows no redirect, which litellm's would, with the key in a header that goes along to any other host."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
-    context = None
-    if ssl_ca is not None:
-        import ssl
-
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=ssl_ca)
-    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
+    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=trusting(ssl_ca) if ssl_ca is not None else None)
     handler.client.follow_redirects = False
     return handler
 

@@ -141,7 +141,7 @@ def error_within(data: object) -> ErrorBody | None:
     place = _place(data)
     if place is None:
         found = _of(data)
-        return found if found.message and (found.number or 0) >= 400 else None
+        return found if found.message and ((found.number or 0) >= 400 or found.kind is not None) else None
     return _of(place)
 
 

@@ -303,9 +303,17 @@ def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
     if status < 400:
         return f"HTTP {status}: {origin.address} redirects elsewhere. Set api_base to the address that answers itself."
     key = f"the value of {origin.key_variable}" if origin.key_variable else "api_key"
+    refused = f"the API key was refused (HTTP {status}). Check {key}."
+    if not origin.has_key:
+        where = (
+            f"{origin.key_variable} in the environment"
+            if origin.key_variable
+            else "api_key_env to the variable with the key"
+        )
+        refused = f"the server wants an API key, and none was sent (HTTP {status}). Set {where}."
     held = f"the key in {origin.key_variable}" if origin.key_variable else "api_key"
     known = {
-        ErrorKind.AUTHENTICATION: f"the API key was refused (HTTP {status}). Check {key}.",
+        ErrorKind.AUTHENTICATION: refused,
         ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what {held} may use.",
         ErrorKind.QUOTA: f"the quota or balance is used up (HTTP {status}). Check the account's billing.",
         ErrorKind.MODEL_NOT_FOUND: (

@@ -11,11 +11,11 @@ Limits: no streaming; one event loop for each `JsonApi`.
 
 from __future__ import annotations
 
-import ssl
 import time
 from typing import TYPE_CHECKING
 
 from datafast.llms.base import Response
+from datafast.llms.transport.certificates import trusting
 from datafast.llms.transport.errors import (
     CONNECT_TIMEOUT_S,
     from_answer,
@@ -28,7 +28,6 @@ from datafast.llms.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from datafast.llms.provider import LLMProvider
 
@@ -102,12 +101,6 @@ class JsonApi:
             connect_timeout_s=min(CONNECT_TIMEOUT_S, provider.timeout),
             max_connections=self._max_connections,
             max_bytes=int(provider.max_reply_mb * 2**20),
-            tls=_trusting(provider.ssl_ca) if provider.ssl_ca else None,
+            tls=trusting(provider.ssl_ca) if provider.ssl_ca else None,
             proxy=proxy_for(self._url) if self._use_proxy else None,
         )
-
-
-def _trusting(ssl_ca: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=ssl_ca)
-    return context

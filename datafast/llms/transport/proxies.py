@@ -88,7 +88,7 @@ def proxy_for(url: str) -> Address | None:
         address = Address.of(proxy)
     except (KeyError, ValueError):
         address = None
-    if address is None or not address.host:
+    if address is None or not address.host or address.scheme not in PORTS:
         shown = proxy.rpartition("@")[2] if "@" in proxy else proxy
         raise ConfigError(
             f"{name}_proxy: {shown!r} is not the address of a proxy that can be used. Give one that begins with http://, https:// or "

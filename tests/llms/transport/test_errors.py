@@ -71,14 +71,43 @@ def test_a_masked_echo_of_a_key_is_taken_out(echo: str) -> None:
     assert echo not in redact(f"Incorrect key: {echo}", ["sk-abcdefghijklmnopqrstuvwxyz09"])
 
 
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("k", "The key is unknown.", "The key is unknown."),
+        ("test", "The latest test failed.", "The latest [redacted] failed."),
+        ("hunter2", "hunter2 is not hunter22", "[redacted] is not hunter22"),
+    ],
+)
+def test_a_short_key_garbles_no_text(secret: str, text: str, shown: str) -> None:
+    assert redact(text, [secret]) == shown
+
+
 def test_text_that_only_looks_masked_stays() -> None:
     text = "Use **bold** ... and wait..."
     assert redact(text, ["sk-abcdefghijklmnop"]) == text
 
 
 def test_names_of_secrets_are_told_from_other_names() -> None:
-    assert all(map(is_secret_name, ["Authorization", "x-api-key", "aws_session_token", "password"]))
-    assert not any(map(is_secret_name, ["max_tokens", "top_k", "seed", "X-Team"]))
+    assert all(
+        map(
+            is_secret_name,
+            [
+                "Authorization",
+                "x-api-key",
+                "aws_session_token",
+                "password",
+                "X-Auth",
+                "apiKey",
+                "XAuthToken",
+                "ocp-apim-subscription-key",
+                "JWT",
+            ],
+        )
+    )
+    assert not any(
+        map(is_secret_name, ["max_tokens", "top_k", "seed", "X-Team", "author", "tokenizer", "keyword", "signal"])
+    )
 
 
 # --- Errors, as a provider's users meet them
