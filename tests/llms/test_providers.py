@@ -252,6 +252,12 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
 
 
+def test_a_model_that_is_not_found_is_told_with_the_nearest_known_one(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=404)
+    with pytest.raises(ProviderError, match=r"Did you mean 'gpt-4\.1-mini'\?"):
+        OpenAIProvider("gpt-4.1-mnii", api_base=fault_server.url).generate("Hello")
+
+
 def test_a_response_format_that_is_no_model_is_refused() -> None:
     with pytest.raises(ConfigError, match="response_format: expected a pydantic model, got <class 'dict'>"):
         OllamaProvider().generate("Hello", response_format=dict)  # type: ignore[type-var]

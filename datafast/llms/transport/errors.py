@@ -299,6 +299,13 @@ def _kind(status: int, found: ErrorBody) -> ErrorKind:
     return _BY_STATUS.get(status, ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST)
 
 
+def _near_model(origin: Origin) -> str:
+    from datafast.llms.prices import nearest_model  # which reads the price list
+
+    near = nearest_model(origin.label.partition("/")[0], origin.model_id)
+    return f" Did you mean {near!r}?" if near else ""
+
+
 def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
     if status < 400:
         return f"HTTP {status}: {origin.address} redirects elsewhere. Set api_base to the address that answers itself."
@@ -312,13 +319,14 @@ def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
         )
         refused = f"the server wants an API key, and none was sent (HTTP {status}). Set {where}."
     held = f"the key in {origin.key_variable}" if origin.key_variable else "api_key"
+    near = _near_model(origin) if kind is ErrorKind.MODEL_NOT_FOUND else ""
     known = {
         ErrorKind.AUTHENTICATION: refused,
         ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what {held} may use.",
         ErrorKind.QUOTA: f"the quota or balance is used up (HTTP {status}). Check the account's billing.",
         ErrorKind.MODEL_NOT_FOUND: (
             f"model {origin.model_id!r} was not found (HTTP {status}). Check model_id, and api_base if it is yours: "
-            f"the request went to {origin.address}."
+            f"the request went to {origin.address}.{near}"
         ),
         ErrorKind.CONTEXT_LENGTH: f"the prompt does not fit into the model's context (HTTP {status}). Shorten it.",
         ErrorKind.CONTENT_FILTER: f"the provider's content filter refused the prompt (HTTP {status}).",
