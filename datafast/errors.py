@@ -10,6 +10,7 @@
     │   └── OutputWriteError                rows cannot be saved (disk full, permission lost)
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
+    ├── PartialResults (an ExceptionGroup)  some of the prompts given to `provider.generate` at once failed; carries all results
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report where there is one
     ├── TopicsError                         a topic model could not be grown; what came is kept, and building again goes on
@@ -23,9 +24,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from datafast.types import RunReport
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "OutputError",
     "OutputInUseError",
     "OutputWriteError",
+    "PartialResults",
     "ProviderError",
     "PublishError",
     "ReplyCategory",
@@ -202,6 +206,29 @@ class ReplyError(DatafastError):
     def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
         super().__init__(message)
         self.category = category
+
+
+class PartialResults(ExceptionGroup[Exception], DatafastError):
+    """Some of the prompts that `provider.generate` was given at once failed. `exceptions` are their errors.
+
+    Attributes:
+        results: one for each prompt, in their order: what came, or the error in its place.
+    """
+
+    results: list[Any]
+
+    def __new__(cls, results: Sequence[Any]) -> PartialResults:
+        failed = [result for result in results if isinstance(result, Exception)]
+        made = super().__new__(
+            cls,
+            f"{len(failed)} of {len(results)} requests failed. The others' replies are in results. First: {failed[0]}",
+            failed,
+        )
+        made.results = list(results)
+        return made
+
+    def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
+        return ExceptionGroup(self.message, excs)
 
 
 class CallFailed(DatafastError):

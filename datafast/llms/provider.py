@@ -16,6 +16,7 @@ import orjson
 from datafast.errors import ConfigError, MissingKeyError
 from datafast.llms.base_urls import base_from_environment, check_base
 from datafast.llms.options import ProviderOptions, check_key, check_options
+from datafast.llms.pace import Pace
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.transport.origin import Origin
 from datafast.llms.transport.redaction import address_shown, secrets_in
@@ -86,6 +87,7 @@ class LLMProvider:
         self._api_key: str | None = checked["api_key"]
         self.api_key_env: str | None = checked["api_key_env"]
         self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
+        self.pace = Pace(self.rpm_limit, self.tpm_limit)
         self._options = {key: value for key, value in options.items() if value is not None}
 
     def __repr__(self) -> str:
@@ -222,7 +224,8 @@ class LLMProvider:
         messages: Sequence[Any] | None = None,
         response_format: type[BaseModel] | None = None,
     ) -> Any:
-        """Asks the model directly, outside any dataset: no retry, no ledger. Works in scripts, threads and notebooks.
+        """Asks the model directly, outside any dataset: no retry, no ledger. Works in scripts, threads and notebooks. `rpm_limit` and
+        `tpm_limit` hold over all calls of this provider.
 
         Args:
             prompt: one prompt, or a list of them.
@@ -234,8 +237,9 @@ class LLMProvider:
 
         Raises:
             ValueError: both or neither of prompt and messages, or an element of the wrong shape.
-            ProviderError: a request failed (the first one that did, once all have ended).
-            ReplyError: a reply is not what was asked for.
+            ProviderError: the request failed.
+            ReplyError: the reply is not what was asked for.
+            PartialResults: of a list, some of these; its `results` are those that came, with an error in the place of each other one.
         """
         from datafast.llms.complete import generate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import datafast.llms
-from datafast.errors import ConfigError, ErrorKind, MissingKeyError, ProviderError, ReplyError
+from datafast.errors import ConfigError, ErrorKind, MissingKeyError, PartialResults, ProviderError, ReplyError
 from datafast.llms import (
     AnthropicProvider,
     GeminiProvider,
@@ -401,10 +402,38 @@ def test_input_of_the_wrong_shape_is_refused_before_anything_is_sent(
 
 def test_errors_keep_their_class_and_the_other_calls_land(fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(status=429 if request.prompt == "b" else 200, body=None)
-    with pytest.raises(ProviderError) as caught:
+    with pytest.raises(PartialResults, match="1 of 3 requests failed") as caught:
         local(fault_server).generate(["a", "b", "c"])
-    assert caught.value.kind is ErrorKind.RATE_LIMITED
+    first, failed, last = caught.value.results
+    assert isinstance(failed, ProviderError)
+    assert failed.kind is ErrorKind.RATE_LIMITED
+    assert caught.value.exceptions == (failed,)
+    assert all(isinstance(text, str) and text for text in (first, last))
     assert len(fault_server.requests) == 3
+
+
+def test_a_list_keeps_its_good_replies_beside_unusable_ones(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text="no JSON" if request.prompt == "b" else '{"entries": ["x"]}')
+    with pytest.raises(PartialResults) as caught:
+        local(fault_server).generate(["a", "b"], response_format=Entries)
+    assert caught.value.results[0] == Entries(entries=["x"])
+    assert isinstance(caught.value.results[1], ReplyError)
+
+
+@pytest.mark.parametrize("limit", [{"rpm_limit": 600}, {"tpm_limit": 600 * 20, "max_completion_tokens": 19}])
+def test_limits_hold_over_all_direct_calls_of_a_provider(fault_server: FaultServer, limit: dict[str, Any]) -> None:
+    fault_server.respond = lambda request: Answer(
+        body={
+            "choices": [{"message": {"role": "assistant", "content": "x"}}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 19},
+        }
+    )
+    provider = local(fault_server, **limit)
+    provider.generate(["four"] * 4)
+    provider.generate("four")
+    at = [request.at_s for request in fault_server.requests]
+    assert at[-1] - at[0] >= 0.38  # ten a second
+    assert all(later - earlier > 0.07 for earlier, later in itertools.pairwise(at))
 
 
 def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:
