@@ -29,7 +29,7 @@ from datafast.llms.provider import LLMProvider
 from datafast.llms.providers.litellm_glue import as_json, error_of, import_litellm, own_client
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema
-from datafast.llms.transport.errors import from_success, is_plain_success
+from datafast.llms.transport.errors import from_success
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ class LiteLLMBackend:
             failed = error_of(self._origin, error)
         else:
             raw = as_json(reply)
-            refusal = None if is_plain_success(raw) else from_success(self._origin, status=200, body=raw, headers={})
+            refusal = from_success(self._origin, status=200, body=raw, headers=dict)
             if refusal is not None:
                 raise refusal
             return Response(raw=raw, latency_s=time.perf_counter() - started)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -22,7 +22,7 @@ from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from datafast.llms.transport.origin import Origin
 
@@ -32,7 +32,6 @@ __all__ = [
     "from_answer",
     "from_success",
     "from_transport",
-    "is_plain_success",
     "is_transport_fault",
     "no_completion",
 ]
@@ -92,43 +91,45 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
     return _refusal(origin, read_error(body), status=status, body=body, headers=headers)
 
 
-def is_plain_success(body: bytes) -> bool:
-    """Whether the body of a success holds a completion and speaks of no error. A look at its bytes, a fraction of a microsecond."""
-    return (
-        b'"choices"' in body
-        and b'"message"' in body
-        and b'"role"' in body
-        and b'"error"' not in body
-        and b'"base_resp"' not in body
-    )
-
-
-def from_success(origin: Origin, *, status: int, body: bytes, headers: Mapping[str, str]) -> ProviderError | None:
-    """The error that an HTTP success holds, None for a chat completion.
+def from_success(
+    origin: Origin, *, status: int, body: bytes, headers: Callable[[], Mapping[str, str]]
+) -> ProviderError | None:
+    """The error that an HTTP success holds, None for a chat completion. Costs one parse, 2 us for a short reply.
 
     Gateways answer 200 with an error where the model behind them failed, and with a page or a stream of events where they were
     not meant. JSON that cannot be read is left to those who read replies: it may be a completion with a fault.
 
     Args:
         status: HTTP status, 2xx.
+        headers: called where they matter alone.
     """
-    text = body.removeprefix(b"\xef\xbb\xbf").strip()
     try:
-        data = orjson.loads(_event(text) or text)
+        data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None if text.startswith(b"{") else no_completion(origin, text, status=status)
+        text = body.removeprefix(b"\xef\xbb\xbf").strip()
+        try:
+            data = orjson.loads(_event(text) or text)
+        except orjson.JSONDecodeError:
+            return None if text.startswith(b"{") else no_completion(origin, text, status=status)
+        streamed = _event(text) is not None
+    else:
+        text, streamed = body, False
+    choice = None if streamed else _choice(data)
+    if choice is not None and not choice.get("error") and "base_resp" not in data:
+        return None  # an error beside it says nothing, or is a warning
     found = error_within(data)
-    choices = data.get("choices") if isinstance(data, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(choice, dict) and text.startswith(b"{"):
-        whole = isinstance(choice.get("message"), dict) and not choice.get("error")
-        if found is None or (whole and "base_resp" not in data):
-            return None  # some servers add an error that says nothing, or a warning
     if found is None:
-        return no_completion(origin, text, status=status)
-    error = _refusal(origin, found, status=found.status, body=body, headers=headers)
+        return no_completion(origin, text, status=status) if choice is None else None
+    error = _refusal(origin, found, status=found.status, body=body, headers=headers())
     error.maybe_paid = choice is not None
     return error
+
+
+def _choice(data: object) -> dict[str, Any] | None:
+    """The first choice of a chat completion."""
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else None
 
 
 def _event(text: bytes) -> bytes | None:

@@ -21,7 +21,6 @@ from datafast.llms.transport.errors import (
     from_answer,
     from_success,
     from_transport,
-    is_plain_success,
 )
 from datafast.llms.transport.http_client import HttpClient
 from datafast.llms.transport.proxies import proxy_for
@@ -77,12 +76,12 @@ class JsonApi:
             answer = await self._client.post(body)
         except OSError as error:  # time-outs are OSErrors too
             raise from_transport(self._origin, error) from error
-        succeeded = 200 <= answer.status < 300
-        if not (succeeded and is_plain_success(answer.body)):
-            read = from_success if succeeded else from_answer
-            refusal = read(self._origin, status=answer.status, body=answer.body, headers=answer.headers)
-            if refusal is not None:
-                raise refusal
+        status, body = answer.status, answer.body
+        if not 200 <= status < 300:
+            raise from_answer(self._origin, status=status, body=body, headers=answer.headers)
+        refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers)
+        if refusal is not None:
+            raise refusal
         return Response(raw=answer.body, latency_s=time.perf_counter() - started)
 
     async def aclose(self) -> None:
