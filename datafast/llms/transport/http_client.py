@@ -83,7 +83,8 @@ class HttpClient:
         Raises:
             OSError: no whole answer came; see the module.
         """
-        async with self._slots:
+        await self._slots.acquire()  # "async with" would be two coroutines more
+        try:
             connection = self._take_idle() or await self._connect()
             deadline = self._loop.time() + self._timeout_s
             answer = connection.send(b"%b%d\r\n\r\n%b" % (self._head, len(body), body), deadline=deadline)
@@ -98,6 +99,8 @@ class HttpClient:
             finally:
                 self._busy.discard(connection)
                 self._give_back(connection)
+        finally:
+            self._slots.release()
 
     async def aclose(self) -> None:
         """Closes every connection, and waits a moment for that."""
