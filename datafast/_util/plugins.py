@@ -10,6 +10,7 @@ refused with both named. The name of a built-in thing stays with the built-in th
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -94,7 +95,7 @@ class Door(Generic[T]):
                 f"{type(error).__name__}: {error}. Reinstall or update that package.",
                 key=self.key,
             ) from error
-        if (wrong := self._check(name, thing)) is not None:
+        if (wrong := _left_open(thing) or self._check(name, thing)) is not None:
             raise ConfigError(
                 f"{point.value} of {_package(point)} is not a {self.noun} named {name!r}: {wrong}.", key=self.key
             )
@@ -145,6 +146,12 @@ def installed(group: str) -> tuple[EntryPoint, ...]:
 def _home(thing: Any) -> tuple[str, str]:
     """Where a thing is defined: the same again for a definition that is run again."""
     return getattr(thing, "__module__", ""), getattr(thing, "__qualname__", repr(thing))
+
+
+def _left_open(thing: Any) -> str | None:
+    if inspect.isabstract(thing):
+        return f"it does not define {', '.join(sorted(thing.__abstractmethods__))}"
+    return None
 
 
 def _package(point: EntryPoint) -> str:

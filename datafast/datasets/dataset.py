@@ -6,7 +6,7 @@ How it is generated is in `datafast.datasets.entry`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -84,6 +84,14 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def plan_for(self, routes: Sequence[Route[object]]) -> Plan:
         """What there is to do where these answer."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
+        """The stages that cannot decide about such rows, by number, and why."""
+        for number, stage in enumerate(self.config.quality):
+            try:
+                stage.check(self.row_model)
+            except ConfigError as error:
+                yield number, error
 
     # -- helpers for kinds
 

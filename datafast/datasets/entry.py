@@ -180,8 +180,8 @@ class Generation:
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
-        for stage in self._dataset.config.quality:
-            stage.check(self._dataset.row_model)
+        for number, error in self._dataset.stage_problems():
+            raise ConfigError(f"quality[{number}]: {error}", key="quality")
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):

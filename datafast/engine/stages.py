@@ -40,9 +40,18 @@ class Decides(Protocol):
 
 
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` where none does."""
+    """The first stage that drops a row, with its verdict; `KEEP` where none does.
+
+    Raises:
+        TypeError: a stage gave something else than a verdict.
+        Exception: whatever a stage raises.
+    """
     for stage in stages:
         verdict = stage.decide(row, item)
+        if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
+            raise TypeError(
+                f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+            )
         if not verdict.keeps:
             return stage.name, verdict
     return "", KEEP

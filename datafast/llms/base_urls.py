@@ -36,7 +36,7 @@ def check_base(base: str, *, place: str = "api_base") -> str:
         )
     if parts.username or parts.password:
         raise ConfigError(
-            f"{place}: credentials do not belong into the address. Use api_key= or extra_headers=.", key="api_base"
+            f"{place}: credentials do not belong in the address. Use api_key= or extra_headers=.", key="api_base"
         )
     host = _wire_host(parts.hostname)
     if host is None:

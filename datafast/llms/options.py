@@ -266,7 +266,7 @@ def _text(about: str) -> _Option:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "api_key": _Option(_api_key, text_schema("The key. It does not belong into a config.")),
+    "api_key": _Option(_api_key, text_schema("The key. It does not belong in a config.")),
     "api_key_env": _text("The environment variable that holds the key, where it is not the usual one."),
     "api_base": _text("Address of the server; a trailing /v1 may be there or not."),
     "temperature": _number("Sampling temperature.", 0, 2),

@@ -19,7 +19,7 @@ from typing import Any
 
 from datafast._util.notify import did_you_mean
 from datafast._util.plugins import Door
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastError
 from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
 from datafast.registry import BUILT_IN
@@ -90,7 +90,8 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
             default model; or a mapping with `provider` and the parameters of its class.
 
     Raises:
-        ConfigError: an unknown provider or parameter, with the nearest valid name; `key` is the field.
+        ConfigError: an unknown provider or parameter, with the nearest valid name; `key` is the field. Or the provider of another
+            package cannot be made.
     """
     if isinstance(spec, str):
         name, _, model_id = spec.strip().partition("/")
@@ -104,7 +105,18 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
         )
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"provider: the name is missing. Known: {', '.join(PROVIDERS)}.", key="provider")
-    return load_provider(name.strip())(**options)
+    provider = load_provider(name.strip())
+    try:
+        return provider(**options)
+    except DatafastError:
+        raise
+    except Exception as error:
+        if _DOOR.is_built_in(provider.provider_name):
+            raise  # a bug of ours, with its traceback
+        raise ConfigError(
+            f"The provider {name.strip()!r} cannot be made by {provider.__module__}.{provider.__qualname__}: "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def provider_schema() -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Stage(ConfigModel):
         return self.stage
 
     def check(self, row_model: type[BaseModel]) -> None:
-        """Checks that it can decide about such rows. Raises ConfigError."""
+        """Checks that it can decide about such rows. Raises ConfigError; its message may begin with the field that is wrong."""
 
     @abstractmethod
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:

@@ -54,7 +54,7 @@ class LengthStage(Stage):
     def check(self, row_model: type[BaseModel]) -> None:
         if self.field is not None and self.field not in row_model.model_fields:
             hint = did_you_mean(self.field, row_model.model_fields)
-            raise ConfigError(f"quality.length.field: Rows have no field {self.field!r}. {hint}")
+            raise ConfigError(f"field: Rows have no field {self.field!r}. {hint}")
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = list(texts_of(row, self.field))

@@ -39,7 +39,7 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The open output of one run: JSONL, ledger and journal. Made by `datafast.store.recovery.open_store`.
+    """The open output of one run: JSONL, ledger and journal. Made by `datafast.store.recovery.open_output`.
 
     Args:
         former: the plan with the keys of earlier versions that this ledger may hold.

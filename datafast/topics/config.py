@@ -51,7 +51,7 @@ class TopicsConfig(ConfigModel):
     def _known(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
         if isinstance(provider, Mapping) and "api_key" in provider:
             # A config is written into the ledger and into dataset cards.
-            raise ValueError("keys do not belong into a config; set the provider's environment variable")
+            raise ValueError("keys do not belong in a config; set the provider's environment variable")
         if provider is not None:
             try:
                 provider_from_spec(provider)

@@ -16,7 +16,7 @@ from datafast import __version__, logger_config
 from datafast._util.notify import plain_text
 from datafast.cli.display.amounts import money
 from datafast.cli.main import cli
-from datafast.registry import kind_names
+from datafast.registry import BUILT_IN, kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
 
@@ -475,7 +475,17 @@ def test_a_command_that_cannot_be_loaded_leaves_the_others_as_they_are(run: Run,
     called = run("hello", "there", "--loud")
     assert called.exit_code == 2
     assert "The command 'hello' of the package broken cannot be loaded from broken:command" in called.stderr
+    assert run("hello", "--help").stderr == called.stderr
     assert run("plan", "c.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["topics"], ["topics", "build"], ["topics", "show"], *([name] for name in BUILT_IN["datafast.commands"])],
+)
+def test_help_fits_a_terminal_of_80_columns(run: Run, command: list[str]) -> None:
+    shown = run(*command, "--help").stdout.splitlines()[1:]  # without the usage, whose dots are meant
+    assert [line for line in shown if len(line) > 80 or line.endswith("...")] == []
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_one(run: Run) -> None:

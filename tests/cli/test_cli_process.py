@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,18 @@ HEAVY = {"aiohttp", "datasets", "genai_prices", "litellm", "loguru", "numpy", "o
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not modules_after(*arguments) & (HEAVY | {"asyncio", "sqlite3"})
+
+
+def test_what_is_told_before_the_log_is_set_up_looks_as_in_the_log(
+    offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer("shadow", {}, entry_points="[datafast.commands]\ngenerate = shadow:command\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path("site-shadow").resolve())]))
+    shown = run("--help")
+    assert shown.stderr.startswith(
+        "WARNING: The command 'generate' of the package shadow (shadow:command) cannot be used"
+    )
+    assert len(shown.stderr.splitlines()) == 1
 
 
 def test_a_simulated_run_imports_no_network_client() -> None:
