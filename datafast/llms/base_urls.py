@@ -1,4 +1,4 @@
-"""Where requests go: base addresses from arguments and the environment, and the one URL that is made of them."""
+"""Base addresses from arguments and the environment, and the URL that is made of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datafast.llms.transport.redaction import address_shown
 __all__ = ["base_from_environment", "chat_url", "check_base", "versioned_base"]
 
 _COMPLETIONS = "/chat/completions"
-# A path that names an API version is taken as it stands: /v1, /api/v1, /v1beta/openai, /openai/v1, /api/paas/v4.
+# A path with an API version is used unchanged: /v1, /api/v1, /v1beta/openai, /openai/v1, /api/paas/v4.
 _VERSIONED = re.compile(r"/v\d+[a-z0-9]*(/|$)")
 _OLLAMA_PORT = 11434
 _LONGEST_NAME = 253
@@ -65,7 +65,7 @@ def base_from_environment(prefix: str) -> str | None:
 
 
 def versioned_base(base: str, *, version: str = "/v1") -> str:
-    """The base address with the API version in its path: `version` is added unless one is there."""
+    """The base address with an API version in its path; `version` is added if there is none."""
     parts = urlsplit(base)
     path = parts.path.removesuffix(_COMPLETIONS)
     if path == parts.path and not _VERSIONED.search(path):
@@ -74,7 +74,7 @@ def versioned_base(base: str, *, version: str = "/v1") -> str:
 
 
 def chat_url(base: str) -> str:
-    """The URL of chat completions below a base address. One that ends in `/chat/completions` is taken as it stands."""
+    """The URL of chat completions below a base address. One that ends in `/chat/completions` is used unchanged."""
     parts = urlsplit(versioned_base(base))
     return urlunsplit(parts._replace(path=parts.path + _COMPLETIONS))
 
@@ -102,7 +102,7 @@ def _wire_host(host: str) -> str | None:
 
 
 def _from_ollama_host(host: str) -> str:
-    """OLLAMA_HOST is what the server listens on: often without scheme or port, and 0.0.0.0 for every interface."""
+    """OLLAMA_HOST is what the server listens on: often without a scheme or port, and 0.0.0.0 for every interface."""
     address = host if "://" in host else f"http://{host}"
     parts = _parts(address)
     if parts is None:

@@ -1,7 +1,7 @@
-"""The parameters that every provider takes, what their values may be, and how a config's JSON Schema describes them.
+"""The parameters of every provider, their allowed values, and their description in a config's JSON Schema.
 
-Guarantee: a value out of range or a name that does not exist is refused when the provider is made, naming the
-parameter, before anything is sent. None means not set, and what is not set is not sent.
+Guarantee: an unknown name or a value out of range is refused when the provider is made, and the error names the
+parameter. None means not set; parameters that are not set are not sent.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ class ProviderOptions(TypedDict, total=False):
 
 
 def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused: Iterable[str] = ()) -> dict[str, Any]:
-    """The options with every name present, checked and in canonical form.
+    """All options, checked and in canonical form.
 
     Args:
         options: as the user gave them.
-        own: further parameters that the provider's class takes itself; what is unknown may be meant for one of them.
-        unused: names that it has no use for, since it calls nobody.
+        own: the class's own parameters, which an unknown name may be meant for.
+        unused: names that are useless for the class.
 
     Raises:
         ConfigError: an unknown name or a value out of range; `key` is the name.
@@ -103,11 +103,11 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     for key in options:
         if key not in _OPTIONS:
             hint = did_you_mean(key, sorted(["model_id", *own, *_OPTIONS]))
-            raise ConfigError(f"{key}: a provider has no such parameter. {hint}", key=key)
+            raise ConfigError(f"{key}: A provider has no such parameter. {hint}", key=key)
     for key in unused:
         if options.get(key) is not None:
             raise ConfigError(
-                f"{key}: this model is not called over a network, so this has no use. Leave it out.", key=key
+                f"{key}: This model is not called over a network, so this parameter has no use. Leave it out.", key=key
             )
     checked: dict[str, Any] = {}
     for key, option in _OPTIONS.items():
@@ -119,7 +119,7 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     return checked
 
 
-# --- checks: each takes the parameter's name and its value, None where it was not given
+# --- checks: each takes the parameter's name and its value, None if it was not given
 
 
 def _refused(key: str, expected: str, value: object) -> ConfigError:
@@ -175,7 +175,7 @@ def check_key(value: str, *, place: str) -> None:
 
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # what it is, is not shown
+        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: the text is empty. Leave it out to read the environment variable.", key=key)
@@ -209,7 +209,9 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         raise _refused(key, "a mapping of request fields", value)
     reserved = sorted(_RESERVED_EXTRA & value.keys())
     if reserved:
-        raise ConfigError(f"{key}: {', '.join(reserved)} cannot be set here; datafast fills it in.", key=key)
+        raise ConfigError(
+            f"{key}: {', '.join(reserved)} cannot be set here, because datafast sets it. Leave it out.", key=key
+        )
     try:
         orjson.dumps(dict(value))
     except TypeError as error:
@@ -288,4 +290,4 @@ _OPTIONS: dict[str, _Option] = {
 }
 
 OPTION_SCHEMAS: dict[str, dict[str, Any]] = {name: option.schema for name, option in _OPTIONS.items()}
-"""How the JSON Schema of a config describes each of `ProviderOptions`."""
+"""The JSON Schema of each of `ProviderOptions` in a config."""

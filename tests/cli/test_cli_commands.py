@@ -331,8 +331,8 @@ def test_status_of_rows_whose_jsonl_is_gone_says_that_they_come_back(run: Run) -
         (lambda: None, "There is no file rows.jsonl"),
         (lambda: Path("rows.jsonl").write_text("{}\n"), "rows.jsonl has no ledger beside it"),
         (lambda: Path("rows.jsonl").mkdir(), "rows.jsonl is a folder"),
-        (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "cannot read the ledger rows.jsonl.ledger"),
-        (lambda: Path("rows.jsonl.ledger").write_bytes(b"no database at all" * 99), "cannot read the ledger"),
+        (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "Cannot read the ledger rows.jsonl.ledger"),
+        (lambda: Path("rows.jsonl.ledger").write_bytes(b"no database at all" * 99), "Cannot read the ledger"),
     ],
     ids=["no file", "no ledger", "a folder", "an empty ledger", "a broken ledger"],
 )

@@ -159,7 +159,7 @@ def test_status_tells_of_a_run_that_is_writing(started: subprocess.Popen[str]) -
     assert "a run is writing to it now" in run("status", "rows.jsonl").stdout
     second = run("generate", "c.yaml")
     assert second.returncode == 2
-    assert "another run is writing" in second.stderr
+    assert "Another run is writing" in second.stderr
 
 
 def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(started: subprocess.Popen[str]) -> None:

@@ -255,7 +255,7 @@ MISTAKES = [
     (
         "a style without its type",
         ENGINE + "  reasoning_style: agent\n" + CREATION,
-        "c.yaml:8: data_engine.reasoning_style: agent has no place",
+        "c.yaml:8: data_engine.reasoning_style: Basic conversations have no agent",
     ),
     (
         "an unknown type",
@@ -265,7 +265,7 @@ MISTAKES = [
     (
         "tools without an agent",
         ENGINE + "  tools: [{name: a}]\n" + CREATION,
-        "c.yaml:8: data_engine.tools: only an agent calls tools",
+        "c.yaml:8: data_engine.tools: Only an agent calls tools",
     ),
     (
         "an unknown key of the rate limit",

@@ -180,12 +180,12 @@ MISTAKES = [
         GOOD
         + 'prompts: ["{num_samples} {language_name} {topic} {document_type} <<levl>>"]\n'
         + "expansion: {placeholders: {level: [a]}}\n",
-        "c.yaml:5: prompts[0]: <<levl>> is not declared; did you mean <<level>>?",
+        "c.yaml:5: prompts[0]: <<levl>> is not declared. Did you mean <<level>>?",
     ),
     (
         "a placeholder without values",
         GOOD + "expansion:\n  placeholders:\n    level: []\n",
-        "c.yaml:7: expansion.placeholders.level: the list is empty",
+        "c.yaml:7: expansion.placeholders.level: The list is empty",
     ),
     (
         "unknown kind",
@@ -196,12 +196,12 @@ MISTAKES = [
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),
-        "c.yaml:4: providers[0]: there is no provider 'openia'. Did you mean 'openai'?",
+        "c.yaml:4: providers[0]: There is no provider 'openia'. Did you mean 'openai'?",
     ),
     (
         "unknown parameter of a provider",
         GOOD.replace("[openai/gpt-5-mini]", "\n  - openai\n  - provider: openai\n    temprature: 1"),
-        "c.yaml:7: providers[1].temprature: a provider has no such parameter. Did you mean 'temperature'?",
+        "c.yaml:7: providers[1].temprature: A provider has no such parameter. Did you mean 'temperature'?",
     ),
     (
         "a parameter out of range",

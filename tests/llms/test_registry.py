@@ -267,5 +267,5 @@ def test_a_class_without_own_parameters_names_what_it_does_not_know() -> None:
     class Plain(LLMProvider):
         provider_name = "plain"
 
-    with pytest.raises(ConfigError, match="tone: a provider has no such parameter"):
+    with pytest.raises(ConfigError, match="tone: A provider has no such parameter"):
         Plain("any", tone="dry")  # type: ignore[call-arg]

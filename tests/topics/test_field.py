@@ -29,12 +29,12 @@ def test_a_config_with_topics_is_dumped_and_read_again(tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_provider_of_topics_is_refused() -> None:
-    with pytest.raises(ValueError, match="keys do not belong in a config"):
+    with pytest.raises(ValueError, match="Keys do not belong in a config"):
         TopicsConfig(topic_prompt="sea", provider={"provider": "openai", "api_key": "sk-1"})
 
 
 def test_a_model_without_topics_is_refused() -> None:
     from datafast.topics import TopicModel
 
-    with pytest.raises(ValueError, match="holds no topics"):
+    with pytest.raises(ValueError, match="has no topics"):
         ConversationDatasetConfig(topics=TopicModel())

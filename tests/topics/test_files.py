@@ -62,17 +62,20 @@ def test_the_usual_forms_of_other_peoples_files_are_read(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "at least one topic"),
-        ("{", r"t\.json:1: this is neither JSON nor JSON lines"),
+        ("", "has no topics"),
+        ("{", r"t\.json:1: This is neither JSON nor JSON lines"),
         ('["a"]\n{"b": 1}', r"t\.json:2: expected a path"),
         ("5", "expected a topic model"),
         ('"Sea"', "expected a topic model"),
         ("[5]", r"topics\[0\]: expected a topic"),
-        ('{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a", "children": [7]}]}', "not there"),
-        ('{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a"}]}', "no topic model"),
-        ('{"format": "datafast-topics-1", "shape": "tree", "topics": 5}', "no topic model"),
-        ('{"format": "datafast-topics-1", "shape": "tree", "topics": []}', "at least one topic"),
-        ('{"format": "datafast-topics-1", "shape": "blob", "topics": []}', "this is a blob"),
+        (
+            '{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a", "children": [7]}]}',
+            "does not exist",
+        ),
+        ('{"format": "datafast-topics-1", "shape": "tree", "topics": [{"topic": "a"}]}', "not a topic model"),
+        ('{"format": "datafast-topics-1", "shape": "tree", "topics": 5}', "not a topic model"),
+        ('{"format": "datafast-topics-1", "shape": "tree", "topics": []}', "has no topics"),
+        ('{"format": "datafast-topics-1", "shape": "blob", "topics": []}', "This is a blob"),
     ],
 )
 def test_a_file_that_holds_no_topic_model_is_refused_by_its_name(tmp_path: Path, text: str, message: str) -> None:
@@ -120,5 +123,5 @@ def test_a_file_with_a_circle_is_refused(tmp_path: Path) -> None:
     record = Graph.from_paths([["a", "b", "c"]]).to_dict()
     record["topics"][2]["children"] = [1]
     (tmp_path / "t.json").write_bytes(orjson.dumps(record))
-    with pytest.raises(ConfigError, match=r"t\.json: the topic '.' lies below itself"):
+    with pytest.raises(ConfigError, match=r"t\.json: The topic '.' lies below itself"):
         Graph.load(tmp_path / "t.json")

@@ -148,7 +148,7 @@ def test_a_topic_that_cannot_be_divided_stops_the_building_and_the_next_one_asks
     server.respond = refusing(f"{ROOT} 2")
     grown = tree(server, path=tmp_path / "t.json", run=RunConfig(max_parse_retries=1))
     with pytest.raises(
-        TopicsError, match=f"1 of 2 topics could not be divided; the first, '{ROOT} > {ROOT} 2'"
+        TopicsError, match=f"1 of 2 topics could not be divided. The first is '{ROOT} > {ROOT} 2'"
     ) as caught:
         grown.build()
     assert caught.value.report.calls == 4

@@ -56,14 +56,14 @@ def test_a_topic_that_is_given_as_leaf_and_as_branch_is_a_branch() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Tree.from_paths([]), "at least one topic"),
+        (lambda: Tree.from_paths([]), "has no topics"),
         (lambda: Tree.from_paths([[]]), r"paths\[0\]"),
         (lambda: Tree.from_paths([["a"], "bc"]), r"paths\[1\]: expected a list"),
         (lambda: Tree.from_paths([["a", " "]]), r"paths\[0\]: expected a topic"),
         (lambda: Tree.from_paths([["a", 3]]), r"paths\[0\]: expected a topic, .* got 3"),
         (lambda: Tree.from_paths([["a", "\ud83d"]]), "half a surrogate pair"),
         (lambda: Tree.from_topics(["a", None]), r"topics\[1\]"),
-        (lambda: Tree.from_dict({}), "at least one topic"),
+        (lambda: Tree.from_dict({}), "has no topics"),
         (lambda: Tree.from_dict({"a": "b"}), "a: expected a mapping"),
         (lambda: Tree.from_dict({"a": {"b": 5}}), "a > b: expected a mapping"),
         (lambda: Graph.from_dict({"": ["x"]}), "expected a topic"),

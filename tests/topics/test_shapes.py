@@ -18,14 +18,14 @@ from tests.topics.support import LEAVES, SEA, tree
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"degre": 3}, "degre: there is no such parameter; did you mean 'degree'"),
+        ({"degre": 3}, "degre: There is no such parameter. Did you mean 'degree'"),
         ({"degree": 0}, "degree: "),
         ({"depth": 13}, "depth: "),
-        ({"degree": 100, "depth": 3}, "more than 200,000; lower one of them"),
+        ({"degree": 100, "depth": 3}, "more than 200,000. Lower one of them"),
         ({"topic_prompt": " "}, "topic_prompt: .*blank"),
         ({"on_error": "skip"}, "on_error: "),
         ({"provider": "opnai"}, "openai"),
-        ({"provider": SimulatedProvider(), "model_name": "m"}, "model_name: the provider is given as an object"),
+        ({"provider": SimulatedProvider(), "model_name": "m"}, "model_name: The provider is an object"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(server: FaultServer, wrong: dict[str, Any], message: str) -> None:
@@ -59,5 +59,5 @@ def test_a_model_without_topics_says_so() -> None:
 
 
 def test_given_topics_cannot_be_built() -> None:
-    with pytest.raises(ConfigError, match="given, not grown"):
+    with pytest.raises(ConfigError, match="were given, so they cannot be grown"):
         Tree.from_topics(["a"]).build()

@@ -38,7 +38,7 @@ def test_a_dataset_whose_topics_fail_writes_nothing_and_goes_on_where_it_was(
 ) -> None:
     server.respond = refusing(f"{ROOT} 1")
     dataset = talk(tmp_path, GROWN)
-    with pytest.raises(RunStopped, match="growing the topic tree of 'sea': 1 of 2 topics"):
+    with pytest.raises(RunStopped, match="Growing the topic tree of 'sea': 1 of 2 topics"):
         dataset.generate([provider(server)])
     assert dataset.report is not None
     assert (dataset.report.requested, dataset.report.written, dataset.report.pending) == (4, 0, 4)

@@ -1,9 +1,9 @@
-"""Reads and writes chat completions as JSON in OpenAI's shape, the one form in which replies are recorded.
+"""Reads and writes chat completions as JSON in OpenAI's shape, the usual wire format of recorded replies.
 
-Guarantee: decoding needs nothing but the recorded bytes, so a reply can be read again years later, without its
-provider. Whatever is not a chat completion raises `ReplyError`, saying what came instead. Cost: one orjson parse
-(about 2 us for a short reply).
-Limits: of several choices the first is read; images, audio and tool calls are not.
+Guarantee: decoding needs only the recorded bytes, so a reply can be read again years later, without its provider.
+Anything else than a chat completion raises `ReplyError`, which says what came instead. Cost: one orjson parse (about
+2 us for a short reply).
+Limits: only the first of several choices is read; images, audio and tool calls are not read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datafast.types import Usage
 
 __all__ = ["decode_completion", "encode_completion"]
 
-# The same ending under the names that servers and gateways give it.
+# The names that servers and gateways have for the same reasons.
 _FINISH_REASONS = {
     "content-filter": "content_filter",
     "max_output_tokens": "length",
@@ -39,7 +39,7 @@ def decode_completion(raw: bytes) -> Completion:
         raw: a chat completion as JSON, as a server sent it.
 
     Raises:
-        ReplyError: category INVALID, when `raw` is not JSON or holds no choice.
+        ReplyError: category INVALID, if `raw` is not JSON or has no choice.
     """
     try:
         data = orjson.loads(raw)
@@ -100,13 +100,13 @@ def _not_a_completion(raw: bytes, what: str) -> ReplyError:
     shown = raw[:_SHOWN_CHARS].decode("utf-8", errors="replace")
     more = "..." if len(raw) > _SHOWN_CHARS else "."
     return ReplyError(
-        f"The server's answer {what}; expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
+        f"The server's answer {what}. Expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
         category=ReplyCategory.INVALID,
     )
 
 
 def _content(content: object) -> tuple[str, str]:
-    """The text and the refusal of a message's content: null, a string, or a list of parts."""
+    """The text and the refusal in a message's content, which is null, a string, or a list of parts."""
     if isinstance(content, str):
         return content, ""
     if not isinstance(content, list):
@@ -116,7 +116,7 @@ def _content(content: object) -> tuple[str, str]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            # Parts of other types (a model's thinking, sources) carry no answer text under these names.
+            # Parts of other types (reasoning, sources) have no answer under these names.
             texts.append(_text(part.get("text")) if part.get("type", "text") in {"text", "output_text"} else "")
             refusals.append(_text(part.get("refusal")))
     return "".join(texts), "".join(refusals)
@@ -134,7 +134,7 @@ def _usage(value: object) -> Usage | None:
         return None
     given, written = value.get("prompt_tokens"), value.get("completion_tokens")
     if type(given) is int and type(written) is int and given >= 0 and written >= 0 and len(value) == _PLAIN_USAGE:
-        return Usage(given, written)  # nearly every server's: no details
+        return Usage(given, written)  # as of nearly every server, without details
     counts = (_count(value.get("prompt_tokens")), _count(value.get("completion_tokens")))
     if counts[0] is None and counts[1] is None:
         return None
@@ -151,7 +151,7 @@ def _detail(details: object, name: str) -> int:
 
 
 def _count(value: object) -> int | None:
-    """A token count; None for what is not one (some servers send null, floats or strings)."""
+    """A token count; None for anything else (some servers send null, floats or strings)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return max(0, int(value))

@@ -1,11 +1,11 @@
-"""Turns a reply into a validated model or a text, or into one error that says why not.
+"""Turns a reply into a validated model or a text, or into an error that says why not.
 
 Guarantee: a value is accepted only as the model wrote it. Reasoning, fences and chatter around it are left out, broken
-punctuation is repaired where that provably loses nothing, "4" becomes 4; nothing is clamped, guessed, completed or
-made up. Errors are short and name the fields, so that they can be sent back to the model. Everything here is pure: no
-clock, no network, and no argument is changed.
+punctuation is repaired if that provably loses nothing, "4" becomes 4. Nothing is clamped, guessed, completed or made up.
+Errors are short and name the fields, so that they can be sent back to the model. Functions here are pure: no clock, no
+network, and no argument is changed.
 Cost: a valid reply is parsed twice (orjson, then pydantic), a few microseconds per kB.
-Limits: one reply holds one object; several different ones are refused, since which is meant cannot be known.
+Limits: one reply has one object; several different ones are refused, because it is not known which one is meant.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_PREVIOUS_CHARS = 6_000
 
 
 def correction(error: ReplyError, previous: str) -> list[Message]:
-    """The two messages that ask again: what the model said (shortened where it is huge), and what was wrong with it."""
+    """The two messages that ask again: what the model said (shortened if it is very long), and what was wrong with it."""
     if len(previous) > _MAX_PREVIOUS_CHARS:
         half = _MAX_PREVIOUS_CHARS // 2
         previous = f"{previous[:half]}\n[... {len(previous) - 2 * half} characters left out ...]\n{previous[-half:]}"
@@ -47,10 +47,10 @@ def correction(error: ReplyError, previous: str) -> list[Message]:
 
 
 def parse_text(completion: Completion) -> str:
-    """A free-text reply, without a leading reasoning block and without whitespace around it.
+    """A free-text reply, without a leading reasoning block and outer whitespace.
 
     Raises:
-        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID where the server broke the reply off.
+        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID if the server broke the reply off.
     """
     text = _whole_text(completion)
     if completion.finish_reason == "length":
@@ -64,17 +64,16 @@ def parse_text(completion: Completion) -> str:
 def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     """A structured reply as an instance of `schema.model`.
 
-    Accepted beside the plain object: one value in chatter, fences or behind reasoning; a bare list where the model has
-    one field and that is a list; a list of one object; an object below the schema's name. A reply that stopped at the
-    token limit is accepted only if it is complete JSON as it stands.
+    Also accepted: one value in chatter, in fences or after reasoning; a bare list if the model has only one field and it
+    is a list; a list of one object; an object below the schema's name. A reply that stopped at the token limit is
+    accepted only if it is complete JSON.
 
     Raises:
-        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID where the reply does not match, naming the fields and the
-            reasons.
+        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID if the reply does not match, with the fields and the reasons.
     """
     text = _whole_text(completion)
     if not schema.numeric:
-        # Nearly every reply ends here; whatever does not is looked at closely below.
+        # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
             return schema.model.model_validate_json(text)
     parsed, value = _strict_json(text)
@@ -133,7 +132,7 @@ def _strict_json(text: str) -> tuple[bool, Any]:
 
 def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
     values, problem = json_values(answer)
-    # Prose has lists of its own ("as in [1]", "[ ] to do"): beside an object, or empty, they are no answer.
+    # Prose may contain lists ("as in [1]", "[ ] to do"), which are not the answer if they are empty or there is an object.
     values = [value for value in values if isinstance(value, dict)] or [value for value in values if value]
     found: BaseModel | None = None
     errors: list[ReplyError] = []
@@ -156,10 +155,10 @@ def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
 
 
 def _validated(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
-    """The value as an instance, as it is or with a wrapping put right that is one level off.
+    """The value as an instance, as it is or with one level of wrapping corrected.
 
-    `text` is the JSON the value was read from, where it is at hand. The model reads JSON and not objects: then strict
-    models, too, take dates, enums and tuples in the only form in which JSON can hold them.
+    `text` is the JSON of the value, if there is any. pydantic validates JSON rather than objects, so that strict models
+    also accept dates, enums and tuples in their JSON form.
     """
     try:
         return _instance(value, text if text is not None else json.dumps(value), schema)
@@ -174,7 +173,7 @@ def _validated(value: object, schema: ResponseSchema, *, text: str | None = None
 
 
 def _unwrapped(value: object, schema: ResponseSchema) -> dict[str, Any] | None:
-    """The object that was meant by a bare list, by a list of one object, or by an object below the schema's name."""
+    """The object that is meant by a bare list, by a list of one object, or by an object below the schema's name."""
     if isinstance(value, list):
         only = value[0] if len(value) == 1 and isinstance(value[0], dict) else None
         if schema.list_field is not None and (only is None or schema.list_field not in only):

@@ -1,9 +1,9 @@
-"""Finds the JSON in a reply and repairs it where that cannot change what it says.
+"""Finds the JSON in a reply, and repairs it if that cannot change its content.
 
-Guarantee: a repaired value holds every character of the reply that is not whitespace, quote, comma, colon, bracket or
-escape, in the same order, and nothing else; and it was whole (its brackets close). What cannot be repaired so is left
-alone, to be asked for again. Cost: one pass; `json_repair`, imported when first needed, takes about 1 s per MB, so
-longer texts than 200,000 characters are not repaired. Limits: prose with unbalanced brackets before the JSON hides it.
+Guarantee: a repaired value has every character of the reply that is not whitespace, quote, comma, colon, bracket or
+escape, in the same order, and nothing else; and its brackets were closed. Other replies are not repaired, and the model
+is asked again. Cost: one pass; `json_repair`, imported when first needed, takes about 1 s per MB, so texts longer than
+200,000 characters are not repaired. Limits: JSON after prose with unbalanced brackets is not found.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 
 
 def after_reasoning(text: str, *, is_json: bool) -> str | None:
-    """The answer that follows a leading reasoning block; the text itself where there is none.
+    """The answer after a leading reasoning block; the text itself if there is none.
 
-    A block whose opening tag is missing counts too: for JSON, when its closing tag stands outside of every value; for
-    free text, when the tag begins or ends a line outside of code, since a text may well speak about such tags.
+    A block without an opening tag counts too: for JSON, if its closing tag is outside of every value; for free text, if
+    the tag begins or ends a line outside of code, because a text may be about such tags.
 
     Returns:
-        The answer, perhaps empty, or None where the reasoning never ends.
+        The answer, which may be empty; None if the reasoning never ends.
     """
     opened = _OPENED.match(text)
     if opened:
@@ -56,10 +56,10 @@ def after_reasoning(text: str, *, is_json: bool) -> str | None:
 
 
 def json_values(text: str) -> tuple[list[Any], str]:
-    """The values of all objects and arrays at the top level of a text, and why there are none more.
+    """The values of all objects and arrays at the top level of a text, and why there are no more.
 
     Returns:
-        The values, as Python objects, and a reason in words, or '' where all of them could be read.
+        The values as Python objects, and a reason in words; '' if all of them could be read.
     """
     values: list[Any] = []
     problem = ""
@@ -80,10 +80,9 @@ def json_values(text: str) -> tuple[list[Any], str]:
 
 
 def _spans(text: str) -> Iterator[tuple[tuple[int, int], bool]]:
-    """Start and end of each bracketed region at the top level, and whether it is closed; after an unclosed one nothing
-    is known.
+    """Start and end of each bracketed region at the top level, and whether it is closed. Stops at an unclosed one.
 
-    Quotes count within brackets only: the prose around them is full of apostrophes.
+    Quotes count only within brackets, because the prose around them has apostrophes.
     """
     stack: list[str] = []
     start, quoted = 0, False
@@ -113,12 +112,12 @@ def _repaired(region: str) -> Any | None:
         return None
     import json_repair
 
-    # The one escape of JSON that json_repair takes for two characters.
+    # The only escape of JSON that json_repair reads as two characters.
     readable = re.sub(r"\\(.)", lambda escape: "/" if escape[1] == "/" else escape[0], region, flags=re.DOTALL)
     try:
         value = json_repair.loads(readable, skip_json_loads=True, strict=True)
     except (ValueError, RecursionError):
-        # Strict mode refuses what it would have to guess: several values, missing colons, empty keys.
+        # Strict mode refuses what would have to be guessed: several values, missing colons, empty keys.
         return None
     return value if isinstance(value, (dict, list)) and _says_the_same(region, value) else None
 
@@ -129,7 +128,7 @@ def _says_the_same(region: str, value: object) -> bool:
 
 
 def _essence(text: str) -> bytes:
-    # As UTF-16, a pair of escaped surrogates equals the one character that it stands for.
+    # In UTF-16, a pair of escaped surrogates equals its character.
     return _PUNCTUATION.sub("", text).encode("utf-16-le", "surrogatepass")
 
 
@@ -140,7 +139,7 @@ _LITERALS: tuple[dict[object, str], ...] = (
 
 
 def _leaves(value: object, names: dict[object, str]) -> Iterator[str]:
-    """Every key and scalar, in order, as it would be written."""
+    """Every key and scalar, in order, as JSON writes it."""
     if isinstance(value, dict):
         for key, sub in value.items():
             yield str(key)

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for one address: posts bodies, keeps its connections open and reuses them.
+"""A small HTTP/1.1 client for one address: posts bodies, and keeps connections open for reuse.
 
 Guarantee: one request on the wire per `post`, never repeated, no redirect followed, no cookie kept; an answer is whole or it is an
 error. Of a host with several addresses the first that answers is taken (RFC 8305). A time limit counts the time in which this process
@@ -28,7 +28,7 @@ from datafast.llms.transport.proxies import Address, through_socks
 
 __all__ = ["HttpClient"]
 
-# Below the five seconds after which many servers close an idle connection: a request on its way meets no closing door.
+# Less than the five seconds after which many servers close idle connections, so that none closes under a request.
 _KEEPALIVE_S = 4.0
 _BUFFER = 256 * 1024
 _NEXT_ADDRESS_S = 0.25  # as RFC 8305 recommends
@@ -65,7 +65,7 @@ class HttpClient:
         self._tls = tls
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
-        self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are looked at
+        self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are checked
         self._connect_timeout_s = connect_timeout_s
         self._head = self._make_head(url, headers)
         self._loop = asyncio.get_running_loop()
@@ -81,7 +81,7 @@ class HttpClient:
         """Sends one request.
 
         Raises:
-            OSError: no whole answer came; see the module.
+            OSError: no complete answer came; see the module.
         """
         await self._slots.acquire()  # "async with" would be two coroutines more
         try:
@@ -103,7 +103,7 @@ class HttpClient:
             self._slots.release()
 
     async def aclose(self) -> None:
-        """Closes every connection, and waits a moment for that."""
+        """Closes every connection and waits a moment for it."""
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self._open):
@@ -159,7 +159,7 @@ class HttpClient:
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE}:
                 raise
-            # Several addresses that all refuse come as one plain OSError.
+            # If several addresses refuse, asyncio raises one plain OSError.
             raise ConnectionRefusedError(*error.args) from error
         return connection
 
@@ -227,7 +227,7 @@ class HttpClient:
                 given["Proxy-Authorization"] = self._proxy.basic_auth
         lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
         if any(character in line for line in lines for character in "\r\n\0"):
-            raise ValueError("a header or the address holds a line break")
+            raise ValueError("A header or the address contains a line break. Remove it.")
         return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
 
     # -- time

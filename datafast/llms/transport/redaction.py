@@ -1,4 +1,4 @@
-"""Takes API keys out of text before it is stored or shown.
+"""Removes API keys from text before it is stored or shown.
 
 Guarantee: a configured secret is replaced wherever it stands whole, cut (its first or last eight characters and more),
 or with its middle masked, as some providers echo it (`sk-ab***yz`). One of fewer than eight characters is replaced where

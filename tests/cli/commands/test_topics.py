@@ -75,7 +75,7 @@ def test_topics_are_given_in_yaml_as_a_list_nested_or_as_a_file_beside_it(
 @pytest.mark.parametrize(
     ("topics", "message"),
     [
-        ([], "c.yaml:3: topics: the list is empty"),
+        ([], "c.yaml:3: topics: The list is empty"),
         (["a", " "], r"c.yaml:3: topics\[1\]: must not be blank"),
         (["a", 3], r"c.yaml:3: topics\[1\]: expected a text"),
         (
@@ -84,9 +84,9 @@ def test_topics_are_given_in_yaml_as_a_list_nested_or_as_a_file_beside_it(
         ),
         ({"topic_prompt": "sea", "degree": 0}, r"c.yaml:3: topics\.degree: "),
         ({"topic_prompt": "sea", "provider": "opnai/x"}, r"c.yaml:3: topics\.provider: .*openai"),
-        ({"topic_prompt": "s", "degree": 100, "depth": 9}, "c.yaml:3: topics: .*lower one of them"),
+        ({"topic_prompt": "s", "degree": 100, "depth": 9}, "c.yaml:3: topics: .*Lower one of them"),
         ({"Sea": 5}, r"c.yaml:3: topics\.Sea: expected a mapping"),
-        ("nowhere.json", "c.yaml:3: topics: cannot read .*nowhere.json"),
+        ("nowhere.json", "c.yaml:3: topics: Cannot read .*nowhere.json"),
     ],
 )
 def test_wrong_topics_in_yaml_are_named_with_their_line(run: Run, topics: Any, message: str) -> None:
@@ -170,7 +170,7 @@ def test_generate_ends_with_4_where_its_topics_fail(run: Run, server: FaultServe
     server.respond = refusing(ROOT)
     result = run("generate", "c.yaml")
     assert result.exit_code == 4
-    assert "growing the topic tree of 'sea'" in result.stderr
+    assert "Growing the topic tree of 'sea'" in result.stderr
 
 
 def test_given_topics_need_no_building(run: Run, server: FaultServer) -> None:
@@ -212,7 +212,7 @@ def test_a_budget_counts_rows_whose_ledger_lies_elsewhere(run: Run, server: Faul
 def test_plan_says_what_has_to_be_grown_first_and_sends_nothing(run: Run, server: FaultServer) -> None:
     result = run("plan", "c.yaml")
     assert result.exit_code == 0, result.stderr
-    assert "growing the topic tree of 'sea', about 3 calls" in result.stdout
+    assert "Growing the topic tree of 'sea', about 3 calls" in result.stdout
     told = json.loads(run("plan", "c.yaml", "--json").stdout)
     assert (told["rows"], told["total_calls"], len(told["first"])) == (4, 4, 1)
     assert not server.requests

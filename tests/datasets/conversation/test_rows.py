@@ -166,7 +166,7 @@ def test_braces_of_code_and_json_in_a_template_are_text(tmp_path: Path, fault_se
 
 @pytest.mark.parametrize("name", ["", " ", "_private", "model_config"])
 def test_a_field_that_cannot_be_called_so_is_refused(name: str) -> None:
-    with pytest.raises((ConfigError, ValidationError), match="output_format: a field cannot be called"):
+    with pytest.raises((ConfigError, ValidationError), match="output_format: A field cannot be called"):
         ConversationDatasetConfig(topics=["a"], output_format={name: "{response}"})
 
 

@@ -65,13 +65,13 @@ def test_a_number_that_no_file_can_hold_is_refused_in_a_call(
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"properties": {"a": {"pattern": "["}}}, "no JSON Schema: '\\[' is not a 'regex'"),
-        ({"patternProperties": {"(": {}}}, "no JSON Schema: '\\(' is not a 'regex'"),
-        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "the reference '#/\\$defs/b' leads nowhere"),
-        ({"properties": {"a": {"$ref": "https://example.org/s"}}}, "leads nowhere in this schema"),
-        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "the schema refers to itself"),
-        ({"properties": {"a": {"type": "strin"}}}, "this is no JSON Schema"),
-        ({"required": "a"}, "this is no JSON Schema"),
+        ({"properties": {"a": {"pattern": "["}}}, "not a JSON Schema: '\\[' is not a 'regex'"),
+        ({"patternProperties": {"(": {}}}, "not a JSON Schema: '\\(' is not a 'regex'"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "The reference '#/\\$defs/b' has no target"),
+        ({"properties": {"a": {"$ref": "https://example.org/s"}}}, "has no target in this schema"),
+        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "The schema refers to itself"),
+        ({"properties": {"a": {"type": "strin"}}}, "This is not a JSON Schema"),
+        ({"required": "a"}, "This is not a JSON Schema"),
     ],
 )
 def test_parameters_of_a_tool_that_cannot_be_checked_are_refused(parameters: dict[str, Any], problem: str) -> None:
