@@ -36,7 +36,7 @@ def check_base(base: str, *, place: str = "api_base") -> str:
         )
     if parts.username or parts.password:
         raise ConfigError(
-            f"{place}: credentials do not belong in the address. Use api_key= or extra_headers=.", key="api_base"
+            f"{place}: Credentials do not belong in the address. Use api_key= or extra_headers=.", key="api_base"
         )
     host = _wire_host(parts.hostname)
     if host is None:
@@ -48,7 +48,7 @@ def check_base(base: str, *, place: str = "api_base") -> str:
     rest = parts.path + parts.query
     if not (rest.isascii() and rest.isprintable()) or " " in rest:
         raise ConfigError(
-            f"{place}: the path holds characters that no address may have. Write them percent-encoded.", key="api_base"
+            f"{place}: The path has characters that no address may have. Write them percent-encoded.", key="api_base"
         )
     netloc = parts.netloc if parts.netloc.isascii() else host + (f":{parts.port}" if parts.port else "")
     return urlunsplit(parts._replace(netloc=netloc, path=parts.path.rstrip("/"), fragment=""))

@@ -168,7 +168,7 @@ def check_key(value: str, *, place: str) -> None:
     """
     if not (value.isascii() and value.isprintable()):
         raise ConfigError(
-            f"{place}: the key holds characters that no key has, such as a line break or letters with accents. Copy it again.",
+            f"{place}: The key has characters that no key has, such as a line break or letters with accents. Copy it again.",
             key="api_key",
         )
 
@@ -178,7 +178,7 @@ def _api_key(key: str, value: object) -> str:
         raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
-        raise ConfigError(f"{key}: the text is empty. Leave it out to read the environment variable.", key=key)
+        raise ConfigError(f"{key}: The text is empty. Leave it out to read the environment variable.", key=key)
     check_key(cleaned, place=key)
     return cleaned
 
@@ -196,7 +196,7 @@ def _headers(key: str, value: object) -> dict[str, str]:
         # Values are not shown: they are often keys.
         if not isinstance(name, str) or not isinstance(text, str) or not _HEADER_TEXT.fullmatch(text):
             raise ConfigError(
-                f"{key}: the value of header {name!r} must be a text of one line in Latin letters. Write others percent-encoded.",
+                f"{key}: The value of header {name!r} must be a text of one line in Latin letters. Write others percent-encoded.",
                 key=key,
             )
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:

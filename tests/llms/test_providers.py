@@ -288,7 +288,7 @@ def test_a_certificate_file_that_holds_none_is_told_at_the_start_of_a_run(tmp_pa
 
 def test_a_variable_of_the_environment_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-ключ")
-    with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY: the key holds characters"):
+    with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY: The key has characters"):
         OpenAIProvider().require_ready()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hidden@a..b")
     with pytest.raises(ConfigError, match=r"^OPENAI_BASE_URL: ") as caught:

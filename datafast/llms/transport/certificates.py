@@ -18,7 +18,7 @@ def trusting(ssl_ca: Path) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     if not ssl_ca.is_file():
-        raise ConfigError(f"ssl_ca: there is no file {str(ssl_ca)!r}.", key="ssl_ca")
+        raise ConfigError(f"ssl_ca: There is no file {str(ssl_ca)!r}. Check its path.", key="ssl_ca")
     try:
         context.load_verify_locations(cafile=ssl_ca)
     except OSError as error:  # an SSLError is one too
