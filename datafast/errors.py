@@ -10,6 +10,7 @@
     │   └── OutputWriteError                rows cannot be saved (disk full, permission lost)
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
+    ├── PartialResults (an ExceptionGroup)  some of the prompts given to `provider.generate` at once failed; carries all results
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
     ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
@@ -23,9 +24,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from datafast.types import RunReport
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "OutputError",
     "OutputInUseError",
     "OutputWriteError",
+    "PartialResults",
     "ProviderError",
     "PublishError",
     "ReplyCategory",
@@ -108,7 +112,11 @@ class Action(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """What went wrong with a request, by its status and the machine-readable fields of its body, never by prose."""
+    """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
+
+    NO_COMPLETION: a success came that is something else than a reply: a page, a stream, an answer without a choice, or more than is
+    read. UNUSABLE_REPLY: the server itself refused what its model had written.
+    """
 
     RATE_LIMITED = "rate_limited"
     SERVER = "server_error"
@@ -121,6 +129,8 @@ class ErrorKind(StrEnum):
     BAD_REQUEST = "bad_request"
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
+    NO_COMPLETION = "no_completion"
+    UNUSABLE_REPLY = "invalid_reply"
     LOCAL_RESOURCES = "local_resources"
 
     @property
@@ -133,6 +143,8 @@ _ACTIONS = {
     ErrorKind.SERVER: Action.RETRY,
     ErrorKind.TIMEOUT: Action.RETRY,
     ErrorKind.CONNECTION: Action.RETRY,
+    ErrorKind.NO_COMPLETION: Action.RETRY,
+    ErrorKind.UNUSABLE_REPLY: Action.RETRY,
     ErrorKind.AUTHENTICATION: Action.STOP_PROVIDER,
     ErrorKind.PERMISSION: Action.STOP_PROVIDER,
     ErrorKind.MODEL_NOT_FOUND: Action.STOP_PROVIDER,
@@ -194,6 +206,29 @@ class ReplyError(DatafastError):
     def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
         super().__init__(message)
         self.category = category
+
+
+class PartialResults(ExceptionGroup[Exception], DatafastError):
+    """Some of the prompts that `provider.generate` was given at once failed. `exceptions` are their errors.
+
+    Attributes:
+        results: one for each prompt, in their order: what came, or the error in its place.
+    """
+
+    results: list[Any]
+
+    def __new__(cls, results: Sequence[Any]) -> PartialResults:
+        failed = [result for result in results if isinstance(result, Exception)]
+        made = super().__new__(
+            cls,
+            f"{len(failed)} of {len(results)} requests failed. The others' replies are in results. First: {failed[0]}",
+            failed,
+        )
+        made.results = list(results)
+        return made
+
+    def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
+        return ExceptionGroup(self.message, excs)
 
 
 class CallFailed(DatafastError):

@@ -30,6 +30,7 @@ from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
+from datafast.llms.prices import nearest_model
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
@@ -170,7 +171,7 @@ def estimate(
         seconds=_total_seconds(parts, settings),
         providers=tuple(parts),
         rendered=len(sample),
-        notes=tuple(_notes(parts, past, settings)),
+        notes=(*_notes(parts, past, settings), *_slips(providers)),
     )
 
 
@@ -386,6 +387,17 @@ def _total_seconds(parts: Sequence[ProviderEstimate], settings: RunConfig) -> Sp
     """The time of the slowest provider, or of all calls in the slots of the run, whichever is longer."""
     work = _sum(part.latency_s * sum(part.calls.values()) for part in parts)
     return _longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
+
+
+def _slips(providers: Sequence[LLMProvider]) -> list[str]:
+    """Names of models that the price list does not know and that resemble one that it knows."""
+    unpriced = [provider for provider in providers if provider.price is None and not provider.simulated]
+    near = [
+        (provider.label, nearest_model(*provider.label.split("/", 1))) for provider in unpriced if "/" in provider.label
+    ]
+    return [
+        f"{label}: the price list does not know this model. Did you mean {found!r}?" for label, found in near if found
+    ]
 
 
 def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) -> list[str]:

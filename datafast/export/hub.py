@@ -34,6 +34,7 @@ from datafast._util.notify import users_level
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.parquet import Export, export_parquet
+from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -229,7 +230,8 @@ class _Push:
                 fault = _Fault.of(error)
                 wait = fault.retry_after_s if fault.retry_after_s is not None else delay or 0.0
                 if delay is None or not fault.passes or wait > _MAX_RETRY_AFTER_S:
-                    raise PublishError(self._explained(fault, error)) from error
+                    # Not "from error": the Hub's answer may repeat the token, and a traceback would show it.
+                    raise PublishError(self._explained(fault, error)) from None
                 time.sleep(wait)
         return f"{self._endpoint}/datasets/{self._repo_id}"
 
@@ -318,5 +320,5 @@ class _Push:
                 what = "The Hub or its client refused the push, for the reason below."
         answer = f"HTTP {fault.status}" if fault.status else "no answer"
         told = dict.fromkeys(str(link).strip() for link in (error, _chain(error)[-1]))
-        detail = "\n".join(told).replace(self._token, "[redacted]")
+        detail = redact("\n".join(told), [self._token])
         return f"The push to {self._repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"

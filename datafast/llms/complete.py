@@ -1,19 +1,21 @@
 """`LLMProvider.generate`: sends a prompt or a list of prompts to a model, outside any dataset.
 
-Guarantee: the caller's messages are never changed, results are in the order of the inputs, errors keep their class.
-Cost: one connection pool per call. Limits: no retries, rate limits or ledger, which datasets have.
+Guarantee: the caller's messages are never changed, results stand in the order of their inputs, errors keep their class, and
+what came is never lost to what failed beside it. Limits per minute hold over all calls of a provider.
+Cost: one connection pool per call. Limits: no retry, no ledger; datasets have them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from datafast._util import background
-from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Backend, ReplyMode, Request
-from datafast.llms.replies.formats import decode_reply
+from datafast.errors import ConfigError, ErrorKind, PartialResults, ProviderError
+from datafast.llms.base import Backend, ReplyMode, Request, Response
+from datafast.llms.pace import Pace, tokens_upper
+from datafast.llms.replies.formats import decode_reply, usage_of
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
@@ -30,6 +32,8 @@ class Openable(Protocol):
     """The part of `LLMProvider` that is used here."""
 
     max_concurrency: int | None
+    max_completion_tokens: int | None
+    pace: Pace
 
     @property
     def takes_text_bounds(self) -> bool: ...
@@ -53,6 +57,11 @@ def generate(
     provider.require_ready()
     schema = ResponseSchema.of(response_format) if response_format is not None else None
     results = background.run(_complete_all(provider, conversations, schema)) if conversations else []
+    failed = any(isinstance(result, Exception) for result in results)
+    if failed and many:
+        raise PartialResults(results)
+    if failed:
+        raise results[0]
     return results if many else results[0]
 
 
@@ -95,9 +104,18 @@ async def _complete_all(
     slots = asyncio.Semaphore(in_flight)
     backend = provider.open(max_connections=in_flight)
 
-    async def one(conversation: list[Message]) -> Any:
+    async def send(request: Request) -> Response:
+        tokens = tokens_upper(request.messages, provider.max_completion_tokens)
+        await asyncio.sleep(provider.pace.book(tokens))
         async with slots:
-            return await _complete(backend, conversation, schema, text_bounds=provider.takes_text_bounds)
+            response = await backend.complete(request)
+        usage = usage_of(response.raw, response.format)
+        if usage is not None:
+            provider.pace.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
+        return response
+
+    async def one(conversation: list[Message]) -> Any:
+        return await _complete(send, conversation, schema, text_bounds=provider.takes_text_bounds)
 
     try:
         # Waits for all even if one fails, because each is paid for and none may outlive the connection pool.
@@ -105,16 +123,20 @@ async def _complete_all(
     finally:
         await backend.aclose()
     for result in results:
-        if isinstance(result, BaseException):
-            raise result
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result  # an interruption
     return results
 
 
 async def _complete(
-    backend: Backend, conversation: list[Message], schema: ResponseSchema | None, *, text_bounds: bool
+    send: Callable[[Request], Awaitable[Response]],
+    conversation: list[Message],
+    schema: ResponseSchema | None,
+    *,
+    text_bounds: bool,
 ) -> Any:
     if schema is None:
-        response = await backend.complete(Request(messages=conversation))
+        response = await send(Request(messages=conversation))
         return parse_text(decode_reply(response.raw, response.format))
     refused: ProviderError | None = None
     modes = [(mode, False) for mode in ReplyMode]
@@ -123,7 +145,7 @@ async def _complete(
     for mode, bounds in modes:
         try:
             request = Request(messages=conversation, schema=schema, mode=mode, text_bounds=bounds)
-            response = await backend.complete(request)
+            response = await send(request)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
                 raise

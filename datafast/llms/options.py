@@ -7,6 +7,7 @@ parameter. None means not set; parameters that are not set are not sent.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "NETWORK_OPTIONS",
     "OPTION_SCHEMAS",
     "ProviderOptions",
+    "check_key",
     "check_options",
     "checked_count",
     "checked_number",
@@ -32,12 +34,15 @@ __all__ = [
     "text_schema",
 ]
 
-# These are the request itself. If the user set them, every reply would break.
+# These make up the request itself; setting them behind the back of the kind would break every reply.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what Latin-1 holds, without control characters
+_RESERVED_HEADERS = frozenset({"content-length", "transfer-encoding"})  # they say where the body ends
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
 
 
-NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
-"""Parameters that are useless for a model that is not called over a network: there is no address and no key."""
+NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_reply_mb", "ssl_ca")
+"""What a model has no use for that is not called over a network: there is no address, and nobody who asks for a key."""
 
 
 class ProviderOptions(TypedDict, total=False):
@@ -54,11 +59,13 @@ class ProviderOptions(TypedDict, total=False):
     timeout: seconds for one request from sending to the last byte; 600 by default.
     max_concurrency: requests of this provider in flight at once, a further cap below the run's own.
     weight: share of the prompts it gets where a run splits them among providers; 1 by default.
-    extra: more fields for the request body, as the server names them.
-    extra_headers: more HTTP headers.
-    ssl_ca: path of a PEM file with certificate authorities to trust besides the system's.
-    name: distinguishes two entries with the same model and parameters.
-    price: a `Price` (or mapping with its fields), if the price list does not know the model or you pay another price.
+    extra: further fields for the request body, as the server names them.
+    extra_headers: further HTTP headers.
+    max_reply_mb: MiB that the body of one answer may have, as it comes and decompressed; 64 by default.
+    ssl_ca: path of a PEM file with certificate authorities to trust beside the system's.
+    name: tells two entries apart that are otherwise the same model with the same parameters.
+    price: a `Price` (or mapping with its fields), where the price list does not know the model or you pay something
+        else.
     """
 
     api_key: str | None
@@ -76,6 +83,7 @@ class ProviderOptions(TypedDict, total=False):
     weight: float
     extra: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
+    max_reply_mb: float
     ssl_ca: str | Path | None
     name: str | None
     price: Price | Mapping[str, Any] | None
@@ -106,6 +114,7 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
         value = options.get(key)
         checked[key] = None if value is None else option.check(key, value)
     checked["timeout"] = checked["timeout"] or 600.0
+    checked["max_reply_mb"] = checked["max_reply_mb"] or 64.0
     checked["weight"] = checked["weight"] or 1.0
     return checked
 
@@ -151,12 +160,26 @@ def checked_text(key: str, value: object) -> str | None:
     return value.strip()
 
 
+def check_key(value: str, *, place: str) -> None:
+    """Refuses a key that no header can carry.
+
+    Args:
+        place: where it was given, for the message.
+    """
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(
+            f"{place}: The key has characters that no key has, such as a line break or letters with accents. Copy it again.",
+            key="api_key",
+        )
+
+
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: The text is empty. Leave it out to read the environment variable.", key=key)
+    check_key(cleaned, place=key)
     return cleaned
 
 
@@ -171,8 +194,13 @@ def _headers(key: str, value: object) -> dict[str, str]:
         raise _refused(key, "a mapping of header names to texts", value)
     for name, text in value.items():
         # Values are not shown: they are often keys.
-        if not isinstance(name, str) or not isinstance(text, str) or "\n" in name + text or "\r" in name + text:
-            raise ConfigError(f"{key}: expected a text of one line as name and value of the header {name!r}.", key=key)
+        if not isinstance(name, str) or not isinstance(text, str) or not _HEADER_TEXT.fullmatch(text):
+            raise ConfigError(
+                f"{key}: The value of header {name!r} must be a text of one line in Latin letters. Write others percent-encoded.",
+                key=key,
+            )
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+            raise ConfigError(f"{key}: {name!r} is not a header that can be set. Leave it out.", key=key)
     return dict(value)
 
 
@@ -255,6 +283,7 @@ _OPTIONS: dict[str, _Option] = {
     "weight": _positive("Its share of the rows where providers share the work."),
     "extra": _Option(_extra, mapping_schema("Further fields of the request body.")),
     "extra_headers": _Option(_headers, mapping_schema("Further HTTP headers.", of="string")),
+    "max_reply_mb": _positive("MiB that the body of one answer may have."),
     "ssl_ca": _Option(_path, text_schema("A PEM file with certificate authorities to trust.")),
     "name": _text("Tells two entries apart that are otherwise the same."),
     "price": _Option(_price, mapping_schema("USD per million tokens, where the price list does not know the model.")),

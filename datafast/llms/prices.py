@@ -17,12 +17,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.notify import nearest
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from datafast.types import Usage
 
-__all__ = ["Price", "context_window", "cost_usd"]
+__all__ = ["Price", "context_window", "cost_usd", "nearest_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,24 @@ def context_window(provider_name: str, model_id: str) -> int | None:
         return None
     window: int | None = model.context_window
     return window
+
+
+@lru_cache(maxsize=256)
+@foreign_warnings_ignored()
+def nearest_model(provider_name: str, model_id: str) -> str | None:
+    """The provider's model whose name `model_id` is most likely a slip for; None where it is known, or nothing is close."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    if provider_name == "openai_compatible":  # any server may offer any name there
+        return None
+    snapshot = get_snapshot()
+    try:
+        provider = snapshot.find_provider(None, provider_name, None)
+    except LookupError:
+        return None
+    if provider.find_model(model_id) is not None:
+        return None
+    return nearest(model_id, (model.id for model in provider.models))
 
 
 @foreign_warnings_ignored()

@@ -15,10 +15,11 @@ import orjson
 
 from datafast.errors import ConfigError, MissingKeyError
 from datafast.llms.base_urls import base_from_environment, check_base
-from datafast.llms.options import ProviderOptions, check_options
+from datafast.llms.options import ProviderOptions, check_key, check_options
+from datafast.llms.pace import Pace
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.transport.origin import Origin
-from datafast.llms.transport.redaction import is_secret_name
+from datafast.llms.transport.redaction import address_shown, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LLMProvider"]
 
+# Never more, never less: another choice of names would buy again what these identities have bought.
+_NOT_IDENTIFYING = ("authorization", "cookie", "credential", "credentials", "key", "password", "secret", "token")
 _SAMPLING = ("temperature", "top_p", "frequency_penalty", "reasoning_effort")
 
 
@@ -75,20 +78,21 @@ class LLMProvider:
         self.weight: float = checked["weight"]
         self.extra: dict[str, Any] = checked["extra"] or {}
         self.extra_headers: dict[str, str] = checked["extra_headers"] or {}
+        self.max_reply_mb: float = checked["max_reply_mb"]
         self.ssl_ca = checked["ssl_ca"]
         self.name: str | None = checked["name"]
         self.price = checked["price"]
         self._api_key: str | None = checked["api_key"]
         self.api_key_env: str | None = checked["api_key_env"]
         self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
+        self.pace = Pace(self.rpm_limit, self.tpm_limit)
         self._options = {key: value for key, value in options.items() if value is not None}
 
     def __repr__(self) -> str:
         shown = [repr(self.model_id)]
         for key, value in self._options.items():
-            hidden = key in {"api_key", "extra_headers"} or (
-                key == "extra" and _without_secrets(self.extra) != self.extra
-            )
+            hidden = key in {"api_key", "extra_headers"} or (key == "extra" and any(secrets_in(self.extra)))
+            value = address_shown(str(value))[0] if key == "api_base" else value
             shown.append(f"{key}=..." if hidden else f"{key}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -101,7 +105,8 @@ class LLMProvider:
     def identity(self) -> str:
         """Canonical JSON of the parameters that replies depend on. Equal identities mean interchangeable replies.
 
-        Without the key, address, max_completion_tokens, timeouts, limits, headers, and secrets inside `extra`.
+        Not in it: key, address, max_completion_tokens, timeouts, limits, headers, and fields of `extra` whose names end like a
+        secret's. It is hashed wherever it is stored.
         """
         parts: dict[str, Any] = {"provider": self.provider_name, "model_id": self.model_id}
         parts |= {key: float(value) if isinstance(value, int) else value for key, value in self.sampling.items()}
@@ -138,11 +143,9 @@ class LLMProvider:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All texts that must never be stored or shown, for redaction."""
-        found = [self.api_key or ""]
-        for name, value in [*self.extra_headers.items(), *self.extra.items()]:
-            if isinstance(value, str) and is_secret_name(name):
-                found += [value, value.rpartition(" ")[2]]
+        """Everything that must never be stored or shown, for redaction."""
+        in_address = address_shown(self.api_base)[1]
+        found = [self.api_key or "", *secrets_in(self.extra_headers), *secrets_in(self.extra), *in_address]
         return tuple(dict.fromkeys(secret for secret in found if secret))
 
     @property
@@ -151,8 +154,9 @@ class LLMProvider:
         return Origin(
             label=self.label,
             model_id=self.model_id,
-            address=self.api_base,
+            address=address_shown(self.api_base)[0],
             key_variable=None if self._api_key else self.key_variable,
+            has_key=self.api_key is not None,
             timeout_s=self.timeout,
             secrets=self.secrets,
         )
@@ -172,12 +176,12 @@ class LLMProvider:
                 "load it, or pass api_key=.",
                 variable=variable,
             )
-        if not (self.api_key or "").isprintable():
-            raise ConfigError(
-                "api_key: The key has characters that no key has, such as a line break. Correct it.", key="api_key"
-            )
-        if self.ssl_ca is not None and not self.ssl_ca.is_file():
-            raise ConfigError(f"ssl_ca: There is no file {str(self.ssl_ca)!r}. Check its path.", key="ssl_ca")
+        if self.api_key:
+            check_key(self.api_key, place="api_key" if self._api_key else str(variable))
+        if self.ssl_ca is not None:
+            from datafast.llms.transport.certificates import trusting
+
+            trusting(self.ssl_ca)
 
     @property
     def key_is_optional(self) -> bool:
@@ -218,7 +222,8 @@ class LLMProvider:
         messages: Sequence[Any] | None = None,
         response_format: type[BaseModel] | None = None,
     ) -> Any:
-        """Asks the model directly, outside any dataset, without retries and ledger. Works in scripts, threads and notebooks.
+        """Asks the model directly, outside any dataset: no retry, no ledger. Works in scripts, threads and notebooks. `rpm_limit` and
+        `tpm_limit` hold over all calls of this provider.
 
         Args:
             prompt: one prompt, or a list of them.
@@ -229,9 +234,10 @@ class LLMProvider:
             One result for one input; for a list (also of one), a list of results in the same order.
 
         Raises:
-            ValueError: both or neither of prompt and messages are given, or an element has the wrong shape.
-            ProviderError: a request failed; raised for the first one, when all have ended.
-            ReplyError: a reply is not what was asked for.
+            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
+            ProviderError: the request failed.
+            ReplyError: the reply is not what was asked for.
+            PartialResults: of a list, some of these; its `results` are those that came, with an error in the place of each other one.
         """
         from datafast.llms.complete import generate
 
@@ -242,4 +248,8 @@ class LLMProvider:
 
 
 def _without_secrets(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in extra.items() if not (isinstance(value, str) and is_secret_name(key))}
+    return {
+        key: value
+        for key, value in extra.items()
+        if not (isinstance(value, str) and key.lower().endswith(_NOT_IDENTIFYING))
+    }

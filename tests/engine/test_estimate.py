@@ -87,6 +87,11 @@ def test_an_unknown_price_makes_the_cost_unknown_and_never_0(tmp_path: Path) -> 
     assert any("cost is unknown" in note for note in estimate.notes)
 
 
+def test_a_model_that_the_price_list_does_not_know_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    notes = raw(tmp_path).estimate([OpenAIProvider("gpt-4.1-mnii", api_key="sk-0123456789")]).notes
+    assert any("openai/gpt-4.1-mnii" in note and "Did you mean 'gpt-4.1-mini'?" in note for note in notes)
+
+
 def test_earlier_replies_of_the_output_take_the_place_of_the_guess(tmp_path: Path) -> None:
     provider = CountingProvider("m", log=tmp_path / "log", reply=lambda request: '{"texts": ["a text"]}')
     dataset = raw(tmp_path, topics=40)

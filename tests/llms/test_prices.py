@@ -9,10 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast.errors import ConfigError
-from datafast.llms.prices import Price, cost_usd
+from datafast.llms.prices import Price, cost_usd, nearest_model
 from datafast.types import Usage
 
 MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("provider_name", "model_id", "near"),
+    [
+        ("openai", "gpt-4.1-mnii", "gpt-4.1-mini"), ("gemini", "gemini-2.0-flahs", "gemini-2.0-flash"),
+        ("openai", "gpt-5-mini-2025-08-07", None), ("openai", "zzzzzz", None), ("openai_compatible", "gpt-4.1-mnii", None),
+        ("ollama", "gemma3:4b", None),
+    ],
+)  # fmt: skip
+def test_the_model_that_a_slip_was_meant_for_is_found(provider_name: str, model_id: str, near: str | None) -> None:
+    assert nearest_model(provider_name, model_id) == near
 
 
 def test_tokens_are_priced_per_million() -> None:

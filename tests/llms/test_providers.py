@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import subprocess
 import sys
 import threading
+import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import datafast.llms
-from datafast.errors import ConfigError, ErrorKind, MissingKeyError, ProviderError, ReplyError
+from datafast.errors import ConfigError, ErrorKind, MissingKeyError, PartialResults, ProviderError, ReplyError
 from datafast.llms import (
     AnthropicProvider,
     GeminiProvider,
@@ -80,7 +83,11 @@ def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> Non
         ("tpm_limit", -1), ("timeout", 0), ("timeout", float("inf")), ("max_concurrency", 0), ("extra", [1]),
         ("extra", {"messages": []}), ("extra", {"x": object()}), ("extra_headers", {"a": "b\nc"}), ("api_base", "localhost:8000"),
         ("api_base", "http://user:secret@host"), ("api_base", "http://host:99999"), ("api_key", " "), ("api_key", 5), ("name", ""),
-        ("price", {"input": 1}), ("reasoning_effort", 3), ("ssl_ca", 1),
+        ("price", {"input": 1}), ("reasoning_effort", 3), ("ssl_ca", 1), ("max_reply_mb", 0),
+        ("api_base", "http://a..b/v1"), ("api_base", f"http://{'a' * 64}.com"), ("api_base", "http://[::1"), ("api_base", "http://a b/v1"),
+        ("api_base", f"http://{'a.' * 127}com"), ("api_base", "http://host/模型"), ("api_base", "http://host:port"),
+        ("extra_headers", {"X-Team": "研究"}), ("extra_headers", {"X Team": "a"}), ("extra_headers", {"X-é": "a"}),
+        ("extra_headers", {"X-Team": "a\0"}), ("extra_headers", {"Content-Length": "3"}), ("api_key", "sk-ключ"), ("api_key", "a\nb"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("cls", [OpenAIProvider, AnthropicProvider])
@@ -116,6 +123,53 @@ def test_a_key_is_not_shown() -> None:
     shown = repr(provider) + str(vars(provider.origin) if hasattr(provider.origin, "__dict__") else provider.origin)
     assert "canary" not in shown + provider.identity
     assert set(provider.secrets) == {"sk-canary-1", "sk-canary-2", "sk-canary-3"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extra_headers": {"X-Auth": "canary-0123456789"}},
+        {"extra_headers": {"X-Auth": "Basic canary-0123456789"}},
+        {"extra": {"options": {"headers": [{"apiKey": "canary-0123456789"}]}}},
+        {"extra": {"auth": {"value": "canary-0123456789"}}},
+        {"api_base": "http://127.0.0.1:9/v1?api-key=canary-0123456789"},
+        {"api_base": "http://127.0.0.1:9/v1?api-key=canary-0123%34%356789"},
+    ],
+    ids=["header", "header with a scheme", "nested extra", "below a secret's name", "query", "encoded query"],
+)
+def test_a_secret_is_one_wherever_it_stands(options: dict[str, Any]) -> None:
+    provider = OllamaProvider(**options)
+    assert "canary-0123456789" in provider.secrets
+    assert "canary" not in repr(provider) + repr(provider.origin) + provider.origin.address
+
+
+def test_a_key_in_the_address_is_sent_and_never_shown(fault_server: FaultServer) -> None:
+    key = "canary-0123456789"
+    fault_server.answer_next(Answer(status=404, body={"error": {"message": f"no {key} here"}}))
+    with pytest.raises(ProviderError) as caught:
+        OllamaProvider(api_base=f"{fault_server.url}/v1?api-key={key}&version=2").generate("Hello")
+    assert fault_server.requests[0].target.endswith(f"?api-key={key}&version=2")
+    assert "?api-key=...&version=2" in str(caught.value)
+    assert key not in "".join(traceback.format_exception(caught.value)) + caught.value.body
+
+
+def test_names_that_only_resemble_a_secrets_are_none() -> None:
+    provider = OllamaProvider(
+        extra={"max_tokens": "many-tokens-1", "author": "somebody-else-1", "tokenizer": "mistral-v3-1"},
+        extra_headers={"X-Title": "datafast-datafast", "HTTP-Referer": "https://example.com/app"},
+        api_base="http://127.0.0.1:9/v1?api-version=2024-10-21",
+    )
+    assert provider.secrets == ()
+    assert "api-version=2024-10-21" in repr(provider)
+
+
+def test_a_litellm_error_has_no_key_in_its_traceback(fault_server: FaultServer) -> None:
+    key = "sk-canary-0123456789abcdef"
+    fault_server.respond = lambda request: Answer(status=400, body={"error": {"message": f"refused: {key}"}})
+    with pytest.raises(ProviderError) as caught:
+        LiteLLMProvider("openai/m", api_base=fault_server.url, api_key=key).generate("Hello")
+    assert key not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None
 
 
 # --- Identity
@@ -199,6 +253,12 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
 
 
+def test_a_model_that_is_not_found_is_told_with_the_nearest_known_one(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=404)
+    with pytest.raises(ProviderError, match=r"Did you mean 'gpt-4\.1-mini'\?"):
+        OpenAIProvider("gpt-4.1-mnii", api_base=fault_server.url).generate("Hello")
+
+
 def test_a_response_format_that_is_no_model_is_refused() -> None:
     with pytest.raises(ConfigError, match="response_format: expected a pydantic model, got <class 'dict'>"):
         OllamaProvider().generate("Hello", response_format=dict)  # type: ignore[type-var]
@@ -213,6 +273,40 @@ def test_litellm_is_given_the_key_of_the_named_variable(monkeypatch: pytest.Monk
 def test_a_missing_certificate_file_is_told_at_the_start_of_a_run() -> None:
     with pytest.raises(ConfigError, match=r"ssl_ca.*nowhere\.pem"):
         OllamaProvider(ssl_ca="nowhere.pem").require_ready()
+
+
+def test_a_certificate_file_that_holds_none_is_told_at_the_start_of_a_run(tmp_path: Path) -> None:
+    for number, content in enumerate(
+        [b"", b"not PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    ):
+        path = tmp_path / f"{number}.pem"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"ssl_ca.*{number}\.pem.*PEM") as caught:
+            OllamaProvider(ssl_ca=path).require_ready()
+        assert caught.value.key == "ssl_ca"
+
+
+def test_a_variable_of_the_environment_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-ключ")
+    with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY: The key has characters"):
+        OpenAIProvider().require_ready()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hidden@a..b")
+    with pytest.raises(ConfigError, match=r"^OPENAI_BASE_URL: ") as caught:
+        OpenAIProvider().require_ready()
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_host_in_other_letters_is_asked_by_the_name_that_the_wire_has() -> None:
+    assert OllamaProvider(api_base="http://bücher.example:81/v1").api_base == "http://xn--bcher-kva.example:81/v1"
+    assert OllamaProvider(api_base="http://my_box.lan.:81").api_base == "http://my_box.lan.:81"
+
+
+def test_a_server_that_wants_a_key_where_none_was_given_says_where_one_goes(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=401)
+    with pytest.raises(ProviderError, match=r"none was sent.*Set api_key_env to"):
+        local(fault_server).generate("Hello")
+    with pytest.raises(ProviderError, match=r"none was sent.*Set OPENAI_API_KEY in the environment"):
+        OpenAIProvider(api_base=fault_server.url).generate("Hello")
 
 
 def test_the_address_is_the_argument_then_base_url_then_api_base(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,10 +402,38 @@ def test_input_of_the_wrong_shape_is_refused_before_anything_is_sent(
 
 def test_errors_keep_their_class_and_the_other_calls_land(fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(status=429 if request.prompt == "b" else 200, body=None)
-    with pytest.raises(ProviderError) as caught:
+    with pytest.raises(PartialResults, match="1 of 3 requests failed") as caught:
         local(fault_server).generate(["a", "b", "c"])
-    assert caught.value.kind is ErrorKind.RATE_LIMITED
+    first, failed, last = caught.value.results
+    assert isinstance(failed, ProviderError)
+    assert failed.kind is ErrorKind.RATE_LIMITED
+    assert caught.value.exceptions == (failed,)
+    assert all(isinstance(text, str) and text for text in (first, last))
     assert len(fault_server.requests) == 3
+
+
+def test_a_list_keeps_its_good_replies_beside_unusable_ones(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text="no JSON" if request.prompt == "b" else '{"entries": ["x"]}')
+    with pytest.raises(PartialResults) as caught:
+        local(fault_server).generate(["a", "b"], response_format=Entries)
+    assert caught.value.results[0] == Entries(entries=["x"])
+    assert isinstance(caught.value.results[1], ReplyError)
+
+
+@pytest.mark.parametrize("limit", [{"rpm_limit": 600}, {"tpm_limit": 600 * 20, "max_completion_tokens": 19}])
+def test_limits_hold_over_all_direct_calls_of_a_provider(fault_server: FaultServer, limit: dict[str, Any]) -> None:
+    fault_server.respond = lambda request: Answer(
+        body={
+            "choices": [{"message": {"role": "assistant", "content": "x"}}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 19},
+        }
+    )
+    provider = local(fault_server, **limit)
+    provider.generate(["four"] * 4)
+    provider.generate("four")
+    at = [request.at_s for request in fault_server.requests]
+    assert at[-1] - at[0] >= 0.38  # ten a second
+    assert all(later - earlier > 0.07 for earlier, later in itertools.pairwise(at))
 
 
 def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:

@@ -1,8 +1,6 @@
 """When a request may be sent: limits on requests in flight, on requests and tokens per minute, and waits after rate limiting.
 
-Limits hold for a provider over the whole run. Pacing is even (one request every 60.5/rpm seconds, the generic cell rate algorithm
-without a burst allowance, ITU-T I.371), so no minute exceeds the limit, and nothing stalls for a minute either. The half second is
-for the network: requests that are sent a minute apart may arrive a little closer together.
+Limits hold for a provider over the whole run.
 Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
 """
 
@@ -15,13 +13,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Admission", "Backoff", "Gate", "Pacer"]
+from datafast.llms.pace import MINUTE_S, Pacer
+
+__all__ = ["Admission", "Backoff", "Gate"]
 
 _CUT = 0.75  # the part of a limit that is left after a burst of 429s
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
-_MINUTE_S = 60.5  # with the half second for the network
-_LATE_S = 0.05  # the lateness of a timer that is made up for
 
 
 class Backoff(NamedTuple):
@@ -40,35 +38,6 @@ class Backoff(NamedTuple):
         spread = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, 16))
         wait = random.uniform(0.0, spread)  # not seeded, because two runs must not repeat at the same moments
         return wait if retry_after_s is None else retry_after_s + wait * 0.1
-
-
-class Pacer:
-    """Spaces units (requests or tokens) evenly: `per_minute` of them a minute.
-
-    Attributes:
-        free_at: the moment (monotonic seconds) from which the next one may be sent.
-    """
-
-    def __init__(self, per_minute: float) -> None:
-        self._interval = _MINUTE_S / per_minute
-        # Timers wake a little late. This is made up for, or fast paces would never be reached.
-        self._lateness = min(_LATE_S, self._interval / 2)
-        self.free_at = 0.0
-
-    def forget_after(self, moment: float) -> None:
-        """Lets the next one be sent from `moment` (monotonic seconds) on, whatever was booked."""
-        self.free_at = min(self.free_at, moment)
-
-    def book(self, units: float, now: float) -> float:
-        """Books `units`. Returns the moment (monotonic seconds) from which they may be sent."""
-        start = max(now, self.free_at)
-        counted_from = self.free_at if now - self.free_at < self._lateness else start
-        self.free_at = counted_from + units * self._interval
-        return start
-
-    def correct(self, units: float) -> None:
-        """Books the difference (positive or negative) when the real number of units is known."""
-        self.free_at += units * self._interval
 
 
 class Gate:
@@ -110,7 +79,7 @@ class Gate:
         for pacer in (self._requests, self._tokens):
             # Requests of an earlier run under no limit, or a higher one, count for a minute only.
             if pacer is not None:
-                pacer.forget_after(now + _MINUTE_S)
+                pacer.forget_after(now + MINUTE_S)
         self._blocked_until = 0.0
         self._burst_at = 0.0
         self._bursts = 0

@@ -18,6 +18,7 @@ from datafast.engine.events import CallFinished, Retry
 from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
+from datafast.llms.pace import tokens_upper
 from datafast.llms.replies.parse import correction, parse_reply, parse_text
 from datafast.types import StopCause, Usage
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from datafast.store.writer import Store
 
 __all__ = ["Caller", "Sender", "Tally", "read_reply"]
-
-_TOKENS_GUESSED = 500
 
 
 @dataclass(slots=True)
@@ -168,7 +167,7 @@ class Sender:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
         gate = endpoint.gate
-        tokens = _tokens_upper(call.request, endpoint)
+        tokens = _tokens_paced(call.request, endpoint)
         booking = await self._turns.take(call, tokens)
         sent_at = time.monotonic()
         call.sent += 1
@@ -257,9 +256,7 @@ def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> 
     return parse_reply(said, schema) if schema else parse_text(said)
 
 
-def _tokens_upper(request: Request, endpoint: Endpoint) -> int:
-    """An estimate of a request's tokens, for pacing only: four characters a token, and the bound on the output."""
+def _tokens_paced(request: Request, endpoint: Endpoint) -> int:
     if not endpoint.gate.paces_tokens:
         return 0
-    characters = sum(len(message["content"]) for message in request.messages)
-    return characters // 4 + (endpoint.provider.max_completion_tokens or _TOKENS_GUESSED)
+    return tokens_upper(request.messages, endpoint.provider.max_completion_tokens)

@@ -39,6 +39,12 @@ class ChatCompletionsProvider(LLMProvider):
     def chat_url(self) -> str:
         return chat_url(self.api_base)
 
+    def require_ready(self) -> None:
+        super().require_ready()
+        from datafast.llms.transport.proxies import proxy_for
+
+        proxy_for(self.chat_url)
+
     def open(self, *, max_connections: int) -> Backend:
         return ChatCompletionsBackend(self, max_connections=max_connections)
 

@@ -29,6 +29,7 @@ from datafast.llms.provider import LLMProvider
 from datafast.llms.providers.litellm_glue import as_json, error_of, import_litellm, own_client
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema
+from datafast.llms.transport.errors import from_success
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,10 @@ class LiteLLMProvider(LLMProvider):
             raise ConfigError(
                 f"ssl_ca: litellm takes no certificates only for {self.litellm_model}. Set SSL_CERT_FILE in the environment.",
                 key="ssl_ca",
+            )
+        if options.get("max_reply_mb") is not None:
+            raise ConfigError(
+                "max_reply_mb: litellm reads answers itself, without a limit. Leave it out.", key="max_reply_mb"
             )
 
     @property
@@ -192,10 +197,16 @@ class LiteLLMBackend:
             async with asyncio.timeout(self._provider.timeout):
                 with foreign_warnings_ignored():
                     reply = await self._litellm.acompletion(**arguments)
-        # litellm raises its own classes, those of SDKs and plain ones, which all mean "no usable answer".
-        except Exception as error:
-            raise error_of(self._origin, error) from error
-        return Response(raw=as_json(reply), latency_s=time.perf_counter() - started)
+        except Exception as error:  # noqa: BLE001 - litellm's classes, its SDKs' and plain ones: all mean "no usable answer"
+            failed = error_of(self._origin, error)
+        else:
+            raw = as_json(reply)
+            refusal = from_success(self._origin, status=200, body=raw, headers=dict)
+            if refusal is not None:
+                raise refusal
+            return Response(raw=raw, latency_s=time.perf_counter() - started)
+        # Raised here, so that litellm's own error is not its context: that may repeat a key, and a traceback would show it.
+        raise failed
 
     async def _load(self) -> None:
         litellm, by_host = await asyncio.to_thread(import_litellm)

@@ -12,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault
+from datafast.llms.transport.certificates import trusting
+from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault, no_completion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,13 +56,7 @@ def own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
     and follows no redirects; litellm's client would follow them and send the key to any other host."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
-    context = None
-    if ssl_ca is not None:
-        import ssl
-
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=ssl_ca)
-    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=context)
+    handler = AsyncHTTPHandler(timeout=timeout_s, ssl_verify=trusting(ssl_ca) if ssl_ca is not None else None)
     handler.client.follow_redirects = False
     return handler
 
@@ -92,8 +87,8 @@ def error_of(origin: Origin, error: Exception) -> ProviderError:
         return from_answer(origin, status=401, body=str(error), headers=headers)
     statuses = [status for link in links if (status := _status(link)) is not None]
     if 200 in statuses or any(isinstance(link, ValueError) for link in links):
-        # A success that litellm could not read, for which it says 422 or 500. It may have been charged.
-        return from_answer(origin, status=502, body=str(error), headers=headers)
+        # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
+        return no_completion(origin, str(error).encode(errors="replace"))
     status = next((status for status in statuses if status >= 400), 500)
     return from_answer(origin, status=status, body=str(error), headers=headers)
 

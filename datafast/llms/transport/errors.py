@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from datafast.errors import ErrorKind, ProviderError
+from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
+from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
 from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from datafast.llms.transport.origin import Origin
 
@@ -28,9 +30,10 @@ __all__ = [
     "CONNECT_TIMEOUT_S",
     "chain",
     "from_answer",
+    "from_success",
     "from_transport",
-    "hidden_status",
     "is_transport_fault",
+    "no_completion",
 ]
 
 CONNECT_TIMEOUT_S = 30.0
@@ -44,8 +47,15 @@ _BY_STATUS = {
     404: ErrorKind.MODEL_NOT_FOUND,
     408: ErrorKind.TIMEOUT,
     409: ErrorKind.SERVER,
+    420: ErrorKind.RATE_LIMITED,
+    421: ErrorKind.SERVER,
+    423: ErrorKind.SERVER,
+    424: ErrorKind.SERVER,
     425: ErrorKind.SERVER,
     429: ErrorKind.RATE_LIMITED,
+    449: ErrorKind.SERVER,
+    498: ErrorKind.SERVER,
+    499: ErrorKind.SERVER,
     504: ErrorKind.TIMEOUT,
     524: ErrorKind.TIMEOUT,
 }
@@ -62,20 +72,12 @@ _BY_FIELD = {
     "exceed_context_size_error": ErrorKind.CONTEXT_LENGTH,
     "insufficient_quota": ErrorKind.QUOTA,
     "invalid_api_key": ErrorKind.AUTHENTICATION,
+    "json_validate_failed": ErrorKind.UNUSABLE_REPLY,
     "model_not_found": ErrorKind.MODEL_NOT_FOUND,
+    "tool_use_failed": ErrorKind.UNUSABLE_REPLY,
 }
 # Gateways pass on the causes of 4xx. A 5xx with one of these fields is still from a server that may recover.
 _FIELD_STATUSES = range(400, 500)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The machine fields of an error body, in the shape of any provider."""
-
-    codes: tuple[str, ...] = ()
-    param: str | None = None
-    message: str = ""
-    delay: str | None = None
 
 
 def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapping[str, str]) -> ProviderError:
@@ -86,44 +88,109 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
         body: the answer's body or a part of it.
         headers: the answer's headers, with names in any case.
     """
-    text = body if isinstance(body, str) else body[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")
-    text = redact(text[:_BODY_CHARS], origin.secrets)
-    fields = _fields(text)
-    kind = _kind(status, fields)
-    said = " ".join((fields.message or text).split())
-    excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
-    if not excerpt.endswith((".", "!", "?")):
-        excerpt += "."
+    return _refusal(origin, read_error(body), status=status, body=body, headers=headers)
+
+
+def from_success(
+    origin: Origin, *, status: int, body: bytes, headers: Callable[[], Mapping[str, str]]
+) -> ProviderError | None:
+    """The error that an HTTP success holds, None for a chat completion. Costs one parse, 2 us for a short reply.
+
+    Gateways answer 200 with an error where the model behind them failed, and with a page or a stream of events where they were
+    not meant. JSON that cannot be read is left to those who read replies: it may be a completion with a fault.
+
+    Args:
+        status: HTTP status, 2xx.
+        headers: called where they matter alone.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.removeprefix(b"\xef\xbb\xbf").strip()
+        try:
+            data = orjson.loads(_event(text) or text)
+        except orjson.JSONDecodeError:
+            return None if text.startswith(b"{") else no_completion(origin, text, status=status)
+        streamed = _event(text) is not None
+    else:
+        text, streamed = body, False
+    choice = None if streamed else _choice(data)
+    if choice is not None and not choice.get("error") and "base_resp" not in data:
+        return None  # an error beside it says nothing, or is a warning
+    found = error_within(data)
+    if found is None:
+        return no_completion(origin, text, status=status) if choice is None else None
+    error = _refusal(origin, found, status=found.status, body=body, headers=headers())
+    error.maybe_paid = choice is not None
+    return error
+
+
+def _choice(data: object) -> dict[str, Any] | None:
+    """The first choice of a chat completion."""
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else None
+
+
+def _event(text: bytes) -> bytes | None:
+    """The data of the first event, where a stream of events came."""
+    if not text.startswith((b"data:", b"event:", b"id:", b":")):
+        return None
+    lines = (
+        line.removeprefix(b"data:").strip() for line in text[:_BODY_CHARS].splitlines() if line.startswith(b"data:")
+    )
+    return next(lines, b"")
+
+
+def no_completion(origin: Origin, text: bytes, *, status: int = 200) -> ProviderError:
+    """The error for a success with this body, which is something else than a reply."""
+    if text.startswith(b"<"):
+        what = "with a page in place of a reply"
+    elif _event(text) is not None:
+        what = "with a stream of events in place of a reply"
+    else:
+        what = "without a reply" if text else "with nothing in it"
+    shown = redact(text[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")[:_BODY_CHARS], origin.secrets)
     return ProviderError(
-        f"{origin.label}: {_advice(kind, status, origin)}" + (f" The server said: {excerpt}" if said else ""),
-        kind=kind,
+        f"{origin.label}: the server answered HTTP {status} {what}. If it never answers otherwise, check api_base: the request went "
+        f"to {origin.address}.{_said(shown)}",
+        kind=ErrorKind.NO_COMPLETION,
         status=status,
-        code=fields.codes[0] if fields.codes else None,
-        param=fields.param,
-        retry_after_s=retry_after_s(headers, status=status, delay=fields.delay),
-        body=text,
+        body=shown,
+        maybe_paid=not text.startswith(b"<"),
     )
 
 
-def hidden_status(body: bytes) -> int | None:
-    """The status that an answer of 200 should have had: gateways send an error in it if the model behind them failed.
+def _refusal(
+    origin: Origin, found: ErrorBody, *, status: int, body: bytes | str, headers: Mapping[str, str]
+) -> ProviderError:
+    text = body if isinstance(body, str) else body[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")
+    text = redact(text[:_BODY_CHARS], origin.secrets)
+    found = replace(
+        found,
+        codes=tuple(redact(code[:_EXCERPT_CHARS], origin.secrets) for code in found.codes),
+        param=redact(found.param[:_EXCERPT_CHARS], origin.secrets) if found.param else None,
+        message=redact(found.message[:_BODY_CHARS], origin.secrets),
+    )
+    kind = _kind(status, found)
+    return ProviderError(
+        f"{origin.label}: {_advice(kind, status, origin)}{_said(found.message or text)}",
+        kind=kind,
+        status=status,
+        code=found.codes[0] if found.codes else None,
+        param=found.param,
+        retry_after_s=retry_after_s(headers, status=status, delay=found.delay),
+        body=text,
+        maybe_paid=kind is ErrorKind.UNUSABLE_REPLY,
+    )
 
-    Returns:
-        None for everything but a JSON object with an `error` and without `choices`.
-    """
-    if b'"error"' not in body or b'"choices"' in body:
-        return None
-    try:
-        error = orjson.loads(body).get("error")
-    except (orjson.JSONDecodeError, AttributeError):
-        return None
-    if not error:
-        return None
-    code = error.get("code") if isinstance(error, dict) else None
-    status = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else 0
-    if 400 <= status < 600:
-        return status
-    return 400 if any(name in _BY_FIELD for name in _fields(body.decode()).codes) else 502
+
+def _said(text: str) -> str:
+    said = " ".join(text.split())
+    if not said:
+        return ""
+    excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
+    return f" The server said: {excerpt}" + ("" if excerpt.endswith((".", "!", "?")) else ".")
 
 
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:
@@ -165,6 +232,10 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
             f"the TLS certificate of {origin.address} is not trusted. If a company proxy or your own authority signed "
             "it, pass ssl_ca= with the path of its CA file",
         )
+    if any(isinstance(link, AnswerTooLarge) for link in links):
+        return ErrorKind.NO_COMPLETION, "the answer is too large. Raise max_reply_mb= if the server means it"
+    if any(isinstance(link, ProxyFault) for link in links):
+        return ErrorKind.CONNECTION, f"{_proxy_named(links)} does not work. Check it, or name the host in no_proxy"
     if any(_is_timeout(link) for link in links):
         return ErrorKind.TIMEOUT, _timeout_advice(origin, links)
     if any(isinstance(link, socket.gaierror) for link in links):
@@ -174,9 +245,14 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
     return ErrorKind.CONNECTION, f"the connection to {origin.address} broke before the whole answer had come"
 
 
+def _proxy_named(links: list[BaseException]) -> str:
+    fault = next(link for link in links if isinstance(link, ProxyFault))
+    return f"the proxy {fault.proxy}"
+
+
 def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
-    """Whether the request may have reached the server; not if there was no connection."""
-    if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION}:
+    """Whether the request may have reached the server: not where no connection came about."""
+    if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION, ErrorKind.NO_COMPLETION}:
         return False
     unconnected = (socket.gaierror, ConnectionRefusedError)
     names = {"ConnectTimeout", "ConnectError", "ClientConnectorError", "ConnectionTimeoutError"}
@@ -211,63 +287,51 @@ def _is_litellm(link: BaseException) -> bool:
     return type(link).__module__.startswith("litellm")
 
 
-def _kind(status: int, fields: _Fields) -> ErrorKind:
+def _kind(status: int, found: ErrorBody) -> ErrorKind:
     if status in _FIELD_STATUSES:
-        for code in fields.codes:
+        for code in found.codes:
             if code in _BY_FIELD:
                 return _BY_FIELD[code]
+        if found.kind is not None:
+            return found.kind
     if status < 400:
         # Redirects are not followed (the key would go elsewhere), so this address will never answer.
         return ErrorKind.MODEL_NOT_FOUND
     return _BY_STATUS.get(status, ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST)
 
 
+def _near_model(origin: Origin) -> str:
+    from datafast.llms.prices import nearest_model  # which reads the price list
+
+    near = nearest_model(origin.label.partition("/")[0], origin.model_id)
+    return f" Did you mean {near!r}?" if near else ""
+
+
 def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
     if status < 400:
         return f"HTTP {status}: {origin.address} redirects elsewhere. Set api_base to the address that answers itself."
     key = f"the value of {origin.key_variable}" if origin.key_variable else "api_key"
+    refused = f"the API key was refused (HTTP {status}). Check {key}."
+    if not origin.has_key:
+        where = (
+            f"{origin.key_variable} in the environment"
+            if origin.key_variable
+            else "api_key_env to the variable with the key"
+        )
+        refused = f"the server wants an API key, and none was sent (HTTP {status}). Set {where}."
     held = f"the key in {origin.key_variable}" if origin.key_variable else "api_key"
+    near = _near_model(origin) if kind is ErrorKind.MODEL_NOT_FOUND else ""
     known = {
-        ErrorKind.AUTHENTICATION: f"the API key was refused (HTTP {status}). Check {key}.",
+        ErrorKind.AUTHENTICATION: refused,
         ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what {held} may use.",
         ErrorKind.QUOTA: f"the quota or balance is used up (HTTP {status}). Check the account's billing.",
         ErrorKind.MODEL_NOT_FOUND: (
             f"model {origin.model_id!r} was not found (HTTP {status}). Check model_id, and api_base if it is yours: "
-            f"the request went to {origin.address}."
+            f"the request went to {origin.address}.{near}"
         ),
         ErrorKind.CONTEXT_LENGTH: f"the prompt does not fit into the model's context (HTTP {status}). Shorten it.",
         ErrorKind.CONTENT_FILTER: f"the provider's content filter refused the prompt (HTTP {status}).",
+        ErrorKind.UNUSABLE_REPLY: f"the server itself could not use what the model wrote (HTTP {status}).",
         ErrorKind.RATE_LIMITED: f"rate limited (HTTP {status}).",
     }
     return known.get(kind, f"HTTP {status}.")
-
-
-def _fields(text: str) -> _Fields:
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return _Fields()
-    if isinstance(data, list) and data:
-        data = data[0]
-    if not isinstance(data, dict):
-        return _Fields()
-    error = data.get("error")
-    if not isinstance(error, dict):
-        message = error if isinstance(error, str) else data.get("message") or data.get("detail")
-        error = {**data, "message": message}
-    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
-    inner = error.get("innererror")
-    named = [error.get("code"), error.get("type"), error.get("status"), *(detail.get("reason") for detail in details)]
-    named.append(inner.get("code") if isinstance(inner, dict) else None)
-    codes = [value for value in named if isinstance(value, str) and value and not value.isdigit()]
-    message = error.get("message")
-    return _Fields(
-        codes=tuple(codes),
-        param=error["param"] if isinstance(error.get("param"), str) else None,
-        message=message if isinstance(message, str) else "",
-        delay=next((detail["retryDelay"] for detail in details if isinstance(detail.get("retryDelay"), str)), None),
-    )
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -2,27 +2,30 @@
 
 This is what back ends with any wire format need to speak HTTP: headers, certificates, proxies, time limits and errors.
 
-Guarantee: one HTTP request per `post`, without retries or redirects. A success is returned byte for byte, so that it can be recorded
-before it is read, except for an error that a gateway sent as a success. Proxies are read once from the environment (or the system's
-settings). netrc is not read, so only configured keys are sent.
+Guarantee: one HTTP request per `post`: no retry, no redirect. A chat completion is returned byte for byte, so that it can be recorded
+before anything reads it; a success that holds an error, or no completion at all, is an error. Proxies are taken from the environment (or
+the system's settings), once; netrc is not read, so no key is sent that was not configured.
 Limits: no streaming; one event loop for each `JsonApi`.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from datafast.llms.base import Response
-from datafast.llms.transport.errors import CONNECT_TIMEOUT_S, from_answer, from_transport, hidden_status
+from datafast.llms.transport.certificates import trusting
+from datafast.llms.transport.errors import (
+    CONNECT_TIMEOUT_S,
+    from_answer,
+    from_success,
+    from_transport,
+)
 from datafast.llms.transport.http_client import HttpClient
+from datafast.llms.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from datafast.llms.provider import LLMProvider
 
@@ -72,11 +75,12 @@ class JsonApi:
             answer = await self._client.post(body)
         except OSError as error:  # time-outs are OSErrors too
             raise from_transport(self._origin, error) from error
-        status = answer.status
-        if 200 <= status < 300:
-            status = hidden_status(answer.body) or status
+        status, body = answer.status, answer.body
         if not 200 <= status < 300:
-            raise from_answer(self._origin, status=status, body=answer.body, headers=answer.headers)
+            raise from_answer(self._origin, status=status, body=body, headers=answer.headers)
+        refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers)
+        if refusal is not None:
+            raise refusal
         return Response(raw=answer.body, latency_s=time.perf_counter() - started)
 
     async def aclose(self) -> None:
@@ -94,20 +98,7 @@ class JsonApi:
             timeout_s=provider.timeout,
             connect_timeout_s=min(CONNECT_TIMEOUT_S, provider.timeout),
             max_connections=self._max_connections,
-            tls=_trusting(provider.ssl_ca) if provider.ssl_ca else None,
-            proxy=_proxy_for(self._url) if self._use_proxy else None,
+            max_bytes=int(provider.max_reply_mb * 2**20),
+            tls=trusting(provider.ssl_ca) if provider.ssl_ca else None,
+            proxy=proxy_for(self._url) if self._use_proxy else None,
         )
-
-
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.netloc):
-        return None
-    proxy = getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-def _trusting(ssl_ca: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=ssl_ca)
-    return context

@@ -15,6 +15,7 @@ class Origin:
     model_id: str
     address: str
     key_variable: str | None
+    has_key: bool
     timeout_s: float
     secrets: tuple[str, ...]
 

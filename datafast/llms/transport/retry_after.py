@@ -1,8 +1,8 @@
 """How long a server asks to wait, from the usual headers.
 
 `Retry-After` (seconds or an HTTP date), `retry-after-ms`, `x-ratelimit-reset-requests` and `-tokens` ("1s", "6m0s",
-"120ms", seconds, or a Unix time), each also with the prefix that litellm gives to a provider's own headers. Unreadable
-values are skipped.
+"120ms", seconds, or a Unix time), each also below the prefix that litellm gives to a provider's own headers. Points in time
+are measured against the answer's own `Date`, since the server's clock may differ from ours. Unreadable values are skipped.
 """
 
 from __future__ import annotations
@@ -38,37 +38,45 @@ def retry_after_s(headers: Mapping[str, str], *, status: int, delay: str | None 
     milliseconds = _number(given.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000)
-    asked = _seconds_or_date(given.get("retry-after"))
+    now = _moment(given.get("date"))
+    now = time.time() if now is None else now
+    asked = _seconds_or_date(given.get("retry-after"), now)
     if asked is None and delay is not None:
-        asked = _duration(delay)
+        asked = _duration(delay, now)
     if asked is None and status == 429:
-        asked = _reset(given)
+        asked = _reset(given, now)
     return asked
 
 
-def _reset(given: Mapping[str, str]) -> float | None:
+def _reset(given: Mapping[str, str], now: float) -> float | None:
     waits: dict[bool, list[float]] = {True: [], False: []}
     for what in ("requests", "tokens"):
-        wait = _duration(given.get(f"x-ratelimit-reset-{what}"))
+        wait = _duration(given.get(f"x-ratelimit-reset-{what}"), now)
         if wait is not None:
             waits[_number(given.get(f"x-ratelimit-remaining-{what}")) in {None, 0.0}].append(wait)
     # A limit with something left is not the cause, unless every limit has something left.
     return max(waits[True] or waits[False], default=None)
 
 
-def _seconds_or_date(value: str | None) -> float | None:
+def _seconds_or_date(value: str | None, now: float) -> float | None:
+    wait = _duration(value, now)
+    if wait is None:
+        moment = _moment(value)
+        wait = None if moment is None else max(0.0, moment - now)
+    return wait
+
+
+def _moment(value: str | None) -> float | None:
+    """A date as a Unix time."""
     if value is None:
         return None
-    wait = _duration(value)
-    if wait is not None:
-        return wait
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
-def _duration(value: str | None) -> float | None:
+def _duration(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     number = _number(value)
@@ -78,7 +86,7 @@ def _duration(value: str | None) -> float | None:
             return None
         return sum(float(part[1]) * _UNITS_S[part[2]] for part in _PART.finditer(text))
     if number >= _UNIX_S:
-        return max(0.0, number / (1000 if number >= _UNIX_MS else 1) - time.time())
+        return max(0.0, number / (1000 if number >= _UNIX_MS else 1) - now)
     return max(0.0, number)
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.calls.admission import Admission, Backoff, Gate, Pacer
+from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.llms.pace import Pacer
 
 # -- slots
 

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.engine.calls.admission import Backoff, Gate, Pacer
+from datafast.engine.calls.admission import Backoff, Gate
 from datafast.engine.events import Event
 from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms.pace import Pacer
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw

@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from datafast._util import background
-from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
+from datafast.errors import Action, ConfigError, DatafastWarning, ErrorKind, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Completion, ReplyMode, Request, Response
 from datafast.llms.replies.completion import decode_completion
@@ -108,12 +108,20 @@ FAULTS = [
     (404, {"type": "not_found_error"}, ErrorKind.MODEL_NOT_FOUND),
     (408, {}, ErrorKind.TIMEOUT),
     (409, {}, ErrorKind.SERVER),
+    (400, {"code": "json_validate_failed"}, ErrorKind.UNUSABLE_REPLY),
+    (400, {"code": "tool_use_failed"}, ErrorKind.UNUSABLE_REPLY),
     (413, {"type": "request_too_large"}, ErrorKind.BAD_REQUEST),
+    (420, {}, ErrorKind.RATE_LIMITED),
+    (421, {}, ErrorKind.SERVER),
     (422, {}, ErrorKind.BAD_REQUEST),
+    (423, {}, ErrorKind.SERVER),
+    (424, {}, ErrorKind.SERVER),
     (425, {}, ErrorKind.SERVER),
     (429, {"type": "rate_limit_error"}, ErrorKind.RATE_LIMITED),
     (429, {"code": "insufficient_quota"}, ErrorKind.QUOTA),
     (429, {"type": "insufficient_quota"}, ErrorKind.QUOTA),
+    (498, {}, ErrorKind.SERVER),
+    (499, {}, ErrorKind.SERVER),
     (500, {}, ErrorKind.SERVER),
     (502, {"code": "insufficient_quota"}, ErrorKind.SERVER),
     (503, {}, ErrorKind.SERVER),
@@ -203,10 +211,10 @@ def test_a_late_answer_is_a_timeout_that_names_the_setting(fault_server: FaultSe
     assert len(fault_server.requests) == 1
 
 
-def test_a_direct_success_is_returned_byte_for_byte_whatever_is_in_it(fault_server: FaultServer) -> None:
-    page = "<html>a proxy's page</html>"
-    fault_server.answer_next(Answer(body=page, headers={"Content-Type": "text/html"}))
-    assert send(direct(fault_server.url), asked())[0].raw == page.encode()
+def test_a_direct_completion_is_returned_byte_for_byte_whatever_is_in_it(fault_server: FaultServer) -> None:
+    odd = b'\xef\xbb\xbf {"choices": [ {"message": {"content": "\\ud800"}, "logprobs": NaN} ], "error": null} '
+    fault_server.answer_next(Answer(body=odd))
+    assert send(direct(fault_server.url), asked())[0].raw == odd
 
 
 @pytest.mark.parametrize("make", [litellm_openai, litellm_anthropic])
@@ -394,6 +402,39 @@ def test_a_proxy_of_the_environment_is_used(fault_server: FaultServer, monkeypat
     monkeypatch.setenv("http_proxy", fault_server.url)
     send(direct("http://model.invalid"), asked())
     assert fault_server.requests[0].target == "http://model.invalid/v1/chat/completions"
+
+
+@pytest.mark.parametrize("variable", ["all_proxy", "ALL_PROXY"])
+def test_a_proxy_for_everything_is_used(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, fault_server.url)
+    send(direct("http://model.invalid"), asked())
+    assert fault_server.requests[0].target == "http://model.invalid/v1/chat/completions"
+
+
+def test_a_proxy_that_is_down_is_named_and_not_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        proxy = f"127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy}")
+        error = refused(direct("http://model.invalid"))
+    assert error.kind is ErrorKind.CONNECTION
+    assert not error.maybe_paid
+    assert f"the proxy http://{proxy}" in str(error)
+    assert "no_proxy" in str(error)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:1080", "ftp://127.0.0.1", "http://127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(ConfigError, match=r"all_proxy.*socks5://.*no_proxy"):
+        direct("http://model.invalid").require_ready()
+    monkeypatch.setenv("no_proxy", "model.invalid")
+    direct("http://model.invalid").require_ready()
 
 
 @pytest.mark.parametrize("make", [direct, litellm_anthropic])

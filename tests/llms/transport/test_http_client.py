@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import socket
 import ssl
+import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.llms.transport.http_client import ConnectTimeout, HttpClient
+from datafast.llms.transport.faults import AnswerTooLarge, ConnectTimeout, ProxyFault
+from datafast.llms.transport.http_client import HttpClient
+from datafast.llms.transport.proxies import Address
+from tests.servers.wire_server import WireServer, http
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Handler = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -79,7 +85,7 @@ def answering(data: bytes, *, close: bool = False, pieces: int | None = None) ->
 
 
 def client(port: int, *, scheme: str = "http", **options: Any) -> HttpClient:
-    defaults: dict[str, Any] = {"headers": {"X-A": "1"}, "timeout_s": 5.0, "connect_timeout_s": 5.0}
+    defaults: dict[str, Any] = {"headers": {"X-A": "1"}, "timeout_s": 5.0, "connect_timeout_s": 5.0, "max_bytes": 2**20}
     return HttpClient(f"{scheme}://127.0.0.1:{port}/v1/x?q=1", **{**defaults, "max_connections": 4, **options})
 
 
@@ -103,6 +109,8 @@ def test_a_request_is_written_as_http_wants_it() -> None:
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
 ZIPPED = gzip.compress(b"abcde")
+DEFLATED = zlib.compress(b"abcde")
+HEADERLESS = DEFLATED[2:-4]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +122,34 @@ ZIPPED = gzip.compress(b"abcde")
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde", True),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde", False),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED) + ZIPPED, False),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(DEFLATED) + DEFLATED,
+            False,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(HEADERLESS)
+            + HEADERLESS,
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nabcde", False),
+        (CHUNKED.replace(b"\r\n", b"\n", 3), False),
+        (b"HTTP/1.1 200 OK\r\nX-A: one\r\n  two\r\nContent-Length: 5\r\n\r\nabcde", False),
+        (CHUNKED.replace(b"3\r\n", b"3  \r\n"), False),
     ],
-    ids=["length", "chunks", "until the end", "close", "interim", "gzip"],
+    ids=[
+        "length",
+        "chunks",
+        "until the end",
+        "close",
+        "interim",
+        "gzip",
+        "deflate",
+        "deflate without header",
+        "LF",
+        "LF, then chunks",
+        "folded",
+        "spaces after a size",
+    ],
 )
 @pytest.mark.parametrize("pieces", [None, 1, 7])
 def test_every_way_of_ending_a_body_is_understood(data: bytes, close: bool, pieces: int | None) -> None:
@@ -180,6 +214,102 @@ def test_broken_compression_is_a_connection_error() -> None:
                 await post(seen)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nX-A: %b\r\nContent-Length: 2\r\n\r\nok" % (b"a" * 70_000),
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: 1\r\n" * 70_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"a" * 3_000_000,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 3_000_000,
+    ],
+    ids=["one header", "many headers", "body", "body without a length"],
+)
+def test_no_more_is_read_than_an_answer_may_have(data: bytes) -> None:
+    async def main() -> None:
+        async with server(answering(data)) as seen:
+            with pytest.raises(AnswerTooLarge, match=r"64 KiB|1 MiB"):
+                await post(seen)
+            assert len(seen.requests) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("size", "max_bytes"), [(2_000_000, 2**20), (8_000_000, 2**26)], ids=["limit", "ratio"])
+def test_what_is_compressed_may_not_grow_without_limit(size: int, max_bytes: int) -> None:
+    bomb = gzip.compress(b"\0" * size)
+
+    async def main() -> None:
+        data = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
+        async with server(answering(data)) as seen:
+            with pytest.raises(AnswerTooLarge, match="decompress"):
+                await post(seen, max_bytes=max_bytes)
+
+    asyncio.run(main())
+
+
+def test_a_misdirected_request_is_not_sent_over_the_same_connection_again() -> None:
+    async def main() -> int:
+        async with server(answering(OK.replace(b"200 OK", b"421 Misdirected Request"))) as seen:
+            wire = client(seen.port)
+            for _ in range(2):
+                assert (await wire.post(b"x")).status == 421
+            await wire.aclose()
+            return seen.connections
+
+    assert asyncio.run(main()) == 2
+
+
+def test_what_came_while_the_process_was_paused_is_read_before_time_is_up() -> None:
+    body = b"a" * 5_000_000  # more than one read of a socket brings
+
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.1, time.sleep, 1.8)
+        wire = client(wire_server.port, timeout_s=1.0, max_bytes=2**23)
+        try:
+            return (await wire.post(b"{}")).body
+        finally:
+            await wire.aclose()
+
+    with WireServer(lambda asked: [0.3, http(body)]) as wire_server:
+        assert asyncio.run(main()) == body
+        assert len(wire_server.requests) == 1
+
+
+def test_the_second_address_of_a_host_is_tried_while_the_first_one_is_silent() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def silent_at_first(sock: socket.socket, address: Any) -> None:
+            if address[0] == "127.0.0.2":
+                await asyncio.sleep(60)
+            await connect(sock, address)
+
+        async def two_addresses(host: str, port: int, **_: Any) -> Any:
+            found = [("127.0.0.2", port), ("127.0.0.1", port)]
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for address in found]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "sock_connect", silent_at_first)
+            patch.setattr(loop, "getaddrinfo", two_addresses)
+            async with server(answering(OK)) as seen:
+                started = time.monotonic()
+                wire = HttpClient(
+                    f"http://model.test:{seen.port}/",
+                    headers={},
+                    timeout_s=5,
+                    connect_timeout_s=5,
+                    max_connections=1,
+                    max_bytes=99,
+                )
+                assert (await wire.post(b"x")).body == b"ok"
+                await wire.aclose()
+                return time.monotonic() - started
+
+    assert asyncio.run(main()) < 3
 
 
 def test_a_slow_answer_ends_in_a_timeout_and_its_connection_is_dropped() -> None:
@@ -256,7 +386,7 @@ def test_a_header_with_a_line_break_is_refused() -> None:
 def test_plain_http_goes_through_a_proxy_with_its_credentials() -> None:
     async def main() -> bytes:
         async with server(answering(OK)) as proxy:
-            wire = client(9, proxy=f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+            wire = client(9, proxy=Address.of(f"http://user:p%40ss@127.0.0.1:{proxy.port}"))
             assert (await wire.post(b"x")).body == b"ok"
             await wire.aclose()
             return proxy.requests[0]
@@ -282,7 +412,7 @@ def test_https_goes_through_a_tunnel_of_the_proxy(certificate: tuple[Path, Path]
 
     async def main() -> tuple[bytes, bytes, bytes]:
         async with server(answering(OK), tls=for_server) as target, server(tunnel) as proxy:
-            wire = client(target.port, scheme="https", tls=trusting, proxy=f"http://127.0.0.1:{proxy.port}")
+            wire = client(target.port, scheme="https", tls=trusting, proxy=Address.of(f"http://127.0.0.1:{proxy.port}"))
             bodies = [(await wire.post(b"secret")).body for _ in range(2)]
             await wire.aclose()
             assert len(target.requests) == 2
@@ -299,9 +429,108 @@ def test_a_proxy_that_refuses_the_tunnel_is_a_refused_connection(certificate: tu
     async def main() -> None:
         refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
         async with server(answering(refusal)) as proxy:
-            wire = client(9, scheme="https", proxy=f"http://127.0.0.1:{proxy.port}")
-            with pytest.raises(ConnectionRefusedError, match="407"):
+            wire = client(9, scheme="https", proxy=Address.of(f"http://127.0.0.1:{proxy.port}"))
+            with pytest.raises(ProxyFault, match="407"):
                 await wire.post(b"x")
+
+    asyncio.run(main())
+
+
+def test_a_proxy_that_is_down_is_told_from_the_server_behind_it() -> None:
+    async def main() -> None:
+        async with server(answering(OK)) as proxy:
+            port = proxy.port
+        with pytest.raises(ProxyFault, match=f"http://127.0.0.1:{port}"):
+            await client(9, proxy=Address.of(f"http://me:secret@127.0.0.1:{port}")).post(b"x")
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def socks_proxy(*, login: bytes = b"", refusal: int = 0) -> AsyncIterator[Seen]:
+    """A SOCKS 5 proxy. `requests` has the host of each connection that it was asked for."""
+    seen = Seen()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        version, count = await reader.readexactly(2)
+        ways = await reader.readexactly(count)
+        way = 2 if login else 0
+        writer.write(bytes([version, way if way in ways else 255]))
+        if login and way in ways:
+            _, size = await reader.readexactly(2)
+            user = await reader.readexactly(size)
+            password = await reader.readexactly((await reader.readexactly(1))[0])
+            writer.write(bytes([1, user + b":" + password != login]))
+        _, _, _, kind, size = await reader.readexactly(5)
+        assert kind == 3
+        seen.requests.append(await reader.readexactly(size))
+        port = int.from_bytes(await reader.readexactly(2))
+        writer.write(bytes([5, refusal, 0, 1, 0, 0, 0, 0, 0, 0]))
+        if not refusal:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer), return_exceptions=True)
+            finally:
+                inner_writer.transport.abort()
+
+    serving: set[asyncio.Task[None]] = set()
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await serve(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    listening = await asyncio.start_server(guarded, "127.0.0.1", 0)
+    seen.port = listening.sockets[0].getsockname()[1]
+    try:
+        yield seen
+    finally:
+        listening.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("login", [b"", b"me:secret"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_requests_go_through_a_socks_proxy_which_looks_up_names(
+    scheme: str, login: bytes, certificate: tuple[Path, Path]
+) -> None:
+    for_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for_server.load_cert_chain(*certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    trusting.check_hostname = False
+
+    async def main() -> tuple[bytes, list[bytes]]:
+        secure = scheme == "https"
+        async with server(answering(OK), tls=for_server if secure else None) as seen, socks_proxy(login=login) as proxy:
+            who = f"{login.decode()}@" if login else ""
+            wire = HttpClient(
+                f"{scheme}://model.invalid:{seen.port}/v1", headers={}, timeout_s=5, connect_timeout_s=5, max_connections=1,
+                max_bytes=99, tls=trusting if secure else None, proxy=Address.of(f"socks5h://{who}127.0.0.1:{proxy.port}"),
+            )  # fmt: skip
+            bodies = [(await wire.post(b"x")).body for _ in range(2)]
+            await wire.aclose()
+            return bodies[1], proxy.requests
+
+    assert asyncio.run(main()) == (b"ok", [b"model.invalid"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"login": b"me:other"}, "refuses the user"), ({"refusal": 2}, "does not allow"), ({"refusal": 99}, "code 99")],
+)
+def test_a_socks_proxy_that_refuses_says_why(options: dict[str, Any], said: str) -> None:
+    async def main() -> None:
+        async with socks_proxy(**options) as proxy:
+            wire = client(9, proxy=Address.of(f"socks5://me:secret@127.0.0.1:{proxy.port}"))
+            with pytest.raises(ProxyFault, match=said) as caught:
+                await wire.post(b"x")
+            assert "secret" not in str(caught.value)
 
     asyncio.run(main())
 
