@@ -11,12 +11,12 @@
     ├── ProviderError                       one request failed; `kind` says what to do about it
     ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
-    ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report where there is one
-    ├── TopicsError                         a topic model could not be grown; what came is kept, and building again goes on
+    ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
+    ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
 
-Messages say what was expected and what to do next, and never contain an API key.
+Messages say what is wrong and what to do next, and never contain an API key.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DatafastError(Exception):
 class ConfigError(DatafastError, ValueError):
     """The config, the command line or the environment is wrong. Raised before any request is sent.
 
-    `key` is the parameter or config field that is wrong, where it is one; a front end maps it to a line of the file.
+    `key` is the parameter or config field that is wrong, if one is to blame; a front end maps it to a line of the file.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -95,7 +95,7 @@ class OutputChangedError(OutputError):
 
 
 class OutputWriteError(OutputError):
-    """Rows cannot be saved any more (disk full, permission lost). The run stops at once: replies must not be paid for in vain."""
+    """Rows cannot be saved any more (disk full, permission lost). The run stops at once, so that no reply is paid for in vain."""
 
 
 class Action(StrEnum):
@@ -108,7 +108,7 @@ class Action(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose."""
+    """What went wrong with a request, by its status and the machine-readable fields of its body, never by prose."""
 
     RATE_LIMITED = "rate_limited"
     SERVER = "server_error"
@@ -149,11 +149,11 @@ class ProviderError(DatafastError):
 
     Attributes:
         kind: what went wrong; `kind.action` is what the engine does about it.
-        status: HTTP status, or None where no answer came.
-        code, param: the machine-readable fields of the error body, where it has them.
+        status: HTTP status, or None if no answer came.
+        code, param: the machine-readable fields of the error body, if it has them.
         retry_after_s: seconds the server asked to wait, or None.
         body: the error body as text, with configured keys redacted.
-        maybe_paid: the request may have been answered, and charged, although nothing usable came back.
+        maybe_paid: the request may have been charged although nothing usable came back.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class ReplyCategory(StrEnum):
 
 
 class ReplyError(DatafastError):
-    """A reply arrived and is not what was asked. The raw reply is in the ledger whatever happens."""
+    """A reply arrived and is not what was asked. The raw reply is in the ledger all the same."""
 
     def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
         super().__init__(message)
@@ -198,15 +198,15 @@ class ReplyError(DatafastError):
 
 
 class CallFailed(DatafastError):
-    """A call failed for good after everything was tried. A kind may catch it and go on without the answer.
+    """A call failed for good, after everything was tried. A kind may catch it and go on without the answer.
 
     Attributes:
         category: an ErrorKind's or ReplyCategory's value.
         provider, role: who was asked, in which role.
         attempts: requests sent for this call in this run.
         prompt: what was asked (the conversation's last user message).
-        raw: the last raw reply, b"" where none came.
-        ends_run: whether the run ends with it; the item is recorded as failed first.
+        raw: the last raw reply, b"" if none came.
+        ends_run: whether it ends the run; the item is recorded as failed first.
     """
 
     def __init__(
@@ -245,11 +245,11 @@ class CallFailed(DatafastError):
 
 
 class DataSetGeneratorError(DatafastError):
-    """A `DataSetGenerator` cannot do what it was asked. What kept it from doing so is its `__cause__`.
+    """A `DataSetGenerator` cannot do what it was asked. The reason is its `__cause__`.
 
     Attributes:
-        report: what the run did before it ended early, None where none was begun.
-        output_file: where rows and replies that were paid for are kept, None where there are none.
+        report: what the run did before it ended early, None if none was begun.
+        output_file: where rows and replies that were paid for are kept, None if there are none.
     """
 
     def __init__(self, message: str, *, report: RunReport | None = None, output_file: str | None = None) -> None:
@@ -259,9 +259,9 @@ class DataSetGeneratorError(DatafastError):
 
 
 class TopicsError(DatafastError):
-    """A topic model could not be grown to its end. All replies that came are recorded; building again asks for the others only.
+    """A topic model could not be grown completely. All replies are recorded; building again asks only for the missing ones.
 
-    `report` says how far it came.
+    `report` says how far the run got.
     """
 
     def __init__(self, message: str, *, report: RunReport) -> None:
@@ -282,5 +282,5 @@ class RunStopped(DatafastError):
     def __str__(self) -> str:
         return (
             f"{self.report.stop_reason}. {self.report.counts_line()}. "
-            f"Run the same script again to go on: what was paid for is not bought twice."
+            f"Run the same script again to go on; nothing is paid for twice."
         )

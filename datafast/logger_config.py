@@ -1,7 +1,7 @@
-"""Logging of datafast: silent until `configure_logger()` is called, and never in the way of the host's own logging.
+"""Logging of datafast: silent until `configure_logger()` is called, and separate from the host's own logging.
 
-The package writes to a loguru logger of its own, so its records reach only the sinks made here, the host's loguru handlers
-receive nothing from it and are never touched, and nothing is printed twice.
+The package writes to a loguru logger of its own. Its records reach only the sinks made here. The host's loguru handlers are
+never touched and receive nothing, so nothing is printed twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-# A logger with its own core is the only way to have sinks apart from the host's; loguru has no public constructor.
+# Only a logger with its own core has sinks of its own; loguru has no public constructor for it.
 from loguru._logger import Core
 from loguru._logger import Logger as LoguruLogger
 
@@ -55,19 +55,19 @@ def configure_logger(
     colorize: bool | None = None,
     serialize: bool = False,
 ) -> None:
-    """Turns datafast's messages on: on the console, and in a file where one is given.
+    """Turns datafast's messages on: on the console, and in a file if one is given.
 
-    Calling it again replaces what the call before set up. Log files rotate at 10 MB and are kept for a week.
+    Calling it again replaces the earlier settings. Log files rotate at 10 MB and are kept for a week.
 
     Args:
         level: the least severe level shown: DEBUG, INFO, WARNING or ERROR, or a number as in `logging`.
-        log_file: a file that receives the messages too.
+        log_file: a file for the messages.
         format_string: a loguru format, for both console and file.
-        colorize: colours on the console; None means only where it is a terminal.
+        colorize: colours on the console; None means only if it is a terminal.
         serialize: write the file as one JSON object per line.
 
     Raises:
-        ConfigError: there is no such level; what was set up before stays.
+        ConfigError: there is no such level; the earlier settings stay.
     """
     least = _severity(level)
     unconfigure()
@@ -79,7 +79,7 @@ def configure_logger(
             level=least,
             format=format_string or _CONSOLE_FORMAT,
             colorize=colorize,
-            diagnose=False,  # a traceback must not show the values of variables: keys are among them
+            diagnose=False,  # a traceback must not show the values of variables, which may be keys
         )
     )
     if log_file is not None:
@@ -106,14 +106,14 @@ def _severity(level: str | int) -> int:
 
 
 def unconfigure() -> None:
-    """Takes back what `configure_logger()` set up: the package is silent again and its log file is closed."""
+    """Undoes `configure_logger()`: the package is silent again and its log file is closed."""
     for sink_id in _sink_ids:
         logger.remove(sink_id)
     _sink_ids.clear()
 
 
 def is_configured() -> bool:
-    """Whether `configure_logger()` has been called: whether anybody sees a log record."""
+    """Whether `configure_logger()` has been called, so that log records are seen."""
     return bool(_sink_ids)
 
 
@@ -127,5 +127,5 @@ def _write_console(message: str) -> None:
     if _console_writer is not None:
         _console_writer(message)
     else:
-        # Looked up at each message: pytest, notebooks and redirections replace sys.stderr.
+        # Looked up for each message, because pytest, notebooks and redirections replace sys.stderr.
         sys.stderr.write(message)

@@ -1,13 +1,13 @@
-"""Rows that a user already has: lists, files, tables and Hugging Face datasets behind one small sequence.
+"""Rows that a user already has: lists, files, tables and Hugging Face datasets, all as one sort of sequence.
 
     list of mappings, mapping of columns      as they are
     .jsonl, .json, .csv, .parquet             files, relative to a folder that the caller names
     pandas DataFrame                          anything with `columns` and `to_dict(orient="records")`
-    Dataset, DatasetDict, name on the Hub     of `datasets`; of a DatasetDict the split that is asked for, `train`, or all of them
+    Dataset, DatasetDict, name on the Hub     of `datasets`; of a DatasetDict the chosen split, else `train`, else all of them
 
 Guarantee: a row comes out as a plain mapping of column names to JSON values, and the same source has the same `digest` in every
-process. Nothing of the user's is changed. Cost: a JSONL is indexed (eight bytes a row) and read as it is asked for; CSV and Parquet
-files are held as Arrow tables; lists and DataFrames are gone through once. Limits: a file that changes while it is used gives an error
+process. The user's data is never changed. Cost: a JSONL is indexed (eight bytes a row) and its rows are read on demand; CSV and Parquet
+files are held as Arrow tables; lists and DataFrames are read once. Limits: a file that changes while it is used gives an error
 or its new rows, depending on the format.
 """
 
@@ -39,15 +39,15 @@ _BLOCK = 1 << 20
 _UNSORTED = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _JSON = _UNSORTED | orjson.OPT_SORT_KEYS
 _PLAIN = frozenset([str, int, bool, type(None)])
-_NOTHING = frozenset(["NaTType", "NAType"])  # pandas' own, told without importing it
+_NOTHING = frozenset(["NaTType", "NAType"])  # pandas' types, recognised without importing it
 
 
 class SourceRows(Sequence[Row]):
     """The rows of a source. Made by `open_source`.
 
     Attributes:
-        name: how messages call it.
-        columns: the names of its columns, in their order; of rows that differ, all that occur in the first hundred.
+        name: its name in messages.
+        columns: the names of its columns, in order; if the rows differ, all names of the first hundred rows.
         digest: 16 bytes that change when its rows do.
     """
 
@@ -78,21 +78,21 @@ class SourceRows(Sequence[Row]):
 
 @foreign_warnings_ignored()
 def open_source(given: object, *, field: str, folder: Path | None = None, split: str | None = None) -> SourceRows:
-    """The rows of whatever a user gave; see the module.
+    """The rows of a source that a user gave; see the module.
 
     Args:
         given: the source.
         field: the config field that errors name.
-        folder: what relative paths are relative to; the working directory by default.
-        split: of a DatasetDict or a dataset on the Hub.
+        folder: the folder that paths are relative to; the working directory by default.
+        split: the split of a DatasetDict or of a dataset on the Hub.
 
     Raises:
-        ConfigError: nothing like it is known, it cannot be read, or it holds no row; names the field, and file and line where there
-            is one.
+        ConfigError: it is not a source of a known sort, cannot be read, or has no rows; names the field, and the file and line
+            if there is one.
     """
     rows = _opened(given, field, folder, split)
     if not len(rows):
-        raise ConfigError(f"{field}: {rows.name} holds no row. Give at least one.")
+        raise ConfigError(f"{field}: {rows.name} has no rows. Give at least one.")
     return rows
 
 
@@ -143,7 +143,7 @@ def _of_mapping(given: Mapping[Any, Any], field: str, split: str | None) -> Sour
     sizes = {name: len(values) for name, values in columns.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise ConfigError(f"{field}: The columns differ in length: {listed}. Give them the same.")
+        raise ConfigError(f"{field}: The columns differ in length: {listed}. Give all the same length.")
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return _of_list(rows, field, "the mapping")
 
@@ -153,7 +153,7 @@ def _is_column(values: object) -> bool:
 
 
 def _of_splits(splits: Mapping[Any, Any], field: str, split: str | None) -> SourceRows:
-    """The split that is asked for, `train`, or the only one; where none of these is there, all of them, one after the other."""
+    """The chosen split, else `train`, else all of them one after the other."""
     names = [str(name) for name in splits]
     if split is not None:
         if split not in splits:
@@ -169,7 +169,7 @@ def _of_splits(splits: Mapping[Any, Any], field: str, split: str | None) -> Sour
 
 
 def _chained(parts: Sequence[SourceRows]) -> SourceRows:
-    """Several sources as one; a column that a part lacks is null there."""
+    """Several sources as one; columns that a part lacks are null in its rows."""
     ends = list(accumulate(len(part) for part in parts))
     columns = list(dict.fromkeys(name for part in parts for name in part.columns))
 
@@ -186,12 +186,12 @@ def _chained(parts: Sequence[SourceRows]) -> SourceRows:
 
 
 def _is_dataset(given: object) -> bool:
-    """Whether it is a `datasets.Dataset`, told without importing that package."""
+    """Whether it is a `datasets.Dataset`, found out without importing that package."""
     return all(hasattr(given, name) for name in ("column_names", "features", "num_rows", "__getitem__"))
 
 
 def _of_dataset(dataset: Any) -> SourceRows:
-    if isinstance(dataset.column_names, Mapping):  # a DatasetDict that came with the attributes of a dataset
+    if isinstance(dataset.column_names, Mapping):  # a DatasetDict has the attributes of a dataset too
         return _of_splits(dataset, "source", None)
     fingerprint = getattr(dataset, "_fingerprint", None)
     about = orjson.dumps([fingerprint, dataset.num_rows, list(dataset.column_names)])
@@ -209,7 +209,7 @@ def _from_hub(name: str, field: str, split: str | None) -> SourceRows:
 
     try:
         loaded = load_dataset(name, split=split)
-    except Exception as error:  # whatever `datasets` raises, and that is many things, goes on as its cause
+    except Exception as error:  # `datasets` raises errors of many classes; they are kept as the cause
         raise ConfigError(
             f"{field}: There is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
             f"{type(error).__name__}: {error}. Check its name and the network."
@@ -231,13 +231,13 @@ def _named(given: str | Path, field: str, folder: Path | None, split: str | None
         raise ConfigError(f"{field}: There is no file {path}. Check its name and its folder.")
     if reader is None:
         raise ConfigError(
-            f"{field}: {path} is none of {', '.join(_READERS)}. Convert it, or rename it to say what it is."
+            f"{field}: {path} does not end in one of {', '.join(_READERS)}. Convert it, or rename it to match its content."
         )
     try:
         return reader(path, field)
     except OSError as error:
         raise ConfigError(
-            f"{field}: Cannot read {path}: {error.strerror or error}. Check the file and who may read it."
+            f"{field}: Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
         ) from error
 
 
@@ -266,7 +266,7 @@ def _jsonl(path: Path, field: str) -> SourceRows:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise ConfigError(
-                f"{field}: {path}:{place + 1}: This line is not JSON: {error}. Correct it, or take it out."
+                f"{field}: {path}:{place + 1}: This line is not JSON: {error}. Correct or remove it."
             ) from None
         if not isinstance(row, dict):
             raise ConfigError(f"{field}: {path}:{place + 1}: expected a JSON object, got {type(row).__name__}.")
@@ -277,7 +277,7 @@ def _jsonl(path: Path, field: str) -> SourceRows:
 
 
 def _without(blank: Sequence[int], count: int) -> Sequence[int]:
-    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
+    """The numbers below `count` without those of `blank`; takes no memory if `blank` is empty, as is usual."""
     if not blank:
         return range(count)
     left_out = set(blank)
@@ -289,10 +289,10 @@ def _json(path: Path, field: str) -> SourceRows:
         rows = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise ConfigError(
-            f"{field}: {path} is not JSON: {error}. A file with one object a line is named .jsonl."
+            f"{field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
         ) from None
     if not isinstance(rows, list):
-        raise ConfigError(f"{field}: {path} holds {type(rows).__name__}. Give a list of objects.")
+        raise ConfigError(f"{field}: {path}: expected a list of objects, got {type(rows).__name__}.")
     return _of_list(rows, field, str(path))
 
 
@@ -314,7 +314,9 @@ def _of_table(path: Path, field: str, load: Callable[[], Any]) -> SourceRows:
     try:
         table = load()
     except pyarrow.ArrowInvalid as error:
-        raise ConfigError(f"{field}: Cannot read {path}: {error}. Check that it is what its name says.") from error
+        raise ConfigError(
+            f"{field}: Cannot read {path}: {error}. Check that its content matches its ending."
+        ) from error
 
     def read(number: int) -> Row:
         return _plain(cast(Row, table.slice(number, 1).to_pylist()[0]))
@@ -346,16 +348,16 @@ def _written(row: Mapping[Any, Any], place: str) -> bytes:
 
 
 def _as_text(value: object) -> str | None:
-    """What JSON has no form for, as the text it is written as. Anything else would be no value but an object in memory."""
+    """Values that JSON has no form for, as text. Other objects are refused: their text would only name an object in memory."""
     if type(value).__name__ in _NOTHING:
         return None
     if isinstance(value, date | time | timedelta | Decimal | PurePath):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is not a value that can be written as JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _stood_for(value: object) -> str | None:
-    """The same for rows that are read while a run goes on: an image in a column that nobody asked for must not end it."""
+    """The same for rows that are read during a run: an image in a column that is not used must not end it."""
     try:
         return _as_text(value)
     except TypeError:
@@ -363,7 +365,7 @@ def _stood_for(value: object) -> str | None:
 
 
 def _plain(row: Mapping[Any, Any]) -> Row:
-    """A row whose values are plain JSON: dates and the like become the text they are written as, NaN and infinity null."""
+    """A row of plain JSON values: dates and the like become text, NaN and infinity become null."""
     if all(type(value) in _PLAIN or _is_finite(value) for value in row.values()):
         return {str(name): value for name, value in row.items()}
     return cast(Row, orjson.loads(orjson.dumps(dict(row), default=_stood_for, option=_UNSORTED)))
@@ -374,7 +376,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _without_nan(record: Mapping[Any, Any]) -> Row:
-    """A row of a DataFrame, where whole columns have a type: nothing is NaN, NaT or NA there."""
+    """A row of a DataFrame with None for NaN, NaT and NA."""
     return {str(name): None if _is_nothing(value) else value for name, value in record.items()}
 
 

@@ -46,30 +46,30 @@ class StopCause(StrEnum):
     INTERRUPTED = "interrupted"
     """Ctrl-C, cancellation, or `Executor.stop`."""
     BUDGET = "budget"
-    """The next request could have passed a limit of the config."""
+    """The next request could have exceeded a limit of the config."""
     PROVIDER = "provider"
-    """A provider that rows are still waiting for cannot be asked any more."""
+    """A provider that pending rows need cannot be asked any more."""
     ITEM = "item"
-    """An item failed, and the config says that the run is to stop there."""
+    """An item failed, and the config says that the run then stops."""
     PREPARATION = "preparation"
-    """What has to be asked before the run did not come."""
+    """A run that has to come first did not bring what is needed."""
     OUTPUT = "output"
     """Rows or replies cannot be saved."""
     CALLBACK = "callback"
     """An event callback raised."""
     FAULT = "fault"
-    """A fault in datafast or in a package that extends it."""
+    """A bug in datafast or in a package that extends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
-    Counts of rows are those of the output file after the run; calls, retries, tokens, cost and seconds are this run's own.
-    `filtered_by_stage` counts filtered rows by stage and reason; `failures` failed rows by category, `failures_by_provider` by
-    provider and category.
-    `cost_usd` is None where the price of a model that was called is not known.
-    `stop_reason` says why the run ended early, in words, and `stop_cause` which kind of reason that is; both are None where it did not.
+    Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
+    `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
+    failed rows by provider and category.
+    `cost_usd` is None if the price of a model that was called is not known.
+    `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
 
     requested: int
@@ -107,20 +107,20 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedItem:
-    """An item of which rows failed for good, and why; as the ledger has it.
+    """An item with rows that failed for good, as recorded in the ledger.
 
     Attributes:
         key: the item's key, 32 hexadecimal digits.
-        uuids: those that its missing rows would have had.
-        rows: how many rows are missing; others of the same item may be in the file.
-        values: what tells the item from others (topic, language, placeholder values ...); empty where the config has changed
-            since, so that it cannot be known.
-        category: why, in one word; see the error reference.
-        error: why, in words.
+        uuids: the uuids that its missing rows would have had.
+        rows: the number of missing rows; other rows of the item may be in the file.
+        values: what distinguishes the item (topic, language, placeholder values ...); empty if the config has changed since,
+            because then it is not known.
+        category: the reason in one word; see the error reference.
+        error: the reason in a sentence.
         provider, role: who was asked.
-        attempts: requests that the failing call took in the run in which it failed; 0 where no single call is to blame.
-        prompt: the last message that was asked.
-        raw_reply: the last reply as it came, usually a chat completion as JSON; empty where none came.
+        attempts: requests that the failing call sent in the run in which it failed; 0 if no single call is to blame.
+        prompt: the last message that was sent.
+        raw_reply: the last reply as it came, usually a chat completion as JSON; empty if none came.
         failed_at: when, in UTC.
     """
 
@@ -138,5 +138,5 @@ class FailedItem:
     failed_at: datetime
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, the time in ISO 8601."""
+        """The fields as plain values; the time in ISO 8601."""
         return {**asdict(self), "uuids": list(self.uuids), "failed_at": self.failed_at.isoformat(timespec="seconds")}

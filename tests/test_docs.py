@@ -229,6 +229,15 @@ def test_every_type_of_column_has_its_table(monkeypatch: pytest.MonkeyPatch) -> 
     ] == []
 
 
+def test_every_stage_has_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datafast.quality.registry import STAGES
+
+    monkeypatch.setattr(STAGES, "_registered", {})  # a page shows how to register one
+    assert [
+        name for name in STAGES.names() if f"<!-- table: stage {name} -->" not in text_of("reference/config.md")
+    ] == []
+
+
 def test_every_command_has_its_table() -> None:
     documented = set(re.findall(r"<!-- table: command (\w+(?: \w+)?) -->", text_of("reference/cli.md")))
     assert documented == set(leaf_commands(cli))

@@ -49,9 +49,9 @@ def test_a_lower_limit_is_a_warning_and_its_climb_back_is_none(capfd: pytest.Cap
     for limit in (2, 1, 2, 3, 2):
         log(LimitChanged(provider="p", limit=limit))
     assert capfd.readouterr().err.splitlines() == [
-        "p limits our rate: now 2 requests in flight at most",
-        "p limits our rate: now 1 request in flight at most",
-        "p limits our rate: now 2 requests in flight at most",
+        "p limits our rate. At most 2 requests in flight from now on.",
+        "p limits our rate. At most 1 request in flight from now on.",
+        "p limits our rate. At most 2 requests in flight from now on.",
     ]
 
 

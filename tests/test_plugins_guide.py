@@ -56,6 +56,10 @@ def test_every_command_of_the_page_runs() -> None:
             run(*shlex.split(line)[1:])
     assert sorted(str(row["season"]) for row in rows("haiku.jsonl")) == ["autumn", "spring"]
     assert [row["letters"] for row in rows("lengths.jsonl")] == [len(str(row["word"])) for row in rows("lengths.jsonl")]
+    assert sorted(str(row["text"]) for row in rows("no_winter.jsonl")) == [
+        "Write a haiku about autumn.",
+        "Write a haiku about spring.",
+    ]
     (shown,) = blocks("text")
     command, output = shown.splitlines()
     assert run(*shlex.split(command)[2:]).splitlines() == [output]
@@ -76,4 +80,10 @@ def test_the_kind_takes_the_provider_of_the_page_and_its_rows_the_format_of_the_
 def test_the_schema_of_a_config_knows_what_the_package_adds() -> None:
     schema = json.loads(run("schema"))
     assert "haiku" in schema["properties"]["kind"]["enum"]
-    assert '"const": "length"' in json.dumps(schema)
+    definitions = schema["$defs"]
+    columns = definitions["ColumnsDatasetConfig"]["properties"]["columns"]["additionalProperties"]["oneOf"]
+    stages = definitions["HaikuConfig"]["properties"]["quality"]["items"]["oneOf"]
+    assert "LengthColumn" in [column["title"] for column in columns]
+    assert "WithoutStage" in [stage["title"] for stage in stages]
+    (providers,) = [form["properties"]["provider"] for form in definitions["provider"]["oneOf"] if "properties" in form]
+    assert "echo" in providers["enum"]

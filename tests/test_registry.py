@@ -18,6 +18,7 @@ from datafast.registry import BUILT_IN, kind_names, load_kind
 Offer = Callable[..., None]
 
 POEMS = """
+from datafast.datasets.base import FanOutDataset
 from datafast.datasets.raw import RawDataset
 
 class PoemDataset(RawDataset):
@@ -25,6 +26,11 @@ class PoemDataset(RawDataset):
 
 class Nameless(RawDataset):
     pass
+
+class Unfinished(FanOutDataset):
+    kind = "poem"
+    config_model = RawDataset.config_model
+    row_model = RawDataset.row_model
 """
 
 
@@ -67,6 +73,7 @@ def test_the_kind_of_another_package_works_like_a_built_in_one(
         ("poem = poems:Missing", "The kind 'poem' of the package poems cannot be loaded from poems:Missing"),
         ("poem = no_such_module:PoemDataset", "cannot be loaded from no_such_module:PoemDataset"),
         ("poem = poems:Nameless", "poems:Nameless of the package poems is not a kind named 'poem'"),
+        ("poem = poems:Unfinished", "is not a kind named 'poem': it does not define plan, produce"),
         ("poem = os:path", "os:path of the package poems is not a kind named 'poem'"),
     ],
 )

@@ -248,15 +248,15 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
     [
         ("rows.jsonl", '{"a": 1}\n\n{"a": \n', ":3: This line is not JSON"),
         ("rows.jsonl", "[1]\n", ":1: expected a JSON object, got list"),
-        ("rows.jsonl", "", "holds no row"),
-        ("rows.jsonl", "\n\n", "holds no row"),
-        ("rows.json", '{"a": 1}', "Give a list of objects"),
+        ("rows.jsonl", "", "has no rows"),
+        ("rows.jsonl", "\n\n", "has no rows"),
+        ("rows.json", '{"a": 1}', "expected a list of objects"),
         ("rows.json", "[1]", "[0]: expected a mapping"),
         ("rows.json", "[{", "is not JSON"),
         ("rows.csv", "a,b\n1,2,3\n", "Cannot read"),
-        ("rows.csv", "a,b\n", "holds no row"),
+        ("rows.csv", "a,b\n", "has no rows"),
         ("rows.parquet", "no parquet", "Cannot read"),
-        ("rows.txt", "a", "is none of .jsonl, .json, .csv, .parquet"),
+        ("rows.txt", "a", "does not end in one of .jsonl, .json, .csv, .parquet"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_its_place(
@@ -272,7 +272,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("given_", "words"),
     [
-        ([], "holds no row"),
+        ([], "has no rows"),
         ([1], "source[0]: expected a mapping"),
         ({"a": [1], "b": [1, 2]}, "The columns differ in length: a has 1, b has 2"),
         ({"a": 1}, "expected a mapping of column names to lists"),

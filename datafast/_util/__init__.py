@@ -1,1 +1,1 @@
-"""Small parts without a domain: they know nothing of datasets, providers or files of ours."""
+"""Small general helpers: they know nothing of datasets, providers or the output."""

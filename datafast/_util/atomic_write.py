@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writing files completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["whole_file", "write_whole"]
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """The name of a new file to write, which takes the place of `path` when the block ends well; makes the folders that are missing.
+    """Gives the name of a new file to write, which replaces `path` when the block ends without an error. Makes missing folders.
 
-    It gets the permissions that any new file gets, and is on the disk before an older one is gone. Where the block raises, nothing
-    is left behind.
+    The new file gets the usual permissions and is on the disk before an older one is replaced. If the block raises, nothing is
+    left behind.
 
     Raises:
         OSError: it cannot be written.
@@ -33,6 +33,6 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; see `whole_file`."""
+    """Writes a file completely or not at all; see `whole_file`."""
     with whole_file(path) as new:
         new.write_bytes(data)

@@ -1,10 +1,10 @@
-"""One event loop in one daemon thread, for everything of this process that waits on the network.
+"""One event loop in one daemon thread, for everything in this process that waits on the network.
 
-Guarantee: synchronous calls work the same in scripts, in threads, in notebooks and below a running loop; nothing of
-asyncio is patched, and no loop but ours is touched. A forked child starts a loop of its own. At exit what still runs is
-cancelled and the loop is closed, without "loop is closed" noise.
+Guarantee: synchronous calls work the same in scripts, in threads, in notebooks and below a running loop; asyncio is not
+patched, and no other loop is touched. A forked child starts its own loop. At exit, running tasks are cancelled and the
+loop is closed, without "loop is closed" warnings.
 Cost: the thread starts with the first use; a call costs two thread switches, tens of microseconds.
-Limits: never call `run` from a coroutine that itself runs on this loop: await there instead.
+Limits: a coroutine that runs on this loop must not call `run`; it awaits instead.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def submit(coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
 
 
 def call_soon(function: Callable[[], object]) -> None:
-    """Calls `function` on the background loop as soon as it gets to it."""
+    """Calls `function` on the background loop as soon as possible."""
     _running().loop.call_soon_threadsafe(function)
 
 
 def run(coro: Coroutine[Any, Any, T]) -> T:
-    """Runs `coro` on the background loop and waits for it. Its exceptions arrive unchanged.
+    """Runs `coro` on the background loop and waits for it. Its exceptions are raised unchanged.
 
-    If the waiting is interrupted (Ctrl-C), the coroutine is cancelled and the interruption goes on.
+    If the waiting is interrupted (Ctrl-C), the coroutine is cancelled and the interruption is raised.
 
     Raises:
         RuntimeError: called on the background loop itself, where waiting would never end.
@@ -81,20 +81,20 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     if on_loop_thread():
         coro.close()
         raise RuntimeError(
-            "This is a synchronous call on datafast's own event loop; await the asynchronous one instead."
+            "A synchronous call on datafast's own event loop would wait for itself. Await the asynchronous one instead."
         )
     future = submit(coro)
     try:
         while not concurrent.futures.wait((future,), timeout=_WAIT_SLICE_S).done:
             pass
-    except BaseException:  # whatever interrupts the waiting must not leave the work running
+    except BaseException:  # an interruption must not leave the work running
         future.cancel()
         raise
     return future.result()
 
 
 def on_loop_thread() -> bool:
-    """Whether the caller runs on the background loop, where waiting for it would never end."""
+    """Whether the caller runs on the background loop, where waiting would never end."""
     return threading.current_thread() is _running().thread
 
 
@@ -115,8 +115,8 @@ def _stop_at_exit() -> None:
 
 
 def _forget_after_fork() -> None:
-    # The child has neither the thread nor a lock that anyone would release. The parent's loop object is kept alive on
-    # purpose: closing it here would close file descriptors that a later one of the child may have got.
+    # The child has no thread, and nobody would release a lock there. The parent's loop object is kept alive on
+    # purpose: closing it here could close file descriptors that the child has reused.
     global _current, _lock, _of_parent
     _of_parent = _current
     _current, _lock = None, threading.Lock()

@@ -1,4 +1,4 @@
-"""A set of plan positions that is small for dense stretches and possible for plans of any size."""
+"""A set of plan positions: small where positions are dense, and possible for plans of any size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BITS = 1 << 16
 
 
 class PositionSet:
-    """A bitmap in pieces of 65,536 positions (8 KiB each); only pieces that hold something exist."""
+    """A bitmap in pieces of 65,536 positions (8 KiB each); empty pieces take no memory."""
 
     def __init__(self, positions: Iterable[int] = ()) -> None:
         self._pieces: dict[int, bytearray] = {}

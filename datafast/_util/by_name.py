@@ -1,4 +1,4 @@
-"""A field of a config whose class is named by one of its own fields, as `type: choice` names a type of column."""
+"""Config fields whose class is named in the value, as `type: choice` names a type of column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ByName:
         door: where the classes are found.
         tag: the field that names the class.
         example: what a value looks like, for messages.
-        hidden: classes that cannot stand in a file, and so not in a JSON Schema.
+        hidden: classes that cannot be written in a file, so that a JSON Schema leaves them out.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ByName:
 
     def _validated(self, given: Any, info: core_schema.ValidationInfo) -> BaseModel:
         if isinstance(given, self._base):
-            return given.model_copy()  # what it learns where it stands must not reach another place
+            return given.model_copy()  # what it learns in one place must not affect another
         if not isinstance(given, Mapping):
             raise PydanticCustomError(
                 "by_name",
@@ -57,7 +57,7 @@ class ByName:
         if not isinstance(name, str):
             raise PydanticCustomError(
                 "by_name",
-                "The {tag} is missing. Write {tag}: and one of {names}.",
+                "The {tag} is missing. Write {tag}: with one of {names}.",
                 {"tag": self._tag, "names": ", ".join(self._door.names())},
             )
         try:

@@ -44,6 +44,6 @@ class ConfigModel(BaseModel):
             kind = PydanticCustomError("unknown_field", "There is no such field. {hint}", {"hint": hint})
             return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
         context = detail.get("ctx")
-        # Errors are raised anew from their finished text: custom ones would otherwise lose their message.
+        # Errors are raised again from their finished text, because custom ones would lose their message.
         kind = PydanticCustomError(detail["type"], "{message}", {**(context or {}), "message": detail["msg"]})
         return InitErrorDetails(type=kind, loc=loc, input=detail["input"])

@@ -1,4 +1,4 @@
-"""File descriptors: every request in flight is an open connection, and systems limit how many a process may have."""
+"""File descriptors: every request in flight is an open connection, and systems limit how many a process may open."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 __all__ = ["raise_limit", "room"]
 
-_SPARE = 64  # for the ledger, the output, logs and whatever else the process opens
+_SPARE = 64  # for the ledger, the output, logs and other files of the process
 
 
 def room() -> int | None:
-    """Connections that this process can still open, None where the system sets no limit that can be asked for."""
+    """Connections that this process can still open, None if the system does not say."""
     if sys.platform == "win32":
         return None
     import resource
@@ -24,7 +24,7 @@ def room() -> int | None:
 
 
 def raise_limit(connections: int) -> None:
-    """Raises this process's own limit, as far as the system lets it. For programs; a library leaves it alone."""
+    """Raises this process's limit as far as the system allows. For programs; a library leaves it alone."""
     if sys.platform == "win32":
         return
     import resource

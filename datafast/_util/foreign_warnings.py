@@ -1,15 +1,15 @@
-"""Keeps warnings of other packages from failing a call of ours, whatever the host does with warnings.
+"""Keeps warnings of other packages from failing our calls, whatever filters the host has set.
 
-`python -W error`, a test runner's `filterwarnings = error` and the like turn a warning into an exception, in the midst of
-the package that gives it: a call to a model would fail because that package's own dependency deprecates something.
+`python -W error`, a test runner's `filterwarnings = error` and the like turn a warning into an exception inside the package
+that gives it. A call to a model would then fail because a dependency of that package deprecates something.
 
 Guarantee: inside `foreign_warnings_ignored()`, in the tasks and `asyncio.to_thread` calls that start there, and in threads
 that the packages of `_WITH_THREADS` start meanwhile, warnings of other packages are neither raised nor shown; a
-`DatafastWarning` still is. In every other task and thread the host's filters decide, as before. It may stand around an
-`await`: what it sets is a context variable and no state of the process.
-Cost: two microseconds, and one entry in front of the host's filters from the first use on, which matches nothing elsewhere.
+`DatafastWarning` still is. In every other task and thread the host's filters decide. The block may contain `await`: it
+sets a context variable, not a state of the process.
+Cost: two microseconds, and from the first use on one entry in front of the host's filters, which matches nothing elsewhere.
 Limits: a plain thread of ours starts with an empty context, so its function needs it too. A filter that the host puts in
-front while a call is under way comes before ours until the next call.
+front during a call comes before ours until the next call.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignWarning", "foreign_warnings_ignored"]
 
-# Their thread pools do part of what we ask for, in threads that know nothing of the context they were started from.
+# Their thread pools do part of the work, in threads that do not inherit the context.
 _WITH_THREADS = frozenset(["datasets", "huggingface_hub", "litellm", "transformers"])
 
 _inside: ContextVar[bool] = ContextVar("datafast_calls_others", default=False)
-_open: deque[None] = deque()  # an entry for each use that has not ended, in whatever thread
+_open: deque[None] = deque()  # an entry for each use that has not ended, in any thread
 
 
 class _WhileInside(type):
@@ -50,17 +50,17 @@ def _in_their_code() -> bool:
 
 
 class ForeignWarning(Warning, metaclass=_WhileInside):
-    """Every category of warnings while this task or thread is inside `foreign_warnings_ignored()`, no category elsewhere.
+    """Stands for every category of warnings inside `foreign_warnings_ignored()`, in this task or thread; for none elsewhere.
 
-    A filter matches by `issubclass`. The module that a warning is attributed to cannot tell whose it is: litellm's are
-    often pydantic's by name, and the host uses pydantic too.
+    A filter matches by `issubclass`. It cannot go by the module that a warning is attributed to: litellm's warnings are
+    often attributed to pydantic, which the host uses too.
     """
 
 
 @contextmanager
 def foreign_warnings_ignored() -> Iterator[None]:
-    """For what other packages do on our behalf; also a decorator of plain functions."""
-    # Whoever changes the filters puts theirs in front, and `catch_warnings` takes ours away when it ends.
+    """Ignores warnings of other packages while they work for us; also a decorator of plain functions."""
+    # New filters are put in front of ours, and `catch_warnings` removes ours when it ends.
     if not warnings.filters or warnings.filters[0][2] is not ForeignWarning:
         warnings.simplefilter("ignore", ForeignWarning)
     token = _inside.set(True)
@@ -69,5 +69,5 @@ def foreign_warnings_ignored() -> Iterator[None]:
         yield
     finally:
         _open.pop()
-        with suppress(ValueError):  # a coroutine that is thrown away ends in another context; its own is gone
+        with suppress(ValueError):  # a discarded coroutine ends in another context
             _inside.reset(token)

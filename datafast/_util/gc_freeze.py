@@ -1,11 +1,11 @@
-"""A heap that has settled is left out of Python's cyclic garbage collection for as long as someone asks for it.
+"""Leaves a settled heap out of Python's cyclic garbage collection while someone asks for it.
 
-A library of several hundred thousand objects makes each full collection cost a tenth of a second, and one that leaves
-cycles behind with every call makes them frequent. `gc.freeze` sets aside what exists; what comes later is collected as
-ever. The host's heap is set aside with it, so this is given back: cycles of the host that are dropped meanwhile are
-freed after `unsettle`.
-Limits: nothing is done where the host has frozen objects itself, since thawing ours would thaw its, nor where Python
-has no `gc.freeze`. What the host freezes meanwhile is thawed with ours.
+A library with several hundred thousand objects makes each full collection cost a tenth of a second, and a library that
+leaves cycles behind with every call makes full collections frequent. `gc.freeze` leaves out the objects that exist; later
+ones are collected as usual. The host's heap is frozen too, so this must be undone: cycles that the host drops in between
+are freed after `unsettle`.
+Limits: nothing is done if the host has frozen objects itself, since thawing ours would thaw its, or if Python has no
+`gc.freeze`. Objects that the host freezes in between are thawed with ours.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _holders = 0
 
 
 def settle() -> bool:
-    """Sets aside what exists now, unless that has been done. Returns whether there is something for `unsettle` to undo.
+    """Freezes the objects that exist now, unless that is done already. Returns whether `unsettle` has something to undo.
 
-    Worth its while after a hundred calls, not before each one: what is young grows old by it, uncounted.
+    Meant for once after some hundred calls, not for each call: it moves young objects to the oldest generation.
     """
     global _holders
     if not hasattr(gc, "freeze"):
@@ -37,7 +37,7 @@ def settle() -> bool:
 
 
 def unsettle() -> None:
-    """Undoes one `settle` that returned True. With the last one everything is collected again as before."""
+    """Undoes one `settle` that returned True. After the last one everything is collected again."""
     global _holders
     with _lock:
         _holders -= 1

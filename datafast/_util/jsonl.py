@@ -1,6 +1,6 @@
-"""Where the lines of a file lie, so that any of them can be read without the others.
+"""An index of the lines of a file, so that each can be read without the others.
 
-Cost: eight bytes a line, and one pass over the file. Lines are split at newlines alone, as in JSON Lines.
+Cost: eight bytes a line, and one pass over the file. Lines are split only at newlines, as in JSON Lines.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _STEP = 1 << 16
 
 
 class LineIndex:
-    """The places of lines, numbered from 0."""
+    """The offsets of lines, numbered from 0."""
 
     def __init__(self) -> None:
         self._ends = array("q", [0])
 
     def scan(self, file: IO[bytes], *, whole_only: bool = False) -> Iterator[bytes]:
-        """The lines of a file from its beginning, one by one; each is noted before it is given.
+        """Yields the lines of a file from its beginning; each is indexed before it is yielded.
 
         Args:
-            whole_only: leave out a last line without its newline: one that is still being written.
+            whole_only: leave out a last line without a newline, which is still being written.
         """
         end = 0
         for line in file:
@@ -36,7 +36,7 @@ class LineIndex:
             yield line
 
     def __len__(self) -> int:
-        """How many lines have been noted."""
+        """The number of indexed lines."""
         return len(self._ends) - 1
 
     def size(self, number: int) -> int:
@@ -50,7 +50,7 @@ class LineIndex:
 
 
 def last_line(file: IO[bytes]) -> bytes | None:
-    """The last line that has its newline, without it; None where there is none. Reads no more of the file than it must."""
+    """The last complete line, without its newline; None if there is none. Reads only the end of the file."""
     start = file.seek(0, os.SEEK_END)
     tail = b""
     while start and tail.rfind(b"\n", 0, max(tail.rfind(b"\n"), 0)) < 0:

@@ -5,8 +5,8 @@
     else:
         __getattr__, __dir__ = lazy_names(__name__, {"datafast.datasets.raw": ["RawDataset"]})
 
-A type checker sees the first half alone, so that it still refuses a name that is not there. What is in both halves is held
-together by a test. Cost: one import at the first use of a name; from then on it is an attribute like any other.
+A type checker sees only the first half, so it still refuses unknown names. A test checks that both halves agree. Cost: one
+import at the first use of a name; after that it is an ordinary attribute.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def lazy_names(
 
     Args:
         package: its `__name__`.
-        homes: the names that each module gives it.
+        homes: the names that come from each module.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 

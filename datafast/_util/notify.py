@@ -1,4 +1,4 @@
-"""Telling the user something once: in the log where the library's log is on, as a Python warning where it is not; and safely.
+"""Messages to the user: logged if the library's log is on, else shown as a Python warning; and text made safe to show.
 
 Leaf module, no cost at import.
 """
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from datafast.errors import DatafastWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
 
 _MOST_NAMES = 40
-_OURS = frozenset(["contextlib", "datafast", "pydantic"])  # pydantic calls our validators, contextlib what we decorate
-# Control characters but tab and newline, and those that turn the direction of text around.
+_OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call functions of ours
+# Control characters except tab and newline, and those that change the direction of text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def warn_user(message: str, *, stacklevel: int = 2) -> None:
-    """Shows `message` once: logged if `configure_logger` was called, else as a `DatafastWarning`.
+    """Shows `message`: logged if `configure_logger` was called, else as a `DatafastWarning`.
 
-    `stacklevel` counts as in `warnings.warn` called in place of this function: 1 is the caller, 2 the caller's caller.
+    `stacklevel` counts as in `warnings.warn`: 1 is the caller, 2 the caller's caller.
     """
     from datafast import logger_config  # imported here so that leaves stay free of loguru
 
@@ -38,7 +38,7 @@ def warn_user(message: str, *, stacklevel: int = 2) -> None:
 
 
 def users_level() -> int:
-    """The `stacklevel` at which a warning names the code that called into this package, however deep below it this is called."""
+    """The `stacklevel` at which a warning names the code that called into this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
@@ -46,7 +46,7 @@ def users_level() -> int:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` is most likely a slip for (letter case aside), or None where nothing is close."""
+    """The known name that `name` is most likely a typing error of (letter case is ignored), or None if none is close."""
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
@@ -54,12 +54,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence for a message about a name that does not exist: the nearest known one, or all of them (the first forty)."""
+def did_you_mean(name: str, known: Iterable[str], *, shown: Callable[[str], str] = repr) -> str:
+    """A sentence for a message about an unknown name: the nearest known name (as `shown` writes it), or all (at most forty)."""
     names = list(known)
     near = nearest(name, names)
     if near is not None:
-        return f"Did you mean {near!r}?"
+        return f"Did you mean {shown(near)}?"
     if not names:
         return "There are none."
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""

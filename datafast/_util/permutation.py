@@ -44,7 +44,7 @@ class Permutation:
 
     def __init__(self, n: int, key: bytes) -> None:
         if not 1 <= n <= MAX_SIZE:
-            raise ConfigError(f"a permutation needs 1 to 2**800 elements, got {_brief(n)}; use fewer or shorter lists")
+            raise ConfigError(f"A permutation has 1 to 2**800 elements, got {_brief(n)}. Use fewer or shorter lists.")
         self._n = n
         self._table = _lehmer_shuffle(n, key) if n <= _TABLE_UP_TO else None
         self._rows = math.isqrt(n - 1) + 1
@@ -55,7 +55,7 @@ class Permutation:
 
     def __getitem__(self, index: int) -> int:
         if not 0 <= index < self._n:
-            raise IndexError(f"index {_brief(index)} is not in a permutation of {_brief(self._n)} elements")
+            raise IndexError(f"Index {_brief(index)} is not in a permutation of {_brief(self._n)} elements.")
         if self._table is not None:
             return self._table[index]
         image = self._encipher(index)

@@ -1,15 +1,16 @@
-"""One door for everything that other packages may add: entry points, a group for each sort of thing.
+"""Everything that other packages may add: entry points, with a group for each sort of thing.
 
-Built-in things stand in a table of the same shape (`name -> "module:attribute"`), so that finding one of them reads no metadata.
+Built-in things are in a table of the same shape (`name -> "module:attribute"`), so finding one of them reads no metadata.
 
-Guarantee: nothing is imported before it is asked for by its name, and then that alone. A package that is broken harms nothing but
-what it offers, and is named. Cost: the metadata of the installed packages is read once a process, a few milliseconds, and only for a
-name that is not built in or for a list of all names. Limits: a name belongs to one package. Where two packages claim a name, using it is
-refused with both named. The name of a built-in thing stays with the built-in thing; a list of all names warns of a package that claims it.
+Guarantee: a thing is imported when it is asked for by name, and only that one. A broken package affects only the things that it offers,
+and errors name it. Cost: the metadata of the installed packages is read once a process, in a few milliseconds, and only for a name that
+is not built in or for a list of all names. Limits: a name belongs to one package. If two packages claim a name, using it is refused, and
+the error names both. Names of built-in things cannot be claimed; a list of all names warns of packages that try.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -29,8 +30,8 @@ class Door(Generic[T]):
     Args:
         group: the entry-point group.
         noun: what one thing is called in messages ("kind").
-        built_in: where each built-in thing is found, by name.
-        check: says what is wrong with a loaded thing under this name ("a class derived from ... is expected"), or None.
+        built_in: the place of each built-in thing, by name.
+        check: says what is wrong with a loaded thing of this name ("a class derived from ... is expected"), or None.
         key: the config field that errors are about.
     """
 
@@ -54,7 +55,7 @@ class Door(Generic[T]):
     def names(self) -> list[str]:
         """All names: built-in ones first, then those of installed packages, then those of this process. Imports none of them.
 
-        Warns, once a process, of a package whose thing cannot be had because it claims the name of a built-in one.
+        Warns once a process of each thing that cannot be used because its name is built in.
         """
         offered = installed(self.group)
         for point in offered:
@@ -66,35 +67,35 @@ class Door(Generic[T]):
         return name in self._built_in
 
     def register(self, name: str, thing: T) -> None:
-        """Makes a thing known in this process. A definition that is run again, as in a notebook, takes the place of the former.
+        """Adds a thing in this process. A definition that is run again, as in a notebook, replaces the former.
 
         Raises:
-            ConfigError: the name is taken by another one.
+            ConfigError: another thing has the name.
         """
         before = self._registered.get(name)
         if name in self.names() and (before is None or _home(before) != _home(thing)):
-            raise ConfigError(f"There is a {self.noun} {name!r} already. Choose another name.", key=self.key)
+            raise ConfigError(f"There already is a {self.noun} {name!r}. Choose another name.", key=self.key)
         self._registered[name] = thing
 
     def load(self, name: str) -> T:
-        """The thing of a name.
+        """The thing with this name.
 
         Raises:
-            ConfigError: there is no such name (with the nearest one), two packages claim it, or what a package offers
-                cannot be imported or is not what it should be (with the package named).
+            ConfigError: there is no such name (the error gives the nearest one), two packages claim it, or the thing cannot
+                be imported or is of the wrong sort (the error names the package).
         """
         if name in self._registered:
             return self._registered[name]
         point = self._built_in.get(name) or self._of_a_package(name)
         try:
             thing = point.load()
-        except (Exception, SystemExit) as error:  # a module that ends the process when it is imported must not end ours
+        except (Exception, SystemExit) as error:  # an imported module may call sys.exit
             raise ConfigError(
                 f"The {self.noun} {name!r} of {_package(point)} cannot be loaded from {point.value}: "
                 f"{type(error).__name__}: {error}. Reinstall or update that package.",
                 key=self.key,
             ) from error
-        if (wrong := self._check(name, thing)) is not None:
+        if (wrong := _left_open(thing) or self._check(name, thing)) is not None:
             raise ConfigError(
                 f"{point.value} of {_package(point)} is not a {self.noun} named {name!r}: {wrong}.", key=self.key
             )
@@ -102,7 +103,7 @@ class Door(Generic[T]):
         return loaded
 
     def loaded(self) -> dict[str, T]:
-        """All things that can be loaded, by name; warns of those that cannot."""
+        """All things that can be loaded, by name; warns of the others."""
         things: dict[str, T] = {}
         for name in self.names():
             try:
@@ -116,7 +117,7 @@ class Door(Generic[T]):
         if (claim, point.name) not in self._told:
             self._told.add((claim, point.name))
             warn_user(
-                f"The {self.noun} {point.name!r} of {claim} cannot be used: that name is built in, and datafast's own is taken. "
+                f"The {self.noun} {point.name!r} of {claim} cannot be used, because datafast has a built-in one of that name. "
                 f"Ask the author of the package for another name.",
                 stacklevel=users_level(),
             )
@@ -138,13 +139,19 @@ class Door(Generic[T]):
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """What installed packages offer in a group; read once a process (`installed.cache_clear()` reads it anew)."""
+    """What installed packages offer in a group; read once a process (`installed.cache_clear()` makes it read again)."""
     return tuple(entry_points(group=group))
 
 
 def _home(thing: Any) -> tuple[str, str]:
-    """Where a thing is defined: the same again for a definition that is run again."""
+    """Where a thing is defined; the same for a definition that is run again."""
     return getattr(thing, "__module__", ""), getattr(thing, "__qualname__", repr(thing))
+
+
+def _left_open(thing: Any) -> str | None:
+    if inspect.isabstract(thing):
+        return f"it does not define {', '.join(sorted(thing.__abstractmethods__))}"
+    return None
 
 
 def _package(point: EntryPoint) -> str:

@@ -1,7 +1,7 @@
-"""Folders for files that nobody has named a place for.
+"""Folders for files that the user has not named a place for.
 
-A folder stays on the disk until it is told to go: at once, with the end of the process, or with an object. So what was paid for outlives
-whatever goes wrong. A folder with a name is the same one in every process of this user, and of nobody else.
+A folder stays on the disk until it is removed: at once, at the end of the process, or with an object. So an error loses nothing that was
+paid for. A folder with a name is the same in every process of this user, and no other user's.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["Scratch"]
 
 
 class Scratch:
-    """A folder below the system's for temporary files.
+    """A folder below the system's folder for temporary files.
 
     Args:
-        name: the same folder for the same name; a new one where none is given, or where the system's is not safe.
+        name: the same name gives the same folder; a new folder if there is no name, or if the system's folder is not safe.
 
     Attributes:
-        folder: where it is. A named one may not be there yet, or hold what an earlier process has left.
+        folder: its path. A named folder may not exist yet, or may hold files of an earlier process.
     """
 
     def __init__(self, name: str | None = None) -> None:
@@ -48,8 +48,8 @@ class Scratch:
         self._goes_at_exit = False
 
     def remove_with(self, owner: object) -> None:
-        """Removes it when nobody uses `owner` any more."""
-        # Not a TemporaryDirectory, which warns when it goes with its owner, as this one is meant to.
+        """Removes it when `owner` is no longer used."""
+        # Not a TemporaryDirectory, which warns when it is removed with its owner.
         weakref.finalize(owner, shutil.rmtree, self.folder, ignore_errors=True)
 
 
@@ -58,7 +58,7 @@ def _new() -> Path:
 
 
 def _own_root() -> Path | None:
-    """A folder that belongs to this user alone; None where there is none to be had."""
+    """A folder that belongs only to this user; None if it cannot be made."""
     user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     root = Path(tempfile.gettempdir()) / f"datafast-{user}"
     try:
@@ -67,4 +67,4 @@ def _own_root() -> Path | None:
     except OSError:
         return None
     foreign = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
-    return None if not stat.S_ISDIR(found.st_mode) or foreign else root  # somebody else made it, who could read along
+    return None if not stat.S_ISDIR(found.st_mode) or foreign else root  # another user made it and could read the files

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ import click
 from datafast import __version__
 from datafast._util.notify import did_you_mean
 from datafast._util.plugins import Door
-from datafast.errors import ConfigError, DatafastError
+from datafast.errors import ConfigError, DatafastError, DatafastWarning
 from datafast.registry import BUILT_IN
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -83,7 +84,9 @@ def _broken(name: str, error: ConfigError) -> click.Command:
         raise error
 
     options: Any = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=fail, short_help="(cannot be loaded)", context_settings=options)
+    return click.Command(
+        name, callback=fail, short_help="(cannot be loaded)", add_help_option=False, context_settings=options
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,4 +109,15 @@ def main() -> None:
             # A terminal that cannot show a character must not end a run that is being paid for.
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors="backslashreplace")
+    # What is told before a command has set up the log looks as it does in the log.
+    warnings.formatwarning = _as_in_the_log
     cli.main(prog_name="datafast")
+
+
+_as_python_does = warnings.formatwarning
+
+
+def _as_in_the_log(message: Any, category: type[Warning], *place: Any, **line: Any) -> str:
+    if issubclass(category, DatafastWarning):
+        return f"WARNING: {message}\n"
+    return _as_python_does(message, category, *place, **line)

@@ -25,6 +25,7 @@ from datafast.llms.registry import load_provider, provider_from_spec
 from datafast.registry import kind_names, load_kind
 
 if TYPE_CHECKING:
+    from datafast.datasets.base import Dataset
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
@@ -90,6 +91,8 @@ class _Loader:
         providers = self._providers(takes_roles, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
+        if config is not None and config.quality:
+            self._check_stages(dataset_class(config))
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
@@ -189,6 +192,10 @@ class _Loader:
             self._problems.add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
 
+    def _check_stages(self, dataset: Dataset[Any, Any]) -> None:
+        for number, error in dataset.stage_problems():
+            self._problems.add_text(str(error), ["quality", number])
+
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
         asked = self._data.get("providers") or {}
         switches = getattr(config, "role_switches", {})
@@ -216,8 +223,8 @@ def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:
         return "This model runs on this machine and needs no key. Leave it out."
     variable = spec.get("api_key_env") or (provider.env_key_name if provider else None)
     if variable:
-        return f"Keys do not belong into a config. Put {variable}=... into secrets.env beside it, or set it in the environment."
+        return f"Keys do not belong in a config. Put {variable}=... into secrets.env beside it, or set it in the environment."
     return (
-        "Keys do not belong into a config. Put MY_KEY=... into secrets.env beside it, or set it in the environment, "
+        "Keys do not belong in a config. Put MY_KEY=... into secrets.env beside it, or set it in the environment, "
         "and write api_key_env: MY_KEY."
     )

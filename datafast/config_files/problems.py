@@ -17,7 +17,15 @@ Keys = Sequence[str | int]
 Places = Mapping[str, Keys]
 
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
+_BOUND = re.compile(r"^(greater|less) than or equal to (\S+)$")
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
+_IN_OUR_WORDS = {
+    "string": "a text",
+    "list": "a list",
+    "dictionary": "a mapping",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
 
 
 class Problems:
@@ -104,23 +112,29 @@ def _expected(detail: Any) -> str:
     if not message.startswith("Input should be "):
         return message if message.endswith((".", "?")) else f"{message}."
     what = message.removeprefix("Input should be ").removeprefix("a valid ")
-    names = {
-        "string": "a text",
-        "list": "a list",
-        "dictionary": "a mapping",
-        "integer": "a whole number",
-        "boolean": "true or false",
-    }
     first, comma, rest = what.partition(",")
     if first.startswith("dictionary or instance of"):
         first = "dictionary"
     if "unable to" in rest:
         comma = rest = ""
     given = detail["input"]
-    hint = " Put it in quotes." if first == "string" and not isinstance(given, list | dict) else ""
-    if first == "string" and isinstance(given, dict):
-        hint = " Put the whole text in quotes, or write it below a |."
-    return f"expected {names.get(first, first)}{comma}{rest}, got {_shown(given)}.{hint}"
+    expected = _IN_OUR_WORDS.get(first) or _BOUND.sub(r"\2 or \1", first).replace("greater", "more")
+    return f"expected {expected}{comma}{rest}, got {_shown(given)}.{_remedy(first, given)}"
+
+
+def _remedy(expected: str, given: object) -> str:
+    match expected, given:
+        case "string", dict():
+            return " Put the whole text in quotes, or write it below a |."
+        case "string", list():
+            return ""
+        case "string", _:
+            return " Put it in quotes."
+        case "list", str() | int() | float():
+            return " Put it in brackets, as in [one, two]."
+        case "dictionary", _:
+            return " Write a name before each value, as in {name: value}."
+    return ""
 
 
 def _shown(value: object) -> str:

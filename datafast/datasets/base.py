@@ -1,4 +1,4 @@
-"""The public import path of what dataset kinds are derived from."""
+"""The public import path of the base classes of dataset kinds."""
 
 from datafast.datasets.dataset import Dataset
 from datafast.datasets.entry import FanOutDataset, RoleDataset

@@ -98,7 +98,7 @@ class ClassificationDatasetConfig(PromptDatasetConfig):
         names = [text_class.name for text_class in self.classes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"classes: the name {twice[0]!r} is used twice; give each class a name of its own")
+            raise ValueError(f"classes: The name {twice[0]!r} is used twice. Give each class its own name.")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Columns: a schema of samplers, models and computed values that refer to one another. A row has exactly the schema's columns.
+"""Columns: a schema of drawn, generated and computed values that may refer to one another. A row has exactly these columns.
 
 {"topic": "tides", "level": "easy", "question": "Why do tides come twice a day?", "answer": "Because ...",
  "verdict": {"reason": "Correct and short.", "score": 5}}
@@ -51,7 +51,7 @@ class ColumnsDatasetConfig(DatasetConfig):
     def _columns_fit(self, info: ValidationInfo) -> ColumnsDatasetConfig:
         if self.run.fan_out != "all":
             raise ValueError(
-                f"run.fan_out is {self.run.fan_out}, but each column names the provider that it asks; leave it out"
+                f"run.fan_out is {self.run.fan_out}, but each column names the provider that it asks. Leave it out."
             )
         before = getattr(self, "_table", None)
         table = Table(
@@ -79,7 +79,7 @@ class ColumnsDatasetConfig(DatasetConfig):
 
     @property
     def table(self) -> Table:
-        """The columns, put together."""
+        """The columns, as a table."""
         return self._table
 
     @property
@@ -89,7 +89,7 @@ class ColumnsDatasetConfig(DatasetConfig):
 
 
 class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
-    """A dataset of columns. `row_model` has a field for each of them; its roles are the names that columns give to providers."""
+    """A dataset of columns. `row_model` has a field for each column; the roles are the columns' names for providers."""
 
     kind = "columns"
     config_model = ColumnsDatasetConfig
@@ -107,7 +107,7 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
             digests=Computed(count, lambda number: number.to_bytes(16, "big")),
             fingerprint=str(count).encode(),
         )
-        # A row's content is its number alone, so replies are found again whatever else of the schema has changed.
+        # A row's content is only its number, so replies are found again after changes of the schema.
         table, seed = self.config.table, str(self.config.run.seed)
         return self.grid(
             [rows],

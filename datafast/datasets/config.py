@@ -1,4 +1,4 @@
-"""What the configs of all kinds have in common."""
+"""The common base of the configs of all kinds."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class PromptExpansionConfig(ConfigModel):
         explicit = "combinatorial" in self.model_fields_set
         resolved = self.resolved_strategy
         if explicit and self.combinatorial and resolved != "combinatorial":
-            raise ValueError(f"combinatorial is true and strategy is {resolved}; remove one of them")
+            raise ValueError(f"combinatorial is true, but strategy is {resolved}. Remove one of them.")
         if resolved == "random" and self.num_random_samples > self.max_samples:
             raise ValueError(
-                f"num_random_samples is {self.num_random_samples} and max_samples {self.max_samples}; "
-                f"raise max_samples or draw fewer"
+                f"num_random_samples is {self.num_random_samples}, but max_samples is {self.max_samples}. "
+                f"Raise max_samples or draw fewer."
             )
         return self
 
@@ -77,7 +77,7 @@ class PromptExpansionConfig(ConfigModel):
     def _without_contradiction(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = handler(self)
         if dumped.get("strategy") is not None:
-            dumped.pop("combinatorial", None)  # the strategy decides, and what is dumped must load again
+            dumped.pop("combinatorial", None)  # the strategy decides, and the dumped config must load again
         return dumped
 
     @property
@@ -85,7 +85,7 @@ class PromptExpansionConfig(ConfigModel):
         return resolve_strategy(self.strategy, combinatorial=self.combinatorial)
 
     def spec(self, seed: int) -> ExpansionSpec:
-        """What `Expansion` takes; `seed` is the run's, used where the config has none of its own."""
+        """The spec for `Expansion`; `seed` is the run's, used if the config has none."""
         return ExpansionSpec(
             placeholders={name: tuple(values) for name, values in self.placeholders.items()},
             strategy=self.resolved_strategy,
@@ -97,7 +97,7 @@ class PromptExpansionConfig(ConfigModel):
 
 
 class TemplateNames:
-    """The placeholders that a kind fills in one sort of template: `mandatory` must occur, `optional` may."""
+    """The placeholders that a kind fills in one sort of template. The `mandatory` ones must occur, the `optional` ones may."""
 
     def __init__(self, *mandatory: str, optional: Sequence[str] = ()) -> None:
         self.mandatory = mandatory
@@ -133,7 +133,7 @@ class DatasetConfig(ConfigModel):
     @classmethod
     def _a_file(cls, path: Path) -> Path:
         if not path.name:
-            raise ValueError("must name a file, for example rows.jsonl")
+            raise ValueError("expected the name of a file, for example rows.jsonl.")
         return path
 
     @model_validator(mode="after")
@@ -144,32 +144,32 @@ class DatasetConfig(ConfigModel):
             for name in type(self).model_fields:
                 if not _can_be_encoded(getattr(self, name)):
                     raise ValueError(
-                        f"{name}: a text holds half a surrogate pair, which no file can; remove it"
+                        f"{name}: A text has half a surrogate pair, which no file can hold. Remove it."
                     ) from None
         return self
 
     @classmethod
     def editions(cls) -> list[Edition]:
-        """What items may have been keyed with, the current edition first."""
+        """The editions that items may have in their keys, newest first."""
         return [Edition()]
 
     @property
     def rows_per_item(self) -> int:
-        """Rows that one item of the plan asks for at most."""
+        """The most rows that one item of the plan asks for."""
         return 1
 
 
 class PromptDatasetConfig(DatasetConfig):
-    """Fields of the kinds that ask in several languages with expanded prompt templates."""
+    """The fields of kinds that ask in several languages with expanded prompt templates."""
 
     prompt_names: ClassVar[TemplateNames]
-    """What the kind fills in the templates that are expanded."""
+    """The placeholders that the kind fills in the expanded templates."""
     prompts_field: ClassVar[str] = "prompts"
-    """The field that holds those templates."""
+    """The field with these templates."""
     default_prompts: ClassVar[DefaultPrompts]
-    """The texts that the kind comes with."""
+    """The kind's default texts."""
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index",)
-    """What a row's metadata says by itself, which no placeholder may be called."""
+    """The names that a row's metadata has already, which no placeholder may have."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
 
@@ -189,7 +189,7 @@ class PromptDatasetConfig(DatasetConfig):
         for name in self.expansion.placeholders if self.expansion else ():
             if name in self.own_metadata:
                 raise ValueError(
-                    f"expansion.placeholders.{name}: the metadata of a row has a {name} of its own; choose another name"
+                    f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
                 )
         self._built = self._build_expansion(self.editions()[0])
         return self
@@ -199,12 +199,12 @@ class PromptDatasetConfig(DatasetConfig):
         return int(getattr(self, self.rows_field))
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
-        """The templates that are expanded: the user's, or the kind's own where none are given."""
+        """The templates that are expanded: the user's, else the kind's default ones."""
         own = getattr(self, self.prompts_field)
         return [PromptText(text) for text in own] if own else edition.texts(self.prompts_field)
 
     def template_field(self, number: int) -> str:
-        """The field that messages about a template name."""
+        """The field of a template, for messages."""
         return f"{self.prompts_field}[{number}]"
 
     @classmethod
@@ -214,7 +214,7 @@ class PromptDatasetConfig(DatasetConfig):
     def prompt_expansion(self) -> Expansion:
         """The prompt variants of one base combination."""
         if self._built is None or self._built.spec != self._expansion_spec():
-            self._built = self._build_expansion(self.editions()[0])  # run.seed was changed after the config was made
+            self._built = self._build_expansion(self.editions()[0])  # run.seed has changed since the config was made
         return self._built
 
     def former_expansion(self, edition: Edition) -> Expansion:

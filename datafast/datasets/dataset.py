@@ -1,12 +1,12 @@
-"""What a dataset kind says, and what can be done with any dataset: read its rows, save them, publish them.
+"""The base of dataset kinds, and what every dataset can do: read its rows, save them, publish them.
 
-How it is generated is in `datafast.datasets.entry`.
+`datafast.datasets.entry` generates it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -39,15 +39,15 @@ RowT = TypeVar("RowT", bound=BaseModel)
 
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
-    """A dataset: its config, and what has been generated for it.
+    """A dataset: its config, and its generated rows.
 
-    A kind says what there is to do (`plan`) and how an item becomes rows (`produce`); everything else is here and in the engine.
+    A kind defines what is to be done (`plan`) and how an item becomes rows (`produce`). Everything else is here and in the engine.
 
     Attributes:
         kind: the name of the kind in YAML.
-        config_model, row_model: its config and its row; a kind whose rows depend on its config sets `row_model` when it is made.
-        report: what the last run did, None before the first.
-        executor: what carries out its runs.
+        config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        report: the report of the last run; None before the first.
+        executor: carries out its runs.
     """
 
     kind: ClassVar[str]
@@ -57,33 +57,41 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
         if not isinstance(config, self.config_model):
             raise ConfigError(
-                f"{type(self).__name__} takes a {self.config_model.__name__}, not a {type(config).__name__}"
+                f"config: expected a {self.config_model.__name__} for {type(self).__name__}, got {type(config).__name__}."
             )
         self.config = config
         self.report: RunReport | None = None
         self.executor: Executor = executor or LocalExecutor()
 
-    # -- what a kind says
+    # -- what a kind defines
 
     @abstractmethod
     def plan(self, routes: Sequence[str]) -> Plan:
-        """What there is to do, for routes of these identities."""
+        """What is to be done, for routes of these identities."""
 
     @abstractmethod
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
-        """Turns an item into its rows, in order. Deterministic given the item and the replies."""
+        """Turns an item into its rows, in order. The result depends only on the item and the replies."""
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        """Runs that have to come first, because the plan depends on what they bring; most kinds need none."""
+        """Runs that have to come first because the plan depends on their results; most kinds need none."""
         return ()
 
     def other_ledgers(self) -> Sequence[Path]:
-        """Ledgers of what had to be asked before; their costs count for this dataset's budget."""
+        """The ledgers of these runs; their costs count for this dataset's budget."""
         return ()
 
     def plan_for(self, routes: Sequence[Route[object]]) -> Plan:
-        """What there is to do where these answer."""
+        """What is to be done on these routes."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
+        """The stages that cannot decide about such rows, by number, and why."""
+        for number, stage in enumerate(self.config.quality):
+            try:
+                stage.check(self.row_model)
+            except ConfigError as error:
+                yield number, error
 
     # -- helpers for kinds
 
@@ -94,10 +102,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         routes: Sequence[str],
         shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
     ) -> GridPlan:
-        """The plan of a kind whose items are a product of dimensions and, where it has any, the config's expanded prompts.
+        """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
 
         Args:
-            shape: whatever else decides what an item asks for; default texts as the edition keys them.
+            shape: other settings that change what an item asks for; default texts by their keys in the edition.
         """
         current, *earlier = self.config.editions()
 
@@ -117,11 +125,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return make(current, lambda: map(make, earlier))
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
-        """The item's prompt with the kind's values filled in."""
+        """The item's prompt, filled with the kind's values."""
         return item.template.render({**values, **item.variant.values})
 
     def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
-        """What shaped a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
+        """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
         expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
         declared = expansion.placeholders if expansion else {}
         chosen = {name: item.variant.values.get(name) for name in declared}
@@ -136,14 +144,14 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     @property
     def data_rows(self) -> Sequence[RowT]:
-        """The rows in the output file, read as they are asked for; also those of an earlier process."""
+        """The rows in the output file, read on demand; also those of an earlier process."""
         return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
 
     @property
     def failed_items(self) -> Sequence[FailedItem]:
-        """The items that have failed for good, read from the ledger as they are asked for; also those of an earlier process.
+        """The items that have failed for good, read from the ledger on demand; also those of an earlier process.
 
-        Empty where there is no ledger. `generate(..., retry_failed=True)` takes them up again.
+        Empty if there is no ledger. `generate(..., retry_failed=True)` retries them.
 
         Raises:
             OutputError: the ledger cannot be read.
@@ -152,11 +160,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
-        """Writes the rows of the output file into another file, whole or not at all, and returns its path.
+        """Writes the rows of the output file into another file, completely or not at all, and returns its path.
 
         Args:
-            path: the new file; one that is there is replaced.
-            format: parquet, csv, json or jsonl; by default what the path ends in.
+            path: the new file; an existing one is replaced.
+            format: parquet, csv, json or jsonl; by default the ending of the path.
 
         Raises:
             ConfigError: there are no rows yet, the format is not known, or the path is one of the output's own files.
@@ -181,16 +189,16 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         Args:
             repo_id: `user/name`.
-            train_size: share of rows in the train split, the rest becomes the test split; None for one train split.
-            seed, shuffle: how rows are dealt to the splits.
+            train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
+            seed, shuffle: how rows are distributed to the splits.
             private: whether only you can see it.
-            token: a token with write access; `HF_TOKEN` where none is given.
+            token: a token with write access; by default that of `HF_TOKEN`.
 
         Returns:
             The dataset's URL.
 
         Raises:
-            ConfigError: no token, a bad repo_id, no rows, too few rows for the splits; nothing was sent.
+            ConfigError: there is no token, the repo_id is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
         from datafast.export.publish import publish

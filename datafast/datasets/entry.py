@@ -1,6 +1,6 @@
-"""How a dataset is generated: from the providers that a user gives, by way of the runs that have to come first, to its report.
+"""Generating a dataset: from the providers that a user gives, over the runs that have to come first, to its report.
 
-Kinds of two sorts have an entry each: those that ask any of their providers for whole items, and those that ask one provider in each role.
+There are two sorts of kinds: those that ask any of their providers for whole items, and those that ask one provider in each role.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
-    """A kind that asks any of its providers for whole items: all of them, one each, or the first that answers."""
+    """A kind that asks its providers for whole items: all of them, one of them, or the first that answers."""
 
     def get_num_expected_rows(self, providers: Sequence[object]) -> int:
-        """Rows that `generate(providers)` will make. No call is made; only the number of providers counts."""
+        """The number of rows that `generate(providers)` makes. Makes no call; only the number of providers counts."""
         return self.plan_for([Route.single(provider) for provider in _some(providers)]).num_rows
 
     def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
         """Generates what is missing in the output file.
 
-        Every prompt goes to every provider; `run.fan_out` in the config says otherwise. Items that fail are recorded, they
-        raise nothing; see `report`. Running it again makes no call for what is there.
+        Every prompt goes to every provider, unless `run.fan_out` in the config says otherwise. Items that fail raise nothing;
+        see `report`. Running it again makes no call for rows that exist.
 
         Returns:
             This dataset.
 
         Raises:
-            ConfigError: something is wrong with config, providers or options; nothing was sent.
+            ConfigError: the config, the providers or the options are wrong; nothing was sent.
             OutputError: the output cannot be used as it is; nothing was sent.
             RunStopped: the run ended early and can be resumed.
         """
@@ -58,11 +58,11 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
     def generate_events(
         self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]
     ) -> AsyncGenerator[Event, None]:
-        """`generate`, as an asynchronous iteration over the events of the run, in any event loop.
+        """`generate` as an asynchronous iteration over the events of the run, in any event loop.
 
-        It ends after `RunEnded`. The run does not wait for whoever iterates: events that were not taken yet wait in memory.
-        Leaving the iteration early (`break`, `aclose`) ends the run as an interruption does: what is in flight lands and is
-        saved. With `async with contextlib.aclosing(...)` around it, all of that has happened when the block is left.
+        It ends after `RunEnded`. The run does not wait for the iteration: events that were not taken yet are kept in memory.
+        Leaving the iteration early (`break`, `aclose`) ends the run like an interruption: requests in flight land and are
+        saved. With `async with contextlib.aclosing(...)` around it, this is done when the block ends.
 
         Raises:
             ConfigError, OutputError, RunStopped: as `generate` does; RunStopped after the last event.
@@ -72,7 +72,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
     def estimate(self, providers: Sequence[LLMProvider]) -> Estimate:
         """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
 
-        See `datafast.engine.estimate` for how it is done and what it leaves out.
+        See `datafast.engine.estimate` for the method and its limits.
         """
         return estimate_of(self, self._routes(providers))
 
@@ -85,16 +85,16 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
 
 
 class RoleDataset(Dataset[ConfigT, RowT]):
-    """A kind that asks one provider in each role. Its config says in `roles` which ones there are.
+    """A kind that asks one provider in each role. `roles` of its config lists the roles.
 
     Attributes:
-        provider_keywords: the keyword of `generate` that names the provider of a role, by role, in kinds that have such keywords.
+        provider_keywords: the keyword of `generate` for the provider of each role, in kinds with such keywords.
     """
 
     provider_keywords: ClassVar[Mapping[str, str]] = {}
 
     def get_num_expected_rows(self) -> int:
-        """Rows that `generate` will make; they do not depend on the providers. No call is made."""
+        """The number of rows that `generate` makes. Makes no call."""
         return self.plan(["roles"]).num_rows
 
     def generate(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
@@ -102,7 +102,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
         Args:
             providers: who answers, by role.
-            **options: those of a run (`RunOptions`), and providers under the keywords that the kind has for its roles.
+            **options: those of a run (`RunOptions`), and providers under the kind's keywords for its roles.
         """
         Generation(self, *self._routes(providers, options)).run()
         return self
@@ -130,14 +130,14 @@ class RoleDataset(Dataset[ConfigT, RowT]):
     def _routes(
         self, providers: Mapping[str, LLMProvider] | None, options: Mapping[str, Any]
     ) -> tuple[list[Route[LLMProvider]], RunOptions]:
-        """Who answers, and the options that are left."""
+        """The route, and the options without providers."""
         roles = {keyword: role for role, keyword in self.provider_keywords.items()}
         by_keyword = {roles[name]: value for name, value in options.items() if name in roles}
         given = {
             role: provider for role, provider in {**by_keyword, **(providers or {})}.items() if provider is not None
         }
         rest: Any = {name: value for name, value in options.items() if name not in roles}
-        needed: Sequence[str] = self.config.roles  # type: ignore[attr-defined]  # what a kind of this sort has
+        needed: Sequence[str] = self.config.roles  # type: ignore[attr-defined]  # configs of this sort of kind have it
         self._check_roles(given, needed)
         return [Route.by_role({role: checked_provider(given[role], role) for role in needed})], rest
 
@@ -155,7 +155,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
 
 class Generation:
-    """One `generate` of a dataset: the runs that have to come first, and then its own."""
+    """One `generate` of a dataset: the runs that have to come first, then its own."""
 
     def __init__(self, dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions) -> None:
         self._dataset = dataset
@@ -180,12 +180,12 @@ class Generation:
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
-        for stage in self._dataset.config.quality:
-            stage.check(self._dataset.row_model)
+        for number, error in self._dataset.stage_problems():
+            raise ConfigError(f"quality[{number}]: {error}", key="quality")
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
-                provider.require_ready()  # nothing is bought for a run that could not begin
+                provider.require_ready()  # nothing is paid for before a run that cannot begin
         return found
 
     def _prepared(self, preparation: Preparation, report: RunReport) -> None:
@@ -194,7 +194,7 @@ class Generation:
             preparation.done(report)
         except (RunStopped, TopicsError) as error:
             dataset = self._dataset
-            reason = f"{preparation.what}: {report.stop_reason or error}"
+            reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
             requested = dataset.plan_for(self._routes).num_rows
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
             if (on_event := self._options.get("on_event")) is not None:
@@ -206,7 +206,7 @@ class Generation:
         settings = dataset.config.run
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
-            settings.max_concurrency = wanted  # checked as the config's own is
+            settings.max_concurrency = wanted  # validated like the config's own
         routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
         return Job(
             plan=dataset.plan_for(routes),
@@ -245,7 +245,7 @@ def _events(
 
     def watch(event: Event) -> None:
         if isinstance(event, RunEnded):
-            dataset.report = event.report  # also for those who leave before the run has been awaited
+            dataset.report = event.report  # also if the caller leaves before the run was awaited
         if also is not None:
             also(event)
 
@@ -256,7 +256,7 @@ def _events(
 
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
-    """What is left to generate, where these answer; see `datafast.engine.estimate`."""
+    """Estimates what is left to generate on these routes."""
     return estimate(
         plan=dataset.plan_for(routes),
         produce=dataset.produce,
@@ -268,9 +268,9 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
 
 def _some(providers: Any) -> Any:
     if isinstance(providers, str | bytes) or not isinstance(providers, Sequence):
-        raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}; write [provider]")
+        raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}. Write [provider].")
     if not providers:
-        raise ConfigError("providers: the list is empty; give at least one provider")
+        raise ConfigError("providers: The list is empty. Give at least one provider.")
     return providers
 
 

@@ -152,16 +152,16 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     def _role_prompts_fit(self) -> PreferenceDatasetConfig:
         for name, switch in (("evolution_prompt", "evol_instruct"), ("judge_prompt", "llm_as_judge")):
             if getattr(self, name) is not None and not getattr(self, switch):
-                raise ValueError(f"{name} is given but {switch} is false, so it would not be used; set {switch}: true")
+                raise ValueError(f"{name} is given, but {switch} is false, so it is not used. Set {switch}: true.")
         if self.run.fan_out != "all":
             raise ValueError(
-                f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role; leave it out"
+                f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
             )
         self.role_templates(self.editions()[0])
         return self
 
     def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[Role, Template]:
-        """The templates of every role but the question's."""
+        """The templates of all roles except the question's."""
         given: list[tuple[Role, str, TemplateNames]] = [
             ("chosen", "chosen_response_generation_prompt", self.response_names),
             ("rejected", "rejected_response_generation_prompt", self.response_names),
@@ -180,7 +180,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     @property
     def roles(self) -> list[Role]:
-        """The roles that this config needs a provider for."""
+        """The roles that need a provider with this config."""
         roles: list[Role] = ["question", "chosen", "rejected"]
         return roles + (["evolution"] if self.evol_instruct else []) + (["judge"] if self.llm_as_judge else [])
 
@@ -191,7 +191,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
     """A dataset of preference pairs: `generate(question_gen_llm=..., chosen_response_gen_llm=..., rejected_response_gen_llm=...)`.
 
-    `evolution_llm` and `judge_llm` are given as well where the config asks for them.
+    `evolution_llm` and `judge_llm` are given too if the config needs them.
     """
 
     kind = "preference"
@@ -207,7 +207,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
 
     def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
-        # Of a version of the default texts, whatever the keys: an item is asked with those that it was begun with.
+        # By version of the default texts, because an item is finished with the version that it was begun with.
         self._templates = {
             edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
         }
@@ -243,7 +243,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         return await generate.gather(*pairs)
 
     async def _pair(self, item: WorkItem, generate: Generate, number: int, question: str) -> PreferenceRow | CallFailed:
-        """One row, or what kept it from coming; the other questions of the item are not affected."""
+        """One row, or its error; the other questions of the item are not affected."""
         language, language_name = item.values["language"]
         row = PreferenceRow(
             input_document=item.values["document"],
@@ -309,7 +309,7 @@ class _Asker:
         )
 
     async def judge_both(self) -> None:
-        """Scores both responses; the better one becomes the chosen one."""
+        """Scores both responses. The better one becomes the chosen one."""
         row = self._row
         chosen, rejected = await self._generate.gather(
             self._judgement(row.chosen_response), self._judgement(row.rejected_response)

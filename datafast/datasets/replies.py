@@ -1,4 +1,4 @@
-"""The shapes in which kinds ask for replies. The bounds on counts go to the model; a shorter reply is kept, not refused."""
+"""Reply models of several kinds. Bounds on counts are sent to the model, but a shorter reply is kept, not refused."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Texts(ReplyModel):
 @cache
 def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
     """`Texts` whose schema asks for exactly `count` texts."""
-    # Only the schema states the bounds: servers that decode by grammar then give the right number, and a reply with
-    # fewer still validates here, is kept, and has its missing rows counted.
+    # Only the schema states the bounds. Servers that decode by grammar then give the right number, and a shorter reply
+    # still validates, is kept, and its missing rows are counted.
     items: JsonDict = {"type": "string", "minLength": 1}
     bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
     texts = (list[str], Field(min_length=1, description=f"exactly {count} {of}", json_schema_extra=bounds))

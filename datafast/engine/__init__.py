@@ -1,1 +1,1 @@
-"""The engine: plan, calls, limits, ledger, run loop."""
+"""The engine: jobs, calls, limits, the run loop."""

@@ -1,4 +1,4 @@
-"""From a job to a run that is ready to begin: checked, with its output and its providers open. All of it is closed whatever happens."""
+"""Makes a run out of a job: checks it, opens its output and its providers, and closes them in any case."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts", "assembled"]
 
-_WINDOW_PER_SLOT = 8  # of ordered rows: so much may be ahead of the oldest item before others wait for it
+_WINDOW_PER_SLOT = 8  # with ordered rows: how far items may be ahead of the oldest one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
-        job: as it is carried out: its concurrency may be lower than asked for.
-        reorder: None where rows are written as they come.
+        job: the job as it is carried out; its concurrency may be lower than requested.
+        reorder: None if rows are written as they come.
     """
 
     job: Job
@@ -59,10 +59,10 @@ class Parts:
 
 @contextlib.asynccontextmanager
 async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
-    """The parts of a run, as long as the context lasts. Nothing is sent in here.
+    """Opens the parts of a run until the context ends. Sends nothing.
 
     Raises:
-        ConfigError: a key is missing, the providers do not fit together.
+        ConfigError: a key is missing, or the providers do not fit together.
         OutputError: the output cannot be used.
     """
     job = _checked(job)
@@ -106,12 +106,12 @@ def _parts(
 
 
 def _checked(job: Job) -> Job:
-    """The job, with no more requests in flight than this process can have connections."""
+    """The job, checked, with no more requests in flight than this process can have connections."""
     providers = job.providers
     if job.simulated and not all(provider.simulated for provider in providers):
         raise ConfigError(
-            "Simulated and real providers cannot write to the same output: a dataset is one or the other. "
-            "Leave the simulated one out, or use --offline (offline=True) to simulate all of them."
+            "Simulated and real providers cannot write to the same output. "
+            "Remove the simulated one, or use --offline (offline=True) to simulate all of them."
         )
     for provider in providers:
         provider.require_ready()
@@ -123,8 +123,8 @@ def _within_descriptors(job: Job) -> Job:
     if possible is None or job.settings.max_concurrency <= possible:
         return job
     warn_user(
-        f"max_concurrency is {job.settings.max_concurrency:,}, but this process can open {possible:,} more files and connections: "
-        f"at most that many requests will be in flight. Raise the limit (ulimit -n) to have more"
+        f"max_concurrency is {job.settings.max_concurrency:,}, but this process can open only {possible:,} more files and connections, "
+        f"so at most that many requests are in flight. Raise the limit (ulimit -n) to have more."
     )
     return replace(job, settings=job.settings.model_copy(update={"max_concurrency": possible}))
 
@@ -179,10 +179,10 @@ def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_
 
 
 def _call_identities(job: Job) -> list[str]:
-    """What the keys of each provider's calls contain.
+    """The identity of each provider in the keys of its calls.
 
-    Equal providers are numbered only where no role tells them apart. Where it does not matter who answers, nothing: what one
-    provider was paid for is not bought from another.
+    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
+    that a reply of one provider is not paid for again at another.
     """
     if job.settings.fan_out != "all":
         return [""] * len(job.providers)
@@ -198,11 +198,11 @@ def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:
     return [Share([route], route.sole.provider.weight if route.sole is not None else 1.0) for route in routes]
 
 
-# -- what has been used up
+# -- what has been used
 
 
 def _spent(job: Job, output: OpenOutput) -> Spent:
-    """What the budget has to take for used up before this run."""
+    """What counts for the budget as used before this run."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
     spent = output.store.spent

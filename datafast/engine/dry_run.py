@@ -1,8 +1,8 @@
-"""What an item would ask, found out by running `produce` with a simulated model in every role.
+"""Finds out what an item would ask, by running `produce` with a simulated model in every role.
 
-Guarantee: nothing is sent, no key is needed and nothing is written; what is shown is what the kind's own `produce`
-asks, so the two cannot differ. Limits: where later calls depend on what earlier ones answer, their number is that of
-one simulated course.
+Guarantee: nothing is sent, no key is needed and nothing is written. The calls are those of the kind's own `produce`, so
+they cannot differ from a real run. Limits: if later calls depend on earlier answers, their number is that of one
+simulated run.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ __all__ = ["DryRun", "dry_run"]
 
 @dataclass(frozen=True)
 class DryRun:
-    """What one item asks.
+    """The calls of one item.
 
     Attributes:
-        first: the messages of its first call, and `first_role` who is asked.
-        calls: the number of its calls in each role, in the order in which the roles are first asked.
-        asks: all of its calls.
+        first: the messages of its first call, and `first_role` its role.
+        calls: the number of its calls in each role, in the order of the first calls.
+        asks: all its calls.
     """
 
     first: Sequence[Message]
@@ -50,7 +50,7 @@ class DryRun:
 
 @dataclass
 class _Player:
-    """Answers in the place of the engine's `Caller`, and keeps what it is asked."""
+    """Replaces the engine's `Caller`, and keeps the calls."""
 
     asks: list[Call] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ class _Player:
 
 
 async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
-    """Runs an item's `produce` without a ledger, without a network."""
+    """Runs an item's `produce` without a ledger and without a network."""
     player = _Player()
     provider = SimulatedProvider()
     endpoint = Endpoint(

@@ -1,18 +1,18 @@
-"""What is left to generate will use, cost and take, before anything is sent.
+"""Estimates tokens, cost and time of what is left to generate, before anything is sent.
 
 Method:
-* Some prompts, spread over the plan by its seed, are rendered by the kind's own `produce` with a simulated model, and stand for all.
+* Some prompts, spread over the plan by its seed, are rendered by the kind's own `produce` with a simulated model. They stand for all.
 * Input tokens: one for 4 characters of messages and reply schema, with a range from one for 5 to one for 3.
-* Output tokens of a call: as in earlier replies of the same provider in the same role to items of this size, where this output's
-  ledger has some: their mean, and the range that holds the middle 80 %, widened to half and double while there are fewer than ten.
-  Without any they are guessed: 300 for each text that the call asks for, 100 to 600, within `max_completion_tokens`.
-* Cost: `cost_usd` of each provider. Where a price is not known the cost is not known either; it is never taken for 0.
-* Time: seconds a call as in earlier replies, else 1 s and 60 output tokens a second; slots and limits per minute are kept full.
-* Totals are made of all low, of all expected and of all high values: a range to reckon with, no confidence interval.
+* Output tokens of a call: if this output's ledger has earlier replies of the same provider in the same role to items of this size,
+  their mean, and the range of the middle 80 %, widened to half and double while there are fewer than ten replies. Otherwise they are
+  guessed: 300 for each text that the call asks for, with a range from 100 to 600, within `max_completion_tokens`.
+* Cost: `cost_usd` of each provider. If a price is not known, the cost is not known either; it never counts as 0.
+* Time: seconds a call as in earlier replies, else 1 s and 60 output tokens a second; slots and limits per minute are fully used.
+* Totals add up all low, all expected and all high values. They are a plausible range, not a confidence interval.
 
-Guarantee: nothing is sent or written, and no key is needed. Items that are done, or failed and not taken up again, are not counted.
-Limits: not in it are retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that were recorded for
-items that are not finished. Calls that quote earlier replies are counted with the simulated ones.
+Guarantee: nothing is sent or written, and no key is needed. Items that are done, or failed and not retried, are not counted.
+Limits: retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that are recorded for unfinished items
+are not taken into account. In calls that quote earlier replies, the simulated ones count.
 Cost: a few milliseconds for each rendered prompt.
 """
 
@@ -59,7 +59,7 @@ Basis = Literal["recorded", "guessed", "simulated"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A number that is not known: what is expected, and between what it should lie."""
+    """An estimated number: the expected value and its range."""
 
     low: float = 0.0
     expected: float = 0.0
@@ -72,20 +72,20 @@ class Span:
         return Span(self.low * factor, self.expected * factor, self.high * factor)
 
     def whole(self) -> dict[str, float]:
-        """Low, expected and high as whole numbers, as far as a float can hold them."""
+        """Low, expected and high as whole numbers."""
         return {name: round(value) if value < _EXACT else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEstimate:
-    """What one provider is left to do.
+    """The work that is left for one provider.
 
     Attributes:
         calls: by role.
-        output_basis: where the number of output tokens comes from; "guessed" as soon as one role is.
-        cost_usd: None where the price is not known.
-        latency_s, latency_basis: seconds a call, and where that comes from.
-        seconds: from start to end if this provider had all slots of the run to itself.
+        output_basis: where the number of output tokens comes from; "guessed" if it is guessed for any role.
+        cost_usd: None if the price is not known.
+        latency_s, latency_basis: seconds a call, and where this number comes from.
+        seconds: from start to end, if this provider had all slots of the run.
     """
 
     provider: str
@@ -101,14 +101,14 @@ class ProviderEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What is left to do, in all and for each provider.
+    """The work that is left, in total and for each provider.
 
     Attributes:
-        rows, items: what is left of the plan; an item is one prompt, with all calls that follow from it.
-        cost_usd: None where a provider that is left to be called has no known price.
+        rows, items: what is left of the plan; an item is one prompt with all its calls.
+        cost_usd: None if the price of a provider that is still to be called is not known.
         seconds: from start to end, all providers at once within `run.max_concurrency`.
-        rendered: how many prompts were rendered to know their length.
-        notes: what has been assumed, in words.
+        rendered: the number of prompts that were rendered to measure their length.
+        notes: the assumptions, in words.
     """
 
     rows: int
@@ -123,7 +123,7 @@ class Estimate:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The fields as plain values."""
         whole = {"input_tokens": self.input_tokens.whole(), "output_tokens": self.output_tokens.whole()}
         parts = [
             {**asdict(part), "input_tokens": part.input_tokens.whole(), "output_tokens": part.output_tokens.whole()}
@@ -140,11 +140,11 @@ def estimate(
     settings: RunConfig,
     ledger: Path,
 ) -> Estimate:
-    """Estimates what is left of a plan; see the module for how.
+    """Estimates what is left of a plan; see the module for the method.
 
     Args:
         routes: who answers, for each route of the plan.
-        ledger: of the output, whether there is one yet or not.
+        ledger: the ledger of the output, which may not exist yet.
     """
     sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
     providers = providers_of(routes)
@@ -174,12 +174,12 @@ def estimate(
     )
 
 
-# -- what there is to do
+# -- the calls
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The calls of one role: how many an item makes, and the mean of what one holds."""
+    """The calls of one role: how many an item makes, and the mean length of one."""
 
     calls: float
     characters: float
@@ -208,14 +208,14 @@ def _characters(ask: Call) -> int:
 
 
 def _texts(ask: Call) -> int:
-    """How many texts a call asks for: as many as its reply must list, or one."""
+    """The number of texts that a call asks for: the length of the list in its reply, or one."""
     if ask.schema is None or ask.schema.list_field is None:
         return 1
     return int(ask.schema.json_schema["properties"][ask.schema.list_field].get("minItems", 1)) or 1
 
 
 def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: RunConfig) -> list[float]:
-    """The items that each route is left to do."""
+    """The number of items left for each route."""
     if settings.fan_out == "fallback":
         return [float(left[0]), *(0.0 for _ in routes[1:])]
     if settings.fan_out == "split":
@@ -229,7 +229,7 @@ def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: R
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is left for each route of the plan, and what earlier replies took by provider and role."""
+    """What is left for each route of the plan, and what earlier replies used, by provider and role."""
 
     left: list[int]
     rows_left: int
@@ -245,10 +245,10 @@ class _Past:
         try:
             with LedgerReader(ledger) as reader:
                 if reader.meta("mode") != ("simulated" if simulated else "real"):
-                    return everything  # such a run would be refused on this output
+                    return everything  # a run on this output would be refused
                 return everything._less(reader, plan, sample)
         except OutputError as error:
-            return cls(everything.left, everything.rows_left, {}, {}, f"nothing is taken for done: {error}")
+            return cls(everything.left, everything.rows_left, {}, {}, f"Nothing counts as done: {error}")
 
     def _less(self, reader: LedgerReader, plan: Plan, sample: Sequence[WorkItem]) -> _Past:
         tokens: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -264,7 +264,7 @@ class _Past:
             left = [count - settled.get(route, 0) for route, count in enumerate(self.left)]
             return _Past(left, reader.counts(plan.num_rows).pending, spans, latencies)
         if len(plan) > _WALK_LIMIT:
-            note = "the config has changed since the last run, and its plan is too large to be compared: nothing is taken for done"
+            note = "Nothing counts as done: the config has changed since the last run, and its plan is too large to be compared."
             return _Past(self.left, self.rows_left, spans, latencies, note)
         left = list(self.left)
         for position, _ in found_in(plan, former, dict.fromkeys(reader.settled_keys(), True)):
@@ -327,7 +327,7 @@ def _output(label: str, role: str, provider: LLMProvider, asked: _Asked, past: _
 
 
 def _cost(provider: LLMProvider, sent: Span, received: Span) -> Span | None:
-    """What one call costs; prices may depend on the length of a prompt, so it cannot be asked for many added up."""
+    """The cost of one call. It cannot be computed for several together, because prices may depend on a prompt's length."""
     prices = [
         provider.cost_usd(Usage(round(tokens_in), round(tokens_out)))
         for tokens_in, tokens_out in (
@@ -365,7 +365,7 @@ def _seconds(provider: LLMProvider, num_calls: float, latency: Span, tokens: Spa
     return _longest(spans)
 
 
-# -- in all
+# -- totals
 
 
 def _sum(spans: Iterable[Span]) -> Span:
@@ -383,7 +383,7 @@ def _total_cost(parts: Sequence[ProviderEstimate]) -> Span | None:
 
 
 def _total_seconds(parts: Sequence[ProviderEstimate], settings: RunConfig) -> Span:
-    """No shorter than the slowest provider, nor than all calls take in the slots of the run."""
+    """The time of the slowest provider, or of all calls in the slots of the run, whichever is longer."""
     work = _sum(part.latency_s * sum(part.calls.values()) for part in parts)
     return _longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
 
@@ -392,16 +392,16 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
     low, expected, high = _TOKENS_PER_TEXT
     called = [part for part in parts if any(part.calls.values())]
     notes = [past.note] if past.note else []
-    notes.append("input: a token for 4 characters (5 to 3) of prompt and reply schema")
+    notes.append("Input: a token for 4 characters (5 to 3) of prompt and reply schema.")
     if any(part.output_basis == "guessed" for part in called):
         notes.append(
-            f"output is guessed: {expected:.0f} tokens a text ({low:.0f} to {high:.0f}); a preview makes it known"
+            f"Output is guessed: {expected:.0f} tokens a text ({low:.0f} to {high:.0f}). After a preview it is known."
         )
     if any(part.latency_basis == "guessed" for part in called):
-        notes.append(f"time is guessed: {_FIRST_TOKEN_S:g} s a call and {_TOKENS_PER_S:g} output tokens a second")
+        notes.append(f"Time is guessed: {_FIRST_TOKEN_S:g} s a call and {_TOKENS_PER_S:g} output tokens a second.")
     if any(part.cost_usd is None for part in called):
-        notes.append("a price is unknown, so the cost is: give that provider a price")
+        notes.append("The cost is unknown, because a price is. Give that provider a price.")
     if settings.fan_out == "fallback" and len(parts) > 1:
-        notes.append("all prompts are counted for the first provider; those it fails go to the next one")
-    notes.append("retries are not included")
+        notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
+    notes.append("Retries are not included.")
     return notes

@@ -1,4 +1,4 @@
-"""Where events go: to the run's callback, and as log lines to whoever has called `configure_logger()`."""
+"""Passes events on: to the run's callback, and to the log if `configure_logger()` was called."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FAILURES_SHOWN = 10
 
 
 class EventLog:
-    """Writes what matters of a run; progress at most every five seconds, ten failures of each category."""
+    """Logs the important events of a run: progress at most every five seconds, and ten failures of each category."""
 
     def __init__(self) -> None:
         self._started = self._spoke = time.monotonic()
@@ -53,7 +53,7 @@ class EventLog:
                 self._failed += event.rows
                 self._failure(event)
             case Retry():
-                logger.debug(f"{event.provider}: {event.reason}, again in {event.wait_s:.1f} s")
+                logger.debug(f"{event.provider}: {event.reason.removesuffix('.')}. Sent again in {event.wait_s:.1f} s.")
             case LimitChanged():
                 self._limit_changed(event)
             case ProviderStopped():
@@ -67,25 +67,25 @@ class EventLog:
         self._at_start = event.written + event.filtered
         kind = " (simulated)" if event.simulated else ""
         logger.info(
-            f"{event.requested} rows requested from {', '.join(event.providers)}{kind}, "
-            f"{event.written} are in {event.output_file} already"
+            f"{event.requested} rows requested from {', '.join(event.providers)}{kind}. "
+            f"{event.written} are already in {event.output_file}."
         )
 
     def _failure(self, event: ItemFailed) -> None:
         self._shown[event.category] += 1
         if self._shown[event.category] <= _FAILURES_SHOWN:
-            logger.warning(f"{event.rows} row(s) failed at {event.provider}, {event.category}: {event.error}")
+            logger.warning(f"{event.rows} row(s) failed at {event.provider} ({event.category}): {event.error}")
         elif self._shown[event.category] == _FAILURES_SHOWN + 1:
-            logger.warning(f"more rows failed with {event.category}; they are counted and recorded, and not logged")
+            logger.warning(f"More rows failed ({event.category}). They are counted and recorded, but not logged.")
 
     def _limit_changed(self, event: LimitChanged) -> None:
         before = self._limits.get(event.provider)
         self._limits[event.provider] = event.limit
-        now = f"now {event.limit} request{'' if event.limit == 1 else 's'} in flight at most"
+        now = f"At most {event.limit} request{'' if event.limit == 1 else 's'} in flight from now on."
         if before is None or event.limit < before:
-            logger.warning(f"{event.provider} limits our rate: {now}")
-        else:  # one by one, for minutes: nothing to worry anybody with
-            logger.debug(f"{event.provider} answers again: {now}")
+            logger.warning(f"{event.provider} limits our rate. {now}")
+        else:  # one by one, for minutes; not worth a line on the console
+            logger.debug(f"{event.provider} answers again. {now}")
 
     def _progress(self) -> None:
         now = time.monotonic()
@@ -98,21 +98,23 @@ class EventLog:
         filtered = f"{self._filtered} filtered, " if self._filtered else ""
         logger.info(
             f"{self._written}/{self._requested} rows, {filtered}{self._failed} failed, {rate:.1f} rows/s, "
-            f"about {left / rate:.0f} s to go"
+            f"about {left / rate:.0f} s to go."
         )
 
     @staticmethod
     def _end(event: RunEnded) -> None:
         report = event.report
         log = logger.success if not report.failed and not report.pending else logger.info
-        log(f"{report.counts_line()}; {report.calls} calls in {report.elapsed_s:.1f} s; {report.output_file}")
+        log(
+            f"{report.counts_line()}. {report.calls} calls in {report.elapsed_s:.1f} s. Rows are in {report.output_file}."
+        )
 
 
 class Emitter:
-    """Hands out the events of one run. What the callback raises ends the run, and is raised when everything is saved.
+    """Passes on the events of one run. An error of the callback ends the run and is raised when everything is saved.
 
     Attributes:
-        listening: whether anybody sees events; events that come by the thousand a second need not be made otherwise.
+        listening: whether anybody sees events. Frequent events need not be made otherwise.
     """
 
     def __init__(self, on_event: EventCallback | None, stop: StopSignal) -> None:
@@ -129,4 +131,4 @@ class Emitter:
         try:
             self._on_event(event)
         except BaseException as error:  # noqa: BLE001 - a callback's own error, or its exit: raised when all is saved
-            self._stop.now(StopCause.CALLBACK, f"the event callback raised {error!r}", error)
+            self._stop.now(StopCause.CALLBACK, f"The event callback raised {error!r}.", error)

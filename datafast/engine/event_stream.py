@@ -1,8 +1,8 @@
-"""The events of a run as something to iterate over, in any event loop.
+"""The events of a run as an asynchronous iterator, in any event loop.
 
-Guarantee: events come in the order in which they happened, and none is left out. The run never waits for whoever iterates: what has
-not been taken yet waits in memory, without a bound (some hundred bytes an event). Leaving the iteration early ends the run as an
-interruption does: what is in flight lands and is saved.
+Guarantee: events come in the order in which they happened, and none is left out. The run never waits for the iteration: events that
+were not taken yet are kept in memory, without a limit (some hundred bytes an event). Leaving the iteration early ends the run like an
+interruption: requests in flight land and are saved.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ class _Mailbox:
         self._closed = False
 
     def put(self, event: Event) -> None:
-        """Called on the run's thread. Rings once for however many events come before somebody looks."""
+        """Called on the run's thread. Wakes the loop once for all events that come before it looks."""
         self._events.append(event)
         if not self._rung:
             self._rung = True
             self._loop.call_soon_threadsafe(self._news.set)
 
     def close(self) -> None:
-        """Nothing comes any more. Called on the loop."""
+        """Says that no more events come. Called on the loop."""
         self._closed = True
         self._news.set()
 
     async def take(self) -> Event | None:
-        """The next event, None after the last."""
+        """The next event; None after the last."""
         while not self._events:
             if self._closed:
                 return None
             await self._news.wait()
             self._news.clear()
-            self._rung = False  # before the look at the events: one that comes now rings again
+            self._rung = False  # before the events are read, so that a new one rings again
         return self._events.popleft()
 
 
@@ -55,7 +55,7 @@ async def stream_events(
     """Starts a run and yields its events.
 
     Args:
-        run: carries the run out with a callback; what it raises is raised after the last event.
+        run: carries out the run with a callback; its error is raised after the last event.
         also: a callback that gets every event first, on the run's own thread.
     """
     mailbox = _Mailbox()
@@ -72,5 +72,5 @@ async def stream_events(
             yield event
         await running
     finally:
-        running.cancel()  # does nothing to a run that is over
-        await asyncio.gather(running, return_exceptions=True)  # whoever leaves early does not ask how it ended
+        running.cancel()  # does nothing if the run is over
+        await asyncio.gather(running, return_exceptions=True)  # after leaving early, errors are not of interest

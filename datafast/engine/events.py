@@ -1,6 +1,6 @@
-"""What happens during a run, as small typed values handed to `on_event` in the order in which it happened.
+"""The events of a run: small typed values, passed to `on_event` in the order in which they happen.
 
-Callbacks run on the run's own thread and should return quickly; what they raise stops the run.
+Callbacks run on the run's own thread and should return quickly. If one raises, the run stops.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins. Rows already in the file count as `written`, those that stages have dropped as `filtered`."""
+    """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`."""
 
     type: ClassVar[str] = "run_started"
     requested: int
@@ -45,7 +45,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationStarted:
-    """Something has to be asked before the run itself can be planned: a topic tree, for instance. Comes before `run_started`."""
+    """A run in front begins, because the run itself cannot be planned yet: growing a topic tree, for instance."""
 
     type: ClassVar[str] = "preparation_started"
     what: str
@@ -66,7 +66,7 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """A request will be sent again after `wait_s` seconds (0: asked again because the reply was not usable)."""
+    """A request is sent again after `wait_s` seconds. 0: the model is asked again because its reply was not usable."""
 
     type: ClassVar[str] = "retry"
     provider: str
@@ -77,7 +77,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDone:
-    """`rows` of an item are on their way into the file, `filtered` were dropped. `item` is its key, 32 hexadecimal digits."""
+    """An item is done: `rows` of it are being written, `filtered` were dropped. `item` is its key, 32 hexadecimal digits."""
 
     type: ClassVar[str] = "item_done"
     item: str
@@ -89,7 +89,7 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailed:
-    """An item has failed for good, or `rows` of its rows have; then it comes right after the `item_done` of the others."""
+    """`rows` of an item have failed for good. Comes right after the `item_done` of its other rows, if there are any."""
 
     type: ClassVar[str] = "item_failed"
     item: str
@@ -101,7 +101,7 @@ class ItemFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanged:
-    """A provider's limit of requests in flight went down after rate limiting, or climbs back."""
+    """A provider's limit of requests in flight has fallen after rate limiting, or rises again."""
 
     type: ClassVar[str] = "limit_changed"
     provider: str
@@ -110,7 +110,7 @@ class LimitChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetReached:
-    """The next request could pass a limit of the config, so none is sent any more."""
+    """The next request could exceed a limit of the config, so no more are sent."""
 
     type: ClassVar[str] = "budget_reached"
     limit: str
@@ -120,7 +120,7 @@ class BudgetReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderStopped:
-    """Nothing more is sent to a provider in this run; its items stay pending."""
+    """Nothing more is sent to a provider in this run. Its items stay pending."""
 
     type: ClassVar[str] = "provider_stopped"
     provider: str
@@ -129,7 +129,7 @@ class ProviderStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """The run is over; everything is saved."""
+    """The run is over, and everything is saved."""
 
     type: ClassVar[str] = "run_ended"
     report: RunReport = field(repr=False)
@@ -154,7 +154,7 @@ def event_to_dict(event: Event, at: datetime | None = None) -> dict[str, Any]:
     """An event as plain values: its `type`, the UTC time `at` in ISO 8601, and its fields; a report becomes a mapping.
 
     Args:
-        at: when it happened; now where nothing is given, since events are handed out as they happen.
+        at: when it happened; by default now.
     """
     moment = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
     return {"type": event.type, "at": moment.replace("+00:00", "Z"), **asdict(event)}

@@ -1,11 +1,11 @@
-"""`generate`: the only way a dataset kind reaches a model. One is made for each item.
+"""`generate`: how a dataset kind asks a model. One is made for each item.
 
     answer = await generate("question", prompt, response_model=Questions)
     good, bad = await generate.gather(generate("chosen", p), generate("rejected", q))
 
 A call's key is made of what the kind asked (item content, the provider's identity, role, messages, response schema, tag, ordinal among
-equal calls), never of how it was sent. So a call that was paid for is found again after a crash, after other parts of the config have
-changed, and whatever the order in which replies arrive.
+equal calls), never of how it was sent. So a paid call is found again after a crash, after changes in other parts of the config, and in
+any order of the replies.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Generate:
     """The callback that a kind's `produce` is given; see the module.
 
     Attributes:
-        last: the newest call with an answer, which a failure record shows where rows are missing although no call failed.
+        last: the newest call with an answer, for the failure record if rows are missing although no call failed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Generate:
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
         self.last: Call | None = None
-        # A failed item that is taken up again buys what is missing, once per time it is taken up.
+        # Each retry of a failed item asks for the missing rows once more.
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
     @overload
@@ -106,15 +106,15 @@ class Generate:
         Args:
             role: who is asked, as the kind names it.
             prompt: the user message; or `messages`, a whole conversation.
-            response_model: what the reply must validate against; None for text.
-            system: a system message put in front.
-            tag: tells apart calls that are otherwise the same.
+            response_model: the model of the reply; None for text.
+            system: a system message that is put in front.
+            tag: distinguishes calls that are otherwise the same.
 
         Returns:
             An instance of `response_model`, or the text.
 
         Raises:
-            CallFailed: no usable answer is to be had; the item fails unless the kind catches it.
+            CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
         conversation = _conversation(prompt, messages, system)
         schema = ResponseSchema.of(response_model) if response_model is not None else None
@@ -127,7 +127,7 @@ class Generate:
         return answer
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
-        """Runs calls at once and returns their answers in order. If one fails, the others land first: they are paid for."""
+        """Runs calls at once and returns their answers in order. If one fails, the others land first, because they are paid for."""
         tasks = [asyncio.ensure_future(call) for call in calls]
         if not tasks:
             return []
@@ -138,11 +138,11 @@ class Generate:
                 task.cancel()
             raise
         for task in tasks:
-            task.exception()  # each is looked at: only the first is raised, none may be reported as never retrieved
+            task.exception()  # marks each as retrieved; only the first is raised
         return [task.result() for task in tasks]
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
-        """A failure that no single call is to blame for; it shows the newest answer."""
+        """A failure that no single call is to blame for, with the newest answer."""
         last = self.last
         return CallFailed(
             message,
@@ -165,14 +165,14 @@ class Generate:
         items: Callable[[M], Sequence[T]],
         system: str | None = None,
     ) -> list[T]:
-        """Asks for `count` things in one call; asks again for missing ones where the run tops up or retries this item.
+        """Asks for `count` things in one call, and again for missing ones if the run tops up or retries this item.
 
         Args:
-            prompt, response_model: the prompt and model that ask for so many things.
-            items: the usable things of a reply.
+            prompt, response_model: the prompt and model that ask for a number of things.
+            items: gives the usable things of a reply.
 
         Returns:
-            At most `count` things; fewer where the replies fell short.
+            At most `count` things; fewer if the replies fell short.
         """
         found: list[T] = []
         asks_left = self._extra_asks
@@ -183,7 +183,7 @@ class Generate:
             tag = f"top-up {number}" if number else ""
             text, model = prompt(missing), response_model(missing)
             if number:
-                # What was paid for is used whatever the settings are now; only what an earlier try did not ask counts.
+                # Recorded replies are used whatever the settings are now; only new calls are limited.
                 generations = self._paid(role, text, model, system, tag)
                 if not generations and asks_left <= 0:
                     break
@@ -193,12 +193,12 @@ class Generate:
             except CallFailed:
                 if not found:
                     raise
-                break  # what came before is kept; the rest counts as a short reply
+                break  # earlier things are kept; the rest counts as a short reply
             found.extend(items(reply))
         return found[:count]
 
     def model_id(self, role: str) -> str:
-        """The model that answers in a role, as rows name it; once it has answered, the one that did."""
+        """The id of the model in a role, for rows; once it has answered, the id that the server gave."""
         return self._answered.get(role) or self._route.of(role).provider.model_id
 
     def rng(self, name: str) -> random.Random:
@@ -206,7 +206,7 @@ class Generate:
         return self._item.rng(name)
 
     def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
-        """The generations of the recorded replies to a call that has not been made yet."""
+        """The generations of the recorded replies to a call that was not made in this run yet."""
         conversation = _conversation(prompt, None, system)
         key = self._key(self._route.of(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
         return [reply.generation for reply in self._recorded.get(key, ())]
@@ -221,7 +221,7 @@ class Generate:
         *,
         peek: bool = False,
     ) -> bytes:
-        """The key of a call: the former one where its replies were recorded under that."""
+        """The key of a call: the former one if its replies were recorded under it."""
         asked = orjson.dumps(messages)
         key = self._numbered(endpoint, role, asked, schema.key if schema else b"", tag, peek=peek)
         if schema is None or not self._recorded or key in self._recorded or schema.former_key == schema.key:
@@ -247,7 +247,7 @@ def _asked_digest(identity: str, role: str, schema: bytes, tag: str) -> bytes:
 
 def _conversation(prompt: str | None, messages: Sequence[Message] | None, system: str | None) -> list[Message]:
     if (prompt is None) == (messages is None):
-        raise ValueError("generate() takes either a prompt or messages")
+        raise ValueError("generate() takes either a prompt or messages. Give exactly one of them.")
     conversation: list[Any] = [{"role": "system", "content": system}] if system else []
     if prompt is not None:
         conversation.append({"role": "user", "content": prompt})

@@ -1,4 +1,4 @@
-"""The description of a run: everything that whoever carries it out needs to know."""
+"""The description of a run: all that an executor needs to know."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = ["Job", "Produce"]
 
 
 class Produce(Protocol):
-    """A kind's coroutine: turns an item into its rows, in order. The error that kept a row from coming stands in its place."""
+    """A kind's coroutine: turns an item into its rows, in order. A row that failed is replaced by its error."""
 
     async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What there is to do, who answers, where it is written, and how.
+    """What is to be done, who answers, where it is written, and how.
 
     Attributes:
-        plan: what there is to do, for these routes.
-        stages: what decides about rows, in this order.
-        notes: what `datafast status` should be able to tell later.
-        on_report: gets the report, also where whoever waits for the run is interrupted and never sees what it returns.
-        also_spent: ledgers whose costs count for the budget as well; those that do not exist count nothing.
+        plan: what is to be done, for these routes.
+        stages: the stages that decide about rows, in this order.
+        notes: what `datafast status` shows later.
+        on_report: gets the report, also if the caller is interrupted and never sees the returned value.
+        also_spent: ledgers whose costs also count for the budget; they need not exist.
     """
 
     plan: Plan
@@ -59,7 +59,7 @@ class Job:
 
     @property
     def providers(self) -> list[LLMProvider]:
-        """Everyone who is asked, each once."""
+        """All providers, each once."""
         return providers_of(self.routes)
 
     @property

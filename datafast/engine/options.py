@@ -1,11 +1,11 @@
-"""What `generate` is given beside the config: the options of one run, and who answers. Both are checked before anything is done."""
+"""The options of one run and its providers, as given to `generate`. Both are checked before anything is done."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.engine.events import EventCallback
 from datafast.errors import ConfigError
 
@@ -19,15 +19,15 @@ class RunOptions(TypedDict, total=False):
     """Keyword arguments of `generate`."""
 
     max_concurrency: int
-    """Requests in flight at once; wins over the config's."""
+    """Requests in flight at once; overrides the config."""
     limit: int
-    """Work on this many items only, spread over the plan; a later run without it goes on."""
+    """Work only on this many items, spread over the plan; a later run without it goes on."""
     fresh: bool
-    """Move what is there aside and start over."""
+    """Move existing files aside and start over."""
     retry_failed: bool
-    """Take failed items up again."""
+    """Retry failed items."""
     offline: bool
-    """Put a simulated provider in the place of each provider: no key, no cost, rows that say so."""
+    """Replace each provider by a simulated one: no key, no cost, and rows that say so."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
     notes: Mapping[str, str]
@@ -35,7 +35,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def check_options(options: RunOptions) -> None:
-    """Refuses options that do not exist, and numbers that are none.
+    """Refuses options that do not exist, and wrong numbers.
 
     Raises:
         ConfigError: names the option.
@@ -43,21 +43,19 @@ def check_options(options: RunOptions) -> None:
     known = RunOptions.__annotations__
     for name in options:
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(known)}"
-            raise ConfigError(f"{name}: there is no such option of a run; {hint}")
+            raise ConfigError(f"{name}: A run has no such option. {did_you_mean(name, known)}")
     for name, value in (("limit", options.get("limit")), ("max_concurrency", options.get("max_concurrency"))):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ConfigError(f"{name} must be a whole number, got {value!r}")
+            raise ConfigError(f"{name}: expected a whole number, got {value!r}.")
         if value is not None and value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+            raise ConfigError(f"{name}: expected at least 1, got {value}.")
 
 
 def checked_provider(given: object, place: str) -> LLMProvider:
-    """What was given for this place or role, where it is a provider.
+    """The provider that was given for this place or role.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is not a provider.
     """
     from datafast.llms.provider import LLMProvider
 
@@ -65,6 +63,6 @@ def checked_provider(given: object, place: str) -> LLMProvider:
         return given
     what = repr(given) if isinstance(given, str) else type(given).__name__
     raise ConfigError(
-        f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}; "
-        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'"
+        f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}. "
+        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'."
     )

@@ -1,7 +1,7 @@
-"""What has to be asked before it can be planned, as runs of their own in front of a dataset's.
+"""Runs in front of a dataset's run, which bring what its plan depends on.
 
-Their replies are in ledgers of their own, so what they bring serves other datasets too. To whoever watches the dataset, they are a part
-of it: their calls, tokens and costs are in its events and its report, and a budget holds for both together.
+They have ledgers of their own, so other datasets can use their results too. For the user they are a part of the dataset's run: its
+events and its report contain their calls, tokens and costs, and a budget holds for both together.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Preparation:
     """A run in front of another one.
 
     Attributes:
-        what: what it does, in a few words, for the one who waits.
+        what: what it does, in a few words for the user.
         job: the run; its `on_event` gets every event.
-        done: takes what has come of it; raises what kept it from coming.
-        calls: how many calls it makes, where every reply is what was asked for.
+        done: takes its result; raises if there is none.
+        calls: the number of its calls if every reply is usable.
     """
 
     what: str
@@ -40,7 +40,7 @@ class Preparation:
     calls: int
 
     def announced(self, on_event: EventCallback | None) -> Job:
-        """The job, with those of its events that concern a watcher of the dataset handed on."""
+        """The job, with its events passed on as far as they concern the dataset."""
         if on_event is None:
             return self.job
         watcher = on_event
@@ -73,13 +73,13 @@ def combined(report: RunReport, before: Sequence[RunReport]) -> RunReport:
 
 
 def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, requested: int) -> RunReport:
-    """The report of a dataset that did not come to its own run, because the one in front of it has ended early.
+    """The report of a dataset whose own run did not begin, because the one in front of it has ended early.
 
     Args:
-        report: of the run in front.
-        reason: why it ended, for the one who asked for the dataset.
-        paths: where the dataset's rows are, if there are any from earlier runs.
-        requested: rows that its plan asks for.
+        report: the report of the run in front.
+        reason: why it ended, in words for the user.
+        paths: the dataset's files, which may have rows of earlier runs.
+        requested: rows that the dataset's plan asks for.
     """
     counts = Counts(requested=requested, written=0, filtered=0, failed=0)
     failures: Counter[tuple[str, str]] = Counter()

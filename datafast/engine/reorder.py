@@ -1,8 +1,7 @@
 """Rows in plan order: finished items wait for those before them, within a bounded window.
 
-An item that will not finish in this run (its provider has stopped) is not waited for: `order_rows` puts its rows in their place at
-the end of the run in which they come. Cost: the rows of at most `window` items are held in memory, and all providers go at the
-pace of the slowest.
+Nothing waits for an item that will not finish in this run (its provider has stopped): `order_rows` puts its rows in their place at the
+end of a later run. Cost: the rows of at most `window` items are held in memory, and all providers go at the pace of the slowest.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ class _State(Enum):
 
 
 class ReorderBuffer:
-    """Where the items of one run stand that are taken from the plan and not written yet.
+    """The items of one run that are begun and not written yet.
 
-    Each share takes its items by rising position, so nothing can come any more before the lowest of them once every share has passed it.
-    The lowest one of all may always begin, whatever the window holds: everything else waits for it.
+    Each share takes its items by rising position, so once every share has passed the lowest item, nothing can come before it any more.
+    The lowest item may always begin, even if the window is full, because all others wait for it.
     """
 
     def __init__(self, shares: Sequence[Share], *, window: int, stop: StopSignal) -> None:
@@ -43,7 +42,7 @@ class ReorderBuffer:
         self._inside = 0
 
     async def enter(self, position: int, share: Share) -> bool:
-        """Waits until work on an item may begin; False where the run or the share has stopped meanwhile."""
+        """Waits until work on an item may begin. Returns False if the run or the share has stopped in between."""
         self._reached[share] = position
         self._states[position] = _State.WAITING
         heapq.heappush(self._lowest, position)
@@ -59,22 +58,22 @@ class ReorderBuffer:
         return True
 
     def finish(self, position: int, write: Callable[[], None]) -> None:
-        """An item is finished: `write` is called when everything before it has been written."""
+        """Says that an item is finished. `write` is called when everything before it is written."""
         self._states[position] = write
         self.look()
 
     def leave(self, position: int) -> None:
-        """An item stays pending: nothing waits for it any more."""
+        """Says that an item stays pending. Nothing waits for it any more."""
         self._inside -= self._states.pop(position) is _State.RUNNING
         self.look()
 
     def look(self) -> None:
-        """Writes what is next in the order, and lets others in. To be called also when a share has ended."""
+        """Writes what is next in the order, and lets others begin. Also called when a share has ended."""
         self._write(lambda position: all(share.ended or self._reached[share] >= position for share in self._shares))
         self._admit()
 
     def flush(self) -> None:
-        """At the end of a run: writes everything that is finished, in order, without waiting for what is not."""
+        """Writes all finished items in order, without waiting for others. Called at the end of a run."""
         for position, state in sorted(self._states.items()):
             if not isinstance(state, _State):
                 del self._states[position]

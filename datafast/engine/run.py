@@ -1,7 +1,7 @@
 """The run loop: workers pull items from the lazy plan, `produce` turns each into rows, the store saves them.
 
-Each share has its own cursor and its own workers, so a provider that waits or has stopped never holds back another. There is no task per
-planned item: at most four times a share's concurrency of items are open, and more than its concurrency only while some wait for a retry.
+Each share has its own cursor and its own workers, so a provider that waits or has stopped never delays another. There is no task per
+planned item: a share has at most four times its concurrency of items open, and more than its concurrency only while some wait for a retry.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 __all__ = ["run_job"]
 
 _OPEN_PER_SLOT = 4
-_LOOK_S = 0.5  # how often the end of an interruption's grace is looked for
+_LOOK_S = 0.5  # how often it is checked whether the grace of an interruption is over
 
 
 async def run_job(job: Job, stop: StopSignal) -> RunReport:
     """Carries out a job, inside the event loop.
 
     Raises:
-        ConfigError: a key is missing, the providers do not fit together; nothing was sent.
-        OutputError: the output cannot be used, or turned out to be unusable (edited under our feet, for instance).
-        Exception: whatever an event callback raised; everything is saved first.
+        ConfigError: a key is missing, or the providers do not fit together; nothing was sent.
+        OutputError: the output cannot be used, or became unusable during the run (it was edited, for instance).
+        Exception: the error of an event callback; everything is saved first.
     """
     async with assembled(job, stop) as parts:
         report = await _Run(parts).execute()
@@ -56,7 +56,7 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
 
 
 class _Outcome(NamedTuple):
-    """The JSON lines of an item by row number, why some are missing, the rows themselves, and those that stages have dropped."""
+    """The rows of an item by row number (as JSON lines and as models), why some are missing, and those that stages have dropped."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
@@ -82,7 +82,7 @@ class _Run:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self) -> RunReport:
-        """Works until everything is done, failed, or out of reach, saves all of it and reports."""
+        """Works until everything is done, failed or unreachable, saves it and returns the report."""
         started = time.monotonic()
         self._announce()
         self._distribute()
@@ -137,7 +137,7 @@ class _Run:
                 calls = self._sender.tally.calls
                 await self._process(self._store.item_at(self._plan, position), share)
                 if self._sender.tally.calls == calls:
-                    # Replies from the ledger wait for nothing: saving and stopping need their turn.
+                    # Replies from the ledger need no waiting, but saving and stopping need time on the loop.
                     await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
             cause = StopCause.OUTPUT if isinstance(error, OutputWriteError) else StopCause.FAULT
@@ -157,7 +157,7 @@ class _Run:
                 self._add_worker(share)
 
     def _waiting(self, share: Share, change: int) -> None:
-        """An item of the share began or ended a wait without a slot: others use the slot meanwhile."""
+        """Called when an item begins or ends a wait without a slot, which others use in between."""
         share.waiting += change
         if change > 0 and share.workers < _OPEN_PER_SLOT * share.width:
             self._add_worker(share)
@@ -182,7 +182,7 @@ class _Run:
             except ItemPending:
                 if self._stop:
                     break
-                continue  # this provider has stopped: the next one, where there is one, takes over
+                continue  # this provider has stopped; the next one takes over, if there is one
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:
@@ -207,7 +207,7 @@ class _Run:
             error = next((row for row in produced if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
-        except OutputError:  # a recorded reply cannot be read: no matter of this item alone
+        except OutputError:  # a recorded reply cannot be read, which does not concern only this item
             raise
         except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
@@ -218,7 +218,7 @@ class _Run:
         return _Outcome(lines, error, rows)
 
     def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
-        """The outcome after stages have looked at its rows; at those alone that were not decided before."""
+        """The outcome after stages have decided about rows that were not decided before."""
         dropped: list[FilteredRow] = []
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
         try:
@@ -311,7 +311,7 @@ class _Run:
         return {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
 
     def _why_stopped(self) -> tuple[StopCause | None, str | None]:
-        """What ended the run early, and in words; a provider that has stopped does where rows wait for it."""
+        """What ended the run early, and why in words. A stopped provider is the reason if rows are pending because of it."""
         stopped = self._stopped_providers()
         if self._stop.reason is None and self._store.counts.pending and stopped:
             return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())

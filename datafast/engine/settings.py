@@ -1,4 +1,4 @@
-"""How a run is carried out: everything that may change between two runs of the same plan without buying anything anew."""
+"""How a run is carried out: settings that may change between two runs of the same plan, and nothing is paid for twice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunConfig(ConfigModel):
     random within that, and never shorter than the server asks for."""
 
     max_retry_delay_s: float = Field(default=60.0, gt=0, le=86_400)
-    """Seconds that this wait does not grow beyond."""
+    """The most seconds that this wait grows to."""
 
     max_parse_retries: int = Field(default=2, ge=0, le=20)
     """How often a model is asked again, with the reason, when its reply is not what was asked for."""
@@ -45,7 +45,7 @@ class RunConfig(ConfigModel):
     """Seconds a provider may answer nothing but 429 before it is stopped; its rows stay pending for a later run."""
 
     budget_usd: float | None = Field(default=None, gt=0)
-    """What this output may cost in all, over all its runs. No request is sent that could pass it; the run then stops and can go
+    """What this output may cost in all, over all its runs. No request is sent that could exceed it; the run then stops and can go
     on with a larger budget. Every provider needs a known price."""
 
     max_calls: int | None = Field(default=None, ge=1)
@@ -58,13 +58,13 @@ class RunConfig(ConfigModel):
     """Ask again for the missing rows when a reply holds fewer than asked."""
 
     ordered: bool = False
-    """Rows in the order of the plan instead of that in which replies arrive. All providers then go at the pace of the slowest."""
+    """Write rows in the order of the plan, not in that of the replies. All providers then go at the pace of the slowest."""
 
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
 
     ledger: Path | None = None
-    """Where the ledger lies; beside the output file by default. Useful when the output is on a network drive."""
+    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
 
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the

@@ -1,7 +1,7 @@
-"""Shares: who works on which items of the plan.
+"""Shares: which provider works on which items of the plan.
 
-all       every prompt goes to every provider: the plan has a route for each, interleaved, and each is a share
-split     every prompt goes to one provider, chosen by a weighted hash of the item, so changed weights move few items
+all       every prompt goes to every provider: the plan has a route for each, and each route is a share
+split     every prompt goes to one provider, chosen by a weighted hash of the item, so that changed weights move few items
 fallback  every prompt goes to the first provider that can answer it
 roles     one set of providers, one for each role of the kind
 """
@@ -22,13 +22,13 @@ __all__ = ["Share", "deal", "pick_weighted", "share_out"]
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """A share of the plan and who answers it.
+    """A share of the plan, and who answers it.
 
     Attributes:
-        routes: the first that works is asked; the next one where it fails the item or has stopped.
-        weight: its part when items are split.
-        width: items worked on at once, apart from those that wait without a slot.
-        positions: the items that are left to do.
+        routes: the first is asked; the next one if the first fails the item or has stopped.
+        weight: its weight when items are split.
+        width: items in work at once, without those that wait without a slot.
+        positions: the positions of its remaining items.
     """
 
     routes: Sequence[Route[Endpoint]]
@@ -47,7 +47,7 @@ class Share:
 
     @property
     def only_endpoint(self) -> Endpoint | None:
-        """The endpoint of a share that has just one; None for roles and fallbacks, which their gates alone hold."""
+        """The endpoint of a share with only one; None for roles and fallbacks, which only their gates limit."""
         return self.routes[0].sole if len(self.routes) == 1 else None
 
     @property
@@ -57,7 +57,7 @@ class Share:
 
     @property
     def working(self) -> Sequence[Route[Endpoint]]:
-        """The routes that have not stopped. With roles, one stopped role stops all: no item could be finished."""
+        """The routes that have not stopped. With roles, one stopped role stops all, because no item could be finished."""
         for endpoint in self.endpoints:
             if endpoint.stopped:
                 return [route for route in self.routes if not any(member.stopped for member in route.members)]
@@ -68,8 +68,8 @@ def deal(shares: Sequence[Share], plan: Plan, positions: Iterable[int] | None, *
     """Gives each share its items, lazily.
 
     Args:
-        positions: the items to work on, None for the whole plan.
-        skip: tells items that need nothing.
+        positions: the items to work on; None for the whole plan.
+        skip: says whether an item needs nothing.
     """
     if plan.num_routes == len(shares):
         for number, share in enumerate(shares):
@@ -87,7 +87,7 @@ def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:
 
 
 class _Table:
-    """Deals the items of a plan with one cursor to several shares: each item goes to the share that its content chooses."""
+    """Distributes the items of a plan to several shares; the content of an item decides which share gets it."""
 
     def __init__(self, shares: Sequence[Share], plan: Plan, positions: Iterator[int]) -> None:
         self._names = identities([share.endpoints[0].provider for share in shares])
@@ -109,9 +109,9 @@ class _Table:
 
 
 def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) -> int:
-    """The place of the name that a key chooses, with chances in proportion to the weights.
+    """The number of the name that a key chooses, with probabilities in proportion to the weights.
 
-    Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): when weights change or names come and go, only those keys
+    Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): when weights or names change, only those keys
     move that have to.
     """
     best, chosen = -math.inf, 0
@@ -124,7 +124,7 @@ def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) ->
 
 
 def share_out(shares: Sequence[Share], total: int) -> None:
-    """Divides the run's concurrency among the shares that still work, each up to its provider's own cap."""
+    """Divides the run's concurrency among the working shares, each up to its provider's own limit."""
     working = sorted((share for share in shares if not share.ended), key=lambda share: share.cap or total)
     free = total
     for number, share in enumerate(working):

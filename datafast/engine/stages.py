@@ -1,4 +1,4 @@
-"""What decides about rows before they are written. Stages themselves are in `datafast.quality`."""
+"""How stages decide about rows before they are written. The stages are in `datafast.quality`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
 
 
 class Verdict(NamedTuple):
-    """What a stage says of a row. Rows that are dropped for the same `reason` are counted together, so it holds no value of the row."""
+    """A stage's decision about a row. Dropped rows are counted by `reason`, so the reason contains no value of the row."""
 
     keeps: bool
     reason: str = ""
@@ -26,12 +26,12 @@ KEEP = Verdict(True)
 
 
 def drop(reason: str) -> Verdict:
-    """The row is not written, and why: "fewer than 40 words"."""
+    """The verdict that the row is not written, with a reason like "fewer than 40 words"."""
     return Verdict(False, reason)
 
 
 class Decides(Protocol):
-    """A stage, as the engine needs it."""
+    """What the engine needs of a stage."""
 
     @property
     def name(self) -> str: ...
@@ -40,9 +40,18 @@ class Decides(Protocol):
 
 
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` where none does."""
+    """The first stage that drops a row, with its verdict; `KEEP` if none does.
+
+    Raises:
+        TypeError: a stage did not return a verdict.
+        Exception: the error of a stage.
+    """
     for stage in stages:
         verdict = stage.decide(row, item)
+        if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
+            raise TypeError(
+                f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+            )
         if not verdict.keeps:
             return stage.name, verdict
     return "", KEEP

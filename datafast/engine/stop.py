@@ -13,16 +13,16 @@ __all__ = ["ItemPending", "StopSignal"]
 
 
 class ItemPending(BaseException):
-    """An item cannot go on in this run and stays pending.
+    """An item cannot be finished in this run and stays pending.
 
-    Not an Exception: a kind that handles errors of its calls must not take the end of the run for one.
+    Not an Exception, so that a kind that handles errors of its calls does not handle the end of the run.
     """
 
 
 class StopSignal:
-    """The run's stop switch. What sleeps or waits wakes up at once; what is in flight lands.
+    """Stops a run. Sleeping and waiting tasks wake up at once; requests in flight land.
 
-    `in_flight` tells how many requests that is; the run sets it.
+    The run sets `in_flight`, which gives their number.
     """
 
     def __init__(self) -> None:
@@ -37,25 +37,25 @@ class StopSignal:
         return self.reason is not None
 
     def now(self, cause: StopCause, reason: str, error: BaseException | None = None) -> None:
-        """Stops admitting. The first cause and reason given are those that are reported."""
+        """Stops admitting requests. The first cause and reason are reported; a reason has no full stop at its end."""
         if self.reason is None:
             self.cause = cause
-            self.reason = reason
+            self.reason = reason.removesuffix(".")
             self.error = error
             self._since = time.monotonic()
         self.wake()
 
     def is_over(self, grace_s: float) -> bool:
-        """Whether the run was stopped, and what was in flight has had its seconds to land."""
+        """Whether the run was stopped, and the seconds for requests in flight to land are over."""
         return self.reason is not None and time.monotonic() - self._since > grace_s
 
     def wake(self) -> None:
-        """Wakes every sleeper, to look again whether it may go on."""
+        """Wakes every sleeper, which checks again whether it may go on."""
         for sleeper in self._sleepers:
             _end(sleeper)
 
     async def sleep(self, seconds: float, queue: deque[asyncio.Future[None]] | None = None) -> None:
-        """Sleeps, but not beyond the end of the run, nor beyond the moment in which somebody sets its future in `queue`."""
+        """Sleeps until the time is over, the run is stopped, or somebody sets its future in `queue`."""
         if self.reason is not None or seconds <= 0:
             return
         loop = asyncio.get_running_loop()
@@ -73,7 +73,7 @@ class StopSignal:
                 queue.remove(sleeper)
 
     async def park(self, queue: deque[asyncio.Future[None]]) -> None:
-        """Waits in a queue until somebody sets the future, or the run is stopped."""
+        """Waits in a queue until somebody sets its future, or the run is stopped."""
         if self.reason is not None:
             return
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()

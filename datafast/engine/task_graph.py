@@ -1,8 +1,8 @@
-"""Steps that need one another, each begun as soon as those it needs are done: no step waits for one that it does not need.
+"""Steps that need one another. Each begins as soon as the steps that it needs are done.
 
-Guarantee: a step runs once, after all that it needs. If one raises, those that need it are not begun, what is under way lands
-first (it is paid for), and then the error of the first such step in the order given is raised. Cost: one task for each step that waits
-for something; none for a step that is done at once.
+Guarantee: a step runs once, after all steps that it needs. If one raises, steps that need it do not begin. Steps that are running land
+first (they are paid for), and then the error of the first failed step in the given order is raised. Cost: one task for each step that
+waits for something; none for a step that is done at once.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 __all__ = ["TaskGraph", "Work", "run_graph"]
 
 Work = Callable[[], Awaitable[None]]
-"""What a step does that takes time."""
+"""The part of a step that takes time."""
 
 
 class TaskGraph:
-    """Which steps there are and what they need; made once, run many times.
+    """The steps and what they need; made once, run many times.
 
     Args:
-        needs: for each step the steps that it needs, without cycles.
+        needs: for each step, the steps that it needs, without cycles.
     """
 
     def __init__(self, needs: Mapping[str, Collection[str]]) -> None:
@@ -37,7 +37,7 @@ async def run_graph(graph: TaskGraph, step: Callable[[str], Work | None]) -> Non
     """Runs all steps of a graph.
 
     Args:
-        step: begins a step; returns what is left to do, or None where it is done already.
+        step: begins a step; returns what is left to do, or None if it is done.
     """
     running = _Running(graph, step)
     running.begin(list(graph.first))
@@ -53,7 +53,7 @@ async def run_graph(graph: TaskGraph, step: Callable[[str], Work | None]) -> Non
 
 
 class _Running:
-    """A graph under way."""
+    """A running graph."""
 
     def __init__(self, graph: TaskGraph, step: Callable[[str], Work | None]) -> None:
         self._graph = graph
@@ -63,8 +63,8 @@ class _Running:
         self.errors: dict[str, BaseException] = {}
 
     def begin(self, ready: list[str]) -> None:
-        """Begins steps, and those that can begin because they were done at once."""
-        for name in ready:  # grows while it is gone through
+        """Begins steps, and those that can begin after steps that were done at once."""
+        for name in ready:  # grows during the loop
             try:
                 work = self._step(name)
             except Exception as error:  # noqa: BLE001 - raised at the end, when what is under way has landed
@@ -78,7 +78,7 @@ class _Running:
             task.add_done_callback(self.tasks.discard)
 
     def _ended(self, name: str) -> list[str]:
-        """The steps that waited for this one alone."""
+        """The steps that waited only for this one."""
         ready = []
         for other in self._graph.dependants[name]:
             self._missing[other] -= 1
@@ -97,7 +97,7 @@ class _Running:
             self.begin(self._ended(name))
 
     def first_error(self) -> BaseException:
-        """The end of the run before errors of steps, since what is not finished stays pending; then the order of the graph."""
+        """Errors of steps in the order of the graph, but the end of the run first, because unfinished items stay pending."""
         ends = {name: error for name, error in self.errors.items() if not isinstance(error, Exception)}
         among = ends or self.errors
         return among[min(among, key=self._graph.order.index)]

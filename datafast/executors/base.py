@@ -1,4 +1,4 @@
-"""What carries out a job: the one contract that every executor fulfils."""
+"""The protocol of executors, which carry out jobs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ __all__ = ["Executor"]
 
 
 class Executor(Protocol):
-    """Carries out jobs, several at once if it is asked to."""
+    """Carries out jobs, also several at once."""
 
     def run(self, job: Job) -> RunReport:
-        """Carries out a job and waits for it, in any thread. A KeyboardInterrupt stops the job and is raised again when it has landed."""
+        """Carries out a job and waits for it, in any thread. KeyboardInterrupt stops the job and is raised when it has landed."""
         ...
 
     async def run_async(self, job: Job) -> RunReport:
-        """Carries out a job, awaited from any event loop. Cancellation stops the job and is raised again when it has landed."""
+        """Carries out a job, awaited from any event loop. Cancellation stops the job and is raised when it has landed."""
         ...
 
     def stop(self, reason: str = "interrupted") -> None:
-        """Interrupts every job: nothing more is sent, and each reports, with this reason, when what is in flight has landed. Any thread."""
+        """Interrupts every job: nothing more is sent, and each reports with this reason when its requests have landed.
+
+        Can be called in any thread.
+        """
         ...
 
     @property
     def in_flight(self) -> int:
-        """Requests that have been sent and not been answered, over all jobs. Any thread."""
+        """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
         ...

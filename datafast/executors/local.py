@@ -1,7 +1,7 @@
 """Runs jobs in this process, on datafast's own event loop in a background thread.
 
-So the blocking form works in scripts, threads and notebooks alike, and nothing global is patched. An interruption (KeyboardInterrupt,
-cancellation) stops admitting, lets what is in flight land for at most `grace_s` seconds, and is raised again; all that landed is saved.
+So the blocking form works in scripts, threads and notebooks, and nothing global is patched. An interruption (KeyboardInterrupt,
+cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight, saves their replies, and is then raised.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INTERRUPTED = "interrupted"
 
 
 class _ProgramEnd(Exception):
-    """Carries the end of the program from the loop to the thread that waits."""
+    """Carries the end of the program from the loop to the waiting thread."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(repr(error))
@@ -32,7 +32,7 @@ class _ProgramEnd(Exception):
 
 
 class _Started:
-    """A job under way."""
+    """A running job."""
 
     def __init__(self, job: Job) -> None:
         self._stop = StopSignal()
@@ -43,7 +43,7 @@ class _Started:
     async def _carry_out(self, job: Job) -> RunReport:
         try:
             return await run_job(job, self._stop)
-        except (SystemExit, KeyboardInterrupt) as error:  # of a callback: on the loop it would end the loop
+        except (SystemExit, KeyboardInterrupt) as error:  # raised by a callback; it would end the loop
             raise _ProgramEnd(error) from error
         finally:
             self._closed.set()
@@ -56,13 +56,13 @@ class _Started:
         background.call_soon(lambda: self._stop.now(StopCause.INTERRUPTED, reason))
 
     def land(self) -> None:
-        """Waits until a stopping job has landed and closed its files: its grace and a moment."""
+        """Waits until a stopping job has landed and closed its files: its grace and a few seconds."""
         if not self._closed.wait(self._grace_s + _CLOSE_S):
             self.future.cancel()
 
 
 class LocalExecutor:
-    """The default executor; fulfils `datafast.executors.base.Executor`."""
+    """The default executor, an `Executor`."""
 
     def __init__(self) -> None:
         self._started: set[_Started] = set()
@@ -71,10 +71,12 @@ class LocalExecutor:
         """Carries out a job and waits for it.
 
         Raises:
-            RuntimeError: called in an event callback, on the loop that would have to carry out the job.
+            RuntimeError: called on the event loop that would have to carry out the job, in an event callback for instance.
         """
         if background.on_loop_thread():
-            raise RuntimeError("generate() would wait for the event loop it runs on; await generate_async() instead")
+            raise RuntimeError(
+                "generate() would wait for the event loop that it runs on. Await generate_async() instead."
+            )
         started = self._start(job)
         try:
             # Waiting in slices lets Ctrl-C through on every platform.
@@ -89,7 +91,7 @@ class LocalExecutor:
             raise
 
     async def run_async(self, job: Job) -> RunReport:
-        """Carries out a job from any event loop, which stays free meanwhile."""
+        """Carries out a job, awaited from any event loop, which stays free."""
         started = self._start(job)
         try:
             return await asyncio.shield(asyncio.wrap_future(started.future))
@@ -102,11 +104,11 @@ class LocalExecutor:
 
     @property
     def in_flight(self) -> int:
-        """Requests that have been sent and not been answered, over all jobs. Any thread."""
+        """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
         return sum(started.in_flight for started in list(self._started))
 
     def stop(self, reason: str = _INTERRUPTED) -> None:
-        """Stops admitting in every job of this executor; they report when what is in flight has landed. Any thread."""
+        """Interrupts every job; see `Executor.stop`."""
         for started in list(self._started):
             started.stop(reason)
 

@@ -1,1 +1,1 @@
-"""Thin fronts over the dataset kinds, for those who know other tools."""
+"""Other interfaces to the dataset kinds, for users of other tools."""

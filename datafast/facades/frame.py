@@ -1,12 +1,12 @@
-"""`dataset`, `generator`, `sample`: a columns dataset in a few lines that ends as a DataFrame.
+"""`dataset`, `generator`, `sample`: a columns dataset in a few lines, as a DataFrame.
 
     gen = generator("openai", model="gpt-5-mini")
     ds = dataset({"topic": sample.choice(["tides", "moons"]), "question": gen("Ask about {topic}")})
     df = await ds.generate(n=100)
 
-Behind it stands `ColumnsDataset`: the same ledger, limits, retries and failures. Without `output_file` the files lie in a temporary
-folder that goes when the process ends. A run that ended early leaves it, and the same schema, seed and providers find it again, in this
-process or another; give an output file to change a schema and keep its cells.
+It uses `ColumnsDataset`, with its ledger, limits, retries and failures. Without `output_file` the files are in a temporary folder that is
+removed when the process ends. After a run that ended early the folder stays, and the same schema, seed and providers find it again, in
+this process or another. To change a schema and keep its cells, give an output file.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Generator:
     """Makes columns that one model writes. Made by `generator`.
 
     Attributes:
-        provider: who is asked.
+        provider: the provider that is asked.
     """
 
     def __init__(self, provider: LLMProvider) -> None:
@@ -84,7 +84,7 @@ class Generator:
             prompt, system: templates: `{column}`, and Jinja's tags.
             when: an expression; where it is false the cell is null and costs nothing.
             on_error: fail_row, null or stop.
-            **variables: further names for the templates, with their values.
+            **variables: more names for the templates, with their values.
         """
         return self._column(TextColumn, prompt=prompt, system=system, when=when, on_error=on_error, variables=variables)
 
@@ -96,12 +96,12 @@ class Generator:
         variables: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> ModelColumn:
-        """A column of objects; `form` is a pydantic model or a JSON Schema, `options` those of `StructuredColumn`."""
+        """A column of objects. `form` is a pydantic model or a JSON Schema; `options` are those of `StructuredColumn`."""
         given = {"json_schema": dict(form)} if isinstance(form, Mapping) else {"response_model": form}
         return self._column(StructuredColumn, prompt=prompt, variables=dict(variables or {}), **given, **options)
 
     def judge(self, prompt: str, rubric: str | Mapping[int, str] | None = None, **options: Any) -> ModelColumn:
-        """A column of judgements, {reason, score}; `options` are those of `JudgeColumn`."""
+        """A column of judgements, {reason, score}. `options` are those of `JudgeColumn`."""
         return self._column(JudgeColumn, prompt=prompt, rubric=rubric, **options)
 
     def _column(self, kind: type[Column], **fields: Any) -> ModelColumn:
@@ -122,15 +122,15 @@ def generator(
     Args:
         provider: its name, in any case: openai, anthropic, gemini, ollama, transformers ...; or a provider object.
         api_key: the key; by default the provider's environment variable is read when a run starts.
-        model: the model; the provider's default where none is given.
+        model: the model; by default the provider's default model.
         **options: the provider's parameters, like `temperature`, `max_concurrency` or `api_base`.
 
     Raises:
-        ConfigError: there is no such provider or parameter, with the nearest one.
+        ConfigError: there is no such provider or parameter; the error gives the nearest one.
     """
     if isinstance(provider, LLMProvider):
         if api_key is not None or model is not None or options:
-            raise ConfigError("generator: a provider object has its parameters already; give them to it")
+            raise ConfigError("generator: A provider object already has its parameters. Give them to the object.")
         return Generator(provider)
     name, slash, rest = str(provider).strip().partition("/")
     given = {"api_key": api_key, "model_id": model or (rest if slash else None), **options}
@@ -149,17 +149,17 @@ def dataset(
     """A dataset from a schema.
 
     Args:
-        schema: columns by name: `sample...`, `gen(...)`, a function of other columns, or a value that stands in every row.
-        n: how many rows `generate` makes where it is not told; 100 by default.
+        schema: columns by name: `sample...`, `gen(...)`, a function of other columns, or a value for every row.
+        n: the default number of rows of `generate`; 100 if none is given.
         output_file: the JSONL that rows are appended to; with one, the dataset can be resumed and its schema changed.
-        seed: of everything that is drawn.
-        run: how runs are carried out; its seed wins over `seed`.
+        seed: the seed of everything that is drawn.
+        run: how runs are carried out; its seed overrides `seed`.
 
     Raises:
-        ConfigError: something is wrong with the schema: all that is, one problem a line.
+        ConfigError: the schema is wrong; lists all problems, one a line.
     """
     if not isinstance(schema, Mapping) or not schema:
-        raise ConfigError("dataset: expected a mapping of column names to columns, with at least one")
+        raise ConfigError("dataset: expected a mapping of column names to columns, with at least one.")
     return ColumnsFrame(schema, n, output_file=output_file, run=run or RunConfig(seed=seed))
 
 
@@ -168,7 +168,7 @@ class ColumnsFrame:
 
     Attributes:
         columns: the names of its columns, in their order.
-        providers: who is asked, by the name that columns carry.
+        providers: the providers, by their names in columns.
     """
 
     def __init__(
@@ -194,19 +194,19 @@ class ColumnsFrame:
             self.providers.setdefault(name, given.provider)
             return given.column.model_copy(update={"provider": name})
         if isinstance(given, Generator):
-            raise ConfigError("dataset: a generator is no column yet; call it with a prompt: gen('...')")
+            raise ConfigError("dataset: A generator is not a column. Call it with a prompt: gen('...').")
         return FunctionColumn(function=given) if callable(given) else ConstantColumn(value=given)
 
     # -- generating
 
     async def generate(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
-        """Makes `n` rows and returns them in their order. Rows that failed are left out; see `report` and `failed_items`.
+        """Makes `n` rows and returns them in order. Rows that failed are left out; see `report` and `failed_items`.
 
-        Running it again makes no call for what is there; a larger `n` adds rows.
+        Running it again makes no call for rows that exist; a larger `n` adds rows.
 
         Args:
-            n: how many; what `dataset` was told by default.
-            **options: as of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
+            n: the number of rows; by default that of `dataset`.
+            **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
 
         Raises:
             ConfigError, OutputError: nothing was sent.
@@ -219,7 +219,7 @@ class ColumnsFrame:
         return self._frame(made)
 
     def generate_sync(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
-        """`generate`, without await; also below a running event loop."""
+        """`generate` without await; works below a running event loop too."""
         made = self._prepared(n, options)
         if made.config.num_rows:
             with self._watched(options):
@@ -245,13 +245,13 @@ class ColumnsFrame:
             about = digest(self._config.table.former_digest, str(self._config.run.seed), str(offline), *who)
             scratch = Scratch(about.hex())
             if is_running(OutputPaths.of(scratch.folder / _ROWS)):
-                scratch = Scratch()  # another process is at it
+                scratch = Scratch()  # another process uses it
             self._scratch[offline] = scratch
         return self._scratch[offline]
 
     @contextlib.contextmanager
     def _watched(self, options: RunOptions) -> Iterator[None]:
-        """Keeps the temporary folder of a run that does not come to its end, and says where it is."""
+        """Keeps the temporary folder of a run that ends early, and says where it is."""
         scratch = None if self._output_file else self._scratch_for(options)
         if scratch is None:
             yield
@@ -259,46 +259,46 @@ class ColumnsFrame:
         scratch.keep()
         try:
             yield
-        except BaseException as error:  # whatever it was goes on; what was paid for stays
+        except BaseException as error:  # an error of any sort must not lose paid replies
             if (scratch.folder / _ROWS).exists():
                 error.add_note(
-                    f"What was paid for is kept in {scratch.folder}: generating the same schema again goes on from there. "
-                    f"With output_file=... you choose the place"
+                    f"Rows and replies so far are kept in {scratch.folder}. Generating the same schema again goes on from there. "
+                    f"With output_file=... you choose the place."
                 )
             raise
         scratch.remove_at_exit()
 
-    # -- what came of it
+    # -- results
 
     @property
     def report(self) -> RunReport | None:
-        """What the last run did, None before the first."""
+        """The report of the last run; None before the first."""
         return self._dataset.report if self._dataset else None
 
     @property
     def failed_items(self) -> Sequence[FailedItem]:
-        """The rows that failed for good, each with its reason."""
+        """The rows that failed for good, with reasons."""
         return self._dataset.failed_items if self._dataset else []
 
     def to_pandas(self) -> pd.DataFrame:
-        """The rows that are there, in their order."""
+        """The existing rows, in order."""
         return self._frame(self._generated("turn into a DataFrame"))
 
     def to_huggingface(self) -> Any:
-        """The rows that are there as a `datasets.Dataset`; objects of free form become JSON text, as `push_to_hub` stores them."""
+        """The existing rows as a `datasets.Dataset`. Objects of free form become JSON text, as in `push_to_hub`."""
         from datafast.export.files import narrowed, to_dataset
 
         made = self._generated("convert")
         return to_dataset(ordered_rows(made), row_model=narrowed(made.row_model, ordered_rows(made)))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
-        """Writes the rows that are there into a file, and returns its path.
+        """Writes the existing rows into a file, and returns its path.
 
         Args:
-            format: parquet, csv, json or jsonl; by default what the path ends in.
+            format: parquet, csv, json or jsonl; by default the ending of the path.
 
         Raises:
-            ConfigError: nothing has been generated yet, or the format is not known.
+            ConfigError: nothing was generated yet, or the format is not known.
         """
         from datafast.export.files import narrowed, save_rows
 
@@ -307,12 +307,12 @@ class ColumnsFrame:
         return save_rows(ordered_rows(made), Path(path), format, row_model=row_model)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Publishes the rows that are there; see `Dataset.push_to_hub`."""
+        """Publishes the existing rows; see `Dataset.push_to_hub`."""
         return self._generated("push").push_to_hub(repo_id, **options)
 
     def _generated(self, purpose: str) -> ColumnsDataset:
         if self._dataset is None:
-            raise ConfigError(f"there is nothing to {purpose} yet; call generate first")
+            raise ConfigError(f"There is nothing to {purpose} yet. Call generate first.")
         return self._dataset
 
     def _frame(self, made: ColumnsDataset) -> pd.DataFrame:
@@ -323,8 +323,8 @@ class ColumnsFrame:
         if report is not None and report.failed:
             reasons = ", ".join(f"{name} {count}" for name, count in report.failures.items())
             warn_user(
-                f"{report.failed} of {report.requested} rows failed ({reasons}) and are left out; see .failed_items, or "
-                f"generate(..., retry_failed=True)",
+                f"{report.failed} of {report.requested} rows failed ({reasons}) and are left out. See .failed_items, or use "
+                f"generate(..., retry_failed=True).",
                 stacklevel=3,
             )
         with foreign_warnings_ignored():
@@ -335,7 +335,7 @@ class ColumnsFrame:
 
 
 def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
-    """The rows of an output in the order of their numbers; the file has them as they came."""
+    """The rows of an output in the order of their numbers; in the file they are in the order in which they came."""
     paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
     if not made.config.num_rows or not paths.rows.exists():
         return
@@ -345,14 +345,14 @@ def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
 
 
 def _name_of(provider: LLMProvider) -> str:
-    """What a provider is called in keys: the same in every process, whatever other providers there are."""
+    """The name of a provider in keys: the same in every process, and independent of other providers."""
     if not provider.sampling and not provider.extra and not provider.name:
         return provider.label
     return f"{provider.label}#{hashlib.blake2b(provider.identity.encode(), digest_size=3).hexdigest()}"
 
 
 def _config_error(error: ValidationError) -> ConfigError:
-    """All that pydantic found, one problem a line, without its own words around it."""
+    """All problems that pydantic found, one a line, without pydantic's other words."""
     lines = []
     for detail in error.errors(include_url=False, include_context=False):
         place = ".".join(str(part) for part in detail["loc"] if part != "columns")

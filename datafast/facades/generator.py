@@ -1,12 +1,12 @@
-"""`DataSetGenerator`: conversations about a topic model, with the names that users of DeepFabric know.
+"""`DataSetGenerator`: conversations about a topic model, with DeepFabric's names.
 
     generator = DataSetGenerator(generation_system_prompt="You are an expert instructor.", provider="openai", model_name="gpt-4")
     dataset = generator.create_data(num_steps=100, batch_size=5, topic_model=tree)
     dataset.save("training_data.jsonl")
 
-It is a front over `ConversationDataset`, on the same engine: every reply is recorded before anything else happens to it. With
-`output_file`, a call that was interrupted goes on in another process; without one, rows and replies are in a temporary folder until they
-are handed out. That folder stays, and is named in the error, when a run ends early; the same call then goes on in it.
+It uses `ConversationDataset` and the same engine: every reply is recorded before anything else is done with it. With `output_file`, an
+interrupted call can continue in another process. Without it, rows and replies are in a temporary folder until they are returned. If a run
+ends early, the folder stays and the error names it; the same call then continues there.
 """
 
 from __future__ import annotations
@@ -49,28 +49,28 @@ class DataSetGenerator:
         temperature: 0 to 2.
         max_retries: how often a failed request is sent again.
         request_timeout: seconds for one request.
-        default_batch_size: conversations that one call asks for, where `create_data` does not say.
+        default_batch_size: the default number of conversations that one call asks for.
         default_num_examples: rows of `example_data` that each prompt shows.
         conversation_type: "basic" or "chain_of_thought" ("cot").
         reasoning_style: for chain_of_thought, "freetext" or "agent".
         sys_msg: whether the conversations begin with a system message.
         rate_limit: any of max_requests_per_minute, max_tokens_per_minute, max_retries, initial_retry_delay, max_retry_delay.
         example_data: rows that show what is wanted: a list, a file, a Hugging Face dataset.
-        dataset_system_prompt: the system message of the conversations; `generation_system_prompt` where none is given.
+        dataset_system_prompt: the system message of the conversations; by default `generation_system_prompt`.
         tools: tools of the agent, in OpenAI's tool schema.
         max_turns: questions of the user in one conversation, at most.
         topic_selection: "sequential", "shuffle" or "balanced".
         max_concurrency: requests in flight at once.
-        seed: of every random choice of values.
-        output_file: a JSONL that rows go to, with its ledger beside it; a later process goes on with it.
-        **options: further parameters of the provider: api_key, api_base, max_completion_tokens, price ...
+        seed: the seed of every random choice.
+        output_file: a JSONL for the rows, with its ledger next to it, so that a later process can continue.
+        **options: more parameters of the provider: api_key, api_base, max_completion_tokens, price ...
 
     Raises:
         DataSetGeneratorError: a name or a value is wrong; nothing was sent.
 
     Attributes:
-        failed_samples: a record of each sample that has failed, over all calls.
-        dataset: what the last call made, None before the first.
+        failed_samples: a record of each failed sample, over all calls.
+        dataset: the result of the last call; None before the first.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class DataSetGenerator:
         with explained():
             if rate_limit is not None and not isinstance(rate_limit, Mapping):
                 known = ", ".join(RateLimit.model_fields)
-                raise ConfigError(f"rate_limit: expected a mapping with any of {known}, got {rate_limit!r}")
+                raise ConfigError(f"rate_limit: expected a mapping with any of {known}, got {rate_limit!r}.")
             limits = RateLimit.model_validate(rate_limit or {})
             self._apply(limits)
             self._provider()
@@ -160,14 +160,14 @@ class DataSetGenerator:
         """Generates conversations.
 
         Args:
-            num_steps: how many in all; one for each topic where nothing is given.
-            batch_size: how many one call asks for.
+            num_steps: the number of conversations; by default one for each topic.
+            batch_size: the number that one call asks for.
             topic_model: a Tree or Graph, a list of topics, nested topics, or the path of a file with topics.
             model_name: another model for this call.
             sys_msg: whether the conversations begin with a system message, for this call.
 
         Raises:
-            DataSetGeneratorError: a value is wrong, or the run ended early; what came is kept.
+            DataSetGeneratorError: a value is wrong, or the run ended early; rows and replies are kept.
         """
         with explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
@@ -186,7 +186,7 @@ class DataSetGenerator:
         model_name: str | None = None,
         sys_msg: bool | None = None,
     ) -> GeneratedDataset:
-        """`create_data_async` for scripts; works below a running event loop too."""
+        """`create_data_async` without await; works below a running event loop too."""
         with explained():
             call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
         with self._folders.keeping(call):
@@ -204,7 +204,7 @@ class DataSetGenerator:
         model_name: str | None = None,
         sys_msg: bool | None = None,
     ) -> AsyncGenerator[dict[str, Any] | GeneratedDataset, None]:
-        """`create_data_async` as an iteration over what happens; the last element is the dataset.
+        """`create_data_async` as an iteration over events; the last element is the dataset.
 
         Events are mappings with `event`: `generation_start` (total_samples, num_steps, batch_size, model_name), `step_complete` after
         each call (step, samples_generated, failed_in_step, failure_reasons), `retry`, `call_complete` (tokens, cost_usd), and
@@ -230,18 +230,18 @@ class DataSetGenerator:
             yield dataset
 
     def create_batch(self, *_: Any, **__: Any) -> NoReturn:
-        """There is no such method; says what to use in its place."""
+        """Does not exist; raises an error that says what to use instead."""
         raise DataSetGeneratorError(
-            "create_batch() does not exist; use create_data(num_steps=..., batch_size=...), create_data_async or "
-            "create_data_with_events_async"
+            "create_batch() does not exist. Use create_data(num_steps=..., batch_size=...), create_data_async or "
+            "create_data_with_events_async."
         )
 
-    # -- what came of it
+    # -- results
 
     def save_dataset(self, path: str | Path) -> None:
-        """Saves what the last call made; see `GeneratedDataset.save`."""
+        """Saves the result of the last call; see `GeneratedDataset.save`."""
         if self.dataset is None:
-            raise DataSetGeneratorError("there is nothing to save yet; call create_data() first")
+            raise DataSetGeneratorError("There is nothing to save yet. Call create_data() first.")
         self.dataset.save(path)
 
     def summarize_failures(self) -> dict[str, Any]:
@@ -257,7 +257,7 @@ class DataSetGenerator:
         }
 
     def print_failure_summary(self) -> None:
-        """Writes `summarize_failures` to stdout, for people."""
+        """Prints `summarize_failures`."""
         summary = self.summarize_failures()
         lines = [f"{summary['total_failures']} samples failed"]
         for category, count in summary["failure_types"].items():
@@ -270,7 +270,7 @@ class DataSetGenerator:
         name = self._spec["provider"]
         if not isinstance(name, str):
             raise ConfigError(
-                f"provider: expected a name, like 'openai', got {name!r}; a ConversationDataset takes provider objects"
+                f"provider: expected a name, like 'openai', got {name!r}. A ConversationDataset takes provider objects."
             )
         return provider_from_spec({**self._spec, **({"model_id": model_name} if model_name else {})})
 
@@ -302,7 +302,7 @@ class DataSetGenerator:
         check_count("batch_size", batch)
         provider = self._provider(model_name)
         about = orjson.dumps(
-            # A tree that is grown on the way is the same before and after.
+            # A tree that the call grows is the same before and after.
             [
                 num_steps,
                 batch,
@@ -332,11 +332,11 @@ class DataSetGenerator:
         if report is not None:
             kept = str(call.dataset.config.output_file)
             self._note_failures(call.dataset)
-        where = f" Rows and replies so far are kept in {kept}; the same call goes on with them." if kept else ""
+        where = f" Rows and replies so far are kept in {kept}. The same call goes on with them." if kept else ""
         raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
 
     def _note_failures(self, dataset: ConversationDataset) -> None:
-        """Notes each sample once for each output: a call that goes on meets its earlier failures again, a new one has its own."""
+        """Adds each failed sample once for each output, because a call that continues sees its earlier failures again."""
         output = str(dataset.config.output_file)
         for item in dataset.failed_items:
             new = [uuid for uuid in item.uuids if (output, uuid) not in self._noted]

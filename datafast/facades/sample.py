@@ -1,4 +1,4 @@
-"""`sample`: columns whose values are drawn, as `dataset` takes them."""
+"""`sample`: columns of drawn values, for `dataset`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Moment = str | date | datetime_type
 
 
 class Sampler:
-    """Makes columns whose values are drawn; the seed of the dataset decides them. Each takes `when` and `on_error` as well."""
+    """Makes columns whose values are drawn with the seed of the dataset. Each method also takes `when` and `on_error`."""
 
     def choice(
         self,
@@ -29,7 +29,7 @@ class Sampler:
         by: str | None = None,
         **options: Any,
     ) -> ChoiceColumn:
-        """One of several values; of a mapping, in proportion to the weights. See `datafast.columns.types.choice.ChoiceColumn`."""
+        """One of several values; if a mapping is given, in proportion to its weights. See `datafast.columns.types.choice`."""
         given: Any = (
             values if isinstance(values, str) else dict(values) if isinstance(values, Mapping) else list(values)
         )
@@ -46,11 +46,11 @@ class Sampler:
     def range(
         self, start: float | str, end: float | str, step: float | str | None = None, **options: Any
     ) -> RangeColumn:
-        """A number from `start` to `end`, both included; a text is an expression over other columns."""
+        """A number from `start` to `end`, both included. A text is an expression over other columns."""
         return RangeColumn(start=start, end=end, step=step, **options)
 
     def datetime(self, start: Moment, end: Moment, format: str | None = "%Y-%m-%d", **options: Any) -> DatetimeColumn:  # noqa: A002
-        """A moment from `start` to `end`, both included, as text; `format=None` for ISO 8601."""
+        """A time from `start` to `end`, both included, as text; `format=None` for ISO 8601."""
         return DatetimeColumn(start=start, end=end, format=format, **options)
 
     def person(
@@ -61,7 +61,7 @@ class Sampler:
         fields: list[PersonField] | None = None,
         **options: Any,
     ) -> PersonColumn:
-        """A made-up person: one field as text, or an object."""
+        """A made-up person: an object, or one field of it as text."""
         return PersonColumn(field=field, locale=locale, fields=fields, **options)
 
     def from_dataset(
@@ -77,7 +77,7 @@ class Sampler:
     ) -> SourceColumn:
         """A column of a dataset: a file, a list of rows, a DataFrame, a Dataset or DatasetDict, a name on the Hub.
 
-        Columns of one source that go through it in the same way come from the same row.
+        Columns of one source with the same settings come from the same row.
         """
         return SourceColumn(
             source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, **options

@@ -1,4 +1,4 @@
-"""Providers: descriptions of the models that datafast can call. Importing them loads no back end."""
+"""Providers: descriptions of the models that datafast can call. Importing one loads no back end."""
 
 from typing import TYPE_CHECKING
 

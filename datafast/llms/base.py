@@ -1,7 +1,7 @@
-"""The narrow protocol between the engine and a model: one request in, one reply out, exactly one send.
+"""The protocol between the engine and a model: one request, sent exactly once, and one reply.
 
-Retry, limits, validation and cost live above it, in the engine. A back end (`Backend`) is opened per run inside the run's event
-loop and closed with it; a provider (`LLMProvider`) is only a description and may serve many runs at once.
+Retries, limits, validation and cost are in the engine. A back end (`Backend`) is opened for each run inside the run's event loop, and
+closed with it. A provider (`LLMProvider`) is only a description, and many runs may use it at once.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from datafast.types import Message, Usage
 __all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart"]
 
 LIFTED_TOKENS = 16_384
-"""Asked for after a truncated reply: above every common default, below most models' maximum."""
+"""The token limit after a truncated reply: above every common default, below most models' maximum."""
 
 
 @dataclass(slots=True)
 class Request:
-    """What is sent once.
+    """One request.
 
     Attributes:
         messages: the conversation; a back end never changes it.
-        schema: the structure of the reply, or None for free text.
-        mode: how the structure is asked for; the back end puts it into its wire format.
-        lift_token_limit: ask for up to `LIFTED_TOKENS` (after a truncated reply, where the user set no limit).
-        text_bounds: send the bounds on lengths of texts with the schema, where it has some.
-        dropped_params: sampling parameters this model has refused; they are left out.
+        schema: the structure of the reply; None for free text.
+        mode: how the structure is asked for; the back end writes it in its wire format.
+        lift_token_limit: ask for up to `LIFTED_TOKENS` (after a truncated reply, if the user set no limit).
+        text_bounds: send the schema's bounds on lengths of texts, if it has any.
+        dropped_params: sampling parameters that the model has refused; they are left out.
     """
 
     messages: Sequence[Message]
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A reply as it came, byte for byte where the server speaks its `format`: a name in `datafast.llms.replies.formats`.
+    """A reply as it came. `format` is a name in `datafast.llms.replies.formats`; if the server uses it, `raw` is byte for byte its answer.
 
     "chat_completions" is a chat completion as JSON in OpenAI's shape.
     """
@@ -75,13 +75,13 @@ class Completion:
 
 
 class Backend(Protocol):
-    """An open connection to one provider. Belongs to one event loop."""
+    """An open connection to one provider, for one event loop."""
 
     async def complete(self, request: Request) -> Response:
         """Sends exactly one request.
 
         Raises:
-            ProviderError: whatever kept a usable HTTP answer from coming.
+            ProviderError: no usable answer came.
         """
         ...
 
@@ -90,8 +90,8 @@ class Backend(Protocol):
 
 @runtime_checkable
 class SlowStart(Protocol):
-    """A back end that has something to load before its first request."""
+    """A back end that loads something before its first request."""
 
     async def prepare(self) -> None:
-        """Loads it; `complete` does so too where this was not called. Sends nothing."""
+        """Loads it and sends nothing. If this was not called, `complete` loads it."""
         ...

@@ -1,4 +1,4 @@
-"""Where requests go: base addresses from arguments and the environment, and the one URL that is made of them."""
+"""Base addresses from arguments and the environment, and the URL that is made of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datafast.errors import ConfigError
 __all__ = ["base_from_environment", "chat_url", "check_base", "versioned_base"]
 
 _COMPLETIONS = "/chat/completions"
-# A path that names an API version is taken as it stands: /v1, /api/v1, /v1beta/openai, /openai/v1, /api/paas/v4.
+# A path with an API version is used unchanged: /v1, /api/v1, /v1beta/openai, /openai/v1, /api/paas/v4.
 _VERSIONED = re.compile(r"/v\d+[a-z0-9]*(/|$)")
 _OLLAMA_PORT = 11434
 
@@ -20,7 +20,7 @@ def check_base(base: str) -> str:
     """A base address without its trailing slashes.
 
     Raises:
-        ConfigError: it is no http(s) URL, or it carries credentials.
+        ConfigError: it is not an http(s) URL, or it contains credentials.
     """
     parts = urlsplit(base)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_valid_port(base):
@@ -30,7 +30,7 @@ def check_base(base: str) -> str:
         )
     if parts.username or parts.password:
         raise ConfigError(
-            "api_base: credentials do not belong into the address. Use api_key= or extra_headers=.", key="api_base"
+            "api_base: Credentials do not belong in the address. Use api_key= or extra_headers=.", key="api_base"
         )
     return urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
 
@@ -46,7 +46,7 @@ def base_from_environment(prefix: str) -> str | None:
 
 
 def versioned_base(base: str, *, version: str = "/v1") -> str:
-    """The base address with the API version in its path: `version` is added unless one is there."""
+    """The base address with an API version in its path; `version` is added if there is none."""
     parts = urlsplit(base)
     path = parts.path.removesuffix(_COMPLETIONS)
     if path == parts.path and not _VERSIONED.search(path):
@@ -55,7 +55,7 @@ def versioned_base(base: str, *, version: str = "/v1") -> str:
 
 
 def chat_url(base: str) -> str:
-    """The URL of chat completions below a base address. One that ends in `/chat/completions` is taken as it stands."""
+    """The URL of chat completions below a base address. One that ends in `/chat/completions` is used unchanged."""
     parts = urlsplit(versioned_base(base))
     return urlunsplit(parts._replace(path=parts.path + _COMPLETIONS))
 
@@ -69,7 +69,7 @@ def _has_valid_port(address: str) -> bool:
 
 
 def _from_ollama_host(host: str) -> str:
-    """OLLAMA_HOST is what the server listens on: often without scheme or port, and 0.0.0.0 for every interface."""
+    """OLLAMA_HOST is what the server listens on: often without a scheme or port, and 0.0.0.0 for every interface."""
     address = host if "://" in host else f"http://{host}"
     if not _has_valid_port(address):
         raise ConfigError(f"OLLAMA_HOST: expected host:port, got {host!r}.", key="api_base")

@@ -1,7 +1,7 @@
-"""`LLMProvider.generate`: a prompt or a list of them straight to a model, outside any dataset.
+"""`LLMProvider.generate`: sends a prompt or a list of prompts to a model, outside any dataset.
 
-Guarantee: the caller's messages are never changed, results stand in the order of their inputs, errors keep their class.
-Cost: one connection pool per call. Limits: no retry, no rate limits, no ledger; datasets have them.
+Guarantee: the caller's messages are never changed, results are in the order of the inputs, errors keep their class.
+Cost: one connection pool per call. Limits: no retries, rate limits or ledger, which datasets have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_IN_FLIGHT = 32
 
 
 class Openable(Protocol):
-    """What is needed of an `LLMProvider` here."""
+    """The part of `LLMProvider` that is used here."""
 
     max_concurrency: int | None
 
@@ -100,7 +100,7 @@ async def _complete_all(
             return await _complete(backend, conversation, schema, text_bounds=provider.takes_text_bounds)
 
     try:
-        # All are waited for even if one fails: each was paid for, and none may outlive its connection pool.
+        # Waits for all even if one fails, because each is paid for and none may outlive the connection pool.
         results = await asyncio.gather(*map(one, conversations), return_exceptions=True)
     finally:
         await backend.aclose()
@@ -127,7 +127,7 @@ async def _complete(
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
                 raise
-            refused = refused or error  # servers refuse the forms of structured replies that they do not know
+            refused = refused or error  # servers refuse reply modes that they do not know
             continue
         return parse_reply(decode_reply(response.raw, response.format), schema)
     assert refused is not None  # noqa: S101 - every mode was refused, or the loop had returned

@@ -1,7 +1,7 @@
-"""The parameters that every provider takes, what their values may be, and how a config's JSON Schema describes them.
+"""The parameters of every provider, their allowed values, and their description in a config's JSON Schema.
 
-Guarantee: a value out of range or a name that does not exist is refused when the provider is made, naming the
-parameter, before anything is sent. None means not set, and what is not set is not sent.
+Guarantee: an unknown name or a value out of range is refused when the provider is made, and the error names the
+parameter. None means not set; parameters that are not set are not sent.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
     "text_schema",
 ]
 
-# These make up the request itself; setting them behind the back of the kind would break every reply.
+# These are the request itself. If the user set them, every reply would break.
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
 
 
 NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "ssl_ca")
-"""What a model has no use for that is not called over a network: there is no address, and nobody who asks for a key."""
+"""Parameters that are useless for a model that is not called over a network: there is no address and no key."""
 
 
 class ProviderOptions(TypedDict, total=False):
@@ -54,12 +54,11 @@ class ProviderOptions(TypedDict, total=False):
     timeout: seconds for one request from sending to the last byte; 600 by default.
     max_concurrency: requests of this provider in flight at once, a further cap below the run's own.
     weight: share of the prompts it gets where a run splits them among providers; 1 by default.
-    extra: further fields for the request body, as the server names them.
-    extra_headers: further HTTP headers.
-    ssl_ca: path of a PEM file with certificate authorities to trust beside the system's.
-    name: tells two entries apart that are otherwise the same model with the same parameters.
-    price: a `Price` (or mapping with its fields), where the price list does not know the model or you pay something
-        else.
+    extra: more fields for the request body, as the server names them.
+    extra_headers: more HTTP headers.
+    ssl_ca: path of a PEM file with certificate authorities to trust besides the system's.
+    name: distinguishes two entries with the same model and parameters.
+    price: a `Price` (or mapping with its fields), if the price list does not know the model or you pay another price.
     """
 
     api_key: str | None
@@ -83,12 +82,12 @@ class ProviderOptions(TypedDict, total=False):
 
 
 def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused: Iterable[str] = ()) -> dict[str, Any]:
-    """The options with every name present, checked and in canonical form.
+    """All options, checked and in canonical form.
 
     Args:
         options: as the user gave them.
-        own: further parameters that the provider's class takes itself; what is unknown may be meant for one of them.
-        unused: names that it has no use for, since it calls nobody.
+        own: the class's own parameters, which an unknown name may be meant for.
+        unused: names that are useless for the class.
 
     Raises:
         ConfigError: an unknown name or a value out of range; `key` is the name.
@@ -96,11 +95,11 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     for key in options:
         if key not in _OPTIONS:
             hint = did_you_mean(key, sorted(["model_id", *own, *_OPTIONS]))
-            raise ConfigError(f"{key}: a provider has no such parameter. {hint}", key=key)
+            raise ConfigError(f"{key}: A provider has no such parameter. {hint}", key=key)
     for key in unused:
         if options.get(key) is not None:
             raise ConfigError(
-                f"{key}: this model is not called over a network, so this has no use. Leave it out.", key=key
+                f"{key}: This model is not called over a network, so this parameter has no use. Leave it out.", key=key
             )
     checked: dict[str, Any] = {}
     for key, option in _OPTIONS.items():
@@ -111,7 +110,7 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     return checked
 
 
-# --- checks: each takes the parameter's name and its value, None where it was not given
+# --- checks: each takes the parameter's name and its value, None if it was not given
 
 
 def _refused(key: str, expected: str, value: object) -> ConfigError:
@@ -154,10 +153,10 @@ def checked_text(key: str, value: object) -> str | None:
 
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # what it is, is not shown
+        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
-        raise ConfigError(f"{key}: the text is empty. Leave it out to read the environment variable.", key=key)
+        raise ConfigError(f"{key}: The text is empty. Leave it out to read the environment variable.", key=key)
     return cleaned
 
 
@@ -173,7 +172,7 @@ def _headers(key: str, value: object) -> dict[str, str]:
     for name, text in value.items():
         # Values are not shown: they are often keys.
         if not isinstance(name, str) or not isinstance(text, str) or "\n" in name + text or "\r" in name + text:
-            raise ConfigError(f"{key}: name and value of header {name!r} must be texts of one line.", key=key)
+            raise ConfigError(f"{key}: expected a text of one line as name and value of the header {name!r}.", key=key)
     return dict(value)
 
 
@@ -182,7 +181,9 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         raise _refused(key, "a mapping of request fields", value)
     reserved = sorted(_RESERVED_EXTRA & value.keys())
     if reserved:
-        raise ConfigError(f"{key}: {', '.join(reserved)} cannot be set here; datafast fills it in.", key=key)
+        raise ConfigError(
+            f"{key}: {', '.join(reserved)} cannot be set here, because datafast sets it. Leave it out.", key=key
+        )
     try:
         orjson.dumps(dict(value))
     except TypeError as error:
@@ -239,7 +240,7 @@ def _text(about: str) -> _Option:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "api_key": _Option(_api_key, text_schema("The key. It does not belong into a config.")),
+    "api_key": _Option(_api_key, text_schema("The key. It does not belong in a config.")),
     "api_key_env": _text("The environment variable that holds the key, where it is not the usual one."),
     "api_base": _text("Address of the server; a trailing /v1 may be there or not."),
     "temperature": _number("Sampling temperature.", 0, 2),
@@ -260,4 +261,4 @@ _OPTIONS: dict[str, _Option] = {
 }
 
 OPTION_SCHEMAS: dict[str, dict[str, Any]] = {name: option.schema for name, option in _OPTIONS.items()}
-"""How the JSON Schema of a config describes each of `ProviderOptions`."""
+"""The JSON Schema of each of `ProviderOptions` in a config."""

@@ -1,9 +1,8 @@
-"""What a reply costs in USD.
+"""The cost of a reply in USD.
 
-Guarantee: a price that is not known gives None, never 0. A provider's own `price=` comes first; then the price list
-that the `genai-prices` package carries, which is data in that package: nothing is ever fetched from the network.
-Cost: about 1 us per reply once a model is known, about 50 us for models whose price depends on the time or on the
-prompt's length.
+Guarantee: a price that is not known gives None, never 0. A provider's own `price=` comes first, then the price list in
+the package `genai-prices`; nothing is loaded from the network. Cost: about 1 us per reply of a known model, about 50 us
+for models whose price depends on the time or on the prompt's length.
 Limits: text tokens only; no batch discounts; tokens written to a prompt cache count as plain input, reasoning as plain
 output.
 """
@@ -30,7 +29,7 @@ __all__ = ["Price", "context_window", "cost_usd"]
 class Price:
     """List price of one model, in USD per million tokens.
 
-    Without `cached_input_usd_per_million`, input tokens read from a prompt cache cost as much as any other.
+    Without `cached_input_usd_per_million`, input tokens read from a prompt cache cost as much as others.
 
     Raises:
         ConfigError: a price is negative or not a finite number.
@@ -53,7 +52,7 @@ class Price:
 
     @classmethod
     def of(cls, value: Price | Mapping[str, Any] | None) -> Price | None:
-        """Takes a `Price`, or a mapping with its field names as a YAML config gives it; None stays None."""
+        """Takes a `Price`, or a mapping with its fields as in YAML; None stays None."""
         if value is None or isinstance(value, Price):
             return value
         names = [field.name for field in fields(cls)]
@@ -85,17 +84,16 @@ class _Varying:
 
 
 def cost_usd(usage: Usage, *, provider_name: str, model_id: str, price: Price | None = None) -> float | None:
-    """What this many tokens of a model cost.
+    """The cost of a model's tokens.
 
     Args:
-        usage: tokens of one reply (prices that depend on the prompt's length are per request, so never of many added
-            up).
-        provider_name: as providers name themselves: "openai", "anthropic", "gemini", "ollama"...
-        model_id: as it is configured.
-        price: the user's own price; wins over every list.
+        usage: tokens of one reply. Not of several together, because prices may depend on a prompt's length.
+        provider_name: the name of the provider: "openai", "anthropic", "gemini", "ollama"...
+        model_id: the model, as in the config.
+        price: the user's own price; overrides the list.
 
     Returns:
-        USD, or None where the price is not known. Models that run on the user's own Ollama, and simulated ones, cost
+        USD, or None if the price is not known. Models that run on the user's own Ollama, and simulated ones, cost
         0.0.
     """
     if price is not None:
@@ -111,10 +109,10 @@ def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
     if provider_name == "simulated" or model_id.startswith("simulated/"):
         return _FREE
     if provider_name == "ollama":
-        # Ollama's hosted models are subscribed to, not paid by token.
+        # Ollama's hosted models are paid by subscription, not by token.
         return None if model_id.endswith(("-cloud", ":cloud")) else _FREE
     if provider_name == "openai_compatible":
-        # Any server may offer any name there; the price list would take a familiar name for the original.
+        # Any server may use any name, and the price list would mistake a known name for the original.
         return None
     return _from_price_list(provider_name, model_id)
 
@@ -122,7 +120,7 @@ def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
 @lru_cache(maxsize=1024)
 @foreign_warnings_ignored()
 def context_window(provider_name: str, model_id: str) -> int | None:
-    """Tokens that the model can hold, prompt and reply together, where the price list says so. An upper bound of a reply."""
+    """The size of the model's context in tokens, if the price list has it. It is an upper bound of a reply."""
     from genai_prices.data_snapshot import get_snapshot
 
     try:

@@ -1,9 +1,9 @@
-"""What every provider is: a description of a model, and how to call it.
+"""The base of all providers: a description of a model, and how to call it.
 
-Guarantee: every provider takes the same parameters; nothing is sent that was not set. Keys are read when a run starts,
-passed with each request, and never written to the environment, shown by `repr` or made part of `identity`.
+Guarantee: every provider takes the same parameters; only parameters that were set are sent. Keys are read when a run
+starts and passed with each request. They are never written to the environment, shown by `repr` or part of `identity`.
 Cost: making one needs no key, no network and no heavy import.
-A provider may serve many runs and threads at once: whatever is open belongs to the back end that `open` returns.
+Many runs and threads may use a provider at once, because connections belong to the back end that `open` returns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SAMPLING = ("temperature", "top_p", "frequency_penalty", "reasoning_effort")
 
 
 class LLMProvider:
-    """A model somewhere, and how to call it. Base of all providers; a further one overrides `open`.
+    """A model, and how to call it. Base of all providers; a new one overrides `open`.
 
     Args:
         model_id: the model, as the provider names it.
@@ -51,18 +51,16 @@ class LLMProvider:
     token_limit_param: ClassVar[str] = "max_tokens"  # noqa: S105 - tokens of text
     simulated: ClassVar[bool] = False
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """The parameters that the class takes beside `ProviderOptions`, each with its JSON Schema ({} says nothing of its values)."""
+    """The class's parameters besides `ProviderOptions`, each with its JSON Schema ({} allows all values)."""
     unused_options: ClassVar[tuple[str, ...]] = ()
-    """Names of `ProviderOptions` that the class has no use for; they are refused."""
+    """Names of `ProviderOptions` that are useless for the class; they are refused."""
     takes_text_bounds: ClassVar[bool] = False
-    """Whether its servers may decode by bounds on lengths of texts; strict mode of OpenAI's own API refuses them."""
+    """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         model_id = model_id if model_id is not None else self.default_model_id
         if not isinstance(model_id, str) or not model_id.strip():
-            raise ConfigError(
-                f"model_id: {type(self).__name__} needs the name of a model, got {model_id!r}.", key="model_id"
-            )
+            raise ConfigError(f"model_id: expected the name of a model, got {model_id!r}.", key="model_id")
         checked = check_options(options, own=self.own_params, unused=self.unused_options)
         self.model_id = model_id.strip()
         self.temperature: float | None = checked["temperature"]
@@ -96,14 +94,14 @@ class LLMProvider:
 
     @property
     def label(self) -> str:
-        """How messages and reports call it: `openai/gpt-5-mini`."""
+        """Its name in messages and reports: `openai/gpt-5-mini`."""
         return f"{self.provider_name}/{self.model_id}"
 
     @property
     def identity(self) -> str:
-        """Canonical JSON of what decides the replies. Equal identities mean interchangeable replies.
+        """Canonical JSON of the parameters that replies depend on. Equal identities mean interchangeable replies.
 
-        Not in it: key, address, max_completion_tokens, timeouts, limits, headers, and secrets inside `extra`.
+        Without the key, address, max_completion_tokens, timeouts, limits, headers, and secrets inside `extra`.
         """
         parts: dict[str, Any] = {"provider": self.provider_name, "model_id": self.model_id}
         parts |= {key: float(value) if isinstance(value, int) else value for key, value in self.sampling.items()}
@@ -120,12 +118,12 @@ class LLMProvider:
 
     @property
     def droppable_params(self) -> frozenset[str]:
-        """Parameters that a request may go without when the model refuses them."""
+        """Parameters that may be left out if the model refuses them."""
         return frozenset(self.sampling) | frozenset(self.extra)
 
     @property
     def api_key(self) -> str | None:
-        """The key: the argument, else the environment variable as it is now, else None."""
+        """The key: the argument, else the environment variable's current value, else None."""
         return self._api_key or (os.environ.get(self.key_variable or "", "").strip() or None)
 
     @property
@@ -140,7 +138,7 @@ class LLMProvider:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything that must never be stored or shown, for redaction."""
+        """All texts that must never be stored or shown, for redaction."""
         found = [self.api_key or ""]
         for name, value in [*self.extra_headers.items(), *self.extra.items()]:
             if isinstance(value, str) and is_secret_name(name):
@@ -149,7 +147,7 @@ class LLMProvider:
 
     @property
     def origin(self) -> Origin:
-        """What errors say about this provider."""
+        """The origin of errors, for their messages."""
         return Origin(
             label=self.label,
             model_id=self.model_id,
@@ -160,11 +158,11 @@ class LLMProvider:
         )
 
     def require_ready(self) -> None:
-        """Checks what only matters once something is sent. Sends nothing.
+        """Checks what is needed for sending. Sends nothing.
 
         Raises:
-            MissingKeyError: the provider's own server is used and there is no key; `variable` names where it is looked
-            for. ConfigError: the file of `ssl_ca`, or the address in the environment, cannot be used.
+            MissingKeyError: the provider's own server is used and there is no key; `variable` is the environment variable.
+            ConfigError: the file of `ssl_ca`, or the address in the environment, cannot be used.
         """
         base = self._configured_base()
         variable = self.key_variable
@@ -175,31 +173,33 @@ class LLMProvider:
                 variable=variable,
             )
         if not (self.api_key or "").isprintable():
-            raise ConfigError("api_key: the key holds characters that no key has, such as a line break.", key="api_key")
+            raise ConfigError(
+                "api_key: The key has characters that no key has, such as a line break. Correct it.", key="api_key"
+            )
         if self.ssl_ca is not None and not self.ssl_ca.is_file():
-            raise ConfigError(f"ssl_ca: there is no file {str(self.ssl_ca)!r}.", key="ssl_ca")
+            raise ConfigError(f"ssl_ca: There is no file {str(self.ssl_ca)!r}. Check its path.", key="ssl_ca")
 
     @property
     def key_is_optional(self) -> bool:
-        """Whether a server at an address of the user's own may do without a key. Most local ones do; who names a variable has one."""
+        """Whether a server at the user's own address may need no key, like most local ones. Not so if a variable is named."""
         return self.api_key_env is None
 
     @property
     def longest_reply(self) -> int | None:
-        """Output tokens that one reply can have at most: the limit that was set, else all that the model can hold."""
+        """The most output tokens of one reply: the limit that was set, else the size of the model's context."""
         return self.max_completion_tokens or context_window(self.provider_name, self.model_id)
 
     def cost_usd(self, usage: Usage) -> float | None:
-        """What one reply costs in USD, or None where the price is not known."""
+        """The cost of one reply in USD; None if the price is not known."""
         return cost_usd(usage, provider_name=self.provider_name, model_id=self.model_id, price=self.price)
 
     def open(self, *, max_connections: int) -> Backend:
-        """Opens a back end for one run. It belongs to the event loop that first awaits its `complete`.
+        """Opens a back end for one run, on the event loop that first awaits its `complete`.
 
         Args:
             max_connections: most requests that will be in flight at once.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is called: override open().")
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is called. Override open().")
 
     @overload
     def generate(self, prompt: str, messages: None = ..., response_format: None = ...) -> str: ...
@@ -218,19 +218,19 @@ class LLMProvider:
         messages: Sequence[Any] | None = None,
         response_format: type[BaseModel] | None = None,
     ) -> Any:
-        """Asks the model directly, outside any dataset: no retry, no ledger. Works in scripts, threads and notebooks.
+        """Asks the model directly, outside any dataset, without retries and ledger. Works in scripts, threads and notebooks.
 
         Args:
             prompt: one prompt, or a list of them.
-            messages: one conversation (a list of messages), or a list of conversations. Give this or `prompt`, never
-            both. response_format: a pydantic model; the replies are then validated instances of it, else stripped text.
+            messages: one conversation (a list of messages), or a list of conversations. Give either this or `prompt`.
+            response_format: a pydantic model, of which the replies are then validated instances; by default stripped text.
 
         Returns:
-            One result for one input; for a list, the results in the same order (also for a list of one).
+            One result for one input; for a list (also of one), a list of results in the same order.
 
         Raises:
-            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
-            ProviderError: a request failed (the first one that did, once all have ended).
+            ValueError: both or neither of prompt and messages are given, or an element has the wrong shape.
+            ProviderError: a request failed; raised for the first one, when all have ended.
             ReplyError: a reply is not what was asked for.
         """
         from datafast.llms.complete import generate

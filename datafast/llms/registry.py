@@ -1,12 +1,12 @@
 """Providers by name, as a YAML config or the command line gives them: `openai/gpt-5-mini`, or a mapping with `provider:`.
 
-Built-in ones and those of other packages enter by the same door. A package offers one by an entry point of the group
+They are built in or come from other packages. A package offers one by an entry point of the group
 `datafast.providers`, here in its pyproject.toml:
 
     [project.entry-points."datafast.providers"]
     acme = "my_package.acme:AcmeProvider"
 
-The class is derived from `datafast.llms.LLMProvider` and has the name as its `provider_name`. No provider is imported before it is
+The class is derived from `datafast.llms.LLMProvider` and has the name as its `provider_name`. A provider is imported when it is
 asked for by its name.
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 
 from datafast._util.notify import did_you_mean
 from datafast._util.plugins import Door
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastError
 from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
 from datafast.registry import BUILT_IN
 
 __all__ = ["PROVIDERS", "load_provider", "provider_from_spec", "provider_schema"]
 
-# Other names that a provider goes by.
+# Other names of providers.
 _ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
 
 
@@ -46,7 +46,7 @@ _DOOR: Door[type[LLMProvider]] = Door(
 
 
 class _Providers(Mapping[str, type[LLMProvider]]):
-    """The classes of all providers by name; each is imported when it is taken out."""
+    """The classes of all providers by name; each is imported when it is used."""
 
     def __getitem__(self, name: str) -> type[LLMProvider]:
         if name not in self:
@@ -67,16 +67,16 @@ PROVIDERS: Mapping[str, type[LLMProvider]] = _Providers()
 
 
 def load_provider(name: str) -> type[LLMProvider]:
-    """The class of a provider, by its name or another name that it goes by.
+    """The class of a provider, by its name or another of its names.
 
     Raises:
-        ConfigError: there is no such provider (with the nearest one), or its package is broken.
+        ConfigError: there is no such provider (the error gives the nearest one), or its package is broken.
     """
     name = _ALIASES.get(name, name)
     if name not in PROVIDERS:
         hint = did_you_mean(name, [*PROVIDERS, *_ALIASES])
         raise ConfigError(
-            f"provider: there is no provider {name!r}. {hint} What litellm knows is reached by litellm/{name}/<model>.",
+            f"provider: There is no provider {name!r}. {hint} A provider that litellm knows is litellm/{name}/<model>.",
             key="provider",
         )
     return PROVIDERS[name]
@@ -90,7 +90,8 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
             default model; or a mapping with `provider` and the parameters of its class.
 
     Raises:
-        ConfigError: an unknown provider or parameter, with the nearest valid name; `key` is the field.
+        ConfigError: the provider or a parameter is not known (the error gives the nearest name), or a provider of another package
+            cannot be made; `key` is the field.
     """
     if isinstance(spec, str):
         name, _, model_id = spec.strip().partition("/")
@@ -103,8 +104,19 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
             f"provider: expected provider/model_id or a mapping, got {type(spec).__name__}.", key="provider"
         )
     if not isinstance(name, str) or not name.strip():
-        raise ConfigError(f"provider: the name is missing. Known: {', '.join(PROVIDERS)}.", key="provider")
-    return load_provider(name.strip())(**options)
+        raise ConfigError(f"provider: The name is missing. Known: {', '.join(PROVIDERS)}.", key="provider")
+    provider = load_provider(name.strip())
+    try:
+        return provider(**options)
+    except DatafastError:
+        raise
+    except Exception as error:
+        if _DOOR.is_built_in(provider.provider_name):
+            raise  # a bug of ours, with its traceback
+        raise ConfigError(
+            f"The provider {name.strip()!r} cannot be made by {provider.__module__}.{provider.__qualname__}: "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def provider_schema() -> dict[str, Any]:
@@ -127,7 +139,7 @@ def provider_schema() -> dict[str, Any]:
 
 
 def _own_fields(providers: Mapping[str, type[LLMProvider]]) -> dict[str, Any]:
-    """The parameters that providers take beside the common ones, each with whose it is."""
+    """The parameters of providers besides the common ones, each described with its provider."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, provider in providers.items():
         for field, schema in provider.own_params.items():

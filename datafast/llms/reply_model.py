@@ -1,7 +1,7 @@
-"""The base of the reply models that this package asks for itself, and what stands for their schemas in keys.
+"""The base of this package's own reply models, and the keys of their schemas.
 
-What the user words (a response model, a JSON Schema) is part of the keys of calls as it stands: other words ask for something else.
-The words of our own reply models (docstrings, descriptions) are not, so that bettering them buys nothing again.
+The user's words (in a response model, a JSON Schema) are part of the keys of calls, because other words ask for something else. The
+words of our own reply models (docstrings, descriptions) are not, so they can be improved and nothing is paid for again.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ __all__ = ["ReplyModel", "former_key_of", "key_of", "with_first_words"]
 
 
 class ReplyModel(BaseModel):
-    """A reply model of ours. Classes derived from it are told apart in keys by their structure alone."""
+    """Base of our own reply models. Keys distinguish them only by their structure."""
 
     first_words: ClassVar[Mapping[str, str]] = {}
-    """The words that keys of version 1 had in them, of the class under '', of fields by name. They stay as they are for ever."""
+    """The words in keys of version 1: of the class under '', of fields by name. They never change."""
 
 
 M = TypeVar("M", bound=type[ReplyModel])
 
 
 def with_first_words(model: M, words: Mapping[str, str]) -> M:
-    """A model that was made at run time, with its `first_words`."""
+    """Sets the `first_words` of a model that was made at run time, and returns it."""
     model.first_words = words
     return model
 
 
 def key_of(model: type[BaseModel], schema: Mapping[str, Any]) -> bytes:
-    """16 bytes that stand for a model's strict schema in keys."""
+    """16 bytes for a model's strict schema in keys."""
     if issubclass(model, ReplyModel):
         schema = wordless_schema(inlined_schema(dict(schema)))
     return _digest(schema)
 
 
 def former_key_of(model: type[BaseModel], schema: Mapping[str, Any]) -> bytes:
-    """The same as it was in keys of version 1."""
+    """The same in keys of version 1."""
     if not issubclass(model, ReplyModel):
         return _digest(schema)
     first = model.model_json_schema()
@@ -61,7 +61,7 @@ def _reword(node: dict[str, Any], words: Mapping[str, str]) -> None:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in a type, itself included. Reply models do not refer to themselves."""
+    """The models in a type, including itself. Reply models do not refer to themselves."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         for field in annotation.model_fields.values():

@@ -1,4 +1,4 @@
-"""The structure that a reply is asked for: made of a pydantic class once, and put into the request.
+"""The structure of a reply, made once of a pydantic class and put into the request.
 
 Cost: a schema is built once per model class.
 """
@@ -38,15 +38,15 @@ class ResponseSchema:
     """The structure of a reply. Made by `ResponseSchema.of`, once per model class.
 
     Attributes:
-        model: the pydantic class that replies are validated with.
-        name: the class's name, made safe for every provider ([A-Za-z0-9_-], 1 to 64 characters).
+        model: the pydantic class that validates replies.
+        name: the class's name in a form that every provider accepts ([A-Za-z0-9_-], 1 to 64 characters).
         json_schema: JSON Schema with all constraints, strict style.
-        wire: the complete `response_format` value as JSON, to be spliced into a body with `orjson.Fragment`.
-        bounded_wire: the same with the bounds on lengths of texts in it; None where it has none.
+        wire: the complete `response_format` value as JSON, for a body with `orjson.Fragment`.
+        bounded_wire: the same with bounds on lengths of texts; None if there are none.
         digest: 16 bytes that change when `json_schema` does.
-        key: 16 bytes that stand for it in the keys of calls.
-        list_field: the field's name where the model has one field and that is a list, else None.
-        numeric: whether it describes any number.
+        key: 16 bytes for it in the keys of calls.
+        list_field: the name of the model's only field if it is a list, else None.
+        numeric: whether it has numbers.
     """
 
     model: type[BaseModel]
@@ -66,11 +66,11 @@ class ResponseSchema:
 
     @property
     def former_key(self) -> bytes:
-        """What stood for it in keys of version 1."""
+        """Its key in keys of version 1."""
         return _former_key(self)
 
     def instructions(self) -> str:
-        """The schema in words, for a model whose server does not enforce it."""
+        """The schema as an instruction, for a model whose server does not enforce it."""
         schema = orjson.dumps(self.json_schema).decode()
         return (
             "Answer with one JSON object and nothing else: no words before or after it, no code fence. "
@@ -113,10 +113,9 @@ def _wire(name: str, schema: dict[str, Any]) -> bytes:
 
 
 def ask(messages: Sequence[Message], schema: ResponseSchema, mode: ReplyMode) -> list[Message]:
-    """The messages to send so that the reply comes in the schema's form.
+    """The messages for a reply in the schema's form.
 
-    Where the server is not handed the schema itself, it is told in the system message; the other messages stay byte
-    for byte.
+    If the server does not get the schema itself, the system message contains it; the other messages do not change.
     """
     asked = list(messages)
     if mode is ReplyMode.JSON_SCHEMA:

@@ -1,8 +1,8 @@
-"""Turns pydantic's JSON Schemas into the form that strict structured output accepts, and checks numbers against it.
+"""Turns pydantic's JSON Schemas into the form of strict structured output, and checks numbers against it.
 
-Guarantee: every object lists all its properties as required and allows no others; titles and defaults are gone;
-constraints that strict mode refuses are told in the description instead. Nothing given is changed in place. Cost: once
-per model class.
+Guarantee: every object lists all its properties as required and allows no others; titles and defaults are removed;
+constraints that strict mode refuses are in the description instead. Arguments are not changed in place. Cost: once per
+model class.
 Limits: an object with free keys (`dict[str, ...]`) cannot be strict; `is_strict` says so.
 """
 
@@ -38,12 +38,12 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
     """The schema with every constraint kept, ready to be shown to a model.
 
     Args:
-        schema: as `BaseModel.model_json_schema()` gives it.
+        schema: the result of `BaseModel.model_json_schema()`.
     """
     defs: Mapping[str, Any] = schema.get("$defs", {})
     root = {key: value for key, value in schema.items() if key != "$defs"}
     if "$ref" in root:
-        # Strict mode wants an object at the root; a model that refers to itself comes as a bare reference.
+        # Strict mode requires an object at the root, but a model that refers to itself is a bare reference.
         root = {**defs[root["$ref"].removeprefix(_REF)]}
     result = _tidy(root, defs, frozenset())
     used = _referenced(result, defs)
@@ -53,10 +53,10 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
 
 
 def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> Schema:
-    """The schema as `response_format` has it: constraints that strict mode refuses are moved into descriptions.
+    """The schema for `response_format`: constraints that strict mode refuses are moved into descriptions.
 
     Args:
-        text_bounds: keep the bounds on lengths of texts, for servers that decode by them.
+        text_bounds: keep the bounds on lengths of texts, for servers that use them.
     """
     node = _rebuilt(schema, lambda sub: portable_schema(sub, text_bounds=text_bounds))
     kept = _TEXT_BOUNDS if text_bounds else ()
@@ -68,7 +68,7 @@ def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> 
 
 
 def inlined_schema(schema: Schema) -> Schema:
-    """The schema with its definitions in the places that refer to them; itself where one refers to itself."""
+    """The schema with its references replaced by their definitions; unchanged if one refers to itself."""
     defs: Mapping[str, Any] = schema.get("$defs", {})
 
     def put(node: Mapping[str, Any], above: frozenset[str]) -> Schema:
@@ -91,7 +91,7 @@ def wordless_schema(schema: Mapping[str, Any]) -> Schema:
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:
-    """Whether no object in it has free keys and nothing in it is of any type."""
+    """Whether it has no objects with free keys and no values of any type."""
     for node in _nodes(schema):
         free = node.get("additionalProperties") is not False if node.get("type") == "object" else False
         if free or not ({"type", "anyOf", "$ref", "enum", "const", "allOf"} & set(node)):
@@ -100,20 +100,19 @@ def is_strict(schema: Mapping[str, Any]) -> bool:
 
 
 def has_text_bounds(schema: Mapping[str, Any]) -> bool:
-    """Whether the length of any text in it is bounded."""
+    """Whether it has bounds on lengths of texts."""
     return any(key in node for node in _nodes(schema) for key in _TEXT_BOUNDS)
 
 
 def has_numbers(schema: Mapping[str, Any]) -> bool:
-    """Whether any value it describes is a number."""
+    """Whether it has numbers."""
     return any(_is_number(node) for node in _nodes(schema))
 
 
 def lossy_number(value: object, schema: Mapping[str, Any]) -> str | None:
-    """The path of the first value that is a number only by losing its meaning: true, NaN or infinity. None where all
-    is well.
+    """The path of the first value that would lose its meaning as a number: true, NaN or infinity. None if there is none.
 
-    pydantic would take `true` for 1 and "nan" for a float, which no reply means.
+    pydantic would read `true` as 1 and "nan" as a float, which a reply never means.
     """
     return _lossy(value, schema, schema.get("$defs", {}), "")
 
@@ -122,7 +121,7 @@ def _tidy(node: Mapping[str, Any], defs: Mapping[str, Any], inlined: frozenset[s
     kept = {key: value for key, value in node.items() if key not in _DROPPED}
     name = str(kept.get("$ref", "")).removeprefix(_REF)
     if name and len(kept) > 1:
-        # Strict mode refuses words beside a reference: put the target in its place, unless that would never end.
+        # Strict mode refuses other keywords next to a reference, so it is replaced by its target, unless that never ends.
         if name in inlined:
             return {"$ref": kept["$ref"]}
         kept.pop("$ref")
@@ -137,7 +136,7 @@ def _tidy(node: Mapping[str, Any], defs: Mapping[str, Any], inlined: frozenset[s
 
 
 def _rebuilt(node: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Schema]) -> Schema:
-    """A copy of a node with `change` applied to each schema right below it."""
+    """A copy of a node with `change` applied to each schema directly below it."""
     result = dict(node)
     for key in _MAPS:
         if key in result:
@@ -168,7 +167,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _referenced(root: Mapping[str, Any], defs: Mapping[str, Any]) -> set[str]:
-    """Names of the definitions that can be reached from the root."""
+    """Names of the definitions that are reachable from the root."""
     used: set[str] = set()
     waiting = [root]
     while waiting:
@@ -208,7 +207,7 @@ def _lossy(value: object, schema: Mapping[str, Any], defs: Mapping[str, Any], pa
 
 
 def _may_be(value: object, branch: Mapping[str, Any], defs: Mapping[str, Any]) -> bool:
-    """Whether a branch of an anyOf is about this sort of value at all."""
+    """Whether a branch of an anyOf is about this sort of value."""
     if "$ref" in branch:
         return _may_be(value, defs[branch["$ref"].removeprefix(_REF)], defs)
     kind = branch.get("type")
@@ -222,5 +221,5 @@ def _loses(value: object) -> bool:
         try:
             return not math.isfinite(float(value))
         except ValueError:
-            return False  # not a number at all: validation says so with better words
+            return False  # not a number; validation has a better message for it
     return False

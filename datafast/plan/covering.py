@@ -1,11 +1,11 @@
 """Covering arrays: few rows in which every pair (or triple) of values of any two (three) columns occurs.
 
-Guarantee: complete coverage for any column sizes, and the same rows for the same shape on every platform; no
-randomness. Size and cost are measured in docs/design/expansion.md; for ten columns of ten values: 120 rows for pairs,
-1,330 for triples, in well under a second. Limit: shapes with more than `MAX_TUPLES` pairs or triples to cover are
+Guarantee: complete coverage for any column sizes, and the same rows for the same shape on every platform, without
+randomness. Size and cost are measured in docs/design/expansion.md: ten columns of ten values take 120 rows for pairs and
+1,330 for triples, in well under a second. Limits: shapes with more than `MAX_TUPLES` pairs or triples to cover are
 refused.
 
-Two constructions, the smaller result is taken:
+There are two constructions, of which the smaller result is taken:
 
 * in-parameter-order growth (IPOG): start with all combinations of the largest columns, then add a column at a time,
   first by giving each row the value that covers most, then by new rows for what is left. Y. Lei, R. Kacker, D. R.
@@ -45,12 +45,12 @@ _Open: TypeAlias = dict[tuple[int, ...], dict[tuple[int, ...], int]]
 
 
 def fewest_rows(sizes: Sequence[int], strength: int) -> int:
-    """A bound that no array can beat: the product of the `strength` largest sizes (of all, where there are fewer)."""
+    """A lower bound on the number of rows: the product of the `strength` largest sizes (of all, if there are fewer)."""
     return math.prod(sorted(sizes, reverse=True)[:strength])
 
 
 def num_tuples(sizes: Sequence[int], strength: int) -> int:
-    """How many pairs (triples) of values there are to cover."""
+    """The number of pairs (triples) of values to cover."""
     # Elementary symmetric polynomial, one size at a time.
     sums = [1] + [0] * strength
     for size in sizes:
@@ -61,7 +61,7 @@ def num_tuples(sizes: Sequence[int], strength: int) -> int:
 
 @lru_cache(maxsize=64)
 def covering_array(sizes: tuple[int, ...], strength: int, *, max_rows: int) -> tuple[tuple[int, ...], ...] | None:
-    """Rows of value numbers, one per column of `sizes` in their order; None where it takes more than `max_rows`.
+    """Rows of value numbers, one per column of `sizes` in their order; None if it takes more than `max_rows`.
 
     Fewer columns than `strength` give all their combinations.
     """
@@ -85,7 +85,7 @@ def _starts(sizes: list[int], strength: int, max_rows: int) -> Iterator[_Rows]:
 
 
 def _array(sizes: list[int], strength: int, rows: _Rows, max_rows: int) -> _Rows | None:
-    """Adds the columns that `rows` lacks, fills what stayed free and drops the rows that are not needed."""
+    """Adds the columns that `rows` lacks, fills free cells and drops the rows that are not needed."""
     for column in range(len(rows[0]), len(sizes)):
         _grow(rows, sizes[: column + 1], strength)
         if len(rows) > 2 * max_rows:
@@ -95,10 +95,10 @@ def _array(sizes: list[int], strength: int, rows: _Rows, max_rows: int) -> _Rows
 
 
 def _grow(rows: _Rows, sizes: list[int], strength: int) -> None:
-    """Adds the last column of `sizes` to `rows` in place, and rows until it is covered against the columns before it.
+    """Adds the last column of `sizes` to `rows` in place, and new rows until it is covered against the earlier columns.
 
-    What is open is kept as one integer per combination of earlier values, with a lane of 16 bits per new value, so
-    that one sum of such integers counts for all new values at once. `MAX_TUPLES` keeps the counts far below 2**16.
+    Open tuples are kept as one integer per combination of earlier values, with 16 bits per new value, so
+    one sum of such integers counts for all new values at once. `MAX_TUPLES` keeps the counts far below 2**16.
     """
     groups = list(combinations(range(len(sizes) - 1), strength - 1))
     lanes = [1 << (16 * value) for value in range(sizes[-1])]
@@ -152,7 +152,7 @@ def _row_with_room(rows: _Rows, group: tuple[int, ...], values: tuple[int, ...])
 
 
 def _fill(rows: _Rows, sizes: list[int]) -> None:
-    """Gives free cells the value that their column has least of."""
+    """Gives each free cell the rarest value of its column."""
     for column, size in enumerate(sizes):
         used = [0] * size
         for row in rows:
@@ -165,7 +165,7 @@ def _fill(rows: _Rows, sizes: list[int]) -> None:
 
 
 def _needed(rows: _Rows, sizes: list[int], strength: int) -> _Rows:
-    """Leaves out, last first, each row whose tuples all occur in other rows."""
+    """Drops each row whose tuples all occur in other rows, beginning with the last row."""
     groups = list(combinations(range(len(sizes)), min(strength, len(sizes))))
     seen = [[0] * math.prod(sizes[c] for c in group) for group in groups]
 
@@ -197,7 +197,7 @@ def _is_field(q: int) -> bool:
 
 
 def _orthogonal_array(sizes: list[int], strength: int, q: int) -> _Rows:
-    """All polynomials over the field of `q` elements; values that a column does not have are free."""
+    """All polynomials over the field of `q` elements; values beyond a column's size are free cells."""
     add, times = _field_tables(q)
     rows = []
     for coefficients in product(range(q), repeat=strength):

@@ -1,14 +1,14 @@
-"""The texts that a kind comes with, in versions, and the editions of keys that follow from them.
+"""The default texts of a kind, in versions, and the editions of keys that follow from them.
 
-A bettered default buys nothing again by itself: items that were begun with an earlier version are found under their former keys and
-finished with the text that they were begun with. Texts are keyed by their name and version, those of version 1 by their words, as
-version 0.1.0 did: the words of version 1 never change.
+An improved default does not pay for anything again: items that were begun with an earlier version are found under their former keys
+and finished with the earlier text. Texts are keyed by their name and version; texts of version 1 by their words, as in version 0.1.0
+of the package, so the words of version 1 never change.
 
-To better a default, write the new texts as the next version and hand it the old object:
+To improve a default, write the new texts as the next version and give it the old object:
 
     DEFAULTS = DefaultPrompts("raw", version=2, texts={"prompts": [...]}, former=DefaultPrompts("raw", version=1, ...))
 
-Limits: all versions have the same number of texts, with the same placeholders, so that a plan has the same shape in each of them.
+Limits: all versions have the same number of texts with the same placeholders, so a plan has the same shape in each of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
 class PromptText(NamedTuple):
-    """The text of a template, and what stands for it in keys where that is not the text itself."""
+    """The text of a template, and its key if keys do not contain the text itself."""
 
     text: str
     key: str | None = None
@@ -35,20 +35,20 @@ class PromptText(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[PromptText], separator: str) -> PromptText:
-        """One text of several. What has no key of its own counts by its words."""
+        """Joins several texts into one. A part without a key counts by its words."""
         by_words = all(part.key is None for part in parts)
         key = None if by_words else separator.join(part.keyed for part in parts)
         return cls(separator.join(part.text for part in parts), key)
 
 
 class DefaultPrompts:
-    """One version of all texts that a kind comes with.
+    """One version of all default texts of a kind.
 
     Args:
         name: the kind.
-        version: counts up with every change of any text.
-        texts: by field, in an order that stays.
-        former: the version before.
+        version: rises with every change of any text.
+        texts: the texts of each field, in an order that never changes.
+        former: the previous version.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DefaultPrompts:
 
     @property
     def versions(self) -> list[DefaultPrompts]:
-        """This version and all before it, newest first."""
+        """This version and all earlier ones, newest first."""
         return [self, *(self.former.versions if self.former else [])]
 
     def __getitem__(self, field: str) -> tuple[str, ...]:
@@ -79,9 +79,9 @@ class DefaultPrompts:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What the keys of a plan are made with: the version of a kind's keys, and the default texts that go with it.
+    """What the keys of a plan are made with: a version of the kind's keys, and the default texts of that version.
 
-    Version 1 is what version 0.1.0 of the package did.
+    Version 1 is that of version 0.1.0 of the package.
     """
 
     version: int = 1
@@ -93,10 +93,10 @@ class Edition:
         name, texts = self.prompts.name, self.prompts[field]
         if self.version == 1:
             return [PromptText(text) for text in texts]
-        # No text of a user begins like this: what cannot be typed stands in front.
+        # No user's text begins with a null character.
         return [PromptText(text, f"\0{name}.{field}.{number} {self.version}") for number, text in enumerate(texts)]
 
 
 def editions(prompts: DefaultPrompts) -> list[Edition]:
-    """All editions that items of a kind with these default texts may have been keyed with, the current one first."""
+    """All editions that items of a kind with these default texts may have in their keys, newest first."""
     return [Edition(version.version, version) for version in prompts.versions]

@@ -1,14 +1,14 @@
-"""Prompt expansion: every way, or some ways, of filling the optional placeholders of a list of templates.
+"""Prompt expansion: all or some ways of filling the optional placeholders of a list of templates.
 
     combinatorial   all combinations, per template over the names it uses
     random          exactly `num_random_samples` draws, templates in rotation; distinct until all distinct prompts are
     drawn coverage        few prompts per template in which every pair (or triple) of values of its names occurs
 
 Guarantee: an `Expansion` is an index, not a list: building it, `len()` and `pick(i)` cost the same for ten prompts
-and for 10**12 (coverage holds its rows, cached per shape). What it gives depends on the templates, the spec and the
-`base` alone, is the same on every platform, and no two picks of one base share (template text, values, repeat), so
-keys made of them are distinct. Limits: `max_samples` per base combination, refused by arithmetic before anything is
-built; nothing is ever cut.
+and for 10**12 (coverage holds its rows, cached per shape). Its prompts depend only on the templates, the spec and the
+`base`, and are the same on every platform. No two picks of one base share (template text, values, repeat), so keys made
+of them are distinct. Limits: `max_samples` per base combination; more are refused by arithmetic before anything is
+built, and never cut.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from datafast._util.notify import nearest, warn_user
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 from datafast.plan.strategies import CHOOSERS, Chooser, ExpansionSpec, Strategy, Variant, lay_out
 from datafast.plan.template import Template
@@ -38,7 +38,7 @@ class Expansion:
 
     Args:
         templates: parsed with the names of `spec.placeholders` as placeholders.
-        spec: what to do with them.
+        spec: how to expand them.
         field: the config field that errors name.
         remark: whether to warn of values that no template uses.
 
@@ -53,7 +53,7 @@ class Expansion:
         self, templates: Sequence[Template], spec: ExpansionSpec, *, field: str = "expansion", remark: bool = True
     ) -> None:
         if not templates:
-            raise ConfigError(f"{field}: there is no prompt template to expand; give at least one prompt")
+            raise ConfigError(f"{field}: The list is empty. Give at least one prompt.")
         placeholders = clean_placeholders(spec.placeholders, field=f"{field}.placeholders")
         _check_counts(spec, field)
         if remark:
@@ -72,14 +72,14 @@ class Expansion:
 
         Args:
             i: 0 to len(self) - 1.
-            base: a digest of the mandatory values this expansion is for. Random draws and the pairings of coverage
+            base: a digest of the mandatory values of this expansion. Random draws and the pairings of coverage
                 differ per base, and those of one base do not change when other bases come or go.
 
         Raises:
             IndexError: i is out of range.
         """
         if not 0 <= i < self._size:
-            raise IndexError(f"expansion {i} of {self._size}")
+            raise IndexError(f"Expansion {i} is not among the {self._size}.")
         return self._chooser.pick(i, base)
 
 
@@ -87,16 +87,16 @@ def clean_placeholders(placeholders: Mapping[str, Sequence[object]], *, field: s
     """The declared values as texts: str, int and float are accepted.
 
     Raises:
-        ConfigError: `placeholders` is no mapping of names to lists, a list is empty, or a value is something else.
+        ConfigError: `placeholders` is not a mapping of names to lists, a list is empty, or a value has another type.
     """
     if not isinstance(placeholders, Mapping):
-        raise ConfigError(f"{field}: expected names with lists of values, got {type(placeholders).__name__}")
+        raise ConfigError(f"{field}: expected names with lists of values, got {type(placeholders).__name__}.")
     cleaned = {}
     for name, values in placeholders.items():
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-            raise ConfigError(f"{field}.{name}: expected a list of values, got {type(values).__name__}; write [...]")
+            raise ConfigError(f"{field}.{name}: expected a list of values, got {type(values).__name__}. Write [...].")
         if not values:
-            raise ConfigError(f"{field}.{name}: the list is empty; give at least one value or remove the placeholder")
+            raise ConfigError(f"{field}.{name}: The list is empty. Give at least one value, or remove the placeholder.")
         cleaned[name] = tuple(_text(value, f"{field}.{name}[{place}]") for place, value in enumerate(values))
     return cleaned
 
@@ -104,7 +104,7 @@ def clean_placeholders(placeholders: Mapping[str, Sequence[object]], *, field: s
 def _text(value: object, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ConfigError(
-            f"{field}: expected a text or a number, got {value!r}; put it in quotes if it is meant as text"
+            f"{field}: expected a text or a number, got {value!r}. Put it in quotes if it is meant as text."
         )
     return str(value)
 
@@ -114,18 +114,17 @@ def _check_counts(spec: ExpansionSpec, field: str) -> None:
     for name in ("num_random_samples", "max_samples", "strength", "seed"):
         value = getattr(spec, name)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigError(f"{field}.{name}: expected a whole number, got {value!r}")
+            raise ConfigError(f"{field}.{name}: expected a whole number, got {value!r}.")
         if name in ("num_random_samples", "max_samples") and not 1 <= value <= sys.maxsize:
-            raise ConfigError(f"{field}.{name}: expected 1 to {sys.maxsize:,}, got {value:,}")
+            raise ConfigError(f"{field}.{name}: expected 1 to {sys.maxsize:,}, got {value:,}.")
     if spec.strength not in (2, 3):
-        raise ConfigError(f"{field}.strength: expected 2 (every pair) or 3 (every triple), got {spec.strength}")
+        raise ConfigError(f"{field}.strength: expected 2 (every pair) or 3 (every triple), got {spec.strength}.")
 
 
 def _check_strategy(strategy: object, field: str) -> None:
     if strategy not in get_args(Strategy):
-        close = nearest(strategy, get_args(Strategy)) if isinstance(strategy, str) else None
-        hint = f"; did you mean {close}?" if close else ""
-        raise ConfigError(f"{field}.strategy: expected combinatorial, random or coverage, got {strategy!r}{hint}")
+        hint = did_you_mean(str(strategy), get_args(Strategy))
+        raise ConfigError(f"{field}.strategy: There is no strategy {strategy!r}. {hint}")
 
 
 def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, object], field: str) -> None:
@@ -134,13 +133,13 @@ def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, objec
     if unused:
         tokens = ", ".join(f"<<{name}>>" for name in unused)
         warn_user(
-            f"{field}.placeholders: no prompt uses {', '.join(unused)}; write {tokens} in one or remove the values",
+            f"{field}.placeholders: No prompt uses {', '.join(unused)}. Write {tokens} in one, or remove the values.",
             stacklevel=4,
         )
 
 
 def resolve_strategy(strategy: Strategy | None, *, combinatorial: bool, field: str = "expansion") -> Strategy:
-    """The strategy that both settings ask for together; `strategy` wins over `combinatorial=True`, the default.
+    """The strategy that both settings together ask for; `strategy` wins over `combinatorial=True`, the default.
 
     Raises:
         ConfigError: `strategy` is unknown, or it is not random although combinatorial is False.
@@ -150,7 +149,7 @@ def resolve_strategy(strategy: Strategy | None, *, combinatorial: bool, field: s
     _check_strategy(strategy, field)
     if strategy != "random" and not combinatorial:
         raise ConfigError(
-            f"{field}: combinatorial is false, which asks for random, and strategy is {strategy}; remove one of the two"
+            f"{field}: combinatorial is false, which means random, but strategy is {strategy}. Remove one of them."
         )
     return strategy
 
@@ -165,7 +164,7 @@ def expand_prompts(
     strategy: Strategy | None = None,
     strength: int = 2,
 ) -> list[tuple[str, dict[str, str]]]:
-    """The expanded prompts with the values that each was filled with.
+    """The expanded prompts, each with its values.
 
     `<<name>>`, `{{name}}` and `{name}` are replaced where `name` is declared in `placeholders`; everything else stays
     as it is.
@@ -175,7 +174,7 @@ def expand_prompts(
             contradicts another, or there would be more than `max_samples` prompts.
     """
     if isinstance(prompt_templates, str):
-        raise ConfigError("prompt_templates: expected a list of prompts, got one text; write [prompt]")
+        raise ConfigError("prompt_templates: expected a list of prompts, got a text. Write [prompt].")
     values = clean_placeholders(placeholders, field="placeholders")
     spec = ExpansionSpec(
         placeholders=values,

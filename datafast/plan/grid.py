@@ -1,11 +1,11 @@
 """What a run is going to do: a lazy, countable, indexable sequence of work items.
 
-A plan is a mixed-radix index over (dimensions x prompt variants x routes). `plan[i]` and the length cost the same whatever the
-size; nothing is built before it is asked for. A route is one provider in a fan-out, or the one set of roles of a kind that has
-roles. Same config and seed, same plan.
+A plan is a mixed-radix index over (dimensions x prompt variants x routes). `plan[i]` and the length cost the same for any size;
+items are built on demand. A route is one provider in a fan-out, or the one set of roles of a kind with roles. The same config and
+seed give the same plan.
 
-An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
-without buying anything again.
+An item's key says what the item is, not its position. So a config may be reordered, or grow in any dimension, and nothing is paid
+for twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SPREAD_ROUNDS = 4096
 
 
 class Computed(Sequence[T]):
-    """A sequence whose elements are made when they are asked for, and not kept."""
+    """A sequence whose elements are made on demand and not kept."""
 
     def __init__(self, size: int, make: Callable[[int], T]) -> None:
         self._size = size
@@ -64,10 +64,10 @@ class Dimension:
     Equal values are numbered among themselves, so asking for the same topic twice gives two different items.
 
     Args:
-        identity: what tells a value from others, as plain JSON values.
-        digests: the identities as 16 bytes each, where the values are known to be distinct and too many to go through.
-        fingerprint: bytes that change whenever any of these digests does; made of all of them where it is not given.
-        rows: rows that an item of a value asks for, where that differs between values; `num_rows` is their sum over all values.
+        identity: what distinguishes a value, as plain JSON values.
+        digests: the identities as 16 bytes each, if the values are known to be distinct and are too many to go through.
+        fingerprint: bytes that change whenever one of these digests does; by default made of all of them.
+        rows: the rows that an item asks for, by value, if they differ; `num_rows` is their sum over all values.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Dimension:
 
     @property
     def fingerprint(self) -> bytes:
-        """Bytes that change whenever any identity does, or its place."""
+        """Bytes that change whenever an identity or its place does."""
         return self._fingerprint if self._fingerprint is not None else b"".join(self.digests)
 
     def __len__(self) -> int:
@@ -118,14 +118,14 @@ class GridPlan:
     Args:
         kind: name of the dataset kind.
         dimensions: the axes, slowest first.
-        expansion: the prompt variants, anew for each base combination (one value of each dimension); None where the kind has
+        expansion: the prompt variants, for each base combination (one value of each dimension); None if the kind has
             no templates to expand.
         routes: the identity of each route.
-        rows_per_item: rows each item is asked for, where no dimension says otherwise; at most one may.
-        shape: whatever else of the config changes what an item asks for (system prompts, other roles' templates, ...).
+        rows_per_item: rows that each item asks for, unless a dimension says so; at most one may.
+        shape: other parts of the config that change what an item asks for (system prompts, other roles' templates, ...).
         seed: the run's seed.
-        edition: what its keys are made with.
-        former: makes the same plan in earlier editions, newest first.
+        edition: the edition of its keys.
+        former: makes the plan in earlier editions, newest first.
     """
 
     def __init__(
@@ -148,15 +148,15 @@ class GridPlan:
         self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
         self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
         self._rows_per_item = rows_per_item
-        # A dimension that says how many rows its values ask for has that in its identities.
+        # If a dimension has rows, its identities contain them.
         self._shape = digest("" if self._counting else str(rows_per_item), *shape)
         self._seed = seed
         self._edition = edition or Edition()
         self._make_former = former
         if self.num_items > sys.maxsize:
             raise ConfigError(
-                f"the plan has {self.num_items:,} items, more than could ever be sent; give fewer values, "
-                f"or draw a sample with expansion: {{strategy: random}}"
+                f"The plan has {self.num_items:,} items, more than can ever be sent. Give fewer values, "
+                f"or draw a sample with expansion: {{strategy: random}}."
             )
         self._value_digests: dict[tuple[str, str], bytes] = {}
 
@@ -176,7 +176,7 @@ class GridPlan:
 
     @cached_property
     def num_items(self) -> int:
-        """Number of items; unlike `len()`, not bounded by the machine's word."""
+        """Number of items; unlike `len()`, not limited by the machine's word size."""
         items = 1
         for radix in self.radices:
             items *= radix
@@ -205,7 +205,7 @@ class GridPlan:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """16 bytes that change whenever any item of the plan, or its position, may have changed."""
+        """16 bytes that change whenever an item of the plan or its position may have changed."""
         return digest(
             self._kind,
             self._shape,
@@ -228,7 +228,7 @@ class GridPlan:
 
     @property
     def _keyed(self) -> tuple[bytes, ...]:
-        """What in keys may differ between editions."""
+        """The parts of keys that may differ between editions."""
         return self._shape, *(template.digest for template in self._expansion.templates)
 
     def __getitem__(self, position: int) -> WorkItem:
@@ -253,7 +253,7 @@ class GridPlan:
         )
 
     def keys(self) -> Iterator[bytes]:
-        """All keys in plan order, at a fraction of the cost of building the items."""
+        """All keys in plan order, much cheaper than building the items."""
         fixed = self._fixed_variants()
         for digests in self._combinations():
             base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
@@ -273,7 +273,7 @@ class GridPlan:
         return itertools.product(*(dimension.digests for dimension in self._dimensions))
 
     def _fixed_variants(self) -> list[bytes] | None:
-        """What the variants add to a base, where they are the same for every base."""
+        """What the variants add to a base, if it is the same for every base."""
         if self._expansion.spec.strategy != "combinatorial":
             return None
         return [self._asked(self._expansion.pick(number)) for number in range(len(self._expansion))]
@@ -305,9 +305,9 @@ class GridPlan:
 
 
 def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
-    """Positions of `limit` items spread over a plan, so that few items already show every route and every value of each axis.
+    """Positions of `limit` items spread over a plan, so that few items show every route and every value of each axis.
 
-    The selection of a smaller limit is always the beginning of that of a larger one. Memory is proportional to `limit`.
+    The selection for a smaller limit is the beginning of that for a larger one. Memory is proportional to `limit`.
     """
     total = len(plan)
     if limit >= total:
@@ -325,7 +325,7 @@ def _spread_positions(radices: Sequence[int], total: int, seed: int) -> Iterator
         position = 0
         for axis, radix in enumerate(radices):
             cycle, step = divmod(index, radix)
-            # Each axis runs through all its values in an order of its own, anew in each cycle: a Latin arrangement.
+            # In each cycle, each axis runs through all its values in an order of its own: a Latin arrangement.
             digit = Permutation(radix, digest(str(seed), "spread", str(axis), str(cycle)))[step]
             position = position * radix + digit
         yield position

@@ -1,7 +1,7 @@
-"""What a plan is made of: work items, their keys, and what the engine needs to know of any plan.
+"""What a plan is made of: work items, their keys, and what the engine needs of a plan.
 
-An item's key says what the item *is* and never where it stands, so a config may be reordered, or grow in any dimension,
-without buying anything again."""
+See `datafast.plan.grid` for what keys guarantee.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def digest(*parts: bytes | str) -> bytes:
-    """16 bytes that stand for these parts in this order; no two part lists share one by concatenation."""
+    """16 bytes for these parts in this order; lists of parts that only concatenate to the same text have different ones."""
     state = blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -36,15 +36,15 @@ class WorkItem:
 
     Attributes:
         position: index in its plan. Never part of an identity.
-        key: 16 bytes that say what the item is, including who answers it.
-        content: 16 bytes that say what is asked, whoever answers it.
-        num_rows: rows the item is asked for.
+        key: 16 bytes for what the item is, including who answers it.
+        content: 16 bytes for what is asked, without who answers it.
+        num_rows: rows that the item asks for.
         values: the value of each dimension by its name.
         template: the prompt template.
-        variant: which template that is, and the placeholder values.
+        variant: the number of the template, and the placeholder values.
         route: which provider (or set of roles) answers.
         seed: the run's seed.
-        defaults: the version of the kind's default texts that it is asked with.
+        defaults: the version of the kind's default texts in its prompts.
     """
 
     position: int
@@ -64,19 +64,19 @@ class WorkItem:
 
     @property
     def shown_values(self) -> dict[str, str]:
-        """The values that tell the item from others, in a few words: of a language its name, of a class its label."""
+        """The values that distinguish the item, in a few words: a language's name, a class's label."""
         named = {name: shown_value(value) for name, value in reversed(list(self.values.items()))}
         return {**named, **self.variant.values}
 
     def rng(self, name: str) -> random.Random:
-        """An independent stream of random numbers for one purpose; the same in every run and replay."""
+        """A stream of random numbers for one purpose, independent of others; the same in every run and replay."""
         return random.Random(digest(self.content, str(self.seed), name))
 
 
 def row_uuid(key: bytes, number: int) -> str:
     """The uuid of row `number` of the item with this key."""
     name = blake2b(key + number.to_bytes(4, "little"), digest_size=16).hexdigest()
-    # The bits of a name-based uuid (RFC 9562, version 5's layout), set by hand: UUID() costs five times as much.
+    # The bits of a name-based uuid (RFC 9562, layout of version 5), set by hand because UUID() takes five times as long.
     return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:]}"
 
 
@@ -88,10 +88,10 @@ def shown_value(value: object) -> str:
 
 
 class Plan(Protocol):
-    """What the engine needs to know of a plan. `num_routes` items that differ only in their route stand next to each other.
+    """What the engine needs of a plan. The `num_routes` items that differ only in their route are next to each other.
 
-    `key_version` names how its keys are made. `former` are plans of the same shape whose items have at each position the key,
-    content and texts of an earlier version; those whose items are the same are left out.
+    `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each position, the key,
+    content and texts of an earlier version; plans whose items are the same are left out.
     """
 
     @property

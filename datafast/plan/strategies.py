@@ -1,6 +1,6 @@
-"""The three ways to choose among the expansions of templates; `datafast.plan.expansion` is their front.
+"""The three ways to choose among the expansions of templates, used by `datafast.plan.expansion`.
 
-Each is an index computed on demand: a size, and `pick(i, base)` in O(1) of that size. Sizes are checked by arithmetic
+Each is an index that is computed on demand: a size, and `pick(i, base)` in O(1) of that size. Sizes are checked by arithmetic
 when a strategy is made.
 """
 
@@ -36,7 +36,7 @@ class ExpansionSpec:
         placeholders: the values of each optional name.
         strategy: combinatorial, random or coverage.
         num_random_samples: prompts per base combination, for random.
-        max_samples: the most prompts per base combination that are accepted.
+        max_samples: the most prompts per base combination.
         seed: chooses the draws of random and the pairings of coverage.
         strength: 2 for pairs, 3 for triples; for coverage.
     """
@@ -50,7 +50,7 @@ class ExpansionSpec:
 
 
 class Variant(NamedTuple):
-    """One way to expand: which template, the value of each optional name it uses, and a number among identical ones."""
+    """One expansion: the template, the value of each optional name in it, and a number among identical expansions."""
 
     template_index: int
     values: Mapping[str, str]
@@ -121,9 +121,9 @@ class _Combinatorial:
         self.size = self._ends[-1]
         if self.size > spec.max_samples:
             raise ConfigError(
-                f"{field}: all combinations are {_count(self.size)} prompts per base combination, and "
-                f"{field}.max_samples is {spec.max_samples:,}; "
-                "raise max_samples, shorten the lists, or set strategy to random or coverage"
+                f"{field}: All combinations are {_count(self.size)} prompts per base combination, and "
+                f"{field}.max_samples is {spec.max_samples:,}. "
+                "Raise max_samples, shorten the lists, or set strategy to random or coverage."
             )
 
     def pick(self, i: int, base: bytes) -> Variant:
@@ -134,25 +134,24 @@ class _Combinatorial:
 class _Random:
     """Draws go round by round through the templates that still have prompts; when none has, they begin again.
 
-    Templates sorted by how many prompts they have cut the rounds into segments, in each of which the same templates
-    take part; so the template and the round of a draw follow from its number by arithmetic. Each base begins with a
-    template of its own, so that all are used even where there is one draw per base. Listing a template or value twice
-    changes nothing here.
+    Sorted by their number of prompts, the templates divide the rounds into segments with the same templates in each
+    round. So the template and the round of a draw follow from its number by arithmetic. Each base begins with another
+    template, so that all are used even with one draw per base. Listing a template or value twice changes nothing here.
     """
 
     def __init__(self, spaces: Sequence[Space], spec: ExpansionSpec, field: str) -> None:
         self.size = spec.num_random_samples
         if self.size > spec.max_samples:
             raise ConfigError(
-                f"{field}.num_random_samples is {self.size:,}, and {field}.max_samples is {spec.max_samples:,}; "
-                "lower the one or raise the other"
+                f"{field}.num_random_samples is {self.size:,}, and {field}.max_samples is {spec.max_samples:,}. "
+                "Lower the first or raise the second."
             )
         self._seed = spec.seed
         self._spaces = [space for space in spaces if space.ordinal == 0]
         self._capacity = [prod(space.sizes(distinct=True)) for space in self._spaces]
         if max(self._capacity) > MAX_SIZE:
             raise ConfigError(
-                f"{field}.placeholders: one template has more than 2**800 combinations; use fewer placeholders"
+                f"{field}.placeholders: One template has more than 2**800 combinations. Use fewer placeholders."
             )
         self._first_draw: list[int] = []
         self._segments: list[tuple[int, list[int]]] = []
@@ -180,9 +179,9 @@ class _Random:
 
 
 class _Coverage:
-    """Covering rows of each template over its distinct values.
+    """Covering rows for each template over its distinct values.
 
-    Each base has its own renaming of the values: every pair still occurs, and the bases together show more
+    Each base permutes the values in its own way: every pair still occurs, and the bases together show more
     combinations.
     """
 
@@ -209,8 +208,8 @@ class _Coverage:
         work = max(num_tuples(sizes, min(spec.strength, max(len(sizes), 1))) for sizes in self._sizes)
         if work > MAX_TUPLES:
             raise ConfigError(
-                f"{field}: one template has {_count(work)} {_tuple_name(spec)}s of values to cover, and "
-                f"{MAX_TUPLES:,} is the most; use strength 2, shorten the lists, or set strategy to random"
+                f"{field}: One template has {_count(work)} {_tuple_name(spec)}s of values to cover, and "
+                f"{MAX_TUPLES:,} is the most. Use strength 2, shorten the lists, or set strategy to random."
             )
 
     def pick(self, i: int, base: bytes) -> Variant:
@@ -250,7 +249,7 @@ def lay_out(templates: Sequence[Template], placeholders: Mapping[str, tuple[str,
     for index, template in enumerate(templates):
         for name in template.placeholder_names:
             if name not in lists:
-                raise ConfigError(f"{field}.placeholders: there are no values for <<{name}>>; add {name!r}: [...]")
+                raise ConfigError(f"{field}.placeholders: There are no values for <<{name}>>. Add {name!r}: [...].")
         ordinal = seen.get(template.digest, 0)
         seen[template.digest] = ordinal + 1
         names = template.placeholder_names
@@ -260,8 +259,8 @@ def lay_out(templates: Sequence[Template], placeholders: Mapping[str, tuple[str,
 
 def _coverage_too_large(needed: str, spec: ExpansionSpec, field: str) -> ConfigError:
     return ConfigError(
-        f"{field}: covering every {_tuple_name(spec)} takes {needed} prompts per base combination, and "
-        f"{field}.max_samples is {spec.max_samples:,}; raise max_samples, shorten the lists, or set strategy to random"
+        f"{field}: Covering every {_tuple_name(spec)} takes {needed} prompts per base combination, and "
+        f"{field}.max_samples is {spec.max_samples:,}. Raise max_samples, shorten the lists, or set strategy to random."
     )
 
 

@@ -1,16 +1,16 @@
 """Prompt templates: parsed once, checked before anything is sent, rendered by joining strings.
 
-    {name}               filled by the dataset kind; those a kind cannot do without are mandatory
+    {name}               filled by the dataset kind; some are mandatory
     <<name>>             optional: one of the values declared under `expansion.placeholders`
     {{name}} or {name}   other spellings of a declared optional name
 
-Guarantee: only known names are replaced, in one pass over the template; inserted values are never looked at again;
-every other character, braces included, is kept to the byte. There is no escape character because nothing else has a
-meaning. Cost: parsing is one regular-expression pass; rendering one join.
+Guarantee: only known names are replaced, in one pass over the template; inserted values are not searched again;
+every other character, braces included, is kept. There is no escape character, because nothing else has a meaning.
+Cost: parsing is one regular-expression pass; rendering one join.
 
-An unknown `{x}` or `{{x}}` is text. It gets one warning per template, if it looks like a name of at least two
-characters that stands by itself: code, shell and LaTeX (`f{x}`, `${HOME}`, `\\frac{a}{bc}`, `x_{max}`, `p={value}`)
-are not remarked on.
+An unknown `{x}` or `{{x}}` is text. It gets one warning per template if it looks like a name of at least two
+characters that stands by itself: there is no warning of code, shell and LaTeX (`f{x}`, `${HOME}`, `\\frac{a}{bc}`,
+`x_{max}`, `p={value}`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Template"]
 
 _IDENTIFIER = r"[^\W\d][\w.-]*"
-# Before a brace these belong to code, shell or LaTeX: a placeholder in prose follows a space, a quote or an opening
+# Before a brace these mean code, shell or LaTeX; a placeholder in prose follows a space, a quote or an opening
 # bracket.
 _CODE_BEFORE = re.compile(r"[\w\\}\]^$=@#%]\Z")
 _SPACED = re.compile(r"<<[ \t]+([^<>{}\n]{1,80}?)[ \t]+>>|\{\{?[ \t]+([^<>{}\n]{1,80}?)[ \t]+\}\}?")
@@ -42,8 +42,8 @@ class Template:
 
     Attributes:
         text: the template as the user wrote it.
-        digest: 16-byte blake2b of `text` in UTF-8, or of the `key` that stands for it; part of every key made from this template.
-        keyed: that text, or key.
+        digest: 16-byte blake2b of `text` in UTF-8, or of its `key`; part of every key made from this template.
+        keyed: the text or key that `digest` is made of.
         placeholder_names: the optional names that occur, in order of first occurrence.
         kind_names: the names that occur and that the dataset kind fills.
     """
@@ -75,18 +75,18 @@ class Template:
             text: the template.
             mandatory: names the kind fills, each of which must occur as `{name}`.
             optional: names the kind fills where `{name}` occurs.
-            placeholders: names declared by the user (only the names are looked at).
+            placeholders: names declared by the user (the values are not used).
             field: the config field that errors and warnings name.
-            closed: refuse an unknown name that would only be warned of: nobody can declare further ones.
-            key: stands for the text in keys.
-            remark: whether to warn of what may be a slip.
+            closed: refuse unknown names, instead of a warning, because no further ones can be declared.
+            key: replaces the text in keys.
+            remark: whether to warn of possible typing errors.
 
         Raises:
             ConfigError: a mandatory name is missing, `<<x>>` is not declared, a name that the kind fills is spelled
                 `<<name>>` or `{{name}}` or declared as a placeholder, or a name cannot be used.
         """
         if not isinstance(text, str):
-            raise ConfigError(f"{field}: expected a text, got {type(text).__name__}; write the prompt as a string")
+            raise ConfigError(f"{field}: expected a text, got {type(text).__name__}. Write the prompt as a string.")
         names = _Names(frozenset(mandatory) | frozenset(optional), frozenset(placeholders), field)
         names.check()
         pieces, gaps, unknown = _split(text, names)
@@ -111,7 +111,7 @@ class Template:
         )
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The prompt with every gap filled from `values`, which holds all used names (others are ignored)."""
+        """The prompt with every gap filled from `values`, which has all used names (others are ignored)."""
         pieces = list(self._pieces)
         for place, name in self._gaps:
             pieces[place] = values[name]
@@ -132,14 +132,14 @@ class _Names:
         for name in sorted(self.all, key=str):
             if not isinstance(name, str) or not name or name != name.strip() or re.search(r"[{}<>\n]", name):
                 raise ConfigError(
-                    f"{self.field}: {name!r} cannot be a placeholder name; use a text without braces, angle brackets, "
-                    "line breaks or surrounding spaces"
+                    f"{self.field}: {name!r} cannot be a placeholder name. Use a text without braces, angle brackets, "
+                    "line breaks or surrounding spaces."
                 )
         both = sorted(self.kind & self.placeholders)
         if both:
             raise ConfigError(
                 f"{self.field}: {_listed(both)} {_is_are(both)} filled by the dataset itself and cannot be declared "
-                "under expansion.placeholders; rename the placeholder there and in the prompts"
+                "under expansion.placeholders. Rename the placeholder there and in the prompts."
             )
 
 
@@ -151,7 +151,7 @@ def _token_pattern(known: frozenset[str]) -> re.Pattern[str]:
 
 
 def _split(text: str, names: _Names) -> tuple[list[str], list[tuple[int, str]], list[re.Match[str]]]:
-    """Cuts `text` into literals and gaps (place in pieces, name); unknown names in braces stay in the literals."""
+    """Splits `text` into literals and gaps (place in pieces, name); unknown names in braces stay in the literals."""
     pieces: list[str] = []
     gaps: list[tuple[int, str]] = []
     unknown: list[re.Match[str]] = []
@@ -175,8 +175,8 @@ def _split(text: str, names: _Names) -> tuple[list[str], list[tuple[int, str]], 
 
 def _refuse_spelling(token: str, name: str, names: _Names) -> NoReturn:
     raise ConfigError(
-        f"{names.field}: {token} is filled by the dataset itself; write {{{name}}} "
-        f"(with spaces, `{{ {{{name}}} }}`, if the outer braces belong to the text)"
+        f"{names.field}: {token} is filled by the dataset itself. Write {{{name}}} "
+        f"(with spaces, `{{ {{{name}}} }}`, if the outer braces belong to the text)."
     )
 
 
@@ -184,24 +184,24 @@ def _refuse_undeclared(name: str, names: _Names) -> NoReturn:
     close = nearest(name, names.all)
     if close is not None:
         spelled = f"{{{close}}}" if close in names.kind else f"<<{close}>>"
-        hint = f"did you mean {spelled}? Otherwise declare"
+        hint = f"Did you mean {spelled}? Otherwise declare"
     else:
-        hint = "declare"
+        hint = "Declare"
     raise ConfigError(
-        f"{names.field}: <<{name}>> is not declared; {hint} its values under expansion.placeholders: "
-        f"{{{name!r}: [...]}}, or write << {name} >> with spaces if it is plain text"
+        f"{names.field}: <<{name}>> is not declared. {hint} its values under expansion.placeholders: "
+        f"{{{name!r}: [...]}}, or write << {name} >> with spaces if it is plain text."
     )
 
 
 def _refuse_missing(missing: Sequence[str], field: str) -> NoReturn:
     tokens = _listed([f"{{{name}}}" for name in missing])
     raise ConfigError(
-        f"{field}: {tokens} {_is_are(missing)} missing; the dataset fills {_it_them(missing)}, so add {tokens}"
+        f"{field}: {tokens} {_is_are(missing)} missing. The dataset fills {_it_them(missing)}, so add {tokens}."
     )
 
 
 def _remarks(unknown: Sequence[re.Match[str]], names: _Names) -> dict[str, str | None]:
-    """Unknown names that look like meant ones, as they are written, with the nearest known one."""
+    """Unknown names that look like placeholders, as they are written, with the nearest known name."""
     remarks: dict[str, str | None] = {}
     for match in unknown:
         name = match.group(str(match.lastgroup))
@@ -213,10 +213,8 @@ def _remarks(unknown: Sequence[re.Match[str]], names: _Names) -> dict[str, str |
 def _refuse_unknown(remarks: Mapping[str, str | None], names: _Names) -> NoReturn:
     token, close = next(iter(remarks.items()))
     known = _listed([f"{{{name}}}" for name in sorted(names.all)])
-    hint = f"did you mean {{{close}}}?" if close else f"there are {known}."
-    raise ConfigError(
-        f"{names.field}: {token} is not known; {hint} If it is plain text, put spaces inside of the braces"
-    )
+    hint = f"Did you mean {{{close}}}?" if close else f"There are {known}."
+    raise ConfigError(f"{names.field}: {token} is not known. {hint} If it is plain text, put spaces inside the braces.")
 
 
 def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -> None:
@@ -228,9 +226,9 @@ def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -
     }
     said += [f"{token} (write it without the spaces to have {name} filled in)" for token, name in spaced.items()]
     if said:
-        advice = ". If it should vary, declare its values under expansion.placeholders" if unknown else ""
+        advice = " If it should vary, declare its values under expansion.placeholders." if unknown else ""
         reason = "because no such name is known" if unknown else "because of its spaces"
-        warn_user(f"{names.field}: kept as plain text, {reason}: {', '.join(said)}{advice}", stacklevel=4)
+        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}", stacklevel=4)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,11 +8,10 @@ A stage is one small class:
         def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
             return drop("it asks something") if any("?" in text for text in texts_of(row)) else KEEP
 
-It is offered under its name by an entry point of the group `datafast.stages`, or made known by `register`.
+It is found by its name through an entry point of the group `datafast.stages`, or through `register`.
 
-Guarantee: what a stage drops is recorded with its reason and the row itself, counts as `filtered`, and is not bought again. Settings of
-stages are in no key. Limits: a verdict stands once it is given; it may depend on the row and its item alone, so that every replay
-comes to the same.
+Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. Settings of stages are in no
+key. Limits: a verdict is final. It may depend only on the row and its item, so that every replay gives the same verdict.
 """
 
 from __future__ import annotations
@@ -37,29 +36,29 @@ _MODEL_ID = "model_id"
 
 
 class Stage(ConfigModel):
-    """A stage. Its subclasses say what is dropped."""
+    """Base of all stages. Subclasses say which rows are dropped."""
 
     stage: str
-    """What sort of stage it is."""
+    """The name of the stage."""
 
     @property
     def name(self) -> str:
         return self.stage
 
     def check(self, row_model: type[BaseModel]) -> None:
-        """Checks that it can decide about such rows. Raises ConfigError."""
+        """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
 
     @abstractmethod
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         """Says whether a row is written: `KEEP`, or `drop(reason)`."""
 
     def settings(self) -> dict[str, Any]:
-        """What decides its verdicts, as JSON; other settings may come to others."""
+        """The settings that its verdicts depend on, as JSON."""
         return self.model_dump(mode="json", exclude_defaults=True) | {"stage": self.stage}
 
 
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
-    """The texts that a row holds, in all fields or in one; not what is said about the row (ids, language, label, metadata)."""
+    """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata)."""
     if field is not None:
         yield from _texts(getattr(row, field))
         return

@@ -22,7 +22,7 @@ __all__ = ["LengthStage"]
 
 
 class LengthStage(Stage):
-    """Drops rows by their number of words or characters: all texts of a row together, or those of one field."""
+    """Drops rows by their number of words or characters, counted over all texts of a row or over one field."""
 
     stage: Literal["length"] = "length"
     """Drops rows by their number of words or characters."""
@@ -44,17 +44,19 @@ class LengthStage(Stage):
         pairs = (("words", self.min_words, self.max_words), ("characters", self.min_characters, self.max_characters))
         if all(bound is None for _, *bounds in pairs for bound in bounds):
             raise ValueError(
-                "min_words: no bound is given. Give min_words, max_words, min_characters or max_characters."
+                "min_words: No bound is given. Give min_words, max_words, min_characters or max_characters."
             )
         for what, least, most in pairs:
             if least is not None and most is not None and least > most:
-                raise ValueError(f"min_{what}: {least} is more than max_{what}, {most}. No row would be left.")
+                raise ValueError(
+                    f"min_{what}: {least} is more than max_{what}, {most}, so no row would be left. Change one of them."
+                )
         return self
 
     def check(self, row_model: type[BaseModel]) -> None:
         if self.field is not None and self.field not in row_model.model_fields:
             hint = did_you_mean(self.field, row_model.model_fields)
-            raise ConfigError(f"quality.length.field: Rows have no field {self.field!r}. {hint}")
+            raise ConfigError(f"field: Rows have no field {self.field!r}. {hint}")
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = list(texts_of(row, self.field))

@@ -1,11 +1,11 @@
-"""Stages by name. Built-in ones and those of other packages enter by the same door.
+"""Stages by name: built-in ones and those of other packages.
 
 A package offers one by an entry point of the group `datafast.stages`, here in its pyproject.toml:
 
     [project.entry-points."datafast.stages"]
     no_questions = "my_package.quality:NoQuestions"
 
-In a script, `register(NoQuestions)` does the same for this process. Nothing is imported before a stage is asked for by its name.
+In a script, `register(NoQuestions)` does the same for this process. A stage is imported when it is asked for by name.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ STAGES: Door[type[Stage]] = Door(
 )
 
 AnyStage = Annotated[Stage, ByName(STAGES, Stage, tag="stage", example="{stage: length, min_words: 40}")]
-"""A stage of whatever sort, as a field of a config."""
+"""Any stage, as a field of a config."""
 
 
 def register(stage: type[Stage]) -> type[Stage]:
-    """Makes a stage known in this process, under the default of its field `stage`. Can be used as a decorator.
+    """Adds a stage in this process, under the default of its field `stage`. Can be used as a decorator.
 
     Raises:
         ConfigError: the class has no such name, or it is taken.

@@ -1,1 +1,1 @@
-"""What is on disk: the rows, the ledger with every recorded reply, the journal. Usable without the engine."""
+"""The files on the disk: the rows, the ledger with every recorded reply, the journal. Usable without the engine."""

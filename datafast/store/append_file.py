@@ -1,4 +1,4 @@
-"""A file that only ever grows, by whole records; failing to save is an error of its own kind."""
+"""A file that only grows, by whole records. If it cannot be written, `OutputWriteError` is raised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AppendFile"]
 class AppendFile:
     """An append-only descriptor. One writer; calls are synchronous and take microseconds.
 
-    What `append` has returned from survives the death of the process; after `sync` also a power cut.
+    When `append` has returned, its data survives the death of the process; after `sync` also a power cut.
     """
 
     def __init__(self, path: Path, *, what: str) -> None:
@@ -27,10 +27,10 @@ class AppendFile:
         self.size = os.fstat(self._fd).st_size
 
     def append(self, data: bytes) -> None:
-        """Appends all of `data`, in one write wherever the system allows it.
+        """Appends all of `data`, in one write if the system allows it.
 
         Raises:
-            OutputWriteError: not everything could be written (disk full, for instance).
+            OutputWriteError: not everything could be written (the disk is full, for instance).
         """
         view = memoryview(data)
         try:
@@ -42,13 +42,13 @@ class AppendFile:
         self.size += len(data)
 
     def cut(self, size: int) -> None:
-        """Takes back what lies beyond `size` after something went wrong. Where even this fails, the next start sees to it."""
+        """Removes the bytes beyond `size` after an error. If even this fails, the next start repairs the file."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, size)
             self.size = size
 
     def sync(self) -> None:
-        """Forces what was appended to the disk."""
+        """Forces the appended data to the disk."""
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -70,6 +70,6 @@ class AppendFile:
 
     def _error(self, error: OSError) -> OutputWriteError:
         return OutputWriteError(
-            f"cannot write the {self._what} {self.path}: {error.strerror}. "
-            f"Check its folder, its permissions and the space on its disk"
+            f"Cannot write the {self._what} {self.path}: {error.strerror}. "
+            f"Check its folder, its permissions and the space on its disk."
         )

@@ -1,9 +1,9 @@
-"""Moving rows, without a moment in which a crash could lose one: out of the JSONL those of items that have left the plan, to their
-place in plan order the others where that is asked for.
+"""Moving rows so that a crash at any moment loses none: rows of items that have left the plan go into another file, and the others
+are put in plan order if the config asks for it.
 
-New files are written whole and forced to the disk; one ledger transaction then says what the file will be and which renames are
-still to do; the renames follow. A crash before the transaction leaves the old file as it was, a crash after it is finished by
-`finish_rewrite` at the next start.
+First, new files are written and forced to the disk. Then one ledger transaction records what the file will be and which renames are
+to be done. The renames follow. A crash before the transaction leaves the old file unchanged; after a crash behind it, `finish_rewrite`
+does the renames at the next start.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["finish_rewrite", "move_stale_rows", "order_rows"]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
-    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None where there is nothing to move.
+    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None if there is nothing to move.
 
     Raises:
-        OSError: there was no room for the new files; the old one is as it was.
+        OSError: there was no room for the new files; the old one is unchanged.
     """
     stale = {item.id for item in ledger.items(ItemState.STALE) if item.rows_written}
     if not stale:
@@ -44,18 +44,18 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
         ledger.replace_appends(kept, emptied=stale)
         renames = [[stale_file.name, target.name], [kept_file.name, rows.name]]
         ledger.set_meta("renames", orjson.dumps(renames).decode())
-    ledger.checkpoint()  # a power cut must not take this back once a rename is on the disk
+    ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
     finish_rewrite(rows, ledger)
     return target
 
 
 def order_rows(rows: Path, ledger: Ledger) -> None:
-    """Puts the rows of an output that nobody has open in plan order. A file that was changed meanwhile is left as it is.
+    """Puts the rows of an output that is not in use in plan order. A file that has changed in between is left unchanged.
 
     Memory: a record for each item.
 
     Raises:
-        OSError: there was no room for the new file; the old one is as it was.
+        OSError: there was no room for the new file; the old one is unchanged.
     """
     if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
         return
@@ -74,7 +74,7 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
 
 
 def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
-    """Writes the rows in plan order, each item's together; None where some are not what was committed."""
+    """Writes the rows in plan order, those of an item together; None if some are not as they were committed."""
     written: list[Append] = []
     size = 0
     with rows.open("rb") as source, target.open("wb") as sink:
@@ -103,7 +103,7 @@ def _numbers(slots: int) -> Sequence[int]:
 
 
 def finish_rewrite(rows: Path, ledger: Ledger) -> None:
-    """Carries out the renames that a rewrite has committed to. Where there are none, removes what a cut-short one left."""
+    """Does the renames that a compaction has committed. If there are none, removes the files of an interrupted one."""
     pending = ledger.meta("renames")
     rows = _behind_link(rows)
     if not pending:
@@ -120,7 +120,7 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> None:
 
 @contextlib.contextmanager
 def _removed_on_error(*paths: Path) -> Iterator[None]:
-    """A full disk is not left fuller."""
+    """Removes the new files after an error, so that a full disk does not become fuller."""
     try:
         yield
     except OSError:
@@ -130,12 +130,12 @@ def _removed_on_error(*paths: Path) -> Iterator[None]:
 
 
 def _behind_link(rows: Path) -> Path:
-    """The file itself: putting a new one in the place of a link to it would leave the old rows where the link led."""
+    """The file itself: replacing a link to it would leave the old rows in the file that the link points to."""
     return rows.resolve() if rows.is_symlink() else rows
 
 
 def _new_files(rows: Path) -> tuple[Path, Path]:
-    """What a rewrite writes before it is committed to: the rows that stay, and those that go."""
+    """The new files: for the rows that stay, and for those that go."""
     return rows.with_name(rows.name + ".rewrite"), rows.with_name(rows.name + ".rewrite-stale")
 
 

@@ -1,4 +1,4 @@
-"""The SQLite file below a ledger: opening it, transactions, and what is said when it cannot be read or written."""
+"""The SQLite file of a ledger: opening it, transactions, and the errors when it cannot be read or written."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from datafast.errors import OutputError, OutputWriteError
 
 __all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
 
-_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' where its side files find no room
+_LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' when its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
-_PRIMARY_CODE = 0xFF  # the rest of an error code only says more about the same
+_PRIMARY_CODE = 0xFF  # the other bits of an error code only give details
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 
 
 def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Connection:
-    """Opens the file. Raises sqlite3.DatabaseError; `cannot_open` says what it means."""
+    """Opens the file. Raises sqlite3.DatabaseError, which `cannot_open` turns into an error for the user."""
     if read_only:
-        # Without a write-ahead log nobody writes, and reading need not leave side files behind.
+        # Without a write-ahead log nobody is writing, so the file can be read without making side files.
         still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
         address = f"{path.absolute().as_uri()}?mode=ro{still}"
         return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S)
@@ -28,14 +28,14 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
-    except BaseException:  # whatever kept it from being used: the file is not held open
+    except BaseException:  # the file must not stay open after any error
         db.close()
         raise
     return db
 
 
 def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) -> OutputError:
-    """What kept a ledger from being opened, and what can be done."""
+    """The error for a ledger that cannot be opened."""
     if read_only or not isinstance(error, sqlite3.OperationalError):
         return unreadable(path, error)
     if _is_full(path.parent):
@@ -43,24 +43,24 @@ def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) ->
     if error.sqlite_errorcode & _PRIMARY_CODE in _OF_THE_DISK:
         return unreadable(path, error)
     return OutputError(
-        f"cannot open the ledger {path}: {error}. Check that its folder exists and is writable; on a network "
-        f"drive put it on a local disk with `run: {{ledger: PATH}}`"
+        f"Cannot open the ledger {path}: {error}. Check that its folder exists and is writable. On a network "
+        f"drive, put it on a local disk with `run: {{ledger: PATH}}`."
     )
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> OutputError:
-    """What is to be said, and done, when the file is damaged."""
+    """The error for a damaged file."""
     return OutputError(
-        f"cannot read the ledger {path}: {error}. Nothing was changed. "
-        f"Start over with --fresh (the old files are kept aside), or restore the file from a backup"
+        f"Cannot read the ledger {path}: {error}. Nothing was changed. "
+        f"Start over with --fresh (the old files are kept aside), or restore the file from a backup."
     )
 
 
 def unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:
-    """What is to be said when something could not be saved."""
+    """The error for a file that cannot be written."""
     return OutputWriteError(
-        f"cannot write the ledger {path}: {error}. "
-        f"Check the space on its disk, and whether another program has the file open"
+        f"Cannot write the ledger {path}: {error}. "
+        f"Check the space on its disk, and whether another program has the file open."
     )
 
 
@@ -71,7 +71,7 @@ def _is_full(folder: Path) -> bool:
 
 
 class Transaction:
-    """Commits at the end of the block, rolls back on any error. Whatever SQLite cannot do becomes an OutputWriteError."""
+    """Commits at the end of the block, rolls back on any error. Errors of SQLite become an OutputWriteError."""
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
@@ -96,7 +96,7 @@ class Transaction:
             raise unwritable(self._path, error) from error
 
     def _roll_back(self) -> None:
-        # SQLite rolls back by itself after some errors, and what cannot be rolled back now is when the file is opened again.
+        # SQLite rolls back by itself after some errors. If it cannot be done now, it is done when the file is opened again.
         if self._db.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")

@@ -1,6 +1,6 @@
-"""What failed for good, read from the ledger as it is asked for.
+"""Items that failed for good, read from the ledger on demand.
 
-Cost: eight bytes a failed item are held, and a hundred items at a time while they are gone through: prompts and replies may be long.
+Cost: eight bytes a failed item, and a hundred items at a time while they are read, because prompts and replies may be long.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from datafast.types import FailedItem
 __all__ = ["FailedItems", "ValuesOf", "values_of"]
 
 ValuesOf = Callable[[ItemRecord], Mapping[str, str]]
-"""What tells an item from others, in words; empty where it is not known."""
+"""Gives what distinguishes an item, in words; empty if it is not known."""
 
 _PAGE = 100
 
 
 class FailedItems(Sequence[FailedItem]):
-    """The failed items of an output as they were when this was made, oldest failure first.
+    """The failed items of an output when this was made, oldest failure first.
 
     Args:
-        ledger: its ledger; without one there are none.
-        values_of: tells what an item is about.
-        category, provider: those of this category, at this provider, only.
+        ledger: its ledger; if there is none, there are no failed items.
+        values_of: gives what distinguishes an item.
+        category, provider: only items of this category, at this provider.
 
     Raises:
-        OutputError: the ledger cannot be read; or, while reading on, a run has taken one of the items up again.
+        OutputError: the ledger cannot be read, or a run has begun to retry some of the items in between.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FailedItems(Sequence[FailedItem]):
                 found = reader.failed(page)
             if len(found) < len(page):
                 raise OutputError(
-                    f"a run has taken up failed items of {self._path} since they were listed; list them anew"
+                    f"A run has begun to retry failed items of {self._path} since they were listed. List them again."
                 )
             for failure, item in found:
                 yield self._item(failure, item)
@@ -101,9 +101,9 @@ class FailedItems(Sequence[FailedItem]):
 
 
 def values_of(plan: Plan, ledger: Path) -> ValuesOf:
-    """Finds what items of a ledger are about, in a plan for one route of the config that they were made with.
+    """Finds what distinguishes items of a ledger, in a plan for one route of the config that they were made with.
 
-    An item is recognised by its content, so a config that has changed gives nothing, never something wrong.
+    An item is recognised by its content, so a changed config gives nothing rather than something wrong.
     """
     if not ledger.is_file():
         return lambda item: {}

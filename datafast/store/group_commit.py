@@ -1,7 +1,7 @@
-"""What waits for a moment and then goes out together: rows by one append, then the ledger by one transaction.
+"""Collects what is to be saved for a moment and then saves it together: rows by one append, then the ledger by one transaction.
 
-Guarantee: the transaction says how far the JSONL is committed, so rows that a crash has cut off from it are no rows of the output.
-What is not committed is still in the journal. Cost: one append and one transaction every few milliseconds, however much there is.
+Guarantee: the transaction says how far the JSONL is committed, so rows without their transaction do not belong to the output.
+Replies that are not committed are still in the journal. Cost: one append and one transaction every few milliseconds.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from datafast.store.reservations import Reservations
 
 __all__ = ["GroupCommit", "Pending"]
 
-_FLUSH_S = 0.02  # replies are safe in the journal; what waits is only how soon rows are seen
+_FLUSH_S = 0.02  # replies are safe in the journal, so this only delays when rows are seen
 _SYNC_S = 1.0
 _JOURNAL_LIMIT = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class Pending:
-    """What waits for the next group commit."""
+    """The records for the next group commit."""
 
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -44,11 +44,11 @@ class Pending:
 
 
 class GroupCommit:
-    """Gathers what one run has to save.
+    """Collects the records of one run and saves them in groups.
 
     Attributes:
         pending: add to it, then call `schedule`.
-        broken: why nothing can be saved any more, None while it can.
+        broken: why nothing can be saved any more; None while it can.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class GroupCommit:
         self._last_sync = time.monotonic()
 
     def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> None:
-        """Adds rows of an item, by row number."""
+        """Adds rows of an item by row number."""
         pending = self.pending
         data = b"".join(lines.values())
         slots = 0
@@ -95,7 +95,7 @@ class GroupCommit:
         try:
             self.flush()
         except OutputWriteError:
-            return  # nobody awaits a timer: the run looks at `broken` before it sends anything more
+            return  # nobody awaits a timer; the run checks `broken` before it sends anything more
         if self._syncing is None and time.monotonic() - self._last_sync > _SYNC_S:
             self._syncing = asyncio.get_running_loop().create_task(self._sync())
 
@@ -103,7 +103,7 @@ class GroupCommit:
         """Writes everything that is pending, rows first.
 
         Raises:
-            OutputWriteError: something could not be saved. What was not committed is still in the journal.
+            OutputWriteError: something could not be saved. Replies that were not committed are still in the journal.
         """
         if self.broken:
             raise self.broken
@@ -117,8 +117,8 @@ class GroupCommit:
         except OutputWriteError as error:
             self.broken = error
             raise
-        except Exception as error:  # whatever it was: a second attempt would append the same rows again
-            self.broken = OutputWriteError(f"cannot save rows of {self._rows.path}: {type(error).__name__}: {error}")
+        except Exception as error:  # a second attempt would append the same rows again
+            self.broken = OutputWriteError(f"Cannot save rows of {self._rows.path}: {type(error).__name__}: {error}.")
             raise self.broken from error
 
     def _write(self, pending: Pending) -> None:
@@ -138,11 +138,11 @@ class GroupCommit:
                 self._ledger.put_filtered(pending.filtered)
                 self._ledger.put_charges(pending.charges)
         except BaseException:
-            self._rows.cut(start)  # what is not committed is no row of this output; it is built again from its replies
+            self._rows.cut(start)  # rows that are not committed do not count; they are built again from their replies
             raise
 
     def fold(self) -> None:
-        """Everything in the journal is in the ledger: brings the ledger onto the disk, then empties the journal."""
+        """Forces the ledger to the disk, then empties the journal, whose records are all in the ledger."""
         self._reservations.note()
         self._rows.sync()
         self._ledger.checkpoint()
@@ -160,7 +160,7 @@ class GroupCommit:
             self._syncing = None
 
     async def end(self) -> None:
-        """Waits for what happens by itself, and lets nothing more happen by itself."""
+        """Stops the timers and waits for the one that is running."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

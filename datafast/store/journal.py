@@ -1,7 +1,7 @@
-"""An append-only file that takes each raw reply by one write, before anything else is done with it.
+"""An append-only file to which each raw reply is written at once, before anything else is done with it.
 
-Guarantee: a reply whose `record` has returned survives the death of the process at any later moment. A record that was cut
-short by a crash is recognised by its length and checksum and ignored, and so is everything after it.
+Guarantee: when `record` has returned, the reply survives the death of the process. A record that was cut
+short by a crash is recognised by its length and checksum, and ignored with everything after it.
 
 Record: one line of JSON (the header, with the body's `size` and `crc`), the body as raw bytes, a newline.
 """
@@ -30,7 +30,7 @@ class Journal(AppendFile):
         """Appends one record.
 
         Raises:
-            OutputWriteError: the record could not be written whole.
+            OutputWriteError: the record could not be written completely.
         """
         header["size"] = len(body)
         header["crc"] = zlib.crc32(body)
@@ -38,7 +38,7 @@ class Journal(AppendFile):
 
 
 def read_journal(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The whole records of a journal in the order they were written; a torn end is left out. Nothing if there is no file."""
+    """The complete records of a journal in the order in which they were written; none if there is no file."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

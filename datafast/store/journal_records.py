@@ -1,4 +1,4 @@
-"""What the journal keeps of a call and its item beside the raw reply: enough to rebuild both rows of the ledger."""
+"""The header of a record in the journal: enough of a call and its item to rebuild both rows of the ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["call_of", "item_of", "journal_header"]
 
 
 def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
-    """The header of a call. A wire format stands in it where it is not the usual one."""
+    """The header of a call. It names the wire format only if it is not the usual one."""
     header = {
         "id": call.id,
         "item": call.item,
@@ -33,7 +33,7 @@ def journal_header(call: CallRow, item: ItemRecord) -> dict[str, Any]:
 
 
 def item_of(header: dict[str, Any]) -> ItemRecord:
-    """The item of a call, as it was before its first reply was in the ledger."""
+    """The item of a call, as it was before the ledger had its first reply."""
     return ItemRecord(
         id=header["item"],
         key=bytes.fromhex(header["item_key"]),
@@ -46,7 +46,7 @@ def item_of(header: dict[str, Any]) -> ItemRecord:
 
 
 def call_of(header: dict[str, Any], raw: bytes) -> CallRow:
-    """The call, without what its reply says it used."""
+    """The call, without the usage that its reply states."""
     return CallRow(
         id=header["id"],
         item=header["item"],

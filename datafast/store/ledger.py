@@ -1,18 +1,18 @@
 """The ledger: which items exist, which replies were paid for, which bytes of the JSONL are committed. SQLite, one writer.
 
-Tables are append-only or keyed by small rising integers, because indexes on random keys get slower as they grow; identities are
-looked up in memory, built once at start-up. Readers (`datafast status`) may open the file while a run writes.
+Tables are append-only or keyed by small rising integers, because indexes on random keys get slower as they grow. Identities are
+looked up in memory, in a table that is built at the start. Readers (`datafast status`) may open the file while a run writes.
 
     items     one row an item: key, content, position in the plan, state, rows written
-    calls     one row a paid reply: the raw reply and its wire format, what it cost, what it answered
-    appends   one row an append to the JSONL: where it lies and its checksum
-    charges   one row a request that may have been paid for without a reply that says how much: its upper bound
-    failures  one row an item that has failed rows: why
-    failed    a view: the failures that count, those of items that are in the plan and have failed
-    filtered  one row a row that a stage has dropped: the row, which stage, why
-    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, what was requested, how to go on
+    calls     one row a paid reply: the raw reply and its wire format, its cost, the call that it answers
+    appends   one row an append to the JSONL: its place and its checksum
+    charges   one row a request that may have been charged although no reply says how much: its upper bound
+    failures  one row an item with failed rows: why
+    failed    a view: the failures of items that are in the plan and have failed
+    filtered  one row a dropped row: the row, the stage, the reason
+    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on
 
-Which columns they have, and had, is in `migrations`.
+`migrations` has their columns, now and in earlier formats.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """The SQLite file. Every method that writes expects to run inside `transaction()` unless it says otherwise."""
+    """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise."""
 
     def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
         self.path = path
@@ -57,24 +57,24 @@ class Ledger:
             try:
                 prepare = show_as_newest if read_only else migrate
                 prepare(self._db, path)
-            except BaseException:  # whatever kept it from being used: the file is not held open
+            except BaseException:  # the file must not stay open after any error
                 self._db.close()
                 raise
         except sqlite3.DatabaseError as error:
             raise cannot_open(path, error, read_only=read_only) from error
-        except UnicodeDecodeError as error:  # SQLite quotes what is damaged, and that need not be text
-            raise unreadable(path, sqlite3.DatabaseError("what describes its tables is damaged")) from error
+        except UnicodeDecodeError as error:  # SQLite quotes damaged bytes, which may not be text
+            raise unreadable(path, sqlite3.DatabaseError("the description of its tables is damaged")) from error
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
-        """What is to be said, and done, when the file is damaged."""
+        """The error for a damaged file."""
         return unreadable(self.path, error)
 
     def transaction(self) -> Transaction:
-        """`with ledger.transaction():` commits what is written inside at once, or nothing of it."""
+        """`with ledger.transaction():` commits all that is written inside, or nothing."""
         return Transaction(self._db, self.path)
 
     def checkpoint(self) -> None:
-        """Brings the write-ahead log into the file and onto the disk. Outside a transaction."""
+        """Writes the write-ahead log into the file and forces it to the disk. Called outside a transaction."""
         try:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
@@ -101,7 +101,7 @@ class Ledger:
         self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", item_values(item))
 
     def items(self, *states: ItemState) -> Iterator[ItemRecord]:
-        """Items in these states (all, where none is given), in the order of their ids."""
+        """Items in these states (by default all), in the order of their ids."""
         where = f"WHERE state IN ({','.join(str(int(state)) for state in states)})" if states else ""
         if states and ItemState.DONE not in states:
             where += " AND state != 1"  # lets SQLite use the partial index
@@ -109,7 +109,7 @@ class Ledger:
             yield item_from(row)
 
     def items_of(self, item_ids: Sequence[int]) -> dict[int, ItemRecord]:
-        """Items by id, with what was filtered of them."""
+        """Items by id, with their filtered rows."""
         marks = ",".join("?" * len(item_ids))
         filtered = masks_from(
             self._db.execute(f"SELECT item, number FROM filtered WHERE item IN ({marks})", item_ids)  # noqa: S608 - question marks
@@ -121,7 +121,7 @@ class Ledger:
         return found
 
     def places(self) -> dict[bytes, int]:
-        """Where every item stands, by key: its position, id and state in one integer, for there may be millions."""
+        """The position, id and state of every item by key, in one integer because there may be millions."""
         query = "SELECT key, (min(position, 2147483647) << 32) | (id << 2) | state FROM items"
         return dict(self._db.execute(query))
 
@@ -130,7 +130,7 @@ class Ledger:
 
     @staticmethod
     def item_of(place: int) -> int:
-        """The id in a place that `places` gave."""
+        """The id in a value of `places`."""
         return place >> 2 & 0x3FFF_FFFF
 
     def done_positions(self) -> Iterator[int]:
@@ -145,20 +145,20 @@ class Ledger:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
 
     def raise_generation(self) -> None:
-        """Opens every failed item again; replies that failed it count no more, valid ones still do."""
+        """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
         self._db.execute("UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2")
         self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
 
     @property
     def requested(self) -> int:
-        """Rows that the plan of the last run asks for."""
+        """The rows that the plan of the last run asks for."""
         return int(self.meta("requested") or 0)
 
     def counts(self, requested: int | None = None) -> Counts:
-        """What has become of every row of the plan.
+        """What happened to the rows of the plan.
 
         Args:
-            requested: rows that the plan asks for; those of the last run where nothing is given.
+            requested: rows that the plan asks for; by default those of the last run.
         """
         if requested is None:
             requested = self.requested
@@ -206,14 +206,14 @@ class Ledger:
         )
 
     def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
-        """The recorded replies of an item with their call keys, oldest first."""
+        """The recorded replies of an item with the keys of their calls, oldest first."""
         query = (
             "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
         )
         return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
 
     def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
-        """The newest recorded requests to each provider, oldest first: when (seconds since the epoch), and their tokens."""
+        """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
         newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
         found: dict[str, list[tuple[float, int]]] = {}
         for provider, sent_at, tokens in self._db.execute(newest + "ORDER BY id DESC LIMIT 1000"):
@@ -232,12 +232,12 @@ class Ledger:
         self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
 
     def charged(self) -> tuple[float, int]:
-        """(USD, tokens) charged for requests that never said what they used."""
+        """(USD, tokens) charged for requests whose usage is not known."""
         found = self._db.execute("SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges").fetchone()
         return float(found[0]), int(found[1])
 
     def spent(self) -> Spent:
-        """What this output has used up so far; requests that may have been paid for count at their bound."""
+        """What this output has used so far; requests that may have been charged count at their bound."""
         totals = self.totals()
         usd, tokens = self.charged()
         requests = max(int(self.meta("requests") or 0), totals.attempts)
@@ -262,13 +262,13 @@ class Ledger:
             yield append_from(row)
 
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
-        """All appends, those of an item together, by the item's position in the plan."""
+        """All appends by the item's position in the plan, those of an item together."""
         query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
         for row in self._db.execute(query):
             yield append_from(row)
 
     def is_in_order(self) -> bool:
-        """Whether each append is of an item that comes later in the plan than that of the one before it."""
+        """Whether the items of the appends are in plan order, each with one append."""
         steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
         return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
 
@@ -278,14 +278,14 @@ class Ledger:
         return row[0] if row else 0
 
     def last_end_within(self, size: int) -> int:
-        """The end of the last append that lies wholly within the first `size` bytes."""
+        """The end of the last append that is completely within the first `size` bytes."""
         row = self._db.execute(
             "SELECT start + size FROM appends WHERE start + size <= ? ORDER BY id DESC LIMIT 1", (size,)
         ).fetchone()
         return row[0] if row else 0
 
     def forget_appends_after(self, end: int) -> None:
-        """Drops the appends beyond byte `end` and opens their items again; that stages have kept those rows stays known."""
+        """Drops the appends beyond byte `end` and opens their items again. The verdicts of stages about those rows are kept."""
         lost: dict[int, int] = {}
         for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
             append = append_from(row)
@@ -299,7 +299,7 @@ class Ledger:
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
 
     def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int]) -> None:
-        """Puts new positions in the file in the place of all old ones; items `emptied` have no row in it any more."""
+        """Replaces all appends; the items `emptied` have no rows in the file any more."""
         self._db.execute("DELETE FROM appends")
         self.put_appends(appends)
         self._db.executemany(
@@ -322,12 +322,12 @@ class Ledger:
         return Counter({(stage, reason): rows for stage, reason, rows in found})
 
     def filtered_of_unfinished(self) -> dict[int, int]:
-        """The numbers of filtered rows, as a bit mask, by item that is open or has failed."""
+        """The numbers of filtered rows, as a bit mask, of each item that is open or has failed."""
         query = "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state IN (0, 2)"
         return masks_from(self._db.execute(query))
 
     def decide_anew(self, item_ids: Iterable[int]) -> None:
-        """Forgets what stages have decided about the rows of these items."""
+        """Forgets the verdicts of stages about the rows of these items."""
         ids = [(item_id,) for item_id in item_ids]
         self._db.executemany("DELETE FROM filtered WHERE item = ?", ids)
         self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", ids)

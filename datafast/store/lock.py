@@ -1,4 +1,4 @@
-"""One writer at a time: the kernel's locks on an output, and whether somebody holds them."""
+"""One writer at a time: the kernel's locks on an output."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ["is_running", "take_locks"]
 _ROWS = "an output file"
 
 
-_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to see whether a run is active
+_LOCK_S = 0.2  # `datafast status` holds a lock for a moment to find out whether a run is active
 
 
 def _make_folder(path: Path, what: str) -> None:
-    """Makes the folder of a file that is going to be written."""
+    """Makes the folder for a file."""
     try:
         if path.exists() and not path.is_file():
             raise OutputWriteError(
-                f"cannot write to {path}: it is {'a folder' if path.is_dir() else 'no regular file'}. "
-                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}"
+                f"Cannot write to {path}: it is {'a folder' if path.is_dir() else 'not a regular file'}. "
+                f"Choose {what}, for example {'rows.jsonl' if what == _ROWS else 'rows.jsonl.ledger'}."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputWriteError(
-            f"cannot write to {path}: what lies above it is not a folder. Choose {what} in a folder that you may write to"
+            f"Cannot write to {path}: a part of its path is not a folder. Choose {what} in a folder that you may write to."
         ) from error
     except OSError as error:
         raise OutputWriteError(
-            f"cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to"
+            f"Cannot write to {path}: {error.strerror}. Choose {what} in a folder that you may write to."
         ) from error
 
 
@@ -48,23 +48,23 @@ def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
                 held.callback(lock.release)
         except Timeout:
             raise OutputInUseError(
-                f"another run is writing to {paths.rows}. Wait for it to end, or choose another output file"
+                f"Another run is writing to {paths.rows}. Wait for it to end, or choose another output file."
             ) from None
         except OSError as error:
             raise OutputWriteError(
-                f"cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to"
+                f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
             ) from error
         return held.pop_all()
 
 
 def is_running(paths: OutputPaths) -> bool:
-    """Whether some process holds one of the output's locks. Each is held here for a moment to find out."""
+    """Whether a process holds one of the output's locks. Takes each for a moment to find out."""
     for path in paths.locks:
         try:
             if path.exists():
                 FileLock(path, timeout=0).acquire().lock.release()
         except Timeout:
             return True
-        except OSError:  # the lock may not be opened from here, so nothing can be told
+        except OSError:  # the lock cannot be opened here, so it is not known
             continue
     return False

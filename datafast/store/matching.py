@@ -1,7 +1,7 @@
-"""Finding the items of a ledger in a plan, by their keys; those that an earlier version has begun by their former keys.
+"""Finding the items of a ledger in a plan by their keys; items that an earlier version has begun by their former keys.
 
-Cost: nothing where the plan is the one of the last run. Otherwise its keys are gone through once; once more with former keys only where
-the ledger may hold items of that version and some were not found yet.
+Cost: nothing if the plan is the one of the last run. Otherwise its keys are read once, and once more with former keys only if
+the ledger may have items of that version and some were not found yet.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 @dataclass
 class Matched:
-    """What a ledger holds of a plan.
+    """The items of a plan that a ledger has.
 
     Attributes:
-        former: the plan with the keys of earlier versions that the ledger may hold.
-        done: the positions that need nothing more.
+        former: the plan with the keys of earlier versions that the ledger may have.
+        done: the positions of items that are complete.
         unfinished: open and failed items, by position.
         donors: items that are not in the plan any more, by content.
     """
@@ -48,12 +48,12 @@ def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
 
 
 def has_places_of(fingerprint: bytes | None, plan: Plan, former: Sequence[Plan]) -> bool:
-    """Whether items that were placed in a plan with this fingerprint have the same places in this one."""
+    """Whether items have the same positions in this plan as in the plan with this fingerprint."""
     return any(fingerprint == same.fingerprint for same in (plan, *former))
 
 
 def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterator[tuple[int, T]]:
-    """The place of each key that is found, with what stood for it in `left`. It leaves the table at once."""
+    """The position of each key that is found, with its value in `left`, from which it is removed."""
     taken = PositionSet() if former else None
     for position, key in enumerate(plan.keys() if left else ()):
         found = left.pop(key, None)
@@ -69,7 +69,7 @@ def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterat
 
 
 def match(ledger: Ledger, plan: Plan) -> Matched:
-    """Finds each ledger item in the plan; what is not in it any more becomes stale."""
+    """Finds each item of the ledger in the plan. Items that are not in it any more become stale."""
     former = former_of(plan, ledger.key_versions)
     if has_places_of(ledger.meta("plan"), plan, former):
         matched = Matched(former, done=PositionSet(ledger.done_positions()))
@@ -89,12 +89,12 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
 
 
 def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> PositionSet:
-    """Gives every item its place in a changed plan. Returns the places of those that are done."""
+    """Gives every item its position in a changed plan. Returns the positions of those that are done."""
     before = ledger.places()
     if len(before) and len(plan) > _WALK_LIMIT:
         raise ConfigError(
-            f"the config changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
-            f"compared with it. Choose another --output, or start over with --fresh"
+            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
+            f"compared with it. Choose another --output, or start over with --fresh."
         )
     returned: list[int] = []
     done = PositionSet()
@@ -118,7 +118,7 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> Pos
 
 
 def _note(ledger: Ledger, plan: Plan) -> None:
-    """The places of items are those of this plan, and new ones will have its keys."""
+    """Records that items have their positions in this plan, and that new items will have its keys."""
     ledger.set_meta("plan", plan.fingerprint)
     versions = dict.fromkeys([*ledger.key_versions, plan.key_version])
     ledger.set_meta("keys", orjson.dumps(list(versions)).decode())

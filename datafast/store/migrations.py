@@ -1,7 +1,7 @@
-"""The format of ledgers, as the steps that lead to it: a new ledger takes all of them, an old one those that it lacks.
+"""The format of ledgers, as a list of steps: a new ledger takes all of them, an old one those that it lacks.
 
-Guarantees: each step is one transaction, so a crash leaves a ledger of one format or of the next; a step loses nothing. Commands that
-only read do not migrate: temporary views give them the newest form of an old ledger.
+Guarantee: each step is one transaction, so a crash leaves a ledger of one format or of the next; a step loses nothing. Commands that
+only read do not migrate: temporary views show them an old ledger in the newest format.
 
     1   version 0.1.0
     2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
@@ -50,7 +50,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY, item INTEGER NOT NULL, number INTEGER NOT NULL,
             stage TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL, at REAL NOT NULL)""",
         "CREATE INDEX filtered_of_item ON filtered(item, number)",
-        # A ledger that was ever used has a mode; so have items that are in its journal only.
+        # A ledger that was used has a mode, even if its items are only in the journal.
         """INSERT INTO meta SELECT 'keys', '["1"]' WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'mode')""",
     ),
 )
@@ -68,11 +68,11 @@ _AS_NEWEST: dict[int, tuple[str, ...]] = {
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Brings a ledger that is open for writing to the newest format.
+    """Migrates a ledger that is open for writing to the newest format.
 
     Raises:
         OutputError: its format is newer; nothing was changed.
-        OutputWriteError: it cannot be written; it is as it was.
+        OutputWriteError: it cannot be written; it is unchanged.
     """
     found = _format_of(db, path)
     if not found:
@@ -89,7 +89,7 @@ def _take(db: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]], nu
 
 
 def show_as_newest(db: sqlite3.Connection, path: Path) -> None:
-    """Lets a ledger that is open for reading be read like one of the newest format. Not a byte of it changes.
+    """Makes a ledger that is open for reading look like one of the newest format. The file does not change.
 
     Raises:
         OutputError: its format is newer.
@@ -103,7 +103,7 @@ def show_as_newest(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _format_of(db: sqlite3.Connection, path: Path) -> int:
-    """The format of a ledger; 0 of an empty file."""
+    """The format of a ledger; 0 for an empty file."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
         return 0
     row = db.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()

@@ -29,13 +29,13 @@ class OutputPaths:
 
     @property
     def locks(self) -> list[Path]:
-        """What a run holds: the lock of its ledger, and that of its rows where their ledger lies elsewhere."""
+        """The locks that a run holds: that of its ledger, and that of its rows if the ledger is elsewhere."""
         return list(dict.fromkeys([self._beside_ledger("-lock"), self.rows.with_name(self.rows.name + ".ledger-lock")]))
 
     @property
     def all(self) -> list[Path]:
-        """Everything that `--fresh` moves aside, in an order that loses nothing if it is cut short.
+        """The files that `--fresh` moves aside, in an order that loses nothing if it is interrupted.
 
-        SQLite throws away a side file that it finds without its ledger; without them the ledger is as it was when the journal began.
+        SQLite deletes a side file without its ledger, but a ledger without its side files is as it was when the journal began.
         """
         return [self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.ledger, self.journal, self.rows]

@@ -1,8 +1,7 @@
-"""Reading a ledger without changing it: while a run writes, after a crash, years later.
+"""Reading a ledger without changing it: during a run, after a crash, years later.
 
-Guarantee: nothing is written, and no reading lasts longer than one query, so a run is never held up. Cost: opening takes a fraction
-of a millisecond; what is counted is counted by SQLite. Limits: replies that a killed run left in its journal are not in here before
-the next run has taken them in.
+Guarantee: nothing is written, and no read lasts longer than one query, so a run is never delayed. Cost: opening takes a fraction
+of a millisecond; SQLite does the counting. Limits: replies that a killed run left in its journal are missing until the next run.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _FAILED = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2"
 
 
 class PastCall(NamedTuple):
-    """What one recorded reply took."""
+    """The output tokens and seconds of one recorded reply."""
 
     provider: str
     role: str
@@ -33,10 +32,10 @@ class PastCall(NamedTuple):
 
 
 class LedgerReader(Ledger):
-    """A ledger that is only read. Use it with `with`.
+    """A ledger for reading. Use it with `with`.
 
     Raises:
-        OutputError: the file is no ledger, damaged, or of another format; also in the middle of reading.
+        OutputError: the file is not a ledger, is damaged, or has a newer format; also raised while reading.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,12 +54,12 @@ class LedgerReader(Ledger):
     # -- failures
 
     def failure_ids(self, *, category: str | None = None, provider: str | None = None) -> array[int]:
-        """The ids of failed items, the oldest first."""
+        """The ids of failed items, oldest failure first."""
         query = f"SELECT f.item {_FAILED} AND (?1 IS NULL OR f.category = ?1) AND (?2 IS NULL OR f.provider = ?2)"
         return array("q", (row[0] for row in self._db.execute(f"{query} ORDER BY f.at, f.item", (category, provider))))
 
     def failed(self, item_ids: Sequence[int]) -> list[tuple[FailureRow, ItemRecord]]:
-        """The failures of these items in this order; items that have not failed are left out."""
+        """The failures of these items, in this order; items that have not failed are left out."""
         query = f"SELECT f.* {_FAILED} AND i.id IN ({','.join('?' * len(item_ids))})"
         failures = {row[0]: FailureRow(*row) for row in self._db.execute(query, item_ids)}
         items = self.items_of(item_ids)
@@ -72,16 +71,16 @@ class LedgerReader(Ledger):
         return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
 
     def settled_by_route(self, num_routes: int) -> dict[int, int]:
-        """Items that a plain run leaves alone, done or failed, by route; those of the plan of the last run."""
+        """The number of items that are done or failed, by route, in the plan of the last run."""
         query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"
         return dict(self._db.execute(query, (num_routes,)).fetchall())
 
     def settled_keys(self) -> set[bytes]:
-        """The keys of items that are done or failed, or left the plan with replies that serve again if they come back."""
+        """The keys of items that are done or failed, or have left the plan: their replies count if they come back."""
         return {row[0] for row in self._db.execute("SELECT key FROM items WHERE state != 0")}
 
     def past_calls(self, *, num_rows: int, limit: int) -> list[PastCall]:
-        """The newest replies to items of so many rows that say what they used."""
+        """The newest replies with a usage, to items of this number of rows."""
         query = (
             "SELECT c.provider, c.role, c.output_tokens, c.latency_s FROM calls c JOIN items i ON i.id = c.item "
             "WHERE c.output_tokens IS NOT NULL AND i.num_rows = ? ORDER BY c.id DESC LIMIT ?"
@@ -91,7 +90,7 @@ class LedgerReader(Ledger):
     # -- rows
 
     def places_of(self, positions: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
-        """Where the rows of the items at these places of the plan lie in the JSONL: (first byte, number of bytes), in order."""
+        """The places in the JSONL of the rows of items, by position in the plan: (first byte, number of bytes), in order."""
         query = (
             "SELECT i.position, a.start, a.size FROM items i JOIN appends a ON a.item = i.id WHERE i.state IN (1, 2)"
         )
@@ -104,6 +103,6 @@ class LedgerReader(Ledger):
     # -- after a crash
 
     def unrecorded_replies(self, journal: Path) -> int:
-        """Replies that a killed run left in its journal only."""
+        """The number of replies that a killed run left only in its journal."""
         newest = self.max_id("calls")
         return sum(1 for header, _ in read_journal(journal) if "id" in header and header["id"] > newest)

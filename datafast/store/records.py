@@ -1,4 +1,4 @@
-"""What the ledger holds, as values: items, calls, appends, failures, charges."""
+"""The records of the ledger: items, calls, appends, failures, charges."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 
 
 DEFAULT_FORMAT = "chat_completions"
-"""The wire format of a reply that does not say which one it has."""
+"""The wire format of a reply that has none recorded."""
 _MAX_COUNT = 2**62
 
 
 class ItemState(IntEnum):
-    """Where an item stands. FAILED items may have written some of their rows. STALE items are not in the plan any more."""
+    """The state of an item. FAILED items may have some of their rows in the file. STALE items have left the plan."""
 
     OPEN = 0
     DONE = 1
@@ -45,10 +45,10 @@ class ItemState(IntEnum):
 
 @dataclass(slots=True)
 class ItemRecord:
-    """An item as the ledger knows it.
+    """An item in the ledger.
 
-    Bit n of `slots` says that its row number n is in the JSONL, of `filtered` that a stage has dropped it, of `kept` that none has and
-    that it was lost from the JSONL since.
+    Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that the stages have kept
+    it and that it was lost from the JSONL afterwards.
     """
 
     id: int
@@ -64,7 +64,7 @@ class ItemRecord:
 
     @property
     def decided(self) -> int:
-        """The rows that stages need not look at any more."""
+        """The rows that stages have already decided about."""
         return self.slots | self.filtered | self.kept
 
     @property
@@ -74,7 +74,7 @@ class ItemRecord:
 
 @dataclass(slots=True)
 class CallRow:
-    """A paid reply in its wire format. Token counts are None where the provider gave none, the cost where its price is not known."""
+    """A paid reply in its wire format. Token counts are None if the provider gave none, the cost if the price is not known."""
 
     id: int
     item: int
@@ -94,9 +94,9 @@ class CallRow:
     format: str = DEFAULT_FORMAT
 
     def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
-        """Adds what its reply says it used."""
+        """Adds the usage that its reply states."""
         if usage is not None:
-            # What SQLite cannot hold must not keep a reply from being saved.
+            # Numbers that SQLite cannot hold must not prevent a reply from being saved.
             self.input_tokens = min(usage.input_tokens, _MAX_COUNT)
             self.output_tokens = min(usage.output_tokens, _MAX_COUNT)
             self.cached_tokens = min(usage.cached_tokens, _MAX_COUNT)
@@ -105,7 +105,7 @@ class CallRow:
 
 @dataclass(slots=True)
 class Append:
-    """One append to the JSONL: `size` bytes from `start`, holding the rows `slots` (a bit mask) of one item."""
+    """One append to the JSONL: `size` bytes from `start`, with the rows `slots` (a bit mask) of one item."""
 
     id: int
     item: int
@@ -124,7 +124,7 @@ class Append:
 
 
 class Recorded(NamedTuple):
-    """A reply that is paid for, and who gave it in which generation of its item."""
+    """A recorded reply, with its provider, its model and the generation of its item."""
 
     generation: int
     raw: bytes
@@ -134,7 +134,7 @@ class Recorded(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """A request that was sent, at the most that it can have cost. `id` is its number among all requests of this output."""
+    """The most that a request can have cost. `id` is its number among all requests of this output."""
 
     id: int
     provider: str
@@ -145,7 +145,7 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """Why rows of an item are missing for good."""
+    """Why rows of an item have failed for good."""
 
     item: int
     category: str
@@ -161,7 +161,7 @@ class FailureRow:
 
 @dataclass(frozen=True, slots=True)
 class FilteredRow:
-    """A row that a stage has dropped: `row` is the line that would have been written, without its newline."""
+    """A row that a stage has dropped. `row` is the line that would have been written, without its newline."""
 
     item: int
     number: int
@@ -173,7 +173,7 @@ class FilteredRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """All calls ever made for this output. `cost_usd` is None when some call's price is not known."""
+    """All calls made for this output. `cost_usd` is None if the price of a call is not known."""
 
     calls: int
     attempts: int
@@ -209,7 +209,7 @@ def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 @dataclass(slots=True)
 class Counts:
-    """What has become of every row of the plan: `requested = written + filtered + failed + pending`."""
+    """What happened to the rows of the plan: `requested = written + filtered + failed + pending`."""
 
     requested: int
     written: int
@@ -229,7 +229,7 @@ class Bound(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What was used up before this run."""
+    """What was used before this run."""
 
     usd: float
     calls: int

@@ -1,7 +1,7 @@
-"""Opening an output: take the lock, bring journal, ledger and JSONL to agreement, compare the plan with what is there.
+"""Opening an output: takes the lock, makes journal, ledger and JSONL agree, and compares the plan with the ledger.
 
-Guarantees: nothing of the user's is overwritten or deleted (whatever does not belong is moved into a file beside the output and
-named in the report); whatever was paid for is found again; a crash at any moment of this work is repaired by the next start.
+Guarantee: no data of the user is overwritten or deleted (foreign bytes are moved into a file next to the output, which is
+named in the report); every paid reply is found again; a crash at any moment of this work is repaired by the next start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from datafast.types import Usage
 __all__ = ["OpenOutput", "Pricing", "open_output"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
-"""(provider label, raw reply, its wire format) -> what it used and cost; None where it does not say, or the price is not known."""
+"""(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
 
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
@@ -48,13 +48,13 @@ _VERIFY_FIRST = 1024 * 1024
 
 @dataclass
 class OpenOutput:
-    """An output that is ready to be written to.
+    """An output that is ready for writing.
 
     Attributes:
-        done: positions of the plan that need nothing more.
-        failed: positions whose item has failed; taken up again only on request.
-        set_aside: files that were moved out of the way.
-        deep_check: compares the part of a large JSONL that was not compared yet; meant for a thread, raises OutputChangedError.
+        done: positions of items that are complete.
+        failed: positions of items that have failed; retried only on request.
+        set_aside: files with what was moved aside.
+        deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
     """
 
     store: Store
@@ -78,19 +78,19 @@ def open_output(
     stages: str = "[]",
     notes: dict[str, Any] | None = None,
 ) -> Iterator[OpenOutput]:
-    """Opens an output for one run and holds its lock as long as the context lasts.
+    """Opens an output for one run and holds its lock until the context ends.
 
     Args:
-        simulated: whether the replies of this run are simulated; an output is one or the other.
-        pricing: prices replies that a crash left in the journal only.
-        fresh: move what is there aside and start over.
+        simulated: whether the replies of this run are simulated; an output has either simulated or real ones.
+        pricing: prices replies that a crash left only in the journal.
+        fresh: move existing files aside and start over.
         retry_failed: open failed items again.
-        ordered: whether the rows are to be in plan order when the output is closed.
+        ordered: whether `close` puts the rows in plan order.
         stages: the settings of the stages that decide about rows, as JSON.
-        notes: what `datafast status` should know: the kind, the config file, the command.
+        notes: what `datafast status` shows: the kind, the config file, the command.
 
     Raises:
-        OutputError: and its subclasses; nothing was sent and nothing of the user's changed.
+        OutputError: or one of its subclasses; nothing was sent, and no data of the user has changed.
     """
     with take_locks(paths):
         moved = _move_aside(paths) if fresh else []
@@ -100,14 +100,14 @@ def open_output(
             output = _open(
                 paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, stages, notes or {}
             )
-        except BaseException as error:  # whatever it was goes on; an open ledger would block the next try
+        except BaseException as error:  # an open ledger would block the next try
             ledger.close()
             if isinstance(error, sqlite3.DatabaseError):
                 raise ledger.unreadable(error) from error
             if isinstance(error, OSError):
                 raise OutputWriteError(
-                    f"cannot bring {paths.rows} up to date: {error.strerror}. No row was lost and nothing was sent. "
-                    f"Check its permissions and the space on its disk, and run again"
+                    f"Cannot repair {paths.rows}: {error.strerror}. No row was lost and nothing was sent. "
+                    f"Check its permissions and the space on its disk, and run again."
                 ) from error
             raise
         output.set_aside[:0] = moved
@@ -140,14 +140,13 @@ def _backup(path: Path, stamp: str) -> Path:
 def _require_both_or_none(paths: OutputPaths) -> None:
     if size_of(paths.rows) and not size_of(paths.ledger):
         raise OutputChangedError(
-            f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it cannot be told which of them are paid for. "
-            f"Choose another --output, or keep these rows aside and start over with --fresh; "
-            f"to adopt them, restore the ledger beside them"
+            f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it is not known which of them are paid for. "
+            f"Restore the ledger next to them, choose another --output, or start over with --fresh (these rows are kept aside)."
         )
     if not size_of(paths.ledger) and size_of(paths.journal):
         raise OutputChangedError(
-            f"{paths.journal} holds replies but its ledger {paths.ledger.name} is gone. Restore the ledger, "
-            f"or start over with --fresh (the journal is kept aside)"
+            f"{paths.journal} has replies, but its ledger {paths.ledger.name} is missing. Restore the ledger, "
+            f"or start over with --fresh (the journal is kept aside)."
         )
 
 
@@ -193,7 +192,7 @@ def _open(
             durability=durability,
             ordered=ordered,
         )
-    except BaseException:  # whatever it was goes on; only the files must not stay open
+    except BaseException:  # the files must not stay open after any error
         journal.close()
         if rows:
             rows.close()
@@ -211,13 +210,13 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
             ledger.set_meta("mode", mode)
     elif found != mode:
         raise OutputError(
-            f"{paths.rows} holds {found} rows and this run would add {mode} ones. "
-            f"Choose another file with --output, or start over with --fresh (the old files are kept aside)"
+            f"{paths.rows} has {found} rows, and this run would add {mode} ones. "
+            f"Choose another file with --output, or start over with --fresh (the old files are kept aside)."
         )
 
 
 def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts) -> None:
-    """Records the settings of the stages; says once what a change of them means for rows that are there."""
+    """Records the settings of the stages. Warns once if they have changed for existing rows."""
     found = ledger.meta("stages") or "[]"
     if found == stages:
         return
@@ -226,12 +225,12 @@ def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts
     if decided := counts.written + counts.filtered:
         warn_user(
             f"quality: The settings have changed since {decided:,} rows of {paths.rows} were kept or filtered. Those rows stay as they "
-            f"are. To decide about all rows anew, start over with --fresh (fresh=True)."
+            f"are. To decide about all rows again, start over with --fresh (fresh=True)."
         )
 
 
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
-    """Brings replies that only the journal holds into the ledger, then empties the journal."""
+    """Writes replies that are only in the journal into the ledger, then empties the journal."""
     newest = ledger.max_id("calls")
     reserved: dict[int, Charge] = {}
     requests = 0
@@ -249,7 +248,7 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
                 call.settle(*pricing(call.provider, raw, call.format))
                 ledger.put_calls([call])
         if requests:
-            # Requests that were in flight when the process died may have been paid for.
+            # Requests that were in flight when the process died may have been charged.
             ledger.put_charges(reserved.values())
             ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
     if journal.size:
@@ -258,7 +257,7 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
 
 
 def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
-    """Makes the JSONL exactly what is committed. Returns files set aside, and the byte from which it was compared."""
+    """Makes the JSONL exactly what is committed. Returns the files set aside, and the byte from which it was compared."""
     size, committed = size_of(rows), ledger.committed_size()
     end = ledger.last_end_within(min(size, committed))
     few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
@@ -275,7 +274,7 @@ def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
 
 
 def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
-    # A reading that an error ends must not go on holding the ledger as long as somebody keeps the error.
+    # An error that is kept must not keep the reader, and so the ledger, open.
     with contextlib.closing(ledger.appends_between(start, end)) as appends:
         verify(rows, appends)
 

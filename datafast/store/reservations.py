@@ -1,6 +1,6 @@
-"""Requests under a budget that are on their way, each at the most that it can cost.
+"""Requests in flight under a budget, each at the most that it can cost.
 
-Guarantee: if the process dies, the next start charges those that had not ended at their bound.
+Guarantee: if the process dies, the next start charges requests that had not ended at their bound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Reservations:
         self._reserved: dict[int, Charge] = {}
 
     def reserve(self, provider: str, bound: Bound) -> int:
-        """Notes that a request is about to be sent, and the most that it can cost; returns its number."""
+        """Records that a request is about to be sent, with the most that it can cost. Returns its number."""
         self._requests += 1
         charge = Charge(self._requests, provider, bound.usd, bound.tokens, time.time())
         self._reserved[charge.id] = charge
@@ -32,18 +32,18 @@ class Reservations:
         return charge.id
 
     def release(self, number: int) -> Charge:
-        """Notes that a request has ended."""
+        """Records that a request has ended."""
         charge = self._reserved.pop(number)
         self._journal.record({"release": number}, b"")
         return charge
 
     def note(self) -> None:
-        """Records in the ledger how many requests there were."""
+        """Records the number of requests in the ledger."""
         if self._requests:
             with self._ledger.transaction():
                 self._ledger.set_meta("requests", self._requests)
 
     def record_again(self) -> None:
-        """Puts those that are on their way into a journal that was emptied."""
+        """Writes the requests in flight into a journal that was emptied."""
         for charge in self._reserved.values():
             self._journal.record({"reserve": charge._asdict()}, b"")

@@ -16,7 +16,7 @@ def failure_values(f: FailureRow) -> tuple[Any, ...]:
 
 
 def storable(text: str) -> str:
-    """A text as UTF-8 can hold it: an error may quote half a surrogate pair of a model's reply."""
+    """A text that UTF-8 can hold: an error may quote half a surrogate pair of a model's reply."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -45,7 +45,7 @@ def append_from(row: tuple[Any, ...]) -> Append:
 
 
 def pack(slots: int) -> bytes | None:
-    """A bit mask as stored: nothing where the rows are the first ones, which is nearly always."""
+    """A bit mask as stored; NULL if it means the first rows, which is nearly always so."""
     return None if slots & (slots + 1) == 0 else slots.to_bytes((slots.bit_length() + 7) // 8, "little")
 
 

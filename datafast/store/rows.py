@@ -1,6 +1,6 @@
-"""The JSONL that the user gets: is what lies there what was committed, and its rows, read without holding them in memory.
+"""The JSONL that the user gets: checking it against what was committed, and reading its rows without holding them in memory.
 
-A crash may leave bytes at its end that were never committed. They are set aside, not deleted: they may be the user's.
+A crash may leave bytes at its end that were never committed. They are set aside, not deleted, because they may be the user's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def size_of(path: Path) -> int:
 
 
 def set_aside_name(path: Path, what: str) -> Path:
-    """A name beside `path` that is not taken yet: `<name>.<what>-<UTC time>`."""
+    """A free name next to `path`: `<name>.<what>-<UTC time>`."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     candidate = path.with_name(f"{path.name}.{what}-{stamp}")
     number = 2
@@ -47,7 +47,7 @@ def set_aside_name(path: Path, what: str) -> Path:
 
 
 def split_off_tail(path: Path, end: int) -> Path | None:
-    """Moves whatever lies beyond byte `end` into a file of its own; returns that file, or None where nothing did.
+    """Moves the bytes from `end` on into another file. Returns that file, or None if there are none.
 
     The copy is on the disk before the original is shortened.
     """
@@ -66,10 +66,10 @@ def split_off_tail(path: Path, end: int) -> Path | None:
 
 
 def verify(path: Path, appends: Iterable[Append]) -> None:
-    """Compares stretches of the file with the checksums of what was appended there.
+    """Compares parts of the file with the checksums of what was appended there.
 
     Raises:
-        OutputChangedError: names the first line that differs. Nothing is touched.
+        OutputChangedError: some lines differ; names the first. Nothing is changed.
     """
     with path.open("rb") as file:
         for append in appends:
@@ -79,9 +79,9 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
             first = _line_number(path, append.start)
             lines = f"line {first}" if append.num_rows == 1 else f"lines {first}-{first + append.num_rows - 1}"
             raise OutputChangedError(
-                f"{path}: {lines} changed since datafast wrote it. Nothing was touched. Move the file away "
+                f"{path}: {lines} changed since datafast wrote the file. Nothing was touched. Move the file away "
                 f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
-                f"your edits stay where you put them. To start over instead, use --fresh (fresh=True): the old files are kept"
+                f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
             )
 
 
@@ -98,7 +98,7 @@ def _line_number(path: Path, offset: int) -> int:
 
 
 def rows_at(path: Path, ledger: LedgerReader, positions: Sequence[int]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of the items at these places of the plan, item by item in this order; a few hundred items at a time."""
+    """The rows of the items at these positions of the plan, item by item; reads a few hundred items at a time."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -117,9 +117,9 @@ RowT = TypeVar("RowT", bound=BaseModel)
 
 
 class RowSequence(Sequence[RowT]):
-    """The rows of a JSONL as they were when it was made. Memory: eight bytes a row, and the row asked for.
+    """The rows of a JSONL when this was made. Memory: eight bytes a row, and the current row.
 
-    A last line without its newline is one that is still being written; it is left out.
+    A last line without a newline is still being written, and is left out.
     """
 
     def __init__(self, path: Path, row_model: type[RowT]) -> None:

@@ -1,8 +1,9 @@
-"""Where replies and rows go, in the order that loses nothing: journal, then JSONL, then ledger.
+"""Saves replies and rows in an order that loses nothing: journal, then JSONL, then ledger.
 
 Everything here runs on the run's one thread. A raw reply is in the journal before anything can fail on it. Rows and ledger entries
-gather for a few milliseconds and go out together: first the rows by one append to the JSONL, then the ledger by one transaction that
-says how far the JSONL is committed. A crash between the two leaves a tail that start-up sets aside and rebuilds from the recorded replies.
+are collected for a few milliseconds and saved together: first the rows by one append to the JSONL, then the ledger by one transaction
+that says how far the JSONL is committed. After a crash between the two, the next start sets the uncommitted rows aside and rebuilds them
+from the recorded replies.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The open output of one run: JSONL, ledger and journal. Made by `datafast.store.recovery.open_store`.
+    """The open output of one run: JSONL, ledger and journal. Made by `datafast.store.recovery.open_output`.
 
     Args:
-        former: the plan with the keys of earlier versions that this ledger may hold.
+        former: the plan with the keys of earlier versions that this ledger may have.
         unfinished: items of the plan that are open or failed, by position.
-        donors: for items that are not in the plan any more, the ids by content: their replies may still serve.
-        ordered: whether `close` puts rows that could not be written in their place there.
+        donors: ids of items that are not in the plan any more, by content; their replies may still be used.
+        ordered: whether `close` puts the rows in plan order.
     """
 
     def __init__(
@@ -83,13 +84,13 @@ class Store:
 
     @property
     def broken(self) -> OutputWriteError | None:
-        """Why nothing can be saved any more, None while it can."""
+        """Why nothing can be saved any more; None while it can."""
         return self._commit.broken
 
     # -- items
 
     def item_at(self, plan: Plan, position: int) -> WorkItem:
-        """An item of the plan; as it was before where an earlier version has begun it, or paid for replies that serve it."""
+        """An item of the plan; in its earlier form if an earlier version has begun it or has replies for it."""
         item = plan[position]
         if not self._former:
             return item
@@ -117,9 +118,9 @@ class Store:
         return record
 
     def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[Recorded]]:
-        """Replies that are already paid for and may serve this item, by call key, oldest first.
+        """Recorded replies that may be used for this item, by call key, oldest first.
 
-        Replies of items that have left the plan come first and count as of generation -1: never as an attempt that failed.
+        Replies of items that have left the plan come first, with generation -1, so they never count as failed attempts.
         """
         found: dict[bytes, list[Recorded]] = {}
         for donor in self._donors.get(record.content, ()):
@@ -134,18 +135,18 @@ class Store:
 
     @property
     def spent(self) -> Spent:
-        """What this output has used up so far."""
+        """What this output has used so far."""
         return self._ledger.spent()
 
     def reserve(self, provider: str, bound: Bound) -> int:
-        """Notes that a request is about to be sent, and the most that it can cost; returns its number.
+        """Records that a request is about to be sent, with the most that it can cost. Returns its number.
 
         If the process dies before `release`, the next start charges the request at its bound.
         """
         return self._reservations.reserve(provider, bound)
 
     def release(self, number: int, *, charged: bool) -> None:
-        """A request has ended: its reply is recorded, or it did not come. `charged`: it may have been paid all the same."""
+        """Records that a request has ended, with or without a reply. `charged`: it may have been charged without one."""
         charge = self._reservations.release(number)
         if charged:
             self._commit.pending.charges.append(charge)
@@ -166,7 +167,7 @@ class Store:
         latency_s: float,
         attempts: int,
     ) -> CallRow:
-        """Takes a raw reply, before it is looked at. Its usage and cost follow by the call's `settle`, in the same breath.
+        """Records a raw reply before it is read. Its usage and cost follow at once, by the call's `settle`.
 
         Raises:
             OutputWriteError: the reply could not be saved; the run must stop.
@@ -200,14 +201,14 @@ class Store:
         filtered: Sequence[FilteredRow],
         failure: FailureRow | None,
     ) -> int:
-        """Takes an item's rows, all that there are, as JSON lines by rising row number; those in the file are not written again.
+        """Records all rows of an item as JSON lines by rising row number. Rows that are in the file are not written again.
 
         Args:
-            filtered: rows that stages have dropped now.
+            filtered: rows that stages have just dropped.
             failure: says why rows are missing.
 
         Returns:
-            The number of rows that are new.
+            The number of new rows.
         """
         new = lines
         if record.slots:
@@ -235,7 +236,7 @@ class Store:
             self.filtered[row.stage, row.reason] += 1
 
     async def close(self, *, stop_reason: str = "") -> None:
-        """Writes what is pending, folds the journal into the ledger and removes it. Always closes the files."""
+        """Writes pending records, empties the journal and removes it. Always closes the files."""
         await self._commit.end()
         try:
             self._commit.flush()
@@ -252,24 +253,24 @@ class Store:
         self._journal.path.unlink(missing_ok=True)
 
     def _order(self) -> None:
-        self._rows.close()  # where files that are open cannot be replaced
+        self._rows.close()  # some systems cannot replace open files
         try:
             order_rows(self.path, self._ledger)
         except OSError as error:
             warn_user(
-                f"the rows of {self.path} are complete, but could not be put in order: {error.strerror}. "
-                f"The next run tries again"
+                f"The rows of {self.path} are complete, but could not be put in order: {error.strerror}. "
+                f"The next run tries again."
             )
 
     def _recount(self) -> None:
-        """Counts what was committed, for a report that must not speak of rows that are not in the file."""
+        """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts = self._ledger.counts(self.counts.requested)
             self.failures = self._ledger.failure_counts()
             self.filtered = self._ledger.filtered_counts()
 
     def close_files(self) -> None:
-        """Closes the files as they are; what is pending is in the journal. Does nothing the second time."""
+        """Closes the files without writing; pending replies are in the journal. Does nothing the second time."""
         if not self._closed:
             self._closed = True
             self._journal.close()

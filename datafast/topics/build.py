@@ -1,6 +1,6 @@
-"""Growing as a run of its own: one item, one row that holds the whole model, and a ledger with every reply.
+"""Growing a topic model as a run of its own: one item, one row with the whole model, and a ledger with every reply.
 
-So a model that was half grown when the process died costs nothing twice, and the file that comes out serves many datasets.
+So nothing is paid for twice after the process died, and many datasets can use the file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["Growth", "TopicsRow", "grown_record", "is_simulated", "read_record"]
 
 
 class TopicsRow(BaseModel):
-    """A grown model as it stands in its file: what `TopicModel.to_dict` gives, which model grew it, and from what."""
+    """A grown model in its file: what `TopicModel.to_dict` gives, which model grew it, and from which config."""
 
     format: str
     shape: str
@@ -51,13 +51,13 @@ class TopicsRow(BaseModel):
 
 
 class Growth:
-    """How a config is grown by a provider, into its file, or into a temporary one that goes with this object.
+    """Grows a config with a provider into its file, or into a temporary file that is removed with this object.
 
     Args:
-        begin: makes a model of the shape that is asked for, with nothing but a root.
-        run: limits and retries. Missing subtopics are asked for again whatever it says.
-        offline: with a simulated model.
-        also_spent: ledgers whose costs count for the budget in `run` as well.
+        begin: makes a model of the config's shape that has only a root.
+        run: limits and retries. Missing subtopics are always asked for again.
+        offline: use a simulated model.
+        also_spent: ledgers whose costs also count for the budget in `run`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Growth:
             paths=OutputPaths.of(self.path),
             settings=self._settings,
             fresh=fresh,
-            retry_failed=True,  # asking for the model again is asking for what failed
+            retry_failed=True,  # growing again means to retry what failed
             on_event=on_event,
             also_spent=self._also_spent,
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
@@ -118,7 +118,7 @@ class Growth:
 
     def _plan(self, routes: Sequence[str]) -> GridPlan:
         config = self._config
-        # Not the degree and the depth: what was paid for serves a deeper model too.
+        # Without degree and depth, because a deeper model uses the same replies.
         root = Dimension("topic", [config.topic_prompt])
         shape = [config.shape, str(config.degree), str(config.depth), config.topic_system_prompt or "", config.on_error]
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
@@ -128,7 +128,7 @@ class Growth:
         return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
 
     def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
-        """What has come of a job: the record of the model and the report; raises as `run` does."""
+        """The result of a job: the record of the model and the report; raises as `run` does."""
         if report.stop_cause is not None:
             raise RunStopped(report)
         if report.failed:
@@ -143,7 +143,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def grown_record(config: TopicsConfig, path: Path) -> dict[str, Any] | None:
-    """The record in a file, where it was grown from a config that asks for the same; None where there is none, or another one."""
+    """The record in a file, if it was grown from a config that asks for the same; else None."""
     try:
         record = read_record(path)
     except (OSError, orjson.JSONDecodeError):
@@ -152,7 +152,7 @@ def grown_record(config: TopicsConfig, path: Path) -> dict[str, Any] | None:
 
 
 def is_simulated(path: Path) -> bool:
-    """Whether the model in a file was grown by a simulated one."""
+    """Whether a simulated model has grown the model in a file."""
     ledger = OutputPaths.of(path).ledger
     if not ledger.is_file():
         return False
@@ -166,4 +166,5 @@ def _asked(config: TopicsConfig) -> dict[str, Any]:
 
 def _why(paths: OutputPaths) -> str:
     (failure,) = FailedItems(paths.ledger)
-    return f"{failure.error.removesuffix('.')} ({failure.category}). What came is kept in {paths.ledger}; growing again asks for the rest"
+    reason = f"{failure.error.removesuffix('.')} ({failure.category})."
+    return f"{reason} Replies are kept in {paths.ledger}. Growing again asks only for the rest."

@@ -43,15 +43,15 @@ class TopicsConfig(ConfigModel):
     leaf: it stays undivided and is listed in the file."""
 
     file: Path | None = None
-    """Where the model is kept, with its ledger beside it, relative to the working directory: a file that several datasets may
-    share. By default beside the output file."""
+    """The file for the model, with its ledger next to it, relative to the working directory. Several datasets may share it. By
+    default it is next to the output file."""
 
     @field_validator("provider")
     @classmethod
     def _known(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
         if isinstance(provider, Mapping) and "api_key" in provider:
-            # A config is written into the ledger and into dataset cards.
-            raise ValueError("keys do not belong into a config; set the provider's environment variable")
+            # The config is written into the ledger and into dataset cards.
+            raise ValueError("Keys do not belong in a config. Set the provider's environment variable.")
         if provider is not None:
             try:
                 provider_from_spec(provider)
@@ -63,8 +63,8 @@ class TopicsConfig(ConfigModel):
     def _not_too_many(self) -> TopicsConfig:
         if self.num_topics > _MAX_TOPICS:
             raise ValueError(
-                f"degree {self.degree} and depth {self.depth} make {self.num_topics:,} topics, more than {_MAX_TOPICS:,}; "
-                f"lower one of them"
+                f"degree {self.degree} and depth {self.depth} make {self.num_topics:,} topics, more than {_MAX_TOPICS:,}. "
+                f"Lower one of them."
             )
         return self
 
@@ -75,10 +75,10 @@ class TopicsConfig(ConfigModel):
 
     @property
     def num_topics(self) -> int:
-        """Topics on all levels but the root's."""
+        """Topics on all levels below the root."""
         return sum(int(self.degree**level) for level in range(1, self.depth + 1))
 
     @property
     def num_calls(self) -> int:
-        """Calls that grow it, where every reply is what was asked for."""
+        """The number of calls that grow it, if every reply is usable."""
         return sum(int(self.degree**level) for level in range(self.depth))

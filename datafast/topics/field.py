@@ -1,4 +1,4 @@
-"""`topics` in a config: a list, nested topics, a file, a topic model, or what a model is to be grown from.
+"""`topics` in a config: a list, nested topics, a file, a topic model, or the settings to grow one from.
 
 topics: [Tides, Ice]                                topics: {Sea: [Tides, Ice], Sky: [Clouds]}        topics: sea.json
 topics: {topic_prompt: The sea, degree: 4, depth: 3}
@@ -31,12 +31,12 @@ __all__ = ["TopicSource", "given_model", "stand_in"]
 
 
 def _read(value: Any, info: ValidationInfo) -> Any:
-    """Files are looked into when the config is made, relative to the folder that its reader names."""
+    """Reads files when the config is made, relative to the folder in the validation context."""
     if isinstance(value, str | Path):
         folder = (info.context or {}).get("folder")
         return _loaded(Path(folder or "") / value)
     if isinstance(value, TopicModel) and not value.is_built and not hasattr(value, "config"):
-        raise ValueError("this topic model holds no topics")
+        raise ValueError("The topic model has no topics. Give at least one.")
     if isinstance(value, Mapping) and (is_record(value) or not set(value) & set(TopicsConfig.model_fields)):
         try:
             return shape_of(str(value.get("shape")) if is_record(value) else "tree").from_dict(value)
@@ -53,7 +53,7 @@ def _loaded(path: Path) -> TopicModel:
 
 
 def _sort(value: Any) -> str:
-    """Which of the forms is meant, so that an error speaks of that one alone."""
+    """The form that is meant, so that errors are only about that one."""
     if isinstance(value, TopicModel):
         return "model"
     return "grown" if isinstance(value, Mapping | TopicsConfig) else "list"
@@ -86,14 +86,14 @@ TopicSource = Annotated[
 
 
 def given_model(topics: Any) -> TopicModel | None:
-    """The model of topics that are there; None where they are still to be grown."""
+    """The topic model; None if it is still to be grown."""
     if isinstance(topics, TopicModel):
         return topics if topics.is_built else None
     return Tree.from_topics(topics) if isinstance(topics, list) else None
 
 
 def stand_in(config: TopicsConfig) -> TopicModel:
-    """A model of the size that is asked for, with names that only say where they stand, for planning ahead."""
+    """A model of the same size for planning, with made-up names that tell the position."""
     model = shape_of(config.shape).from_paths([[config.topic_prompt]])
     level = [(0, "")]
     for _ in range(config.depth):

@@ -1,4 +1,4 @@
-"""Topic models on the disk: our own JSON, nested JSON of anybody's, and JSON lines of paths."""
+"""Files of topic models: our own JSON, any nested JSON, and JSON lines of paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = "datafast-topics-1"
 
 
 def is_record(value: Mapping[str, Any]) -> bool:
-    """Whether this is what `TopicModel.to_dict` gives, and no nested topics."""
+    """Whether this comes from `TopicModel.to_dict`, rather than being nested topics."""
     return bool(value.get("format") == FORMAT)
 
 
@@ -27,11 +27,11 @@ def save(record: Mapping[str, Any], path: Path) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        raise OutputWriteError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputWriteError(f"Cannot write {path}: {error.strerror}. Check its folder and permissions.") from error
 
 
 def read(path: Path) -> Any:
-    """What a file holds: JSON, or for JSON lines the list of their paths.
+    """The content of a file: JSON, or for JSON lines the list of their paths.
 
     Raises:
         ConfigError: there is no such file, or it is neither.
@@ -39,7 +39,9 @@ def read(path: Path) -> Any:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the topic model {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"Cannot read the topic model {path}: {error.strerror}. Check its name and permissions."
+        ) from error
     try:
         whole = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -57,7 +59,7 @@ def _paths_in_lines(text: bytes, path: Path) -> list[list[str]]:
         try:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise ConfigError(f"{path}:{number}: this is neither JSON nor JSON lines: {error}") from None
+            raise ConfigError(f"{path}:{number}: This is neither JSON nor JSON lines: {error}. Correct it.") from None
         if isinstance(entry, list):
             paths.append(entry)
         elif isinstance(entry, Mapping) and isinstance(entry.get("path"), list):
@@ -65,5 +67,5 @@ def _paths_in_lines(text: bytes, path: Path) -> list[list[str]]:
         elif isinstance(entry, Mapping) and isinstance(entry.get("paths"), list):
             paths += entry["paths"]
         else:
-            raise ConfigError(f'{path}:{number}: expected a path, as in {{"path": ["Sea", "Tides"]}}')
+            raise ConfigError(f'{path}:{number}: expected a path, as in {{"path": ["Sea", "Tides"]}}.')
     return paths

@@ -2,8 +2,8 @@
 
     {"subtopics": ["Spring tides", "Storm surges", "Tide gauges"], "related": ["Ice shelves"]}
 
-Guarantee: the model that comes out depends on the config and the replies alone, not on the order in which these arrive: what was proposed
-is taken in the order of the topics it was proposed for. Cost: as many calls as there are topics above the last level.
+Guarantee: the result depends only on the config and the replies, not on the order in which these arrive, because proposals are taken in
+the order of the topics that they are for. Cost: one call for each topic above the last level.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Subtopics(ReplyModel):
         return topics
 
     def new(self, known: Sequence[str]) -> list[str]:
-        """The subtopics, cleaned, without repetitions and without those that are known."""
+        """The cleaned subtopics, without repetitions and without known ones."""
         taken = {normalised(topic) for topic in known}
         found = []
         for topic in self.subtopics:
@@ -57,13 +57,13 @@ class Subtopics(ReplyModel):
 
 
 class LinkedSubtopics(Subtopics):
-    """The same, with topics from elsewhere that belong below it as well."""
+    """The same, with topics from elsewhere that also belong below it."""
 
     related: list[str] = Field(default_factory=list)
 
 
 class _Proposal:
-    """What was proposed for one topic."""
+    """The proposals for one topic."""
 
     def __init__(self, path: TopicPath, candidates: Sequence[str]) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class _Proposal:
 
 
 class Growing(Protocol):
-    """A topic model that takes what is proposed below one of its topics."""
+    """A topic model that takes proposals below one of its topics."""
 
     nodes: list[TopicNode]
     failed: dict[TopicPath, str]
@@ -84,10 +84,10 @@ class Growing(Protocol):
 
 
 async def grow(model: Growing, config: TopicsConfig, generate: Generate) -> Growing:
-    """The model, which holds nothing but a root, grown to the degree and depth that the config says.
+    """Grows a model that has only a root to the config's degree and depth, and returns it.
 
     Raises:
-        CallFailed: topics could not be divided, and the config says to stop there.
+        CallFailed: topics could not be divided, and the config says to stop then.
     """
     linked = config.shape == "graph"
     level: list[tuple[int, TopicPath]] = [(0, (config.topic_prompt,))]
@@ -112,7 +112,7 @@ def _check(config: TopicsConfig, proposals: Sequence[_Proposal]) -> None:
     error = failed[0].error
     assert error is not None  # noqa: S101 - those without one were left out
     raise error.told_as(
-        f"{len(failed)} of {len(proposals)} topics could not be divided; the first, {' > '.join(failed[0].path)!r}: {error}"
+        f"{len(failed)} of {len(proposals)} topics could not be divided. The first is {' > '.join(failed[0].path)!r}: {error}"
     )
 
 
@@ -141,7 +141,7 @@ async def _divide(config: TopicsConfig, generate: Generate, proposal: _Proposal)
 
 
 def _candidates(model: Growing, path: TopicPath, generate: Generate) -> list[str]:
-    """Topics of a graph that might also lie below the last one of a path: any but those above it."""
+    """Topics of a graph that may also lie below the last one of a path: all except those above it."""
     above = {normalised(topic) for topic in path}
     names = [node.topic for node in model.nodes if normalised(node.topic) not in above]
     if len(names) <= _MAX_CANDIDATES:
@@ -178,7 +178,7 @@ def _plain_model(count: int) -> type[Subtopics]:
 def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subtopics]:
     """The model whose schema asks for exactly `count` subtopics and, in a graph, offers the topics that may be linked.
 
-    As everywhere, only the schema states the bounds: a shorter reply is kept and topped up, an unknown link is left out.
+    Only the schema states the bounds: a shorter reply is kept and topped up, and unknown links are left out.
     """
     if candidates is None:
         return _plain_model(count)

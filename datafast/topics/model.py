@@ -1,11 +1,11 @@
-"""What there is to write about: topics below topics, from a root down to the leaves that rows are made from.
+"""Topics below topics, from a root down to the leaves that rows are about.
 
-A `TopicModel` is a list of nodes; node 0 is the root, and `children` are numbers of other nodes. In a tree each node has one parent, in a
-graph it may have several, and never is one its own ancestor. A path leads from the root to a leaf; a root without a name, as in a model
-made of a plain list, is left out of it.
+A `TopicModel` is a list of nodes. Node 0 is the root, and `children` are numbers of other nodes. In a tree each node has one parent; in a
+graph it may have several, but no node is its own ancestor. A path leads from the root to a leaf. A root without a name, as in a model
+made of a plain list, is left out of paths.
 
-Guarantee: two nodes below the same parent never have the same normalised text (`normalised`): duplicates are merged where a model is made.
-Cost: `path(i)` and `num_paths` need memory for one number a node, whatever the number of paths.
+Guarantee: two nodes below the same parent never have the same normalised text (`normalised`), because duplicates are merged.
+Cost: `path(i)` and `num_paths` need memory for one number a node, for any number of paths.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _MAX_DEPTH = 100
 
 
 def normalised(topic: str) -> str:
-    """What makes two topics the same: letters, marks, digits and symbols, whatever their case, width, spacing or punctuation.
+    """The text by which topics are compared: letters, marks, digits and symbols, without case, width, spacing or punctuation.
 
-    Marks are kept because in many scripts they are the vowels; symbols, and a sharp behind a letter, because C, C++ and C# are three
-    topics.
+    Marks are kept because in many scripts they are the vowels. Symbols, and a sharp after a letter, are kept because C, C++ and C#
+    are three topics.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", topic).casefold())
     words = _NO_WORD.sub(" ", folded) if folded.isascii() else "".join(map(_of_word, folded, f" {folded}"))
@@ -50,7 +50,7 @@ _VARIATION_SELECTORS = "\ufe0e\ufe0f"
 
 
 def _of_word(letter: str, before: str) -> str:
-    """What a letter adds to the words of a topic; a blank where it parts them."""
+    """What a character adds to the normalised text; a space if it separates words."""
     kind = unicodedata.category(letter)
     if kind == "Cf" or letter in _VARIATION_SELECTORS:
         return ""
@@ -61,7 +61,7 @@ def _of_word(letter: str, before: str) -> str:
 
 @dataclass(slots=True)
 class TopicNode:
-    """A topic and the numbers of the topics below it."""
+    """A topic, and the numbers of the topics below it."""
 
     topic: str
     children: list[int] = field(default_factory=list)
@@ -71,10 +71,10 @@ class TopicModel:
     """Topics below topics; see the module. Base of `Tree` and `Graph`.
 
     Attributes:
-        nodes: all of them; the first one is the root.
-        merged: how many duplicates, of topics that were proposed or paths that were given, were merged into the first.
-        refused_links: (from, to) of cross-links that would have closed a circle.
-        failed: paths of topics that could not be divided, and why; they are leaves.
+        nodes: all nodes; the first one is the root.
+        merged: the number of duplicates (of proposed topics or given paths) that were merged.
+        refused_links: (from, to) of links that would have made a cycle.
+        failed: paths of topics that could not be divided, which are leaves, and the errors.
     """
 
     shape: ClassVar[str] = "tree"
@@ -90,15 +90,15 @@ class TopicModel:
 
     @classmethod
     def from_paths(cls, paths: Iterable[Sequence[str]]) -> Self:
-        """A model from paths, each from the root to a leaf; what they share at their beginning becomes one node.
+        """A model from paths, each from the root to a leaf. Common beginnings become the same nodes.
 
         Raises:
-            ConfigError: a path is empty, or holds something that is no text or blank.
+            ConfigError: a path is empty, or one of its topics is blank or not a text.
         """
         model = cls._empty()
         for number, path in enumerate(paths):
             if isinstance(path, str) or not isinstance(path, Sequence) or not path:
-                raise ConfigError(f"paths[{number}]: expected a list of topics from the root to a leaf, got {path!r}")
+                raise ConfigError(f"paths[{number}]: expected a list of topics from the root to a leaf, got {path!r}.")
             model._add_path([_checked(topic, f"paths[{number}]") for topic in path])
         return model._with_named_root()
 
@@ -114,10 +114,10 @@ class TopicModel:
     def from_dict(cls, topics: Mapping[str, Any]) -> Self:
         """A model from nested mappings, with lists of leaves at the bottom: `{"Sea": {"Tides": ["Spring tides"], "Ice": []}}`.
 
-        What `to_dict` gives is taken as well.
+        The result of `to_dict` is accepted too.
 
         Raises:
-            ConfigError: a value is neither mapping, list nor None, or there is no topic.
+            ConfigError: a value is not a mapping, list or None, or there are no topics.
         """
         if is_record(topics):
             return cls._from_record(topics)
@@ -127,10 +127,10 @@ class TopicModel:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a model from a file that `save` wrote; from nested JSON; or from JSON lines with a `path`, or `paths`, in each.
+        """Reads a model from a file that `save` wrote, from nested JSON, or from JSON lines with a `path` or `paths` each.
 
         Raises:
-            ConfigError: there is no such file, or it holds no topic model.
+            ConfigError: there is no such file, or it has no topic model.
         """
         path = Path(path)
         try:
@@ -150,19 +150,19 @@ class TopicModel:
             return cls.from_paths(whole)
         if isinstance(whole, list):
             return cls.from_topics(whole)
-        raise ConfigError("expected a topic model: nested topics, a list of topics, or a list of paths")
+        raise ConfigError("expected a topic model: nested topics, a list of topics, or a list of paths.")
 
     @classmethod
     def _from_record(cls, record: Mapping[str, Any]) -> Self:
         if (shape := record.get("shape", cls.shape)) != cls.shape:
-            raise ConfigError(f"this is a {shape}, not a {cls.shape}; read it with {str(shape).capitalize()}.load")
+            raise ConfigError(f"This is a {shape}, not a {cls.shape}. Read it with {str(shape).capitalize()}.load.")
         model = cls.__new__(cls)
         TopicModel.__init__(model)
         model._take(record)
         return model
 
     def _take(self, record: Mapping[str, Any]) -> None:
-        """Takes nodes and notes from what `to_dict` gave."""
+        """Takes the nodes and notes of a record that `to_dict` made."""
         try:
             self.nodes = [
                 TopicNode(str(node["topic"]), [int(c) for c in node["children"]]) for node in record["topics"]
@@ -171,7 +171,7 @@ class TopicModel:
             self.refused_links = [(str(one), str(other)) for one, other in record.get("refused_links", ())]
             self.failed = {tuple(entry["path"]): str(entry["error"]) for entry in record.get("failed", ())}
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"this is no topic model: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"This is not a topic model: {type(error).__name__}: {error}.") from error
         self._made()
 
     @classmethod
@@ -182,10 +182,10 @@ class TopicModel:
         return model
 
     def _add_nested(self, topics: Any, above: list[str]) -> None:
-        """Adds what lies below a path."""
+        """Adds the topics below a path."""
         where = " > ".join(above) or "the model"
         if len(above) > _MAX_DEPTH:
-            raise ConfigError(f"topics are nested more than {_MAX_DEPTH} deep below {above[0]!r}")
+            raise ConfigError(f"Topics are nested more than {_MAX_DEPTH} deep below {above[0]!r}. Use fewer levels.")
         if isinstance(topics, Mapping):
             for topic, below in topics.items():
                 path = [*above, _checked(topic, where)]
@@ -201,7 +201,7 @@ class TopicModel:
                     self._add_path([*above, _checked(topic, where)])
         else:
             raise ConfigError(
-                f"{where}: expected a mapping of topics to what lies below them, or a list, got {topics!r}"
+                f"{where}: expected a mapping of topics to the topics below them, or a list, got {topics!r}."
             )
 
     def _add_path(self, path: Sequence[str]) -> None:
@@ -214,7 +214,7 @@ class TopicModel:
         self.merged += len(self.nodes) == before
 
     def _place_below(self, parent: int, topic: str) -> int | None:
-        """The node of a topic below a parent: the one that is there, or a new one; None where it cannot stand there."""
+        """The node of a topic below a parent, which is added if it is missing; None if it cannot be there."""
         known = self._below.get((parent, normalised(topic)))
         return self._add(parent, topic) if known is None else known
 
@@ -230,7 +230,7 @@ class TopicModel:
         self._below[parent, normalised(self.nodes[child].topic)] = child
 
     def _with_named_root(self) -> Self:
-        """Makes the only topic below a root without a name the root."""
+        """If the root has no name and only one child, makes this child the root."""
         if not self.nodes[0].topic and len(self.nodes[0].children) == 1:
             first = self.nodes[0].children[0]
             order = [first, *(number for number in range(1, len(self.nodes)) if number != first)]
@@ -241,17 +241,17 @@ class TopicModel:
 
     def _made(self) -> Self:
         if not self.nodes or (len(self.nodes) == 1 and not self.nodes[0].topic):
-            raise ConfigError("a topic model needs at least one topic")
+            raise ConfigError("The topic model has no topics. Give at least one.")
         for node in self.nodes:
             if any(not 0 <= child < len(self.nodes) for child in node.children):
-                raise ConfigError(f"the topic {node.topic!r} has a child that is not there")
+                raise ConfigError(f"The topic {node.topic!r} has a child that does not exist. Correct its children.")
         self._below = {}
         for counted in ("_paths_below", "_ends", "_leaves", "_parents", "_named"):
             self.__dict__.pop(counted, None)
-        _ = self._paths_below  # refuses circles
+        _ = self._paths_below  # refuses cycles
         return self
 
-    # -- what is in it
+    # -- reading it
 
     @property
     def is_built(self) -> bool:
@@ -264,17 +264,17 @@ class TopicModel:
 
     @property
     def num_topics(self) -> int:
-        """Topics in all, each once; a root without a name is none."""
+        """The number of topics, each counted once; a root without a name does not count."""
         return sum(1 for node in self.nodes if node.topic)
 
     @property
     def num_paths(self) -> int:
-        """Ways from the root to a leaf."""
+        """The number of paths from the root to a leaf."""
         return self._paths_below[0] if self.nodes else 0
 
     @cached_property
     def _paths_below(self) -> list[int]:
-        """For each node how many leaves can be reached from it, by however many ways. Refuses circles."""
+        """For each node, the number of paths from it to a leaf. Refuses cycles."""
         counts = [0] * len(self.nodes)
         state = bytearray(len(self.nodes))  # 0 new, 1 being counted, 2 counted
         stack = [0] if self.nodes else []
@@ -284,7 +284,9 @@ class TopicModel:
             if state[number] == 0:
                 state[number] = 1
                 if any(state[child] == 1 for child in children):
-                    raise ConfigError(f"the topic {self.nodes[number].topic!r} lies below itself")
+                    raise ConfigError(
+                        f"The topic {self.nodes[number].topic!r} lies below itself. Remove one of the links."
+                    )
                 stack.extend(child for child in children if state[child] == 0)
                 continue
             stack.pop()
@@ -295,7 +297,7 @@ class TopicModel:
 
     @cached_property
     def _ends(self) -> list[list[int]]:
-        """For each node how many paths lead through its children up to and including each one."""
+        """For each node, how many paths lead through its children up to and including each one."""
         return [list(accumulate(self._paths_below[child] for child in node.children)) for node in self.nodes]
 
     def __len__(self) -> int:
@@ -324,15 +326,15 @@ class TopicModel:
 
     @property
     def num_leaves(self) -> int:
-        """Topics that have none below them, each once."""
+        """The number of leaves, each counted once."""
         return len(self._leaves)
 
     def leaves(self) -> list[str]:
-        """The topics that have none below them, each once, from left to right."""
+        """The topics without subtopics, each once, from left to right."""
         return [self.nodes[number].topic for number in self._leaves]
 
     def leaf_path(self, index: int) -> TopicPath:
-        """The path to a leaf; in a graph the first of those that lead to it.
+        """The path to a leaf; in a graph the first path that leads to it.
 
         Raises:
             IndexError: there is no such leaf.
@@ -353,7 +355,7 @@ class TopicModel:
 
     @cached_property
     def _parents(self) -> list[int | None]:
-        """The parent of each node on the first of the paths that lead to it."""
+        """The parent of each node on the first path that leads to it."""
         parents: list[int | None] = [None] * len(self.nodes)
         seen: set[int] = set()
         stack: list[tuple[int, int | None]] = [(0, None)] if self.nodes else []
@@ -374,7 +376,7 @@ class TopicModel:
         return deepest
 
     def walk(self) -> Iterator[tuple[int, int]]:
-        """(number, depth) of every node, parents before children and left before right; a node with two parents comes at its first."""
+        """(number, depth) of every node, parents before children and left before right, each once below its first parent."""
         seen: set[int] = set()
         stack = [(0, 0)] if self.nodes else []
         while stack:
@@ -388,7 +390,7 @@ class TopicModel:
     # -- writing it
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values; `from_dict` and `load` read it."""
+        """The model as plain values, which `from_dict` and `load` read."""
         return {
             "format": FORMAT,
             "shape": self.shape,
@@ -399,7 +401,7 @@ class TopicModel:
         }
 
     def save(self, path: str | Path) -> None:
-        """Writes the model to a JSON file, whole or not at all; an older one is replaced.
+        """Writes the model to a JSON file, completely or not at all; an older file is replaced.
 
         Raises:
             OutputError: the file cannot be written.
@@ -416,7 +418,7 @@ class TopicModel:
 
     @property
     def digest(self) -> bytes:
-        """16 bytes that change when any topic, or its place, does."""
+        """16 bytes that change when a topic or its place does."""
         return blake2b(orjson.dumps(self.to_dict()["topics"]), digest_size=16).digest()
 
     def __repr__(self) -> str:
@@ -428,7 +430,7 @@ class TopicModel:
 
 def _checked(topic: object, where: str) -> str:
     if not isinstance(topic, str) or not topic.strip():
-        raise ConfigError(f"{where}: expected a topic, a text that is not blank, got {topic!r}")
+        raise ConfigError(f"{where}: expected a topic, which is a text and not blank, got {topic!r}.")
     if any("\ud800" <= letter <= "\udfff" for letter in topic):
-        raise ConfigError(f"{where}: {topic!r} holds half a surrogate pair, which no file can hold; take it out")
+        raise ConfigError(f"{where}: {topic!r} has half a surrogate pair, which no file can hold. Remove it.")
     return topic.strip()

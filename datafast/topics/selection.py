@@ -2,11 +2,11 @@
 
     sequential   the leaves from left to right, then from the beginning again
     shuffle      every leaf once in a seeded order, then all again in another one
-    balanced     branches take turns: below every topic the counts of its children differ by at most one, however many rows
-                 have been chosen; which child comes first is seeded
+    balanced     branches take turns: below every topic the counts of its children differ by at most one, for any number
+                 of rows; which child comes first is seeded
 
-Guarantee: the choice for a row depends on the model, the seed and the row's number alone, so more rows leave those there are as they
-are. Cost: a choice takes microseconds and no memory, for any number of paths.
+Guarantee: the choice for a row depends only on the model, the seed and the row's number, so more rows do not change earlier ones.
+Cost: a choice takes microseconds and no memory, for any number of paths.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Strategy = Literal["sequential", "shuffle", "balanced"]
 
 
 class Pick(NamedTuple):
-    """A path from the root to a leaf, and how many rows before this one were given the same path."""
+    """A path from the root to a leaf, and the number of earlier rows with the same path."""
 
     path: TopicPath
     repeat: int
 
 
 class Selection:
-    """The topics of the rows 0, 1, 2 ... without an end."""
+    """The topics of rows 0, 1, 2 ... without an end."""
 
     def __init__(self, model: TopicModel, strategy: Strategy, *, seed: int) -> None:
         self._model = model

@@ -5,8 +5,8 @@
     tree = Tree(topic_prompt="The sea", provider="openai", model_name="gpt-5-mini", degree=4, depth=3, path="sea.json")
     await tree.build_async()        # or tree.build()
 
-Growing is a run like any other: limits, retries, a ledger. With `path`, a build that was interrupted or killed goes on where it was;
-without one it does so as long as the object lives.
+Growing is a run like any other, with limits, retries and a ledger. With `path`, an interrupted or killed build continues where it was;
+without it, only while the object exists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
 from datafast.topics.files import read
@@ -38,16 +38,16 @@ class _Grown(TopicModel):
     """A topic model that a language model can grow.
 
     Args:
-        topic_prompt: the root: the subject that is divided.
+        topic_prompt: the root, the subject that is divided.
         provider: the name of a provider, or a provider object.
-        model_name: the model, where `provider` is a name.
+        model_name: the model, if `provider` is a name.
         degree: subtopics of each topic. depth: levels below the root.
-        temperature: of the model, where `provider` is a name.
+        temperature: of the model, if `provider` is a name.
         topic_system_prompt: a system message for every call.
-        path: the file where the model is kept, with its ledger beside it; none: in memory only.
-        on_error: "stop" raises where a topic cannot be divided, "leaf" leaves it undivided and lists it under `failed`.
+        path: the file for the model, with its ledger next to it; by default only in memory.
+        on_error: "stop" raises if a topic cannot be divided, "leaf" leaves it undivided and lists it under `failed`.
         run: limits and retries; see `RunConfig`.
-        **options: further parameters of the provider: api_key, api_base, timeout, rpm_limit ...
+        **options: more parameters of the provider: api_key, api_base, timeout, rpm_limit ...
 
     Raises:
         ConfigError: a name or value is wrong.
@@ -91,15 +91,15 @@ class _Grown(TopicModel):
         self._builder: Any = None
 
     def build(self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None) -> Self:
-        """Grows the model, or what is missing of it.
+        """Grows the model, or what is missing.
 
         Args:
-            offline: with a simulated model, at no cost.
-            fresh: start over; files that are there are moved aside.
+            offline: use a simulated model, at no cost.
+            fresh: start over; existing files are moved aside.
             on_event: receives the events of the run.
 
         Raises:
-            TopicsError: topics could not be divided for good; the others are kept, and `build` tries these again.
+            TopicsError: topics could not be divided; the others are kept, and `build` retries these.
             RunStopped: the run ended early and can be resumed by `build`.
         """
         return self.take_grown(*self._growth(offline).run(fresh=fresh, on_event=on_event))
@@ -115,33 +115,33 @@ class _Grown(TopicModel):
 
         if not hasattr(self, "config"):
             raise ConfigError(
-                f"these topics were given, not grown; {type(self).__name__}(topic_prompt=..., provider=...) grows"
+                f"These topics were given, so they cannot be grown. {type(self).__name__}(topic_prompt=..., provider=...) can."
             )
         if self._builder is None or self._builder.offline != offline:
             self._builder = Growth(self.config, self.provider, begin=type(self).begun, run=self._run, offline=offline)
         return self._builder
 
     def take_grown(self, record: dict[str, Any], report: RunReport) -> Self:
-        """Takes what a run has grown from `config`, as `build` does."""
+        """Takes the result of a run that has grown `config`, as `build` does."""
         self._take(record)
         self.report = report
         return self
 
-    # -- taking what a model proposed
+    # -- taking proposals
 
     @classmethod
     def begun(cls, topic: str) -> Self:
-        """A model with nothing but a root."""
+        """A model that has only a root."""
         model = cls._empty()
         model.nodes = cls.from_paths([[topic]]).nodes
         return model
 
     def absorb(self, parent: int, topics: Sequence[str], related: Sequence[str]) -> list[int]:
-        """Takes the topics that were proposed below a parent, merges those that are there, and returns the new nodes."""
-        raise TypeError(f"{type(self).__name__} does not say how it takes topics")
+        """Takes the topics that were proposed below a parent, merges duplicates, and returns the new nodes."""
+        raise TypeError(f"{type(self).__name__} does not say how it takes topics. Override this method.")
 
     def _numbers(self) -> dict[str, int]:
-        """The node of each topic by its normalised text; who adds a node adds it here. Gone where nodes are taken from elsewhere."""
+        """The node of each topic by its normalised text. New nodes are added here too; it is built again if `nodes` is replaced."""
         found: dict[str, int] | None = self.__dict__.get("_named")
         if found is None:
             found = {normalised(node.topic): number for number, node in enumerate(self.nodes) if node.topic}
@@ -150,10 +150,10 @@ class _Grown(TopicModel):
 
 
 class Tree(_Grown):
-    """Topics of which each has one parent; see the module.
+    """Topics with one parent each; see the module.
 
-    A topic that is proposed again elsewhere, with the same normalised text, is merged with the first one. In trees that are given, the
-    same words below different parents are different topics, as their paths tell them apart.
+    A topic that is proposed again elsewhere, with the same normalised text, is merged with the first one. In given trees, the same
+    words below different parents are different topics, because their paths differ.
     """
 
     shape = "tree"
@@ -171,7 +171,7 @@ class Tree(_Grown):
 
 
 class Graph(_Grown):
-    """Topics that may lie below several others. The same normalised text is the same topic wherever it is found.
+    """Topics that may lie below several others. The same normalised text is always the same topic.
 
     A link that would put a topic below itself is refused and listed under `refused_links`.
     """
@@ -209,7 +209,7 @@ class Graph(_Grown):
         return number
 
     def _link(self, parent: int, child: int) -> bool:
-        """Puts a topic that is there below another one too; tells whether it lies there now."""
+        """Puts an existing topic below another one too. Says whether it is there now."""
         if child in self.nodes[parent].children:
             return True
         if self._reaches(child, parent):
@@ -238,7 +238,7 @@ def shape_of(name: str) -> type[Tree] | type[Graph]:
 
 
 def load_topics(path: str | Path) -> TopicModel:
-    """Reads a model of either shape from a file; what does not say which it is is a tree. See `TopicModel.load`."""
+    """Reads a model of either shape from a file; a tree, unless the file says otherwise. See `TopicModel.load`."""
     found = read(Path(path))
     return shape_of(str(found.get("shape")) if isinstance(found, dict) else "tree").load(path)
 
@@ -260,9 +260,7 @@ def _check_names(options: dict[str, Any]) -> None:
     known = [*own, *ProviderOptions.__annotations__]
     for name in options:
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
-            raise ConfigError(f"{name}: there is no such parameter; {hint}", key=name)
+            raise ConfigError(f"{name}: There is no such parameter. {did_you_mean(name, known)}", key=name)
 
 
 def _provider(
@@ -274,7 +272,7 @@ def _provider(
     if isinstance(given, LLMProvider):
         if model_name is not None or options:
             surplus = "model_name" if model_name is not None else next(iter(options))
-            raise ConfigError(f"{surplus}: the provider is given as an object, which has its own; leave it out")
+            raise ConfigError(f"{surplus}: The provider is an object, which has its own. Leave it out.")
         return given
     spec: dict[str, Any] = {"provider": given, "temperature": temperature, **options}
     if model_name is not None:

@@ -1,4 +1,4 @@
-"""From the `topics` of a config to a topic model: at hand, in the file of an earlier run, or still to be grown."""
+"""From the `topics` of a config to a topic model, which is given, in the file of an earlier run, or still to be grown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TopicSupply:
 
     Args:
         topics: the field of the config.
-        output_file: of the dataset; a model that names no file of its own is kept beside it.
+        output_file: of the dataset; a model without a file of its own is kept next to it.
     """
 
     def __init__(self, topics: Any, output_file: Path, *, run: RunConfig) -> None:
@@ -48,17 +48,17 @@ class TopicSupply:
 
     @property
     def path(self) -> Path | None:
-        """Where a grown model is kept; None for one that was given."""
+        """The file of a grown model; None for a given one."""
         return None if self._config is None else self._config.file or self._beside
 
     @property
     def ledgers(self) -> list[Path]:
-        """The ledger of a grown model."""
+        """The ledgers of a grown model."""
         return [] if self.path is None else [OutputPaths.of(self.path).ledger]
 
     @property
     def model(self) -> TopicModel:
-        """The model; a stand-in of the same size, with made-up names, where it is not grown yet."""
+        """The model; if it is not grown yet, a placeholder of the same size with made-up names."""
         if self._given is not None:
             return self._given
         if self._grown is None:
@@ -67,14 +67,14 @@ class TopicSupply:
 
     @property
     def is_grown(self) -> bool:
-        """Whether the topics are there."""
+        """Whether the topics are known."""
         return self._given is not None or self._grown is not None or self._from_file() is not None
 
     @property
     def config(self) -> TopicsConfig:
-        """How the model is grown."""
+        """The settings to grow the model from."""
         if self._config is None:
-            raise TypeError("these topics were given, not grown")
+            raise TypeError("These topics were given, so there is no config to grow them from.")
         return self._config
 
     def _from_file(self) -> TopicModel | None:
@@ -92,13 +92,13 @@ class TopicSupply:
         ledger: Path,
         fresh: bool | None = None,
     ) -> Sequence[Preparation]:
-        """The run that grows the model, where it has to be grown.
+        """The run that grows the model, if it has to be grown.
 
         Args:
-            route: who is asked where the config names nobody.
-            ledger: of the dataset, whose costs count for the same budget.
-            fresh: whether a model that is there is grown anew; by default the options say so for one that belongs to this
-                dataset alone.
+            route: its first member is asked if the config names no provider.
+            ledger: the dataset's ledger, whose costs count for the same budget.
+            fresh: whether an existing model is grown again; by default the options decide, for a model that belongs only to
+                this dataset.
         """
         if self._config is None:
             return ()
@@ -110,18 +110,16 @@ class TopicSupply:
         offline = options.get("offline", False) or first.simulated
         if provider.simulated and not offline:
             raise ConfigError(
-                "topics.provider: simulated topics and real conversations cannot be mixed; name a real provider"
+                "topics.provider: Simulated topics and real conversations cannot be mixed. Name a real provider."
             )
         if fresh is None:
             fresh = options.get("fresh", False) and self._config.file is None
         if not fresh:
             if not offline and is_simulated(path):
-                own = "start over with --fresh (fresh=True), which moves them aside"
-                shared = (
-                    "grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file"
-                )
+                own = "Start over with --fresh (fresh=True), which moves them aside."
+                shared = "Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file."
                 raise OutputError(
-                    f"{path} holds topics that a simulated model has grown; {shared if self._config.file else own}"
+                    f"{path} has topics that a simulated model has grown. {shared if self._config.file else own}"
                 )
             if self._from_file() is not None:
                 return ()
@@ -142,9 +140,9 @@ class TopicSupply:
             record, _ = growth.outcome(report)
             self._grown = shape_of(self.config.shape).from_dict(record)
             if self._object is not None and not offline:
-                self._object.take_grown(record, report)  # what was paid for serves whatever else it is used for
+                self._object.take_grown(record, report)  # later uses of the object need not grow it again
 
-        what = f"growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
+        what = f"Growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
         return [Preparation(what, growth.job(fresh=fresh), done, self._config.num_calls)]
 
 

@@ -1,4 +1,4 @@
-"""Topic models for the eye: an indented text, and Mermaid. Topics are a model's words: none can end a line, steer a terminal or draw."""
+"""Topic models as indented text and as Mermaid. Topics come from a model, so they are escaped for terminals and drawings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datafast._util.notify import plain_text
 
 __all__ = ["to_mermaid", "to_text"]
 
-# Everything that Mermaid or HTML could take for its own; and, at the beginning, what Mermaid takes for a list and refuses to draw.
+# Characters with a meaning in Mermaid or HTML; and, at the beginning, what Mermaid reads as a list and refuses to draw.
 _SPECIAL = re.compile(r"[^\w\s,.:?!'/+-]|^[-+]|(?<=^\d)\.|(?<=^\d\d)\.|(?<=^\d\d\d)\.")
 
 
 class Node(Protocol):
-    """A topic, and the numbers of those below it."""
+    """A topic, and the numbers of the topics below it."""
 
     @property
     def topic(self) -> str: ...
@@ -24,7 +24,7 @@ class Node(Protocol):
 
 
 def to_text(nodes: Sequence[Node]) -> str:
-    """One topic a line, indented by two spaces a level. A topic with several parents is spelled out below the first one."""
+    """One topic a line, indented by two spaces a level. The subtopics of a topic with several parents are listed once."""
     lines: list[str] = []
     shown: set[int] = set()
     stack = [(number, 0) for number in ([0] if nodes[0].topic else reversed(nodes[0].children))] if nodes else []
@@ -39,7 +39,7 @@ def to_text(nodes: Sequence[Node]) -> str:
 
 
 def to_mermaid(nodes: Sequence[Node]) -> str:
-    """A flowchart from left to right; the labels are escaped, so that no topic can end or change the drawing."""
+    """A flowchart from left to right. The labels are escaped, so that no topic can change the drawing."""
     names, edges = [], []
     for number, node in enumerate(nodes):
         if node.topic:
@@ -49,7 +49,7 @@ def to_mermaid(nodes: Sequence[Node]) -> str:
 
 
 def _label(topic: str) -> str:
-    """The topic in one line, with everything special written as a character code."""
+    """The topic in one line, with special characters as character codes."""
     return _SPECIAL.sub(lambda match: f"#{ord(match[0])};", _in_one_line(topic))
 
 

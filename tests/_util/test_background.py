@@ -63,7 +63,7 @@ def test_waiting_on_the_loop_for_itself_is_refused() -> None:
     async def inside() -> int:
         return background.run(loop_id())
 
-    with pytest.raises(RuntimeError, match="await"):
+    with pytest.raises(RuntimeError, match="Await"):
         background.run(inside())
 
 

@@ -57,8 +57,8 @@ def test_a_built_in_name_stays_built_in_and_a_list_says_once_who_claims_it(offer
         names = [things.names(), things.names()]
     assert names == [["path"], ["path"]]
     assert [str(warning.message) for warning in told] == [
-        "The thing 'path' of the package grabber (grabber:it) cannot be used: that name is built in, and datafast's own is "
-        "taken. Ask the author of the package for another name."
+        "The thing 'path' of the package grabber (grabber:it) cannot be used, because datafast has a built-in one of that "
+        "name. Ask the author of the package for another name."
     ]
 
 
@@ -99,8 +99,8 @@ def test_an_unknown_name_is_refused_with_the_nearest_or_all_of_them() -> None:
 def test_a_name_that_is_taken_cannot_be_registered() -> None:
     things = door()
     things.register("lamp", int)
-    assert refusal(lambda: things.register("lamp", str)) == "There is a thing 'lamp' already. Choose another name."
-    assert refusal(lambda: things.register("path", str)) == "There is a thing 'path' already. Choose another name."
+    assert refusal(lambda: things.register("lamp", str)) == "There already is a thing 'lamp'. Choose another name."
+    assert refusal(lambda: things.register("path", str)) == "There already is a thing 'path'. Choose another name."
 
 
 def test_a_definition_that_is_run_again_takes_the_place_of_the_former() -> None:

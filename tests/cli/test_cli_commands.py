@@ -16,7 +16,7 @@ from datafast import __version__, logger_config
 from datafast._util.notify import plain_text
 from datafast.cli.display.amounts import money
 from datafast.cli.main import cli
-from datafast.registry import kind_names
+from datafast.registry import BUILT_IN, kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
 
@@ -331,8 +331,8 @@ def test_status_of_rows_whose_jsonl_is_gone_says_that_they_come_back(run: Run) -
         (lambda: None, "There is no file rows.jsonl"),
         (lambda: Path("rows.jsonl").write_text("{}\n"), "rows.jsonl has no ledger beside it"),
         (lambda: Path("rows.jsonl").mkdir(), "rows.jsonl is a folder"),
-        (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "cannot read the ledger rows.jsonl.ledger"),
-        (lambda: Path("rows.jsonl.ledger").write_bytes(b"no database at all" * 99), "cannot read the ledger"),
+        (lambda: Path("rows.jsonl.ledger").write_bytes(b""), "Cannot read the ledger rows.jsonl.ledger"),
+        (lambda: Path("rows.jsonl.ledger").write_bytes(b"no database at all" * 99), "Cannot read the ledger"),
     ],
     ids=["no file", "no ledger", "a folder", "an empty ledger", "a broken ledger"],
 )
@@ -475,7 +475,17 @@ def test_a_command_that_cannot_be_loaded_leaves_the_others_as_they_are(run: Run,
     called = run("hello", "there", "--loud")
     assert called.exit_code == 2
     assert "The command 'hello' of the package broken cannot be loaded from broken:command" in called.stderr
+    assert run("hello", "--help").stderr == called.stderr
     assert run("plan", "c.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["topics"], ["topics", "build"], ["topics", "show"], *([name] for name in BUILT_IN["datafast.commands"])],
+)
+def test_help_fits_a_terminal_of_80_columns(run: Run, command: list[str]) -> None:
+    shown = run(*command, "--help").stdout.splitlines()[1:]  # without the usage, whose dots are meant
+    assert [line for line in shown if len(line) > 80 or line.endswith("...")] == []
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_one(run: Run) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,18 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not modules_after(*arguments) & (HEAVY | {"asyncio", "sqlite3"})
 
 
+def test_what_is_told_before_the_log_is_set_up_looks_as_in_the_log(
+    offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer("shadow", {}, entry_points="[datafast.commands]\ngenerate = shadow:command\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path("site-shadow").resolve())]))
+    shown = run("--help")
+    assert shown.stderr.startswith(
+        "WARNING: The command 'generate' of the package shadow (shadow:command) cannot be used"
+    )
+    assert len(shown.stderr.splitlines()) == 1
+
+
 def test_a_simulated_run_imports_no_network_client() -> None:
     Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
     assert not modules_after("generate", "c.yaml") & {"aiohttp", "datasets", "huggingface_hub", "litellm", "openai"}
@@ -147,7 +159,7 @@ def test_status_tells_of_a_run_that_is_writing(started: subprocess.Popen[str]) -
     assert "a run is writing to it now" in run("status", "rows.jsonl").stdout
     second = run("generate", "c.yaml")
     assert second.returncode == 2
-    assert "another run is writing" in second.stderr
+    assert "Another run is writing" in second.stderr
 
 
 def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(started: subprocess.Popen[str]) -> None:

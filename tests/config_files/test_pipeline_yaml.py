@@ -212,8 +212,12 @@ MISTAKES = [
     ),
     ("no creation", ENGINE + "dataset: {save_as: a.jsonl}\n", "c.yaml:8: dataset.creation: is missing"),
     ("no dataset", ENGINE, "c.yaml:1: dataset: is missing"),
-    ("no rows", ENGINE + CREATION.replace("6", "0"), "c.yaml:10: dataset.creation.num_steps: expected greater than"),
-    ("batch", ENGINE + CREATION.replace(": 2", ": 200"), "c.yaml:11: dataset.creation.batch_size: expected less than"),
+    ("no rows", ENGINE + CREATION.replace("6", "0"), "c.yaml:10: dataset.creation.num_steps: expected 1 or more"),
+    (
+        "batch",
+        ENGINE + CREATION.replace(": 2", ": 200"),
+        "c.yaml:11: dataset.creation.batch_size: expected 100 or less",
+    ),
     ("unknown provider", ENGINE.replace("openai", "openia") + CREATION, "c.yaml:4: data_engine.provider: "),
     (
         "unknown provider of the creation",
@@ -238,7 +242,11 @@ MISTAKES = [
     ("topics twice", ENGINE + CREATION + GROWN + "topics: [a]\n", "c.yaml:18: topics: Topics are given twice"),
     ("topics that are blank", ENGINE + CREATION + "topics: [a, ' ']\n", "c.yaml:13: topics[1]: must not be blank"),
     ("a file that is missing", ENGINE + CREATION + "topics: no.json\n", "c.yaml:13: topics: "),
-    ("depth", ENGINE + CREATION + GROWN.replace("depth: 1", "depth: 0"), "c.yaml:16: topic_tree.depth: expected gre"),
+    (
+        "depth",
+        ENGINE + CREATION + GROWN.replace("depth: 1", "depth: 0"),
+        "c.yaml:16: topic_tree.depth: expected 1 or more",
+    ),
     (
         "a type without a style",
         ENGINE + "  conversation_type: cot\n" + CREATION,
@@ -247,7 +255,7 @@ MISTAKES = [
     (
         "a style without its type",
         ENGINE + "  reasoning_style: agent\n" + CREATION,
-        "c.yaml:8: data_engine.reasoning_style: agent has no place",
+        "c.yaml:8: data_engine.reasoning_style: Basic conversations have no agent",
     ),
     (
         "an unknown type",
@@ -257,7 +265,7 @@ MISTAKES = [
     (
         "tools without an agent",
         ENGINE + "  tools: [{name: a}]\n" + CREATION,
-        "c.yaml:8: data_engine.tools: only an agent calls tools",
+        "c.yaml:8: data_engine.tools: Only an agent calls tools",
     ),
     (
         "an unknown key of the rate limit",

@@ -109,6 +109,11 @@ MISTAKES = [
         "c.yaml:4: provider: There is no such field. Did you mean 'providers'?",
     ),
     (
+        "a stage that asks for a field that rows do not have",
+        GOOD + "quality:\n  - {stage: length, min_words: 2}\n  - {stage: length, field: txt, min_words: 2}\n",
+        "c.yaml:7: quality[1].field: Rows have no field 'txt'. Did you mean 'text'?",
+    ),
+    (
         "unknown field in a section",
         GOOD + "run:\n  seed: 1\n  max_concurency: 3\n",
         "c.yaml:7: run.max_concurency: There is no such field. Did you mean 'max_concurrency'?",
@@ -128,7 +133,11 @@ MISTAKES = [
         GOOD + "prompts:\n  - Write {num_samples}: now\n",
         "c.yaml:6: prompts[0]: expected a text, got a mapping. Put the whole text in quotes, or write it below a |.",
     ),
-    ("a text where a list belongs", GOOD.replace("[manual]", "manual"), "expected a list, got 'manual'"),
+    (
+        "a text where a list belongs",
+        GOOD.replace("[manual]", "manual"),
+        "expected a list, got 'manual'. Put it in brackets, as in [one, two].",
+    ),
     (
         "a text where a number belongs",
         GOOD + "num_samples_per_prompt: few\n",
@@ -139,7 +148,11 @@ MISTAKES = [
         GOOD.replace("[pumps, valves]", '\n  - pumps\n  - "a \\ud83d b"'),
         "c.yaml:5: The text holds half a surrogate pair",
     ),
-    ("a number where a section belongs", GOOD + "run: 5\n", "c.yaml:5: run: expected a mapping, got 5"),
+    (
+        "a number where a section belongs",
+        GOOD + "run: 5\n",
+        "c.yaml:5: run: expected a mapping, got 5. Write a name before each value, as in {name: value}.",
+    ),
     (
         "a word where a switch belongs",
         GOOD + "run: {ordered: maybe}\n",
@@ -154,7 +167,7 @@ MISTAKES = [
     (
         "a number out of range",
         GOOD + "run: {max_concurrency: 0}\n",
-        "c.yaml:5: run.max_concurrency: expected greater than or equal to 1, got 0",
+        "c.yaml:5: run.max_concurrency: expected 1 or more, got 0",
     ),
     ("a language without a name", GOOD + "languages: {en: 5}\n", "c.yaml:5: languages.en: expected a text, got 5"),
     (
@@ -167,12 +180,12 @@ MISTAKES = [
         GOOD
         + 'prompts: ["{num_samples} {language_name} {topic} {document_type} <<levl>>"]\n'
         + "expansion: {placeholders: {level: [a]}}\n",
-        "c.yaml:5: prompts[0]: <<levl>> is not declared; did you mean <<level>>?",
+        "c.yaml:5: prompts[0]: <<levl>> is not declared. Did you mean <<level>>?",
     ),
     (
         "a placeholder without values",
         GOOD + "expansion:\n  placeholders:\n    level: []\n",
-        "c.yaml:7: expansion.placeholders.level: the list is empty",
+        "c.yaml:7: expansion.placeholders.level: The list is empty",
     ),
     (
         "unknown kind",
@@ -183,12 +196,12 @@ MISTAKES = [
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),
-        "c.yaml:4: providers[0]: there is no provider 'openia'. Did you mean 'openai'?",
+        "c.yaml:4: providers[0]: There is no provider 'openia'. Did you mean 'openai'?",
     ),
     (
         "unknown parameter of a provider",
         GOOD.replace("[openai/gpt-5-mini]", "\n  - openai\n  - provider: openai\n    temprature: 1"),
-        "c.yaml:7: providers[1].temprature: a provider has no such parameter. Did you mean 'temperature'?",
+        "c.yaml:7: providers[1].temprature: A provider has no such parameter. Did you mean 'temperature'?",
     ),
     (
         "a parameter out of range",
@@ -285,7 +298,7 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -
 def test_a_key_in_a_config_is_refused_without_being_repeated(write: Write) -> None:
     path = write(GOOD.replace("openai/gpt-5-mini", "{provider: anthropic, api_key: sk-very-secret}"))
     (problem,) = problems_of(path)
-    assert problem.startswith("c.yaml:4: providers[0].api_key: Keys do not belong into a config")
+    assert problem.startswith("c.yaml:4: providers[0].api_key: Keys do not belong in a config")
     assert "ANTHROPIC_API_KEY=" in problem
     assert "sk-very-secret" not in problem
 

@@ -95,7 +95,7 @@ def test_roles_that_do_not_fit_are_refused_before_anything_is_done(
 
 def test_a_keyword_that_does_not_exist_is_refused_with_the_nearest(tmp_path: Path) -> None:
     given = models("question", "chosen", "rejected")
-    with pytest.raises(ConfigError, match="limits: there is no such option of a run; did you mean 'limit'"):
+    with pytest.raises(ConfigError, match=r"limits: A run has no such option\. Did you mean 'limit'"):
         preference(tmp_path).generate(given, limits=3)
     with pytest.raises(ConfigError, match="fresh_start"):
         preference(tmp_path).estimate(given, fresh_start=None)

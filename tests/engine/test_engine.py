@@ -158,17 +158,17 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
 
 
 def test_a_text_that_no_file_can_hold_is_refused_with_its_field(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="topics: a text holds half a surrogate pair"):
+    with pytest.raises(ValidationError, match="topics: A text has half a surrogate pair"):
         RawDatasetConfig(document_types=["note"], topics=["a \ud83d b"], output_file=tmp_path / "out.jsonl")
 
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     dataset = raw(tmp_path)
-    with pytest.raises(ConfigError, match="limt: there is no such option of a run; did you mean 'limit'"):
+    with pytest.raises(ConfigError, match=r"limt: A run has no such option\. Did you mean 'limit'"):
         dataset.generate([SimulatedProvider()], limt=3)  # type: ignore[call-arg]
-    with pytest.raises(ConfigError, match="max_concurrency must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="max_concurrency: expected at least 1, got 0"):
         dataset.generate([SimulatedProvider()], max_concurrency=0)
-    with pytest.raises(ConfigError, match="limit must be a whole number, got '3'"):
+    with pytest.raises(ConfigError, match="limit: expected a whole number, got '3'"):
         dataset.generate([SimulatedProvider()], limit="3")  # type: ignore[typeddict-item]
     assert dataset.report is None
 
@@ -176,7 +176,7 @@ def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("given", "shown"), [("openai/gpt-5-mini", "'openai/gpt-5-mini'"), (None, "NoneType")])
 def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: Any, shown: str) -> None:
     for use in (raw(tmp_path).generate, raw(tmp_path).estimate):
-        with pytest.raises(ConfigError, match=rf"providers\[1\]: expected a provider, .*, got {shown}; "):
+        with pytest.raises(ConfigError, match=rf"providers\[1\]: expected a provider, .*, got {shown}\. "):
             use([SimulatedProvider(), given])
     assert list(tmp_path.iterdir()) == []
 

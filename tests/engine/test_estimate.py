@@ -84,7 +84,7 @@ def test_an_unknown_price_makes_the_cost_unknown_and_never_0(tmp_path: Path) -> 
     estimate = raw(tmp_path).estimate([priced(), unknown])
     assert estimate.cost_usd is None
     assert [part.cost_usd is None for part in estimate.providers] == [False, True]
-    assert any("price is unknown" in note for note in estimate.notes)
+    assert any("cost is unknown" in note for note in estimate.notes)
 
 
 def test_earlier_replies_of_the_output_take_the_place_of_the_guess(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_ledger_that_cannot_be_read_is_told_and_everything_counted(tmp_path: P
     (tmp_path / "out.jsonl.ledger").write_bytes(b"no database" * 999)
     estimate = raw(tmp_path, topics=5).estimate([priced()])
     assert estimate.items == 5
-    assert "cannot read the ledger" in estimate.notes[0]
+    assert "Cannot read the ledger" in estimate.notes[0]
 
 
 def test_an_estimate_equals_what_the_run_then_does_in_items_and_calls(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_plan_tells_tokens_cost_and_time_without_a_key(run: Run) -> None:
     assert "left to do          6 rows from 3 prompts, 3 calls" in out
     assert "estimate            openai/gpt-4.1-mini-2025-04-14: " in out
     assert "1.8 k [600 to 3.6 k] out (guessed), cost $0.00" in out
-    assert "retries are not included" in out
+    assert "Retries are not included" in out
 
 
 def test_plan_shows_an_unknown_price_as_unknown(run: Run) -> None:

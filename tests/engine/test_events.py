@@ -106,7 +106,7 @@ def test_an_early_stop_is_raised_after_the_last_event(tmp_path: Path) -> None:
 
 
 def test_a_config_error_is_raised_without_any_event(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="limit must be at least 1"):
+    with pytest.raises(ConfigError, match="limit: expected at least 1"):
         asyncio.run(collected(raw(tmp_path), SimulatedProvider(), limit=0))
     with pytest.raises(ConfigError, match="the list is empty"):
         raw(tmp_path).generate_events([])

@@ -206,6 +206,23 @@ def test_what_a_package_offers_wrongly_is_refused_with_the_package_named(
     assert provider_from_spec("openai").label.startswith("openai/")
 
 
+ANGRY = """
+from datafast.llms import OpenAICompatibleProvider
+
+class AngryProvider(OpenAICompatibleProvider):
+    provider_name = "angry"
+
+    def __init__(self, *parameters, **options):
+        raise RuntimeError("not today")
+"""
+
+
+def test_a_constructor_of_another_package_that_raises_is_named(offer: Offer) -> None:
+    offer("angry", {"angry.py": ANGRY}, entry_points="[datafast.providers]\nangry = angry:AngryProvider\n")
+    with pytest.raises(ConfigError, match=r"'angry' cannot be made by angry\.AngryProvider: RuntimeError: not today\."):
+        provider_from_spec("angry/calm")
+
+
 # --- the JSON Schema of a provider
 
 
@@ -250,5 +267,5 @@ def test_a_class_without_own_parameters_names_what_it_does_not_know() -> None:
     class Plain(LLMProvider):
         provider_name = "plain"
 
-    with pytest.raises(ConfigError, match="tone: a provider has no such parameter"):
+    with pytest.raises(ConfigError, match="tone: A provider has no such parameter"):
         Plain("any", tone="dry")  # type: ignore[call-arg]

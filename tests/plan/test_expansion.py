@@ -210,7 +210,7 @@ def test_coverage_covers_each_template_over_its_own_names():
 
 
 def test_more_combinations_than_max_samples_are_refused_with_the_number_and_the_ways_out():
-    with pytest.raises(ConfigError, match=r"1,000,000,000,000 prompts .* raise max_samples.*random or coverage"):
+    with pytest.raises(ConfigError, match=r"1,000,000,000,000 prompts .* Raise max_samples.*random or coverage"):
         expansion([ALL_OF_HUGE], HUGE)
 
 
@@ -230,7 +230,7 @@ def test_coverage_is_refused_by_its_lower_bound_before_it_is_built():
 
 
 def test_coverage_is_refused_by_its_real_size_and_never_cut():
-    with pytest.raises(ConfigError, match="covering every pair takes"):
+    with pytest.raises(ConfigError, match="Covering every pair takes"):
         expansion([ALL_OF_HUGE], HUGE, strategy="coverage", max_samples=110)
 
 
@@ -250,7 +250,7 @@ def test_coverage_with_too_many_tuples_is_refused():
         ({"max_samples": True}, "max_samples: expected a whole number"),
         ({"seed": "x"}, "seed: expected a whole number"),
         ({"strength": 4}, "strength: expected 2"),
-        ({"strategy": "randon"}, "did you mean random"),
+        ({"strategy": "randon"}, "Did you mean 'random'"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(changes, message):
@@ -259,7 +259,7 @@ def test_a_setting_out_of_range_is_refused_by_name(changes, message):
 
 
 def test_a_declared_placeholder_that_no_prompt_uses_is_warned_about():
-    with pytest.warns(DatafastWarning, match="no prompt uses b; write <<b>>"):
+    with pytest.warns(DatafastWarning, match="No prompt uses b. Write <<b>>"):
         expansion(["<<a>>"], {"a": ["x"], "b": ["y"]})
 
 
@@ -294,16 +294,16 @@ def test_strategy_wins_over_combinatorial():
 
 @pytest.mark.parametrize("strategy", ["combinatorial", "coverage"])
 def test_a_strategy_that_contradicts_combinatorial_false_is_refused(strategy):
-    with pytest.raises(ConfigError, match="remove one of the two"):
+    with pytest.raises(ConfigError, match="Remove one of them"):
         expand_prompts(["p"], {}, combinatorial=False, strategy=strategy)
 
 
 @pytest.mark.parametrize(
     ("templates", "placeholders", "message"),
     [
-        ([], {}, "no prompt template"),
-        ("<<a>>", {"a": ["x"]}, r"write \[prompt\]"),
-        (["<<a>>"], {"a": []}, "placeholders.a: the list is empty"),
+        ([], {}, "The list is empty"),
+        ("<<a>>", {"a": ["x"]}, r"Write \[prompt\]"),
+        (["<<a>>"], {"a": []}, "placeholders.a: The list is empty"),
         (["<<a>>"], {"a": "x"}, "placeholders.a: expected a list of values, got str"),
         (["<<a>>"], {"a": ["x", None]}, r"placeholders.a\[1\]: expected a text or a number, got None"),
         (["<<a>>"], {"a": [True]}, r"placeholders.a\[0\]: expected a text or a number, got True"),

@@ -109,17 +109,17 @@ def test_a_missing_mandatory_name_is_named_with_its_field():
 
 @pytest.mark.parametrize("token", ["{{topic}}", "<<topic>>"])
 def test_a_mandatory_name_in_the_spelling_of_placeholders_is_refused_with_the_fix(token):
-    with pytest.raises(ConfigError, match=r"write \{topic\}"):
+    with pytest.raises(ConfigError, match=r"Write \{topic\}"):
         parse(f"About {token}.", mandatory=("topic",))
 
 
 def test_an_undeclared_placeholder_is_refused_with_the_nearest_name():
-    with pytest.raises(ConfigError, match=r"<<tonne>> is not declared; did you mean <<tone>>\?"):
+    with pytest.raises(ConfigError, match=r"<<tonne>> is not declared. Did you mean <<tone>>\?"):
         parse("In a <<tonne>> voice")
 
 
 def test_an_undeclared_placeholder_without_a_near_name_is_refused_with_the_fix():
-    with pytest.raises(ConfigError, match=r"declare its values under expansion.placeholders: \{'audience': \[...\]\}"):
+    with pytest.raises(ConfigError, match=r"Declare its values under expansion.placeholders: \{'audience': \[...\]\}"):
         parse("For <<audience>>")
 
 

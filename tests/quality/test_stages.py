@@ -207,8 +207,8 @@ def test_changed_settings_are_told_once(tmp_path: Path, log: Path) -> None:
         ({"stage": "lenght", "min_words": 3}, "length"),
         ({"min_words": 3}, "The stage is missing"),
         ("length", "expected a mapping"),
-        ({"stage": "length"}, "no bound is given"),
-        ({"stage": "length", "min_words": 5, "max_words": 4}, "No row would be left"),
+        ({"stage": "length"}, "No bound is given"),
+        ({"stage": "length", "min_words": 5, "max_words": 4}, "no row would be left"),
         ({"stage": "length", "min_wrods": 5}, "Did you mean 'min_words'"),
         ({"stage": "length", "min_words": 0}, "greater than or equal to 1"),
     ],
@@ -219,7 +219,7 @@ def test_wrong_settings_are_refused(tmp_path: Path, given: Any, problem: str) ->
 
 
 def test_a_field_that_rows_do_not_have_is_refused_before_anything_is_sent(tmp_path: Path, log: Path) -> None:
-    with pytest.raises(ConfigError, match="Rows have no field 'txt'"):
+    with pytest.raises(ConfigError, match=r"quality\[0\]: field: Rows have no field 'txt'"):
         dataset(tmp_path, [{"stage": "length", "field": "txt", "min_words": 3}]).generate([provider(log)])
     assert requests_in(log) == []
 
@@ -276,6 +276,25 @@ def test_a_stage_that_raises_buys_nothing_from_the_next_provider(tmp_path: Path,
     made = dataset(tmp_path, broken, run={"fan_out": "fallback"}).generate(providers)
     assert counts(made.report) == (0, 0, 8, 0)
     assert len(requests_in(log)) == 4
+
+
+class Careless(Stage):
+    """Gives what is no verdict."""
+
+    stage: Literal["careless"] = "careless"
+    gives: Any = None
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        return drop(self.gives) if isinstance(self.gives, int) else self.gives
+
+
+@pytest.mark.parametrize("gives", [None, "keep", 5])
+def test_a_stage_that_gives_no_verdict_fails_its_items_and_is_named(tmp_path: Path, log: Path, gives: Any) -> None:
+    made = dataset(tmp_path, [Careless(gives=gives)]).generate([provider(log)])
+    assert counts(made.report) == (0, 0, 8, 0)
+    (error,) = {item.error for item in made.failed_items}
+    assert error.startswith("TypeError: The stage 'careless' gave ")
+    assert error.endswith("Return KEEP, or drop(reason) with a text.")
 
 
 # -- what is shown

@@ -131,13 +131,13 @@ def test_items_that_were_retried_since_they_were_listed_are_not_passed_off_as_fa
     dataset = failing(tmp_path)
     items = dataset.failed_items
     dataset.generate([SimulatedProvider("m")], retry_failed=True)
-    with pytest.raises(OutputError, match="list them anew"):
+    with pytest.raises(OutputError, match="List them again"):
         items[0]
 
 
 def test_a_damaged_ledger_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl.ledger").write_bytes(b"no database" * 999)
-    with pytest.raises(OutputError, match="cannot read the ledger"):
+    with pytest.raises(OutputError, match="Cannot read the ledger"):
         raw(tmp_path).failed_items  # noqa: B018 - the access is what is tested
 
 

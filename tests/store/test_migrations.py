@@ -109,7 +109,7 @@ def test_a_migration_that_cannot_be_finished_leaves_the_ledger_as_it_was(
     broken = [list(step) for step in MIGRATIONS]
     broken[1][number] = "INSERT INTO nowhere VALUES(1)"
     monkeypatch.setattr("datafast.store.migrations.MIGRATIONS", broken)
-    with pytest.raises(OutputError, match="cannot write the ledger"):
+    with pytest.raises(OutputError, match="Cannot write the ledger"):
         Ledger(old)
     assert content(old) == before
     monkeypatch.undo()

@@ -171,7 +171,7 @@ def test_a_lost_ledger_is_refused_and_the_message_says_what_to_do(out: Path, log
         ledger.touch()
     message = refused(out, log, OutputChangedError)
     assert "--fresh" in message
-    assert "restore" in message
+    assert "Restore" in message
 
 
 @pytest.mark.parametrize("where", ["header", "pages", "truncated", "text"])
@@ -267,7 +267,7 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path, log: Pat
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
-        assert "another run" in refused(folder, log, OutputInUseError)
+        assert "Another run" in refused(folder, log, OutputInUseError)
     finally:
         process.kill()
         process.communicate()
@@ -383,7 +383,7 @@ def test_an_output_below_a_file_is_refused_before_any_call(tmp_path: Path, log: 
 def test_a_ledger_that_cannot_be_written_is_named_and_not_the_output(tmp_path: Path, log: Path) -> None:
     (tmp_path / "file").write_text("mine")
     elsewhere = tmp_path / "file" / "ledger"
-    with pytest.raises(OutputWriteError, match=r"cannot write to .*file.ledger: .* not a folder.*run\.ledger"):
+    with pytest.raises(OutputWriteError, match=r"Cannot write to .*file.ledger: .* not a folder.*run\.ledger"):
         raw(tmp_path, run={"ledger": elsewhere}).generate([CountingProvider("m", log=log)])
     assert not requests_in(log)
 
@@ -397,7 +397,7 @@ def test_an_output_that_is_a_folder_is_refused_before_any_call(tmp_path: Path, l
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a file that is a device")
 def test_an_output_that_is_a_device_is_refused_before_any_call(tmp_path: Path, log: Path) -> None:
-    with pytest.raises(OutputWriteError, match="it is no regular file"):
+    with pytest.raises(OutputWriteError, match="it is not a regular file"):
         raw(tmp_path, output_file=Path("/dev/null")).generate([CountingProvider("m", log=log)])
     assert not requests_in(log)
     assert not Path("/dev/null.ledger-lock").exists()
@@ -429,7 +429,7 @@ def test_a_full_disk_stops_the_run_at_once_and_loses_no_reply(tmp_path: Path, si
     ended = _limited(folder, log, size)
     assert ended.returncode == 4, ended.stderr
     reason, written, pending = ended.stdout.splitlines()
-    assert "cannot write the" in reason
+    assert "Cannot write the" in reason
     assert str(folder) in reason
     assert int(written) + int(pending) == 300
     assert int(written) == len(rows_of(folder / "out.jsonl"))

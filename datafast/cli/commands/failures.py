@@ -23,7 +23,7 @@ _ERROR_LETTERS = 120
 _VALUES_LETTERS = 60
 
 
-@click.command("failures")
+@click.command("failures", short_help="Show what failed for good, and how to try it again.")
 @options.output_file
 @click.option("--category", metavar="NAME", help="Only failures of this category.")
 @click.option("--provider", metavar="NAME", help="Only failures at this provider, as the table names it.")

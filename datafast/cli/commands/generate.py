@@ -56,8 +56,12 @@ def command(
     for twice.
 
     \b
-    Exit codes: 0 all there, 2 wrong config or command, 3 some rows failed for good,
-    4 stopped early (the same command goes on), 130 interrupted (likewise).
+    Exit codes:
+      0    all rows are there
+      2    the config or the command is wrong, nothing was sent
+      3    some rows failed for good
+      4    stopped early, the same command goes on
+      130  interrupted, the same command goes on
     """
     if as_json and str(events) == "-":
         raise click.UsageError("--events - and --json would both write to stdout. Give --events a file.")

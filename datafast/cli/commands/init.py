@@ -18,7 +18,7 @@ from datafast.errors import ConfigError
 __all__ = ["command"]
 
 
-@click.command("init")
+@click.command("init", short_help="Write KIND.yaml, a commented config to start from.")
 @click.argument("kind", default="raw")
 @click.option("--force", is_flag=True, help="Write a new config even if there is one. That one is moved aside (.bak).")
 @json_option

@@ -32,7 +32,7 @@ _DEALT = {
 }
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show what a config will ask, and what it will cost.")
 @options.config_file
 @click.option(
     "-n",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("preview")
+@click.command("preview", short_help="Generate and show a few rows.")
 @options.config_file
 @click.option(
     "-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many prompts."

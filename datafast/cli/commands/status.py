@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("status")
+@click.command("status", short_help="Show what an output holds, and how to go on.")
 @options.output_file
 @options.ledger
 @options.as_json

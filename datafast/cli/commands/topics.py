@@ -24,12 +24,12 @@ def command() -> None:
     """Build or show the topics that conversations are about.
 
     \b
-    datafast topics build conversation.yaml   grow them now (`generate` does it too)
-    datafast topics show conversation.yaml    print them
+    datafast topics build chat.yaml   grow them now (`generate` does it too)
+    datafast topics show chat.yaml    print them
     """
 
 
-@command.command("build")
+@command.command("build", short_help="Grow the topics of a config into their file.")
 @options.config_file
 @options.offline
 @options.local

@@ -1,4 +1,4 @@
-"""`example_data` in a config: rows of the user's own that prompts show as examples."""
+"""`example_data` in a config: the user's own rows, shown in prompts as examples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _read(value: Any, info: ValidationInfo) -> Any:
 
 
 def _written(value: SourceRows | None) -> Any:
-    """The rows themselves where they are few, else what they are called: a config is kept in ledgers and cards."""
+    """The rows if they are few, else their name, because the config is written into ledgers and cards."""
     if value is None or len(value) > _MAX_WRITTEN:
         return value and value.name
     return list(value)

@@ -1,4 +1,4 @@
-"""Conversations about topics, to train chat models with: plain, with reasoning in words, or of an agent that calls tools.
+"""Conversations about topics, to train chat models: plain, with reasoning in words, or of an agent that calls tools.
 
 {"messages": [{"role": "system", "content": "You are a patient teacher."},
               {"role": "user", "content": "Why are there two tides a day?"},
@@ -126,9 +126,11 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     def _fits_together(self) -> ConversationDatasetConfig:
         _check_pairing(self)
         if self.output_format == "instruction" and self.max_turns > 1:
-            raise ValueError("output_format: instruction holds one question and its answer; leave max_turns at 1")
+            raise ValueError(
+                "output_format: instruction has room for one question and its answer. Leave max_turns at 1."
+            )
         if isinstance(self.topics, list) and not self.topics:
-            raise ValueError("topics: the list is empty; give at least one topic")
+            raise ValueError("topics: The list is empty. Give at least one topic.")
         if len(self.languages) > 1:
             _check_languages(self.prompts or [])
         self._tools = Tools(self.tools) if self.tools else None
@@ -144,7 +146,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
 
     @property
     def style(self) -> Style:
-        """What an answer holds, in one word."""
+        """The style of answers, in one word."""
         return "basic" if self.conversation_type == "basic" else self.reasoning_style or "freetext"
 
     @property
@@ -152,14 +154,14 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         return self._tools
 
     def system_message(self, edition: Edition) -> PromptText | None:
-        """The system message of every row, None for none."""
+        """The system message of every row; None for none."""
         if not self.sys_msg:
             return None
         own = self.dataset_system_prompt or self.generation_system_prompt
         return PromptText(own) if own else edition.texts("system_message")[0]
 
     def form(self, edition: Edition) -> PromptText:
-        """What every call says about the form of a conversation."""
+        """The part of every prompt that describes the form of a conversation."""
         return form_of(
             edition,
             self.style,
@@ -182,13 +184,13 @@ class ConversationDatasetConfig(PromptDatasetConfig):
 def _check_pairing(config: ConversationDatasetConfig) -> None:
     if config.conversation_type == "basic" and config.reasoning_style is not None:
         raise ValueError(
-            f"reasoning_style: {config.reasoning_style} has no place in basic conversations; set conversation_type: chain_of_thought"
+            f"reasoning_style: Basic conversations have no {config.reasoning_style} reasoning. Set conversation_type: chain_of_thought."
         )
     if config.conversation_type == "chain_of_thought" and config.reasoning_style is None:
-        raise ValueError("reasoning_style: chain_of_thought needs one: freetext or agent")
+        raise ValueError("reasoning_style: chain_of_thought needs one. Set freetext or agent.")
     if config.tools and config.style != "agent":
         raise ValueError(
-            "tools: only an agent calls tools; set conversation_type: chain_of_thought and reasoning_style: agent"
+            "tools: Only an agent calls tools. Set conversation_type: chain_of_thought and reasoning_style: agent."
         )
 
 
@@ -196,7 +198,7 @@ def _check_languages(prompts: Sequence[str]) -> None:
     for number, prompt in enumerate(prompts):
         if "{language_name}" not in prompt:
             raise ValueError(
-                f"prompts[{number}]: there are several languages and this template asks for none; put {{language_name}} into it"
+                f"prompts[{number}]: There are several languages, but this template names none. Put {{language_name}} into it."
             )
 
 
@@ -226,7 +228,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
     def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         editions = config.editions()
-        # By version of the default texts: an item is asked, and written, with those that it was begun with.
+        # By version of the default texts, because an item is finished with the version that it was begun with.
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model()
@@ -235,12 +237,12 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
 
     @property
     def topics(self) -> TopicModel:
-        """What the conversations are about; where the topics are not grown yet, a stand-in of the same size."""
+        """The topic model; if the topics are not grown yet, a placeholder of the same size."""
         return self._topics.model
 
     @property
     def topic_supply(self) -> TopicSupply:
-        """Where the topics come from."""
+        """The source of the topics."""
         return self._topics
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
@@ -255,7 +257,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         selection = Selection(topics, config.topic_selection, seed=config.run.seed)
         size = config.examples_per_call
 
-        @lru_cache(maxsize=256)  # value and digest of a place are asked for one after the other
+        @lru_cache(maxsize=256)  # value and digest of a position are asked for one after the other
         def slot(place: int) -> Slot:
             rows = range(place * size, min((place + 1) * size, num_rows))
             return Slot([selection.pick(row) for row in rows])
@@ -275,7 +277,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         return self.grid(dimensions, routes=routes, shape=self._shape)
 
     def _shape(self, edition: Edition) -> list[str | bytes]:
-        """Whatever else decides about prompts and rows."""
+        """The other settings that prompts and rows depend on."""
         config = self.config
         examples = config.example_data.digest if config.example_data and config.num_examples else b""
         system = config.system_message(edition)

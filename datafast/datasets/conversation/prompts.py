@@ -1,4 +1,4 @@
-"""What a call for conversations says beside the user's own template: the topics, the form, the tools, examples, and variety."""
+"""The parts of a prompt besides the user's template: the topics, the form, the tools, examples, and variety."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datafast.topics.selection import Pick
 
 __all__ = ["FORM_TEXTS", "form_of", "shown_examples", "shown_topics"]
 
-# A topic that is taken up again gets the next one of these, so that no prompt is asked twice.
+# A repeated topic gets the next one of these, so that no prompt is sent twice.
 _ANGLES = (
     "from a practical problem that somebody has to solve",
     "from a beginner's first question",
@@ -50,11 +50,11 @@ FORM_TEXTS: Mapping[str, Sequence[str]] = {
     ],
     "told": ["The assistant in the conversations was told this, and acts by it:"],
 }
-"""What `form_of` says, as default texts of the kind."""
+"""The default texts for `form_of`."""
 
 
 def shown_topics(picks: Sequence[Pick]) -> str:
-    """The topics of a call: one in a line, several as a numbered list with one conversation for each."""
+    """The topics of a call: one topic in a line; several as a numbered list, with one conversation for each."""
     if len(picks) == 1:
         return _shown(picks[0])
     listed = "\n".join(f"{number}. {_shown(pick)}" for number, pick in enumerate(picks, start=1))
@@ -75,7 +75,7 @@ def _shown(pick: Pick) -> str:
 def form_of(
     edition: Edition, style: Style, *, max_turns: int, tools: Tools | None, system_message: str | None
 ) -> PromptText:
-    """What a conversation has to consist of."""
+    """The description of a conversation's form."""
     turns, key = edition.texts("turns")[max_turns > 1]
     said = PromptText(turns.replace("{max_turns}", str(max_turns)), None if key is None else f"{key} {max_turns}")
     parts = [PromptText.joined([said, *edition.texts(style)], " ")]
@@ -87,7 +87,7 @@ def form_of(
 
 
 def shown_examples(source: SourceRows, number: int, rng: random.Random) -> str:
-    """So many rows of a source, chosen by the random numbers, as JSON."""
+    """A number of rows of a source, chosen by `rng`, as JSON."""
     chosen = sorted(rng.sample(range(len(source)), min(number, len(source))))
     rows: list[dict[str, Any]] = [source[index] for index in chosen]
     return "Examples of what is wanted, one JSON object a line:\n" + "\n".join(

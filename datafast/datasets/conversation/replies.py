@@ -1,6 +1,6 @@
-"""The shapes in which conversations are asked for: who speaks is given by the structure, how often by bounds.
+"""The reply models of conversations. Their structure says who speaks, and their bounds how often.
 
-So no reply can begin with the assistant, leave a question open or lack the reasoning it was asked for: it would not validate.
+So a reply that begins with the assistant, leaves a question open or lacks the reasoning does not validate.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Conversations(ReplyModel):
 
 
 class ReplyModels:
-    """The models of replies for one style, number of turns and set of tools; by the number of conversations."""
+    """The reply models for one style, number of turns and set of tools, by number of conversations."""
 
     def __init__(self, style: Style, max_turns: int, tools: Tools | None) -> None:
         exchange = _exchange(style, tools)
@@ -122,7 +122,7 @@ class ReplyModels:
         self._made: dict[int, type[Conversations]] = {}
 
     def __call__(self, count: int) -> type[Conversations]:
-        """The model whose schema asks for exactly `count` conversations; a shorter reply is kept, not refused."""
+        """The model whose schema asks for exactly `count` conversations. A shorter reply is kept, not refused."""
         if count not in self._made:
             bounds: JsonDict = {"minItems": count, "maxItems": count}
             listed: Any = (

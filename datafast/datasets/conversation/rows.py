@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 FIELD_NAMES = ("instruction", "response", "reasoning", "system", "messages", "tools", "topic", "topic_path", "language")
-"""What a template of an output format can name, beside the placeholders of the prompts."""
+"""The names that templates of an output format may use, besides the placeholders of the prompts."""
 
 
 class ChatMessage(TypedDict):
@@ -44,7 +44,7 @@ class ChatMessage(TypedDict):
 
 
 class ReasonedMessage(ChatMessage):
-    """One message; an assistant's with what it thought before."""
+    """One message; an assistant's message with its reasoning."""
 
     reasoning_content: NotRequired[str]
 
@@ -61,7 +61,7 @@ class _Call(TypedDict):
 
 
 class AgentMessage(ChatMessage):
-    """One message; an assistant's with the calls it makes or, without tools, its steps in words; a tool's with the call it answers."""
+    """One message. An assistant's has its tool calls or, without tools, its steps in words; a tool's has the id of its call."""
 
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[_Call]]
@@ -69,7 +69,7 @@ class AgentMessage(ChatMessage):
 
 
 class Step(TypedDict):
-    """One step of an agent: `exchange` counts from 0; an action is a text, or a tool call as JSON."""
+    """One step of an agent. `exchange` counts from 0; the action is a text, or a tool call as JSON."""
 
     exchange: int
     thought: str
@@ -148,17 +148,17 @@ _MESSAGES: dict[Style, type[BaseModel]] = {
 
 
 class RowFormat:
-    """How a validated conversation becomes a row.
+    """Turns a validated conversation into a row.
 
     Args:
-        style: what the conversations hold.
-        system: the system message of every row, None for none.
+        style: the style of the conversations.
+        system: the system message of every row; None for none.
         output_format: see the module.
-        tools: those that the agent could call.
-        placeholders: further names that templates may use.
+        tools: the agent's tools.
+        placeholders: more names that templates may use.
 
     Raises:
-        ConfigError: a template names something that is not there.
+        ConfigError: a template names something that does not exist.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class RowFormat:
         """The model of the rows."""
         if self._templates:
             texts: Any = dict.fromkeys(self._templates, (str, ...))
-            with foreign_warnings_ignored():  # a field may well be called `json` or `copy`
+            with foreign_warnings_ignored():  # a field may be called `json` or `copy`
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":
             return InstructionRow
@@ -232,7 +232,7 @@ class RowFormat:
         }
 
     def _answer(self, exchange: Any) -> str:
-        """An answer with the thinking in front, where there is any: a format of two texts has no other place for it."""
+        """An answer with the reasoning in front, if there is any: a format of two texts has no other place for it."""
         return "\n\n".join(filter(None, [self._thinking(exchange), exchange.assistant]))
 
     def _thinking(self, exchange: Any) -> str:
@@ -274,11 +274,13 @@ def _template(name: str, text: str, placeholders: Sequence[str]) -> Template:
 
 def _check_names(fields: Mapping[str, str]) -> None:
     if not fields:
-        raise ConfigError('output_format: there is no field; give at least one, like {"prompt": "{instruction}"}')
+        raise ConfigError(
+            'output_format: The mapping is empty. Give at least one field, like {"prompt": "{instruction}"}.'
+        )
     for name in fields:
         if not name.strip() or name.startswith("_") or name == "model_config":
             raise ConfigError(
-                f"output_format: a field cannot be called {name!r}; give it a name that begins with a letter"
+                f"output_format: A field cannot be called {name!r}. Give it a name that begins with a letter."
             )
 
 

@@ -1,9 +1,9 @@
-"""Tools that an assistant may call, in OpenAI's tool schema, and calls that are checked against them.
+"""Tools that an assistant may call, in OpenAI's tool schema, and the check of calls against them.
 
     {"type": "function", "function": {"name": "get_weather", "description": "Weather of a place.",
      "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 
-The form without the outer `function` (`{"name": ..., "parameters": ...}`) is taken as well.
+The form without the outer `function` (`{"name": ..., "parameters": ...}`) is accepted too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tools:
         names: their names, in order.
 
     Raises:
-        ConfigError: a tool has no name, two have the same one, or its parameters are no JSON Schema of an object.
+        ConfigError: a tool has no name, two have the same name, or the parameters are not a JSON Schema of an object.
     """
 
     def __init__(self, given: Sequence[Mapping[str, Any]]) -> None:
@@ -52,21 +52,23 @@ class Tools:
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{where}: expected a function with a name of letters, digits, '_', '-' and '.', got {tool!r}"
+                f"{where}: expected a function with a name of letters, digits, '_', '-' and '.', got {tool!r}."
             )
         if name in self._parameters:
-            raise ConfigError(f"{where}: the tool {name!r} is there twice; give each a name of its own")
+            raise ConfigError(f"{where}: The tool {name!r} is given twice. Give each tool its own name.")
         parameters = function.get("parameters") or _NO_PARAMETERS
         if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
-            raise ConfigError(f"{where}.function.parameters: expected a JSON Schema of type object, got {parameters!r}")
-        # As late as here: it looks for a dozen packages that check formats, and imports those that are there.
+            raise ConfigError(
+                f"{where}.function.parameters: expected a JSON Schema of type object, got {parameters!r}."
+            )
+        # Imported here, because it looks for a dozen packages that check formats and imports those it finds.
         from jsonschema import Draft202012Validator, SchemaError
 
         try:
             Draft202012Validator.check_schema(dict(parameters))
         except SchemaError as error:
-            raise ConfigError(f"{where}.function.parameters: this is no JSON Schema: {error.message}") from None
-        # A tool that speaks of no names takes no arguments; one that takes any must not be asked for none.
+            raise ConfigError(f"{where}.function.parameters: This is not a JSON Schema: {error.message}.") from None
+        # A tool that names no parameters takes no arguments, unless it takes arguments of any name.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
         self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
         self._validators[name] = Draft202012Validator(self._parameters[name])
@@ -77,12 +79,12 @@ class Tools:
         return list(self._parameters)
 
     def listing(self) -> str:
-        """The tools as a prompt shows them: one JSON object a line."""
+        """The tools for a prompt: one JSON object a line."""
         return "\n".join(orjson.dumps(spec["function"]).decode() for spec in self.specs)
 
     @foreign_warnings_ignored()
     def problem(self, call: Mapping[str, Any]) -> str | None:
-        """What is wrong with a call of the form {"name", "arguments"}; None where nothing is."""
+        """What is wrong with a call of the form {"name", "arguments"}; None if nothing is."""
         from jsonschema.exceptions import best_match
 
         name = call.get("name")
@@ -91,7 +93,7 @@ class Tools:
             return f"there is no tool {name!r}; the tools are {', '.join(self.names)}"
         error = best_match(validator.iter_errors(call.get("arguments")))
         if error is None:
-            return None if _is_plain(call) else f"arguments of {name}: a number is too large, or is none"
+            return None if _is_plain(call) else f"arguments of {name}: a number is too large, infinite or NaN"
         place = ".".join(str(part) for part in error.absolute_path)
         return f"arguments of {name}{'.' + place if place else ''}: {error.message}"
 
@@ -133,10 +135,10 @@ def _takes_any_names(parameters: Mapping[str, Any]) -> bool:
 
 
 def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> Any:
-    """A schema with its own references replaced by what they point to: it becomes a part of another schema."""
+    """A schema with its references replaced by their targets, because it becomes a part of another schema."""
     if depth > _MAX_DEPTH:
         raise ConfigError(
-            f"{where}.function.parameters: the schema refers to itself, or is nested more than {_MAX_DEPTH} deep"
+            f"{where}.function.parameters: The schema refers to itself, or is nested more than {_MAX_DEPTH} deep. Simplify it."
         )
     if isinstance(node, Mapping):
         if isinstance(target := node.get("$ref"), str):
@@ -157,14 +159,14 @@ def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> 
 
 
 def _of_names(named: Any, root: Mapping[str, Any], where: str, depth: int) -> Any:
-    """Schemas by the names of the user's properties, which may be called like keywords."""
+    """Schemas by the names of the user's properties, which may have the names of keywords."""
     if not isinstance(named, Mapping):
         return named
     return {name: _inlined(schema, root, where, depth) for name, schema in named.items()}
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value can be written as JSON and read again without a loss: a model may write numbers that cannot."""
+    """Whether a value can be written as JSON and read again without a loss, which is not so for all numbers of a model."""
     try:
         return bool(orjson.loads(orjson.dumps(value)) == value)
     except TypeError:
@@ -176,5 +178,7 @@ def _pointed_at(target: str, root: Mapping[str, Any], where: str) -> Any:
     for part in target.removeprefix("#").strip("/").split("/"):
         found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
     if not target.startswith("#/") or found is None:
-        raise ConfigError(f"{where}.function.parameters: the reference {target!r} leads nowhere in this schema")
+        raise ConfigError(
+            f"{where}.function.parameters: The reference {target!r} has no target in this schema. Correct it."
+        )
     return found

@@ -1,1 +1,1 @@
-"""One call: admit, send, record, read, ask again."""
+"""One call: wait for admission, send, record, read, ask again."""

@@ -1,8 +1,8 @@
-"""Who may send when: requests in flight, requests and tokens per minute, and waiting out a provider's rate limiting.
+"""When a request may be sent: limits on requests in flight, on requests and tokens per minute, and waits after rate limiting.
 
 Limits hold for a provider over the whole run. Pacing is even (one request every 60.5/rpm seconds, the generic cell rate algorithm
-without a burst allowance, ITU-T I.371), so no window of a minute ever exceeds the limit and nothing stalls for a minute either. The
-half second is for the way: requests that leave a minute apart may arrive a little closer together.
+without a burst allowance, ITU-T I.371), so no minute exceeds the limit, and nothing stalls for a minute either. The half second is
+for the network: requests that are sent a minute apart may arrive a little closer together.
 Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
 """
 
@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 __all__ = ["Admission", "Backoff", "Gate", "Pacer"]
 
-_CUT = 0.75  # so much of a limit is left after a burst of 429s
+_CUT = 0.75  # the part of a limit that is left after a burst of 429s
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
-_MINUTE_S = 60.5  # with the half second for the way
-_LATE_S = 0.05  # lateness of a timer that is caught up with
+_MINUTE_S = 60.5  # with the half second for the network
+_LATE_S = 0.05  # the lateness of a timer that is made up for
 
 
 class Backoff(NamedTuple):
@@ -29,45 +29,45 @@ class Backoff(NamedTuple):
 
     Attributes:
         first_s: the longest wait before the first repeat; it doubles with each further one.
-        longest_s: what it does not grow beyond.
+        longest_s: the most that this longest wait grows to.
     """
 
     first_s: float = 1.0
     longest_s: float = 60.0
 
     def wait_s(self, attempt: int, *, retry_after_s: float | None = None) -> float:
-        """Seconds to wait before attempt `attempt` (the first repeat is 1); never less than what the server asked for."""
+        """Seconds to wait before repeat number `attempt` (the first is 1); never less than what the server asked for."""
         spread = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, 16))
-        wait = random.uniform(0.0, spread)  # not seeded: two runs must not send again at the same moments
+        wait = random.uniform(0.0, spread)  # not seeded, because two runs must not repeat at the same moments
         return wait if retry_after_s is None else retry_after_s + wait * 0.1
 
 
 class Pacer:
-    """Spaces out units (requests, tokens) evenly: `per_minute` of them a minute.
+    """Spaces units (requests or tokens) evenly: `per_minute` of them a minute.
 
     Attributes:
-        free_at: the moment (monotonic seconds) from which the next one may go.
+        free_at: the moment (monotonic seconds) from which the next one may be sent.
     """
 
     def __init__(self, per_minute: float) -> None:
         self._interval = _MINUTE_S / per_minute
-        # Timers wake a little late each time. That little is caught up with, or fast paces would never be reached.
+        # Timers wake a little late. This is made up for, or fast paces would never be reached.
         self._lateness = min(_LATE_S, self._interval / 2)
         self.free_at = 0.0
 
     def forget_after(self, moment: float) -> None:
-        """Whatever was booked, from `moment` (monotonic seconds) on the next one may go."""
+        """Lets the next one be sent from `moment` (monotonic seconds) on, whatever was booked."""
         self.free_at = min(self.free_at, moment)
 
     def book(self, units: float, now: float) -> float:
-        """Books `units`; returns the moment (monotonic seconds) from which they may go."""
+        """Books `units`. Returns the moment (monotonic seconds) from which they may be sent."""
         start = max(now, self.free_at)
         counted_from = self.free_at if now - self.free_at < self._lateness else start
         self.free_at = counted_from + units * self._interval
         return start
 
     def correct(self, units: float) -> None:
-        """Books more (or gives back) once it is known how many units it really were."""
+        """Books the difference (positive or negative) when the real number of units is known."""
         self.free_at += units * self._interval
 
 
@@ -75,14 +75,14 @@ class Gate:
     """The limits of one provider.
 
     Args:
-        limit: requests in flight at most.
+        limit: the most requests in flight.
         rpm, tpm: requests and tokens per minute, None for no limit.
-        backoff: how long to wait after a 429 that does not say it.
-        earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing goes on from there.
+        backoff: how long to wait after a 429 that does not say how long.
+        earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing continues from there.
 
     Attributes:
-        turns: held by the one who waits for `next_turn`.
-        sooner: where it sleeps meanwhile; it is woken when tokens are given back, for its turn may have come.
+        turns: held by the request that waits for `next_turn`.
+        sooner: the queue in which it sleeps; it is woken when tokens are given back, because it may then be sent.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Gate:
         for ago_s, tokens in earlier:
             self._book_at(now - ago_s, tokens)
         for pacer in (self._requests, self._tokens):
-            # What an earlier run sent under no limit, or a wider one, is forgotten after a minute.
+            # Requests of an earlier run under no limit, or a higher one, count for a minute only.
             if pacer is not None:
                 pacer.forget_after(now + _MINUTE_S)
         self._blocked_until = 0.0
@@ -122,12 +122,12 @@ class Gate:
         return self.in_flight < self.limit
 
     def set_limit(self, limit: int) -> None:
-        """Changes the setting; a limit that rate limiting has lowered climbs towards it."""
+        """Changes the setting; a limit that was lowered by rate limiting rises towards it."""
         self.limit = limit if self.limit >= self.setting else min(self.limit, limit)
         self.setting = limit
 
     def book(self, tokens: int) -> float:
-        """Books one request; returns the moment (monotonic seconds) from which it may be sent."""
+        """Books one request. Returns the moment (monotonic seconds) from which it may be sent."""
         return self._book_at(max(time.monotonic(), self._blocked_until), tokens)
 
     def _book_at(self, now: float, tokens: int) -> float:
@@ -139,7 +139,7 @@ class Gate:
         return moment
 
     def correct_tokens(self, difference: int) -> None:
-        """The reply used `difference` more tokens than were booked."""
+        """Books `difference` more tokens for a reply that used more than were booked."""
         if self._tokens:
             self._tokens.correct(difference)
             for sleeper in self.sooner if difference < 0 else ():
@@ -147,7 +147,7 @@ class Gate:
                     sleeper.set_result(None)
 
     def blocked_for(self) -> float:
-        """Seconds for which nothing may be sent because the provider said so."""
+        """Seconds for which nothing may be sent because of rate limiting."""
         return self._blocked_until - time.monotonic()
 
     @property
@@ -165,7 +165,7 @@ class Gate:
         return self._tokens is not None
 
     def rate_limited(self, sent_at: float, retry_after_s: float | None) -> None:
-        """A 429 answered a request sent at `sent_at`: everybody waits, and the limit falls, once per burst."""
+        """Reacts to a 429 for a request sent at `sent_at`: all requests wait, and the limit falls, once per burst."""
         now = time.monotonic()
         wait_s = retry_after_s or 0.0
         if sent_at > self._burst_at:
@@ -193,7 +193,7 @@ class Gate:
 
 
 class Admission:
-    """Slots of a whole run: never more than `total` requests in flight, never more than a gate's limit at its provider."""
+    """Slots of a whole run: at most `total` requests in flight, and at most a gate's limit at its provider."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -218,24 +218,24 @@ class Admission:
             await slot
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled():
-                self.leave(gate)  # the slot was handed over in the very moment of the cancellation
-            elif slot in gate.waiting:  # `wake` takes out those that it finds cancelled
+                self.leave(gate)  # the slot was handed over at the moment of the cancellation
+            elif slot in gate.waiting:  # `wake` removes cancelled ones
                 gate.waiting.remove(slot)
             raise
 
     def leave(self, gate: Gate) -> None:
-        """Gives a slot back and lets the next one in."""
+        """Gives a slot back and lets the next request in."""
         gate.in_flight -= 1
         self._in_flight -= 1
         self.wake()
 
     def wake(self) -> None:
-        """Lets in whoever may now enter: after a slot came free or a limit rose."""
+        """Lets waiting requests in, after a slot came free or a limit rose."""
         while self._in_flight < self._total:
             ready = [gate for gate in self._gates if gate.waiting and gate.has_room]
             if not ready:
                 return
-            # The gate with the smallest share of its limit in use goes first: a slow provider cannot hold all slots.
+            # The gate with the smallest used share of its limit goes first, so a slow provider cannot hold all slots.
             gate = min(ready, key=lambda gate: gate.in_flight / gate.limit)
             slot = gate.waiting.popleft()
             if not slot.done():

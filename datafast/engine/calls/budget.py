@@ -1,8 +1,8 @@
-"""A budget that is a contract: no request is sent that could pass it.
+"""A strict budget: no request is sent that could exceed it.
 
-Before a request, its upper bound is reserved (every byte of the prompt a token, the reply as long as it may be, at list price); when
-the reply has come, what it really used takes the bound's place. A request that may have been paid for although nothing usable came
-back stays charged at its bound. The limits hold for the output as a whole, over all its runs.
+Before a request, its upper bound is reserved (every byte of the prompt counts as a token, the reply has the greatest length, at list
+price). When the reply arrives, its real usage replaces the bound. A request that may have been charged although nothing usable came
+back stays charged at its bound. The limits hold for the whole output, over all its runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOKENS_PER_MESSAGE = 16
 
 
 class Budget:
-    """The limits of a run and what is left of them."""
+    """The limits of a run, and what was used of them."""
 
     def __init__(self, settings: RunConfig, spent: Spent) -> None:
         self._limits = {
@@ -48,7 +48,7 @@ class Budget:
         self.num_reserved = 0
 
     def passed_by(self, bound: Bound) -> str | None:
-        """The name of the limit that one more request could pass, None where there is room for it."""
+        """The name of the limit that one more request could exceed; None if there is room for it."""
         asked = {"budget_usd": bound.usd, "max_calls": 1, "max_tokens": bound.tokens}
         for name, limit in self._limits.items():
             if limit is not None and self._used[name] + asked[name] > limit:
@@ -61,11 +61,11 @@ class Budget:
         self._used["max_calls"] += 1
 
     def settle(self, bound: Bound, usage: Usage | None, cost_usd: float | None, *, charged: bool) -> None:
-        """Puts what a request really used in the place of its bound.
+        """Replaces a request's bound by its real usage.
 
         Args:
-            usage, cost_usd: of the reply, None where it did not say.
-            charged: whether a request without usage has to be taken for paid.
+            usage, cost_usd: those of the reply; None if it does not state them.
+            charged: whether a request without usage counts at its bound.
         """
         self.num_reserved -= 1
         if usage is None and charged:
@@ -79,12 +79,12 @@ class Budget:
         self._used["max_tokens"] += tokens
 
     def describe(self, name: str) -> str:
-        """What is said when a limit ends the run."""
+        """Why a limit ends the run, in words."""
         used, limit = self._used[name], self._limits[name]
         said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
         return (
-            f"The budget is reached: run.{name}: {said} used, and the next request could pass it. Raise it to go on"
-            + ("" if name == "max_calls" else ", or lower max_completion_tokens of the providers")
+            f"The budget is reached: run.{name}: {said} used, and the next request could exceed it. Raise it to go on"
+            + ("." if name == "max_calls" else ", or lower max_completion_tokens of the providers.")
         )
 
     def state(self, name: str) -> tuple[float, float]:
@@ -93,10 +93,10 @@ class Budget:
 
 
 def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> None:
-    """Refuses a budget that could not be kept: a price, or the length of a reply, that nobody knows.
+    """Refuses a budget that cannot be kept, because a price or the length of a reply is not known.
 
     Raises:
-        ConfigError: names the provider and what to give.
+        ConfigError: names the provider and what to set.
     """
     if settings.budget_usd is None and settings.max_tokens is None:
         return
@@ -114,7 +114,7 @@ def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> N
 
 
 def upper_bound(request: Request, provider: LLMProvider) -> Bound:
-    """The most that a request can use: a token is at least one byte, and the schema is part of the prompt."""
+    """The most that a request can use. A token is at least one byte, and the schema is part of the prompt."""
     given = sum(len(message["content"].encode("utf-8", "surrogatepass")) for message in request.messages)
     given += _TOKENS_PER_MESSAGE * len(request.messages)
     if request.schema is not None:
@@ -127,14 +127,14 @@ def upper_bound(request: Request, provider: LLMProvider) -> Bound:
 
 
 class Booking(NamedTuple):
-    """A request that the budget has been charged with: its number in the store, and its upper bound."""
+    """A booked request: its number in the store, and its upper bound."""
 
     number: int
     bound: Bound
 
 
 class Cashier:
-    """Keeps the budget of one run. Where the config sets none, everything here does nothing at no cost."""
+    """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing."""
 
     def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
         self._budget = Budget(settings, spent) if settings.has_budget else None
@@ -147,7 +147,7 @@ class Cashier:
         return upper_bound(request, endpoint.provider) if self._budget else None
 
     def passed_by(self, bound: Bound | None) -> str | None:
-        """The name of the limit that the request could pass, None where it may be sent."""
+        """The name of the limit that the request could exceed; None if it may be sent."""
         return self._budget.passed_by(bound) if self._budget and bound else None
 
     def book(self, bound: Bound | None, endpoint: Endpoint) -> Booking | None:
@@ -165,11 +165,11 @@ class Cashier:
     def settle(
         self, booking: Booking | None, usage: Usage | None, cost_usd: float | None, *, maybe_paid: bool = False
     ) -> None:
-        """A booked request has ended.
+        """Ends the booking of a request.
 
         Args:
-            usage, cost_usd: what its reply says it used, None where none came or it does not say.
-            maybe_paid: without usage, whether it may have been paid for all the same.
+            usage, cost_usd: those of its reply; None if none came or it does not state them.
+            maybe_paid: whether it may have been charged, if there is no usage.
         """
         if self._budget is None or booking is None:
             return
@@ -184,7 +184,7 @@ class Cashier:
                 return
 
     async def wait(self, limit: str) -> None:
-        """Waits for a request in flight to use less than was reserved for it; where there is none, ends the run."""
+        """Waits for a request in flight, which may use less than its bound. Ends the run if there is none."""
         if self._budget is None:
             return
         if self._budget.num_reserved:

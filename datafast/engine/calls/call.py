@@ -1,4 +1,4 @@
-"""One call: what was asked, how it is being tried, and what was replied."""
+"""One call: what is asked, how it is tried, and what was replied."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Call:
     """A call of a kind, from the question to the answer. `Generate` makes it, `Caller` and `Sender` fill in the rest.
 
     Attributes:
-        key: what it is found again by in the ledger.
-        role, messages, schema: what the kind asks; `schema` is the structure of the answer, None for text.
+        key: its key in the ledger.
+        role, messages, schema: what the kind asks. `schema` is the structure of the answer; None for text.
         endpoint: who is asked.
-        record: the item that it is made for.
-        waiting: told +1 and -1 around a wait without a slot.
-        request: what is sent next; it changes as the endpoint and the replies teach.
+        record: the item that it belongs to.
+        waiting: called with +1 and -1 around a wait without a slot.
+        request: what is sent next; it changes with what is learned from errors and replies.
         sent: requests sent in this run; `sent_before` of them before the newest reply.
-        unusable: replies of this generation that were not what was asked.
-        modes_tried: ways of asking for structure that have failed this call.
-        raw: the newest reply, as it was recorded; `said` is what it says: a completion, or why it is none.
+        unusable: the number of replies of this generation that were not what was asked.
+        modes_tried: reply modes that have failed for this call.
+        raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
     """
 
@@ -60,13 +60,13 @@ class Call:
 
     @property
     def sends_bounds(self) -> bool:
-        """Whether the request says how long texts may be."""
+        """Whether the request states bounds on lengths of texts."""
         request = self.request
         by_schema = request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA
         return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
 
     def replied(self, raw: bytes, wire_format: str, model_id: str) -> Usage | None:
-        """Takes a reply that is recorded; returns what it says it used."""
+        """Takes a recorded reply. Returns the usage that it states."""
         self.raw = raw
         self.model_id = model_id
         try:
@@ -77,10 +77,10 @@ class Call:
         return self.said.usage
 
     def other_mode(self, error: ProviderError | None = None) -> ReplyMode | None:
-        """Learns that this way of asking brought an unusable reply, or an error; another way for this call, or None."""
+        """Records that this reply mode brought an unusable reply or an error. Returns another mode for this call, or None."""
         mode, modes = self.request.mode, self.endpoint.modes
         refused = error is not None and error.kind is ErrorKind.BAD_REQUEST
-        if mode not in self.modes_tried:  # a call that fails again says nothing new
+        if mode not in self.modes_tried:  # a call that fails again teaches nothing new
             self.modes_tried.add(mode)
             if error is None:
                 modes.failed(mode)

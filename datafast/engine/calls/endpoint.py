@@ -1,4 +1,4 @@
-"""A provider as one run knows it: its open connection, its limits, and what has been learned about it."""
+"""A provider during one run: its open connection, its limits, and what was learned about it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint"]
 
 _SAME_REFUSALS = 10
-_KEY_CHARS = 16  # what is shorter may as well be a word of the text
+_KEY_CHARS = 16  # a shorter key may be a word of the text
 
 
 class Endpoint:
     """One provider during one run.
 
     Attributes:
-        label: what users see: `provider/model_id`, numbered where two would look alike.
-        identity: what the keys of its calls contain.
-        stopped: why nothing more is sent to it, None while it works.
+        label: its name for users: `provider/model_id`, numbered if two would look the same.
+        identity: its part of the keys of its calls.
+        stopped: why nothing more is sent to it; None while it works.
         dropped_params: sampling parameters its model has refused.
-        modes: which way of asking for structure works here.
-        text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether a reply came to one.
-        last_success: when the newest reply came; `answered_sent`: when the newest request that got one was sent.
+        modes: which reply modes work here.
+        text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
+        last_success: when the newest reply came; `answered_sent`: when the newest request with a reply was sent.
     """
 
     def __init__(self, provider: LLMProvider, *, label: str, identity: str, gate: Gate, backend: Backend) -> None:
@@ -54,32 +54,32 @@ class Endpoint:
         self._refusals: Counter[tuple[int | None, str | None, str | None]] = Counter()
 
     async def prepare(self) -> None:
-        """Lets the back end load what it needs, before any pace is kept: requests must not queue up behind it."""
+        """Lets the back end load what it needs, before pacing begins, so that no requests queue up behind it."""
         if self._slow_start is not None:
             await self._slow_start.prepare()
             self._slow_start = None
 
-    # -- what it answers
+    # -- its answers
 
     def cost_usd(self, usage: Usage | None) -> float | None:
-        """What a reply costs; None where it does not say what it used, or the price is not known."""
+        """The cost of a reply; None if it states no usage, or the price is not known."""
         return self.provider.cost_usd(usage) if usage is not None else None
 
     def without_keys(self, raw: bytes) -> bytes:
-        """A reply in which the server has not repeated a key that it was sent."""
+        """The reply without keys that the server may have repeated."""
         for key in self._keys:
             if key in raw:
                 raw = raw.replace(key, MASK.encode())
         return raw
 
     def succeeded(self, sent_at: float) -> None:
-        """A reply came to a request sent at `sent_at` (monotonic seconds)."""
+        """Records a reply to a request sent at `sent_at` (monotonic seconds)."""
         self.last_success = time.monotonic()
         self.answered_sent = max(self.answered_sent, sent_at)
         self.gate.succeeded()
 
     def drops(self, error: ProviderError) -> bool:
-        """Whether a refusal names a parameter that can be left out; if so it is, from now on, with one warning."""
+        """Leaves a parameter out from now on, with one warning, if a refusal names one that can be left out. Says whether."""
         name = error.param
         if error.kind is not ErrorKind.BAD_REQUEST or name is None or name not in self.provider.droppable_params:
             return False
@@ -89,7 +89,7 @@ class Endpoint:
         return True
 
     def refuses_everything(self, error: ProviderError) -> bool:
-        """Whether this provider's first answers were all the same refusal: something is wrong with every request."""
+        """Whether this provider's first answers were all the same refusal, so that every request would fail."""
         if self.last_success > float("-inf"):
             return False
         refusal = (error.status, error.code, error.param)

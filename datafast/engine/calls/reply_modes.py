@@ -1,8 +1,8 @@
-"""Which way of asking for structure works at one endpoint, learned from its answers.
+"""The reply modes (ways of asking for structure) that work at one endpoint, learned from its answers.
 
-A way that fails more often than it works gives place to the next one. Where the server refused it by name (400) that is final;
-where it only seemed to fail (an invalid reply, a 500) it is tried again now and then, ever more rarely, so that bad luck at the
-start costs no good server its best way for good, and a server that ignores the format costs a request for every doubling.
+A mode that fails more often than it works is replaced by the next one. If the server refused it by name (400), that is final. If it
+only seemed to fail (an invalid reply, a 500), it is tried again now and then, more and more rarely. So a good server does not lose its
+best mode through bad luck at the start, and a server that ignores the format costs one request for every doubling.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FIRST_TRIAL_AFTER = 20
 
 
 class ReplyModes:
-    """What is known about the ways of asking at one endpoint."""
+    """What was learned about the reply modes at one endpoint."""
 
     def __init__(self) -> None:
         self._worked: Counter[ReplyMode] = Counter()
@@ -30,12 +30,12 @@ class ReplyModes:
 
     @property
     def usual(self) -> ReplyMode:
-        """The best way that does not mostly fail; where all do, the one that works most often."""
+        """The best mode that does not mostly fail; if all do, the one that works most often."""
         sound = [mode for mode in _ORDER if not self._fails(mode)]
         return sound[0] if sound else max(_ORDER, key=lambda mode: self._worked[mode] - self._failed[mode])
 
     def choose(self) -> ReplyMode:
-        """The way for a new call: the usual one, or now and then a better one that is not known to be refused."""
+        """The mode for a new call: the usual one, or now and then a better one that was not refused."""
         usual, best = self.usual, next((mode for mode in _ORDER if mode not in self._refused), _ORDER[0])
         if _ORDER.index(best) >= _ORDER.index(usual):
             return usual
@@ -47,27 +47,27 @@ class ReplyModes:
         return best
 
     def worked(self, mode: ReplyMode) -> None:
-        """A valid reply came back."""
+        """Records a valid reply."""
         self._worked[mode] += 1
         self._refused.discard(mode)
 
     def failed(self, mode: ReplyMode) -> None:
-        """An unusable reply came back. However many were on their way, one success makes up for them."""
+        """Records an unusable reply. One success makes up for any number of them."""
         self._failed[mode] = min(self._failed[mode] + 1, self._worked[mode] + 1)
 
     def met_error(self, mode: ReplyMode, *, refused: bool) -> None:
-        """An error came back. What has worked before is not to blame for it."""
+        """Records an error. A mode that has worked before is not to blame for it."""
         if not self._worked[mode]:
             self.failed(mode)
             if refused:
                 self._refused.add(mode)
 
     def next_after(self, mode: ReplyMode, tried: Collection[ReplyMode], *, refused: bool = False) -> ReplyMode | None:
-        """Another way for a call that `mode` failed; None where `mode` works for others, or there is none left.
+        """Another mode for a call for which `mode` failed; None if `mode` works for other calls, or no mode is left.
 
         Args:
-            tried: ways that failed this call. What works for others may be taken again, unless this was `refused`: such a
-                request is sent again at once, and must come to an end.
+            tried: modes that failed for this call. A mode that works for other calls may be used again, unless this was
+                `refused`: such a request is sent again at once, and that must end.
         """
         if not self._fails(mode):
             return None

@@ -1,1 +1,1 @@
-"""What the DataSetGenerator is made of."""
+"""The parts of the `DataSetGenerator`."""

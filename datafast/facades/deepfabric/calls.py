@@ -1,4 +1,4 @@
-"""The calls of a `DataSetGenerator`, and where the files of those lie that were given no output file."""
+"""The calls of a `DataSetGenerator`, and the temporary folders of calls without an output file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Call:
     """One call of `create_data`, checked and ready to run.
 
     Attributes:
-        about: what tells it from calls for something else.
-        scratch: the temporary folder that its files are in, None where they are the user's.
-        taken: whether its rows have been read.
+        about: what distinguishes it from other calls.
+        scratch: the temporary folder of its files; None if the user has given an output file.
+        taken: whether its rows were read.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Call:
 
 
 class Folders:
-    """Temporary folders: a new one for each call, the same again for a call that ended early. Kept ones stay on the disk."""
+    """Temporary folders: a new one for each call, and the same one for the repetition of a call that ended early."""
 
     def __init__(self) -> None:
         self._unfinished: dict[bytes, list[Scratch]] = {}
@@ -50,7 +50,7 @@ class Folders:
 
     @contextlib.contextmanager
     def keeping(self, call: Call) -> Iterator[None]:
-        """Removes the folder of a call whose rows have been read, or that wrote nothing; keeps what was not handed out."""
+        """Removes the folder of a call whose rows were read or that wrote nothing; keeps the others."""
         try:
             yield
         finally:

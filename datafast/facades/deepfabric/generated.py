@@ -1,4 +1,4 @@
-"""What a `DataSetGenerator` hands back: rows in memory that can be saved and handed on."""
+"""The result of a `DataSetGenerator`: rows in memory that can be saved and converted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
     """Generated rows, each a mapping like `{"messages": [...]}`.
 
     Attributes:
-        report: what the run that made them did.
+        report: the report of the run that made them.
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]], *, report: RunReport, row_model: type[BaseModel]) -> None:
@@ -42,10 +42,10 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         return f"<{len(self._rows)} generated rows>"
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
-        """Writes the rows into a file, whole or not at all, and returns its path.
+        """Writes the rows into a file, completely or not at all, and returns its path.
 
         Args:
-            format: jsonl, json, csv or parquet; by default what the path ends in.
+            format: jsonl, json, csv or parquet; by default the ending of the path.
 
         Raises:
             DataSetGeneratorError: the format is not known, or the file cannot be written.
@@ -55,7 +55,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         try:
             return save_rows(self._rows, Path(path), format, row_model=self._row_model)
         except (ConfigError, OutputWriteError) as error:
-            raise DataSetGeneratorError(f"cannot save {path}: {error}") from error
+            raise DataSetGeneratorError(f"Cannot save {path}: {error}") from error
 
     def to_huggingface(self) -> Any:
         """The rows as a `datasets.Dataset`."""

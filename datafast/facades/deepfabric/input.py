@@ -1,4 +1,4 @@
-"""What a `DataSetGenerator` is given: checked, and what is wrong told in the names that its users know."""
+"""Checks the arguments of a `DataSetGenerator`. Errors use the names that its users know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from datafast._util.notify import nearest
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
 from datafast.llms.options import ProviderOptions
 from datafast.topics.model import TopicModel
@@ -21,7 +21,7 @@ _NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "a
 
 
 def topics_of(given: Any) -> TopicModel:
-    """The topic model that is meant by a model, a list, nested topics or a path."""
+    """The topic model for a model, a list, nested topics or a path."""
     if given is None:
         return Tree.from_topics([ANY_TOPIC])
     if isinstance(given, TopicModel):
@@ -33,28 +33,27 @@ def topics_of(given: Any) -> TopicModel:
     if isinstance(given, Sequence) and given:
         return Tree.from_topics(given)
     raise ConfigError(
-        f"topic_model: expected a Tree, a Graph, a list of topics that is not empty, nested topics or the path of a file, got {given!r}"
+        f"topic_model: expected a Tree, a Graph, a list of topics that is not empty, nested topics or the path of a file, got {given!r}."
     )
 
 
 def check_count(name: str, value: object) -> None:
-    """Refuses what is no whole number above 0."""
+    """Refuses a value that is not a whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name}: expected a whole number, 1 or more, got {value!r}")
+        raise ConfigError(f"{name}: expected a whole number, 1 or more, got {value!r}.")
 
 
 def check_names(options: Mapping[str, Any], own: Sequence[str]) -> None:
-    """Refuses names that are neither a generator's own nor a provider's parameters, with the nearest."""
+    """Refuses names that are not parameters of a generator or a provider; the error gives the nearest name."""
     known = list(dict.fromkeys([*own, *ProviderOptions.__annotations__]))
     for name in options:
         if name not in ProviderOptions.__annotations__:
-            near = _NAMES.get(name) or nearest(name, known)
-            hint = f"did you mean {near!r}?" if near else f"valid names: {', '.join(known)}"
-            raise DataSetGeneratorError(f"{name}: a DataSetGenerator has no such parameter; {hint}")
+            hint = did_you_mean(_NAMES.get(name, name), known)
+            raise DataSetGeneratorError(f"{name}: A DataSetGenerator has no such parameter. {hint}")
 
 
 class explained:  # noqa: N801 - used like a function
-    """Turns what is wrong with names and values into one kind of error, in words."""
+    """Turns errors about names and values into `DataSetGeneratorError`s."""
 
     def __enter__(self) -> None:
         pass
@@ -62,7 +61,7 @@ class explained:  # noqa: N801 - used like a function
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ValidationError):
             problems = [_in_words(detail) for detail in error.errors(include_url=False)]
-            raise DataSetGeneratorError("; ".join(problems)) from error
+            raise DataSetGeneratorError(" ".join(problems)) from error
         if isinstance(error, DatafastError) and not isinstance(error, DataSetGeneratorError):
             raise DataSetGeneratorError(str(error)) from error
 
@@ -78,5 +77,5 @@ _FIELDS = {
 def _in_words(detail: Any) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
-    given = "" if message.endswith((".", "?")) else f", got {detail['input']!r}."  # a whole sentence names it itself
+    given = "" if message.endswith((".", "?")) else f", got {detail['input']!r}."  # a whole sentence needs no value
     return f"{'.'.join(place)}: {message}{given}" if place else message

@@ -15,7 +15,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """The steps of one run: a step is one call's worth of samples, numbered from 1 as they end."""
+    """The steps of one run. A step is the samples of one call; steps are numbered from 1 as they end."""
 
     def __init__(self, *, model_name: str, config: ConversationDatasetConfig, num_rows: int) -> None:
         self._model_name = model_name
@@ -36,7 +36,7 @@ class Progress:
         }
 
     def take(self, event: Event) -> Iterator[dict[str, Any]]:
-        """What an event is told as. The rows of a step that came and those that failed arrive one after the other."""
+        """The mappings for an event. A step's rows that came and those that failed arrive in two events."""
         if isinstance(event, ItemFailed):
             came = self._done.rows if self._done is not None and self._done.item == event.item else 0
             if not came:
@@ -59,7 +59,7 @@ class Progress:
                 }
 
     def end_of_step(self) -> Iterator[dict[str, Any]]:
-        """The step that waits to be told, if there is one."""
+        """The step that is not reported yet, if there is one."""
         if self._done is not None:
             done, self._done = self._done, None
             yield self._step(done.rows, 0, [])

@@ -1,4 +1,4 @@
-"""The `rate_limit` of a `DataSetGenerator`: any of five keys, each of which does something."""
+"""The `rate_limit` of a `DataSetGenerator`, with any of five keys."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ class RateLimit(ConfigModel):
     """Seconds to wait at most before the first repeat; each further one waits up to twice as long."""
 
     max_retry_delay: float | None = Field(default=None, gt=0, le=86_400)
-    """Seconds that this wait does not grow beyond."""
+    """The most seconds that this wait grows to."""

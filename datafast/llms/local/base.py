@@ -1,4 +1,4 @@
-"""What providers have in common whose model runs on this machine, loaded by datafast itself."""
+"""The common base of providers whose model datafast loads on this machine."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["InProcessProvider"]
 
 
 class InProcessProvider(LLMProvider):
-    """Base of `LlamaCppProvider` and `TransformersProvider`: no key, no address, no cost unless `price` says so.
+    """Base of `LlamaCppProvider` and `TransformersProvider`: no key, no address, and no cost unless `price` is given.
 
     Attributes:
-        extra_name: what `pip install 'datafast[...]'` must name.
-        needed_packages: what the extra brings, and is looked for before a run starts.
+        extra_name: the name of the extra in `pip install 'datafast[...]'`.
+        needed_packages: the packages of the extra, which are looked for before a run starts.
     """
 
     unused_options = NETWORK_OPTIONS
@@ -42,10 +42,10 @@ class InProcessProvider(LLMProvider):
         return None
 
     def require_ready(self) -> None:
-        """Checks that the packages are there that run the model.
+        """Checks that the packages that run the model are installed.
 
         Raises:
-            MissingExtraError: they are not; names the command that installs them.
+            MissingExtraError: one is missing; names the command that installs it.
         """
         missing = [name for name in self.needed_packages if importlib.util.find_spec(name) is None]
         if missing:

@@ -1,7 +1,7 @@
-"""Where a GGUF file is: a path on this machine, or a repository of the Hugging Face Hub that it is fetched from.
+"""GGUF files: a path on this machine, or a repository of the Hugging Face Hub to download from.
 
-Guarantee: what rows carry as the model's name never contains a path of this machine. A file that is in the local cache
-of the Hub is not fetched again. Limits: who may read a private repository is told by HF_TOKEN.
+Guarantee: the model's name in rows never contains a path of this machine. A file in the local cache of the Hub is not
+downloaded again. Limits: a private repository needs HF_TOKEN.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _USUAL_QUANT = "Q4_K_M"
 _PART = r"[\w][\w.-]*"
 _REPO = re.compile(rf"(?P<repo>{_PART}/{_PART})(?::(?P<quant>[\w.-]+))?", re.ASCII)
 _FILE_IN_REPO = re.compile(rf"(?P<repo>{_PART}/{_PART})/(?P<file>.+{re.escape(_SUFFIX)})", re.ASCII | re.IGNORECASE)
-# A large model is cut into files; llama.cpp is given the first and finds the others beside it.
+# A large model is split into files; llama.cpp gets the first and finds the others next to it.
 _SHARD = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?=\.gguf$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufSource:
-    """A GGUF file: `path`, or `filename` in `repo_id` (without it, the repository's file of the quantisation `quant`)."""
+    """A GGUF file: `path`, or `filename` in `repo_id` (by default the repository's file of the quantisation `quant`)."""
 
     path: Path | None = None
     repo_id: str | None = None
@@ -39,7 +39,7 @@ class GgufSource:
 
     @classmethod
     def of(cls, text: str, *, key: str, revision: str | None = None) -> GgufSource:
-        """Reads `model.gguf`, `owner/name`, `owner/name:QUANT` or `owner/name/model.gguf`. What is on the disk wins."""
+        """Reads `model.gguf`, `owner/name`, `owner/name:QUANT` or `owner/name/model.gguf`. A file on the disk comes first."""
         path = Path(text).expanduser()
         if path.exists():
             return cls(path=path)
@@ -48,7 +48,7 @@ class GgufSource:
         if not text.lower().endswith(_SUFFIX) and (found := _REPO.fullmatch(text)):
             return cls(repo_id=found["repo"], quant=found["quant"], revision=revision)
         if text.lower().endswith(_SUFFIX):
-            return cls(path=path)  # refused where it is needed: a config can be checked on another machine
+            return cls(path=path)  # checked when it is needed, because a config may be checked on another machine
         raise ConfigError(
             f"{key}: expected the path of a .gguf file, or a repository like owner/name, owner/name:{_USUAL_QUANT} or "
             f"owner/name/file.gguf, got {text!r}.",
@@ -57,7 +57,7 @@ class GgufSource:
 
     @property
     def model_id(self) -> str:
-        """The name for rows: the file's without its ending, behind the repository where it comes from one."""
+        """The name in rows: the file's name without its ending, after the repository if there is one."""
         if self.path is not None:
             return _stem(self.path.name)
         if self.filename is not None:
@@ -65,19 +65,19 @@ class GgufSource:
         return f"{self.repo_id}:{self.quant}" if self.quant else str(self.repo_id)
 
     def check(self) -> None:
-        """Looks at the file where it is on this machine.
+        """Checks the file, if it is on this machine.
 
         Raises:
-            ConfigError: it is not there, or no GGUF.
+            ConfigError: it does not exist, or is not a GGUF file.
         """
         if self.path is not None:
             _check_file(_one_file(self.path))
 
     def fetch(self) -> Path:
-        """The file, fetched from the Hub where it is not here yet. Blocks.
+        """The path of the file, which is downloaded if it is not here yet. Blocks.
 
         Raises:
-            ConfigError: it is not there, or cannot be fetched.
+            ConfigError: it does not exist, or cannot be downloaded.
         """
         path = _one_file(self.path) if self.path is not None else self._download()
         _check_file(path)
@@ -99,7 +99,7 @@ class GgufSource:
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(
-                f"repo_id: {repo_id} could not be fetched from the Hugging Face Hub, and is not a file here. Check the name "
+                f"repo_id: Cannot download {repo_id} from the Hugging Face Hub, and it is not a file here. Check the name "
                 f"and the network, and HF_TOKEN if it is private or gated. {type(error).__name__}: {reason.rstrip('.')}.",
                 key="repo_id",
             ) from error
@@ -111,14 +111,14 @@ def _stem(name: str) -> str:
 
 
 def _one_file(path: Path) -> Path:
-    """The file itself, also where the folder was named that holds it alone."""
+    """The file; if a folder is given, the only model in it."""
     if not path.is_dir():
         return path
     names = [file.name for file in path.iterdir() if file.name.lower().endswith(_SUFFIX)]
     first = _first_parts(names)
     if len(first) != 1:
-        found = f"holds {', '.join(sorted(first))}. Name one of them" if first else "holds no .gguf file"
-        raise ConfigError(f"model_path: the folder {path} {found}.", key="model_path")
+        found = f"has {', '.join(sorted(first))}. Name one of them" if first else "has no .gguf file. Name another path"
+        raise ConfigError(f"model_path: The folder {path} {found}.", key="model_path")
     return path / first[0]
 
 
@@ -127,9 +127,13 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except FileNotFoundError:
-        raise ConfigError(f"model_path: there is no file {path}.", key="model_path") from None
+        raise ConfigError(
+            f"model_path: There is no file {path}. Check its name and its folder.", key="model_path"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"model_path: {path} cannot be read: {error.strerror}.", key="model_path") from error
+        raise ConfigError(
+            f"model_path: Cannot read {path}: {error.strerror}. Check its permissions.", key="model_path"
+        ) from error
     if magic != _MAGIC:
         raise ConfigError(
             f"model_path: {path} is not a GGUF file. Convert it, or use TransformersProvider for models in other formats.",
@@ -138,7 +142,7 @@ def _check_file(path: Path) -> None:
 
 
 def _first_parts(names: list[str]) -> list[str]:
-    """The files that llama.cpp can be given: not the later parts of a model, nor what only goes along with one."""
+    """The files that llama.cpp can load: not later parts of a model, nor files that only accompany one."""
     parts = [(name, _SHARD.search(name)) for name in names]
     return [
         name for name, part in parts if (part is None or int(part["number"]) == 1) and not name.startswith("mmproj")
@@ -148,7 +152,7 @@ def _first_parts(names: list[str]) -> list[str]:
 def _chosen(files: list[str], repo_id: str, quant: str | None) -> str:
     found = _first_parts([name for name in files if name.lower().endswith(_SUFFIX)])
     if not found:
-        raise ConfigError(f"repo_id: {repo_id} holds no .gguf file.", key="repo_id")
+        raise ConfigError(f"repo_id: {repo_id} has no .gguf file. Name another repository.", key="repo_id")
     wanted = (quant or _USUAL_QUANT).lower()
     fitting = [name for name in found if wanted in PurePosixPath(name).name.lower()]
     if not fitting and quant is None and len(found) == 1:

@@ -1,8 +1,8 @@
-"""Keeps a reply to a JSON Schema while it is written, with the package llguidance.
+"""Makes a reply follow a JSON Schema while it is written, with the package llguidance.
 
-Guarantee: a token is possible only if the reply can still become one that the schema allows; at the end of the object
-only the reply's end is. Cost: some 50 us a token; a schema is compiled once, in a few milliseconds.
-Limits: fast tokenizers only. What llguidance does not support of a schema is refused, never left out.
+Guarantee: a token is allowed only if the reply can still match the schema; after the object only the end is allowed.
+Cost: about 50 us a token; a schema is compiled once, in a few milliseconds.
+Limits: fast tokenizers only. Parts of a schema that llguidance does not support are refused, not ignored.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Grammars", "Matcher", "Unsupported"]
 
-# Free white space is where a small model loses itself: at most one new line and some indentation.
+# Small models can get lost in free white space, so at most one new line and some indentation are allowed.
 _WHITE_SPACE = r"\n?[ ]{0,8}"
 _MOST_KEPT = 256
 
 
 class Unsupported(Exception):
-    """A schema, or a tokenizer, that cannot be used here; the message says why."""
+    """The schema or the tokenizer cannot be used; the message says why."""
 
 
 class Matcher:
@@ -35,23 +35,23 @@ class Matcher:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing but the end can follow."""
+        """Whether only the end can follow."""
         return bool(self._matcher.is_stopped())
 
     def take(self, token: int) -> None:
         self._matcher.consume_token(token)
 
     def allowed(self) -> bytes:
-        """The tokens that may follow, a bit for each, the lowest bit of the first byte first."""
+        """The tokens that may follow, one bit for each, beginning with the lowest bit of the first byte."""
         mask: bytes = self._matcher.compute_bitmask()
         return mask
 
 
 class Grammars:
-    """The schemas that one model's replies are kept to.
+    """The compiled schemas for one model.
 
     Args:
-        tokenizer: the model's.
+        tokenizer: the model's tokenizer.
         num_tokens: the size of its vocabulary.
         ends: tokens that end a reply.
     """
@@ -64,10 +64,10 @@ class Grammars:
         self._vocabulary: Any = None
 
     def matcher(self, schema: bytes) -> Matcher:
-        """A fresh matcher for a JSON Schema.
+        """A new matcher for a JSON Schema.
 
         Raises:
-            Unsupported: it cannot be kept to.
+            Unsupported: the schema cannot be followed.
         """
         if schema not in self._known:
             if len(self._known) >= _MOST_KEPT:
@@ -82,7 +82,7 @@ class Grammars:
                     self._tokenizer, n_vocab=self._num_tokens, eos_token=self._ends or None
                 )
             except ValueError as error:
-                raise Unsupported(f"replies of this model's tokenizer cannot be kept to a schema: {error}") from error
+                raise Unsupported(f"replies with this model's tokenizer cannot follow a schema: {error}") from error
         asked = orjson.loads(schema)
         asked["x-guidance"] = {"whitespace_pattern": _WHITE_SPACE}
         try:

@@ -1,8 +1,7 @@
-"""The llama.cpp server in a process of its own: `python llama_child.py`, started by `llama_server`.
+"""The llama.cpp server in a separate process: `python llama_child.py`, started by `llama_server`.
 
-A first line of JSON on stdin says what to serve; one line of JSON on stdout says where it is served, or that it cannot
-be. The end of stdin ends the process, so it cannot outlive the one that started it, however that one ends. Imports
-nothing of datafast.
+One line of JSON on stdin says what to serve; one line of JSON on stdout gives the address, or the error. The end of
+stdin ends the process, so it cannot outlive its parent, however that ends. Imports nothing of datafast.
 """
 
 import json
@@ -14,7 +13,7 @@ __all__ = ["main", "serve"]
 
 
 def serve(settings: dict[str, Any]) -> Any:
-    """Starts the server; it answers until the object is gone."""
+    """Starts the server, which answers as long as the returned object exists."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -30,7 +29,7 @@ def serve(settings: dict[str, Any]) -> Any:
         params.n_gpu_layers = settings["gpu_layers"]
     if settings["threads"] is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
-    # Errors only. A page for browsers, and eight gigabytes of old prompts in memory, are of no use to a run.
+    # Only errors are logged. Runs do not need a page for browsers, nor eight gigabytes of old prompts in memory.
     for name, value in (("verbosity", 1), ("ui", False), ("cache_ram_mib", 0)):
         if hasattr(params, name):
             setattr(params, name, value)
@@ -47,7 +46,7 @@ def main() -> None:
         return
     print(json.dumps({"address": server.listening_address}), flush=True)  # noqa: T201
     sys.stdin.read()
-    os._exit(0)  # the server's own end waits for every reply that is being written
+    os._exit(0)  # the server itself would wait for every reply that is being written
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Models in GGUF files, run by llama.cpp on this machine: no key, no server to set up.
 
-The back end is the llama.cpp server of the package xllamacpp, in a process that we start, asked over loopback.
+The back end is the llama.cpp server of the package xllamacpp, in a process of its own, asked over loopback.
 
-Guarantee: one server per model, shared by all runs of this process; a request waits for a slot here, where no timeout
-runs. A server that ended is started again for the next request. Cost: that of chat completions over the network.
+Guarantee: one server per model, shared by all runs of this process. A request waits for a slot here, before its timeout
+begins. A server that has ended is started again for the next request. Cost: that of chat completions over the network.
 Limits: see `llama_server`.
 """
 
@@ -41,26 +41,26 @@ _KEPT = ("temperature", "top_p", "frequency_penalty", "name", "max_completion_to
 class LlamaCppProvider(InProcessProvider):
     """A GGUF model, run by llama.cpp, which comes with `pip install 'datafast[local]'`.
 
-    Structured replies are kept to their schema while they are written. The model is loaded when a run first asks it,
+    Structured replies follow their schema while they are written. The model is loaded by the first run that asks it,
     once for all runs of the process, and stays loaded; `release_models()` frees it.
 
     Args:
-        model_id: alone, where the model is: the path of a .gguf file, `owner/name/file.gguf` on the Hugging Face Hub,
-            or `owner/name:QUANT` (Q4_K_M where no quantisation is named). Beside `model_path` or `repo_id`, the name that
-            rows carry, in place of the file's.
+        model_id: alone, the place of the model: the path of a .gguf file, `owner/name/file.gguf` on the Hugging Face Hub,
+            or `owner/name:QUANT` (by default Q4_K_M). With `model_path` or `repo_id`, the name in rows instead of the
+            file's name.
         model_path: the path of a .gguf file.
-        repo_id: a repository of the Hub; `filename` is the file in it, else its Q4_K_M one. Fetched once, into the
-            Hub's cache.
+        repo_id: a repository of the Hub; `filename` is the file in it, by default the Q4_K_M one. Downloaded once, into
+            the Hub's cache.
         revision: branch, tag or commit of that repository.
-        slots: requests that are answered at once; by default as many as a run has in flight, 8 at most. More need more
+        slots: requests that are answered at once; by default as many as a run has in flight, at most 8. More need more
             memory.
-        context_tokens: of one request, prompt and reply together; no more than the model was made for.
-        threads: of the processor; by default llama.cpp's choice.
-        gpu_layers: layers of the model that a GPU takes; by default as many as fit.
+        context_tokens: tokens of one request, prompt and reply together; at most what the model was made for.
+        threads: threads of the processor; by default llama.cpp's choice.
+        gpu_layers: layers of the model on a GPU; by default as many as fit.
         **options: see `ProviderOptions`. `extra` takes the server's further sampling fields, such as `min_p`.
 
     Raises:
-        ConfigError: no model is named, or two; a parameter does not exist or its value is out of range.
+        ConfigError: no model or two models are named, a parameter does not exist, or its value is out of range.
     """
 
     provider_name = "llama_cpp"
@@ -110,8 +110,8 @@ class LlamaCppProvider(InProcessProvider):
 
     @classmethod
     def standing_in_for(cls, provider: LLMProvider, model: str) -> LlamaCppProvider:
-        """This model in place of another provider, whose name, sampling parameters, limits of length and concurrency
-        and weight it keeps.
+        """This model instead of another provider. It takes over the other's name, sampling parameters, limits of length and
+        concurrency, and weight.
 
         Args:
             model: as `model_id` names it.
@@ -120,7 +120,7 @@ class LlamaCppProvider(InProcessProvider):
 
     @staticmethod
     def options_like(provider: LLMProvider) -> Any:
-        """What a stand-in for a provider keeps of it."""
+        """The options that a replacement takes over from a provider."""
         return {key: value for key in _KEPT if (value := getattr(provider, key)) is not None}
 
     @property
@@ -135,11 +135,11 @@ class LlamaCppProvider(InProcessProvider):
         return self.max_completion_tokens or self.context_tokens
 
     def require_ready(self) -> None:
-        """Checks that llama.cpp is installed, and the file where it is on this machine.
+        """Checks that llama.cpp is installed, and the file if it is on this machine.
 
         Raises:
             MissingExtraError: it is not installed.
-            ConfigError: the file is not there, or no GGUF.
+            ConfigError: the file does not exist, or is not a GGUF file.
         """
         super().require_ready()
         self.source.check()
@@ -152,16 +152,17 @@ def _source(
     model_id: str | None, *, model_path: str | None, repo_id: str | None, filename: str | None, revision: str | None
 ) -> GgufSource:
     if model_path is not None and repo_id is not None:
-        raise ConfigError("repo_id: give model_path or repo_id, not both.", key="repo_id")
+        raise ConfigError("repo_id: model_path is given too. Give only one of them.", key="repo_id")
     if filename is not None and repo_id is None:
         raise ConfigError(
-            "filename: it is a file of repo_id, which is missing. For a path: model_path.", key="filename"
+            "filename: This is a file of repo_id, which is missing. Give repo_id, or model_path for a path.",
+            key="filename",
         )
     if model_path is not None:
         return GgufSource(path=Path(model_path).expanduser())
     if repo_id is None and model_id is None:
         raise ConfigError(
-            "model_path: LlamaCppProvider needs a model: model_path=, or repo_id= and filename=.", key="model_path"
+            "model_path: LlamaCppProvider needs a model. Give model_path=, or repo_id= and filename=.", key="model_path"
         )
     if repo_id is None:
         return GgufSource.of(str(model_id), key="model_id", revision=revision)
@@ -171,12 +172,12 @@ def _source(
     return GgufSource(repo_id=found.repo_id or repo_id, quant=found.quant, filename=found.filename, revision=revision)
 
 
-# Each slot keeps its own part of the context in memory, and beyond a few the processor or the GPU is the limit.
+# Each slot keeps its own part of the context in memory, and with more than a few the processor or GPU is the limit.
 _MOST_SLOTS = 8
 
 
 class _Served(OpenAICompatibleProvider):
-    """The provider as the server sees it."""
+    """The settings of the server."""
 
     provider_name = "llama_cpp"
 
@@ -195,7 +196,7 @@ class LlamaCppBackend:
         """See `Backend.complete`."""
         direct = await self._ready()
         if request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA:
-            # The grammar keeps the form; what the fields mean, the model has to be told.
+            # The grammar ensures the form, but the model has to be told what the fields mean.
             request = replace(request, messages=ask(request.messages, request.schema, ReplyMode.PROMPT))
         try:
             return await direct.complete(request)
@@ -204,19 +205,19 @@ class LlamaCppBackend:
             if error.kind is not ErrorKind.CONNECTION or ended is None:
                 raise
             raise ProviderError(
-                f"{self._provider.label}: llama.cpp ended while it was asked: {ended}", kind=ErrorKind.SERVER
+                f"{self._provider.label}: llama.cpp ended during the request: {ended}", kind=ErrorKind.SERVER
             ) from error
 
     async def prepare(self) -> None:
         """See `SlowStart.prepare`.
 
         Raises:
-            ConfigError: the model cannot be fetched or loaded.
+            ConfigError: the model cannot be downloaded or loaded.
         """
         await self._ready()
 
     async def aclose(self) -> None:
-        """Ends the use of the server, which goes on running for others."""
+        """Ends the use of the server, which keeps running for others."""
         direct, self._direct = self._direct, None
         lease, self._lease = self._lease, None
         if direct is not None:
@@ -251,7 +252,7 @@ class LlamaCppBackend:
             return self._direct
 
     def _fits(self, server: LlamaServer, users: int) -> bool:
-        """Whether a running server will do. With fewer slots than wanted it does only while others use it."""
+        """Whether a running server can be used. One with fewer slots than wanted is used only while others use it."""
         return server.ended is None and (users > 0 or server.slots >= self._slots)
 
 

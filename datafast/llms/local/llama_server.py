@@ -1,8 +1,8 @@
 """Starts and ends the llama.cpp server behind a `LlamaCppProvider`.
 
-Guarantee: it listens on loopback only, wants a random key, is told it where no other user of the machine can read it,
-and ends with this process however that ends, or at `close`, at once. A fault in llama.cpp ends that process and not
-ours. Cost: one process per model, started in about 0.2 s plus what the model takes to load.
+Guarantee: it listens only on loopback, requires a random key that no other user of the machine can read, and ends with
+this process in any case, or at once with `close`. A fault in llama.cpp ends only that process. Cost: one process per
+model, started in about 0.2 s plus the time to load the model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STAMP = re.compile(r"^[\d.]+ E ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaSettings:
-    """What a server is started with. `context_tokens` are those of each slot; None leaves the choice to llama.cpp."""
+    """The settings of a server. `context_tokens` are those of each slot; None leaves the choice to llama.cpp."""
 
     path: Path
     alias: str
@@ -42,7 +42,7 @@ class LlamaSettings:
 
 
 class LlamaServer:
-    """A running server: `address` and `key` of its chat completions, and how many requests it answers at once."""
+    """A running server: `address` and `key` of its chat completions, and the number of requests that it answers at once."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Any, *, address: str, key: str, slots: int) -> None:
         self.address = address
@@ -53,7 +53,7 @@ class LlamaServer:
 
     @property
     def ended(self) -> str | None:
-        """How it ended, None while it runs."""
+        """How it ended; None while it runs."""
         status = self._process.poll()
         if status is None:
             return None
@@ -70,7 +70,7 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
     """Starts a server and waits until it has loaded the model.
 
     Raises:
-        ConfigError: llama.cpp cannot load the model; says what it said.
+        ConfigError: llama.cpp cannot load the model; contains its log.
     """
     log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
     key = secrets.token_urlsafe(24)
@@ -79,7 +79,7 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
         assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101
         told = asdict(settings) | {"path": str(settings.path), "key": key}
-        with contextlib.suppress(BrokenPipeError):  # it ended at once; then there is no line either
+        with contextlib.suppress(BrokenPipeError):  # it ended at once, so there is no line either
             process.stdin.write(json.dumps(told).encode() + b"\n")
             process.stdin.flush()
         line = process.stdout.readline()
@@ -93,8 +93,8 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
         said = _errors(log)
         log.close()
         raise ConfigError(
-            f"model_path: llama.cpp cannot load {settings.path}. The file may be broken or newer than the installed "
-            f"xllamacpp, or memory too short for {settings.slots} x {settings.context_tokens:,} tokens of context. Lower "
+            f"model_path: llama.cpp cannot load {settings.path}. The file may be damaged or newer than the installed "
+            f"xllamacpp, or there is too little memory for {settings.slots} x {settings.context_tokens:,} tokens of context. Lower "
             f"context_tokens or slots{said}",
             key="model_path",
         )
@@ -102,12 +102,12 @@ def start_llama_server(settings: LlamaSettings) -> LlamaServer:
 
 
 def _start(log: Any) -> subprocess.Popen[bytes]:
-    # Of its own session: a Ctrl-C in the terminal is for us, who let calls in flight land.
+    # In a session of its own, because a Ctrl-C in the terminal must not end it before calls in flight land.
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    # -P: the folder of the script, with modules of ours in it, stays out of its path. -W: a warning is no reason not to
-    # serve, whatever PYTHONWARNINGS says.
+    # -P: the folder of the script, with our modules in it, stays out of its path. -W: a warning must not keep it from
+    # serving, whatever PYTHONWARNINGS says.
     return subprocess.Popen(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-P", "-W", "ignore", str(_CHILD)],
         stdin=subprocess.PIPE,
@@ -119,7 +119,7 @@ def _start(log: Any) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()  # it holds nothing that would have to be saved
+    process.kill()  # it has nothing to save
     process.wait(_END_S)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -128,7 +128,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _errors(log: Any) -> str:
-    """What llama.cpp logged first, where the cause is, as the end of a sentence; '.' where it logged nothing."""
+    """The first lines of llama.cpp's log, which have the cause, as the end of a sentence; '.' if there are none."""
     log.seek(0)
     lines = (_STAMP.sub("", line).strip() for line in log.read().decode(errors="replace").splitlines())
     said = [line for line in lines if line][:_SHOWN_ERRORS]

@@ -1,9 +1,9 @@
-"""Models that are loaded in this process: each once, whoever uses it, until they are asked to go.
+"""Models that are loaded in this process, each once for all runs.
 
-Guarantee: two runs that want the same model at the same time share one, loaded once; a model stays loaded when its run
-has ended, so the next run does not wait for it; `release_models` lets those go that no run uses, and the end of the
-process all of them. Loading runs in a thread of its own and never holds up an event loop.
-Cost: memory of the models, until they are released. Limits: a forked child loads anew.
+Guarantee: runs that want the same model at the same time share it. A model stays loaded after its run, so the next run
+does not wait for it. `release_models` frees models that no run uses, and the end of the process frees all. Loading runs
+in a thread of its own and never blocks an event loop.
+Cost: the memory of the models, until they are released. Limits: a forked child loads its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Loadable(Protocol):
     """A loaded model."""
 
     def close(self) -> None:
-        """Frees what it holds. Called once, by any thread, and must not take long."""
+        """Frees its memory. Called once, in any thread; must not take long."""
         ...
 
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One model. `loading` is held while it is loaded or replaced."""
+    """One model of the cache. `loading` is held while it is loaded or replaced."""
 
     loading: threading.Lock = field(default_factory=threading.Lock)
     model: Loadable | None = None
@@ -65,19 +65,19 @@ _of_parent: list[_Entry] = []
 
 
 async def acquire(key: Hashable, load: Callable[[], M], *, fits: Callable[[M, int], bool] | None = None) -> Lease[M]:
-    """The model of this key, loaded by `load` where it is not there yet.
+    """The model with this key, which `load` loads if it is not there yet.
 
     Args:
-        key: what must be equal for two users to share one model.
+        key: users with an equal key share one model.
         load: makes the model; it runs in a thread.
-        fits: given a loaded model and the number of its users, whether it will do; if not, it is closed and loaded
-            anew.
+        fits: given a loaded model and the number of its users, says whether it can be used; if not, it is closed and
+            loaded again.
     """
     future = _in_thread(lambda: _take(key, load, fits))
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
-        future.add_done_callback(_give_back)  # nobody waits for it any more
+        future.add_done_callback(_give_back)  # the caller does not wait any more
         raise
 
 
@@ -100,7 +100,7 @@ def release_models() -> int:
 def _take(key: Hashable, load: Callable[[], M], fits: Callable[[M, int], bool] | None) -> Lease[M]:
     with _lock:
         entry = _entries.setdefault(key, _Entry())
-        entry.users += 1  # from now on it is not released
+        entry.users += 1  # from now on it cannot be released
     try:
         with entry.loading:
             model: M | None = entry.model  # type: ignore[assignment]  # one key, one class
@@ -123,7 +123,7 @@ def _give_back(future: concurrent.futures.Future[Lease[M]]) -> None:
 
 
 def _in_thread(work: Callable[[], T]) -> concurrent.futures.Future[T]:
-    """Runs `work` in a thread that does not hold up the end of the process, as those of an executor would."""
+    """Runs `work` in a thread that, unlike an executor's, does not delay the end of the process."""
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
 
@@ -149,7 +149,7 @@ def _close_all() -> None:
 
 
 def _forget_after_fork() -> None:
-    # The child has neither the threads nor the processes behind the models; closing them would be the parent's loss.
+    # The child has no threads of the models, and must not close the parent's processes.
     global _lock
     _of_parent.extend(_entries.values())
     _entries.clear()

@@ -1,9 +1,8 @@
 """Models of the Hugging Face Hub, run by transformers in this process.
 
-Guarantee: the event loop never waits for the model, which is loaded and run by threads of their own; loaded once for
-all runs of the process that want the same model on the same device. A request that nobody waits for any more is
-dropped, also from a batch under way. Limits: `timeout` counts from the beginning of a request's batch, not while it
-waits for its turn.
+Guarantee: the event loop never waits for the model, which other threads load and run. It is loaded once for all runs of
+the process that want the same model on the same device. A cancelled request is dropped, also from a running batch.
+Limits: `timeout` counts from the beginning of a request's batch, not while the request waits for it.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 _BATCH_SIZE = 8
-_MOST_TOKENS = 131_072  # a bound for budgets, where neither the user nor a loaded model says anything
+_MOST_TOKENS = 131_072  # a bound for budgets, if neither the user nor a loaded model gives one
 
 
 class TransformersProvider(InProcessProvider):
     """A model that transformers loads, which comes with `pip install 'datafast[transformers]'`.
 
-    Requests that wait at the same time are answered as one batch. Structured replies are kept to their schema while
-    they are written. The model is loaded when a run first asks it, once for all runs of the process, and stays loaded;
+    Requests that wait at the same time are answered as one batch. Structured replies follow their schema while they are
+    written. The model is loaded by the first run that asks it, once for all runs of the process, and stays loaded;
     `release_models()` frees it.
 
     Args:
@@ -50,15 +49,15 @@ class TransformersProvider(InProcessProvider):
         model: a repository of the Hugging Face Hub, such as "gpt2", or a folder with a saved model.
         device: "auto" (a CUDA GPU, else Apple's, else the processor), or as torch names it: "cuda:1", "cpu".
         dtype: "auto" (as the model was saved), "bfloat16", "float16" or "float32".
-        batch_size: most requests in one batch. More are faster and need more memory; where it is too little, the batch
+        batch_size: most requests in one batch. More are faster and need more memory; if there is too little, the batch
             is halved.
         revision: branch, tag or commit of the repository.
         trust_remote_code: run the code that comes with the model. Only for repositories whose code you have read.
-        **options: see `ProviderOptions`. `extra` takes further parameters of transformers' `generate`, such as `top_k`, and
+        **options: see `ProviderOptions`. `extra` takes more parameters of transformers' `generate`, such as `top_k`, and
             `chat_template_kwargs` for the model's chat template.
 
     Raises:
-        ConfigError: no model is named; a parameter does not exist or its value is out of range.
+        ConfigError: no model is named, a parameter does not exist, or its value is out of range.
     """
 
     provider_name = "transformers"
@@ -86,13 +85,13 @@ class TransformersProvider(InProcessProvider):
         **options: Unpack[ProviderOptions],
     ) -> None:
         if model is not None and model_id is not None:
-            raise ConfigError("model: give model or model_id, not both.", key="model")
+            raise ConfigError("model: model_id is given too. Give only one of them.", key="model")
         key = "model_id" if model_id is not None else "model"
         given = model_id if model_id is not None else str(model) if isinstance(model, Path) else model
         named = checked_text(key, given)
         if named is None:
             raise ConfigError(
-                'model: TransformersProvider needs a model, such as model="gpt2" or a folder.', key="model"
+                'model: TransformersProvider needs a model. Give one, such as model="gpt2" or a folder.', key="model"
             )
         self.model = named
         self.device = checked_text("device", device) or "auto"
@@ -107,13 +106,13 @@ class TransformersProvider(InProcessProvider):
             )
         self.trust_remote_code = trust_remote_code
         own = {"device": device, "dtype": dtype, "batch_size": batch_size, "revision": revision}
-        # A folder's own name: rows do not tell where it lies on this machine.
+        # Only the folder's name, because rows must not contain paths of this machine.
         model_id = Path(named).expanduser().absolute().name if self.is_folder else named
         super().__init__(model_id, own=own | {"trust_remote_code": trust_remote_code or None}, **options)
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a folder of this machine and not a repository of the Hub: it is there, or looks like one."""
+        """Whether `model` is a folder of this machine rather than a repository of the Hub: it exists, or looks like a path."""
         path = Path(self.model).expanduser()
         looks = (
             path.is_absolute() or self.model.startswith((".", "~")) or "\\" in self.model or self.model.count("/") > 1
@@ -134,20 +133,20 @@ class TransformersProvider(InProcessProvider):
         return self.max_completion_tokens or _MOST_TOKENS
 
     def require_ready(self) -> None:
-        """Checks that transformers is installed, and the folder where the model is one.
+        """Checks that transformers is installed, and the folder if the model is one.
 
         Raises:
             MissingExtraError: torch, transformers or llguidance is not installed.
-            ConfigError: the folder is not there, or holds no model.
+            ConfigError: the folder does not exist, or has no model.
         """
         super().require_ready()
         if not self.is_folder:
             return
         folder = Path(self.model).expanduser()
         if not (folder / "config.json").is_file():
-            what = "it holds no config.json" if folder.is_dir() else "there is no such folder"
+            what = "it has no config.json" if folder.is_dir() else "there is no such folder"
             raise ConfigError(
-                f"model: {self.model} is not a saved model: {what}. Expected a folder that save_pretrained wrote, or a "
+                f"model: {self.model} is not a saved model: {what}. Give a folder that save_pretrained wrote, or a "
                 "repository of the Hugging Face Hub such as gpt2.",
                 key="model",
             )
@@ -182,7 +181,7 @@ class TransformersBackend:
         began = time.perf_counter()
         messages, grammar = list(request.messages), None
         if request.schema is not None:
-            # Also where a grammar keeps the form: what the fields mean, the model has to be told.
+            # Even if a grammar ensures the form, the model has to be told what the fields mean.
             messages = ask(messages, request.schema, ReplyMode.PROMPT)
             if request.mode is ReplyMode.JSON_SCHEMA:
                 grammar = orjson.dumps(request.schema.json_schema)
@@ -211,7 +210,7 @@ class TransformersBackend:
         """See `SlowStart.prepare`.
 
         Raises:
-            ConfigError: the model cannot be fetched or loaded.
+            ConfigError: the model cannot be downloaded or loaded.
         """
         await self._ready()
 
@@ -244,7 +243,7 @@ def _load(provider: TransformersProvider) -> LoadedModel:
 
 
 def _sampling(provider: TransformersProvider) -> dict[str, Any]:
-    """The arguments of `generate` that were set. Nothing set: the model's own, and draws as servers do."""
+    """The arguments of `generate` that were set. Without any, the model's own ones, with sampling as servers do it."""
     found: dict[str, Any] = {"do_sample": provider.temperature != 0}
     if provider.temperature:
         found["temperature"] = float(provider.temperature)

@@ -1,5 +1,5 @@
-"""One batch of requests while transformers' `generate` writes the replies: who may say what next, and who is done; and a
-request to a loaded model with the reply to it, which passes between the event loop and the model's thread.
+"""One batch of requests while transformers' `generate` writes the replies: which tokens may follow, and which replies are
+done. Also the jobs and replies that pass between the event loop and the model's thread.
 
 `generate` calls `choose` before each token and `ends` after it, on the model's thread.
 """
@@ -23,7 +23,7 @@ __all__ = ["Batch", "Generated", "Job", "Row"]
 
 
 class Row:
-    """One reply of a batch: its tokens, and why it ended ("" while it is being written)."""
+    """One reply of a batch: its tokens, and why it ended ("" while it is written)."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -53,11 +53,11 @@ class Row:
 
 
 class Batch:
-    """The replies to some jobs.
+    """The replies to the jobs of a batch.
 
     Args:
         ends: tokens that end a reply.
-        closing: whether the model is about to go; then all are done.
+        closing: whether the model is being released; then all are done.
     """
 
     def __init__(self, jobs: Sequence[Job], *, ends: frozenset[int], closing: Callable[[], bool]) -> None:
@@ -66,7 +66,7 @@ class Batch:
         self._closing = closing
 
     def choose(self, tokens: Any, scores: Any) -> Any:
-        """The scores, without what a reply must not go on with."""
+        """The scores, without tokens that must not follow."""
         steered = [number for number, row in enumerate(self.rows) if row.is_steered]
         if steered:
             allowed = _allowed([self.rows[number].job.matcher.allowed() for number in steered], scores)
@@ -79,7 +79,7 @@ class Batch:
         return scores
 
     def ends(self, tokens: Any, scores: Any) -> Any:
-        """Takes the token that was drawn for each reply, and says which are done."""
+        """Takes the sampled token of each reply. Says which replies are done."""
         closing = self._closing()
         for row, token in zip(self.rows, tokens[:, -1].tolist(), strict=True):
             if not row.ended:
@@ -95,7 +95,7 @@ def _allowed(masks: list[bytes], scores: Any) -> Any:
     bits = (packed.unsqueeze(-1) >> torch.arange(8, device=scores.device, dtype=torch.uint8)) & 1
     allowed = bits.view(len(masks), -1).bool()
     width = scores.shape[-1]
-    if allowed.shape[1] < width:  # a padded output layer: what stands there is no token
+    if allowed.shape[1] < width:  # a padded output layer, which has more places than tokens
         allowed = torch.nn.functional.pad(allowed, (0, width - allowed.shape[1]), value=False)
     return allowed[:, :width]
 
@@ -113,14 +113,14 @@ class Job:
     """One request.
 
     Attributes:
-        label: whose request it is, for errors.
-        template: arguments of the chat template. arguments: of `generate`; only jobs with equal ones share a batch.
-        penalty: what is taken from a token's score for each time that it stands in the reply already.
+        label: the provider, for errors.
+        template: arguments of the chat template. arguments: those of `generate`; only jobs with equal ones share a batch.
+        penalty: subtracted from a token's score for each time that the reply already has it.
         grammar: JSON Schema that the reply must match, None for free text.
-        max_tokens: of the reply; None for the usual number, or, with `whole_context`, for all that the context has left.
-        future: gets the reply, or a `ProviderError`. Cancelled where nobody waits any more.
-        prompt, most: the prompt's tokens, and the most that the reply may have; filled in by the model's thread.
-        matcher: follows the grammar; likewise.
+        max_tokens: of the reply; None for the usual number or, with `whole_context`, for the rest of the context.
+        future: gets the reply, or a `ProviderError`. Cancelled if nobody waits any more.
+        prompt, most: the prompt's tokens, and the most tokens of the reply; set by the model's thread.
+        matcher: follows the grammar; set by the model's thread.
     """
 
     label: str
@@ -144,7 +144,7 @@ class Job:
         self.kind = orjson.dumps(self.arguments, option=orjson.OPT_SORT_KEYS)
 
     def begin(self) -> None:
-        """Its batch begins: from now on its timeout counts."""
+        """Called when its batch begins, from when its timeout counts."""
         self.deadline = time.monotonic() + self.timeout_s
 
     @property
@@ -156,7 +156,7 @@ class Job:
             self.future.set_result(reply)
 
     def fail(self, kind: ErrorKind, message: str, *, status: int | None = None, code: str | None = None) -> None:
-        """Ends it with an error that the engine knows what to do about."""
+        """Ends it with a `ProviderError`."""
         if self.future.done():
             return
         if self.future.set_running_or_notify_cancel():

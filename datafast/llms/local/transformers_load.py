@@ -1,7 +1,7 @@
 """Loads a model and its tokenizer with transformers.
 
-Guarantee: whatever keeps a model from being loaded is one `ConfigError` that says what to do; code that comes with a
-model runs only where that was asked for, and nothing is ever asked on the terminal.
+Guarantee: every error becomes one `ConfigError` that says what to do. Code that comes with a model runs only if the user
+allows it, and nothing is asked on the terminal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def load_model(model: str, *, revision: str | None, device: str, dtype: str, tru
     """Loads a model onto a device. Blocks.
 
     Raises:
-        ConfigError: it is not there, transformers cannot run it, or memory is short.
+        ConfigError: it does not exist, transformers cannot run it, or there is too little memory.
     """
     where = _device(device)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -48,9 +48,9 @@ def _device(name: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it is built with CUDA
         raise ConfigError(
-            f"device: torch cannot use {name!r} here ({_first_line(error)}). Leave it out to take what is there.",
+            f"device: torch cannot use {name!r} here ({_first_line(error)}). Leave it out to use what there is.",
             key="device",
         ) from error
     return name

@@ -1,11 +1,11 @@
-"""A model that is loaded with transformers, and the one thread that runs it.
+"""A model that transformers has loaded, and the thread that runs it.
 
-Guarantee: requests that wait at the same time are answered as one batch, as many as `batch_size` of the first allows;
-each keeps its own limit of tokens and its own schema, and only requests with equal sampling parameters are put together.
-A prompt is never cut: what does not fit into the context is refused. Where memory is short the batch is halved, and
-stays so. A reply that nobody waits for is not written to its end.
-Cost: a batch takes about as long as its longest reply alone; a request that comes while one is under way waits for it.
-Limits: one device; a model that only goes on with a text (no encoder-decoder).
+Guarantee: requests that wait at the same time are answered as one batch, as many as the first one's `batch_size` allows.
+Each has its own token limit and schema; only requests with equal sampling parameters share a batch. A prompt is never
+cut: one that does not fit into the context is refused. If there is too little memory, batches are halved from then on. A
+reply that nobody waits for is not finished.
+Cost: a batch takes about as long as its longest reply; a request that comes during a batch waits for its end.
+Limits: one device; decoder-only models (no encoder-decoder).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from datafast.types import Usage
 
 __all__ = ["LoadedModel"]
 
-_GATHER_S = 0.01  # after the first request: others of the same moment are on their way
+_GATHER_S = 0.01  # after the first request, because others of the same moment follow
 _JOIN_S = 5.0
-_USUAL_TOKENS = 1024  # of a reply where the user set no limit
+_USUAL_TOKENS = 1024  # of a reply, if the user set no limit
 _UNBOUNDED = 1 << 40
 
 
@@ -45,7 +45,7 @@ class LoadedModel:
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self._ends, default=0)
         num_tokens = max(len(tokenizer), model.get_output_embeddings().weight.shape[0])
         self._grammars = Grammars(tokenizer, num_tokens=num_tokens, ends=self._ends)
-        # transformers would keep the 50 likeliest tokens where neither the model nor the user says anything.
+        # By default transformers would keep only the 50 likeliest tokens.
         self._drawing: dict[str, Any] = {} if model.generation_config.top_k else {"top_k": 0}
         self._most_rows = _UNBOUNDED
         self._waiting: deque[Job] = deque()
@@ -55,23 +55,23 @@ class LoadedModel:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Puts a request into the queue; its future gets the reply."""
+        """Queues a request, whose future gets the reply."""
         with self._news:
             if not self._closing:
                 self._waiting.append(job)
                 self._news.notify()
                 return
-        job.fail(ErrorKind.CONNECTION, "the model was released")
+        job.fail(ErrorKind.CONNECTION, "the model was released.")
 
     def close(self) -> None:
-        """Ends the thread after the token that it is at, and fails what waits."""
+        """Ends the thread after the current token, and fails waiting requests."""
         with self._news:
             self._closing = True
             left = list(self._waiting)
             self._waiting.clear()
             self._news.notify()
         for job in left:
-            job.fail(ErrorKind.CONNECTION, "the model was released")
+            job.fail(ErrorKind.CONNECTION, "the model was released.")
         if self._thread is not threading.current_thread():
             self._thread.join(_JOIN_S)
         self._model = self._tokenizer = None
@@ -88,10 +88,10 @@ class LoadedModel:
                 self._answer(jobs)
             except Exception as error:  # noqa: BLE001 - told to those who wait; the thread must go on for others
                 for job in jobs:
-                    job.fail(ErrorKind.BAD_REQUEST, f"transformers failed: {type(error).__name__}: {error}")
+                    job.fail(ErrorKind.BAD_REQUEST, f"transformers failed: {type(error).__name__}: {error}.")
 
     def _next_batch(self) -> list[Job]:
-        """Waits for requests and takes those that go together with the first. None at all: this is the end."""
+        """Waits for requests and takes those that can share a batch with the first. An empty list means the end."""
         while True:
             waiting, size = self._wait_for_jobs()
             if not waiting:
@@ -106,7 +106,7 @@ class LoadedModel:
                 return chosen
 
     def _wait_for_jobs(self) -> tuple[list[Job], int]:
-        """All that wait, and how many of them a batch may have."""
+        """All waiting requests, and how many of them a batch may have."""
         with self._news:
             self._news.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
@@ -116,7 +116,7 @@ class LoadedModel:
             return list(self._waiting), size
 
     def _together(self, jobs: Sequence[Job], size: int) -> list[Job]:
-        """The first job, and as many others as may share a batch with it: same parameters, and all fit the context."""
+        """The first job, and as many others as may share a batch with it: equal parameters, and all fit into the context."""
         chosen: list[Job] = []
         longest = most = 0
         for job in jobs:
@@ -124,7 +124,7 @@ class LoadedModel:
                 break
             if chosen and job.kind != chosen[0].kind:
                 continue
-            # A shorter prompt is filled up at its beginning, and a finished reply at its end.
+            # A shorter prompt is padded at its beginning, and a finished reply at its end.
             as_long, as_many = max(longest, len(job.prompt)), max(most, job.most)
             if chosen and as_long + as_many > self._context:
                 continue
@@ -133,7 +133,7 @@ class LoadedModel:
         return chosen
 
     def _make_ready(self, job: Job) -> None:
-        """Gives a job its prompt's tokens, its limit and its grammar; one that cannot be answered fails."""
+        """Sets a job's prompt tokens, limit and matcher. A job that cannot be answered fails."""
         if job.most or job.future.done():
             return
         try:
@@ -144,7 +144,7 @@ class LoadedModel:
         except NoPrompt as error:
             job.fail(ErrorKind.BAD_REQUEST, str(error), code="chat_template")
         except Exception as error:  # noqa: BLE001 - told to the one who waits; the thread must go on for others
-            job.fail(ErrorKind.BAD_REQUEST, f"the prompt cannot be made: {type(error).__name__}: {error}")
+            job.fail(ErrorKind.BAD_REQUEST, f"the prompt cannot be made: {type(error).__name__}: {error}.")
         room = self._context - len(job.prompt)
         if room < 1:
             job.fail(
@@ -166,14 +166,14 @@ class LoadedModel:
             for row in batch.rows:
                 self._deliver(row)
             return
-        # Whatever the failed try held is free by now: its frames are gone.
+        # The memory of the failed try is free by now, because its frames are gone.
         self._free_memory()
         if len(jobs) == 1:
             jobs[0].fail(
                 ErrorKind.BAD_REQUEST,
-                f"memory of {self._device} is short even for this request alone. Take a smaller model, a smaller dtype, "
+                f"there is too little memory on {self._device} even for this request alone. Take a smaller model, a smaller dtype, "
                 "or set max_completion_tokens.",
-                status=413,  # too large in any form: asking in another way is of no use
+                status=413,  # too large in any reply mode
                 code="out_of_memory",
             )
             return
@@ -181,15 +181,15 @@ class LoadedModel:
         if half < self._most_rows:
             self._most_rows = half
             warn_user(
-                f"{jobs[0].label}: memory is short for {len(jobs)} requests at once. From now on there are {half}."
+                f"{jobs[0].label}: There is too little memory for {len(jobs)} requests at once. From now on there are {half}."
             )
         for part in (jobs[:half], jobs[half:]):
-            for job in part:  # what their grammars have seen was lost with the batch
+            for job in part:  # their matchers have to begin again
                 job.matcher = self._grammars.matcher(job.grammar) if job.grammar is not None else None
             self._answer(part)
 
     def _generate(self, batch: Batch) -> bool:
-        """Has the model write the replies; False where memory was short."""
+        """Lets the model write the replies. Returns False if there was too little memory."""
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         jobs = [row.job for row in batch.rows]
@@ -224,7 +224,7 @@ class LoadedModel:
                 f"no whole reply within timeout={job.timeout_s:g} s. Raise the provider's timeout= if it needs longer.",
             )
         elif row.ended == "closed":
-            job.fail(ErrorKind.CONNECTION, "the model was released")
+            job.fail(ErrorKind.CONNECTION, "the model was released.")
         elif row.ended in {"stop", "length"}:
             text = self._tokenizer.decode(row.tokens, skip_special_tokens=True)
             job.succeed(Generated(text, Usage(len(job.prompt), len(row.tokens)), row.ended))
@@ -237,7 +237,7 @@ class LoadedModel:
 
 
 class _Choose:
-    """What `generate` calls before each token. It counts the parameters, so there must be these two."""
+    """Called by `generate` before each token. It counts the parameters, so there must be exactly these two."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -247,7 +247,7 @@ class _Choose:
 
 
 class _End:
-    """What `generate` calls after each token."""
+    """Called by `generate` after each token."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -259,7 +259,7 @@ class _End:
 def _context_tokens(model: Any, tokenizer: Any) -> int:
     config = model.config.get_text_config()
     told = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
-    told.append(tokenizer.model_max_length)  # a huge number where the tokenizer does not know
+    told.append(tokenizer.model_max_length)  # a huge number if the tokenizer does not know
     return min((number for number in told if isinstance(number, int) and 0 < number < _UNBOUNDED), default=_UNBOUNDED)
 
 
@@ -272,6 +272,6 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
 def _is_memory_short(error: Exception) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # Off CUDA torch has no class for it.
+    # Except for CUDA, torch has no class for it.
     said = str(error).lower()
     return "out of memory" in said or "can't allocate memory" in said or "not enough memory" in said

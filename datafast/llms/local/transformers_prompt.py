@@ -1,4 +1,4 @@
-"""Messages -> the tokens of a prompt, by the model's own chat template or, where it has none, as plain text."""
+"""Messages -> the tokens of a prompt, by the model's own chat template or, if it has none, as plain text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAMES = {"assistant": "Assistant", "user": "User"}
 
 
 class NoPrompt(Exception):
-    """The chat template cannot make a prompt of these messages; the message says why."""
+    """The chat template cannot make a prompt of these messages; the text says why."""
 
 
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message], template: Mapping[str, Any]) -> list[int]:
     """The tokens of the whole prompt, never cut.
 
     Args:
-        template: further values for the chat template.
+        template: more values for the chat template.
 
     Raises:
         NoPrompt: the template refuses the messages.
@@ -33,13 +33,13 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message], template: Mapping
     try:
         text = _rendered(tokenizer, messages, template)
     except TemplateError:
-        # Some know no system message, others want the roles to take turns from the first.
+        # Some have no system message, others want the roles to alternate from the first message on.
         text = _rendered_without_system(tokenizer, messages, template)
     return _tokens(tokenizer, text, add_special_tokens=False)  # the template writes them
 
 
 def _tokens(tokenizer: Any, text: str, *, add_special_tokens: bool) -> list[int]:
-    # verbose: a prompt that is too long is refused by us, and needs no warning of the tokenizer's.
+    # verbose: we refuse a prompt that is too long, so the tokenizer need not warn.
     tokens: list[int] = tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
     return tokens
 
@@ -62,7 +62,7 @@ def _rendered_without_system(tokenizer: Any, messages: Sequence[Message], templa
 
 
 def _plain(messages: Sequence[Message]) -> str:
-    """One question: the texts below each other. A conversation: each with who says it, and the last one to be answered."""
+    """One question: the texts, one after the other. A conversation: each text with its speaker, and at the end the assistant's."""
     if all(message["role"] != "assistant" for message in messages):
         return "\n\n".join(message["content"] for message in messages) + "\n\n"
     said = [

@@ -1,1 +1,1 @@
-"""The providers that are reached over the network: a file for each wire format."""
+"""The providers that are called over the network, one file for each wire format."""

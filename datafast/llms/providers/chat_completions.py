@@ -1,5 +1,4 @@
-"""The providers that speak OpenAI chat completions, and their back end: orjson and our own HTTP client, nothing between
-them and the wire.
+"""The providers that speak OpenAI chat completions, and their back end, which uses only orjson and our own HTTP client.
 
 Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 """
@@ -34,7 +33,7 @@ _JSON_OBJECT = {"type": "json_object"}
 
 
 class ChatCompletionsProvider(LLMProvider):
-    """Base of the providers that speak OpenAI chat completions and need nothing else."""
+    """Base of the providers that speak OpenAI chat completions."""
 
     @property
     def chat_url(self) -> str:
@@ -89,17 +88,17 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
     def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
         if options.get("api_base") is None:
             raise ConfigError(
-                "api_base: OpenAICompatibleProvider needs the server's address, like http://localhost:8000.",
+                "api_base: OpenAICompatibleProvider needs the server's address. Give one, like http://localhost:8000.",
                 key="api_base",
             )
         super().__init__(model_id, **options)
 
 
 class ChatCompletionsBackend:
-    """An open connection pool to one server. `use_proxy=False`: never through a proxy, whatever the environment says."""
+    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
 
     def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        # Imported where a run begins, and not where a provider is described: it takes longer than all else here.
+        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
         from datafast.llms.transport.json_api import JsonApi
 
         self._provider = provider

@@ -1,10 +1,10 @@
-"""Everything that litellm reaches: the providers, and their back end. litellm is imported when a call needs it.
+"""The providers that are called through litellm, and their back end. litellm is imported when a call needs it.
 
-Guarantee: one HTTP request per `complete`. A parameter that litellm says the model lacks is left out with one warning.
-Cost: 2-3 s and 160 MB once, for the import, in a thread of its own; then 2-4 ms of CPU per call. From the hundredth call
-on, until it is closed, what is in memory is left out of Python's garbage collection, which would be a tenth of that.
-Limits: what is recorded is litellm's reply object written as a chat completion, not the provider's own bytes. A success
-whose body litellm cannot read arrives as a `ProviderError` that carries what litellm kept of it.
+Guarantee: one HTTP request per `complete`. A parameter that, according to litellm, the model lacks is left out with one
+warning. Cost: 2-3 s and 160 MB once, for the import, in a thread of its own; then 2-4 ms of CPU per call. From the
+hundredth call until it is closed, existing objects are left out of Python's garbage collection, which would cost a tenth
+of that. Limits: litellm's reply object is recorded as a chat completion, not the provider's own bytes. A success whose
+body litellm cannot read becomes a `ProviderError` with what litellm kept of it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LiteLLMBackend", "LiteLLMProvider", "NamedLiteLLMProvider"]
 
-# litellm sends nothing without a key, also where the server needs none.
+# litellm sends nothing without a key, even if the server needs none.
 _NO_KEY = "none"
-# The models that litellm calls with the HTTP client it is handed; only that can trust other certificates and refuse redirects.
+# The models that litellm calls with a given HTTP client, which can trust other certificates and refuse redirects.
 _WITH_OWN_CLIENT = ("anthropic/", "gemini/")
 
 
@@ -48,9 +48,8 @@ class LiteLLMProvider(LLMProvider):
     """Any model that litellm knows, by litellm's name for it:
     `LiteLLMProvider("bedrock/anthropic.claude-3-haiku-...")`.
 
-    Without `api_key`, litellm looks for its credentials as its documentation says (environment variables, cloud
-    profiles). Replies are as cheap to parse as others; each call costs 3-4 ms of CPU and the first one 2-3 s, for
-    litellm's import.
+    Without `api_key`, litellm looks for credentials as its documentation says (environment variables, cloud profiles).
+    Each call costs 3-4 ms of CPU, and the first one 2-3 s, for litellm's import.
     """
 
     provider_name = "litellm"
@@ -61,11 +60,11 @@ class LiteLLMProvider(LLMProvider):
         self, model_id: str | None = None, *, model: str | None = None, **options: Unpack[ProviderOptions]
     ) -> None:
         if model is not None and model_id is not None:
-            raise ConfigError("model: give model or model_id, not both.", key="model")
+            raise ConfigError("model: model_id is given too. Give only one of them.", key="model")
         super().__init__(model if model is not None else model_id, **options)
         if self.ssl_ca is not None and not self.takes_own_client:
             raise ConfigError(
-                f"ssl_ca: litellm takes no certificates for {self.litellm_model} alone. Set SSL_CERT_FILE in the environment.",
+                f"ssl_ca: litellm takes no certificates only for {self.litellm_model}. Set SSL_CERT_FILE in the environment.",
                 key="ssl_ca",
             )
 
@@ -80,12 +79,12 @@ class LiteLLMProvider(LLMProvider):
 
     @property
     def takes_own_client(self) -> bool:
-        """Whether litellm calls this model with the HTTP client that it is handed."""
+        """Whether litellm calls this model with a given HTTP client."""
         return self.litellm_model.startswith(_WITH_OWN_CLIENT)
 
     @property
     def litellm_base(self) -> str | None:
-        """The address in the form that litellm wants, or None for its own."""
+        """The address in litellm's form; None for its own."""
         base = self._configured_base()
         if base is None:
             return None
@@ -97,7 +96,7 @@ class LiteLLMProvider(LLMProvider):
 
     @property
     def litellm_key(self) -> str | None:
-        """The key for litellm, or None where it shall look for its own credentials."""
+        """The key for litellm; None if it looks for its own credentials."""
         own_server = self._api_base is not None and self.litellm_model.startswith("openai/")
         return self.api_key or (_NO_KEY if own_server and not os.environ.get("OPENAI_API_KEY") else None)
 
@@ -118,7 +117,7 @@ class LiteLLMProvider(LLMProvider):
 
 
 class NamedLiteLLMProvider(LiteLLMProvider):
-    """A provider of its own that is called through litellm."""
+    """A provider with a class of its own that is called through litellm."""
 
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -133,9 +132,9 @@ class NamedLiteLLMProvider(LiteLLMProvider):
         return self._api_base or base_from_environment(self.provider_name.upper())
 
 
-# Where the host has imported litellm, its pool ends here.
+# If the host has imported litellm, this is the size of its pool.
 _HOST_IMPORTED_CONNECTIONS = 500
-_MANY_CALLS = 100  # what comes after them is worth a setting of the whole process
+_MANY_CALLS = 100  # only more calls are worth a setting of the whole process
 
 
 class LiteLLMBackend:
@@ -173,8 +172,7 @@ class LiteLLMBackend:
                     await self._load()
 
     async def aclose(self) -> None:
-        """Closes what was opened for this provider alone. litellm's own connections serve the whole process, and
-        stay."""
+        """Closes what was opened only for this provider. litellm's own connections belong to the process and stay open."""
         if self._settled:
             self._settled = False
             unsettle()
@@ -190,11 +188,11 @@ class LiteLLMBackend:
         arguments = self._arguments(request)
         started = time.perf_counter()
         try:
-            # litellm's own timeout starts anew with every byte that comes.
+            # litellm's own timeout begins again with every byte.
             async with asyncio.timeout(self._provider.timeout):
                 with foreign_warnings_ignored():
                     reply = await self._litellm.acompletion(**arguments)
-        # litellm raises classes of its own, its SDKs' and plain ones: all mean "no usable answer".
+        # litellm raises its own classes, those of SDKs and plain ones, which all mean "no usable answer".
         except Exception as error:
             raise error_of(self._origin, error) from error
         return Response(raw=as_json(reply), latency_s=time.perf_counter() - started)
@@ -215,7 +213,7 @@ class LiteLLMBackend:
         self._litellm = litellm
 
     def _unchanging(self) -> dict[str, Any]:
-        """What every request of a run is sent with: where to, as whom, once."""
+        """The arguments of every request of a run."""
         provider = self._provider
         found: dict[str, Any] = {"timeout": provider.timeout, "max_retries": 0, "num_retries": 0, "stream": False}
         if (base := provider.litellm_base) is not None:
@@ -225,7 +223,7 @@ class LiteLLMBackend:
         return found
 
     def _supported(self, litellm: Any) -> dict[str, Any]:
-        """The parameters that were set and that the model has; a model unknown to litellm is taken to have all."""
+        """The parameters that were set and that the model has. A model that litellm does not know counts as having all."""
         provider = self._provider
         supported = litellm.get_supported_openai_params(model=self._model)
         wanted = provider.sampling
@@ -233,7 +231,7 @@ class LiteLLMBackend:
             self._limit_param = "max_completion_tokens" if "max_completion_tokens" in supported else "max_tokens"
             dropped = sorted(wanted.keys() - set(supported))
             if dropped:
-                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}. Every request goes without.")
+                warn_user(f"{self._origin.label} does not take {', '.join(dropped)}. It is left out of every request.")
                 wanted = {name: value for name, value in wanted.items() if name not in dropped}
         if provider.max_completion_tokens is not None:
             wanted[self._limit_param] = provider.max_completion_tokens
@@ -241,14 +239,14 @@ class LiteLLMBackend:
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         provider = self._provider
-        # litellm edits the messages it is given; the caller's stay as they are.
+        # Copies, because litellm edits the messages.
         arguments: dict[str, Any] = {"model": self._model, "messages": [{**message} for message in request.messages]}
         arguments |= self._params
         if request.lift_token_limit:
             arguments[self._limit_param] = self._lifted_limit()
         if request.schema is not None:
             if request.mode is ReplyMode.JSON_SCHEMA:
-                # A fresh one: litellm may edit it.
+                # A new one, because litellm may edit it.
                 arguments["response_format"] = orjson.loads(_without_references(request.schema.wire))
             else:
                 arguments["messages"] = [{**message} for message in ask(request.messages, request.schema, request.mode)]
@@ -272,7 +270,7 @@ class LiteLLMBackend:
 
 @lru_cache(maxsize=512)
 def _without_references(wire: bytes) -> bytes:
-    """A `response_format` with its definitions put where they are used: litellm leads references astray on the way to Anthropic."""
+    """A `response_format` with its definitions in place, because litellm breaks references on the way to Anthropic."""
     form = orjson.loads(wire)
     form["json_schema"]["schema"] = inlined_schema(form["json_schema"]["schema"])
     return orjson.dumps(form)

@@ -1,7 +1,7 @@
-"""litellm as a package: how it is imported, what is read out of its replies, and what its errors mean. Nothing else imports it.
+"""litellm as a package: its import, its replies and its errors. No other module imports it.
 
-Guarantee: no global of litellm is changed where the host uses litellm itself; nothing is fetched from the network at its import. Errors
-are told by status, body and class, never by their words.
+Guarantee: no global of litellm is changed if the host uses litellm itself; its import loads nothing from the network. Errors are
+classified by status, body and class, never by their words.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "error_of", "import_litellm", "own_client"]
 
-# Read by litellm at its import. Without them it fetches price maps and headers from the network, and its pool ends at
-# 500 connections to a host, below what a run may be allowed. 0 would not mean unlimited.
+# Read by litellm at its import. Without them it loads price maps and headers from the network, and its pool has at most
+# 500 connections to a host, fewer than a run may have. 0 would not mean unlimited.
 _ENVIRONMENT = {
     "AIOHTTP_CONNECTOR_LIMIT": "4000",
     "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4000",
@@ -44,15 +44,15 @@ def import_litellm() -> tuple[Any, bool]:
     import litellm
 
     if not by_host and not _imported_by_us:
-        # Otherwise it prints help texts to stdout at each error, where a report in JSON may be on its way.
+        # Otherwise it prints help texts to stdout at each error, in the middle of a report in JSON perhaps.
         litellm.suppress_debug_info = True
         _imported_by_us = True
     return litellm, by_host
 
 
 def own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
-    """A client for one provider: it trusts that provider's certificates, which litellm would take per process only, and
-    follows no redirect, which litellm's would, with the key in a header that goes along to any other host."""
+    """A client for one provider. It trusts the provider's certificates, which litellm takes only for the whole process,
+    and follows no redirects; litellm's client would follow them and send the key to any other host."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
     context = None
@@ -69,17 +69,17 @@ def own_client(ssl_ca: Path | None, *, timeout_s: float) -> Any:
 @foreign_warnings_ignored()
 def as_json(reply: Any) -> bytes:
     """A reply of litellm as a chat completion."""
-    # Its object may hold values its own model does not declare, which pydantic would remark on.
+    # Its object may have values that its model does not declare, of which pydantic would warn.
     try:
         encoded: str = reply.model_dump_json(warnings=False)
     except ValueError:
-        # Half a surrogate pair, which JSON can only hold escaped. Whatever it is, it was paid for.
+        # Half a surrogate pair, which JSON can only hold escaped. The reply was paid for.
         encoded = json.dumps(reply.model_dump(warnings=False), default=str)
     return encoded.encode()
 
 
 def error_of(origin: Origin, error: Exception) -> ProviderError:
-    """The error that an exception of litellm, or of what is below it, stands for."""
+    """The error for an exception of litellm or of a package below it."""
     if is_transport_fault(error):
         return from_transport(origin, error)
     links = list(chain(error))
@@ -88,12 +88,11 @@ def error_of(origin: Origin, error: Exception) -> ProviderError:
     if answer is not None:
         return from_answer(origin, status=answer[0], body=answer[1], headers=headers)
     if any(type(link).__module__ == "openai" and type(link).__name__ == "OpenAIError" for link in links):
-        # The SDK's base class, raised for itself, is about its set-up: there are no credentials, and nothing was
-        # sent.
+        # The SDK's base class itself is raised for wrong settings: there are no credentials, and nothing was sent.
         return from_answer(origin, status=401, body=str(error), headers=headers)
     statuses = [status for link in links if (status := _status(link)) is not None]
     if 200 in statuses or any(isinstance(link, ValueError) for link in links):
-        # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
+        # A success that litellm could not read, for which it says 422 or 500. It may have been charged.
         return from_answer(origin, status=502, body=str(error), headers=headers)
     status = next((status for status in statuses if status >= 400), 500)
     return from_answer(origin, status=status, body=str(error), headers=headers)
@@ -105,8 +104,7 @@ def _status(error: object) -> int | None:
 
 
 def _answer(links: list[BaseException]) -> tuple[int, str] | None:
-    """Status and body of an error as the server sent them, where litellm kept them. It renumbers some statuses
-    itself."""
+    """Status and body of an error as the server sent them, if litellm kept them. It changes some statuses."""
     for link in reversed(links):
         response = getattr(link, "response", None)
         status = _status(response)

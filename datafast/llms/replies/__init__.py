@@ -1,1 +1,1 @@
-"""From the bytes of a reply to what it says."""
+"""Reading replies: from bytes to values."""

@@ -1,4 +1,4 @@
-"""Reads and writes chat completions as JSON in OpenAI's shape, the one form in which replies are recorded.
+"""Reads and writes chat completions as JSON in OpenAI's shape, the usual wire format of recorded replies.
 
 Guarantee: decoding needs nothing but the recorded bytes, so a reply can be read again years later, without its
 provider. Whatever is not a chat completion raises `ReplyError`, saying what came instead. A byte order mark, NaN or
@@ -35,7 +35,7 @@ def decode_completion(raw: bytes) -> Completion:
         raw: a chat completion as JSON, as a server sent it.
 
     Raises:
-        ReplyError: category INVALID, when `raw` is not JSON or holds no choice.
+        ReplyError: category INVALID, if `raw` is not JSON or has no choice.
     """
     try:
         data = orjson.loads(raw)
@@ -102,7 +102,7 @@ def _not_a_completion(raw: bytes, what: str) -> ReplyError:
     shown = raw[:_SHOWN_CHARS].decode("utf-8", errors="replace")
     more = "..." if len(raw) > _SHOWN_CHARS else "."
     return ReplyError(
-        f"The server's answer {what}; expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
+        f"The server's answer {what}. Expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
         category=ReplyCategory.INVALID,
     )
 

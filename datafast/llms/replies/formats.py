@@ -1,4 +1,4 @@
-"""Reading a recorded reply by the wire format that it is recorded in."""
+"""Reading a recorded reply by its wire format."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from datafast.types import Usage
 __all__ = ["DECODERS", "decode_reply", "usage_of"]
 
 DECODERS: Mapping[str, Callable[[bytes], Completion]] = {"chat_completions": decode_completion}
-"""What reads each format. A reply may be asked for again years later, so no format ever leaves this table."""
+"""The decoder of each format. Formats are never removed, because a reply may be read again years later."""
 
 
 def decode_reply(raw: bytes, wire_format: str) -> Completion:
     """Reads one reply.
 
     Raises:
-        ReplyError: it is not what its format says.
+        ReplyError: it does not match its format.
         OutputError: the format is not known.
     """
     decoder = DECODERS.get(wire_format)
@@ -32,7 +32,7 @@ def decode_reply(raw: bytes, wire_format: str) -> Completion:
 
 
 def usage_of(raw: bytes, wire_format: str) -> Usage | None:
-    """The usage that a reply states, None where it states none or is not a reply at all."""
+    """The usage that a reply states; None if it states none or cannot be read."""
     try:
         return decode_reply(raw, wire_format).usage
     except ReplyError:

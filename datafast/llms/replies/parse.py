@@ -1,4 +1,4 @@
-"""Turns a reply into a validated model or a text, or into one error that says why not.
+"""Turns a reply into a validated model or a text, or into an error that says why not.
 
 Guarantee: a value is accepted only as the model wrote it. Reasoning, fences, chatter and control tokens around it are
 left out, punctuation is put right where it can be read in one way only, "4" becomes 4; nothing is clamped, guessed,
@@ -42,7 +42,7 @@ _STRUCTURE_EXPECTED = frozenset(
 
 
 def correction(error: ReplyError, previous: str) -> list[Message]:
-    """The two messages that ask again: what the model said (shortened where it is huge), and what was wrong with it."""
+    """The two messages that ask again: what the model said (shortened if it is very long), and what was wrong with it."""
     if len(previous) > _MAX_PREVIOUS_CHARS:
         half = _MAX_PREVIOUS_CHARS // 2
         previous = f"{previous[:half]}\n[... {len(previous) - 2 * half} characters left out ...]\n{previous[-half:]}"
@@ -88,7 +88,7 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     truncated = _checked_ending(completion) is Ending.TRUNCATED
     text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
     if not schema.numeric:
-        # Nearly every reply ends here; whatever does not is looked at closely below.
+        # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
             return schema.model.model_validate_json(text)
     parsed, value = strict_json(text)
@@ -159,7 +159,7 @@ def _only_reasoning() -> ReplyError:
 
 def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
     values, problem = json_values(answer)
-    # Prose has lists of its own ("as in [1]", "[ ] to do"): beside an object, or empty, they are no answer.
+    # Prose may contain lists ("as in [1]", "[ ] to do"), which are not the answer if they are empty or there is an object.
     values = [value for value in values if isinstance(value, dict)] or [value for value in values if value]
     found: BaseModel | None = None
     errors: list[ReplyError] = []
@@ -182,7 +182,7 @@ def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
 
 
 def _validated(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
-    """The value as an instance, as it is or with a wrapping put right that is one level off.
+    """The value as an instance, as it is or with one level of wrapping corrected.
 
     `text` is the JSON the value was read from, where it is at hand.
     """
@@ -202,7 +202,7 @@ def _validated(value: object, schema: ResponseSchema, *, text: str | None = None
 
 
 def _unwrapped(value: object, schema: ResponseSchema) -> dict[str, Any] | None:
-    """The object that was meant by a bare list, by a list of one object, or by an object below the schema's name."""
+    """The object that is meant by a bare list, by a list of one object, or by an object below the schema's name."""
     if isinstance(value, list):
         only = value[0] if len(value) == 1 and isinstance(value[0], dict) else None
         if schema.list_field is not None and (only is None or schema.list_field not in only):

@@ -1,1 +1,1 @@
-"""A model that costs nothing and answers in any shape that is asked for."""
+"""A model that costs nothing and answers in any requested shape."""

@@ -1,12 +1,12 @@
-"""A model that is not one: deterministic, schema-valid replies written on this machine, with faults on demand.
+"""A simulated model: deterministic, schema-valid replies made on this machine, with faults on demand.
 
 Guarantee: the same seed, model_id and request give the same reply, in any order and on any machine; another prompt or
-model gives another. No key, no network, no cost: usage is estimated at four characters a token and priced at 0. A
-reply's model id always begins with "simulated/", so it cannot pass for a real model's.
-Faults fall on a fixed share of requests, chosen by the request and by how often this back end has failed it before: a
-retry is a new draw, a second run the same ones.
-Cost: about 60 us for a reply of 600 characters. Limits: see `simulated_text` and `simulated_values`; memory grows by
-the requests that met a fault.
+model gives another reply. No key, no network, no cost: usage is estimated at four characters a token, at a price of 0. A
+reply's model id always begins with "simulated/", so it cannot be mistaken for a real model's reply.
+Faults occur in a fixed share of requests, chosen by the request and by how often this back end has failed it before. So a
+retry is a new draw, and a second run has the same draws.
+Cost: about 60 us for a reply of 600 characters. Limits: see `text` and `values`; memory grows with the number of requests
+that met a fault.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _ERRORS = {
 }
 _SPOILED = ("empty", "invalid_json", "refused", "schema_violation", "short", "truncated")
 FAULTS = tuple(sorted([*_ERRORS, *_SPOILED]))
-"""Names of the faults: errors in place of a reply, and replies that are not what was asked.
+"""Names of the faults: errors instead of a reply, and replies that are not what was asked.
 
-Free text has no structure to break: "invalid_json", "schema_violation" and "short" leave such replies as they are.
+"invalid_json", "schema_violation" and "short" do not change free text, which has no structure.
 """
 
 _RETRY_AFTER_S = 0.05
@@ -60,16 +60,16 @@ _ASKED_COUNT = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = "simulated/"
-_LONGEST_REPLY = 100_000  # tokens; far above anything that it writes
+_LONGEST_REPLY = 100_000  # tokens; far more than it writes
 
 
 class SimulatedProvider(LLMProvider):
-    """A simulated model, for trying a config out and for tests. Needs no key and no network, and costs nothing.
+    """A simulated model, for trying out a config and for tests. Needs no key and no network, and costs nothing.
 
     Args:
-        model_id: any name; it becomes `simulated/<model_id>`, and rows and replies carry that.
+        model_id: any name; in rows and replies it is `simulated/<model_id>`.
         latency_s: seconds until a reply comes.
-        latency_jitter_s: at most so many seconds more, different for each request.
+        latency_jitter_s: at most this many seconds more, different for each request.
         faults: share of requests, from 0 to 1, that meet each fault; see `FAULTS` for the names.
         seed: another seed gives other replies.
         **options: sampling parameters, limits, `max_completion_tokens` (longer replies are cut off, as a server would),
@@ -102,7 +102,7 @@ class SimulatedProvider(LLMProvider):
     ) -> None:
         super().__init__(model_id, **options)
         if not self.model_id.startswith(_PREFIX) and self.model_id != self.default_model_id:
-            self.model_id = _PREFIX + self.model_id  # rows carry it, and must say what they are
+            self.model_id = _PREFIX + self.model_id  # rows have it, and must show that they are simulated
         self.latency_s = checked_number("latency_s", latency_s) or 0.0
         self.latency_jitter_s = checked_number("latency_jitter_s", latency_jitter_s) or 0.0
         self.faults = _checked_faults(faults)
@@ -123,10 +123,10 @@ class SimulatedProvider(LLMProvider):
         faults: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> SimulatedProvider:
-        """A simulated model in place of a real one, as `simulated/<model_id>`; a simulated one stands in for itself.
+        """A simulated model instead of a real one, as `simulated/<model_id>`; a simulated provider is returned itself.
 
-        It keeps name, sampling parameters, weight and the cap on concurrency; limits per minute would only make the try-out
-        wait. Originals that differ in their identity get stand-ins that do.
+        It keeps the name, sampling parameters, weight and limit of concurrency, but no limits per minute, which would only
+        make it slow. Originals with different identities get replacements with different identities.
         """
         if isinstance(provider, SimulatedProvider):
             return provider
@@ -180,7 +180,7 @@ class SimulatedBackend:
         """Answers one request, after the latency.
 
         Raises:
-            ProviderError: where a fault says so, or where the latency is longer than the provider's timeout.
+            ProviderError: a fault says so, or the latency is longer than the provider's timeout.
         """
         began = time.perf_counter()
         digest = self._digest(request)
@@ -254,17 +254,20 @@ class SimulatedBackend:
 def _checked_faults(faults: Mapping[str, float] | None) -> dict[str, float]:
     for name, share in (faults or {}).items():
         if name not in FAULTS:
-            raise ConfigError(f"faults: there is no fault {name!r}. {did_you_mean(name, FAULTS)}", key="faults")
+            raise ConfigError(f"faults: There is no fault {name!r}. {did_you_mean(name, FAULTS)}", key="faults")
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise ConfigError(f"faults.{name}: expected a share of requests from 0 to 1, got {share!r}.", key="faults")
     checked = dict(faults or {})
     if math.fsum(checked.values()) > 1 + 1e-9:
-        raise ConfigError(f"faults: the shares add up to {math.fsum(checked.values()):g}; at most 1.", key="faults")
+        raise ConfigError(
+            f"faults: The shares add up to {math.fsum(checked.values()):g}, which is more than 1. Lower them.",
+            key="faults",
+        )
     return checked
 
 
 def _share(digest: bytes, salt: bytes) -> float:
-    """A number from 0 to below 1 that depends on nothing but its arguments."""
+    """A number from 0 to below 1 that depends only on its arguments."""
     return int.from_bytes(blake2b(digest, digest_size=6, salt=salt[:16]).digest(), "big") / 2**48
 
 
@@ -273,7 +276,7 @@ def _tokens(num_chars: int) -> int:
 
 
 def _as_json(value: Any, fault: str | None) -> str:
-    """The value as JSON, spoiled as the fault says."""
+    """The value as JSON, broken as the fault says."""
     if fault == "short" and isinstance(value, dict):
         value = {key: _shortened(sub) for key, sub in value.items()}
     elif fault == "schema_violation" and isinstance(value, dict) and value:
@@ -284,5 +287,5 @@ def _as_json(value: Any, fault: str | None) -> str:
 
 
 def _shortened(value: Any) -> Any:
-    """A list without its second half (without its only element, where it has one); anything else as it is."""
+    """A list without its second half (without its only element, if it has one); other values unchanged."""
     return value[: len(value) // 2] if isinstance(value, list) else value

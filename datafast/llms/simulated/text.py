@@ -1,10 +1,8 @@
-"""Little texts on a prompt's topic, for simulated models.
+"""Short texts on a prompt's topic, for simulated models.
 
-Guarantee: the same random state and prompt give the same text, on every machine. Sentences are whole and in the
-language that the prompt asks for, where it is one of `LANGUAGES`; the prompt's own content words appear in them, so
-that its topic shows.
-Cost: about 3 us a sentence. Limits: made to exercise a pipeline, not to be trained on; a prompt for any other language
-gets English.
+Guarantee: the same random state and prompt give the same text, on every machine. Sentences are complete and in the
+prompt's language, if it is one of `LANGUAGES`, else in English. They contain content words of the prompt, so that its
+topic shows. Cost: about 3 us a sentence. Limits: made to test a pipeline, not to train on.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ __all__ = ["LANGUAGES", "Writer"]
 
 
 class _Language(NamedTuple):
-    """What a language is called in prompts, the parts of its sentences in their order, spare topics and a question."""
+    """The names of a language in prompts, the parts of its sentences in order, spare topics and a question."""
 
     names: str
     openers: tuple[str, ...]
@@ -36,7 +34,7 @@ def _language(names: str, parts: str, question: str) -> _Language:
     rows = [tuple(part.strip() for part in row.split("|")) for row in parts.strip().splitlines()]
     joined: list[tuple[str, ...]] = []
     for row in rows:
-        if row[0] == "":  # a line that begins with | goes on with the one above
+        if row[0] == "":  # a line that begins with | continues the one above
             joined[-1] += row[1:]
         else:
             joined.append(row)
@@ -159,7 +157,7 @@ class Writer:
     """Writes text on one prompt's topic.
 
     Args:
-        rng: where every choice comes from.
+        rng: the source of every choice.
         prompt: the user's words.
     """
 
@@ -186,7 +184,7 @@ class Writer:
         )
 
     def question(self) -> str:
-        """One sentence to set the scene and one question."""
+        """One introductory sentence and one question."""
         first, second = self.rng.sample(self._topics, 2)
         return f"{self.sentence()} {self._parts.question.format(a=first, b=second)}"
 
@@ -196,7 +194,7 @@ class Writer:
 
 
 def _phrases(prompt: str) -> Iterator[str]:
-    """What a prompt speaks of: its runs of content words, cut at words of instruction and at punctuation."""
+    """The topics of a prompt: its runs of content words, split at words of instruction and at punctuation."""
     run: list[str] = []
     for word in [*_WORD.findall(prompt), "."]:
         if len(word) >= _MIN_TOPIC_LETTERS and word.casefold() not in _NO_TOPIC and len(run) < _MAX_PHRASE_WORDS:

@@ -1,10 +1,8 @@
 """Values that match a JSON Schema, for simulated models.
 
 Guarantee: the same random state gives the same value. Types, enums, bounds on numbers, lengths of strings and lists,
-`$ref` and `anyOf` are honoured; the elements of a list differ where the schema leaves room. Cost: about 15 us per
-text.
-Limits: `pattern` is met only by common shapes (words, digits, codes, dates); validators that are Python code are not
-known here.
+`$ref` and `anyOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
+Limits: `pattern` works only for common shapes (words, digits, codes, dates); validators in Python are not known here.
 """
 
 from __future__ import annotations
@@ -32,9 +30,9 @@ class ValueMaker:
     """Makes values for the nodes of one schema.
 
     Args:
-        schema: the root, whose `$defs` the references point to.
-        writer: where strings and random choices come from.
-        num_items: length of lists whose bounds allow it.
+        schema: the root, with the `$defs` that references point to.
+        writer: the source of strings and random choices.
+        num_items: the length of lists, if their bounds allow it.
     """
 
     def __init__(self, schema: Mapping[str, Any], writer: Writer, *, num_items: int = 3) -> None:
@@ -118,7 +116,7 @@ class ValueMaker:
         if high is None:
             high = low + 100 * step
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if first > last:  # bounds closer to each other than a step
+        if first > last:  # the bounds are closer than a step
             return (low + high) / 2
         number = self._rng.randint(first, last) * step
         return int(number) if whole else round(number, 10)

@@ -1,1 +1,1 @@
-"""From a request to the bytes of its answer: HTTP, and what its errors mean."""
+"""From a request to the bytes of its answer: HTTP and its errors."""

@@ -1,8 +1,8 @@
-"""Turns whatever kept a usable answer from coming into one `ProviderError` that says what to do about it.
+"""Turns every failure to get a usable answer into a `ProviderError` that says what to do about it.
 
-Guarantee: the kind is told by status, by the machine fields of the body (code, type, param, status, reason) and by the
-class of a transport fault, never by prose, so it does not depend on a provider's wording or language. Configured
-secrets are taken out of everything that is kept. Cost: only paid for failures.
+Guarantee: the kind follows from the status, the machine fields of the body (code, type, param, status, reason) and the
+class of a transport fault, never from prose, so it does not depend on a provider's wording or language. Configured
+secrets are removed from all that is kept. Cost: only for failures.
 Limits: a provider that reports an exhausted balance in prose alone counts as a bad request.
 """
 
@@ -49,7 +49,7 @@ _BY_STATUS = {
     504: ErrorKind.TIMEOUT,
     524: ErrorKind.TIMEOUT,
 }
-# Fields that say more than the status that carries them.
+# Fields that say more than their status.
 _BY_FIELD = {
     "API_KEY_INVALID": ErrorKind.AUTHENTICATION,
     "ResponsibleAIPolicyViolation": ErrorKind.CONTENT_FILTER,
@@ -64,13 +64,13 @@ _BY_FIELD = {
     "invalid_api_key": ErrorKind.AUTHENTICATION,
     "model_not_found": ErrorKind.MODEL_NOT_FOUND,
 }
-# Gateways pass the causes of 4xx on; a 5xx that quotes one of these fields is still a server that may recover.
+# Gateways pass on the causes of 4xx. A 5xx with one of these fields is still from a server that may recover.
 _FIELD_STATUSES = range(400, 500)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """The machine fields of an error body, whichever provider's shape it has."""
+    """The machine fields of an error body, in the shape of any provider."""
 
     codes: tuple[str, ...] = ()
     param: str | None = None
@@ -82,9 +82,9 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
     """The error for an HTTP answer that is not a success.
 
     Args:
-        status: HTTP status, anything but 2xx.
-        body: the answer's body, whole or in part.
-        headers: of the answer, with names in any case.
+        status: HTTP status, not 2xx.
+        body: the answer's body or a part of it.
+        headers: the answer's headers, with names in any case.
     """
     text = body if isinstance(body, str) else body[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")
     text = redact(text[:_BODY_CHARS], origin.secrets)
@@ -106,7 +106,7 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
 
 
 def hidden_status(body: bytes) -> int | None:
-    """The status that a success should have had: gateways answer 200 with an error where the model behind them failed.
+    """The status that an answer of 200 should have had: gateways send an error in it if the model behind them failed.
 
     Returns:
         None for everything but a JSON object with an `error` and without `choices`.
@@ -127,7 +127,7 @@ def hidden_status(body: bytes) -> int | None:
 
 
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:
-    """The error for a request that no answer came to: refused, reset, cut, timed out, not trusted."""
+    """The error for a request without an answer: refused, reset, cut off, timed out, not trusted."""
     links = list(chain(error))
     kind, advice = _transport(origin, links)
     detail = redact(" ".join(str(error).split()), origin.secrets)[:_EXCERPT_CHARS]
@@ -136,12 +136,12 @@ def from_transport(origin: Origin, error: BaseException) -> ProviderError:
 
 
 def is_transport_fault(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is that no whole answer came."""
+    """Whether an error or one of its causes means that no complete answer came."""
     return any(isinstance(link, OSError) or _is_timeout(link) or _is_cut(link) for link in chain(error))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what caused it, and so on."""
+    """The error, its cause, the cause of that, and so on."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -156,10 +156,10 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
             ErrorKind.LOCAL_RESOURCES,
             "this machine allows no more open connections. Raise the limit (ulimit -n) or lower max_concurrency",
         )
-    import ssl  # takes longer than all else here, and is needed where something has failed alone
+    import ssl  # slow to import, and only needed after failures
 
     if any(isinstance(link, ssl.SSLCertVerificationError) or "Certificate" in type(link).__name__ for link in links):
-        # Not a matter of trying again, and not the key's either: this provider cannot be used as it is configured.
+        # Trying again does not help, and the key is not to blame: this provider cannot be used as it is configured.
         return (
             ErrorKind.PERMISSION,
             f"the TLS certificate of {origin.address} is not trusted. If a company proxy or your own authority signed "
@@ -175,7 +175,7 @@ def _transport(origin: Origin, links: list[BaseException]) -> tuple[ErrorKind, s
 
 
 def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
-    """Whether the request may have reached the server: not where no connection came about."""
+    """Whether the request may have reached the server; not if there was no connection."""
     if kind not in {ErrorKind.TIMEOUT, ErrorKind.CONNECTION}:
         return False
     unconnected = (socket.gaierror, ConnectionRefusedError)
@@ -191,8 +191,8 @@ def _timeout_advice(origin: Origin, links: list[BaseException]) -> str:
 
 
 def _is_timeout(link: BaseException) -> bool:
-    # httpx's and the openai SDK's time-outs are not TimeoutErrors, and neither may be imported here. One that has a
-    # status is an answer of the server's (408, 504).
+    # Time-outs of httpx and of the openai SDK are not TimeoutErrors, and neither package may be imported here. One with
+    # a status is an answer of the server (408, 504).
     if isinstance(link, TimeoutError):
         return True
     return "Timeout" in type(link).__name__ and getattr(link, "response", None) is None and not _is_litellm(link)
@@ -217,7 +217,7 @@ def _kind(status: int, fields: _Fields) -> ErrorKind:
             if code in _BY_FIELD:
                 return _BY_FIELD[code]
     if status < 400:
-        # Redirects are not followed (they would carry the key elsewhere): nothing at this address will ever answer.
+        # Redirects are not followed (the key would go elsewhere), so this address will never answer.
         return ErrorKind.MODEL_NOT_FOUND
     return _BY_STATUS.get(status, ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST)
 

@@ -1,12 +1,12 @@
-"""A small HTTP/1.1 client for one address: posts bodies, keeps its connections open and reuses them.
+"""A small HTTP/1.1 client for one address: posts bodies, and keeps connections open for reuse.
 
-Guarantee: one request on the wire per `post`, never repeated, no redirect followed, no cookie kept; an answer is whole or it is an
+Guarantee: one request on the wire per `post`, never repeated; no redirects are followed, no cookies kept; an incomplete answer is an
 error. Cost: about a third of a general client's CPU per call, because head and connection are made once and answers are parsed by
 llhttp (through httptools) from one shared buffer.
 Limits: HTTP/1.1 without streaming; proxies that speak HTTP (`http_proxy`, CONNECT for TLS); one event loop per client.
 
-Everything that keeps an answer from coming is an OSError: ConnectionRefusedError where no connection came about (or what the name
-lookup or TLS raised), ConnectTimeout, TimeoutError, ConnectionResetError where it broke.
+Every failure is an OSError: ConnectionRefusedError if there was no connection (or the error of the name lookup or of TLS),
+ConnectTimeout, TimeoutError, ConnectionResetError if the connection broke.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 __all__ = ["ConnectTimeout", "HttpAnswer", "HttpClient"]
 
-# Below the five seconds after which many servers close an idle connection: a request on its way meets no closing door.
+# Less than the five seconds after which many servers close idle connections, so that none closes under a request.
 _KEEPALIVE_S = 4.0
 _BUFFER = 256 * 1024
 _PORTS = {"http": 80, "https": 443}
@@ -34,11 +34,11 @@ _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ConnectTimeout(TimeoutError):
-    """No connection came about in time; nothing was sent."""
+    """There was no connection in time; nothing was sent."""
 
 
 class HttpAnswer(NamedTuple):
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     raw_headers: list[tuple[bytes, bytes]]
@@ -46,7 +46,7 @@ class HttpAnswer(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """By names in lower case; of a repeated one the last value counts."""
+        """The headers by names in lower case; of a repeated one the last value counts."""
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
 
 
@@ -72,7 +72,7 @@ class _Address(NamedTuple):
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """One connection: one exchange at a time."""
+    """One connection, with one exchange at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         self._loop = loop
@@ -93,7 +93,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._encoding = b""
 
     def send(self, data: bytes, *, deadline: float, ends_with_head: bool = False) -> asyncio.Future[HttpAnswer]:
-        """Sends a request; `ends_with_head`: its answer has no body whatever its head says (CONNECT)."""
+        """Sends a request. `ends_with_head`: its answer has no body, whatever its head says (CONNECT)."""
         self.deadline = deadline
         self._ends_with_head = ends_with_head
         self.answer = self._loop.create_future()
@@ -111,11 +111,11 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer  # shared by all connections: what is read is parsed before anything else is read
+        return self._buffer  # shared by all connections, because bytes are parsed before more are read
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.answer is None or self.answer.done():
-            self.abort()  # bytes that nobody has asked for
+            self.abort()  # bytes without a request
             return
         try:
             self._parser.feed_data(self._buffer[:nbytes])
@@ -129,7 +129,7 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
         if self._in_body and not self._length_is_told:
-            self.on_message_complete()  # such a body ends where the connection does
+            self.on_message_complete()  # such a body ends with the connection
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError("the connection was closed"))
 
     def _fail(self, error: OSError) -> None:
@@ -177,10 +177,10 @@ class HttpClient:
     Args:
         url: absolute, http or https.
         headers: sent with each request; Host and Content-Length are added.
-        timeout_s: for a whole exchange; `connect_timeout_s` for making a connection.
-        tls: for https; None uses the system's authorities.
+        timeout_s: for a complete exchange; `connect_timeout_s` for making a connection.
+        tls: the context for https; None uses the system's authorities.
         proxy: URL of an HTTP proxy.
-        max_connections: more requests at once wait.
+        max_connections: the most connections; more requests wait.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class HttpClient:
         self._proxy = _Address.of(proxy) if proxy else None
         self._tls = tls
         self._timeout_s = timeout_s
-        self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are looked at
+        self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are checked
         self._connect_timeout_s = connect_timeout_s
         self._head = self._make_head(url, headers)
         self._loop = asyncio.get_running_loop()
@@ -213,7 +213,7 @@ class HttpClient:
         """Sends one request.
 
         Raises:
-            OSError: no whole answer came; see the module.
+            OSError: no complete answer came; see the module.
         """
         async with self._slots:
             connection = self._take_idle() or await self._connect()
@@ -232,7 +232,7 @@ class HttpClient:
                 self._give_back(connection)
 
     async def aclose(self) -> None:
-        """Closes every connection, and waits a moment for that."""
+        """Closes every connection and waits a moment for it."""
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self._open):
@@ -285,7 +285,7 @@ class HttpClient:
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE}:
                 raise
-            # Several addresses that all refuse come as one plain OSError.
+            # If several addresses refuse, asyncio raises one plain OSError.
             raise ConnectionRefusedError(*error.args) from error
         return connection
 
@@ -327,7 +327,7 @@ class HttpClient:
                 given["Proxy-Authorization"] = self._proxy.auth
         lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
         if any(character in line for line in lines for character in "\r\n\0"):
-            raise ValueError("a header or the address holds a line break")
+            raise ValueError("A header or the address contains a line break. Remove it.")
         return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
 
     # -- time
@@ -343,7 +343,7 @@ class HttpClient:
 
 
 def _plain(encoding: bytes, body: bytes) -> bytes:
-    """The body without compression; we ask for none, but some gateways know better."""
+    """The body without compression. We do not ask for it, but some gateways compress all the same."""
     if encoding in {b"gzip", b"x-gzip", b"deflate"}:
         return zlib.decompress(body, wbits=15 if encoding == b"deflate" else 31)
     return body

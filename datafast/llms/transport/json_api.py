@@ -1,11 +1,10 @@
-"""A provider's server: a body is posted to one address, and its answer or a `ProviderError` comes back.
+"""A provider's server: posts a body to one address, and returns the answer or raises a `ProviderError`.
 
-Here is what every back end needs that speaks HTTP itself, whatever its wire format: headers, certificates, proxies, time limits and
-errors.
+This is what back ends with any wire format need to speak HTTP: headers, certificates, proxies, time limits and errors.
 
-Guarantee: one HTTP request per `post`: no retry, no redirect. A success is returned byte for byte, whatever is in it, so that it can be
-recorded before anything looks at it; only an error that a gateway sent as one is an error. Proxies are taken from the environment (or
-the system's settings), once; netrc is not read, so no key is sent that was not configured.
+Guarantee: one HTTP request per `post`, without retries or redirects. A success is returned byte for byte, so that it can be recorded
+before it is read, except for an error that a gateway sent as a success. Proxies are read once from the environment (or the system's
+settings). netrc is not read, so only configured keys are sent.
 Limits: no streaming; one event loop for each `JsonApi`.
 """
 
@@ -36,11 +35,11 @@ class JsonApi:
     """An open connection pool to one server.
 
     Args:
-        provider: whose server it is; its `timeout`, `ssl_ca` and `extra_headers` hold here.
-        url: what is posted to.
-        headers: what the server wants to be sent beside the usual ones, such as a key.
-        max_connections: most that are open at once.
-        use_proxy: False for never through a proxy, whatever the environment says.
+        provider: the provider; its `timeout`, `ssl_ca` and `extra_headers` are used.
+        url: the URL to post to.
+        headers: headers besides the usual ones, such as a key.
+        max_connections: the most open connections.
+        use_proxy: False ignores proxies in the environment.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class JsonApi:
         """Sends one request.
 
         Raises:
-            ProviderError: no whole answer came, or it is an error.
+            ProviderError: no complete answer came, or it is an error.
         """
         if self._client is None:
             self._client = self._open()

@@ -1,4 +1,4 @@
-"""Where a request goes, for the messages of errors."""
+"""The destination of a request, for error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Origin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What an error message says about where a request went. `secrets` never appear in it."""
+    """The facts for error messages about a request. `secrets` never appear in them."""
 
     label: str
     model_id: str

@@ -1,7 +1,7 @@
-"""Takes API keys out of text before it is stored or shown.
+"""Removes API keys from text before it is stored or shown.
 
-Guarantee: a configured secret is replaced wherever it stands whole, cut (its first or last eight characters and more),
-or with its middle masked, as some providers echo it (`sk-ab***yz`).
+Guarantee: a configured secret is replaced wherever it is complete, cut (its first or last eight characters and more),
+or masked in the middle, as some providers echo it (`sk-ab***yz`).
 Cost: none until an error is reported; then a few microseconds per kB. Limits: encoded forms (base64, a hash) are not
 recognised.
 """
@@ -25,7 +25,7 @@ _SECRET_ENDINGS = ("authorization", "cookie", "credential", "credentials", "key"
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:
-    """`text` without the secrets and without recognisable pieces of them."""
+    """`text` without the secrets and recognisable parts of them."""
     for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
         text = text.replace(secret, MASK)
         if len(secret) > _FRAGMENT_CHARS:
@@ -35,7 +35,7 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a header or parameter of this name holds a secret (`Authorization`, `aws_session_token`, `x-api-key`)."""
+    """Whether a header or parameter of this name contains a secret (`Authorization`, `aws_session_token`, `x-api-key`)."""
     return name.lower().replace("-", "_").endswith(_SECRET_ENDINGS)
 
 

@@ -1,7 +1,7 @@
-"""How long a server asks to wait, read from the headers that are in use for it.
+"""How long a server asks to wait, from the usual headers.
 
 `Retry-After` (seconds or an HTTP date), `retry-after-ms`, `x-ratelimit-reset-requests` and `-tokens` ("1s", "6m0s",
-"120ms", seconds, or a Unix time), each also below the prefix that litellm gives to a provider's own headers. Unreadable
+"120ms", seconds, or a Unix time), each also with the prefix that litellm gives to a provider's own headers. Unreadable
 values are skipped.
 """
 
@@ -22,17 +22,17 @@ _LITELLM_PREFIX = "llm_provider-"
 _UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
-# Bare numbers from here on are points in time: in seconds, or in milliseconds.
+# Bare numbers from here on are times, in seconds or in milliseconds.
 _UNIX_S, _UNIX_MS = 1e9, 1e12
 
 
 def retry_after_s(headers: Mapping[str, str], *, status: int, delay: str | None = None) -> float | None:
-    """Seconds to wait, 0 or more, or None where the server does not say.
+    """Seconds to wait, 0 or more; None if the server does not say.
 
     Args:
         headers: names in any case.
-        status: of the answer. Reset times come with every answer of some providers and mean a wait only on 429.
-        delay: a duration from the body, used where the headers say nothing.
+        status: of the answer. Some providers send reset times with every answer; they mean a wait only on 429.
+        delay: a duration from the body, used if the headers say nothing.
     """
     given = {name.lower().removeprefix(_LITELLM_PREFIX): value for name, value in headers.items()}
     milliseconds = _number(given.get("retry-after-ms"))
@@ -52,7 +52,7 @@ def _reset(given: Mapping[str, str]) -> float | None:
         wait = _duration(given.get(f"x-ratelimit-reset-{what}"))
         if wait is not None:
             waits[_number(given.get(f"x-ratelimit-remaining-{what}")) in {None, 0.0}].append(wait)
-    # A limit with something left did not cause the refusal, unless no limit says that it did.
+    # A limit with something left is not the cause, unless every limit has something left.
     return max(waits[True] or waits[False], default=None)
 
 

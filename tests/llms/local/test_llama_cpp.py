@@ -242,7 +242,7 @@ def test_it_is_named_in_yaml_like_any_other() -> None:
     ("arguments", "key", "message"),
     [
         ({}, "model_path", "needs a model"),
-        ({"model_path": "a.gguf", "repo_id": "b/c"}, "repo_id", "not both"),
+        ({"model_path": "a.gguf", "repo_id": "b/c"}, "repo_id", "Give only one"),
         ({"model_path": "a.gguf", "filename": "b.gguf"}, "filename", "repo_id, which is missing"),
         ({"model_id": "no such thing"}, "model_id", "expected the path of a .gguf file"),
         ({"model_path": "a.gguf", "slots": 0}, "slots", "1 or more, got 0"),
@@ -259,7 +259,7 @@ def test_a_wrong_parameter_is_refused_by_name(arguments: dict[str, Any], key: st
 
 def test_a_file_that_is_missing_or_no_gguf_is_refused_before_anything_is_written(model: Path, tmp_path: Path) -> None:
     (tmp_path / "text.gguf").write_text("a poem")
-    for path, message in ((tmp_path / "none.gguf", "there is no file"), (tmp_path / "text.gguf", "is not a GGUF file")):
+    for path, message in ((tmp_path / "none.gguf", "There is no file"), (tmp_path / "text.gguf", "is not a GGUF file")):
         with pytest.raises(ConfigError, match=message):
             raw(tmp_path).generate([LlamaCppProvider(model_path=path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.gguf"]
@@ -276,7 +276,7 @@ def test_a_folder_that_holds_one_model_stands_for_it(model: Path, tmp_path: Path
     shutil.copy(model, tmp_path / "one.gguf")
     assert answers(local(tmp_path))
     shutil.copy(model, tmp_path / "two.gguf")
-    with pytest.raises(ConfigError, match=r"holds one\.gguf, two\.gguf. Name one of them"):
+    with pytest.raises(ConfigError, match=r"has one\.gguf, two\.gguf. Name one of them"):
         LlamaCppProvider(model_path=tmp_path).require_ready()
 
 
@@ -318,7 +318,7 @@ def test_a_quantisation_that_a_repository_lacks_is_refused_with_those_it_has(hub
 
 
 def test_a_repository_that_does_not_exist_is_refused_by_name(hub: HubServer, model: Path) -> None:
-    with pytest.raises(ConfigError, match="who/nothing could not be fetched"):
+    with pytest.raises(ConfigError, match="Cannot download who/nothing"):
         LlamaCppProvider("who/nothing", slots=1).generate("Hello")
 
 
@@ -390,7 +390,7 @@ def test_a_local_model_grows_the_topics_too(model: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--local", "none.gguf"], "error: --local: there is no file none.gguf"),
+        (["--local", "none.gguf"], "error: --local: There is no file none.gguf"),
         (["--local", "some words"], "error: --local: expected the path of a .gguf file"),
         (["--local", "none.gguf", "--offline"], "Give one of them"),
     ],

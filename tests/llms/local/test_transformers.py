@@ -209,7 +209,7 @@ def test_where_memory_is_short_the_batch_is_halved_and_stays_so(
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", short_of_memory)
     provider = TransformersProvider(model=model, batch_size=8)
-    with pytest.warns(UserWarning, match="memory is short for"):
+    with pytest.warns(UserWarning, match="There is too little memory for"):
         replies = provider.generate([f"Text {n}" for n in range(12)], response_format=Short)
     assert len(replies) == 12
     assert batches == [8, 4, 2, 2, 4, 2, 2, 2, 2]
@@ -224,7 +224,7 @@ def test_a_request_that_does_not_fit_into_memory_alone_says_what_to_do(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", no_memory)
-    with pytest.raises(ProviderError, match="short even for this request alone") as caught:
+    with pytest.raises(ProviderError, match="too little memory on cpu even for this request alone") as caught:
         TransformersProvider(model=model).generate("Hello")
     assert caught.value.status == 413
 
@@ -323,7 +323,7 @@ def test_it_is_named_in_yaml_like_any_other(name: str) -> None:
     ("arguments", "key", "message"),
     [
         ({}, "model", "needs a model"),
-        ({"model_id": "a", "model": "b"}, "model", "not both"),
+        ({"model_id": "a", "model": "b"}, "model", "Give only one"),
         ({"model": "a", "dtype": "int4"}, "dtype", "expected one of auto, bfloat16"),
         ({"model": "a", "batch_size": 0}, "batch_size", "1 or more, got 0"),
         ({"model": "a", "trust_remote_code": "yes"}, "trust_remote_code", "true or false, got 'yes'"),
@@ -339,7 +339,7 @@ def test_a_wrong_parameter_is_refused_by_name(arguments: dict[str, Any], key: st
 
 def test_a_folder_without_a_model_is_refused_before_anything_is_written(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folder, message in (("none", "there is no such folder"), ("empty", r"it holds no config\.json")):
+    for folder, message in (("none", "there is no such folder"), ("empty", r"it has no config\.json")):
         with pytest.raises(ConfigError, match=message):
             raw(tmp_path).generate([TransformersProvider(model=tmp_path / folder)])
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]

@@ -309,7 +309,7 @@ def test_replies_wait_side_by_side() -> None:
         ({"latency_s": -1}, "latency_s: expected a number"),
         ({"latency_jitter_s": float("inf")}, "latency_jitter_s: expected a number"),
         ({"seed": "x"}, "seed: expected a whole number"),
-        ({"api_key": "x"}, "api_key: this model is not called"),
+        ({"api_key": "x"}, "api_key: This model is not called"),
         ({"latency": 1}, "latency"),
     ],
 )

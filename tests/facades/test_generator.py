@@ -68,10 +68,10 @@ def test_every_way_to_create_takes_the_same_names(method: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"instruction": "x"}, "instruction: .*did you mean 'instructions'"),
-        ({"temprature": 1}, "did you mean 'temperature'"),
-        ({"timeout_s": 1}, "did you mean 'timeout'"),
-        ({"base_url": "x"}, "did you mean 'api_base'"),
+        ({"instruction": "x"}, "instruction: .*Did you mean 'instructions'"),
+        ({"temprature": 1}, "Did you mean 'temperature'"),
+        ({"timeout_s": 1}, "Did you mean 'timeout'"),
+        ({"base_url": "x"}, "Did you mean 'api_base'"),
         ({"rate_limit": {"max_request_per_minute": 1}}, "Did you mean 'max_requests_per_minute'"),
         ({"rate_limit": {"max_retries": -1}}, "max_retries.*greater than or equal to 0"),
         ({"rate_limit": "fast"}, "rate_limit"),
@@ -85,7 +85,7 @@ def test_every_way_to_create_takes_the_same_names(method: str) -> None:
         ({"generation_system_prompt": " "}, "generation_system_prompt: must not be blank"),
         ({"model_name": ""}, "model"),
         ({"conversation_type": "chain_of_thought"}, "freetext or agent"),
-        ({"reasoning_style": "agent"}, "no place in basic"),
+        ({"reasoning_style": "agent"}, "Basic conversations have no"),
         ({"conversation_type": "cot", "reasoning_style": "agent", "tools": [{"nme": 1}]}, r"tools\[0\]"),
     ],
 )

@@ -1,0 +1,59 @@
+"""What the model is asked for when it writes conversations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from datafast import Tree
+from tests.datasets.conversation.support import STYLES, generated, provider, talk
+from tests.servers.fault_server import FaultServer
+
+
+def test_the_generation_system_prompt_is_sent_in_the_system_role_and_only_there(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    generated(tmp_path, fault_server, generation_system_prompt="You write dialogues.")
+    (request,) = fault_server.requests
+    assert [message["role"] for message in request.json["messages"]] == ["system", "user"]
+    assert request.json["messages"][0]["content"] == "You write dialogues."
+    assert "You write dialogues." not in request.prompt
+
+
+def test_without_a_generation_system_prompt_there_is_no_system_message_in_the_call(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    generated(tmp_path, fault_server)
+    assert [message["role"] for message in fault_server.requests[0].json["messages"]] == ["user"]
+
+
+def test_a_prompt_says_number_language_topic_and_wishes_once(tmp_path: Path, fault_server: FaultServer) -> None:
+    topics = Tree.from_paths([["sea", "tides"], ["sea", "ice"]])
+    config = {"languages": {"nl": "Dutch"}, "instructions": "Be brief.", "examples_per_call": 2}
+    talk(tmp_path, topics, **config).generate([provider(fault_server)])
+    prompt = fault_server.requests[0].prompt
+    assert "exactly 2 conversations in Dutch" in prompt
+    assert prompt.count("Be brief.") == 1
+    assert "1. tides (within sea)\n2. ice (within sea)" in prompt
+
+
+def test_the_system_message_of_the_rows_is_told_to_the_writing_model(tmp_path: Path, fault_server: FaultServer) -> None:
+    generated(tmp_path / "with", fault_server, dataset_system_prompt="You are a pilot.")
+    generated(tmp_path / "without", fault_server, dataset_system_prompt="You are a pilot.", sys_msg=False)
+    assert ["You are a pilot." in request.prompt for request in fault_server.requests] == [True, False]
+
+
+def test_tools_are_in_the_prompt_and_in_the_schema(tmp_path: Path, fault_server: FaultServer) -> None:
+    generated(tmp_path, fault_server, **STYLES["tools"])
+    (request,) = fault_server.requests
+    assert '"name":"tide_level"' in request.prompt
+    assert '"enum": ["tide_level"]' in json.dumps(request.json["response_format"])
+
+
+def test_the_schema_bounds_conversations_and_turns(tmp_path: Path, fault_server: FaultServer) -> None:
+    talk(tmp_path, 3, examples_per_call=3, max_turns=4).generate([provider(fault_server)])
+    schema = fault_server.requests[0].json["response_format"]["json_schema"]["schema"]
+    listed = schema["properties"]["conversations"]
+    assert (listed["minItems"], listed["maxItems"]) == (3, 3)
+    turns = schema["$defs"]["Conversation"]["properties"]["exchanges"]
+    assert (turns["minItems"], turns["maxItems"]) == (1, 4)

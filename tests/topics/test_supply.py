@@ -1,0 +1,209 @@
+"""Topics that a dataset grows for its rows: when, by whom, within which budget, and simulated or real."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast import RunConfig, RunStopped
+from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
+from datafast.errors import ConfigError, OutputError
+from datafast.llms import OpenAIProvider, SimulatedProvider
+from tests.servers.fault_server import FaultServer
+from tests.support import assert_balanced
+from tests.topics.support import GROWN, LEAVES, ROOT, asked, asked_of, provider, refusing, subtopics, talk, tree
+
+# -- as a part of a dataset
+
+
+def test_a_dataset_grows_its_topics_first_and_reports_both_together(server: FaultServer, tmp_path: Path) -> None:
+    events: list[Any] = []
+    dataset = talk(tmp_path, GROWN)
+    dataset.generate([provider(server)], on_event=events.append)
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.calls, report.input_tokens) == (4, 3 + 4, 7 * 11)
+    assert sorted(row.metadata["topic_path"] for row in dataset.data_rows) == [" > ".join(path) for path in LEAVES]
+    kinds = [type(event) for event in events if isinstance(event, PreparationStarted | RunStarted | RunEnded)]
+    assert kinds == [PreparationStarted, RunStarted, RunEnded]
+    assert dataset.topics.paths() == LEAVES
+    again = talk(tmp_path, GROWN).generate([provider(server)])
+    assert assert_balanced(again.report).calls == 0
+
+
+def test_a_dataset_whose_topics_fail_writes_nothing_and_goes_on_where_it_was(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    server.respond = refusing(f"{ROOT} 1")
+    dataset = talk(tmp_path, GROWN)
+    with pytest.raises(RunStopped, match="Growing the topic tree of 'sea': 1 of 2 topics"):
+        dataset.generate([provider(server)])
+    assert dataset.report is not None
+    assert (dataset.report.requested, dataset.report.written, dataset.report.pending) == (4, 0, 4)
+    server.respond = subtopics
+    del server.requests[:]
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+    assert asked(server) == [f"{ROOT} 1"]
+    assert len(server.requests) == 1 + 4
+
+
+def test_topics_that_several_datasets_share_are_grown_once(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "file": tmp_path / "shared.json"}
+    for name in ("one", "two"):
+        dataset = talk(tmp_path, topics, output_file=tmp_path / f"{name}.jsonl", instructions=name)
+        dataset.generate([provider(server)])
+        assert assert_balanced(dataset.report).written == 4
+    assert len(asked(server)) == 3
+
+
+def test_fresh_rows_about_shared_topics_leave_the_topics_alone(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "file": tmp_path / "shared.json"}
+    talk(tmp_path, topics).generate([provider(server)])
+    talk(tmp_path, topics).generate([provider(server)], fresh=True)
+    assert (len(asked(server)), len(server.requests)) == (3, 3 + 4 + 4)
+
+
+def test_fresh_rows_grow_topics_of_their_own_anew(server: FaultServer, tmp_path: Path) -> None:
+    for fresh in (False, True):
+        talk(tmp_path, GROWN).generate([provider(server)], fresh=fresh)
+    assert len(asked(server)) == 6
+    assert list(tmp_path.glob("out.jsonl.topics.json.*.bak"))
+
+
+def test_a_tree_object_that_is_not_built_yet_is_grown_once_for_all_its_uses(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    unbuilt = tree(server)
+    for name in ("one", "two"):
+        talk(tmp_path, unbuilt, output_file=tmp_path / f"{name}.jsonl").generate([provider(server)])
+    assert len(asked(server)) == 3
+    assert unbuilt.paths() == LEAVES
+
+
+def test_a_tree_object_keeps_its_own_provider_and_no_simulated_topics(server: FaultServer, tmp_path: Path) -> None:
+    unbuilt = tree(server)
+    talk(tmp_path, unbuilt).generate([OpenAIProvider()], offline=True)
+    assert not server.requests
+    assert not unbuilt.is_built
+
+
+def test_topics_have_a_provider_of_their_own(server: FaultServer, tmp_path: Path) -> None:
+    own = {"provider": "openai_compatible", "model_id": "grower", "api_base": server.url}
+    talk(tmp_path, {**GROWN, "provider": own}).generate([provider(server)])
+    assert Counter((request.json["model"], bool(asked_of(request))) for request in server.requests) == {
+        ("grower", True): 3,
+        ("m", False): 4,
+    }
+
+
+def test_nothing_is_grown_for_rows_that_could_not_be_written(server: FaultServer, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        talk(
+            tmp_path, {**GROWN, "provider": {"provider": "openai_compatible", "model_id": "m", "api_base": server.url}}
+        ).generate([OpenAIProvider()])
+    assert not server.requests
+
+
+def test_another_dataset_about_other_topics_in_the_same_place_grows_its_own(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    talk(tmp_path, GROWN).generate([provider(server)])
+    dataset = talk(tmp_path, {**GROWN, "topic_prompt": "sky"})
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+    assert {row.metadata["topic"][:3] for row in dataset.data_rows} == {"sky"}
+
+
+def test_a_concurrency_for_one_run_holds_for_growing_too(server: FaultServer, tmp_path: Path) -> None:
+    server.respond = lambda request: subtopics(request, delay_s=0.02)
+    dataset = talk(tmp_path, {**GROWN, "degree": 6})
+    dataset.generate([provider(server)], max_concurrency=2)
+    assert server.max_in_flight == 2
+    assert assert_balanced(dataset.report).written == 36
+
+
+# -- budgets
+
+
+def test_a_budget_of_calls_holds_for_topics_and_rows_together(server: FaultServer, tmp_path: Path) -> None:
+    dataset = talk(tmp_path, GROWN, run=RunConfig(max_calls=5, max_concurrency=1))
+    for _ in range(2):
+        with pytest.raises(RunStopped):
+            dataset.generate([provider(server)])
+        assert len(server.requests) == 5
+        assert assert_balanced(dataset.report).written == 2
+    dataset = talk(tmp_path, GROWN, run=RunConfig(max_calls=7))
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+
+
+def test_a_budget_that_is_used_up_by_the_topics_buys_no_row(server: FaultServer, tmp_path: Path) -> None:
+    dataset = talk(tmp_path, GROWN, run=RunConfig(max_calls=2, max_concurrency=1))
+    with pytest.raises(RunStopped):
+        dataset.generate([provider(server)])
+    assert len(server.requests) == 2
+    assert dataset.report is not None
+    assert dataset.report.written == 0
+
+
+def test_a_budget_in_dollars_counts_what_growing_has_cost(server: FaultServer, tmp_path: Path) -> None:
+    priced = provider(
+        server, price={"input_usd_per_million": 0.0, "output_usd_per_million": 1e6 / 7}, max_completion_tokens=7
+    )
+    dataset = talk(tmp_path, GROWN, run=RunConfig(budget_usd=5.5, max_concurrency=1))
+    with pytest.raises(RunStopped):
+        dataset.generate([priced])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.cost_usd) == (2, pytest.approx(5.0))
+
+
+# -- simulated and real
+
+
+def test_simulated_topics_are_not_taken_for_real_rows(server: FaultServer, tmp_path: Path) -> None:
+    talk(tmp_path, GROWN).generate([provider(server)], offline=True)
+    other = talk(tmp_path, GROWN, output_file=tmp_path / "out.jsonl")
+    with pytest.raises(OutputError, match=r"a simulated model has grown.*--fresh"):
+        other.generate([provider(server)])
+    assert not server.requests
+    other.generate([provider(server)], fresh=True)
+    assert assert_balanced(other.report).written == 4
+    assert not other.report.simulated  # type: ignore[union-attr]
+
+
+def test_shared_topics_that_are_simulated_are_refused_with_the_command_for_real_ones(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    topics = {**GROWN, "file": tmp_path / "shared.json"}
+    talk(tmp_path, topics).generate([SimulatedProvider()])
+    with pytest.raises(OutputError, match="datafast topics build"):
+        talk(tmp_path, topics, output_file=tmp_path / "real.jsonl").generate([provider(server)])
+
+
+def test_simulated_topics_for_real_rows_are_refused(server: FaultServer, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be mixed"):
+        talk(tmp_path, {**GROWN, "provider": "simulated"}).generate([provider(server)])
+    with pytest.raises(ConfigError, match="cannot be mixed"):
+        talk(tmp_path, tree(server, provider=SimulatedProvider())).generate([provider(server)])
+    assert not server.requests
+
+
+def test_a_real_provider_of_topics_is_simulated_along_with_the_rows(server: FaultServer, tmp_path: Path) -> None:
+    dataset = talk(tmp_path, tree(server))
+    dataset.generate([SimulatedProvider()])
+    assert assert_balanced(dataset.report).written == 4
+    assert not server.requests
+
+
+# -- before it is grown
+
+
+def test_before_growing_rows_are_counted_and_estimated_with_topics_of_the_same_number(tmp_path: Path) -> None:
+    for shape in ("tree", "graph"):
+        dataset = talk(tmp_path, {**GROWN, "degree": 3, "shape": shape})
+        assert dataset.get_num_expected_rows(["any"]) == 9
+        assert dataset.estimate([SimulatedProvider()]).to_dict()["rows"] == 9
+    assert not list(tmp_path.iterdir())
