@@ -18,7 +18,7 @@ from datafast.llms.replies.find import begins_with_json, has_stray_closer, json_
 __all__ = ["answer_in"]
 
 # What a mark of any sort needs. Most answers have none of it.
-_ANY_MARK = re.compile(r"[<\[\u25c1]|assistantfinal|\AHere is my thought process:")
+_MARKS = ("<", "[", "\u25c1", "assistantfinal", "Here is my thought process:")
 
 _TAG = r"(?:[a-z]{2,12}[:_])?(?:think|thinking|thoughts?|reasoning)"
 # How a block of reasoning opens, and how that block closes. {} stands for what the opening has captured.
@@ -93,7 +93,7 @@ def answer_in(text: str, *, is_json: bool) -> str | None:
     Returns:
         The answer, perhaps empty, or None where there is nothing but reasoning.
     """
-    if _ANY_MARK.search(text) is None:
+    if not any(mark in text for mark in _MARKS):
         return text
     channels = _from_channels(text)
     if channels is not None:
