@@ -197,6 +197,7 @@ class ReplyCategory(StrEnum):
     EMPTY = "empty_reply"
     TRUNCATED = "truncated"
     REFUSED = "refused"
+    BROKEN = "broken_reply"
     SHORT = "short_reply"
 
 

@@ -216,6 +216,24 @@ def _parameter(parameter: click.Parameter) -> list[str]:
     return [", ".join(f"`{option}{value}`" for option in parameter.opts), _sentence(parameter.help or "") + default]
 
 
+def finish_reason_table(argument: str) -> str:
+    """What each reason that servers give for the end of a reply becomes."""
+    from datafast.llms.replies.endings import ENDINGS, Ending
+
+    become = {
+        Ending.WHOLE: "taken",
+        Ending.TOOL_CALL: "taken where a structure was asked for; else `invalid_reply`",
+        Ending.TRUNCATED: "`truncated`",
+        Ending.REFUSED: "`refused`",
+        Ending.BROKEN_OFF: "`broken_reply`",
+    }
+    rows = [
+        [", ".join(f"`{name}`" for name, known in ENDINGS.items() if known is ending), words]
+        for ending, words in become.items()
+    ]
+    return table(["`finish_reason`", "what becomes of the reply"], rows)
+
+
 TABLES = {
     "command": command_table,
     "column": column_table,
@@ -223,6 +241,7 @@ TABLES = {
     "error_kinds": error_kind_table,
     "error_tree": error_tree,
     "events": event_table,
+    "finish_reasons": finish_reason_table,
     "part": part_table,
     "row": row_table,
     "stage": stage_table,

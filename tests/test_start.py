@@ -47,7 +47,6 @@ NEEDLESS = [
     "httpx",
     "huggingface_hub",
     "jinja2",
-    "json_repair",
     "jsonschema",
     "lark",
     "litellm",

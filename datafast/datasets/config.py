@@ -188,6 +188,9 @@ class PromptDatasetConfig(DatasetConfig):
     expansion: PromptExpansionConfig | None = None
     """How optional `<<placeholders>>` of the prompts are filled."""
 
+    keep_repeats: bool = False
+    """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
+
     _built: Expansion | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")

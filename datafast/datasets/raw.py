@@ -99,7 +99,7 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
             item.num_rows,
             prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
             response_model=texts_model,
-            items=lambda reply: reply.usable,
+            items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),
             system=self.config.system_prompt,
         )
         return [

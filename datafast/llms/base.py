@@ -54,7 +54,15 @@ class Response:
 
 @dataclass(slots=True)
 class Completion:
-    """A decoded reply. `model_id` is the model that the server says it used, or ''; `usage` is None if it gave none."""
+    """A reply, decoded.
+
+    Attributes:
+        text: the answer as text, '' where there is none.
+        finish_reason: why it ended, as the server says; `native_finish_reason` is what the model's own server said to a gateway.
+        usage: None where it gave none, or none that can be true.
+        model_id: the one the server says it used, or ''.
+        structured: JSON that the model answered elsewhere than in its text: as an object, or as what it calls a tool with.
+    """
 
     text: str
     finish_reason: str
@@ -62,6 +70,8 @@ class Completion:
     model_id: str = ""
     reasoning: str = ""
     refusal: str = ""
+    structured: str = ""
+    native_finish_reason: str = ""
 
 
 class Backend(Protocol):

@@ -32,7 +32,7 @@ LOUD = """
 import importlib.util, sys, warnings
 
 NAMES = {
-    "aiohttp", "datasets", "faker", "genai_prices", "httpx", "huggingface_hub", "json_repair", "jsonschema", "litellm",
+    "aiohttp", "datasets", "faker", "genai_prices", "httpx", "huggingface_hub", "jsonschema", "litellm",
     "llguidance", "numpy", "openai", "pandas", "pyarrow", "tokenizers", "torch", "transformers", "xllamacpp",
 }
 

@@ -1,13 +1,16 @@
 """Reads and writes chat completions as JSON in OpenAI's shape, the usual wire format of recorded replies.
 
-Guarantee: decoding needs only the recorded bytes, so a reply can be read again years later, without its provider.
-Anything else than a chat completion raises `ReplyError`, which says what came instead. Cost: one orjson parse (about
-2 us for a short reply).
-Limits: only the first of several choices is read; images, audio and tool calls are not read.
+Guarantee: decoding needs nothing but the recorded bytes, so a reply can be read again years later, without its
+provider. Whatever is not a chat completion raises `ReplyError`, saying what came instead. A byte order mark, NaN or
+Infinity beside the answer and half a surrogate pair in it (read as U+FFFD) keep no reply from being read. What a server
+says it used is believed where it can be true; zero tokens beside a text are not. Cost: one orjson parse (about 2 us for
+a short reply).
+Limits: of several choices the first is read; images and audio are not.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,21 +18,14 @@ import orjson
 
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
+from datafast.llms.replies.find import lenient_json
 from datafast.types import Usage
 
 __all__ = ["decode_completion", "encode_completion"]
 
-# The names that servers and gateways have for the same reasons.
-_FINISH_REASONS = {
-    "content-filter": "content_filter",
-    "max_output_tokens": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "refusal": "content_filter",
-    "safety": "content_filter",
-}
 _SHOWN_CHARS = 200
 _PLAIN_USAGE = 3  # prompt_tokens, completion_tokens and their total
+_MOST_TOKENS = 2**53  # what every reader of JSON can hold
 
 
 def decode_completion(raw: bytes) -> Completion:
@@ -44,7 +40,9 @@ def decode_completion(raw: bytes) -> Completion:
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise _not_a_completion(raw, f"is not JSON ({error})") from error
+        data = lenient_json(raw)
+        if data is None:
+            raise _not_a_completion(raw, f"is not JSON ({error})") from error
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise _not_a_completion(raw, "is JSON without a choice")
@@ -53,13 +51,17 @@ def decode_completion(raw: bytes) -> Completion:
     if not isinstance(message, dict):
         raise _not_a_completion(raw, "has a choice without a message")
     text, parts_refusal = _content(message.get("content"))
+    structured = "" if text.strip() else _structured(message)
+    reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     return Completion(
         text=text,
-        finish_reason=_finish_reason(choice.get("finish_reason")),
-        usage=_usage(data.get("usage")),
+        finish_reason=_text(choice.get("finish_reason")),
+        usage=_usage(data.get("usage"), wrote=bool(text or structured or reasoning)),
         model_id=_text(data.get("model")),
-        reasoning=_text(message.get("reasoning_content")) or _text(message.get("reasoning")),
+        reasoning=reasoning,
         refusal=_text(message.get("refusal")) or parts_refusal,
+        structured=structured,
+        native_finish_reason=_native_reason(choice),
     )
 
 
@@ -106,9 +108,11 @@ def _not_a_completion(raw: bytes, what: str) -> ReplyError:
 
 
 def _content(content: object) -> tuple[str, str]:
-    """The text and the refusal in a message's content, which is null, a string, or a list of parts."""
+    """The text and the refusal of a message's content: null, a string, a part, or a list of parts."""
     if isinstance(content, str):
         return content, ""
+    if isinstance(content, Mapping) and isinstance(content.get("type"), str):
+        content = [content]
     if not isinstance(content, list):
         return "", ""
     texts, refusals = [], []
@@ -116,45 +120,82 @@ def _content(content: object) -> tuple[str, str]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            # Parts of other types (reasoning, sources) have no answer under these names.
-            texts.append(_text(part.get("text")) if part.get("type", "text") in {"text", "output_text"} else "")
+            # Parts of other types (a model's thinking, sources) carry no answer text under these names.
+            texts.append(_text(part.get("text")) if part.get("type", "text") in ("text", "output_text") else "")
             refusals.append(_text(part.get("refusal")))
     return "".join(texts), "".join(refusals)
 
 
-def _finish_reason(value: object) -> str:
-    if not isinstance(value, str):
+def _structured(message: Mapping[str, Any]) -> str:
+    """An object that was answered as one: as the content itself, or as what a tool is called with. Several stand below each other."""
+    content = message.get("content")
+    if isinstance(content, Mapping) and content:
+        return _as_json(content)
+    calls = message.get("tool_calls")
+    calls = calls if isinstance(calls, list) else [{"function": message.get("function_call")}]
+    functions = [call.get("function") for call in calls if isinstance(call, Mapping)]
+    given = [function.get("arguments") for function in functions if isinstance(function, Mapping)]
+    return "\n".join(value if isinstance(value, str) else _as_json(value) for value in given if value)
+
+
+def _as_json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # nested deeper than it writes
         return ""
-    reason = value.lower()
-    return _FINISH_REASONS.get(reason, reason)
 
 
-def _usage(value: object) -> Usage | None:
-    if not isinstance(value, dict):
-        return None
-    given, written = value.get("prompt_tokens"), value.get("completion_tokens")
-    if type(given) is int and type(written) is int and given >= 0 and written >= 0 and len(value) == _PLAIN_USAGE:
-        return Usage(given, written)  # as of nearly every server, without details
-    counts = (_count(value.get("prompt_tokens")), _count(value.get("completion_tokens")))
-    if counts[0] is None and counts[1] is None:
-        return None
-    return Usage(
-        input_tokens=counts[0] or 0,
-        output_tokens=counts[1] or 0,
-        cached_tokens=_detail(value.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_detail(value.get("completion_tokens_details"), "reasoning_tokens"),
+def _native_reason(choice: Mapping[str, Any]) -> str:
+    """Why the model's own server says that the reply ended, where a gateway hands it on: OpenRouter in the choice, litellm below it."""
+    below = choice.get("provider_specific_fields")
+    return _text(choice.get("native_finish_reason")) or (
+        _text(below.get("native_finish_reason")) if isinstance(below, Mapping) else ""
     )
 
 
-def _detail(details: object, name: str) -> int:
-    return (_count(details.get(name)) or 0) if isinstance(details, dict) else 0
+def _usage(value: object, *, wrote: bool) -> Usage | None:
+    """What a reply says it used; None where it does not say, or where it cannot be so: no tokens of a prompt, or none of a reply that
+    is there.
 
-
-def _count(value: object) -> int | None:
-    """A token count; None for anything else (some servers send null, floats or strings)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    Args:
+        wrote: whether there is any text.
+    """
+    if not isinstance(value, dict):
         return None
-    return max(0, int(value))
+    given, written, total = value.get("prompt_tokens"), value.get("completion_tokens"), value.get("total_tokens")
+    if (
+        type(given) is int
+        and type(written) is int
+        and len(value) == _PLAIN_USAGE
+        and total == given + written
+        and 0 < given < _MOST_TOKENS
+        and 0 < written < _MOST_TOKENS
+    ):
+        return Usage(given, written)  # nearly every server's: no details
+    return _detailed_usage(value, wrote=wrote)
+
+
+def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
+    given = _count(value, "prompt_tokens", "input_tokens")
+    written = _count(value, "completion_tokens", "output_tokens")
+    details = value.get("completion_tokens_details") or value.get("output_tokens_details")
+    thought = _count(details, "reasoning_tokens") or _count(value, "reasoning_tokens")
+    # Reasoning is part of the completion, or beside it and in the total alone. More of it than of the completion is beside it.
+    beside = written + thought if thought > written else 0
+    output = max(written, _count(value, "total_tokens") - given, beside)
+    if not given or (wrote and not output) or max(given, output) > _MOST_TOKENS:
+        return None
+    cached = _count(value.get("prompt_tokens_details"), "cached_tokens") or _count(value, "prompt_cache_hit_tokens")
+    return Usage(given, output, cached_tokens=min(cached, given), reasoning_tokens=min(thought, output))
+
+
+def _count(fields: object, *names: str) -> int:
+    """A token count, under the first of the names that has one; 0 where none is (some servers send null or strings)."""
+    for name in names:
+        value = fields.get(name) if isinstance(fields, Mapping) else None
+        if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
+            return max(0, int(value))
+    return 0
 
 
 def _text(value: object) -> str:

@@ -1,28 +1,34 @@
 """Turns a reply into a validated model or a text, or into an error that says why not.
 
-Guarantee: a value is accepted only as the model wrote it. Reasoning, fences and chatter around it are left out, broken
-punctuation is repaired if that provably loses nothing, "4" becomes 4. Nothing is clamped, guessed, completed or made up.
-Errors are short and name the fields, so that they can be sent back to the model. Functions here are pure: no clock, no
-network, and no argument is changed.
-Cost: a valid reply is parsed twice (orjson, then pydantic), a few microseconds per kB.
-Limits: one reply has one object; several different ones are refused, because it is not known which one is meant.
+Guarantee: a value is accepted only as the model wrote it. Reasoning, fences, chatter and control tokens around it are
+left out, punctuation is put right where it can be read in one way only, "4" becomes 4; nothing is clamped, guessed,
+completed or made up; a reply counts as whole only where its ending is known to be good. Errors are short and name the
+fields, so that they can be sent back to the model. Everything here is pure: no clock, no network, and no argument is
+changed.
+Cost: a valid reply is parsed twice (orjson, then pydantic), a few microseconds per kB; any other takes linear time, and
+well below a second however long it is.
+Limits: one reply holds one object; several different ones are refused, since which is meant cannot be known.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
-from datafast.llms.replies.repair import after_reasoning, json_values
+from datafast.llms.replies.endings import Ending, ending_of
+from datafast.llms.replies.find import MAX_CHARS, json_values, strict_json
+from datafast.llms.replies.framing import answer_in
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.strict_schema import lossy_number
 from datafast.types import Message
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["correction", "parse_reply", "parse_text"]
 
@@ -30,6 +36,9 @@ _MAX_PROBLEMS = 4
 _MAX_INPUT_CHARS = 60
 _MAX_MESSAGE_CHARS = 600
 _MAX_PREVIOUS_CHARS = 6_000
+_STRUCTURE_EXPECTED = frozenset(
+    ["list_type", "dict_type", "model_type", "model_attributes_type", "tuple_type", "set_type"]
+)
 
 
 def correction(error: ReplyError, previous: str) -> list[Message]:
@@ -47,15 +56,18 @@ def correction(error: ReplyError, previous: str) -> list[Message]:
 
 
 def parse_text(completion: Completion) -> str:
-    """A free-text reply, without a leading reasoning block and outer whitespace.
+    """A free-text reply, without what frames it: reasoning, control tokens, whitespace.
 
     Raises:
-        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID if the server broke the reply off.
+        ReplyError: TRUNCATED, REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID where the model calls a tool
+            instead.
     """
-    text = _whole_text(completion)
-    if completion.finish_reason == "length":
+    ending = _checked_ending(completion)
+    if ending is Ending.TRUNCATED:
         raise _truncated(completion)
-    answer = after_reasoning(text, is_json=False)
+    if ending is Ending.TOOL_CALL:
+        raise ReplyError("The reply calls a tool where a text was asked for.")
+    answer = answer_in(_some_text(completion, completion.text), is_json=False)
     if answer is None or not answer.strip():
         raise _only_reasoning()
     return answer.strip()
@@ -64,41 +76,63 @@ def parse_text(completion: Completion) -> str:
 def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     """A structured reply as an instance of `schema.model`.
 
-    Also accepted: one value in chatter, in fences or after reasoning; a bare list if the model has only one field and it
-    is a list; a list of one object; an object below the schema's name. A reply that stopped at the token limit is
-    accepted only if it is complete JSON.
+    Accepted beside the plain object: one value in chatter, fences or behind reasoning; a bare list where the model has
+    one field and that is a list; a list of one object; an object below the schema's name; what a tool is called with; a
+    list or an object that stands as a text where it should stand itself. A reply that stopped at the token limit is
+    accepted only if it is complete JSON as it stands.
 
     Raises:
-        ReplyError: TRUNCATED, REFUSED or EMPTY; INVALID if the reply does not match, with the fields and the reasons.
+        ReplyError: TRUNCATED, REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID where the reply does
+            not match, naming the fields and the reasons.
     """
-    text = _whole_text(completion)
+    truncated = _checked_ending(completion) is Ending.TRUNCATED
+    text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
     if not schema.numeric:
         # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
             return schema.model.model_validate_json(text)
-    parsed, value = _strict_json(text)
+    parsed, value = strict_json(text)
     if parsed:
         return _validated(value, schema, text=text)
-    answer = after_reasoning(text, is_json=True)
+    if len(text) > MAX_CHARS:
+        raise ReplyError(
+            f"The reply is not valid JSON, and longer than the {MAX_CHARS:,} characters that are searched for it."
+        )
+    answer = answer_in(text, is_json=True)
     if answer is None or not answer.strip():
-        raise _truncated(completion) if completion.finish_reason == "length" else _only_reasoning()
-    parsed, value = _strict_json(answer)
+        raise _truncated(completion) if truncated else _only_reasoning()
+    parsed, value = strict_json(answer)
     if parsed:
         return _validated(value, schema, text=answer)
-    if completion.finish_reason == "length":
+    if truncated:
         raise _truncated(completion)
     return _from_chatter(answer, schema)
 
 
-def _whole_text(completion: Completion) -> str:
+def _checked_ending(completion: Completion) -> Ending:
+    """How the reply ended, where there is anything to be used in it."""
+    ending = ending_of(completion.finish_reason, completion.native_finish_reason)
     if completion.refusal:
         raise ReplyError(f"The model refused: {_short(completion.refusal, 200)}", category=ReplyCategory.REFUSED)
-    if completion.finish_reason == "content_filter":
-        raise ReplyError("The provider's content filter held the reply back.", category=ReplyCategory.REFUSED)
-    if completion.finish_reason == "error":
-        raise ReplyError("The server broke the reply off (finish_reason 'error').")
-    text = completion.text.removeprefix("\ufeff").strip()
-    if not text and completion.finish_reason == "length":
+    if ending is Ending.REFUSED:
+        raise ReplyError(
+            f"The provider's content filter held the reply back ({_reason(completion)}).",
+            category=ReplyCategory.REFUSED,
+        )
+    if ending is Ending.BROKEN_OFF:
+        raise ReplyError(f"The server broke the reply off ({_reason(completion)}).", category=ReplyCategory.BROKEN)
+    return ending
+
+
+def _reason(completion: Completion) -> str:
+    reason, native = completion.finish_reason, completion.native_finish_reason
+    told = native if native and ending_of(reason) is Ending.WHOLE else reason
+    return f"finish_reason {_short(told, _MAX_INPUT_CHARS)!r}"
+
+
+def _some_text(completion: Completion, text: str) -> str:
+    text = text.removeprefix("\ufeff").strip()
+    if not text and ending_of(completion.finish_reason, completion.native_finish_reason) is Ending.TRUNCATED:
         raise _truncated(completion)
     if not text:
         raise _only_reasoning() if completion.reasoning else _empty("The reply holds no text.")
@@ -109,7 +143,7 @@ def _truncated(completion: Completion) -> ReplyError:
     count = f" after {completion.usage.output_tokens} output tokens" if completion.usage else ""
     thinking = " All of them went into reasoning." if not completion.text.strip() and completion.reasoning else ""
     return ReplyError(
-        f"The reply was cut off at the output-token limit{count} (finish_reason 'length').{thinking} "
+        f"The reply was cut off at the output-token limit{count} ({_reason(completion)}).{thinking} "
         "Raise max_completion_tokens or ask for less.",
         category=ReplyCategory.TRUNCATED,
     )
@@ -121,13 +155,6 @@ def _empty(message: str) -> ReplyError:
 
 def _only_reasoning() -> ReplyError:
     return _empty("The reply holds reasoning only and no answer.")
-
-
-def _strict_json(text: str) -> tuple[bool, Any]:
-    try:
-        return True, orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False, None
 
 
 def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
@@ -157,17 +184,19 @@ def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
 def _validated(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
     """The value as an instance, as it is or with one level of wrapping corrected.
 
-    `text` is the JSON of the value, if there is any. pydantic validates JSON rather than objects, so that strict models
-    also accept dates, enums and tuples in their JSON form.
+    `text` is the JSON the value was read from, where it is at hand.
     """
+    if isinstance(value, str):
+        parsed, inside = strict_json(value)
+        value, text = (inside, value) if parsed and isinstance(inside, (dict, list)) else (value, text)
     try:
-        return _instance(value, text if text is not None else json.dumps(value), schema)
+        return _instance(value, schema, text=text)
     except ReplyError as error:
         inner = _unwrapped(value, schema)
         if inner is None:
             raise
         try:
-            return _instance(inner, json.dumps(inner), schema)
+            return _instance(inner, schema)
         except ReplyError as inner_error:
             raise inner_error from error
 
@@ -185,19 +214,66 @@ def _unwrapped(value: object, schema: ResponseSchema) -> dict[str, Any] | None:
     return None
 
 
-def _instance(value: object, text: str, schema: ResponseSchema) -> BaseModel:
+def _instance(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
     try:
-        instance = schema.model.model_validate_json(text)
+        instance = _model_of(value, schema, text=text)
     except ValidationError as error:
-        raise ReplyError(_mismatch(error)) from error
+        problems = error.errors(include_url=False, include_context=False)
+        value = _unpacked(value, problems)
+        if value is None:
+            raise ReplyError(_mismatch(problems)) from error
+        try:
+            instance = _model_of(value, schema)
+        except ValidationError:
+            raise ReplyError(_mismatch(problems)) from error
     lossy = lossy_number(value, schema.json_schema) if schema.numeric else None
     if lossy:
         raise ReplyError(f"The reply does not match: {lossy}: expected a number, not true, false, NaN or infinity.")
     return instance
 
 
-def _mismatch(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
+def _model_of(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
+    # The model reads JSON and not objects: then strict models, too, take dates, enums and tuples in the only form in which
+    # JSON can hold them. Half a surrogate pair is not whole in the text, only in the value.
+    try:
+        text = json.dumps(value) if text is None or "\\u" in text else text
+    except RecursionError as error:
+        raise ReplyError("The reply is nested too deep.") from error
+    return schema.model.model_validate_json(text)
+
+
+def _unpacked(value: Any, problems: list[ErrorDetails]) -> Any | None:
+    """The value with the texts replaced that hold, as JSON, the list or object that should stand in their place; None where there are
+    none."""
+    places = [
+        problem["loc"]
+        for problem in problems
+        if isinstance(problem["input"], str) and problem["type"] in _STRUCTURE_EXPECTED and problem["loc"]
+    ]
+    changed = None
+    for place in places:
+        changed = json.loads(json.dumps(value)) if changed is None else changed
+        if not _unpack(changed, place):
+            return None
+    return changed
+
+
+def _unpack(root: Any, place: tuple[int | str, ...]) -> bool:
+    """Replaces the text at a place by what it holds; False where that is no list or object, or the place is not in the value."""
+    try:
+        for step in place[:-1]:
+            root = root[step]
+        text = root[place[-1]]
+    except (KeyError, IndexError, TypeError):
+        return False  # unions name their members in the place
+    parsed, inside = strict_json(text) if isinstance(text, str) else (False, None)
+    if not parsed or not isinstance(inside, (dict, list)):
+        return False
+    root[place[-1]] = inside
+    return True
+
+
+def _mismatch(problems: list[ErrorDetails]) -> str:
     shown = []
     for problem in problems[:_MAX_PROBLEMS]:
         path = ".".join(str(part) for part in problem["loc"]) or "the reply"
