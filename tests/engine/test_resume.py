@@ -473,7 +473,7 @@ def test_it_runs_below_a_running_event_loop(tmp_path: Path, provider: CountingPr
 def test_a_run_may_not_be_started_and_waited_for_inside_another_one(tmp_path: Path) -> None:
     """A callback runs on the loop that would have to carry out the inner run: waiting there would never end."""
     ended = _script(tmp_path, "event.type == 'item_done' and raw(folder / 'inner').generate([provider])")
-    assert "await" in ended.stderr.splitlines()[-1]
+    assert "Await generate_async()" in ended.stderr.splitlines()[-1]
 
 
 def test_rebuilding_leaves_the_loop_free(tmp_path: Path, provider: CountingProvider) -> None:
