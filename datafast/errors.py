@@ -114,8 +114,8 @@ class Action(StrEnum):
 class ErrorKind(StrEnum):
     """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
 
-    NO_COMPLETION: a success came that is something else than a reply: a page, a stream, an answer without a choice, or more than is
-    read. UNUSABLE_REPLY: the server itself refused what its model had written.
+    NO_COMPLETION: a success came that was not read: it is too large, or litellm does not take it for a reply.
+    UNUSABLE_REPLY: the server itself refused what its model had written.
     """
 
     RATE_LIMITED = "rate_limited"

@@ -69,6 +69,8 @@ def loud(tmp_path: Path) -> Path:
 def run_loud(loud: Path, code: str, *arguments: object, **environment: str) -> str:
     """What a script prints in a process in which every warning is an error, and there are many."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    # litellm writes a log of its own to stderr; what it notes there about its background tasks is no warning.
+    found["LITELLM_LOG"] = "CRITICAL"
     env = {**found, "PYTHONPATH": f"{loud}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "error", **environment}
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     ended = subprocess.run(command, cwd=loud, env=env, capture_output=True, text=True, timeout=120, check=False)

@@ -96,7 +96,7 @@ ODD: dict[str, tuple[Any, bool]] = {
     "not UTF-8": (json.dumps(completion("caf\xe9"), ensure_ascii=False).encode("latin-1"), False),
     "half a surrogate pair": (json.dumps(completion("a \ud83d b")).encode(), False),
     "NUL bytes": (b"\x00" * 100, False),
-    "an infinite number": (json.dumps(completion(usage={"prompt_tokens": float("inf")})).encode(), False),
+    "an infinite number": (json.dumps(completion(usage={"prompt_tokens": float("inf")})).encode(), True),
     "events of a stream": (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n', False),
 }  # fmt: skip
 
@@ -107,6 +107,7 @@ def test_an_odd_reply_costs_its_own_item_at_most(
     tmp_path: Path, fault_server: FaultServer, make: MakeProvider, reply: str
 ) -> None:
     odd, usable = ODD[reply]
+    usable = usable and (make is direct or reply != "an infinite number")  # litellm cannot read it
 
     def respond(request: Recorded) -> Answer:
         meant = "topic 1" in json.dumps(request.json["messages"])
@@ -117,7 +118,7 @@ def test_an_odd_reply_costs_its_own_item_at_most(
     dataset.generate([make(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == ((3, 0, 0) if usable else (2, 1, 0))
-    assert set(report.failures) <= {"invalid_reply", "empty_reply", "server_error"}
+    assert set(report.failures) <= {"invalid_reply", "empty_reply", "server_error", "no_completion"}
     if make is direct:
         # Every reply that arrived whole was paid for, and is kept.
         assert report.calls == len(fault_server.requests) == calls_in_ledger(tmp_path).total()
@@ -203,7 +204,7 @@ def test_a_broken_wire_costs_its_own_item_at_most(tmp_path: Path, make: MakeProv
         assert report.pending == 0
         if wire not in EITHER:
             assert (report.written, report.failed) == ((3, 0) if usable else (2, 1))
-        assert set(report.failures) <= {"connection", "timeout", "server_error", "invalid_reply"}
+        assert set(report.failures) <= {"connection", "timeout", "server_error", "invalid_reply", "no_completion"}
         assert {row.text for row in dataset.data_rows} == {"a text"}
         about_topic_1 = sum("topic 1" in json.dumps(asked["messages"]) for asked in server.requests)
         assert about_topic_1 <= 2

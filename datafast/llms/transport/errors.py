@@ -94,10 +94,10 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
 def from_success(
     origin: Origin, *, status: int, body: bytes, headers: Callable[[], Mapping[str, str]]
 ) -> ProviderError | None:
-    """The error that an HTTP success holds, None for a chat completion. Costs one parse, 2 us for a short reply.
+    """The error that an HTTP success holds, None where it holds none. Costs one parse, 2 us for a short reply.
 
-    Gateways answer 200 with an error where the model behind them failed, and with a page or a stream of events where they were
-    not meant. JSON that cannot be read is left to those who read replies: it may be a completion with a fault.
+    Gateways answer 200 with an error where the model behind them failed. Whatever else came may have been paid for: it is recorded
+    first, and left to those who read replies of its format.
 
     Args:
         status: HTTP status, 2xx.
@@ -106,20 +106,17 @@ def from_success(
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.removeprefix(b"\xef\xbb\xbf").strip()
+        # A stream of events may begin with an error. Everything else is left to those who read replies.
         try:
-            data = orjson.loads(_event(text) or text)
+            data = orjson.loads(_event(body.removeprefix(b"\xef\xbb\xbf").strip()) or b"null")
         except orjson.JSONDecodeError:
-            return None if text.startswith(b"{") else no_completion(origin, text, status=status)
-        streamed = _event(text) is not None
-    else:
-        text, streamed = body, False
-    choice = None if streamed else _choice(data)
+            return None
+    choice = _choice(data)
     if choice is not None and not choice.get("error") and "base_resp" not in data:
         return None  # an error beside it says nothing, or is a warning
     found = error_within(data)
     if found is None:
-        return no_completion(origin, text, status=status) if choice is None else None
+        return None
     error = _refusal(origin, found, status=found.status, body=body, headers=headers())
     error.maybe_paid = choice is not None
     return error

@@ -3,7 +3,7 @@
 This is what back ends with any wire format need to speak HTTP: headers, certificates, proxies, time limits and errors.
 
 Guarantee: one HTTP request per `post`: no retry, no redirect. A chat completion is returned byte for byte, so that it can be recorded
-before anything reads it; a success that holds an error, or no completion at all, is an error. Proxies are taken from the environment (or
+before anything reads it; a success that holds an error is an error. Proxies are taken from the environment (or
 the system's settings), once; netrc is not read, so no key is sent that was not configured.
 Limits: no streaming; one event loop for each `JsonApi`.
 """

@@ -118,12 +118,12 @@ FAULTS = {
         RETRIED,
     ),
     "HTTP 200 that is no JSON": Fault(
-        Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}), "no_completion", RETRIED
+        Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}), "invalid_reply", ASKED_AGAIN
     ),
     "HTTP 200 with a stream of events": Fault(
-        Answer(body='data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n'), "no_completion", RETRIED
+        Answer(body='data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n'), "invalid_reply", ASKED_AGAIN
     ),
-    "HTTP 200 without a choice": Fault(Answer(body={"choices": []}), "no_completion", RETRIED),
+    "HTTP 200 without a choice": Fault(Answer(body={"choices": []}), "invalid_reply", ASKED_AGAIN),
     "HTTP 200 with JSON that is cut": Fault(
         Answer(body='{"choices": [{"message": {"con'), "invalid_reply", ASKED_AGAIN
     ),
@@ -132,8 +132,9 @@ FAULTS = {
 }
 
 
-# What litellm cannot read it reports as an error of the server, and an error in a choice it leaves out.
+# What litellm cannot read it reports as an error, and an error in a choice it leaves out.
 THROUGH_LITELLM = {
+    "HTTP 200 with a stream of events": ("no_completion", RETRIED),
     "HTTP 200 that is no JSON": ("server_error", RETRIED),
     "HTTP 200 with JSON that is cut": ("no_completion", RETRIED),
     "HTTP 200 with an `error` in its choice": ("empty_reply", ASKED_AGAIN),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafast.errors import ErrorKind, ProviderError
+from datafast.errors import ErrorKind, ProviderError, ReplyError
 from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
 from datafast.llms.transport.redaction import is_secret_name, redact
@@ -159,26 +159,27 @@ def test_an_error_within_a_success_is_read_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    ("body", "paid"),
+    "body",
     [
-        ("<!doctype html><title>Sign in</title>", False),
-        ('data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n', True),
-        (": keep-alive\n\n", True),
-        ({"choices": [], "usage": {"prompt_tokens": 9}}, True),
-        ({"choices": None}, True),
-        ({"choices": [], "message": "nothing"}, True),
-        ({"models": []}, True),
-        ("", True),
-        ("null", True),
-        ("OK", True),
+        "<!doctype html><title>Sign in</title>",
+        'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n',
+        ": keep-alive\n\n",
+        {"choices": [], "usage": {"prompt_tokens": 9}},
+        {"choices": None},
+        {"choices": [], "message": "nothing"},
+        {"models": []},
+        "",
+        "null",
+        "OK",
     ],
 )
-def test_a_success_without_a_completion_is_an_error_of_its_own(
-    fault_server: FaultServer, body: Any, paid: bool
+def test_a_success_without_a_completion_is_a_reply_that_is_recorded_and_cannot_be_used(
+    fault_server: FaultServer, body: Any
 ) -> None:
-    error = refused(fault_server, Answer(body=body))
-    assert (error.kind, error.status, error.maybe_paid) == (ErrorKind.NO_COMPLETION, 200, paid)
-    assert "check api_base" in str(error)
+    """It may have been paid for, and only those who read replies of its format can tell what it is."""
+    fault_server.answer_next(Answer(body=body))
+    with pytest.raises(ReplyError, match=r"not JSON|without a choice"):
+        OpenAICompatibleProvider("m", api_base=fault_server.url).generate("Hello")
 
 
 @pytest.mark.parametrize(
