@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -56,11 +55,11 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
 
 
 class _Outcome(NamedTuple):
-    """The rows of an item by row number (as JSON lines and as models), why some are missing, and those that stages have dropped."""
+    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, and those that stages have dropped."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
-    rows: Mapping[int, BaseModel] = MappingProxyType({})
+    rows: Sequence[BaseModel | CallFailed] = ()
     filtered: Sequence[FilteredRow] = ()
 
 
@@ -199,12 +198,11 @@ class _Run:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
-        rows: dict[int, BaseModel] = {}
+        rows: Sequence[BaseModel | CallFailed] = ()
         try:
-            produced = list(await self._job.produce(item, generate))[: item.num_rows]
-            rows = {number: row for number, row in enumerate(produced) if not isinstance(row, CallFailed)}
-            lines = {number: _line(row) for number, row in rows.items()}
-            error = next((row for row in produced if isinstance(row, CallFailed)), None)
+            rows = list(await self._job.produce(item, generate))[: item.num_rows]
+            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
+            error = next((row for row in rows if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
         except OutputError:  # a recorded reply cannot be read, which does not concern only this item
@@ -223,7 +221,9 @@ class _Run:
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
         try:
             for number in [number for number in lines if not record.decided >> number & 1]:
-                stage, verdict = verdict_of(self._job.stages, outcome.rows[number], item)
+                row = outcome.rows[number]
+                assert not isinstance(row, CallFailed)  # noqa: S101 - those have no line
+                stage, verdict = verdict_of(self._job.stages, row, item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
                     dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
@@ -241,8 +241,11 @@ class _Run:
         return outcome._replace(lines=lines, filtered=dropped)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
-        here = [*outcome.lines, *(row.number for row in outcome.filtered)]
-        present = record.slots | record.filtered | sum(1 << number for number in here)
+        present = record.slots | record.filtered
+        for number in outcome.lines:
+            present |= 1 << number
+        for row in outcome.filtered:
+            present |= 1 << row.number
         missing = record.num_rows - present.bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)

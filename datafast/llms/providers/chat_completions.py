@@ -17,6 +17,8 @@ from datafast.llms.provider import LLMProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from datafast.llms.base import Backend, Request, Response
 
 __all__ = [
@@ -121,9 +123,9 @@ class ChatCompletionsBackend:
             use_proxy=use_proxy,
         )
 
-    async def complete(self, request: Request) -> Response:
-        """See `Backend.complete`."""
-        return await self._api.post(self._body(request))
+    def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Backend.complete`. It hands on the coroutine that posts: one of its own would cost as much as making the body."""
+        return self._api.post(self._body(request))
 
     async def aclose(self) -> None:
         await self._api.aclose()

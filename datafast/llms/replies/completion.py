@@ -147,10 +147,10 @@ def _as_json(value: object) -> str:
 
 def _native_reason(choice: Mapping[str, Any]) -> str:
     """Why the model's own server says that the reply ended, where a gateway hands it on: OpenRouter in the choice, litellm below it."""
-    below = choice.get("provider_specific_fields")
-    return _text(choice.get("native_finish_reason")) or (
-        _text(below.get("native_finish_reason")) if isinstance(below, Mapping) else ""
-    )
+    if (native := choice.get("native_finish_reason")) is None:
+        below = choice.get("provider_specific_fields")
+        native = below.get("native_finish_reason") if isinstance(below, dict) else None
+    return _text(native)
 
 
 def _usage(value: object, *, wrote: bool) -> Usage | None:

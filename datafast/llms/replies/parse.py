@@ -85,12 +85,13 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
         ReplyError: TRUNCATED, REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID where the reply does
             not match, naming the fields and the reasons.
     """
-    truncated = _checked_ending(completion) is Ending.TRUNCATED
-    text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
-    if not schema.numeric:
+    plain = completion.finish_reason == "stop" and not (completion.refusal or completion.native_finish_reason)
+    if plain and not schema.numeric:
         # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
-            return schema.model.model_validate_json(text)
+            return schema.model.model_validate_json(completion.text)
+    truncated = _checked_ending(completion) is Ending.TRUNCATED
+    text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
     parsed, value = strict_json(text)
     if parsed:
         return _validated(value, schema, text=text)
