@@ -196,3 +196,14 @@ def test_the_digest_is_that_of_the_text_alone():
 def test_a_template_cannot_be_changed():
     with pytest.raises(AttributeError):
         parse("a").text = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("text", "remarked"), [("{x}", False), ("{ab}", True), ("a {ab}", True), ("f{ab}", False)])
+def test_only_what_looks_like_a_placeholder_is_remarked_on(text, remarked):
+    """A single letter, and braces right behind a word, are mathematics or code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        parse(text)
+    assert [str(warning.message) for warning in caught if "{ab}" in str(warning.message)] == (
+        [str(caught[0].message)] if remarked else []
+    )

@@ -1,0 +1,59 @@
+"""Covering arrays: their size is what the design page says, their lower bound is one, and no pair or triple is missing."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from datafast.plan.covering import covering_array, fewest_rows, num_tuples
+from tests.support import ROOT
+
+
+def shapes() -> list[tuple[tuple[int, ...], int, int, int]]:
+    """(sizes, strength, lower bound, rows) of each line of the design page's table."""
+    page = (ROOT / "docs" / "design" / "expansion.md").read_text(encoding="utf-8")
+    found = []
+    for lists, strength, bound, rows in re.findall(
+        r"^\| ([\d, of]+) \| (\d) \| (\d+) \| \**(\d+)\b", page, re.MULTILINE
+    ):
+        count, of, size = lists.partition(" of ")
+        sizes = (int(size),) * int(count) if of else tuple(int(part) for part in lists.split(","))
+        found.append((sizes, int(strength), int(bound), int(rows)))
+    return found
+
+
+def test_the_table_of_the_design_page_is_read() -> None:
+    assert len(shapes()) >= 10
+
+
+@pytest.mark.parametrize(("sizes", "strength", "bound", "rows"), shapes())
+def test_an_array_is_as_small_as_the_design_page_says_and_covers_everything(
+    sizes: tuple[int, ...], strength: int, bound: int, rows: int
+) -> None:
+    assert fewest_rows(sizes, strength) == bound
+    array = covering_array(sizes, strength, max_rows=10_000)
+    assert array is not None
+    assert len(array) == rows
+    seen = {
+        (columns, tuple(row[column] for column in columns))
+        for row in array
+        for columns in itertools.combinations(range(len(sizes)), strength)
+    }
+    assert len(seen) == num_tuples(sizes, strength)
+    assert all(0 <= value < size for row in array for value, size in zip(row, sizes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strength", "tuples"), [((2, 3), 2, 6), ((2, 3, 4), 2, 6 + 8 + 12), ((2, 3, 4), 3, 24), ((5,), 2, 0)]
+)
+def test_tuples_are_counted_over_all_choices_of_lists(sizes: tuple[int, ...], strength: int, tuples: int) -> None:
+    assert num_tuples(sizes, strength) == tuples
+
+
+@pytest.mark.parametrize(("sizes", "strength", "fewest"), [((2, 3, 4), 2, 12), ((4, 2, 3), 3, 24), ((7,), 2, 7)])
+def test_the_lower_bound_is_the_product_of_the_largest_lists(
+    sizes: tuple[int, ...], strength: int, fewest: int
+) -> None:
+    assert fewest_rows(sizes, strength) == fewest
