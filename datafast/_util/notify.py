@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from datafast.errors import DatafastWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 __all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
 
@@ -54,12 +54,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
-def did_you_mean(name: str, known: Iterable[str], *, shown: Callable[[str], str] = repr) -> str:
-    """A sentence for a message about an unknown name: the nearest known name (as `shown` writes it), or all (at most forty)."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence for a message about an unknown name: the nearest known name, or all (at most forty)."""
     names = list(known)
     near = nearest(name, names)
     if near is not None:
-        return f"Did you mean {shown(near)}?"
+        return f"Did you mean {near!r}?"
     if not names:
         return "There are none."
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""

@@ -55,7 +55,7 @@ class Turns:
         try:
             booking = self._cashier.book(bound, endpoint)
             await self._pace(endpoint, tokens)
-        except BaseException as error:
+        except BaseException as error:  # a cancellation too must give back its slot and its money; it is raised again
             self._cashier.settle(booking, None, None)
             self._admission.leave(gate)
             if isinstance(error, OutputWriteError):

@@ -143,7 +143,7 @@ def _event(text: bytes) -> bytes | None:
     return next(lines, b"")
 
 
-def no_completion(origin: Origin, text: bytes, *, status: int = 200) -> ProviderError:
+def no_completion(origin: Origin, text: bytes) -> ProviderError:
     """The error for a success with this body, which is something else than a reply."""
     if text.startswith(b"<"):
         what = "with a page in place of a reply"
@@ -153,10 +153,10 @@ def no_completion(origin: Origin, text: bytes, *, status: int = 200) -> Provider
         what = "without a reply" if text else "with nothing in it"
     shown = redact(text[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")[:_BODY_CHARS], origin.secrets)
     return ProviderError(
-        f"{origin.label}: the server answered HTTP {status} {what}. If it never answers otherwise, check api_base: the request went "
+        f"{origin.label}: the server answered HTTP 200 {what}. If it never answers otherwise, check api_base: the request went "
         f"to {origin.address}.{_said(shown)}",
         kind=ErrorKind.NO_COMPLETION,
-        status=status,
+        status=200,
         body=shown,
         maybe_paid=not text.startswith(b"<"),
     )
