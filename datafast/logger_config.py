@@ -88,7 +88,7 @@ def configure_logger(
         _log_file = Path(log_file)
         _sink_ids.append(
             logger.add(
-                log_file,
+                Path(log_file).expanduser(),
                 level=least,
                 format=format_string or _FILE_FORMAT,
                 serialize=serialize,

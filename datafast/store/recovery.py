@@ -16,7 +16,7 @@ from typing import Any
 
 from datafast._util.bitmap import PositionSet
 from datafast._util.notify import warn_user
-from datafast.errors import OutputChangedError, OutputError, OutputWriteError
+from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
@@ -90,33 +90,53 @@ def open_output(
         notes: what `datafast status` shows: the kind, the config file, the command.
 
     Raises:
-        OutputError: or one of its subclasses; nothing was sent, and no data of the user has changed.
+        OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
     with take_locks(paths):
-        moved = _move_aside(paths) if fresh else []
+        set_aside = _move_aside(paths) if fresh else []
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=durability == "full")
         try:
             output = _open(
-                paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, stages, notes or {}
+                paths,
+                ledger,
+                plan,
+                simulated,
+                pricing,
+                retry_failed,
+                durability,
+                ordered,
+                stages,
+                notes or {},
+                set_aside,
             )
         except BaseException as error:  # an open ledger would block the next try
             ledger.close()
-            if isinstance(error, sqlite3.DatabaseError):
-                raise ledger.unreadable(error) from error
-            if isinstance(error, OSError):
-                raise OutputWriteError(
-                    f"Cannot repair {paths.rows}: {error.strerror}. No row was lost and nothing was sent. "
-                    f"Check its permissions and the space on its disk, and run again."
-                ) from error
+            if isinstance(error, DatafastError | sqlite3.DatabaseError | OSError):
+                raise _refusal(error, paths, ledger, set_aside) from error
             raise
-        output.set_aside[:0] = moved
         try:
             yield output
         except sqlite3.DatabaseError as error:
             raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
+
+
+def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: list[Path]) -> Exception:
+    """Why the output cannot be opened, with the files in which something was set aside before that was known."""
+    if isinstance(error, sqlite3.DatabaseError):
+        error = ledger.unreadable(error)
+    elif isinstance(error, OSError):
+        error = OutputWriteError(
+            f"Cannot repair {paths.rows}: {error.strerror}. No row was lost and nothing was sent. "
+            f"Check its permissions and the space on its disk, and run again."
+        )
+    if not set_aside:
+        return error
+    return type(error)(
+        f"{error} Before that, some of it was set aside in {', '.join(str(path) for path in set_aside)}."
+    )
 
 
 def _move_aside(paths: OutputPaths) -> list[Path]:
@@ -161,14 +181,16 @@ def _open(
     ordered: bool,
     stages: str,
     notes: dict[str, Any],
+    set_aside: list[Path],
 ) -> OpenOutput:
     _check_mode(paths, ledger, simulated)
-    finish_rewrite(paths.rows, ledger)
+    if stale := finish_rewrite(paths.rows, ledger):
+        set_aside.append(stale)
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
         _replay_journal(ledger, journal, pricing)
-        set_aside, checked_from = _reconcile(paths.rows, ledger)
+        checked_from = _reconcile(paths.rows, ledger, set_aside)
         if retry_failed:
             with ledger.transaction():
                 ledger.raise_generation()
@@ -256,21 +278,20 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
         journal.clear()
 
 
-def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
-    """Makes the JSONL exactly what is committed. Returns the files set aside, and the byte from which it was compared."""
+def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
+    """Makes the JSONL exactly what is committed. Returns the byte from which it was compared."""
     size, committed = size_of(rows), ledger.committed_size()
     end = ledger.last_end_within(min(size, committed))
     few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
     checked_from = 0 if few else ledger.last_end_within(end - _VERIFY_FIRST)
     if end:
         _verify(rows, ledger, checked_from, end)
-    set_aside = []
     if tail := split_off_tail(rows, end):
         set_aside.append(tail)
     if committed > end:
         with ledger.transaction():
             ledger.forget_appends_after(end)
-    return set_aside, checked_from
+    return checked_from
 
 
 def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:

@@ -24,6 +24,7 @@ from datafast.errors import (
 )
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.store.database import unreadable, unwritable
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows, snapshot
 
@@ -190,6 +191,33 @@ def test_a_damaged_ledger_is_refused_with_what_to_do(out: Path, log: Path, where
     message = refused(out, log, OutputError)
     assert "ledger" in message
     assert "--fresh" in message
+
+
+def test_a_refusal_names_what_was_set_aside_before_it(out: Path) -> None:
+    with (out / "out.jsonl").open("ab") as file:
+        file.write(b'{"mine": 1}\n')
+    db = sqlite3.connect(out / "out.jsonl.ledger")
+    db.execute("DROP TABLE failures")
+    db.commit()
+    db.close()
+    with pytest.raises(OutputError) as raised:
+        made(out).generate([SimulatedProvider("m")])
+    (tail,) = out.glob("out.jsonl.tail-*")
+    assert f"set aside in {tail}." in str(raised.value)
+    assert "Nothing was" not in str(raised.value)
+
+
+def test_without_room_the_advice_is_to_free_some_and_never_to_buy_all_again() -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t(x)")
+    db.execute("PRAGMA max_page_count = 2")
+    with pytest.raises(sqlite3.OperationalError) as full:
+        db.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    db.close()
+    for why in (unreadable, unwritable):
+        message = str(why(Path("out.jsonl.ledger"), full.value))
+        assert "Free some space and start again. Nothing that was paid for is lost." in message
+        assert "--fresh" not in message
 
 
 def test_a_ledger_of_a_later_format_is_refused(out: Path, log: Path) -> None:
