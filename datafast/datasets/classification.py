@@ -17,6 +17,7 @@ from datafast._util.config_model import ConfigModel
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
@@ -55,10 +56,10 @@ class TextClassificationRow(BaseModel):
     text: str
     label: str
     label_source: LabelSource = LabelSource.SYNTHETIC
-    confidence_scores: dict[str, float] = Field(default_factory=dict)
-    model_id: str
-    language: str
-    uuid: str
+    confidence_scores: dict[str, float] | None = Field(default_factory=dict)
+    model_id: str | None = None
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, model_validator
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.llms.reply_model import ReplyModel
@@ -83,17 +84,17 @@ class PreferenceRow(BaseModel):
     chosen_response: str
     rejected_response: str
     preference_source: PreferenceSource = PreferenceSource.SYNTHETIC
-    chosen_model_id: str
-    rejected_model_id: str
+    chosen_model_id: str | None = None
+    rejected_model_id: str | None = None
     chosen_response_score: int | None = None
     rejected_response_score: int | None = None
     chosen_response_assessment: str | None = None
     rejected_response_assessment: str | None = None
-    question_model_id: str
+    question_model_id: str | None = None
     evolution_model_id: str | None = None
     judge_model_id: str | None = None
-    language: str
-    uuid: str
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 

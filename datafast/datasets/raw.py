@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
@@ -35,6 +36,7 @@ class TextSource(StrEnum):
     """Where a text comes from."""
 
     SYNTHETIC = "synthetic"
+    VERIFIED = "verified"
     HUMAN = "human"
     CONSENSUS = "consensus"
 
@@ -44,9 +46,9 @@ class TextRow(BaseModel):
 
     text: str
     text_source: TextSource = TextSource.SYNTHETIC
-    model_id: str
-    language: str
-    uuid: str
+    model_id: str | None = None
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 

@@ -46,9 +46,8 @@ NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_r
 
 
 class ProviderOptions(TypedDict, total=False):
-    """Keyword parameters of every provider.
+    """Keyword parameters of every provider, besides `api_key`, which may also be given by position.
 
-    api_key: the key; by default the provider's environment variable is read when a run starts.
     api_key_env: another environment variable to read it from, which must then be set.
     api_base: address of the server; by default `<NAME>_BASE_URL`, then `<NAME>_API_BASE`, then the provider's own. A
         trailing `/v1` may be there or not.
@@ -68,7 +67,6 @@ class ProviderOptions(TypedDict, total=False):
         else.
     """
 
-    api_key: str | None
     api_key_env: str | None
     api_base: str | None
     temperature: float | None

@@ -244,7 +244,7 @@ def load_topics(path: str | Path) -> TopicModel:
 
 
 def _check_names(options: dict[str, Any]) -> None:
-    from datafast.llms.options import ProviderOptions
+    from datafast.llms.options import OPTION_SCHEMAS
 
     own = [
         "topic_prompt",
@@ -257,7 +257,7 @@ def _check_names(options: dict[str, Any]) -> None:
         "on_error",
         "run",
     ]
-    known = [*own, *ProviderOptions.__annotations__]
+    known = [*own, *OPTION_SCHEMAS]
     for name in options:
         if name not in known:
             raise ConfigError(f"{name}: There is no such parameter. {did_you_mean(name, known)}", key=name)
