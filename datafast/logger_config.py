@@ -85,7 +85,7 @@ def configure_logger(
     if log_file is not None:
         _sink_ids.append(
             logger.add(
-                log_file,
+                Path(log_file).expanduser(),
                 level=least,
                 format=format_string or _FILE_FORMAT,
                 serialize=serialize,

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from datafast._util.config_model import Accepts, UserPath, default_of
+from datafast.columns.base import Column
 from datafast.columns.registry import AnyColumn
 from datafast.columns.table import ColumnsRow, Table
 from datafast.datasets.base import RoleDataset
@@ -35,10 +37,10 @@ class ColumnsDatasetConfig(DatasetConfig):
     num_rows: int = Field(ge=0, le=1_000_000_000)
     """How many rows there are. More rows later leave those that are there as they are."""
 
-    columns: dict[str, AnyColumn] = Field(min_length=1)
+    columns: Accepts[dict[str, AnyColumn], Mapping[str, Column | Mapping[str, Any]]] = Field(min_length=1)
     """The columns by name, in the order of the rows; each has a `type`."""
 
-    output_file: Path = Path("columns.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("columns.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _table: Table = PrivateAttr()

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
@@ -127,7 +128,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
-    output_file: Path = Path("preference_dataset.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("preference_dataset.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     question_generation_prompts: list[NonBlank] | None = Field(default=None, min_length=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
@@ -66,7 +67,7 @@ class RawDatasetConfig(PromptDatasetConfig):
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
     """Texts that one call asks for."""
-    output_file: Path = Path("text.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("text.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datafast._util.config_model import ConfigModel
+from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
 
 __all__ = ["FanOut", "RunConfig"]
 
@@ -67,7 +67,7 @@ class RunConfig(ConfigModel):
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
 
-    ledger: Path | None = None
+    ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
 
     durability: Literal["normal", "full"] = "normal"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypedDict
 import orjson
 
 from datafast._util.notify import did_you_mean
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.llms.prices import Price
 
@@ -184,7 +185,7 @@ def _api_key(key: str, value: object) -> str:
 def _path(key: str, value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise _refused(key, "the path of a PEM file", value)
-    return Path(value)
+    return user_path(value)
 
 
 def _headers(key: str, value: object) -> dict[str, str]:

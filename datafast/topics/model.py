@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.files import FORMAT, is_record, read, save
 from datafast.topics.views import to_mermaid, to_text
@@ -132,7 +133,7 @@ class TopicModel:
         Raises:
             ConfigError: there is no such file, or it has no topic model.
         """
-        path = Path(path)
+        path = user_path(path)
         try:
             return cls._from_json(read(path))
         except ConfigError as error:
@@ -406,7 +407,7 @@ class TopicModel:
         Raises:
             OutputError: the file cannot be written.
         """
-        save(self.to_dict(), Path(path))
+        save(self.to_dict(), user_path(path))
 
     def to_text(self) -> str:
         """The topics as an indented list."""

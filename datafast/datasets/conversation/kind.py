@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import orjson
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset, RunOptions
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
@@ -109,7 +110,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     """How rows are written: conversational ({"messages": ...} alone), instruction ({"instruction", "response"} alone), or a field
     for each entry with a template over the row. By default messages with everything about their origin."""
 
-    output_file: Path = Path("conversations.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("conversations.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)
