@@ -253,6 +253,7 @@ class Generation:
             produce=dataset.produce,
             paths=dataset.paths,
             settings=settings,
+            fields=list(dataset.row_model.model_fields),
             stages=dataset.config.quality,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
