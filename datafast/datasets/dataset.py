@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
@@ -144,7 +145,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @property
     def paths(self) -> OutputPaths:
         """The files of the output."""
-        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+        return self.config.paths
 
     @property
     def data_rows(self) -> Sequence[RowT]:
@@ -176,7 +177,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         from datafast.export.files import save_output
 
-        return save_output(self.paths, Path(path), format, row_model=self.row_model)
+        return save_output(self.paths, user_path(path), format, row_model=self.row_model)
 
     def push_to_hub(
         self,

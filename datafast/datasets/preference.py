@@ -16,9 +16,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.llms.reply_model import ReplyModel
@@ -83,17 +85,17 @@ class PreferenceRow(BaseModel):
     chosen_response: str
     rejected_response: str
     preference_source: PreferenceSource = PreferenceSource.SYNTHETIC
-    chosen_model_id: str
-    rejected_model_id: str
+    chosen_model_id: str | None = None
+    rejected_model_id: str | None = None
     chosen_response_score: int | None = None
     rejected_response_score: int | None = None
     chosen_response_assessment: str | None = None
     rejected_response_assessment: str | None = None
-    question_model_id: str
+    question_model_id: str | None = None
     evolution_model_id: str | None = None
     judge_model_id: str | None = None
-    language: str
-    uuid: str
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -126,7 +128,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
-    output_file: Path = Path("preference_dataset.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("preference_dataset.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     question_generation_prompts: list[NonBlank] | None = Field(default=None, min_length=1)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import users_level, warn_user
 from datafast._util.scratch import Scratch
+from datafast._util.user_path import user_path
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
@@ -185,7 +186,7 @@ class ColumnsFrame:
             self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
         except ValidationError as error:
             raise _config_error(error) from None
-        self._output_file = None if output_file is None else Path(output_file)
+        self._output_file = None if output_file is None else user_path(output_file)
         self._scratch: dict[bool, Scratch] = {}
         self._dataset: ColumnsDataset | None = None
 
@@ -322,7 +323,7 @@ class ColumnsFrame:
 
         made = self._generated("save")
         row_model = narrowed(made.row_model, ordered_rows(made))
-        return save_rows(ordered_rows(made), Path(path), format, row_model=row_model)
+        return save_rows(ordered_rows(made), user_path(path), format, row_model=row_model)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Publishes the existing rows; see `Dataset.push_to_hub`."""

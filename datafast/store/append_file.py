@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class AppendFile:
             self._fd = -1
 
     def _error(self, error: OSError) -> OutputWriteError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return OutputWriteError(
+                f"There is no room on the disk for the {self._what} {self.path}: {error.strerror}. Free some space and start again. "
+                f"Nothing that was paid for is lost."
+            )
         return OutputWriteError(
             f"Cannot write the {self._what} {self.path}: {error.strerror}. "
             f"Check its folder, its permissions and the space on its disk."

@@ -100,7 +100,7 @@ def build(
 
 
 @command.command("show")
-@click.argument("source", metavar="CONFIG.yaml|TOPICS.json", type=click.Path(path_type=Path))
+@click.argument("source", metavar="CONFIG.yaml|TOPICS.json", type=options.UserFile(path_type=Path))
 @click.option(
     "--format",
     "form",
