@@ -140,7 +140,7 @@ def test_a_conversation_that_is_not_right_costs_no_other_its_row_or_its_topic(
     fault_server.respond = lambda request: of_topics(style, None, None)
     dataset.generate([provider(fault_server)], retry_failed=True)
     assert "1. topic 1\n2. topic 3" in fault_server.requests[-1].prompt
-    assert "2 conversations" in fault_server.requests[-1].prompt
+    assert "exactly 2" in fault_server.requests[-1].prompt
     assert answers_by_topic(tmp_path) == {**kept, "topic 1": "answer 0", "topic 3": "answer 1"}
     assert assert_balanced(dataset.report).failed == 0
     assert uuids < {row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}
