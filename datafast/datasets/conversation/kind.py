@@ -43,14 +43,19 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROMPTS", "ConversationDataset", "ConversationDatasetConfig"]
 
 DEFAULT_PROMPTS = [
+    "Write conversations between a user and an AI assistant in {language_name}: exactly {num_samples}. "
+    "What they are about: {topic}"
+]
+_FIRST_PROMPTS = [
     "Write exactly {num_samples} conversations in {language_name} between a user and an AI assistant. "
     "What they are about: {topic}"
 ]
-DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
+_OTHER_TEXTS = {"system_message": ["You are a helpful assistant."], **FORM_TEXTS}
 DEFAULTS = DefaultPrompts(
     "conversation",
-    version=1,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": [DEFAULT_SYSTEM_MESSAGE], **FORM_TEXTS},
+    version=2,
+    texts={"prompts": DEFAULT_PROMPTS, **_OTHER_TEXTS},
+    former=DefaultPrompts("conversation", version=1, texts={"prompts": _FIRST_PROMPTS, **_OTHER_TEXTS}),
 )
 _ROLE = "generator"
 
@@ -188,6 +193,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             output_format=self.output_format,
             tools=self.tool_set,
             placeholders=list(self.expansion.placeholders) if self.expansion else [],
+            first=edition.version == 1,
         )
 
 
@@ -241,7 +247,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
-        self.row_model = self._formats[editions[0].prompts].row_model()
+        self.row_model = self._formats[editions[0].prompts].row_model
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
 
@@ -322,7 +328,6 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         return [
             row_format.row(
                 conversation,
-                row_model=self.row_model,
                 model_id=generate.model_id(_ROLE),
                 language=language,
                 uuid=item.row_uuid(number),

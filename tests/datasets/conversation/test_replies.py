@@ -86,7 +86,7 @@ def test_too_few_conversations_fail_the_last_topics_and_a_retry_asks_for_these_a
     dataset.generate([provider(fault_server)], retry_failed=True)
     assert assert_balanced(dataset.report).written == 4
     asked_again = fault_server.requests[-1].prompt
-    assert "exactly 2 conversations" in asked_again
+    assert "exactly 2." in asked_again
     assert "1. topic 2\n2. topic 3" in asked_again
     assert [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")] == [f"topic {n}" for n in range(4)]
 
