@@ -45,7 +45,6 @@ from datafast.store.records import (
     Totals,
 )
 from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
-from datafast.store.rows import set_aside_name
 
 __all__ = ["Ledger"]
 
@@ -89,9 +88,8 @@ class Ledger:
         """Whether its path still leads to it."""
         return leads_to(self.path, self._opened)
 
-    def save_again(self) -> Path:
-        """Writes all of it into a new file: at its path, or next to that if something is there. Called outside a transaction."""
-        path = set_aside_name(self.path, "saved") if self.path.exists() else self.path
+    def save_in(self, path: Path) -> None:
+        """Writes all of it into a new file. Called outside a transaction."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(path)) as copy:
@@ -102,7 +100,6 @@ class Ledger:
             raise OutputWriteError(
                 f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
             ) from error
-        return path
 
     def close(self) -> None:
         self._db.close()

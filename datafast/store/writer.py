@@ -35,6 +35,7 @@ from datafast.store.records import (
     Spent,
 )
 from datafast.store.reservations import Reservations
+from datafast.store.rows import set_aside_name
 
 __all__ = ["Store"]
 
@@ -262,8 +263,12 @@ class Store:
         self._commit.look()
         if self._commit.displaced is None:
             return
-        if not self._ledger.is_in_place and (path := self._ledger.save_again()) != self._ledger.path:
-            self.saved.append(path)
+        path = self._ledger.path
+        if not self._ledger.is_in_place:
+            if path.exists():
+                path = set_aside_name(path, "saved")
+                self.saved.append(path)
+            self._ledger.save_in(path)
         raise self._commit.displaced
 
     def _order(self) -> None:
