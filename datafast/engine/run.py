@@ -344,7 +344,7 @@ class _Run:
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped_providers(),
-            set_aside=[str(path) for path in self._output.set_aside],
+            set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
 
 
