@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.calls.memory import Memory
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
     from datafast.llms.base import Response
@@ -54,8 +55,9 @@ class Tally:
 class Caller:
     """Answers the calls of one run."""
 
-    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Emitter) -> None:
+    def __init__(self, sender: Sender, *, memory: Memory, settings: RunConfig, emit: Emitter) -> None:
         self._sender = sender
+        self._memory = memory
         self._settings = settings
         self._emit = emit
 
@@ -129,12 +131,14 @@ class Caller:
         """Notes that the reply mode of a new reply has worked."""
         if call.schema is not None and call.sent:
             call.endpoint.modes.worked(call.request.mode)
+            self._memory.note(call.endpoint)
 
     def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
         call.unusable += 1
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
+        self._memory.note(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
         limited = truncated and call.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
