@@ -29,7 +29,7 @@ from datafast.engine.events import Event, EventCallback, PreparationStarted, Run
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
-from datafast.store.paths import OutputPaths
+from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
         OutputError: the output cannot be used.
     """
     project = opened(settings)
+    if settings.events is not None and str(settings.events) != "-":
+        refuse_shared([*project.used_files(), UsedFile("--events", settings.events, written=True)])
     _require_keys(project)
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
@@ -97,7 +99,7 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
     if guided:
         _show_start(display, project, dataset, settings)
     with contextlib.ExitStack() as stack:
-        events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
+        events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
         on_event = stack.enter_context(watched(executor, display, events))
         report = _generate(project, dataset, settings, on_event)
     if events is not None and events.error is not None:
@@ -155,11 +157,6 @@ def exit_code(report: RunReport) -> int:
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
     return 3 if report.failed or not (report.written or report.filtered) else 0
-
-
-def _event_file(path: Path, project: Project) -> EventFile:
-    paths = OutputPaths.of(project.config.output_file, project.config.run.ledger)
-    return EventFile(path, taken=[*paths.all, *paths.locks, project.path])
 
 
 def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback) -> RunReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,6 +24,7 @@ from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_pl
 from datafast.plan.template import Template
 from datafast.quality.base import Stage
 from datafast.quality.registry import AnyStage
+from datafast.store.paths import OutputPaths, UsedFile
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -175,6 +176,15 @@ class DatasetConfig(ConfigModel):
     def rows_per_item(self) -> int:
         """The most rows that one item of the plan asks for."""
         return 1
+
+    @property
+    def paths(self) -> OutputPaths:
+        """The files of the output."""
+        return OutputPaths.of(self.output_file, self.run.ledger)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        """The files of a run: first those that it only reads."""
+        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
 
 
 class PromptDatasetConfig(DatasetConfig):

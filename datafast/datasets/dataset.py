@@ -142,7 +142,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @property
     def paths(self) -> OutputPaths:
         """The files of the output."""
-        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+        return self.config.paths
 
     @property
     def data_rows(self) -> Sequence[RowT]:

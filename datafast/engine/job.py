@@ -37,6 +37,7 @@ class Job:
 
     Attributes:
         plan: what is to be done, for these routes.
+        fields: the names of the fields of a row.
         stages: the stages that decide about rows, in this order.
         notes: what `datafast status` shows later.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
@@ -48,6 +49,7 @@ class Job:
     produce: Produce
     paths: OutputPaths
     settings: RunConfig
+    fields: Sequence[str] = ()
     stages: Sequence[Decides] = ()
     limit: int | None = None
     fresh: bool = False

@@ -329,6 +329,7 @@ class _Run:
             filtered=counts.filtered,
             failed=counts.failed,
             pending=counts.pending,
+            removed=counts.removed,
             calls=tally.calls,
             retries=tally.retries,
             replayed=tally.replayed,

@@ -60,6 +60,10 @@ class RunConfig(ConfigModel):
     ordered: bool = False
     """Write rows in the order of the plan, not in that of the replies. All providers then go at the pace of the slowest."""
 
+    removed: Literal["move", "keep"] = "move"
+    """Rows of items that are not in the config any more. move: into the file `<output>.stale-<time>`. keep: they stay in the output
+    file, and are counted apart from the others. It may be changed at any time; the next run moves what was kept."""
+
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
 

@@ -14,7 +14,7 @@ class Executor(Protocol):
     """Carries out jobs, also several at once."""
 
     def run(self, job: Job) -> RunReport:
-        """Carries out a job and waits for it, in any thread. KeyboardInterrupt stops the job and is raised when it has landed."""
+        """Carries out a job and waits for it, in any thread. What interrupts the waiting stops the job and is raised at its end."""
         ...
 
     async def run_async(self, job: Job) -> RunReport:

@@ -1,7 +1,8 @@
 """Runs jobs in this process, on datafast's own event loop in a background thread.
 
-So the blocking form works in scripts, threads and notebooks, and nothing global is patched. An interruption (KeyboardInterrupt,
-cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight, saves their replies, and is then raised.
+So the blocking form works in scripts, threads and notebooks, and nothing global is patched. Whatever interrupts the waiting
+(KeyboardInterrupt, an exception of a signal handler, cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight,
+saves their replies, and is then raised.
 """
 
 from __future__ import annotations
@@ -82,13 +83,14 @@ class LocalExecutor:
             # Waiting in slices lets Ctrl-C through on every platform.
             while not concurrent.futures.wait((started.future,), timeout=_SLICE_S).done:
                 pass
-            return started.future.result()
-        except _ProgramEnd as end:
-            raise end.error from None
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or what a handler of a signal raises: nobody waits for the run any more
             started.stop(_INTERRUPTED)
             started.land()
             raise
+        try:
+            return started.future.result()
+        except _ProgramEnd as end:
+            raise end.error from None
 
     async def run_async(self, job: Job) -> RunReport:
         """Carries out a job, awaited from any event loop, which stays free."""
@@ -100,6 +102,9 @@ class LocalExecutor:
         except asyncio.CancelledError:
             started.stop(_INTERRUPTED)
             await asyncio.to_thread(started.land)
+            raise
+        except GeneratorExit:  # the caller's loop is over, and nothing can be awaited in it
+            started.stop(_INTERRUPTED)
             raise
 
     @property

@@ -163,12 +163,13 @@ class Ledger:
         if requested is None:
             requested = self.requested
         filtered = "SELECT count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state"
-        written, filtered_rows, failed = self._db.execute(
+        written, removed, filtered_rows, failed = self._db.execute(
             "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
+            "(SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3), "
             f"({filtered} != 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
-        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed)
+        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
 
     @property
     def key_versions(self) -> list[str]:
@@ -261,15 +262,24 @@ class Ledger:
         for row in self._db.execute(query, (start, end)):
             yield append_from(row)
 
+    # Items that have left the plan come behind all others, in an order that never changes.
+    _PLACE = "items.state = 3, CASE items.state WHEN 3 THEN items.id ELSE items.position END"
+
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
-        """All appends by the item's position in the plan, those of an item together."""
-        query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
+        """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
+        query = (
+            f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {self._PLACE}, appends.id"  # noqa: S608 - our own text
+        )
         for row in self._db.execute(query):
             yield append_from(row)
 
     def is_in_order(self) -> bool:
-        """Whether the items of the appends are in plan order, each with one append."""
-        steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
+        """Whether the items of the appends are in this order, each with one append."""
+        one, other = self._PLACE.split(", ", 1)
+        steps = (
+            f"SELECT ({one}, {other}) <= (lag({one}) OVER w, lag({other}) OVER w) AS back "  # noqa: S608 - our own text
+            "FROM appends JOIN items ON items.id = item WINDOW w AS (ORDER BY appends.id)"
+        )
         return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
 
     def committed_size(self) -> int:

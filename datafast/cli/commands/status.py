@@ -100,6 +100,12 @@ def _show(status: dict[str, Any]) -> None:
         f"{status['requested']:,} requested: {status['written']:,} written, {status['filtered']:,} filtered, "
         f"{status['failed']:,} failed, {status['pending']:,} pending",
     )
+    if status["removed"]:
+        labelled(
+            console,
+            "removed",
+            f"{status['removed']:,} rows in the file, of items that are not in the config any more (run.removed: keep)",
+        )
     labelled(console, "calls", f"{status['calls']:,}")
     labelled(console, "tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
     labelled(console, "cost", money(status["cost_usd"]))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -29,9 +29,10 @@ from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.store.paths import OutputPaths, UsedFile
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Pick, Selection, Strategy
-from datafast.topics.supply import TopicSupply
+from datafast.topics.supply import TopicSupply, grown_file
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
@@ -170,6 +171,14 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             tools=self.tool_set,
             system_message=self.dataset_system_prompt if self.sys_msg else None,
         )
+
+    def used_files(self) -> Iterator[UsedFile]:
+        for name, given in (("topics", self.topics), ("example_data", self.example_data)):
+            if (file := getattr(given, "read_from", None)) is not None:
+                yield UsedFile(name, file, written=False)
+        yield from super().used_files()
+        if (file := grown_file(self.topics, self.output_file)) is not None:
+            yield from OutputPaths.of(file).used("topics.file", "topics.file")
 
     def row_format(self, edition: Edition) -> RowFormat:
         system = self.system_message(edition)
