@@ -283,4 +283,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | int | None]
+Metadata = dict[str, str | bool | int | None]

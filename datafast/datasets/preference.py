@@ -160,6 +160,11 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
             )
+        if self.run.on_truncation == "keep" and self.expansion and "truncated" in self.expansion.placeholders:
+            raise ValueError(
+                "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
+                "Choose another name."
+            )
         self.role_templates(self.editions()[0])
         return self
 
@@ -270,6 +275,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
                 await ask.judge_both()
         except CallFailed as error:
             return error
+        if self.config.run.on_truncation == "keep":
+            row.metadata["truncated"] = generate.was_cut(str(number))
         return row
 
 

@@ -17,6 +17,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -25,8 +26,9 @@ from typing import Any
 
 import orjson
 
-from datafast.errors import OutputError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
     DEFAULT_FORMAT,
@@ -55,6 +57,7 @@ class Ledger:
         try:
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
+                self._opened = path.stat()
                 prepare = show_as_newest if read_only else migrate
                 prepare(self._db, path)
             except BaseException:  # the file must not stay open after any error
@@ -79,6 +82,24 @@ class Ledger:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise unwritable(self.path, error) from error
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, self._opened)
+
+    def save_in(self, path: Path) -> None:
+        """Writes all of it into a new file. Called outside a transaction."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise unwritable(path, error) from error
+        except OSError as error:
+            raise OutputWriteError(
+                f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
+            ) from error
 
     def close(self) -> None:
         self._db.close()
