@@ -134,6 +134,9 @@ def _no_stages() -> Any:
 class DatasetConfig(ConfigModel):
     """Fields that every kind has."""
 
+    input_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields with data of the user's, of which a dataset card tells only how much there is."""
+
     output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory."""
 

@@ -117,6 +117,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
+    input_fields = ("input_documents",)
     default_prompts = DEFAULTS
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
