@@ -38,7 +38,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>"?)|\\.|[{}\[\]]', re.DOTALL)
 _CLOSING = re.compile(r"[}\]]")
 _BEGINNING = re.compile(r"\s*+(?:```\w*+\s*+)?[{\[]")
 _ONLY_CLOSING = re.compile(r"[\s}\]`]*+")
-_LONG_NUMBER = re.compile(r"[0-9]{20}")
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
