@@ -100,7 +100,7 @@ def _answer(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
             return read_reply(call.said, call.schema)
         except ReplyError as error:
             if error.usable is not None:
-                partial.append(Partial(error, call.raw, call.model_id))
+                partial.append(Partial(error, call.said, call.raw, call.model_id))
     if not partial:
         raise call.failed("No usable reply is recorded.", ReplyCategory.EMPTY.value)
     return best_of(partial).taken_by(call)
