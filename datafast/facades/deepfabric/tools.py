@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
@@ -74,8 +75,8 @@ def tools_in(path: Path, where: str) -> list[dict[str, Any]]:
         ConfigError: it cannot be read, or holds no tools; begins with `where`.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(f"{where}: Cannot read {path}: {error}. Check its name and its content.") from error
     listed = found.get("tools") if isinstance(found, Mapping) else found
     if not isinstance(listed, list) or not listed:
