@@ -14,12 +14,13 @@ from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged
 from datafast.engine.job import Job
 from datafast.engine.reorder import ReorderBuffer
-from datafast.engine.routes import Route, identities, labels_of
+from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
@@ -82,9 +83,9 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     )
     with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
-        stop.in_flight = lambda: admission.in_flight
         emit = Emitter(job.on_event, stop)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+            stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
 
 
@@ -95,7 +96,10 @@ def _parts(
     sender = Sender(
         store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
     )
-    caller = Caller(sender, settings=settings, emit=emit)
+    memory = Memory(output.store)
+    for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
+        memory.recall(endpoint)
+    caller = Caller(sender, memory=memory, settings=settings, emit=emit)
     window = _WINDOW_PER_SLOT * settings.max_concurrency
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
     return Parts(
@@ -154,10 +158,11 @@ async def _open_endpoints(
         emit(LimitChanged(provider=label, limit=limit))
 
     sent, now = output.store.recently_sent(), time.time()
+    identities = call_identities(job.routes, fan_out=job.settings.fan_out)
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
-        for provider, identity in zip(job.providers, _call_identities(job), strict=True):
-            label = labels[id(provider)]
+        for provider in job.providers:
+            label, identity = labels[id(provider)], identities[id(provider)]
             earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
             gate = _gate(job, provider, earlier, functools.partial(limit_changed, label))
             admission.add(gate)
@@ -177,19 +182,6 @@ def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_
         earlier=earlier,
         on_limit=on_limit,
     )
-
-
-def _call_identities(job: Job) -> list[str]:
-    """The identity of each provider in the keys of its calls.
-
-    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
-    that a reply of one provider is not paid for again at another.
-    """
-    if job.settings.fan_out != "all":
-        return [""] * len(job.providers)
-    if any(route.sole is None for route in job.routes):
-        return [provider.identity for provider in job.providers]
-    return identities(job.providers)
 
 
 def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:

@@ -67,6 +67,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
     default_prompts = DEFAULTS
+    input_fields: ClassVar[tuple[str, ...]] = ("example_data",)
 
     topics: TopicSource
     """What the conversations are about: a list, nested topics, a file, or topic_prompt, degree and depth to grow them from."""
@@ -324,32 +325,33 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             str(config.num_examples if examples else 0),
         ]
 
-    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | None]:
         picks = item.values["topic"].picks
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 
-        def prompt(count: int) -> str:
-            values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
+        def prompt(picks: Sequence[Pick]) -> str:
+            values = {"num_samples": str(len(picks)), "language_name": language_name, "topic": shown_topics(picks)}
             return "\n\n".join([self.render(item, values), form, *examples])
 
-        conversations = await generate.collect(
+        conversations = await generate.collect_for(
             _ROLE,
-            item.num_rows,
+            picks,
             prompt=prompt,
             response_model=self._replies,
             items=lambda reply: reply.conversations,
             system=self.config.generation_system_prompt,
         )
         return [
-            row_format.row(
+            conversation
+            and row_format.row(
                 conversation,
                 model_id=generate.model_id(_ROLE),
                 language=language,
                 uuid=item.row_uuid(number),
                 metadata=self._metadata(item, pick),
             )
-            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=False))
+            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=True))
         ]
 
     def _examples(self, item: WorkItem) -> list[str]:
