@@ -29,6 +29,10 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
         return paths
     if not paths.rows.exists():
         raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
+    if paths.rows.suffix in {".yaml", ".yml"}:
+        raise ConfigError(
+            f"{paths.rows} looks like a config. Give the file with the rows, which it names as output_file."
+        )
     if paths.rows.is_dir():
         raise ConfigError(f"{paths.rows} is a folder. Give the output file in it.")
     raise OutputError(
