@@ -135,7 +135,7 @@ class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClass
         texts = await generate.collect(
             "generator",
             item.num_rows,
-            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
+            prompt=lambda asked: self.render(item, {**values, "num_samples": str(len(asked))}),
             response_model=texts_model,
             items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),
             system=self.config.system_prompt,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from datafast.engine.routes import Route, route_identities
 from datafast.errors import CallFailed, ConfigError
 from datafast.executors.local import LocalExecutor
 from datafast.plan.defaults import Edition
+from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Plan, WorkItem
@@ -101,17 +103,23 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         *,
         routes: Sequence[str],
         shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
+        whole: bool = False,
     ) -> GridPlan:
         """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
+
+        If the config has a `num_rows`, that many rows are drawn from the product.
 
         Args:
             dimensions: the axes, slowest first; or a function that gives those of an edition.
             shape: other settings that change what an item asks for; default texts by their keys in the edition.
+            whole: take the whole product, even if the config has a `num_rows`.
         """
         current, *earlier = self.config.editions()
+        num_rows = self.config.num_rows if isinstance(self.config, PromptDatasetConfig) and not whole else None
+        plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
 
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
-            return GridPlan(
+            return plan(
                 self.kind,
                 dimensions(edition) if callable(dimensions) else dimensions,
                 routes=routes,
@@ -158,7 +166,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             OutputError: the ledger cannot be read.
         """
         ledger = self.paths.ledger
-        return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
+        return FailedItems(ledger, values_of(self.plan, ledger))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows of the output file into another file, completely or not at all, and returns its path.

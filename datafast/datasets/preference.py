@@ -232,8 +232,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         questions = await generate.collect(
             "question",
             item.num_rows,
-            prompt=lambda count: self.render(
-                item, {"num_samples": str(count), "language_name": language_name, "document": document}
+            prompt=lambda asked: self.render(
+                item, {"num_samples": str(len(asked)), "language_name": language_name, "document": document}
             ),
             response_model=lambda count: texts_model(count, of="questions"),
             items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),

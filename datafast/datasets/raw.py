@@ -97,7 +97,7 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
         texts = await generate.collect(
             "generator",
             item.num_rows,
-            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
+            prompt=lambda asked: self.render(item, {**values, "num_samples": str(len(asked))}),
             response_model=texts_model,
             items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),
             system=self.config.system_prompt,

@@ -160,15 +160,18 @@ class Generate:
         role: str,
         count: int,
         *,
-        prompt: Callable[[int], str],
+        prompt: Callable[[range], str],
         response_model: Callable[[int], type[M]],
         items: Callable[[M], Sequence[T]],
         system: str | None = None,
     ) -> list[T]:
         """Asks for `count` things in one call, and again for missing ones if the run tops up or retries this item.
 
+        If the item asked for fewer things when it was begun, only the others are asked for now.
+
         Args:
-            prompt, response_model: the prompt and model that ask for a number of things.
+            prompt: the prompt that asks for the things with these numbers.
+            response_model: the model of a reply with a number of things.
             items: gives the usable things of a reply.
 
         Returns:
@@ -176,20 +179,29 @@ class Generate:
         """
         found: list[T] = []
         asks_left = self._extra_asks
+        resized = True  # perhaps; the first call tells
         for number in itertools.count():
             missing = count - len(found)
             if missing <= 0:
                 break
             tag = f"top-up {number}" if number else ""
-            text, model = prompt(missing), response_model(missing)
+
+            def paid(wanted: int) -> list[int]:
+                asked = prompt(range(len(found), len(found) + wanted))
+                return self._paid(role, asked, response_model(wanted), system, tag)  # noqa: B023 - called in this round alone
+
+            wanted = self._wanted(missing, paid) if resized else missing
+            resized = wanted != missing
+            asks_left += wanted < missing
             if number:
                 # Recorded replies are used whatever the settings are now; only new calls are limited.
-                generations = self._paid(role, text, model, system, tag)
+                generations = paid(wanted)
                 if not generations and asks_left <= 0:
                     break
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
+            text = prompt(range(len(found), len(found) + wanted))
             try:
-                reply = await self(role, text, model, system=system, tag=tag)
+                reply = await self(role, text, response_model(wanted), system=system, tag=tag)
             except CallFailed:
                 if not found:
                     raise
@@ -204,6 +216,13 @@ class Generate:
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
+
+    def _wanted(self, missing: int, paid: Callable[[int], list[int]]) -> int:
+        """How many things the next call asks for: as many as a recorded one if the item had another number of rows then."""
+        if not self._recorded or paid(missing):
+            return missing
+        others = (*range(missing - 1, 0, -1), *range(missing + 1, self._item.most_rows + 1))
+        return next(filter(paid, others), missing)
 
     def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
         """The generations of the recorded replies to a call that was not made in this run yet."""

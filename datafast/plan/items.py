@@ -39,6 +39,7 @@ class WorkItem:
         key: 16 bytes for what the item is, including who answers it.
         content: 16 bytes for what is asked, without who answers it.
         num_rows: rows that the item asks for.
+        most_rows: rows that it would ask for in a plan that does not end in it.
         values: the value of each dimension by its name.
         template: the prompt template.
         variant: the number of the template, and the placeholder values.
@@ -52,6 +53,7 @@ class WorkItem:
     key: bytes
     content: bytes
     num_rows: int
+    most_rows: int
     values: Mapping[str, Any]
     template: Template
     variant: Variant
@@ -90,10 +92,11 @@ def shown_value(value: object) -> str:
 
 
 class Plan(Protocol):
-    """What the engine needs of a plan. The `num_routes` items that differ only in their route are next to each other.
+    """What the engine needs of a plan. The item at a position belongs to the route `position % num_routes`.
 
-    `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each position, the key,
-    content and texts of an earlier version; plans whose items are the same are left out.
+    `radices` are the sizes of the axes that a position counts through, slowest first; there are none if every beginning of the plan
+    shows all sorts of items. `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each
+    position, the key, content and texts of an earlier version; plans whose items are the same are left out.
     """
 
     @property

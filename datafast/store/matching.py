@@ -84,6 +84,7 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
             matched.donors.setdefault(item.content, []).append(item.id)
         else:
             item.filtered = filtered.get(item.id, 0)
+            item.slots &= (1 << item.num_rows) - 1  # rows beyond are about to leave the file
             matched.unfinished[item.position] = item
     return matched
 
@@ -113,8 +114,28 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> Pos
         ledger.set_state(returned, ItemState.OPEN)
         ledger.decide_anew(returned)
         ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
+        if _fit(ledger, plan):
+            done = PositionSet(ledger.done_positions())
         _note(ledger, plan)
     return done
+
+
+def _fit(ledger: Ledger, plan: Plan) -> bool:
+    """Gives the items that ask for more or fewer rows than before their new number; returns whether there are any.
+
+    Only the last item of a plan may ask for fewer rows than an item can, so only those that differ are looked at.
+    """
+    if not len(plan):
+        return False
+    last = len(plan) - 1
+    different = [
+        (item, rows)
+        for item in ledger.items_unlike(plan[last].most_rows, position=last)
+        if (rows := plan[item.position].num_rows) != item.num_rows
+    ]
+    for item, rows in different:
+        ledger.resize(item, rows)
+    return bool(different)
 
 
 def _note(ledger: Ledger, plan: Plan) -> None:

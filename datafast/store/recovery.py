@@ -198,7 +198,8 @@ def _open(
         if stale := move_stale_rows(paths.rows, ledger):
             set_aside.append(stale)
         with ledger.transaction():
-            for name, value in {**notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
+            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes)}
+            for name, value in {**notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
         _note_stages(paths, ledger, stages, counts)

@@ -130,7 +130,7 @@ async def _divide(config: TopicsConfig, generate: Generate, proposal: _Proposal)
         await generate.collect(
             ROLE,
             config.degree,
-            prompt=lambda count: _prompt(proposal, count),
+            prompt=lambda asked: _prompt(proposal, len(asked)),
             response_model=lambda count: subtopics_model(count, tuple(proposal.candidates) if linked else None),
             items=usable,
             system=config.topic_system_prompt,

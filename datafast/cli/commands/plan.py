@@ -78,7 +78,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         {
             "provider": project.label(route, role),
             "role": role,
-            "calls": round(per_item * plan.num_items / plan.num_routes),
+            "calls": round(per_item * plan.num_items_of(route)),
         }
         for route in range(plan.num_routes)
         for role, per_item in _calls_per_item(plan, route, ask).items()
@@ -128,8 +128,7 @@ def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
     if project.routes[0].sole is None or plan.num_routes != len(project.routes):
         return []
-    share = plan.num_rows // plan.num_routes
-    return [{"provider": project.label(route, ""), "rows": share} for route in range(plan.num_routes)]
+    return [{"provider": project.label(route, ""), "rows": plan.num_rows_of(route)} for route in range(plan.num_routes)]
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:

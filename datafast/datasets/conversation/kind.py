@@ -274,7 +274,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             ),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, routes=routes, shape=self._shape)
+        return self.grid(dimensions, routes=routes, shape=self._shape, whole=True)
 
     def _shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
@@ -297,8 +297,9 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 
-        def prompt(count: int) -> str:
-            values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
+        def prompt(asked: range) -> str:
+            topics = shown_topics(picks[asked.start : asked.stop])
+            values = {"num_samples": str(len(asked)), "language_name": language_name, "topic": topics}
             return "\n\n".join([self.render(item, values), form, *examples])
 
         conversations = await generate.collect(
