@@ -65,7 +65,7 @@ class GridPlan:
         former: Callable[[], Iterable[GridPlan]] = tuple,
     ) -> None:
         self._dimensions = tuple(dimensions)
-        self._expansion = expansion or _NO_TEMPLATES
+        self._expansion = _NO_TEMPLATES if expansion is None else expansion
         self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
         self._rows_per_item = rows_per_item
         self._edition = edition or Edition()
