@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
+from datafast._util.user_path import user_path
+from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
@@ -72,8 +73,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """What is to be done, for routes of these identities."""
 
     @abstractmethod
-    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
-        """Turns an item into its rows, in order. The result depends only on the item and the replies."""
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
+        """Turns an item into its rows, in order: its error in the place of a row that failed, None for one that is missing.
+
+        The result depends only on the item and the replies.
+        """
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
         """Runs that have to come first because the plan depends on their results; most kinds need none."""
@@ -137,7 +141,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The item's prompt, filled with the kind's values."""
         return item.template.render({**values, **item.variant.values})
 
-    def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
+    def metadata(self, item: WorkItem, **values: str) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
         expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
         declared = expansion.placeholders if expansion else {}
@@ -149,7 +153,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @property
     def paths(self) -> OutputPaths:
         """The files of the output."""
-        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+        return self.config.paths
 
     @property
     def data_rows(self) -> Sequence[RowT]:
@@ -181,7 +185,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         from datafast.export.files import save_output
 
-        return save_output(self.paths, Path(path), format, row_model=self.row_model)
+        return save_output(self.paths, user_path(path), format, row_model=self.row_model)
 
     def push_to_hub(
         self,

@@ -27,7 +27,7 @@ from datafast.errors import ConfigError
 from datafast.llms.replies.formats import usage_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
-from datafast.store.recovery import OpenOutput, Pricing, open_output
+from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
 from datafast.types import Usage
 
 if TYPE_CHECKING:
@@ -68,22 +68,23 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     job = _checked(job)
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
-    with open_output(
-        job.paths,
-        job.plan,
+    opening = Opening(
         simulated=job.simulated,
         pricing=_pricing(job.providers, labels),
         fresh=job.fresh,
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
         ordered=job.settings.ordered,
+        keep_removed=job.settings.removed == "keep",
+        fields=job.fields,
         stages=settings_of(job.stages),
-        notes=dict(job.notes),
-    ) as output:
+        notes=job.notes,
+    )
+    with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
-        stop.in_flight = lambda: admission.in_flight
         emit = Emitter(job.on_event, stop)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+            stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
 
 

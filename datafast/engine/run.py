@@ -23,7 +23,7 @@ from datafast.engine.job import Job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import CallFailed, OutputError, OutputWriteError, ReplyCategory
+from datafast.errors import CallFailed, OutputError, OutputWriteError
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
@@ -59,7 +59,7 @@ class _Outcome(NamedTuple):
 
     lines: dict[int, bytes]
     error: CallFailed | None
-    rows: Sequence[BaseModel | CallFailed] = ()
+    rows: Sequence[BaseModel | CallFailed | None] = ()
     filtered: Sequence[FilteredRow] = ()
 
 
@@ -198,10 +198,10 @@ class _Run:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
-        rows: Sequence[BaseModel | CallFailed] = ()
+        rows: Sequence[BaseModel | CallFailed | None] = ()
         try:
             rows = list(await self._job.produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
+            lines = {number: _line(row) for number, row in enumerate(rows) if isinstance(row, BaseModel)}
             error = next((row for row in rows if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
@@ -211,8 +211,7 @@ class _Run:
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
-            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
-            error = generate.failure(came, category=ReplyCategory.SHORT.value)
+            error = generate.shortfall(len(lines), item.num_rows)
         return _Outcome(lines, error, rows)
 
     def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
@@ -222,7 +221,7 @@ class _Run:
         try:
             for number in [number for number in lines if not record.decided >> number & 1]:
                 row = outcome.rows[number]
-                assert not isinstance(row, CallFailed)  # noqa: S101 - those have no line
+                assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
                 stage, verdict = verdict_of(self._job.stages, row, item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
@@ -246,7 +245,7 @@ class _Run:
             present |= 1 << number
         for row in outcome.filtered:
             present |= 1 << row.number
-        missing = record.num_rows - present.bit_count()
+        missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
         failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
         if (new or outcome.filtered) and self._emit.listening:
@@ -329,6 +328,7 @@ class _Run:
             filtered=counts.filtered,
             failed=counts.failed,
             pending=counts.pending,
+            removed=counts.removed,
             calls=tally.calls,
             retries=tally.retries,
             replayed=tally.replayed,
@@ -344,7 +344,7 @@ class _Run:
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped_providers(),
-            set_aside=[str(path) for path in self._output.set_aside],
+            set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
 
 

@@ -228,7 +228,7 @@ def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -
     if said:
         advice = " If it should vary, declare its values under expansion.placeholders." if unknown else ""
         reason = "because no such name is known" if unknown else "because of its spaces"
-        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}", stacklevel=4)
+        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}")
 
 
 def _listed(names: Sequence[str]) -> str:

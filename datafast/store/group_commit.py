@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
 from datafast.store.append_file import AppendFile
+from datafast.store.in_place import displaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord
@@ -49,6 +50,7 @@ class GroupCommit:
     Attributes:
         pending: add to it, then call `schedule`.
         broken: why nothing can be saved any more; None while it can.
+        displaced: why nothing should be bought any more, although it can be saved: a file is not in its place.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class GroupCommit:
     ) -> None:
         self.pending = Pending()
         self.broken: OutputWriteError | None = None
+        self.displaced: OutputWriteError | None = None
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
@@ -149,10 +152,17 @@ class GroupCommit:
         self._journal.clear()
         self._reservations.record_again()
 
+    def look(self) -> None:
+        """Sees whether every file is still where it was opened. Three looks at the disk."""
+        for file in (self._ledger, self._journal, self._rows):
+            if not file.is_in_place and self.displaced is None:
+                self.displaced = displaced(file.path)
+
     async def _sync(self) -> None:
         try:
             await asyncio.to_thread(self._journal.sync)
             await asyncio.to_thread(self._rows.sync)
+            await asyncio.to_thread(self.look)
         except OutputWriteError as error:
             self.broken = error
         finally:

@@ -17,6 +17,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +27,9 @@ from typing import Any
 
 import orjson
 
-from datafast.errors import OutputError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
     DEFAULT_FORMAT,
@@ -56,6 +58,7 @@ class Ledger:
         try:
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
+                self._opened = path.stat()
                 prepare = show_as_newest if read_only else migrate
                 prepare(self._db, path)
             except BaseException:  # the file must not stay open after any error
@@ -80,6 +83,24 @@ class Ledger:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise unwritable(self.path, error) from error
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, self._opened)
+
+    def save_in(self, path: Path) -> None:
+        """Writes all of it into a new file. Called outside a transaction."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise unwritable(path, error) from error
+        except OSError as error:
+            raise OutputWriteError(
+                f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
+            ) from error
 
     def close(self) -> None:
         self._db.close()
@@ -153,7 +174,7 @@ class Ledger:
     def resize(self, item: ItemRecord, num_rows: int) -> None:
         """Changes how many rows an item asks for. It is opened again if it lacks some or has failed.
 
-        Rows that are too many are taken out of the file by the compaction that follows.
+        Rows that are too many are in `items_to_cut` as long as they are in the file.
         """
         state = ItemState.OPEN if num_rows > item.num_rows or item.state is ItemState.FAILED else item.state
         kept = item.kept & ((1 << num_rows) - 1)
@@ -162,15 +183,17 @@ class Ledger:
         self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
         self._db.execute("DELETE FROM filtered WHERE item = ? AND number >= ?", (item.id, num_rows))
         if item.slots >> num_rows:
-            self.set_meta("cut", orjson.dumps([*self._cut_ids(), item.id]).decode())
-
-    def _cut_ids(self) -> list[int]:
-        return list(orjson.loads(self.meta("cut") or "[]"))
+            ids = {item.id, *(other.id for other in self._items_to_cut())}
+            self.set_meta("cut", orjson.dumps(sorted(ids)).decode())
 
     def items_to_cut(self) -> dict[int, int]:
         """Items with rows in the file that they do not ask for any more, by id, with the number that they ask for."""
-        items = self.items_of(self._cut_ids())
-        return {item.id: item.num_rows for item in items.values() if item.slots >> item.num_rows}
+        return {item.id: item.num_rows for item in self._items_to_cut()}
+
+    def _items_to_cut(self) -> list[ItemRecord]:
+        ids = orjson.loads(self.meta("cut") or "[]")
+        items = self.items_of(ids).values() if ids else ()
+        return [item for item in items if item.slots >> item.num_rows and item.state is not ItemState.STALE]
 
     def raise_generation(self) -> None:
         """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
@@ -191,12 +214,17 @@ class Ledger:
         if requested is None:
             requested = self.requested
         filtered = "SELECT count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state"
-        written, filtered_rows, failed = self._db.execute(
+        written, removed, filtered_rows, failed = self._db.execute(
             "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
+            "(SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3), "
             f"({filtered} != 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
-        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed)
+        for item in self._items_to_cut():
+            beyond = (item.slots >> item.num_rows).bit_count()
+            written, removed = written - beyond, removed + beyond
+            failed += beyond if item.state is ItemState.FAILED else 0
+        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
 
     @property
     def key_versions(self) -> list[str]:
@@ -289,15 +317,24 @@ class Ledger:
         for row in self._db.execute(query, (start, end)):
             yield append_from(row)
 
+    # Items that have left the plan come behind all others, in an order that never changes.
+    _PLACE = "items.state = 3, CASE items.state WHEN 3 THEN items.id ELSE items.position END"
+
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
-        """All appends by the item's position in the plan, those of an item together."""
-        query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
+        """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
+        query = (
+            f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {self._PLACE}, appends.id"  # noqa: S608 - our own text
+        )
         for row in self._db.execute(query):
             yield append_from(row)
 
     def is_in_order(self) -> bool:
-        """Whether the items of the appends are in plan order, each with one append."""
-        steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
+        """Whether the items of the appends are in this order, each with one append."""
+        one, other = self._PLACE.split(", ", 1)
+        steps = (
+            f"SELECT ({one}, {other}) <= (lag({one}) OVER w, lag({other}) OVER w) AS back "  # noqa: S608 - our own text
+            "FROM appends JOIN items ON items.id = item WINDOW w AS (ORDER BY appends.id)"
+        )
         return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
 
     def committed_size(self) -> int:

@@ -41,6 +41,11 @@ class Matched:
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
 
+    def forget_rows_beyond(self) -> None:
+        """Rows that items do not ask for any more have left the file."""
+        for item in self.unfinished.values():
+            item.slots &= (1 << item.num_rows) - 1
+
 
 def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
     """The plan with the keys of those earlier versions."""
@@ -84,7 +89,6 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
             matched.donors.setdefault(item.content, []).append(item.id)
         else:
             item.filtered = filtered.get(item.id, 0)
-            item.slots &= (1 << item.num_rows) - 1  # rows beyond are about to leave the file
             matched.unfinished[item.position] = item
     return matched
 

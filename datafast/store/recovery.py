@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from datafast._util.bitmap import PositionSet
 from datafast._util.notify import warn_user
@@ -31,7 +33,7 @@ from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -64,52 +66,47 @@ class OpenOutput:
     deep_check: Callable[[], None] | None
 
 
-@contextlib.contextmanager
-def open_output(
-    paths: OutputPaths,
-    plan: Plan,
-    *,
-    simulated: bool,
-    pricing: Pricing,
-    fresh: bool = False,
-    retry_failed: bool = False,
-    durability: str = "normal",
-    ordered: bool = False,
-    stages: str = "[]",
-    notes: dict[str, Any] | None = None,
-) -> Iterator[OpenOutput]:
-    """Opens an output for one run and holds its lock until the context ends.
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How an output is opened for one run.
 
-    Args:
+    Attributes:
         simulated: whether the replies of this run are simulated; an output has either simulated or real ones.
         pricing: prices replies that a crash left only in the journal.
         fresh: move existing files aside and start over.
         retry_failed: open failed items again.
         ordered: whether `close` puts the rows in plan order.
+        keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
+        fields: the names of the fields of a row.
         stages: the settings of the stages that decide about rows, as JSON.
         notes: what `datafast status` shows: the kind, the config file, the command.
+    """
+
+    simulated: bool
+    pricing: Pricing
+    fresh: bool = False
+    retry_failed: bool = False
+    durability: str = "normal"
+    ordered: bool = False
+    keep_removed: bool = False
+    fields: Sequence[str] = ()
+    stages: str = "[]"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOutput]:
+    """Opens an output for one run and holds its lock until the context ends.
 
     Raises:
         OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
     with take_locks(paths):
-        set_aside = _move_aside(paths) if fresh else []
+        set_aside = _move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
-        ledger = Ledger(paths.ledger, full_durability=durability == "full")
+        ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
         try:
-            output = _open(
-                paths,
-                ledger,
-                plan,
-                simulated,
-                pricing,
-                retry_failed,
-                durability,
-                ordered,
-                stages,
-                notes or {},
-                set_aside,
-            )
+            output = _open(paths, ledger, plan, how, set_aside)
         except BaseException as error:  # an open ledger would block the next try
             ledger.close()
             if isinstance(error, DatafastError | sqlite3.DatabaseError | OSError):
@@ -170,39 +167,28 @@ def _require_both_or_none(paths: OutputPaths) -> None:
         )
 
 
-def _open(
-    paths: OutputPaths,
-    ledger: Ledger,
-    plan: Plan,
-    simulated: bool,
-    pricing: Pricing,
-    retry_failed: bool,
-    durability: str,
-    ordered: bool,
-    stages: str,
-    notes: dict[str, Any],
-    set_aside: list[Path],
-) -> OpenOutput:
-    _check_mode(paths, ledger, simulated)
+def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_aside: list[Path]) -> OpenOutput:
+    _check_mode(paths, ledger, how.simulated)
     if stale := finish_rewrite(paths.rows, ledger):
         set_aside.append(stale)
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
-        _replay_journal(ledger, journal, pricing)
+        _replay_journal(ledger, journal, how.pricing)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
-        if retry_failed:
+        if how.retry_failed:
             with ledger.transaction():
                 ledger.raise_generation()
         matched = match(ledger, plan)
-        if stale := move_stale_rows(paths.rows, ledger):
+        if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
+            matched.forget_rows_beyond()
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes)}
-            for name, value in {**notes, **size, "stop_reason": ""}.items():
+            for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
-        _note_stages(paths, ledger, stages, counts)
+        _note_stages(paths, ledger, how.stages, counts)
         rows = AppendFile(paths.rows, what="output file")
         store = Store(
             rows=rows,
@@ -212,8 +198,8 @@ def _open(
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
-            durability=durability,
-            ordered=ordered,
+            durability=how.durability,
+            ordered=how.ordered,
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()
@@ -222,6 +208,22 @@ def _open(
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
+    """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
+    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
+    fit = noted in {None, fields}
+    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    if moved and how.keep_removed:
+        warn_user(
+            f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
+            f"although they were to stay."
+        )
+    if noted != fields:
+        with ledger.transaction():
+            ledger.set_meta("fields", fields)
+    return moved
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:

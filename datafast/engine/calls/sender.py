@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.calls.budget import Cashier
 from datafast.engine.calls.faults import Faults
+from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.turns import Turns
 from datafast.engine.events import CallFinished, Retry
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
+from datafast.errors import CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
 from datafast.llms.replies.parse import correction, parse_reply, parse_text
@@ -59,7 +60,8 @@ class Caller:
         self._emit = emit
 
     async def answer(self, call: Call, recorded: list[Recorded]) -> BaseModel | str:
-        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in.
+        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in, and `call.flaw`
+        says what is wrong with it if it is not whole.
 
         Args:
             recorded: the replies already paid for, oldest first; taken from as they are used.
@@ -68,6 +70,17 @@ class Caller:
             CallFailed: there is no usable answer.
             ItemPending: the run, or this provider, has stopped.
         """
+        partial: list[Partial] = []
+        try:
+            answer = await self._whole(call, recorded, partial)
+        except CallFailed:
+            if not partial:
+                raise
+            answer = None
+        return best_of(partial).taken_by(call) if answer is None else answer
+
+    async def _whole(self, call: Call, recorded: list[Recorded], partial: list[Partial]) -> BaseModel | str | None:
+        """An answer that is whole; None where no whole one is to be asked for, since one in `partial` will do."""
         endpoint, schema = call.endpoint, call.schema
         call.request = Request(
             call.messages,
@@ -76,25 +89,46 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
+        enough = False
         while True:
-            counts = True
+            counts, replayed = True, bool(recorded)
             if recorded:
                 known = recorded.pop(0)
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1
+            elif enough:
+                return None
             else:
                 await self._sender.send(call)
             try:
                 value = read_reply(call.said, schema)
             except ReplyError as error:
-                if counts:
+                usable = self._keep(call, error, partial)
+                invalid = error.category is ReplyCategory.INVALID
+                # After a cut a whole reply is asked for, unless rows were made without one. Of others the rest is missing.
+                will_do = usable and (invalid or not counts or (replayed and call.record.decided > 0))
+                enough |= will_do
+                if usable and invalid:
+                    self._learn_from(call)
+                elif counts and not will_do:
                     self._ask_again(call, error, replaying=bool(recorded))
                 continue
-            if schema is not None and call.sent:
-                endpoint.modes.worked(call.request.mode)
+            self._learn_from(call)
             return value
+
+    def _keep(self, call: Call, error: ReplyError, partial: list[Partial]) -> bool:
+        """Keeps what can be used of a reply that is not whole. Says whether there is anything."""
+        if error.usable is None or (call.schema is None and self._settings.on_truncation == "fail"):
+            return False
+        partial.append(Partial(error, call.raw, call.model_id))
+        return True
+
+    def _learn_from(self, call: Call) -> None:
+        """Notes that the reply mode of a new reply has worked."""
+        if call.schema is not None and call.sent:
+            call.endpoint.modes.worked(call.request.mode)
 
     def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
