@@ -25,7 +25,7 @@ from datafast.errors import ConfigError
 from datafast.plan.defaults import Edition
 from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.expansion import Expansion, ExpansionSpec
-from datafast.plan.items import Plan, WorkItem, digest
+from datafast.plan.items import Counted, Plan, WorkItem, digest
 from datafast.plan.maker import ItemMaker
 from datafast.plan.template import Template
 
@@ -49,6 +49,7 @@ class GridPlan:
         seed: the run's seed.
         edition: the edition of its keys.
         former: makes the plan in earlier editions, newest first.
+        counted: which rows the `num_rows` of the config counts: all, or those of each combination.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class GridPlan:
         seed: int = 0,
         edition: Edition | None = None,
         former: Callable[[], Iterable[GridPlan]] = tuple,
+        counted: Counted = "all",
     ) -> None:
+        self.counted = counted
         self._dimensions = tuple(dimensions)
         self._expansion = _NO_TEMPLATES if expansion is None else expansion
         self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)

@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.expansion import Variant
 from datafast.plan.template import Template
 
-__all__ = ["Plan", "WorkItem", "digest", "row_uuid", "shown_value"]
+__all__ = ["Counted", "Plan", "WorkItem", "digest", "row_uuid", "shown_value"]
 
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -91,13 +91,19 @@ def shown_value(value: object) -> str:
     return str(getattr(value, "name", value))
 
 
+Counted = Literal["all", "each"]
+
+
 class Plan(Protocol):
     """What the engine needs of a plan. The item at a position belongs to the route `position % num_routes`.
 
     `radices` are the sizes of the axes that a position counts through, slowest first; there are none if every beginning of the plan
     shows all sorts of items. `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each
-    position, the key, content and texts of an earlier version; plans whose items are the same are left out.
+    position, the key, content and texts of an earlier version; plans whose items are the same are left out. `counted` says which
+    rows the `num_rows` of its config counts, if it has one: all, or those of each combination.
     """
+
+    counted: Counted
 
     @property
     def num_routes(self) -> int: ...

@@ -184,7 +184,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             set_aside.append(stale)
             matched.forget_rows_beyond()
         with ledger.transaction():
-            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes)}
+            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
