@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datafast.cli.main import cli
+from datafast.engine.quotas import Quotas, largest_remainder
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import RunReport
@@ -80,6 +82,51 @@ def test_providers_get_equal_shares(tmp_path: Path) -> None:
     assert assert_balanced(dataset.report).written == 31
     models = [row["model_id"] for row in out(tmp_path)]
     assert sorted(models.count(model) for model in set(models)) == [10, 10, 11]
+
+
+@pytest.mark.parametrize("num_rows", [1, 7, 40, 1003])
+@pytest.mark.parametrize("weights", [(3, 1), (1, 1, 1), (0.65, 0.35), (5, 3, 2, 0.123456)])
+def test_shares_by_weight_are_exact(num_rows: int, weights: tuple[float, ...]) -> None:
+    quotas = Quotas(weights, num_rows)
+    counts = Counter(quotas.share_of(position) for position in range(num_rows))
+    assert [counts[number] for number in range(len(weights))] == quotas.counts == largest_remainder(weights, num_rows)
+    assert sum(quotas.counts) == num_rows
+    assert all(abs(count - num_rows * w / sum(weights)) < 1 for count, w in zip(quotas.counts, weights, strict=True))
+
+
+def test_the_largest_remainder_gets_what_is_left() -> None:
+    assert largest_remainder([2, 1], 7) == [5, 2]
+    assert largest_remainder([1, 1, 1], 10) == [4, 3, 3]
+    assert largest_remainder([0.1, 0.2, 0.7], 9) == [1, 2, 6]
+    assert largest_remainder([47, 16, 15.8, 12, 6.1, 3.1], 10) == [5, 2, 1, 1, 1, 0]
+
+
+def test_shares_by_weight_are_exact_after_a_stop_too_and_no_topic_has_one_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config: dict[str, Any] = {
+        "kind": "raw",
+        "output_file": "out.jsonl",
+        "document_types": ["note"],
+        "topics": ["a", "b", "c", "d"],
+        "num_rows": 199,
+        "num_samples_per_prompt": 2,
+        "providers": [
+            {"provider": "simulated", "model_id": model, "weight": weight} for model, weight in (("a", 3), ("b", 1))
+        ],
+        "run": {"fan_out": "split"},
+    }
+    Path("config.yaml").write_text(json.dumps({**config, "run": {"fan_out": "split", "max_calls": 33}}))
+    assert CliRunner().invoke(cli, ["generate", "config.yaml"]).exit_code == 4
+    Path("config.yaml").write_text(json.dumps(config))
+    planned = json.loads(CliRunner().invoke(cli, ["plan", "config.yaml", "--json"]).stdout)
+    assert CliRunner().invoke(cli, ["generate", "config.yaml"]).exit_code == 0
+    models = Counter(row["model_id"] for row in out(tmp_path))
+    assert list(models.values()) in ([150, 49], [49, 150], [149, 50], [50, 149])
+    assert {entry["provider"]: entry["rows"] for entry in planned["rows_by_provider"]} == models
+    pairs = Counter((row["model_id"], row["metadata"]["topic"]) for row in out(tmp_path))
+    assert len(pairs) == 8
 
 
 def test_more_rows_than_combinations_repeat_them(tmp_path: Path, provider: CountingProvider, log: Path) -> None:
