@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -210,6 +210,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         private: bool = True,
         token: str | None = None,
         commit_message: str | None = None,
+        upload_card: bool = True,
     ) -> str:
         """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
 
@@ -218,7 +219,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
             seed, shuffle: how rows are distributed to the splits.
             private: whether only you can see it.
-            token: a token with write access; by default that of `HF_TOKEN`.
+            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
+            upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:
             The dataset's URL.
@@ -230,20 +232,29 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
+        hidden = {"output_file", "run", "languages", *config.input_fields}
+        settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
             self.paths,
             row_model=self.row_model,
             repo_id=repo_id,
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
-            settings=config.model_dump(mode="json", exclude={"output_file", "run", "languages"}, exclude_none=True),
+            settings={**settings, **_sizes(config)},
             train_size=train_size,
             seed=seed,
             shuffle=shuffle,
             private=private,
             token=token,
             commit_message=commit_message,
+            upload_card=upload_card,
         )
+
+
+def _sizes(config: DatasetConfig) -> dict[str, str]:
+    """How much there is of each input."""
+    given: dict[str, Sized | None] = {name: getattr(config, name) for name in config.input_fields}
+    return {name: f"{len(value):,}" for name, value in given.items() if value is not None}
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

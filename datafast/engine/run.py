@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -101,13 +101,29 @@ class _Run:
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
-        if report.filtered == report.requested > 0:
-            warn_user(
-                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
-            )
+        for remark in self._remarks(report):
+            warn_user(remark)
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
         return report
+
+    def _remarks(self, report: RunReport) -> Iterator[str]:
+        """What the counts alone do not tell."""
+        tally = self._sender.tally
+        if report.filtered == report.requested > 0:
+            yield (
+                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            )
+        if tally.cut:
+            yield (
+                f"{tally.cut:,} texts were cut at the output-token limit and kept, as run.on_truncation says. "
+                "Raise max_completion_tokens to have them whole."
+            )
+        if tally.replaced:
+            yield (
+                f"{tally.replaced:,} replies have characters that no text can hold (half a surrogate pair, bytes that are not UTF-8). "
+                "The rows have U+FFFD in their place. Search them for it."
+            )
 
     # -- shares and workers
 

@@ -48,6 +48,7 @@ class ResponseSchema:
         list_field: the name of the model's only field if it is a list, else None.
         elements: the fields whose elements stand for themselves; see `ReplyModel`.
         numeric: whether it has numbers.
+        free: whether it has values of any type, or objects with any keys.
     """
 
     model: type[BaseModel]
@@ -60,6 +61,7 @@ class ResponseSchema:
     list_field: str | None
     elements: tuple[str, ...]
     numeric: bool
+    free: bool
 
     @staticmethod
     def of(model: type[BaseModel]) -> ResponseSchema:
@@ -100,6 +102,7 @@ def _response_schema(model: type[BaseModel]) -> ResponseSchema:
         list_field=only if only is not None and properties[only].get("type") == "array" else None,
         elements=model.elements if issubclass(model, ReplyModel) else (),
         numeric=has_numbers(schema),
+        free=not is_strict(schema),
     )
 
 

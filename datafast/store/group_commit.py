@@ -39,9 +39,10 @@ class Pending:
     failures: list[FailureRow] = field(default_factory=list)
     filtered: list[FilteredRow] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    learned: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.items or self.failures or self.charges)
+        return bool(self.calls or self.items or self.failures or self.charges or self.learned)
 
 
 class GroupCommit:
@@ -140,6 +141,8 @@ class GroupCommit:
                 self._ledger.put_failures(pending.failures)
                 self._ledger.put_filtered(pending.filtered)
                 self._ledger.put_charges(pending.charges)
+                if pending.learned is not None:
+                    self._ledger.put_learned(pending.learned)
         except BaseException:
             self._rows.cut(start)  # rows that are not committed do not count; they are built again from their replies
             raise

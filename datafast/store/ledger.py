@@ -10,7 +10,8 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failures  one row an item with failed rows: why
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
-    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on
+    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
+              what was learned of providers
 
 `migrations` has their columns, now and in earlier formats.
 """
@@ -113,6 +114,18 @@ class Ledger:
 
     def set_meta(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """What runs have learned about their providers, by name. Anything else that stands there is as if nothing did."""
+        try:
+            found = orjson.loads(self.meta("learned") or "{}")
+        except orjson.JSONDecodeError:
+            return {}
+        return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+    def put_learned(self, learned: dict[str, str]) -> None:
+        self.set_meta("learned", orjson.dumps(learned).decode())
 
     # -- items
 

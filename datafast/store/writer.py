@@ -50,6 +50,7 @@ class Store:
         ordered: whether `close` puts the rows in plan order.
 
     Attributes:
+        learned: what earlier runs have learned, by name.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
 
@@ -69,6 +70,7 @@ class Store:
         self.counts = counts
         self.failures = ledger.failure_counts()
         self.filtered = ledger.filtered_counts()
+        self.learned: dict[str, str] = ledger.learned
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
@@ -135,6 +137,13 @@ class Store:
             for key, reply in self._ledger.calls_of(record.id):
                 found.setdefault(key, []).append(reply)
         return found
+
+    def learn(self, name: str, what: str) -> None:
+        """Keeps something for later runs, in `learned`."""
+        if self.learned.get(name) != what:
+            self.learned[name] = what
+            self._commit.pending.learned = self.learned
+            self._commit.schedule()
 
     # -- requests under a budget
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datafast.errors import DatafastWarning
 from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, columns, preference, raw, rows_of
@@ -172,7 +173,6 @@ def cut(text: str) -> Answer:
         ('```json\n{"texts": ["a", "b", "c', ["a", "b"]),
         ('Here are some:\n```json\n{ "texts" : [ "a" , "b" , "c', ["a", "b"]),
         ('<think>Hm.</think>{"texts": ["a", null, "b", "c', ["a", "b"]),
-        ('{"texts": ["a", "\\ud83d!", "c', ["a", "\ufffd!"]),
         ('{"texts": ["a", "b\\', ["a"]),
     ],
 )
@@ -292,7 +292,8 @@ def test_a_cut_text_fails_its_row(tmp_path: Path, fault_server: FaultServer) -> 
 def test_a_cut_text_is_kept_where_that_is_asked_for_and_its_row_says_so(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
-    dataset = free_texts(tmp_path, fault_server, on_truncation="keep")
+    with pytest.warns(DatafastWarning, match="1 texts were cut at the output-token limit and kept"):
+        dataset = free_texts(tmp_path, fault_server, on_truncation="keep")
     (row,) = dataset.data_rows
     assert row.chosen_response == "A tide is"
     assert row.metadata == {"prompt_index": 0, "truncated": True}
@@ -317,7 +318,8 @@ def test_cut_texts_of_an_earlier_run_are_kept_for_free_once_that_is_asked_for(
     )
     short, model = provider(fault_server, max_completion_tokens=5), provider(fault_server, name="other")
     roles = {"question": model, "chosen": short, "rejected": model}
-    dataset.generate_roles(roles, retry_failed=True)
+    with pytest.warns(DatafastWarning, match="cut"):
+        dataset.generate_roles(roles, retry_failed=True)
     assert [row.chosen_response for row in dataset.data_rows] == ["A tide is"]
     assert len(fault_server.requests) == sent
     assert assert_balanced(dataset.report).failed == 0
@@ -333,7 +335,8 @@ def test_reasoning_that_is_cut_is_no_text(tmp_path: Path, fault_server: FaultSer
 def test_cut_texts_of_columns_are_kept_too(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: cut("A tide is")
     dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1, run={"on_truncation": "keep"})
-    dataset.generate({"default": provider(fault_server)})
+    with pytest.warns(DatafastWarning, match="cut"):
+        dataset.generate({"default": provider(fault_server)})
     assert rows_of(tmp_path / "out.jsonl") == [{"a": "A tide is"}]
     assert len(fault_server.requests) == 2  # where the user set no limit, it is asked for without one first
 
@@ -343,3 +346,83 @@ def test_a_placeholder_cannot_take_the_place_of_that_mark(tmp_path: Path) -> Non
     prompts = ["{num_samples} {language_name} {document} <<truncated>>"]
     with pytest.raises(ValueError, match="truncated"):
         preference(tmp_path, expansion=expansion, question_generation_prompts=prompts, run={"on_truncation": "keep"})
+
+
+# -- characters that no text can hold
+
+HALF, PAIR = "\\ud83d", "\\ud83d\\ude00"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (f"a{HALF}b", "a\ufffdb"),  # half a pair in the text of the body
+        (f"a{HALF}{PAIR}", "a\ufffd\U0001f600"),
+        (f"{HALF}{HALF}", "\ufffd\ufffd"),
+    ],
+)
+def test_half_a_surrogate_pair_in_a_text_is_replaced_and_told_of(
+    tmp_path: Path, fault_server: FaultServer, content: str, text: str
+) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "{content}"}}, "finish_reason": "stop"}}]}}'
+    fault_server.respond = lambda request: Answer(body=body)
+    dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1)
+    with pytest.warns(DatafastWarning, match=r"1 replies have characters .* U\+FFFD"):
+        dataset.generate({"default": provider(fault_server)})
+    assert rows_of(tmp_path / "out.jsonl") == [{"a": text}]
+
+
+@pytest.mark.parametrize("framed", ["{}", "```json\n{}\n```", "{},"])
+def test_it_is_so_in_a_structured_reply(tmp_path: Path, fault_server: FaultServer, framed: str) -> None:
+    reply = framed.replace("{}", f'{{"texts": ["a{HALF}b", "{PAIR}", "\\\\{HALF}"]}}')
+    fault_server.respond = lambda request: Answer(text=reply)
+    dataset = raw(tmp_path, topics=1, num_samples_per_prompt=3)
+    with pytest.warns(DatafastWarning, match="1 replies have characters"):
+        dataset.generate([provider(fault_server)])
+    assert texts_of(dataset) == ["a\ufffdb", "\U0001f600", "\\\ufffd"]
+
+
+@pytest.mark.parametrize("text", [PAIR, "\\\\ud83d", "\ufffd", "\\ufffd", "\U0001f600"])
+def test_nothing_is_told_of_what_the_model_wrote_itself(tmp_path: Path, fault_server: FaultServer, text: str) -> None:
+    fault_server.respond = lambda request: Answer(text=f'{{"texts": ["{text}"]}}')
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([provider(fault_server)])
+    assert len(texts_of(dataset)) == 1
+
+
+# -- numbers that no row can hold
+
+
+@pytest.mark.parametrize("framed", ["{}", "```json\n{}\n```"])
+@pytest.mark.parametrize("number", [str(2**64), str(-(2**63) - 1), "1" * 40, "1e999", "-1e999"])
+@pytest.mark.parametrize("schema", [{"type": "number"}, {"type": "object", "additionalProperties": True}])
+def test_a_number_that_no_row_can_hold_is_refused(
+    tmp_path: Path, fault_server: FaultServer, framed: str, number: str, schema: dict[str, Any]
+) -> None:
+    value, good = (number, "1") if schema == {"type": "number"} else (f'{{"a": {number}}}', "{}")
+    fault_server.answer_next(Answer(text=framed.replace("{}", f'{{"n": {value}}}')), Answer(text=f'{{"n": {good}}}'))
+    form = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
+    dataset = columns(tmp_path, {"a": {"type": "structured", "prompt": "Count", "json_schema": form}}, rows=1)
+    dataset.generate({"default": provider(fault_server)})
+    assert (assert_balanced(dataset.report).written, len(fault_server.requests)) == (1, 2)
+    assert "expected a number" in fault_server.requests[1].prompt
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53 + 1])
+def test_a_number_of_64_bits_keeps_all_its_digits(tmp_path: Path, fault_server: FaultServer, number: int) -> None:
+    fault_server.respond = lambda request: Answer(text=f'```json\n{{"n": {number}}}\n```')
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    dataset = columns(tmp_path, {"a": {"type": "structured", "prompt": "Count", "json_schema": form}}, rows=1)
+    dataset.generate({"default": provider(fault_server)})
+    assert f'"n":{number}' in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000_000, "<|im_end|>" * 300_000, "a<" * 1_500_000])
+def test_a_text_that_nobody_can_want_is_refused_before_it_is_looked_at(
+    tmp_path: Path, fault_server: FaultServer, text: str
+) -> None:
+    fault_server.respond = lambda request: Answer(text=text)
+    dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1, run={"max_parse_retries": 0})
+    dataset.generate({"default": provider(fault_server)})
+    assert assert_balanced(dataset.report).failures == {"invalid_reply": 1}
+    assert "1,000,000 characters" in dataset.failed_items[0].error

@@ -69,6 +69,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
     default_prompts = DEFAULTS
+    input_fields: ClassVar[tuple[str, ...]] = ("example_data",)
 
     topics: TopicSource
     """What the conversations are about: a list, nested topics, a file, or topic_prompt, degree and depth to grow them from."""

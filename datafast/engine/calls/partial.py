@@ -11,20 +11,22 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from datafast.engine.calls.call import Call
+    from datafast.llms.base import Completion
 
 __all__ = ["Partial", "best_of"]
 
 
 class Partial(NamedTuple):
-    """A reply that is not whole: what is wrong with it (and what can be used of it), as it came, and the model that gave it."""
+    """A reply that is not whole: what is wrong with it (and what can be used of it), its content, as it came, and its model."""
 
     flaw: ReplyError
+    said: Completion | ReplyError
     raw: bytes
     model_id: str
 
     def taken_by(self, call: Call) -> BaseModel | str:
         """What can be used of it, as the answer of a call."""
-        call.flaw, call.raw, call.model_id = self
+        call.flaw, call.said, call.raw, call.model_id = self
         answer: BaseModel | str = self.flaw.usable
         return answer
 

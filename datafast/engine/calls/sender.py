@@ -20,7 +20,8 @@ from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
-from datafast.llms.replies.parse import correction, parse_reply, parse_text
+from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
+from datafast.llms.replies.replaced import num_replaced
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.calls.memory import Memory
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
     from datafast.llms.base import Response
@@ -41,7 +43,10 @@ __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 
 @dataclass(slots=True)
 class Tally:
-    """This run's own counts."""
+    """This run's own counts.
+
+    `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
+    """
 
     calls: int = 0
     retries: int = 0
@@ -49,13 +54,16 @@ class Tally:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = 0.0
+    cut: int = 0
+    replaced: int = 0
 
 
 class Caller:
     """Answers the calls of one run."""
 
-    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Emitter) -> None:
+    def __init__(self, sender: Sender, *, memory: Memory, settings: RunConfig, emit: Emitter) -> None:
         self._sender = sender
+        self._memory = memory
         self._settings = settings
         self._emit = emit
 
@@ -77,7 +85,12 @@ class Caller:
             if not partial:
                 raise
             answer = None
-        return best_of(partial).taken_by(call) if answer is None else answer
+        if answer is None:
+            answer = best_of(partial).taken_by(call)
+            self._sender.tally.cut += call.schema is None
+        if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
+            self._sender.tally.replaced += 1
+        return answer
 
     async def _whole(self, call: Call, recorded: list[Recorded], partial: list[Partial]) -> BaseModel | str | None:
         """An answer that is whole; None where no whole one is to be asked for, since one in `partial` will do."""
@@ -122,19 +135,21 @@ class Caller:
         """Keeps what can be used of a reply that is not whole. Says whether there is anything."""
         if error.usable is None or (call.schema is None and self._settings.on_truncation == "fail"):
             return False
-        partial.append(Partial(error, call.raw, call.model_id))
+        partial.append(Partial(error, call.said, call.raw, call.model_id))
         return True
 
     def _learn_from(self, call: Call) -> None:
         """Notes that the reply mode of a new reply has worked."""
         if call.schema is not None and call.sent:
             call.endpoint.modes.worked(call.request.mode)
+            self._memory.note(call.endpoint)
 
     def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
         call.unusable += 1
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
+        self._memory.note(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
         limited = truncated and call.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
@@ -287,7 +302,12 @@ def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> 
     """
     if isinstance(said, ReplyError):
         raise said
-    return parse_reply(said, schema) if schema else parse_text(said)
+    if schema is None:
+        return parse_text(said)
+    value = parse_reply(said, schema)
+    if schema.numeric or schema.free:
+        check_numbers(value)
+    return value
 
 
 def _tokens_paced(request: Request, endpoint: Endpoint) -> int:

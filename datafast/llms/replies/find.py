@@ -38,17 +38,21 @@ _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>"?)|\\.|[{}\[\]]', re.DOTALL)
 _CLOSING = re.compile(r"[}\]]")
 _BEGINNING = re.compile(r"\s*+(?:```\w*+\s*+)?[{\[]")
 _ONLY_CLOSING = re.compile(r"[\s}\]`]*+")
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
 def strict_json(text: str) -> tuple[bool, Any]:
-    """Whether a text is JSON as it stands, and its value. Half a surrogate pair, which UTF-8 cannot hold, is read as U+FFFD."""
+    """Whether a text is JSON as it stands, and its value. Half a surrogate pair, which UTF-8 cannot hold, is read as U+FFFD; whole
+    numbers keep all their digits."""
     try:
-        return True, orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass
-    if "\\u" not in text:
-        return False, None
+        if "\\u" not in text:
+            return False, None
+    else:
+        if not _LONG_NUMBER.search(text):
+            return True, value
     try:
         return True, whole_value(json.loads(text))
     except (ValueError, RecursionError):

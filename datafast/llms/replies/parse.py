@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,7 +23,7 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.endings import Ending, ending_of
 from datafast.llms.replies.find import MAX_CHARS, json_values, strict_json
-from datafast.llms.replies.framing import answer_in
+from datafast.llms.replies.framing import MAX_FRAMED_CHARS, answer_in
 from datafast.llms.replies.partial import flawed_elements, lossy_elements, values_before_cut, without_elements
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.strict_schema import lossy_number
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["correction", "parse_reply", "parse_text"]
+__all__ = ["check_numbers", "correction", "parse_reply", "parse_text"]
 
 _MAX_PROBLEMS = 4
 _MAX_INPUT_CHARS = 60
@@ -68,7 +69,10 @@ def parse_text(completion: Completion) -> str:
     ending = _checked_ending(completion)
     if ending is Ending.TOOL_CALL:
         raise ReplyError("The reply calls a tool where a text was asked for.")
-    answer = (answer_in(_some_text(completion, completion.text), is_json=False) or "").strip()
+    text = _some_text(completion, completion.text)
+    if len(text) > MAX_FRAMED_CHARS:
+        raise ReplyError(f"The reply is longer than the {MAX_FRAMED_CHARS:,} characters that are looked at.")
+    answer = (answer_in(text, is_json=False) or "").strip()
     if ending is Ending.TRUNCATED:
         raise _truncated(completion, usable=answer or None)
     if not answer:
@@ -114,6 +118,31 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     if truncated:
         raise _cut(completion, answer, schema)
     return _from_chatter(answer, schema)
+
+
+def check_numbers(instance: BaseModel) -> None:
+    """Refuses numbers that JSON cannot hold in every language that reads it, and so no row.
+
+    Raises:
+        ReplyError: INVALID, naming the field.
+    """
+    place = _too_large(instance.model_dump(), "")
+    if place is not None:
+        raise ReplyError(
+            f"The reply does not match: {place}: expected a number that a row can hold: whole ones have at most 64 bits, others are "
+            "neither NaN nor infinity."
+        )
+
+
+def _too_large(value: Any, place: str) -> str | None:
+    """The first place of such a number, None where there is none."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else place
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    found = (_too_large(part, f"{place}.{name}" if place else str(name)) for name, part in inside)
+    return next((where for where in found if where is not None), None)
 
 
 def _checked_ending(completion: Completion) -> Ending:

@@ -138,6 +138,12 @@ def test_the_text_of_a_reply_is_never_a_template(tmp_path: Path, fault_server: F
     assert row == {"text": "What is {response}? <<who>> {topic}"}
 
 
+def test_an_output_format_may_have_the_tags_of_a_chat_template(tmp_path: Path, fault_server: FaultServer) -> None:
+    text = "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n{instruction} [/INST] {response} </s>"
+    (row,) = generated(tmp_path, fault_server, output_format={"text": text})
+    assert row["text"].startswith("<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n")
+
+
 def test_a_template_with_an_unknown_name_names_the_nearest_and_where_it_is() -> None:
     with pytest.raises((ConfigError, ValidationError), match=r"output_format\.text: .*\{respones\}.*\{response\}"):
         ConversationDatasetConfig(topics=["a"], output_format={"text": "{instruction} {respones}"})
