@@ -45,6 +45,7 @@ def provider(log: Path) -> CountingProvider:
 def made(folder: Path, provider: Any, num_rows: int | None, *, options: Any = None, **fields: Any) -> RunReport:
     """A run of a small config with 24 rows in all, 4 a call."""
     given = {"topics": 3, "languages": {"en": "English", "fr": "French"}, "num_samples_per_prompt": 4, **fields}
+    given["prompts"] = ["Write {num_samples} different texts in {language_name}: a {document_type} about {topic}."]
     dataset = raw(folder, num_rows=num_rows, **given).generate([provider], **(options or {}))
     return assert_balanced(dataset.report)
 
