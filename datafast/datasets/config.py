@@ -49,7 +49,7 @@ class PromptExpansionConfig(ConfigModel):
     max_samples: int = Field(default=1000, ge=1)
     """The most prompts per base combination that are accepted. More are refused, never cut."""
 
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**64 - 1)
     """Seed of the draws; `run.seed` where none is given."""
 
     strategy: Strategy | None = None

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
+from datafast._util.user_path import is_file
 from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
@@ -241,7 +242,7 @@ class _Past:
     @classmethod
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
         everything = cls([len(plan) // plan.num_routes] * plan.num_routes, plan.num_rows, {}, {})
-        if not ledger.is_file():
+        if not is_file(ledger):
             return everything
         try:
             with LedgerReader(ledger) as reader:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import overload
 
+from datafast._util.user_path import is_file
 from datafast.errors import OutputError
 from datafast.plan.items import Plan, row_uuid
 from datafast.store.reader import LedgerReader
@@ -48,7 +49,7 @@ class FailedItems(Sequence[FailedItem]):
         self._path = ledger
         self._values_of = values_of
         self._ids: Sequence[int] = array("q")
-        if ledger.is_file():
+        if is_file(ledger):
             with LedgerReader(ledger) as reader:
                 self._ids = reader.failure_ids(category=category, provider=provider)
 
@@ -105,7 +106,7 @@ def values_of(plan: Plan, ledger: Path) -> ValuesOf:
 
     An item is recognised by its content, so a changed config gives nothing rather than something wrong.
     """
-    if not ledger.is_file():
+    if not is_file(ledger):
         return lambda item: {}
     with LedgerReader(ledger) as reader:
         num_routes = max(1, reader.requested // max(1, plan.num_rows))

@@ -16,7 +16,7 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
-from datafast.errors import OutputChangedError
+from datafast.errors import OutputChangedError, OutputWriteError
 from datafast.store.records import Append
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot read {path}: {error.strerror}. Put it right, or choose another file."
+        ) from error
 
 
 def set_aside_name(path: Path, what: str) -> Path:
