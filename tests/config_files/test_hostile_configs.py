@@ -63,7 +63,10 @@ BOMB = "topics: [&a0 [x,x,x,x,x,x,x,x,x,x]" + "".join(f", &a{n} [{','.join([f'*a
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (RAW + OUT + "run: {seed: 18446744073709551616}", "c.yaml:7: run.seed: expected a whole number of at most 64 bits."),
+        (
+            RAW + OUT + "run: {seed: 18446744073709551616}",
+            "c.yaml:7: run.seed: expected a whole number of at most 64 bits.",
+        ),
         (RAW + OUT + "run: {seed: -9223372036854775809}", "c.yaml:7: run.seed: expected"),
         (RAW + OUT + "expansion: {seed: 18446744073709551616}", "c.yaml:7: expansion.seed: expected"),
         (RAW + OUT + f"run: {{seed: {HUGE}}}", "c.yaml:7: '0xffff"),
