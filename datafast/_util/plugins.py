@@ -17,8 +17,6 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
-
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError, DatafastError
 
@@ -149,10 +147,10 @@ def blaming(thing: object, where: str) -> Iterator[None]:
     kind = thing if isinstance(thing, type) else type(thing)
     try:
         yield
-    except (DatafastError, ValidationError):
-        raise
     except Exception as error:
-        if kind.__module__.partition(".")[0] == "datafast":
+        from pydantic import ValidationError  # imported here, because the start needs none of it
+
+        if isinstance(error, DatafastError | ValidationError) or kind.__module__.partition(".")[0] == "datafast":
             raise
         raise ConfigError(
             f"{kind.__module__}.{kind.__qualname__} raised {type(error).__name__} in {where}: {error}. "
