@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
+from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.sender import Caller, read_reply
 from datafast.engine.generate import Generate
@@ -65,11 +66,13 @@ async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
     """Runs an item's `produce` without a ledger and without a network."""
     player = _Player()
     provider = SimulatedProvider()
+    gate = Gate(1)
     endpoint = Endpoint(
         provider,
         label=provider.label,
         identity=provider.identity,
-        gate=Gate(1),
+        gate=gate,
+        breaker=Breaker(gate),
         backend=provider.open(max_connections=1),
     )
     generate = Generate(

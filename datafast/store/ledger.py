@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,13 @@ class Ledger:
 
     def set_meta(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+    def refused(self) -> dict[int, bytes]:
+        """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
+        return {position: bytes.fromhex(key) for position, key in orjson.loads(self.meta("refused") or "[]")}
+
+    def set_refused(self, keys: Mapping[int, bytes]) -> None:
+        self.set_meta("refused", orjson.dumps([(position, key.hex()) for position, key in keys.items()]).decode())
 
     # -- items
 

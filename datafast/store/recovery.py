@@ -189,6 +189,7 @@ def _open(
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            refused=_still_planned(ledger.refused(), plan),
             durability=durability,
             ordered=ordered,
         )
@@ -199,6 +200,11 @@ def _open(
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
+    """Those keys that the plan still has at the same positions."""
+    return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
