@@ -8,9 +8,9 @@
     │   ├── OutputInUseError                another run writes to the same output
     │   ├── OutputChangedError              committed rows were edited, or the ledger is missing
     │   └── OutputWriteError                rows cannot be saved (disk full, permission lost)
-    ├── ProviderError                       one request failed; `kind` says what to do about it
-    ├── ReplyError                          a reply arrived and is not what was asked; `category` says why
-    ├── PartialResults (an ExceptionGroup)  some of the prompts given to `provider.generate` at once failed; carries all results
+    ├── ProviderError (also a RuntimeError) one request failed; `kind` says what to do about it
+    ├── ReplyError (also a RuntimeError)    a reply arrived and is not what was asked; `category` says why
+    ├── PartialResults (both, and a group)  some of the prompts given to `provider.generate` at once failed; carries all results
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
     ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
@@ -157,7 +157,7 @@ _ACTIONS = {
 }
 
 
-class ProviderError(DatafastError):
+class ProviderError(DatafastError, RuntimeError):
     """One request to a provider failed.
 
     Attributes:
@@ -202,15 +202,31 @@ class ReplyCategory(StrEnum):
     SHORT = "short_reply"
 
 
-class ReplyError(DatafastError):
-    """A reply arrived and is not what was asked. The raw reply is in the ledger all the same."""
+class ReplyError(DatafastError, RuntimeError):
+    """A reply arrived and is not what was asked. The raw reply is in the ledger all the same.
 
-    def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
+    Attributes:
+        category: why.
+        usable: what of it can be used all the same, None for nothing: an instance of the asked model without the elements of a list
+            that do not validate or come after a cut, or a text that was cut.
+        left_out: the numbers of the elements that `usable` lacks between others.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        category: ReplyCategory = ReplyCategory.INVALID,
+        usable: Any = None,
+        left_out: Sequence[int] = (),
+    ) -> None:
         super().__init__(message)
         self.category = category
+        self.usable = usable
+        self.left_out = left_out
 
 
-class PartialResults(ExceptionGroup[Exception], DatafastError):
+class PartialResults(ExceptionGroup[Exception], DatafastError, RuntimeError):
     """Some of the prompts that `provider.generate` was given at once failed. `exceptions` are their errors.
 
     Attributes:

@@ -8,7 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+__all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+
+
+class AsJson:
+    """Marks a field of a row, in `Annotated[list[dict[str, Any]], AsJson]`, that Parquet files hold as one JSON text."""
 
 
 class Message(TypedDict):
@@ -65,6 +69,7 @@ class StopCause(StrEnum):
 class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
+    `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category.
@@ -93,12 +98,14 @@ class RunReport:
     stopped_providers: dict[str, str]
     set_aside: list[str]
     stop_cause: StopCause | None = None
+    removed: int = 0
 
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
+        removed = f", and {self.removed:,} removed ones are kept" if self.removed else ""
         return (
             f"{self.requested:,} rows requested: {self.written:,} written, {self.filtered:,} filtered, "
-            f"{self.failed:,} failed, {self.pending:,} pending"
+            f"{self.failed:,} failed, {self.pending:,} pending{removed}"
         )
 
     def to_dict(self) -> dict[str, Any]:

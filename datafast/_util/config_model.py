@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, overload
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from datafast._util.notify import did_you_mean
+from datafast._util.user_path import user_path
 
-__all__ = ["ConfigModel", "NonBlank"]
+__all__ = ["Accepts", "ConfigModel", "NonBlank", "UserPath", "default_of"]
 
 
 def _not_blank(text: str) -> str:
@@ -19,6 +21,38 @@ def _not_blank(text: str) -> str:
 
 
 NonBlank = Annotated[str, AfterValidator(_not_blank)]
+
+
+UserPath = Annotated[Path, AfterValidator(user_path)]
+"""A path, in which `~` is the user's home."""
+
+if TYPE_CHECKING:
+    Read = TypeVar("Read", covariant=True)
+    Given = TypeVar("Given", contravariant=True)
+
+    class Accepts(Generic[Read, Given]):
+        """The type of a field that reads as one type and also takes others: `Accepts[Path, str | Path]`.
+
+        A type checker sees a descriptor, whose `__set__` says what may be given; pydantic sees the first type alone.
+        """
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Any: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Read: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: object, value: Given) -> None: ...
+
+else:
+
+    class Accepts:
+        def __class_getitem__(cls, types: tuple[Any, Any]) -> Any:
+            return types[0]
+
+
+def default_of(value: Any) -> Any:
+    """The default of a field that `Accepts` more than it reads as."""
+    return value
 
 
 class ConfigModel(BaseModel):
@@ -47,3 +81,18 @@ class ConfigModel(BaseModel):
         # Errors are raised again from their finished text, because custom ones would lose their message.
         kind = PydanticCustomError(detail["type"], "{message}", {**(context or {}), "message": detail["msg"]})
         return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; what is derived from them is not compared."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_equal(getattr(self, name), getattr(other, name)) for name in type(self).model_fields)
+
+
+def _equal(one: object, other: object) -> bool:
+    if one is other:
+        return True
+    try:
+        return bool(one == other)
+    except ValueError:
+        return False  # tables compare cell by cell, and then it is not known that they are the same

@@ -1,5 +1,8 @@
 """The `datafast` command: finds subcommands by name and turns errors into one message and an exit code.
 
+With `--json`, an error is one JSON document on stdout too: `{"error": {"type", "message", "exit_code"}}`. Its message is on stderr
+all the same.
+
 Exit codes:
     0    all rows are there, or as many as `--limit` asked for
     2    the config, the command or the environment is wrong; nothing was sent
@@ -21,6 +24,7 @@ import click
 from datafast import __version__
 from datafast._util.notify import did_you_mean
 from datafast._util.plugins import Door
+from datafast.cli.options import print_json
 from datafast.errors import ConfigError, DatafastError, DatafastWarning
 from datafast.registry import BUILT_IN
 
@@ -44,7 +48,7 @@ class _Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance's; its stub says ClassVar
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"error: {self.message}" if self.message else "", err=True)
+        click.echo(f"error: {self.message}", err=True)
 
 
 class _Commands(click.Group):
@@ -68,13 +72,36 @@ class _Commands(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}. {did_you_mean(args[0], COMMANDS.names())}", ctx)
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Kept from here on, because an error may come before the command has read its options.
+        ctx.meta[_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DatafastError as error:
-            raise _Failure(str(error), 2) from error
-        except KeyboardInterrupt as error:
-            raise _Failure("Interrupted before anything was sent.", 130) from error
+        except (DatafastError, KeyboardInterrupt) as error:
+            failure = _failure(error)
+            if ctx.meta[_JSON]:
+                _print_error(type(error).__name__, failure)
+            raise failure from error
+        except click.ClickException as error:
+            if ctx.meta[_JSON]:
+                _print_error("UsageError", error)
+            raise
+
+
+_JSON = f"{__name__}.json"
+
+
+def _failure(error: DatafastError | KeyboardInterrupt) -> _Failure:
+    if isinstance(error, KeyboardInterrupt):
+        return _Failure("Interrupted before anything was sent. Run the same command again to start.", 130)
+    return _Failure(str(error), 2)
+
+
+def _print_error(kind: str, error: click.ClickException) -> None:
+    print_json({"error": {"type": kind, "message": error.format_message(), "exit_code": error.exit_code}})
 
 
 def _broken(name: str, error: ConfigError) -> click.Command:

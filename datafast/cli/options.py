@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from datafast._util.user_path import user_path
+
 __all__ = [
+    "UserFile",
     "as_json",
     "concurrency",
     "config_file",
@@ -20,12 +24,20 @@ __all__ = [
     "verbose",
 ]
 
-config_file = click.argument("config", metavar="CONFIG.yaml", type=click.Path(path_type=Path))
-output_file = click.argument("file", metavar="FILE.jsonl", type=click.Path(path_type=Path))
+
+class UserFile(click.Path):
+    """A path, in which `~` is the user's home also where no shell has replaced it (`--output=~/rows.jsonl`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return user_path(super().convert(value, param, ctx))  # type: ignore[arg-type]  # a Path: see path_type
+
+
+config_file = click.argument("config", metavar="CONFIG.yaml", type=UserFile(path_type=Path))
+output_file = click.argument("file", metavar="FILE.jsonl", type=UserFile(path_type=Path))
 ledger = click.option(
     "--ledger",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserFile(path_type=Path),
     help="The ledger, if `run: {ledger: ...}` put it somewhere else.",
 )
 offline = click.option(
@@ -40,7 +52,7 @@ local = click.option(
 output = click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserFile(path_type=Path, dir_okay=False),
     help="Write to this file instead of output_file.",
 )
 concurrency = click.option(
@@ -49,7 +61,7 @@ concurrency = click.option(
 env_file = click.option(
     "--env-file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserFile(path_type=Path),
     help="The file with the keys. By default secrets.env beside the config, if there is one.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

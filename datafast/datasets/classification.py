@@ -7,16 +7,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, Field, model_validator
 
-from datafast._util.config_model import ConfigModel
+from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
@@ -55,10 +56,10 @@ class TextClassificationRow(BaseModel):
     text: str
     label: str
     label_source: LabelSource = LabelSource.SYNTHETIC
-    confidence_scores: dict[str, float] = Field(default_factory=dict)
-    model_id: str
-    language: str
-    uuid: str
+    confidence_scores: dict[str, float] | None = Field(default_factory=dict)
+    model_id: str | None = None
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -79,12 +80,12 @@ class ClassificationDatasetConfig(PromptDatasetConfig):
     )
     default_prompts = DEFAULTS
 
-    classes: list[TextClass] = Field(min_length=1)
+    classes: Accepts[list[TextClass], Sequence[TextClass | Mapping[str, str]]] = Field(min_length=1)
     """The classes, each with a name and a description."""
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
     """Texts that one call asks for."""
-    output_file: Path = Path("classification.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("classification.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from datafast._util.config_model import Accepts, UserPath, default_of
+from datafast.columns.base import Column
 from datafast.columns.registry import AnyColumn
 from datafast.columns.table import ColumnsRow, Table
 from datafast.datasets.base import RoleDataset
@@ -22,6 +24,7 @@ from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.store.paths import UsedFile
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,10 +38,10 @@ class ColumnsDatasetConfig(DatasetConfig):
     num_rows: int = Field(ge=0, le=1_000_000_000)
     """How many rows there are. More rows later leave those that are there as they are."""
 
-    columns: dict[str, AnyColumn] = Field(min_length=1)
+    columns: Accepts[dict[str, AnyColumn], Mapping[str, Column | Mapping[str, Any]]] = Field(min_length=1)
     """The columns by name, in the order of the rows; each has a `type`."""
 
-    output_file: Path = Path("columns.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("columns.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _table: Table = PrivateAttr()
@@ -86,6 +89,12 @@ class ColumnsDatasetConfig(DatasetConfig):
     def roles(self) -> list[str]:
         """The names of the providers that columns ask."""
         return list(self.table.providers)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        for rows in self.table.sources.values():
+            if rows.read_from is not None:
+                yield UsedFile("a source", rows.read_from, written=False)
+        yield from super().used_files()
 
 
 class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,12 +17,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from datafast._util.config_model import ConfigModel, NonBlank
+from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
+from datafast.quality.base import Stage
 from datafast.quality.registry import AnyStage
+from datafast.store.paths import OutputPaths, UsedFile
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -121,16 +123,27 @@ class TemplateNames:
         )
 
 
+def _default_run() -> Any:
+    return RunConfig()
+
+
+def _no_stages() -> Any:
+    return []
+
+
 class DatasetConfig(ConfigModel):
     """Fields that every kind has."""
 
-    output_file: Path
+    input_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields with data of the user's, of which a dataset card tells only how much there is."""
+
+    output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory."""
 
-    run: RunConfig = Field(default_factory=RunConfig)
+    run: Accepts[RunConfig, RunConfig | Mapping[str, Any]] = Field(default_factory=_default_run)
     """How the run is carried out."""
 
-    quality: list[AnyStage] = Field(default_factory=list)
+    quality: Accepts[list[AnyStage], Sequence[Stage | Mapping[str, Any]]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
     @field_validator("output_file")
@@ -167,6 +180,15 @@ class DatasetConfig(ConfigModel):
         """The most rows that one item of the plan asks for."""
         return 1
 
+    @property
+    def paths(self) -> OutputPaths:
+        """The files of the output."""
+        return OutputPaths.of(self.output_file, self.run.ledger)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        """The files of a run: first those that it only reads."""
+        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
+
 
 class PromptDatasetConfig(DatasetConfig):
     """The fields of kinds that ask in several languages with expanded prompt templates."""
@@ -185,7 +207,9 @@ class PromptDatasetConfig(DatasetConfig):
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
 
-    expansion: PromptExpansionConfig | None = None
+    expansion: Accepts[PromptExpansionConfig | None, PromptExpansionConfig | Mapping[str, Any] | None] = default_of(
+        None
+    )
     """How optional `<<placeholders>>` of the prompts are filled."""
 
     keep_repeats: bool = False
@@ -259,4 +283,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | int | None]
+Metadata = dict[str, str | bool | int | None]

@@ -5,7 +5,7 @@ There are two sorts of kinds: those that ask any of their providers for whole it
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean
@@ -18,6 +18,8 @@ from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
 from datafast.errors import ConfigError, RunStopped, TopicsError
+from datafast.logger_config import log_file
+from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -29,15 +31,26 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
 class FanOutDataset(Dataset[ConfigT, RowT]):
     """A kind that asks its providers for whole items: all of them, one of them, or the first that answers."""
 
-    def get_num_expected_rows(self, providers: Sequence[object]) -> int:
-        """The number of rows that `generate(providers)` makes. Makes no call; only the number of providers counts."""
-        return self.plan_for([Route.single(provider) for provider in _some(providers)]).num_rows
+    def get_num_expected_rows(
+        self, providers: Sequence[object] | None = None, *, llms: Sequence[object] | None = None
+    ) -> int:
+        """The number of rows that `generate(providers)` makes. Makes no call; only the number of providers counts.
 
-    def generate(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
+        `llms` is the first datafast's name of `providers`.
+        """
+        return self.plan_for([Route.single(provider) for provider in _some(providers, llms)]).num_rows
+
+    def generate(
+        self,
+        providers: Sequence[LLMProvider] | None = None,
+        *,
+        llms: Sequence[LLMProvider] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Self:
         """Generates what is missing in the output file.
 
         Every prompt goes to every provider, unless `run.fan_out` in the config says otherwise. Items that fail raise nothing;
-        see `report`. Running it again makes no call for rows that exist.
+        see `report`. Running it again makes no call for rows that exist. `llms` is the first datafast's name of `providers`.
 
         Returns:
             This dataset.
@@ -47,7 +60,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
             OutputError: the output cannot be used as it is; nothing was sent.
             RunStopped: the run ended early and can be resumed.
         """
-        Generation(self, self._routes(providers), options).run()
+        Generation(self, self._routes(_some(providers, llms)), options).run()
         return self
 
     async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
@@ -93,18 +106,27 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     provider_keywords: ClassVar[Mapping[str, str]] = {}
 
-    def get_num_expected_rows(self) -> int:
-        """The number of rows that `generate` makes. Makes no call."""
+    def get_num_expected_rows(self, providers: object = None, *, llms: object = None) -> int:
+        """The number of rows that `generate` makes. Makes no call.
+
+        `providers`, or `llms` as the first datafast called them, may be given: how many there are changes nothing here.
+        """
         return self.plan(["roles"]).num_rows
 
-    def generate(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
+    def generate(
+        self,
+        providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
+        *others: LLMProvider | None,
+        **options: Any,
+    ) -> Self:
         """Generates what is missing in the output file, asking one provider in each role; see `FanOutDataset.generate`.
 
         Args:
-            providers: who answers, by role.
+            providers: who answers, by role; or, in kinds with keywords for their roles, the provider of the first role.
+            *others: then the providers of the further roles, in the order of the keywords.
             **options: those of a run (`RunOptions`), and providers under the kind's keywords for its roles.
         """
-        Generation(self, *self._routes(providers, options)).run()
+        Generation(self, *self._routes(self._by_position(providers, others), options)).run()
         return self
 
     async def generate_async(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
@@ -126,6 +148,22 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     generate_roles = generate
     estimate_roles = estimate
+
+    def _by_position(
+        self, first: Mapping[str, LLMProvider] | LLMProvider | None, others: Sequence[LLMProvider | None]
+    ) -> Mapping[str, LLMProvider] | None:
+        """Providers by role that were given by position."""
+        if not others and (first is None or isinstance(first, Mapping)):
+            return first
+        given = (first, *others)
+        if len(given) > len(self.provider_keywords) or isinstance(first, Mapping):
+            roles = ", ".join(f"{role!r}: ..." for role in self.config.roles)  # type: ignore[attr-defined]
+            raise ConfigError(f"providers: expected providers by role. Give one mapping, {{{roles}}}.")
+        return {
+            role: provider  # type: ignore[misc]  # checked with the others
+            for role, provider in zip(self.provider_keywords, given, strict=False)
+            if provider is not None
+        }
 
     def _routes(
         self, providers: Mapping[str, LLMProvider] | None, options: Mapping[str, Any]
@@ -180,6 +218,7 @@ class Generation:
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
+        refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
         found = self._dataset.preparations(self._routes, self._options)
@@ -214,6 +253,7 @@ class Generation:
             produce=dataset.produce,
             paths=dataset.paths,
             settings=settings,
+            fields=list(dataset.row_model.model_fields),
             stages=dataset.config.quality,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
@@ -255,6 +295,11 @@ def _events(
     return stream_events(run, also=watch)
 
 
+def _log_file() -> Iterator[UsedFile]:
+    if (file := log_file()) is not None:
+        yield UsedFile("log_file", file, written=True)
+
+
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
     return estimate(
@@ -266,7 +311,10 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     )
 
 
-def _some(providers: Any) -> Any:
+def _some(providers: Any, llms: Any = None) -> Any:
+    if llms is not None and providers is not None:
+        raise ConfigError("llms: It is another name of providers, which are given too. Leave one of them out.")
+    providers = llms if providers is None else providers
     if isinstance(providers, str | bytes) or not isinstance(providers, Sequence):
         raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}. Write [provider].")
     if not providers:

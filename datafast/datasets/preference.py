@@ -16,9 +16,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.llms.reply_model import ReplyModel
@@ -83,17 +85,17 @@ class PreferenceRow(BaseModel):
     chosen_response: str
     rejected_response: str
     preference_source: PreferenceSource = PreferenceSource.SYNTHETIC
-    chosen_model_id: str
-    rejected_model_id: str
+    chosen_model_id: str | None = None
+    rejected_model_id: str | None = None
     chosen_response_score: int | None = None
     rejected_response_score: int | None = None
     chosen_response_assessment: str | None = None
     rejected_response_assessment: str | None = None
-    question_model_id: str
+    question_model_id: str | None = None
     evolution_model_id: str | None = None
     judge_model_id: str | None = None
-    language: str
-    uuid: str
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -115,6 +117,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
+    input_fields = ("input_documents",)
     default_prompts = DEFAULTS
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
@@ -126,7 +129,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
-    output_file: Path = Path("preference_dataset.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("preference_dataset.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     question_generation_prompts: list[NonBlank] | None = Field(default=None, min_length=1)
@@ -156,6 +159,11 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         if self.run.fan_out != "all":
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
+            )
+        if self.run.on_truncation == "keep" and self.expansion and "truncated" in self.expansion.placeholders:
+            raise ValueError(
+                "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
+                "Choose another name."
             )
         self.role_templates(self.editions()[0])
         return self
@@ -267,6 +275,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
                 await ask.judge_both()
         except CallFailed as error:
             return error
+        if self.config.run.on_truncation == "keep":
+            row.metadata["truncated"] = generate.was_cut(str(number))
         return row
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.replies import texts_model
+from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
@@ -35,6 +37,7 @@ class TextSource(StrEnum):
     """Where a text comes from."""
 
     SYNTHETIC = "synthetic"
+    VERIFIED = "verified"
     HUMAN = "human"
     CONSENSUS = "consensus"
 
@@ -44,9 +47,9 @@ class TextRow(BaseModel):
 
     text: str
     text_source: TextSource = TextSource.SYNTHETIC
-    model_id: str
-    language: str
-    uuid: str
+    model_id: str | None = None
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -64,7 +67,7 @@ class RawDatasetConfig(PromptDatasetConfig):
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
     """Texts that one call asks for."""
-    output_file: Path = Path("text.jsonl")
+    output_file: Accepts[UserPath, str | Path] = default_of(Path("text.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
     prompts: list[NonBlank] | None = Field(default=None, min_length=1)

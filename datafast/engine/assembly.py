@@ -15,6 +15,7 @@ from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
@@ -28,7 +29,7 @@ from datafast.errors import ConfigError, ProviderError
 from datafast.llms.replies.formats import usage_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
-from datafast.store.recovery import OpenOutput, Pricing, open_output
+from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
 from datafast.types import Usage
 
 if TYPE_CHECKING:
@@ -69,22 +70,23 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     job = _checked(job)
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
-    with open_output(
-        job.paths,
-        job.plan,
+    opening = Opening(
         simulated=job.simulated,
         pricing=_pricing(job.providers, labels),
         fresh=job.fresh,
         retry_failed=job.retry_failed,
         durability=job.settings.durability,
         ordered=job.settings.ordered,
+        keep_removed=job.settings.removed == "keep",
+        fields=job.fields,
         stages=settings_of(job.stages),
-        notes=dict(job.notes),
-    ) as output:
+        notes=job.notes,
+    )
+    with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
-        stop.in_flight = lambda: admission.in_flight
         emit = Emitter(job.on_event, stop)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+            stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
 
 
@@ -95,7 +97,10 @@ def _parts(
     sender = Sender(
         store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
     )
-    caller = Caller(sender, settings=settings, emit=emit)
+    memory = Memory(output.store)
+    for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
+        memory.recall(endpoint)
+    caller = Caller(sender, memory=memory, settings=settings, emit=emit)
     window = _WINDOW_PER_SLOT * settings.max_concurrency
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
     return Parts(

@@ -26,9 +26,10 @@ __all__ = ["Job", "Produce"]
 
 
 class Produce(Protocol):
-    """A kind's coroutine: turns an item into its rows, in order. A row that failed is replaced by its error."""
+    """A kind's coroutine: turns an item into its rows, in order. A row that failed is replaced by its error, one that is missing by
+    None."""
 
-    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
+    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Job:
 
     Attributes:
         plan: what is to be done, for these routes.
+        fields: the names of the fields of a row.
         stages: the stages that decide about rows, in this order.
         notes: what `datafast status` shows later.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
@@ -48,6 +50,7 @@ class Job:
     produce: Produce
     paths: OutputPaths
     settings: RunConfig
+    fields: Sequence[str] = ()
     stages: Sequence[Decides] = ()
     limit: int | None = None
     fresh: bool = False

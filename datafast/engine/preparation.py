@@ -95,6 +95,7 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
         filtered=counts.filtered,
         failed=counts.failed,
         pending=counts.pending,
+        removed=counts.removed,
         filtered_by_stage=by_stage(filtered),
         failures=by_category(failures),
         failures_by_provider=by_provider(failures),

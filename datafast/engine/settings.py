@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datafast._util.config_model import ConfigModel
+from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
 
 __all__ = ["FanOut", "RunConfig"]
 
@@ -55,16 +55,23 @@ class RunConfig(ConfigModel):
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens, of prompts and replies together, that this output may use in all."""
 
+    on_truncation: Literal["fail", "keep"] = "fail"
+    """What becomes of a free text that was cut at the output-token limit. fail: its row fails. keep: it is taken as it is."""
+
     top_up: bool = False
     """Ask again for the missing rows when a reply holds fewer than asked."""
 
     ordered: bool = False
     """Write rows in the order of the plan, not in that of the replies. All providers then go at the pace of the slowest."""
 
+    removed: Literal["move", "keep"] = "move"
+    """Rows of items that are not in the config any more. move: into the file `<output>.stale-<time>`. keep: they stay in the output
+    file, and are counted apart from the others. It may be changed at any time; the next run moves what was kept."""
+
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
 
-    ledger: Path | None = None
+    ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
 
     durability: Literal["normal", "full"] = "normal"

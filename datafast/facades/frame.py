@@ -22,8 +22,9 @@ from weakref import WeakSet
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import users_level, warn_user
+from datafast._util.notify import warn_user
 from datafast._util.scratch import Scratch
+from datafast._util.user_path import user_path
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
@@ -185,7 +186,7 @@ class ColumnsFrame:
             self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
         except ValidationError as error:
             raise _config_error(error) from None
-        self._output_file = None if output_file is None else Path(output_file)
+        self._output_file = None if output_file is None else user_path(output_file)
         self._scratch: dict[bool, Scratch] = {}
         self._dataset: ColumnsDataset | None = None
 
@@ -236,7 +237,6 @@ class ColumnsFrame:
             size = len(walk.rows)
             warn_user(
                 f"generate makes {count} rows by default, and {walk.rows.name} has {size}. Give n={size} for all of them.",
-                stacklevel=users_level(),
             )
         config = self._config.model_copy()
         try:
@@ -322,7 +322,7 @@ class ColumnsFrame:
 
         made = self._generated("save")
         row_model = narrowed(made.row_model, ordered_rows(made))
-        return save_rows(ordered_rows(made), Path(path), format, row_model=row_model)
+        return save_rows(ordered_rows(made), user_path(path), format, row_model=row_model)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Publishes the existing rows; see `Dataset.push_to_hub`."""
@@ -343,7 +343,6 @@ class ColumnsFrame:
             warn_user(
                 f"{report.failed} of {report.requested} rows failed ({reasons}) and are left out. See .failed_items, or use "
                 f"generate(..., retry_failed=True).",
-                stacklevel=3,
             )
         with foreign_warnings_ignored():
             return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
+from datafast._util.user_path import user_path
 from datafast.datasets.conversation.kind import ConversationDataset, ConversationDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError, RunStopped
@@ -104,7 +105,7 @@ class DataSetGenerator:
         self.dataset: GeneratedDataset | None = None
         self._noted: set[tuple[str, str]] = set()
         self._batch_size = default_batch_size
-        self._output_file = Path(output_file) if output_file is not None else None
+        self._output_file = user_path(output_file) if output_file is not None else None
         self._folders = Folders()
         self._spec: dict[str, Any] = {
             "provider": provider,

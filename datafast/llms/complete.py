@@ -49,8 +49,11 @@ def generate(
     response_format: type[BaseModel] | None,
 ) -> Any:
     """See `LLMProvider.generate`."""
-    if (prompt is None) == (messages is None):
-        raise ConfigError("Give exactly one of prompt and messages.")
+    # These sentences, and the first ones below, are those of the first datafast: scripts look for them.
+    if prompt is None and messages is None:
+        raise ConfigError("Either prompts or messages must be provided. Give prompt=... or messages=[...].")
+    if prompt is not None and messages is not None:
+        raise ConfigError("Provide either prompts or messages, not both. Leave one of them out.")
     conversations, many = _from_prompts(prompt) if prompt is not None else _from_messages(messages)
     if response_format is not None and not hasattr(response_format, "model_json_schema"):
         raise ConfigError(f"response_format: expected a pydantic model, got {response_format!r}.")
@@ -68,16 +71,20 @@ def generate(
 def _from_prompts(prompt: object) -> tuple[list[list[Message]], bool]:
     prompts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(prompts, (list, tuple)):
-        raise ConfigError(f"prompt: expected a text or a list of texts, got {type(prompt).__name__}.")
+        raise ConfigError(f"prompt must be a string or list of strings. It is of type {type(prompt).__name__}.")
     for number, text in enumerate(prompts):
         if not isinstance(text, str):
-            raise ConfigError(f"prompt[{number}]: expected a text, got {type(text).__name__}.")
+            raise ConfigError(
+                f"prompt must be a string or list of strings. prompt[{number}] is of type {type(text).__name__}."
+            )
     return [[Message(role="user", content=text)] for text in prompts], not isinstance(prompt, str)
 
 
 def _from_messages(messages: object) -> tuple[list[list[Message]], bool]:
     if not isinstance(messages, (list, tuple)):
-        raise ConfigError(f"messages: expected a list of messages or of conversations, got {type(messages).__name__}.")
+        raise ConfigError(
+            f"Invalid messages format. messages is of type {type(messages).__name__}; give a list of messages, or of such lists."
+        )
     many = bool(messages) and all(isinstance(entry, (list, tuple)) for entry in messages)
     if many:
         return [_conversation(entry, f"messages[{number}]") for number, entry in enumerate(messages)], True
@@ -86,14 +93,16 @@ def _from_messages(messages: object) -> tuple[list[list[Message]], bool]:
 
 def _conversation(entries: Sequence[object], where: str) -> list[Message]:
     if not entries:
-        raise ConfigError(f"{where}: expected at least one message.")
+        raise ConfigError(f"messages cannot be empty. Give {where} at least one message.")
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("role"), str) or "content" not in entry:
             raise ConfigError(
-                f"{where}[{number}]: expected a message with role and content, got {type(entry).__name__}."
+                f"Invalid messages format. {where}[{number}] is not a message with role and content ({type(entry).__name__})."
             )
         if not isinstance(entry["content"], str):
-            raise ConfigError(f"{where}[{number}].content: expected a text, got {type(entry['content']).__name__}.")
+            raise ConfigError(
+                f"Invalid messages format. {where}[{number}].content is not a text ({type(entry['content']).__name__})."
+            )
     return [dict(entry) for entry in entries]  # type: ignore[call-overload]
 
 

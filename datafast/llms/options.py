@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypedDict
 import orjson
 
 from datafast._util.notify import did_you_mean
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.llms.prices import Price
 
@@ -46,9 +47,8 @@ NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_r
 
 
 class ProviderOptions(TypedDict, total=False):
-    """Keyword parameters of every provider.
+    """Keyword parameters of every provider, besides `api_key`, which may also be given by position.
 
-    api_key: the key; by default the provider's environment variable is read when a run starts.
     api_key_env: another environment variable to read it from, which must then be set.
     api_base: address of the server; by default `<NAME>_BASE_URL`, then `<NAME>_API_BASE`, then the provider's own. A
         trailing `/v1` may be there or not.
@@ -68,7 +68,6 @@ class ProviderOptions(TypedDict, total=False):
         else.
     """
 
-    api_key: str | None
     api_key_env: str | None
     api_base: str | None
     temperature: float | None
@@ -186,7 +185,7 @@ def _api_key(key: str, value: object) -> str:
 def _path(key: str, value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise _refused(key, "the path of a PEM file", value)
-    return Path(value)
+    return user_path(value)
 
 
 def _headers(key: str, value: object) -> dict[str, str]:

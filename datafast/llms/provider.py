@@ -41,6 +41,7 @@ class LLMProvider:
 
     Args:
         model_id: the model, as the provider names it.
+        api_key: the key; by default the provider's environment variable is read when a run starts.
         **options: see `ProviderOptions`.
 
     Raises:
@@ -60,11 +61,14 @@ class LLMProvider:
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
-    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
+    def __init__(
+        self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
+    ) -> None:
         model_id = model_id if model_id is not None else self.default_model_id
         if not isinstance(model_id, str) or not model_id.strip():
             raise ConfigError(f"model_id: expected the name of a model, got {model_id!r}.", key="model_id")
-        checked = check_options(options, own=self.own_params, unused=self.unused_options)
+        given = {"api_key": api_key, **options}
+        checked = check_options(given, own=self.own_params, unused=self.unused_options)
         self.model_id = model_id.strip()
         self.temperature: float | None = checked["temperature"]
         self.top_p: float | None = checked["top_p"]
@@ -86,7 +90,7 @@ class LLMProvider:
         self.api_key_env: str | None = checked["api_key_env"]
         self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
         self.pace = Pace(self.rpm_limit, self.tpm_limit)
-        self._options = {key: value for key, value in options.items() if value is not None}
+        self._options = {key: value for key, value in given.items() if value is not None}
 
     def __repr__(self) -> str:
         shown = [repr(self.model_id)]

@@ -6,6 +6,7 @@
 
 Guarantee: only known names are replaced, in one pass over the template; inserted values are not searched again;
 every other character, braces included, is kept. There is no escape character, because nothing else has a meaning.
+A pair of tags like `<<SYS>>` ... `<</SYS>>` is text, unless its name is declared.
 Cost: parsing is one regular-expression pass; rendering one join.
 
 An unknown `{x}` or `{{x}}` is text. It gets one warning per template if it looks like a name of at least two
@@ -162,9 +163,10 @@ def _split(text: str, names: _Names) -> tuple[list[str], list[tuple[int, str]], 
         if name in names.kind and spelling != "single":
             _refuse_spelling(match.group(), name, names)
         if name not in names.all:
-            if spelling == "angle":
+            if spelling != "angle":
+                unknown.append(match)
+            elif f"<</{name}>>" not in text:
                 _refuse_undeclared(name, names)
-            unknown.append(match)
             continue
         pieces += [text[done : match.start()], ""]
         gaps.append((len(pieces) - 1, name))
@@ -228,7 +230,7 @@ def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -
     if said:
         advice = " If it should vary, declare its values under expansion.placeholders." if unknown else ""
         reason = "because no such name is known" if unknown else "because of its spaces"
-        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}", stacklevel=4)
+        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}")
 
 
 def _listed(names: Sequence[str]) -> str:

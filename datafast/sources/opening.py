@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.sources.delimited import read_delimited
 from datafast.sources.hub import from_hub, is_dataset, is_streamed, of_dataset, of_splits
@@ -86,7 +87,7 @@ def _opened(given: object, reading: Reading, folder: Path | None) -> SourceRows:
 
 
 def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRows:
-    path = (folder or Path()) / Path(given).expanduser()
+    path = (folder or Path()) / user_path(given)
     reader = _READERS.get(path.suffix.lower())
     if not path.is_file():
         if isinstance(given, str) and reader is None:
@@ -100,8 +101,10 @@ def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRo
         option = "types" if reading.types else "delimiter"
         raise ConfigError(f"{option}: This is for CSV and TSV files, and {path} says the types of its values itself.")
     try:
-        return reader(path, reading)
+        rows = reader(path, reading)
     except OSError as error:
         raise ConfigError(
             f"{reading.field}: Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
         ) from error
+    rows.read_from = path
+    return rows

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 from datafast.errors import OutputWriteError
+from datafast.store.in_place import leads_to
 
 __all__ = ["AppendFile"]
 
@@ -54,6 +56,11 @@ class AppendFile:
         except OSError as error:
             raise self._error(error) from error
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, os.fstat(self._fd))
+
     def clear(self) -> None:
         """Empties the file."""
         try:
@@ -69,6 +76,11 @@ class AppendFile:
             self._fd = -1
 
     def _error(self, error: OSError) -> OutputWriteError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return OutputWriteError(
+                f"There is no room on the disk for the {self._what} {self.path}: {error.strerror}. Free some space and start again. "
+                f"Nothing that was paid for is lost."
+            )
         return OutputWriteError(
             f"Cannot write the {self._what} {self.path}: {error.strerror}. "
             f"Check its folder, its permissions and the space on its disk."

@@ -1,18 +1,20 @@
 """Moving rows so that a crash at any moment loses none: rows of items that have left the plan go into another file, and the others
 are put in plan order if the config asks for it.
 
-First, new files are written and forced to the disk. Then one ledger transaction records what the file will be and which renames are
-to be done. The renames follow. A crash before the transaction leaves the old file unchanged; after a crash behind it, `finish_rewrite`
-does the renames at the next start.
+First, new files are written and forced to the disk. Their names are chosen at random and are in the ledger before the files are made, so
+no other file is ever replaced or removed. Then one ledger transaction records what the file will be and which renames are to be done. The
+renames follow. A crash before the transaction leaves the old file unchanged; after a crash behind it, `finish_rewrite` does the renames at
+the next start.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -36,17 +38,11 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     if not stale:
         return None
     rows = _behind_link(rows)
-    kept_file, stale_file = _new_files(rows)
-    with _removed_on_error(kept_file, stale_file):
+    with _new_files(rows, ledger) as (kept_file, stale_file):
         kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
-    target = set_aside_name(rows, "stale")
-    with ledger.transaction():
-        ledger.replace_appends(kept, emptied=stale)
-        renames = [[stale_file.name, target.name], [kept_file.name, rows.name]]
-        ledger.set_meta("renames", orjson.dumps(renames).decode())
-    ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
-    finish_rewrite(rows, ledger)
-    return target
+        renames = [[stale_file.name, set_aside_name(rows, "stale").name], [kept_file.name, rows.name]]
+        _commit(ledger, kept, emptied=stale, renames=renames)
+    return finish_rewrite(rows, ledger)
 
 
 def order_rows(rows: Path, ledger: Ledger) -> None:
@@ -60,24 +56,25 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
     if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
         return
     rows = _behind_link(rows)
-    sorted_file, _ = _new_files(rows)
-    with _removed_on_error(sorted_file):
+    with _new_files(rows, ledger) as (sorted_file, _):
         appends = _sort(rows, ledger, sorted_file)
-    if appends is None:
-        sorted_file.unlink(missing_ok=True)
-        return
-    with ledger.transaction():
-        ledger.replace_appends(appends, emptied=())
-        ledger.set_meta("renames", orjson.dumps([[sorted_file.name, rows.name]]).decode())
-    ledger.checkpoint()  # as above
+        if appends is not None:
+            _commit(ledger, appends, emptied=(), renames=[[sorted_file.name, rows.name]])
     finish_rewrite(rows, ledger)
+
+
+def _commit(ledger: Ledger, appends: Sequence[Append], *, emptied: Collection[int], renames: list[list[str]]) -> None:
+    with ledger.transaction():
+        ledger.replace_appends(appends, emptied=emptied)
+        ledger.set_meta("renames", orjson.dumps(renames).decode())
+    ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
 
 
 def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
     """Writes the rows in plan order, those of an item together; None if some are not as they were committed."""
     written: list[Append] = []
     size = 0
-    with rows.open("rb") as source, target.open("wb") as sink:
+    with rows.open("rb") as source, target.open("xb") as sink:
         for item, parts in groupby(ledger.appends_in_plan_order(), key=lambda append: append.item):
             slots = 0
             lines: dict[int, bytes] = {}
@@ -102,29 +99,43 @@ def _numbers(slots: int) -> Sequence[int]:
     return [number for number in range(slots.bit_length()) if slots >> number & 1]
 
 
-def finish_rewrite(rows: Path, ledger: Ledger) -> None:
-    """Does the renames that a compaction has committed. If there are none, removes the files of an interrupted one."""
-    pending = ledger.meta("renames")
+def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
+    """Does the renames that a compaction has committed; if there are none, removes the files that an interrupted one has made.
+
+    Returns:
+        The file that now holds the rows of stale items, if some were moved.
+    """
+    pending, new = ledger.meta("renames"), ledger.meta("new_files")
+    if not pending and not new:
+        return None
     rows = _behind_link(rows)
-    if not pending:
-        for path in _new_files(rows):
-            path.unlink(missing_ok=True)
-        return
-    for source, target in orjson.loads(pending):
-        path = rows.with_name(source)
-        if path.exists():
-            path.replace(rows.with_name(target))
+    moved = None
+    for source, target in orjson.loads(pending or "[]"):
+        path, goal = rows.with_name(source), rows.with_name(target)
+        if not path.exists():
+            continue
+        if goal != rows:
+            moved = goal = set_aside_name(rows, "stale") if goal.exists() else goal
+        path.replace(goal)
+    for name in orjson.loads(new or "[]"):
+        rows.with_name(name).unlink(missing_ok=True)
     with ledger.transaction():
         ledger.set_meta("renames", "")
+        ledger.set_meta("new_files", "")
+    return moved
 
 
 @contextlib.contextmanager
-def _removed_on_error(*paths: Path) -> Iterator[None]:
-    """Removes the new files after an error, so that a full disk does not become fuller."""
+def _new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
+    """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them."""
+    token = secrets.token_hex(8)
+    files = rows.with_name(f".datafast-{token}.rows"), rows.with_name(f".datafast-{token}.stale")
+    with ledger.transaction():
+        ledger.set_meta("new_files", orjson.dumps([path.name for path in files]).decode())
     try:
-        yield
+        yield files
     except OSError:
-        for path in paths:
+        for path in files:
             path.unlink(missing_ok=True)
         raise
 
@@ -134,15 +145,10 @@ def _behind_link(rows: Path) -> Path:
     return rows.resolve() if rows.is_symlink() else rows
 
 
-def _new_files(rows: Path) -> tuple[Path, Path]:
-    """The new files: for the rows that stay, and for those that go."""
-    return rows.with_name(rows.name + ".rewrite"), rows.with_name(rows.name + ".rewrite-stale")
-
-
 def _divide(rows: Path, ledger: Ledger, stale: set[int], *, kept_file: Path, stale_file: Path) -> list[Append]:
     kept: list[Append] = []
     size = 0
-    with rows.open("rb") as source, kept_file.open("wb") as keep, stale_file.open("wb") as leave:
+    with rows.open("rb") as source, kept_file.open("xb") as keep, stale_file.open("xb") as leave:
         for append in ledger.appends():
             source.seek(append.start)
             data = source.read(append.size)

@@ -14,7 +14,7 @@ __all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
 _LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' when its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
 _PRIMARY_CODE = 0xFF  # the other bits of an error code only give details
-_OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+_OF_A_FULL_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 
 def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Connection:
@@ -38,9 +38,7 @@ def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) ->
     """The error for a ledger that cannot be opened."""
     if read_only or not isinstance(error, sqlite3.OperationalError):
         return unreadable(path, error)
-    if _is_full(path.parent):
-        return unwritable(path, error)
-    if error.sqlite_errorcode & _PRIMARY_CODE in _OF_THE_DISK:
+    if _code_of(error) == sqlite3.SQLITE_IOERR or _without_room(path, error):
         return unreadable(path, error)
     return OutputError(
         f"Cannot open the ledger {path}: {error}. Check that its folder exists and is writable. On a network "
@@ -49,25 +47,40 @@ def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) ->
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> OutputError:
-    """The error for a damaged file."""
+    """The error for a file that cannot be read: it is damaged, or SQLite finds no room to work in."""
+    if _without_room(path, error):
+        return unwritable(path, error)
     return OutputError(
-        f"Cannot read the ledger {path}: {error}. Nothing was changed. "
-        f"Start over with --fresh (the old files are kept aside), or restore the file from a backup."
+        f"Cannot read the ledger {path}: {error}. Restore the file from a backup, or start over with --fresh (the old files are kept "
+        f"aside, and every row is bought again)."
     )
 
 
 def unwritable(path: Path, error: sqlite3.Error) -> OutputWriteError:
     """The error for a file that cannot be written."""
+    if _without_room(path, error):
+        return OutputWriteError(
+            f"There is no room on the disk for the ledger {path}: {error}. Free some space and start again. "
+            f"Nothing that was paid for is lost."
+        )
     return OutputWriteError(
         f"Cannot write the ledger {path}: {error}. "
-        f"Check the space on its disk, and whether another program has the file open."
+        f"Check the space on its disk, and whether another program has the file open. Then start again."
     )
 
 
-def _is_full(folder: Path) -> bool:
+def _without_room(path: Path, error: sqlite3.Error) -> bool:
+    code = _code_of(error)
+    if code == sqlite3.SQLITE_FULL:
+        return True
     with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < _LEAST_ROOM
+        return code in _OF_A_FULL_DISK and shutil.disk_usage(path.parent).free < _LEAST_ROOM
     return False
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    """The primary code of an error of SQLite; 0 for one of ours."""
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
 
 
 class Transaction:

@@ -10,13 +10,15 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failures  one row an item with failed rows: why
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
-    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on
+    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
+              what was learned of providers
 
 `migrations` has their columns, now and in earlier formats.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +27,9 @@ from typing import Any
 
 import orjson
 
-from datafast.errors import OutputError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
     DEFAULT_FORMAT,
@@ -55,6 +58,7 @@ class Ledger:
         try:
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
+                self._opened = path.stat()
                 prepare = show_as_newest if read_only else migrate
                 prepare(self._db, path)
             except BaseException:  # the file must not stay open after any error
@@ -80,6 +84,24 @@ class Ledger:
         except sqlite3.Error as error:
             raise unwritable(self.path, error) from error
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, self._opened)
+
+    def save_in(self, path: Path) -> None:
+        """Writes all of it into a new file. Called outside a transaction."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise unwritable(path, error) from error
+        except OSError as error:
+            raise OutputWriteError(
+                f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
+            ) from error
+
     def close(self) -> None:
         self._db.close()
 
@@ -94,10 +116,25 @@ class Ledger:
 
     def refused(self) -> dict[int, bytes]:
         """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
-        return {position: bytes.fromhex(key) for position, key in orjson.loads(self.meta("refused") or "[]")}
+        try:
+            return {int(at): bytes.fromhex(key) for at, key in orjson.loads(self.meta("refused") or "[]")}
+        except (ValueError, TypeError):  # as if nothing stood there
+            return {}
 
     def set_refused(self, keys: Mapping[int, bytes]) -> None:
         self.set_meta("refused", orjson.dumps([(position, key.hex()) for position, key in keys.items()]).decode())
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """What runs have learned about their providers, by name. Anything else that stands there is as if nothing did."""
+        try:
+            found = orjson.loads(self.meta("learned") or "{}")
+        except orjson.JSONDecodeError:
+            return {}
+        return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+    def put_learned(self, learned: dict[str, str]) -> None:
+        self.set_meta("learned", orjson.dumps(learned).decode())
 
     # -- items
 
@@ -170,12 +207,13 @@ class Ledger:
         if requested is None:
             requested = self.requested
         filtered = "SELECT count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state"
-        written, filtered_rows, failed = self._db.execute(
+        written, removed, filtered_rows, failed = self._db.execute(
             "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
+            "(SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3), "
             f"({filtered} != 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
-        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed)
+        return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
 
     @property
     def key_versions(self) -> list[str]:
@@ -268,15 +306,24 @@ class Ledger:
         for row in self._db.execute(query, (start, end)):
             yield append_from(row)
 
+    # Items that have left the plan come behind all others, in an order that never changes.
+    _PLACE = "items.state = 3, CASE items.state WHEN 3 THEN items.id ELSE items.position END"
+
     def appends_in_plan_order(self) -> Generator[Append, None, None]:
-        """All appends by the item's position in the plan, those of an item together."""
-        query = "SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY position, appends.id"
+        """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
+        query = (
+            f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {self._PLACE}, appends.id"  # noqa: S608 - our own text
+        )
         for row in self._db.execute(query):
             yield append_from(row)
 
     def is_in_order(self) -> bool:
-        """Whether the items of the appends are in plan order, each with one append."""
-        steps = "SELECT position <= lag(position) OVER (ORDER BY appends.id) AS back FROM appends JOIN items ON items.id = item"
+        """Whether the items of the appends are in this order, each with one append."""
+        one, other = self._PLACE.split(", ", 1)
+        steps = (
+            f"SELECT ({one}, {other}) <= (lag({one}) OVER w, lag({other}) OVER w) AS back "  # noqa: S608 - our own text
+            "FROM appends JOIN items ON items.id = item WINDOW w AS (ORDER BY appends.id)"
+        )
         return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
 
     def committed_size(self) -> int:

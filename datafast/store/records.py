@@ -209,12 +209,16 @@ def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 @dataclass(slots=True)
 class Counts:
-    """What happened to the rows of the plan: `requested = written + filtered + failed + pending`."""
+    """What happened to the rows of the plan: `requested = written + filtered + failed + pending`.
+
+    `removed` rows are in the file too, but their items are not in the plan any more.
+    """
 
     requested: int
     written: int
     filtered: int
     failed: int
+    removed: int = 0
 
     @property
     def pending(self) -> int:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from datafast._util.bitmap import PositionSet
 from datafast._util.notify import warn_user
-from datafast.errors import OutputChangedError, OutputError, OutputWriteError
+from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
@@ -31,7 +33,7 @@ from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -64,59 +66,74 @@ class OpenOutput:
     deep_check: Callable[[], None] | None
 
 
-@contextlib.contextmanager
-def open_output(
-    paths: OutputPaths,
-    plan: Plan,
-    *,
-    simulated: bool,
-    pricing: Pricing,
-    fresh: bool = False,
-    retry_failed: bool = False,
-    durability: str = "normal",
-    ordered: bool = False,
-    stages: str = "[]",
-    notes: dict[str, Any] | None = None,
-) -> Iterator[OpenOutput]:
-    """Opens an output for one run and holds its lock until the context ends.
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How an output is opened for one run.
 
-    Args:
+    Attributes:
         simulated: whether the replies of this run are simulated; an output has either simulated or real ones.
         pricing: prices replies that a crash left only in the journal.
         fresh: move existing files aside and start over.
         retry_failed: open failed items again.
         ordered: whether `close` puts the rows in plan order.
+        keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
+        fields: the names of the fields of a row.
         stages: the settings of the stages that decide about rows, as JSON.
         notes: what `datafast status` shows: the kind, the config file, the command.
+    """
+
+    simulated: bool
+    pricing: Pricing
+    fresh: bool = False
+    retry_failed: bool = False
+    durability: str = "normal"
+    ordered: bool = False
+    keep_removed: bool = False
+    fields: Sequence[str] = ()
+    stages: str = "[]"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOutput]:
+    """Opens an output for one run and holds its lock until the context ends.
 
     Raises:
-        OutputError: or one of its subclasses; nothing was sent, and no data of the user has changed.
+        OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
     with take_locks(paths):
-        moved = _move_aside(paths) if fresh else []
+        set_aside = _move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
-        ledger = Ledger(paths.ledger, full_durability=durability == "full")
+        ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
         try:
-            output = _open(
-                paths, ledger, plan, simulated, pricing, retry_failed, durability, ordered, stages, notes or {}
-            )
+            output = _open(paths, ledger, plan, how, set_aside)
         except BaseException as error:  # an open ledger would block the next try
             ledger.close()
-            if isinstance(error, sqlite3.DatabaseError):
-                raise ledger.unreadable(error) from error
-            if isinstance(error, OSError):
-                raise OutputWriteError(
-                    f"Cannot repair {paths.rows}: {error.strerror}. No row was lost and nothing was sent. "
-                    f"Check its permissions and the space on its disk, and run again."
-                ) from error
+            if isinstance(error, DatafastError | sqlite3.DatabaseError | OSError):
+                raise _refusal(error, paths, ledger, set_aside) from error
             raise
-        output.set_aside[:0] = moved
         try:
             yield output
         except sqlite3.DatabaseError as error:
             raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
+
+
+def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: list[Path]) -> Exception:
+    """Why the output cannot be opened, with the files in which something was set aside before that was known."""
+    if isinstance(error, sqlite3.DatabaseError):
+        error = ledger.unreadable(error)
+    elif isinstance(error, OSError):
+        error = OutputWriteError(
+            f"Cannot repair {paths.rows}: {error.strerror}. No row was lost and nothing was sent. "
+            f"Check its permissions and the space on its disk, and run again."
+        )
+    if not set_aside:
+        return error
+    return type(error)(
+        f"{error} Before that, some of it was set aside in {', '.join(str(path) for path in set_aside)}."
+    )
 
 
 def _move_aside(paths: OutputPaths) -> list[Path]:
@@ -150,36 +167,26 @@ def _require_both_or_none(paths: OutputPaths) -> None:
         )
 
 
-def _open(
-    paths: OutputPaths,
-    ledger: Ledger,
-    plan: Plan,
-    simulated: bool,
-    pricing: Pricing,
-    retry_failed: bool,
-    durability: str,
-    ordered: bool,
-    stages: str,
-    notes: dict[str, Any],
-) -> OpenOutput:
-    _check_mode(paths, ledger, simulated)
-    finish_rewrite(paths.rows, ledger)
+def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_aside: list[Path]) -> OpenOutput:
+    _check_mode(paths, ledger, how.simulated)
+    if stale := finish_rewrite(paths.rows, ledger):
+        set_aside.append(stale)
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
-        _replay_journal(ledger, journal, pricing)
-        set_aside, checked_from = _reconcile(paths.rows, ledger)
-        if retry_failed:
+        _replay_journal(ledger, journal, how.pricing)
+        checked_from = _reconcile(paths.rows, ledger, set_aside)
+        if how.retry_failed:
             with ledger.transaction():
                 ledger.raise_generation()
         matched = match(ledger, plan)
-        if stale := move_stale_rows(paths.rows, ledger):
+        if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
         with ledger.transaction():
-            for name, value in {**notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
+            for name, value in {**how.notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
-        _note_stages(paths, ledger, stages, counts)
+        _note_stages(paths, ledger, how.stages, counts)
         rows = AppendFile(paths.rows, what="output file")
         store = Store(
             rows=rows,
@@ -190,8 +197,8 @@ def _open(
             unfinished=matched.unfinished,
             donors=matched.donors,
             refused=_still_planned(ledger.refused(), plan),
-            durability=durability,
-            ordered=ordered,
+            durability=how.durability,
+            ordered=how.ordered,
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()
@@ -205,6 +212,22 @@ def _open(
 def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
     """Those keys that the plan still has at the same positions."""
     return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
+
+
+def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
+    """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
+    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
+    fit = noted in {None, fields}
+    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    if moved and how.keep_removed:
+        warn_user(
+            f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
+            f"although they were to stay."
+        )
+    if noted != fields:
+        with ledger.transaction():
+            ledger.set_meta("fields", fields)
+    return moved
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
@@ -262,21 +285,20 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
         journal.clear()
 
 
-def _reconcile(rows: Path, ledger: Ledger) -> tuple[list[Path], int]:
-    """Makes the JSONL exactly what is committed. Returns the files set aside, and the byte from which it was compared."""
+def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
+    """Makes the JSONL exactly what is committed. Returns the byte from which it was compared."""
     size, committed = size_of(rows), ledger.committed_size()
     end = ledger.last_end_within(min(size, committed))
     few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
     checked_from = 0 if few else ledger.last_end_within(end - _VERIFY_FIRST)
     if end:
         _verify(rows, ledger, checked_from, end)
-    set_aside = []
     if tail := split_off_tail(rows, end):
         set_aside.append(tail)
     if committed > end:
         with ledger.transaction():
             ledger.forget_appends_after(end)
-    return set_aside, checked_from
+    return checked_from
 
 
 def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:

@@ -79,7 +79,7 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
             first = _line_number(path, append.start)
             lines = f"line {first}" if append.num_rows == 1 else f"lines {first}-{first + append.num_rows - 1}"
             raise OutputChangedError(
-                f"{path}: {lines} changed since datafast wrote the file. Nothing was touched. Move the file away "
+                f"{path}: {lines} changed since datafast wrote the file, and are left as they are. Move the file away "
                 f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
                 f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
             )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from datafast._util.config_model import ConfigModel, NonBlank
+from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
 from datafast.errors import ConfigError
 from datafast.llms.registry import provider_from_spec
 
@@ -42,7 +42,7 @@ class TopicsConfig(ConfigModel):
     """What happens when a topic cannot be divided for good. stop: nothing is generated before it is tried again with success.
     leaf: it stays undivided and is listed in the file."""
 
-    file: Path | None = None
+    file: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The file for the model, with its ledger next to it, relative to the working directory. Several datasets may share it. By
     default it is next to the output file."""
 

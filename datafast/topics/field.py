@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from datafast._util.config_model import NonBlank
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
 from datafast.topics.files import is_record
@@ -34,7 +35,7 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     """Reads files when the config is made, relative to the folder in the validation context."""
     if isinstance(value, str | Path):
         folder = (info.context or {}).get("folder")
-        return _loaded(Path(folder or "") / value)
+        return _loaded(Path(folder or "") / user_path(value))
     if isinstance(value, TopicModel) and not value.is_built and not hasattr(value, "config"):
         raise ValueError("The topic model has no topics. Give at least one.")
     if isinstance(value, Mapping) and (is_record(value) or not set(value) & set(TopicsConfig.model_fields)):

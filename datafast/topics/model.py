@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.files import FORMAT, is_record, read, save
 from datafast.topics.views import to_mermaid, to_text
@@ -75,9 +76,11 @@ class TopicModel:
         merged: the number of duplicates (of proposed topics or given paths) that were merged.
         refused_links: (from, to) of links that would have made a cycle.
         failed: paths of topics that could not be divided, which are leaves, and the errors.
+        read_from: the file that it was read from, if it was.
     """
 
     shape: ClassVar[str] = "tree"
+    read_from: Path | None = None
 
     def __init__(self) -> None:
         self.nodes: list[TopicNode] = []
@@ -132,13 +135,15 @@ class TopicModel:
         Raises:
             ConfigError: there is no such file, or it has no topic model.
         """
-        path = Path(path)
+        path = user_path(path)
         try:
-            return cls._from_json(read(path))
+            model = cls._from_json(read(path))
         except ConfigError as error:
             if str(path) in str(error):
                 raise
             raise ConfigError(f"{path}: {error}") from error
+        model.read_from = path
+        return model
 
     @classmethod
     def _from_json(cls, whole: Any) -> Self:
@@ -406,7 +411,7 @@ class TopicModel:
         Raises:
             OutputError: the file cannot be written.
         """
-        save(self.to_dict(), Path(path))
+        save(self.to_dict(), user_path(path))
 
     def to_text(self) -> str:
         """The topics as an indented list."""

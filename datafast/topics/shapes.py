@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from datafast._util.notify import did_you_mean
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.config import TopicsConfig
 from datafast.topics.files import read
@@ -239,12 +240,12 @@ def shape_of(name: str) -> type[Tree] | type[Graph]:
 
 def load_topics(path: str | Path) -> TopicModel:
     """Reads a model of either shape from a file; a tree, unless the file says otherwise. See `TopicModel.load`."""
-    found = read(Path(path))
+    found = read(user_path(path))
     return shape_of(str(found.get("shape")) if isinstance(found, dict) else "tree").load(path)
 
 
 def _check_names(options: dict[str, Any]) -> None:
-    from datafast.llms.options import ProviderOptions
+    from datafast.llms.options import OPTION_SCHEMAS
 
     own = [
         "topic_prompt",
@@ -257,7 +258,7 @@ def _check_names(options: dict[str, Any]) -> None:
         "on_error",
         "run",
     ]
-    known = [*own, *ProviderOptions.__annotations__]
+    known = [*own, *OPTION_SCHEMAS]
     for name in options:
         if name not in known:
             raise ConfigError(f"{name}: There is no such parameter. {did_you_mean(name, known)}", key=name)

@@ -86,7 +86,7 @@ def test_no_room_for_moving_rows_is_said_and_changes_nothing(
         with pytest.raises(OutputWriteError, match=r"No space left on device.*nothing was sent"):
             raw(tmp_path, prompts=TEMPLATES[:2]).generate([provider])
     assert (tmp_path / "out.jsonl").read_bytes() == first
-    assert not list(tmp_path.glob("*.rewrite*"))
+    assert not list(tmp_path.glob(".datafast-*"))
     assert len(requests_in(log)) == 18
     report = assert_balanced(raw(tmp_path, prompts=TEMPLATES[:2]).generate([provider]).report)
     assert (report.written, report.calls) == (12, 0)
@@ -105,6 +105,19 @@ def test_a_rewrite_keeps_the_mode_of_the_file_and_a_link_to_it(tmp_path: Path, p
     assert real.stat().st_mode & 0o777 == 0o600
     (moved,) = map(Path, report.set_aside)
     assert (len(rows_of(moved)), moved.stat().st_mode & 0o777) == (6, 0o600)
+
+
+@pytest.mark.parametrize("run", [{}, {"ordered": True}])
+def test_files_of_the_user_are_neither_removed_nor_replaced(
+    tmp_path: Path, provider: CountingProvider, run: dict[str, Any]
+) -> None:
+    mine = [tmp_path / f"out.jsonl{name}" for name in (".rewrite", ".rewrite-stale", ".tail", ".stale", ".tmp", ".bak")]
+    mine.append(tmp_path / ".datafast-notes")
+    for path in mine:
+        path.write_text("mine", encoding="utf-8")
+    for prompts in (TEMPLATES, TEMPLATES[1:], TEMPLATES):
+        raw(tmp_path, prompts=prompts, run=run).generate([provider])
+    assert [path.read_text(encoding="utf-8") for path in mine] == ["mine"] * len(mine)
 
 
 def test_going_back_and_forth_many_times_is_free(tmp_path: Path, provider: CountingProvider, log: Path) -> None:
@@ -425,7 +438,7 @@ def test_a_crash_while_rows_are_moved_aside_loses_none(
     kept = rows_of(tmp_path / "out.jsonl")
     assert all(row in kept + stale(tmp_path) for row in first)
     assert len(requests_in(log)) == 6
-    assert not list(tmp_path.glob("*.rewrite*"))
+    assert not list(tmp_path.glob(".datafast-*"))
     report = assert_balanced(raw(tmp_path, topics=6).generate([provider]).report)
     assert (report.written, report.calls) == (6, 0)
     assert same_rows(rows_of(tmp_path / "out.jsonl"), first)

@@ -24,6 +24,7 @@ from datafast.errors import (
 )
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.store.database import unreadable, unwritable
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows, snapshot
 
@@ -192,6 +193,33 @@ def test_a_damaged_ledger_is_refused_with_what_to_do(out: Path, log: Path, where
     assert "--fresh" in message
 
 
+def test_a_refusal_names_what_was_set_aside_before_it(out: Path) -> None:
+    with (out / "out.jsonl").open("ab") as file:
+        file.write(b'{"mine": 1}\n')
+    db = sqlite3.connect(out / "out.jsonl.ledger")
+    db.execute("DROP TABLE failures")
+    db.commit()
+    db.close()
+    with pytest.raises(OutputError) as raised:
+        made(out).generate([SimulatedProvider("m")])
+    (tail,) = out.glob("out.jsonl.tail-*")
+    assert f"set aside in {tail}." in str(raised.value)
+    assert "Nothing was" not in str(raised.value)
+
+
+def test_without_room_the_advice_is_to_free_some_and_never_to_buy_all_again() -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t(x)")
+    db.execute("PRAGMA max_page_count = 2")
+    with pytest.raises(sqlite3.OperationalError) as full:
+        db.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    db.close()
+    for why in (unreadable, unwritable):
+        message = str(why(Path("out.jsonl.ledger"), full.value))
+        assert "Free some space and start again. Nothing that was paid for is lost." in message
+        assert "--fresh" not in message
+
+
 def test_a_ledger_of_a_later_format_is_refused(out: Path, log: Path) -> None:
     db = sqlite3.connect(out / "out.jsonl.ledger")
     db.execute("UPDATE meta SET value = '99' WHERE name = 'format'")
@@ -294,6 +322,40 @@ def test_two_ledgers_cannot_share_one_output(tmp_path: Path, log: Path) -> None:
     dataset.generate([SimulatedProvider("m", latency_s=0.1)], on_event=second)
     threads[0].join()
     assert len(refusals) == 1
+    assert not requests_in(log)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("kind", ["link", "link to the ledger", "hard link"])
+def test_a_file_under_two_names_has_one_lock(tmp_path: Path, out: Path, log: Path, kind: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    run: dict[str, Any] = {}
+    if kind == "link":
+        (other / "out.jsonl").symlink_to(out / "out.jsonl")
+    elif kind == "hard link":
+        (other / "out.jsonl").hardlink_to(out / "out.jsonl")
+    else:
+        (other / "ledger").symlink_to(out / "out.jsonl.ledger")
+        run["ledger"] = other / "ledger"
+    refusals: list[str] = []
+
+    def attempt() -> None:
+        with pytest.raises(OutputInUseError) as raised:
+            made(other, run=run).generate([CountingProvider("m", log=log)])
+        refusals.append(str(raised.value))
+
+    def second(event: Event) -> None:
+        if event.type == "run_started":
+            threads.append(threading.Thread(target=attempt))
+            threads[0].start()
+
+    threads: list[threading.Thread] = []
+    made(out, languages={"en": "English", "de": "German"}).generate(
+        [SimulatedProvider("m", latency_s=0.4)], on_event=second
+    )
+    threads[0].join()
+    assert "Another run is writing" in refusals[0]
     assert not requests_in(log)
 
 

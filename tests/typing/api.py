@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import assert_type
 
 from pydantic import BaseModel
@@ -11,7 +12,15 @@ from datafast import Estimate, FailedItem, RunReport, expand_prompts
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.engine.events import Event
 from datafast.llms import LLMProvider, OpenAIProvider, SimulatedProvider
-from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
+from datafast.schema.config import (
+    ClassificationDatasetConfig,
+    ColumnsDatasetConfig,
+    PreferenceDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+    RunConfig,
+    TextClass,
+)
 from datafast.schema.data_rows import PreferenceRow, TextClassificationRow, TextRow
 
 
@@ -44,9 +53,51 @@ def preference(config: PreferenceDatasetConfig, provider: LLMProvider) -> None:
     assert_type(dataset.data_rows[:2], Sequence[PreferenceRow])
 
 
+def positional(config: PreferenceDatasetConfig, provider: LLMProvider) -> None:
+    dataset = PreferenceDataset(config)
+    assert_type(dataset.get_num_expected_rows(llms=[provider]), int)
+    assert_type(dataset.generate(provider, provider, provider, judge_llm=provider), PreferenceDataset)
+    assert_type(OpenAIProvider("some-model", "a key"), OpenAIProvider)
+
+
+def plain_values() -> None:
+    """Paths as text, classes, runs, expansions and stages as mappings, and what is read back."""
+    config = ClassificationDatasetConfig(
+        classes=[{"name": "leak", "description": "Water gets in."}, TextClass(name="dry", description="It does not.")],
+        output_file="labels.jsonl",
+        languages={"en": "English", "fr": "French"},
+        run={"seed": 7, "ledger": "kept.sqlite"},
+        quality=[{"stage": "length", "min_words": 3}],
+        expansion={"placeholders": {"tone": ["dry", "warm"]}},
+    )
+    assert_type(config.output_file, Path)
+    assert_type(config.classes, list[TextClass])
+    assert_type(config.run, RunConfig)
+    assert_type(config.run.seed, int)
+    assert_type(config.run.ledger, Path | None)
+    assert_type(config.expansion, PromptExpansionConfig | None)
+    config.output_file = "other.jsonl"
+    config.run = RunConfig(ledger=Path("elsewhere.sqlite"))
+    ColumnsDatasetConfig(num_rows=3, columns={"level": {"type": "choice", "values": [1, 2]}}, output_file="rows.jsonl")
+    RawDatasetConfig(document_types=3, topics=["tides"])  # type: ignore[arg-type]
+
+
 def calls(provider: OpenAIProvider) -> None:
     assert_type(provider.generate("hello"), str)
     assert_type(provider.generate(["hello"]), list[str])
 
 
 assert_type(expand_prompts(["<<a>>"], {"a": ["x"]}), list[tuple[str, dict[str, str]]])
+
+# The configs that guides show, as they stand there.
+RawDatasetConfig(
+    document_types=["logbook", "manual"],
+    topics=["Ballast", "Fouling"],
+    num_samples_per_prompt=1,
+    output_file="hull_texts.jsonl",
+    languages={"en": "English", "fr": "French"},
+    prompts=[("Write {num_samples} pages of a {document_type} in {language_name} about {topic} for {{reader}}.")],
+    expansion=PromptExpansionConfig(
+        placeholders={"reader": ["owners", "divers"]}, combinatorial=True, num_random_samples=100
+    ),
+)

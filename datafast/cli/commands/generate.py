@@ -28,7 +28,7 @@ __all__ = ["command"]
 @click.option(
     "--events",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=options.UserFile(path_type=Path, allow_dash=True),
     help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
 @options.env_file

@@ -75,7 +75,7 @@ def build(
         ledger=dataset.paths.ledger,
         fresh=fresh,
     )
-    display = RunDisplay(quiet=verbose)
+    display = RunDisplay(in_flight=lambda: executor.in_flight_by_provider, verbose=verbose)
     report: RunReport | None = None
     code, problem = 0, ""
     with watched(executor, display) as on_event:
@@ -90,7 +90,8 @@ def build(
                 code, problem = 3, str(error)
     if as_json:
         topics = supply.model.to_dict() if not code else None
-        options.print_json({"file": str(supply.path), "report": report and report.to_dict(), "topics": topics})
+        shown = {"file": str(supply.path), "report": report and report.to_dict(), "topics": topics}
+        options.print_json({**shown, "error": problem or None})
     elif not code:
         _show_built(display, supply, report)
     if problem:
@@ -99,7 +100,7 @@ def build(
 
 
 @command.command("show")
-@click.argument("source", metavar="CONFIG.yaml|TOPICS.json", type=click.Path(path_type=Path))
+@click.argument("source", metavar="CONFIG.yaml|TOPICS.json", type=options.UserFile(path_type=Path))
 @click.option(
     "--format",
     "form",
@@ -147,8 +148,8 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
 
 def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> None:
-    from datafast.cli.display.amounts import money
-    from datafast.cli.display.summary import labelled
+    from datafast.amounts import money
+    from datafast.cli.display.lines import labelled
 
     model = supply.model
     lines = [

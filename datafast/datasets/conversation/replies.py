@@ -109,6 +109,8 @@ class Conversation(ReplyModel):
 class Conversations(ReplyModel):
     """A list of conversations."""
 
+    elements: ClassVar[tuple[str, ...]] = ("conversations",)
+
     conversations: list[Any] = Field(min_length=1)
 
 
@@ -144,5 +146,5 @@ def _exchange(style: Style, tools: Tools | None) -> type[BaseModel]:
     call = Annotated[dict[str, Any], ToolCall(tools)]
     step = create_model("ToolStep", __base__=AgentStep, action=(call, Field(description="the call of a tool")))
     with_first_words(step, {**_STEP_WORDS, "action": "the call of a tool"})
-    steps: Any = (list[step], Field(min_length=1, max_length=MAX_STEPS))
+    steps: Any = (list[step], Field(min_length=1, max_length=MAX_STEPS))  # type: ignore[valid-type]  # made at run time
     return with_first_words(create_model("ToolExchange", __base__=AgentExchange, steps=steps), _AGENT_WORDS)

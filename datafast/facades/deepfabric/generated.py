@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError, DataSetGeneratorError, OutputWriteError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         from datafast.export.files import save_rows
 
         try:
-            return save_rows(self._rows, Path(path), format, row_model=self._row_model)
+            return save_rows(self._rows, user_path(path), format, row_model=self._row_model)
         except (ConfigError, OutputWriteError) as error:
             raise DataSetGeneratorError(f"Cannot save {path}: {error}") from error
 

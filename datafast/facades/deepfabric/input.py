@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
-from datafast.llms.options import ProviderOptions
+from datafast.llms.options import OPTION_SCHEMAS
 from datafast.topics.model import TopicModel
 from datafast.topics.shapes import Tree, load_topics
 
@@ -45,9 +45,9 @@ def check_count(name: str, value: object) -> None:
 
 def check_names(options: Mapping[str, Any], own: Sequence[str]) -> None:
     """Refuses names that are not parameters of a generator or a provider; the error gives the nearest name."""
-    known = list(dict.fromkeys([*own, *ProviderOptions.__annotations__]))
+    known = list(dict.fromkeys([*own, *OPTION_SCHEMAS]))
     for name in options:
-        if name not in ProviderOptions.__annotations__:
+        if name not in OPTION_SCHEMAS:
             hint = did_you_mean(_NAMES.get(name, name), known)
             raise DataSetGeneratorError(f"{name}: A DataSetGenerator has no such parameter. {hint}")
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 
 __all__ = ["GgufSource"]
@@ -40,7 +41,7 @@ class GgufSource:
     @classmethod
     def of(cls, text: str, *, key: str, revision: str | None = None) -> GgufSource:
         """Reads `model.gguf`, `owner/name`, `owner/name:QUANT` or `owner/name/model.gguf`. A file on the disk comes first."""
-        path = Path(text).expanduser()
+        path = user_path(text)
         if path.exists():
             return cls(path=path)
         if found := _FILE_IN_REPO.fullmatch(text):

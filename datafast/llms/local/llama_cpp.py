@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import orjson
 
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider
@@ -159,7 +160,7 @@ def _source(
             key="filename",
         )
     if model_path is not None:
-        return GgufSource(path=Path(model_path).expanduser())
+        return GgufSource(path=user_path(model_path))
     if repo_id is None and model_id is None:
         raise ConfigError(
             "model_path: LlamaCppProvider needs a model. Give model_path=, or repo_id= and filename=.", key="model_path"

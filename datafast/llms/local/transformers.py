@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider
@@ -107,13 +108,13 @@ class TransformersProvider(InProcessProvider):
         self.trust_remote_code = trust_remote_code
         own = {"device": device, "dtype": dtype, "batch_size": batch_size, "revision": revision}
         # Only the folder's name, because rows must not contain paths of this machine.
-        model_id = Path(named).expanduser().absolute().name if self.is_folder else named
+        model_id = user_path(named).absolute().name if self.is_folder else named
         super().__init__(model_id, own=own | {"trust_remote_code": trust_remote_code or None}, **options)
 
     @property
     def is_folder(self) -> bool:
         """Whether `model` is a folder of this machine rather than a repository of the Hub: it exists, or looks like a path."""
-        path = Path(self.model).expanduser()
+        path = user_path(self.model)
         looks = (
             path.is_absolute() or self.model.startswith((".", "~")) or "\\" in self.model or self.model.count("/") > 1
         )
@@ -142,7 +143,7 @@ class TransformersProvider(InProcessProvider):
         super().require_ready()
         if not self.is_folder:
             return
-        folder = Path(self.model).expanduser()
+        folder = user_path(self.model)
         if not (folder / "config.json").is_file():
             what = "it has no config.json" if folder.is_dir() else "there is no such folder"
             raise ConfigError(
@@ -234,7 +235,7 @@ def _load(provider: TransformersProvider) -> LoadedModel:
     from datafast.llms.local.transformers_load import load_model
 
     return load_model(
-        str(Path(provider.model).expanduser()) if provider.is_folder else provider.model,
+        str(user_path(provider.model)) if provider.is_folder else provider.model,
         revision=provider.revision,
         device=provider.device,
         dtype=provider.dtype,

@@ -87,19 +87,22 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
 
     Args:
         model_id: the model, as the server names it.
+        api_key: the key, if the server wants one.
         **options: see `ProviderOptions`; `api_base` is required.
     """
 
     provider_name = "openai_compatible"
     takes_text_bounds = True
 
-    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
+    def __init__(
+        self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
+    ) -> None:
         if options.get("api_base") is None:
             raise ConfigError(
                 "api_base: OpenAICompatibleProvider needs the server's address. Give one, like http://localhost:8000.",
                 key="api_base",
             )
-        super().__init__(model_id, **options)
+        super().__init__(model_id, api_key, **options)
 
 
 class ChatCompletionsBackend:

@@ -58,11 +58,16 @@ class LiteLLMProvider(LLMProvider):
     litellm_prefix: ClassVar[str] = ""
 
     def __init__(
-        self, model_id: str | None = None, *, model: str | None = None, **options: Unpack[ProviderOptions]
+        self,
+        model_id: str | None = None,
+        api_key: str | None = None,
+        *,
+        model: str | None = None,
+        **options: Unpack[ProviderOptions],
     ) -> None:
         if model is not None and model_id is not None:
             raise ConfigError("model: model_id is given too. Give only one of them.", key="model")
-        super().__init__(model if model is not None else model_id, **options)
+        super().__init__(model if model is not None else model_id, api_key, **options)
         if self.ssl_ca is not None and not self.takes_own_client:
             raise ConfigError(
                 f"ssl_ca: litellm takes no certificates only for {self.litellm_model}. Set SSL_CERT_FILE in the environment.",
@@ -126,8 +131,10 @@ class NamedLiteLLMProvider(LiteLLMProvider):
 
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, model_id: str | None = None, **options: Unpack[ProviderOptions]) -> None:
-        super().__init__(model_id, **options)
+    def __init__(
+        self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
+    ) -> None:
+        super().__init__(model_id, api_key, **options)
 
     @property
     def litellm_key(self) -> str | None:

@@ -1,0 +1,181 @@
+"""What scripts and files of the first datafast (0.0.x) rely on, as one finds it when only the package is exchanged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.errors import ConfigError, PartialResults, ProviderError, ReplyError
+from datafast.llms import AnthropicProvider, GeminiProvider, LLMProvider, OpenAIProvider, SimulatedProvider
+from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
+from datafast.schema.data_rows import (
+    LabelSource,
+    PreferenceRow,
+    PreferenceSource,
+    TextClassificationRow,
+    TextRow,
+    TextSource,
+)
+from tests.export.support import REPO, stored
+from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.hub_server import HubServer
+
+CLASSES = [{"name": "leak", "description": "Water gets in."}, {"name": "dry", "description": "No water gets in."}]
+
+
+def classification(folder: Path, **fields: Any) -> ClassificationDataset:
+    given = {"classes": CLASSES, "num_samples_per_prompt": 2, "output_file": str(folder / "labels.jsonl"), **fields}
+    return ClassificationDataset(ClassificationDatasetConfig(**given))
+
+
+def preference(folder: Path, **fields: Any) -> PreferenceDataset:
+    given = {"num_samples_per_prompt": 2, "output_file": str(folder / "pairs.jsonl"), **fields}
+    return PreferenceDataset(PreferenceDatasetConfig(input_documents=["Of pumps.", "Of valves."], **given))
+
+
+# -- rows that are expected, and who answers
+
+
+def test_providers_are_also_called_llms(tmp_path: Path) -> None:
+    models = [SimulatedProvider("a"), SimulatedProvider("b")]
+    dataset = classification(tmp_path)
+    assert dataset.get_num_expected_rows(llms=models) == 2 * 2 * 2
+    assert len(dataset.generate(llms=models).data_rows) == 8
+    with pytest.raises(ConfigError, match=r"^llms: .* Leave one of them out\.$"):
+        dataset.generate(models, llms=models)
+    with pytest.raises(ConfigError, match=r"^providers: expected a list of providers"):
+        dataset.generate()
+
+
+@pytest.mark.parametrize("given", [{"llms": [SimulatedProvider("q")]}, {"providers": [SimulatedProvider("q")]}, {}])
+def test_a_preference_dataset_may_be_told_who_asks_when_it_counts_rows(tmp_path: Path, given: Any) -> None:
+    assert preference(tmp_path).get_num_expected_rows(**given) == 2 * 2
+
+
+def test_the_providers_of_roles_are_given_by_position(tmp_path: Path) -> None:
+    question, chosen, rejected, judge = (SimulatedProvider(name) for name in ("q", "c", "r", "j"))
+    plain = preference(tmp_path).generate(question, chosen, rejected)
+    assert {(row.question_model_id, row.judge_model_id) for row in plain.data_rows} == {("simulated/q", None)}
+    (tmp_path / "judged").mkdir()
+    judged = preference(tmp_path / "judged", llm_as_judge=True).generate(question, chosen, rejected, None, judge)
+    assert {row.judge_model_id for row in judged.data_rows} == {"simulated/j"}
+    assert {row.chosen_model_id for row in judged.data_rows} <= {"simulated/c", "simulated/r"}
+
+
+def test_more_providers_than_roles_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^providers: expected providers by role\. Give one mapping, \{'question'"):
+        preference(tmp_path).generate(*[SimulatedProvider("m")] * 6)
+    with pytest.raises(ConfigError, match=r"^providers: expected providers by role"):
+        preference(tmp_path).generate({"question": SimulatedProvider("m")}, SimulatedProvider("m"))
+
+
+# -- providers
+
+
+@pytest.mark.parametrize("kind", [OpenAIProvider, AnthropicProvider, GeminiProvider])
+def test_the_key_may_be_given_by_position(kind: type[LLMProvider]) -> None:
+    provider = kind("some-model", "sk-0123456789")
+    assert (provider.model_id, provider.api_key) == ("some-model", "sk-0123456789")
+    assert "0123456789" not in repr(provider)
+    assert provider.identity == kind("some-model").identity
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "Either prompts or messages must be provided"),
+        (
+            {"prompt": "a", "messages": [{"role": "user", "content": "b"}]},
+            "Provide either prompts or messages, not both",
+        ),
+        ({"prompt": 5}, "prompt must be a string or list of strings"),
+        ({"prompt": ["a", 5]}, "prompt must be a string or list of strings"),
+        ({"messages": []}, "messages cannot be empty"),
+        ({"messages": [[]]}, "messages cannot be empty"),
+        ({"messages": ["hello"]}, "Invalid messages format"),
+    ],
+)
+def test_wrong_input_of_generate_is_a_value_error_with_the_known_words(given: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{told}\. .*\.$"):
+        OpenAIProvider("some-model", "sk-0123456789").generate(**given)
+
+
+class Form(BaseModel):
+    answer: str
+
+
+def test_a_failed_request_is_a_runtime_error_and_says_what_it_was(fault_server: FaultServer) -> None:
+    provider = OpenAIProvider("some-model", "sk-0123456789", api_base=fault_server.url)
+    fault_server.answer_next(Answer(status=500, body="{}"), Answer(text="no JSON"))
+    with pytest.raises(RuntimeError) as failed:
+        provider.generate("x")
+    assert isinstance(failed.value, ProviderError)
+    with pytest.raises(RuntimeError) as misread:
+        provider.generate("x", response_format=Form)
+    assert isinstance(misread.value, ReplyError)
+    fault_server.respond = lambda request: (
+        Answer(status=500, body="{}") if request.prompt == "b" else Answer(text="yes")
+    )
+    with pytest.raises(RuntimeError) as some:
+        provider.generate(["a", "b"])
+    assert isinstance(some.value, PartialResults)
+    assert some.value.results[0] == "yes"
+
+
+# -- rows
+
+
+def test_rows_are_made_from_what_the_first_datafast_asked_for() -> None:
+    row = TextRow(text="a", text_source="human", metadata={"date": "2025-06-30"})  # type: ignore[arg-type]
+    assert (row.text_source, row.model_id, row.language) == (TextSource.HUMAN, None, None)
+    assert row.uuid == TextRow(text="a", text_source=TextSource.HUMAN).uuid != TextRow(text="b").uuid
+    assert [source.value for source in TextSource] == [source.value for source in LabelSource]
+    assert [source.value for source in TextSource] == [source.value for source in PreferenceSource]
+    assert TextSource.VERIFIED == "verified"
+
+
+UUID = "0b0e6d1e-0000-4000-8000-000000000001"
+FORMER = [
+    (
+        RawDataset(RawDatasetConfig(document_types=["log"], topics=["pumps"])),
+        {
+            "text": "a",
+            "text_source": "verified",
+            "model_id": None,
+            "language": "en",
+            "uuid": UUID,
+            "metadata": {"x": "y"},
+        },
+    ),
+    (
+        ClassificationDataset(ClassificationDatasetConfig(classes=CLASSES)),  # type: ignore[arg-type]
+        {"text": "a", "label": "leak", "model_id": "m", "label_source": "synthetic", "confidence_scores": None}
+        | {"language": None, "uuid": UUID, "metadata": {}},
+    ),
+    (
+        PreferenceDataset(PreferenceDatasetConfig(input_documents=["Of pumps."])),
+        {"input_document": "d", "question": "q", "chosen_response": "c", "rejected_response": "r"}
+        | {"preference_source": "synthetic", "chosen_model_id": "m", "rejected_model_id": "n", "language": "en"}
+        | {"chosen_response_score": 9, "uuid": UUID, "metadata": {"instruction_model": "m"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("dataset", "line"), FORMER)
+def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: HubServer, dataset: Any, line: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(dataset.config.output_file).write_text(json.dumps(line) + "\n", encoding="utf-8")
+    row = dataset.data_rows[0]
+    assert isinstance(row, TextRow | TextClassificationRow | PreferenceRow)
+    assert {name: value for name, value in row.model_dump(mode="json").items() if name in line} == line
+    dataset.save("copy.json")
+    assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
+    dataset.push_to_hub(REPO)
+    assert [row["uuid"] for row in stored(hub, "train")] == [UUID]
