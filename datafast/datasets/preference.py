@@ -177,10 +177,16 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             ("judge", "judge_prompt", self.judge_names),
         ]
         return {
-            role: names.parse(self._text_of(field, edition), None, field=field, remark=remark)
+            role: names.parse(
+                self._text_of(field, edition), names.others(self.placeholders), field=field, remark=remark
+            )
             for role, field, names in given
             if role in self.roles
         }
+
+    def other_placeholders(self, edition: Edition) -> Sequence[str]:
+        templates = self.role_templates(edition, remark=False).values()
+        return [name for template in templates for name in template.placeholder_names]
 
     def _text_of(self, field: str, edition: Edition) -> PromptText:
         own = getattr(self, field)
@@ -265,7 +271,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             uuid=item.row_uuid(number),
             metadata=self.metadata(item),
         )
-        ask = _Asker(self.config, self._templates[item.defaults], generate, row, language_name, tag=str(number))
+        filled = {**item.variant.values, "language_name": language_name}
+        ask = _Asker(self.config, self._templates[item.defaults], generate, row, filled, tag=str(number))
         try:
             row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
             if self.config.evol_instruct:
@@ -289,7 +296,7 @@ class _Asker:
         templates: Mapping[Role, Template],
         generate: Generate,
         row: PreferenceRow,
-        language_name: str,
+        filled: Mapping[str, str],
         *,
         tag: str,
     ) -> None:
@@ -297,16 +304,12 @@ class _Asker:
         self._templates = templates
         self._generate = generate
         self._row = row
-        self._language_name = language_name
+        self._filled = filled
         self._tag = tag
 
     def _prompt(self, role: Role, **values: str) -> str:
-        known = {
-            "language_name": self._language_name,
-            "document": self._row.input_document,
-            "question": self._row.question,
-        }
-        return self._templates[role].render({**known, **values})
+        known = {"document": self._row.input_document, "question": self._row.question}
+        return self._templates[role].render({**self._filled, **known, **values})
 
     async def text(self, role: Role, **values: str) -> str:
         prompt = self._prompt(role, **values)
