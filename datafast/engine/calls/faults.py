@@ -159,7 +159,7 @@ class Faults:
         undecided = in_a_row < _REFUSED_IN_A_ROW and of_item < _REFUSED_EACH
         if undecided or breaker.may_yet_succeed:
             return self._backoff.wait_s(1)
-        if breaker.has_answered and items < _FEW:
+        if breaker.has_answered and items < _FEW and not _is_accounts(error):
             raise call.failed(str(error), error.kind.value) from error
         self._store.note_refused(call.record)
         self._stop_provider(endpoint, f"{_sentence(error)} It refused {in_a_row} requests in a row.")
@@ -178,9 +178,7 @@ class Faults:
         except ItemPending:
             self._store.note_refused(call.record)
             raise
-        # A key or a model is refused in passing now and then; a prompt is not.
-        passing = error.kind in {ErrorKind.AUTHENTICATION, ErrorKind.MODEL_NOT_FOUND}
-        if trouble.refusals >= (_REFUSED_EACH if passing else 1):
+        if trouble.refusals >= (_REFUSED_EACH if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
 
     # -- stopping
@@ -213,6 +211,11 @@ def _action(endpoint: Endpoint, error: ProviderError) -> Action:
     if action is Action.STOP_PROVIDER and endpoint.breaker.has_answered and error.kind is not ErrorKind.QUOTA:
         return Action.WEIGH
     return action
+
+
+def _is_accounts(error: ProviderError) -> bool:
+    """Whether a refusal speaks of the key or the model. Those come in passing now and then, and no prompt is to blame for them."""
+    return error.kind in {ErrorKind.AUTHENTICATION, ErrorKind.MODEL_NOT_FOUND}
 
 
 def _sentence(error: ProviderError) -> str:
