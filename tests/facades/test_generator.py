@@ -174,7 +174,11 @@ def test_a_request_that_takes_too_long_is_given_up(server: FaultServer) -> None:
 
 
 def down_for_zeppelins(request: Recorded) -> Answer:
-    return Answer(status=500, body={"error": {"message": "down"}}) if "zeppelin" in request.prompt else Answer(delay_s=0.01)
+    return (
+        Answer(status=500, body={"error": {"message": "down"}})
+        if "zeppelin" in request.prompt
+        else Answer(delay_s=0.01)
+    )
 
 
 def about_zeppelins(server: FaultServer) -> list[Recorded]:
