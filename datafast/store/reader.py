@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from datafast.plan.items import Counted
 from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
-from datafast.store.records import FailureRow, ItemRecord
+from datafast.store.records import FailureRow, ItemRecord, Recorded
 
 __all__ = ["LedgerReader", "PastCall"]
 
@@ -50,6 +51,12 @@ class LedgerReader(Ledger):
         self.close()
         if isinstance(error, sqlite3.DatabaseError):
             raise self.unreadable(error) from error
+
+    @property
+    def counted(self) -> Counted | None:
+        """Which rows `num_rows` counts; version 0.1.0, which did not note it, counted those of each combination."""
+        noted: Counted | None = self.meta("num_rows")
+        return noted or (None if self.meta("requested") is None else "each")
 
     # -- failures
 
@@ -98,6 +105,14 @@ class LedgerReader(Ledger):
         found: dict[int, list[tuple[int, int]]] = {}
         for position, start, size in self._db.execute(query, positions):
             found.setdefault(position, []).append((start, size))
+        return found
+
+    def replies_of(self, position: int) -> dict[bytes, list[Recorded]]:
+        """The recorded replies to the item at a position of the plan, by the keys of its calls, oldest first."""
+        found: dict[bytes, list[Recorded]] = {}
+        for (item_id,) in self._db.execute("SELECT id FROM items WHERE position = ? AND state != 3", (position,)):
+            for key, reply in self.calls_of(item_id):
+                found.setdefault(key, []).append(reply)
         return found
 
     # -- after a crash

@@ -115,6 +115,8 @@ class Caller:
                     continue  # no model's reply, so not a try of this call
             elif enough:
                 return None
+            elif call.record.failure is not None:
+                raise call.failed(call.record.failure.error, call.record.failure.category)
             else:
                 await self._sender.send(call)
             try:
