@@ -15,7 +15,7 @@ import pytest
 from datafast import DataSetGenerator, DataSetGeneratorError, Graph, Tree
 from datafast.facades.deepfabric.generated import GeneratedDataset
 from tests import support
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of
 
 TREE = Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]})
