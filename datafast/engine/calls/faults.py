@@ -161,23 +161,18 @@ class Faults:
             return self._backoff.wait_s(1)
         if breaker.has_answered and items < _FEW and not _is_accounts(error):
             raise call.failed(str(error), error.kind.value) from error
-        self._store.note_refused(call.record)
         self._stop_provider(endpoint, f"{_sentence(error)} It refused {in_a_row} requests in a row.")
         raise ItemPending
 
     async def _hear(self, call: Call, error: ProviderError, trouble: Trouble, moment: float) -> None:
         """Waits until others succeed, or a moment is over and none is in flight that may."""
         breaker = call.endpoint.breaker
-        try:
-            while breaker.last_success <= trouble.met_at:
-                left = moment - time.monotonic()
-                if left <= 0.0 and not breaker.may_yet_succeed:
-                    return
-                await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
-                self._turns.check(call.endpoint)
-        except ItemPending:
-            self._store.note_refused(call.record)
-            raise
+        while breaker.last_success <= trouble.met_at:
+            left = moment - time.monotonic()
+            if left <= 0.0 and not breaker.may_yet_succeed:
+                return
+            await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
+            self._turns.check(call.endpoint)
         if trouble.refusals >= (_REFUSED_EACH if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
 

@@ -201,18 +201,22 @@ class Sender:
             CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
-        trouble: Trouble | None = None
-        while True:
-            error = await self._attempt(call)
-            if error is None:
-                return
-            if self._faults.adapts(call, error):
-                continue
-            trouble = trouble or Trouble()
-            wait_s = self._faults.wait_after(call, error, trouble)
-            self.tally.retries += 1
-            self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
-            await self._faults.wait(call, error, trouble, wait_s)
+        trouble = Trouble()
+        try:
+            while (error := await self._attempt(call)) is not None:
+                if not self._faults.adapts(call, error):
+                    await self._endure(call, error, trouble)
+        except ItemPending:
+            if trouble.refusals:
+                self._store.note_refused(call.record)
+            raise
+
+    async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
+        """Waits until the request may be sent again; raises where it must not be."""
+        wait_s = self._faults.wait_after(call, error, trouble)
+        self.tally.retries += 1
+        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
+        await self._faults.wait(call, error, trouble, wait_s)
 
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
