@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from datafast._util.user_path import user_path
-from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
+from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
@@ -71,8 +71,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """What is to be done, for routes of these identities."""
 
     @abstractmethod
-    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
-        """Turns an item into its rows, in order. The result depends only on the item and the replies."""
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
+        """Turns an item into its rows, in order: its error in the place of a row that failed, None for one that is missing.
+
+        The result depends only on the item and the replies.
+        """
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
         """Runs that have to come first because the plan depends on their results; most kinds need none."""
@@ -130,7 +133,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The item's prompt, filled with the kind's values."""
         return item.template.render({**values, **item.variant.values})
 
-    def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
+    def metadata(self, item: WorkItem, **values: str) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
         expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
         declared = expansion.placeholders if expansion else {}

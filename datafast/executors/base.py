@@ -32,3 +32,8 @@ class Executor(Protocol):
     def in_flight(self) -> int:
         """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
         ...
+
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        """The same number for each provider, by the name that reports and events give it. Can be read in any thread."""
+        ...

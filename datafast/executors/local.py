@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections import Counter
 
 from datafast._util import background
 from datafast.engine.job import Job
@@ -50,7 +51,7 @@ class _Started:
             self._closed.set()
 
     @property
-    def in_flight(self) -> int:
+    def in_flight(self) -> dict[str, int]:
         return self._stop.in_flight()
 
     def stop(self, reason: str) -> None:
@@ -110,7 +111,15 @@ class LocalExecutor:
     @property
     def in_flight(self) -> int:
         """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
-        return sum(started.in_flight for started in list(self._started))
+        return sum(self.in_flight_by_provider.values())
+
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        """The same number for each provider; see `Executor.in_flight_by_provider`."""
+        total: Counter[str] = Counter()
+        for started in list(self._started):
+            total.update(started.in_flight)
+        return dict(total)
 
     def stop(self, reason: str = _INTERRUPTED) -> None:
         """Interrupts every job; see `Executor.stop`."""

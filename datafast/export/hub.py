@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import re
 import time
-import warnings
 from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from pathlib import Path
@@ -30,8 +29,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import users_level
-from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
+from datafast._util.notify import warn_user
+from datafast.errors import ConfigError, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.parquet import Export, export_parquet
 from datafast.llms.transport.redaction import redact
@@ -336,11 +335,7 @@ class _Push:
                 "publish the rows for everyone, make the repository private in its settings, or choose another repo_id."
             )
         if is_private and not self._private:
-            warnings.warn(
-                f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.",
-                DatafastWarning,
-                stacklevel=users_level(),
-            )
+            warn_user(f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.")
 
     def _read_card(self, api: HfApi, revision: str | None) -> str:
         path = _asked(

@@ -17,7 +17,7 @@ characters that stands by itself: there is no warning of code, shell and LaTeX (
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NoReturn
@@ -45,7 +45,7 @@ class Template:
         text: the template as the user wrote it.
         digest: 16-byte blake2b of `text` in UTF-8, or of its `key`; part of every key made from this template.
         keyed: the text or key that `digest` is made of.
-        placeholder_names: the optional names that occur, in order of first occurrence.
+        placeholder_names: the optional names that occur, in order of first occurrence, and those of `varied_by`.
         kind_names: the names that occur and that the dataset kind fills.
     """
 
@@ -110,6 +110,10 @@ class Template:
             _pieces=tuple(pieces),
             _gaps=tuple(gaps),
         )
+
+    def varied_by(self, names: Sequence[str]) -> Template:
+        """The template with further optional names, which do not occur in it: those of other prompts that go with this one."""
+        return replace(self, placeholder_names=tuple(dict.fromkeys([*self.placeholder_names, *names])))
 
     def render(self, values: Mapping[str, str]) -> str:
         """The prompt with every gap filled from `values`, which has all used names (others are ignored)."""
@@ -230,7 +234,7 @@ def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -
     if said:
         advice = " If it should vary, declare its values under expansion.placeholders." if unknown else ""
         reason = "because no such name is known" if unknown else "because of its spaces"
-        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}", stacklevel=4)
+        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}")
 
 
 def _listed(names: Sequence[str]) -> str:

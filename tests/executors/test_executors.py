@@ -46,6 +46,10 @@ class Noting:
     def in_flight(self) -> int:
         return self.inner.in_flight
 
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        return self.inner.in_flight_by_provider
+
 
 def config(folder: Path, topics: int = 3) -> RawDatasetConfig:
     names = [f"topic {number}" for number in range(topics)]

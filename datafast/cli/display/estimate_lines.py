@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from datafast.cli.display.amounts import duration, money
+from datafast.amounts import duration, money
 from datafast.engine.estimate import Estimate, ProviderEstimate, Span
 
 __all__ = ["estimate_lines"]

@@ -43,14 +43,19 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROMPTS", "ConversationDataset", "ConversationDatasetConfig"]
 
 DEFAULT_PROMPTS = [
+    "Write conversations between a user and an AI assistant in {language_name}: exactly {num_samples}. "
+    "What they are about: {topic}"
+]
+_FIRST_PROMPTS = [
     "Write exactly {num_samples} conversations in {language_name} between a user and an AI assistant. "
     "What they are about: {topic}"
 ]
-DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
+_OTHER_TEXTS = {"system_message": ["You are a helpful assistant."], **FORM_TEXTS}
 DEFAULTS = DefaultPrompts(
     "conversation",
-    version=1,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": [DEFAULT_SYSTEM_MESSAGE], **FORM_TEXTS},
+    version=2,
+    texts={"prompts": DEFAULT_PROMPTS, **_OTHER_TEXTS},
+    former=DefaultPrompts("conversation", version=1, texts={"prompts": _FIRST_PROMPTS, **_OTHER_TEXTS}),
 )
 _ROLE = "generator"
 
@@ -189,6 +194,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             output_format=self.output_format,
             tools=self.tool_set,
             placeholders=list(self.expansion.placeholders) if self.expansion else [],
+            first=edition.version == 1,
         )
 
 
@@ -242,7 +248,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
-        self.row_model = self._formats[editions[0].prompts].row_model()
+        self.row_model = self._formats[editions[0].prompts].row_model
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
 
@@ -303,33 +309,33 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             str(config.num_examples if examples else 0),
         ]
 
-    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | None]:
         picks = item.values["topic"].picks
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 
-        def prompt(count: int) -> str:
-            values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
+        def prompt(picks: Sequence[Pick]) -> str:
+            values = {"num_samples": str(len(picks)), "language_name": language_name, "topic": shown_topics(picks)}
             return "\n\n".join([self.render(item, values), form, *examples])
 
-        conversations = await generate.collect(
+        conversations = await generate.collect_for(
             _ROLE,
-            item.num_rows,
+            picks,
             prompt=prompt,
             response_model=self._replies,
             items=lambda reply: reply.conversations,
             system=self.config.generation_system_prompt,
         )
         return [
-            row_format.row(
+            conversation
+            and row_format.row(
                 conversation,
-                row_model=self.row_model,
                 model_id=generate.model_id(_ROLE),
                 language=language,
                 uuid=item.row_uuid(number),
                 metadata=self._metadata(item, pick),
             )
-            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=False))
+            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=True))
         ]
 
     def _examples(self, item: WorkItem) -> list[str]:
