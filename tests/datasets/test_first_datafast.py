@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import datafast
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.errors import ConfigError, PartialResults, ProviderError, ReplyError
+from datafast.inspectors import inspect_classification_dataset
 from datafast.llms import AnthropicProvider, GeminiProvider, LLMProvider, OpenAIProvider, SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
 from datafast.schema.data_rows import (
@@ -179,3 +181,53 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
     dataset.push_to_hub(REPO)
     assert [row["uuid"] for row in stored(hub, "train")] == [UUID]
+
+
+# -- looking at rows
+
+
+def test_rows_are_looked_at_by_the_names_of_the_inspectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = classification(tmp_path).generate([SimulatedProvider("m")])
+    dataset.inspect()
+    first = capsys.readouterr().out
+    assert first.startswith("Row 1 of 4\n  text: ")
+    assert first.count("\n  label: ") == 4
+    inspect_classification_dataset(dataset, random=True)
+    assert sorted(capsys.readouterr().out.split("\n\n")) == sorted(first.split("\n\n"))
+    dataset.inspect(num_rows=1)
+    assert capsys.readouterr().out.count("Row ") == 1
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = RawDataset(RawDatasetConfig(document_types=["log"], topics=["pumps"], output_file=tmp_path / "a.jsonl"))
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a \x1b[2J b"}) + "\n", encoding="utf-8")
+    dataset.inspect()
+    assert "text: a \\x1b[2J b" in capsys.readouterr().out
+
+
+def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -> None:
+    dataset = classification(tmp_path)
+    with pytest.raises(ConfigError, match=r"^data_rows: They are read from .*labels\.jsonl and cannot be set\. Write"):
+        dataset.data_rows = [TextClassificationRow(text="a", label="leak")]
+
+
+# -- what does not exist here
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("from datafast.datasets import MCQDataset", "ColumnsDataset"),
+        ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
+        ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
+        ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast import eval", "judge"),
+    ],
+)
+def test_a_name_that_does_not_exist_here_says_what_does(code: str, told: str) -> None:
+    with pytest.raises(ImportError, match=rf"^datafast\S* has no \w+\. .*{told}.*\.$"):
+        exec(code)
+
+
+def test_the_version_is_told() -> None:
+    assert datafast.get_version() == datafast.__version__

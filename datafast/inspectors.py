@@ -1,0 +1,19 @@
+"""The inspectors of the first datafast: each prints rows of its dataset, as `dataset.inspect` does.
+
+They opened a page in the browser there; with many rows, `dataset.to_pandas()` in a notebook comes close.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datafast.datasets.dataset import Dataset
+
+__all__ = ["inspect_classification_dataset", "inspect_preference_dataset", "inspect_raw_dataset"]
+
+
+def _inspect(dataset: Dataset[Any, Any], random: bool = False) -> None:
+    dataset.inspect(random)
+
+
+inspect_classification_dataset = inspect_preference_dataset = inspect_raw_dataset = _inspect
