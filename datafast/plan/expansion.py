@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import get_args
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
-from datafast.plan.strategies import CHOOSERS, Chooser, ExpansionSpec, Strategy, Variant, lay_out
+from datafast.plan.strategies import CHOOSERS, Chooser, ExpansionSpec, Space, Strategy, Variant, lay_out
 from datafast.plan.template import Template
 
 __all__ = [
@@ -40,7 +41,7 @@ class Expansion:
         templates: parsed with the names of `spec.placeholders` as placeholders.
         spec: how to expand them.
         field: the config field that errors name.
-        remark: whether to warn of values that no template uses.
+        remark: whether to warn of values that no template uses, and of prompts that are sent several times.
 
     Raises:
         ConfigError: no template, an empty list of values, a count that is not positive, an unknown strategy, or more
@@ -61,6 +62,8 @@ class Expansion:
         spaces = lay_out(templates, placeholders, field)
         self._chooser: Chooser = CHOOSERS[spec.strategy](spaces, spec, field)
         self._size = self._chooser.size
+        if remark and spec.strategy == "random":
+            _warn_repeats(spaces, self._size, field)
         self.templates = tuple(templates)
         self.spec = spec
 
@@ -134,6 +137,16 @@ def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, objec
         tokens = ", ".join(f"<<{name}>>" for name in unused)
         warn_user(
             f"{field}.placeholders: No prompt uses {', '.join(unused)}. Write {tokens} in one, or remove the values.",
+        )
+
+
+def _warn_repeats(spaces: Sequence[Space], size: int, field: str) -> None:
+    distinct = sum(prod(space.sizes(distinct=True)) for space in spaces if space.ordinal == 0)
+    if size > distinct:
+        prompts = "is one prompt, which is" if distinct == 1 else f"are {distinct:,} different prompts, which are"
+        warn_user(
+            f"{field}.num_random_samples is {size:,}, and there {prompts} sent again and again. Write <<placeholders>> into the "
+            f"prompts and declare their values, or draw {distinct:,}.",
         )
 
 
