@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from datafast.datasets.entry import Generation, estimate_of
+from datafast.engine.dry_run import Asked, asked_before
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.errors import ConfigError
 from datafast.store.paths import UsedFile
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from datafast.engine.estimate import Estimate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.plan.items import WorkItem
+    from datafast.store.records import Recorded
     from datafast.types import RunReport
 
 __all__ = ["Project"]
@@ -104,6 +107,13 @@ class Project:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
         Generation(dataset, self.routes, options).run()
         return cast("RunReport", dataset.report)
+
+    async def asked_before(
+        self, dataset: Dataset[Any, Any], item: WorkItem, recorded: Mapping[bytes, list[Recorded]]
+    ) -> list[Asked]:
+        """What an item of the dataset has asked this project's providers so far, by its recorded replies."""
+        fan_out = self.config.run.fan_out
+        return await asked_before(dataset.produce, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
     def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
         """What is left to generate with this project's providers will use, cost and take."""

@@ -1,4 +1,4 @@
-"""Finds out what an item would ask, by running `produce` with a simulated model in every role.
+"""Finds out what an item would ask, by running `produce` with a simulated model in every role; or has asked, by recorded replies.
 
 Guarantee: nothing is sent, no key is needed and nothing is written. The calls are those of the kind's own `produce`, so
 they cannot differ from a real run. Limits: if later calls depend on earlier answers, their number is that of one
@@ -8,15 +8,17 @@ simulated run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.sender import Caller, read_reply
 from datafast.engine.generate import Generate
-from datafast.engine.routes import Route
+from datafast.engine.routes import Route, call_identities, labels_of, providers_of
+from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.records import ItemRecord, ItemState
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 
     from datafast.engine.calls.call import Call
     from datafast.engine.job import Produce
+    from datafast.engine.settings import FanOut
+    from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem
-    from datafast.types import Message
+    from datafast.store.records import Recorded
 
-__all__ = ["DryRun", "dry_run"]
+__all__ = ["Asked", "DryRun", "asked_before", "dry_run"]
 
 
 @dataclass(frozen=True)
@@ -37,20 +41,32 @@ class DryRun:
     """The calls of one item.
 
     Attributes:
-        first: the messages of its first call, and `first_role` its role.
         calls: the number of its calls in each role, in the order of the first calls.
         asks: all its calls.
     """
 
-    first: Sequence[Message]
-    first_role: str
     calls: dict[str, int]
     asks: Sequence[Call]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A call that an item has made.
+
+    Attributes:
+        call: what was asked, in which role.
+        provider: the name of the provider that was asked.
+        answered: whether a usable reply is recorded.
+    """
+
+    call: Call
+    provider: str
+    answered: bool
+
+
 @dataclass
 class _Player:
-    """Replaces the engine's `Caller`, and keeps the calls."""
+    """Replaces the engine's `Caller`, and keeps the calls. Every reply is a simulated one."""
 
     asks: list[Call] = field(default_factory=list)
 
@@ -61,30 +77,83 @@ class _Player:
         return read_reply(call.said, call.schema)
 
 
+@dataclass
+class _Replayer:
+    """Replaces the engine's `Caller`, and keeps the calls. Every reply is a recorded one."""
+
+    asked: list[Asked] = field(default_factory=list)
+
+    async def answer(self, call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
+        number = len(self.asked)
+        self.asked.append(Asked(call, recorded[-1].provider if recorded else call.endpoint.label, answered=False))
+        answer = _answer(call, recorded)
+        self.asked[number] = replace(self.asked[number], answered=True)
+        return answer
+
+
+def _answer(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
+    """What the first whole reply answers, or the best of those that are not whole."""
+    partial = []
+    for reply in recorded:
+        call.replied(reply.raw, reply.format, reply.model_id)
+        try:
+            return read_reply(call.said, call.schema)
+        except ReplyError as error:
+            if error.usable is not None:
+                partial.append(Partial(error, call.said, call.raw, call.model_id))
+    if not partial:
+        raise call.failed("No usable reply is recorded.", ReplyCategory.EMPTY.value)
+    return best_of(partial).taken_by(call)
+
+
 async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
     """Runs an item's `produce` without a ledger and without a network."""
     player = _Player()
     provider = SimulatedProvider()
-    endpoint = Endpoint(
-        provider,
-        label=provider.label,
-        identity=provider.identity,
-        gate=Gate(1),
-        backend=provider.open(max_connections=1),
+    endpoint = _endpoint(provider, label=provider.label, identity=provider.identity)
+    await produce(item, _generate(player, item, Route.single(endpoint), {}))
+    return DryRun(dict(Counter(ask.role for ask in player.asks)), player.asks)
+
+
+async def asked_before(
+    produce: Produce,
+    item: WorkItem,
+    *,
+    routes: Sequence[Route[LLMProvider]],
+    fan_out: FanOut,
+    recorded: Mapping[bytes, list[Recorded]],
+) -> list[Asked]:
+    """What an item has asked so far, by its recorded replies: each call until one without a usable reply stopped it.
+
+    Args:
+        recorded: the replies to the item's calls, by their keys.
+    """
+    labels, identities = labels_of(providers_of(routes)), call_identities(routes, fan_out=fan_out)
+    route = routes[item.route].map(
+        lambda provider: _endpoint(provider, label=labels[id(provider)], identity=identities[id(provider)])
     )
-    generate = Generate(
-        caller=cast(Caller, player),
+    replayer = _Replayer()
+    try:
+        await produce(item, _generate(replayer, item, route, recorded))
+    except Exception:  # noqa: BLE001 - what failed, in a call or in the kind, has been told and recorded by the run
+        return replayer.asked
+    return replayer.asked
+
+
+def _generate(
+    caller: _Player | _Replayer, item: WorkItem, route: Route[Endpoint], recorded: Mapping[bytes, list[Recorded]]
+) -> Generate:
+    return Generate(
+        caller=cast(Caller, caller),
         item=item,
-        record=_unrecorded(item),
-        recorded={},
-        route=Route.single(endpoint),
+        record=ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows),
+        recorded=dict(recorded),
+        route=route,
         waiting=lambda change: None,
     )
-    await produce(item, generate)
-    asks = player.asks
-    first, first_role = (asks[0].messages, asks[0].role) if asks else ([], "")
-    return DryRun(first, first_role, dict(Counter(ask.role for ask in asks)), asks)
 
 
-def _unrecorded(item: WorkItem) -> ItemRecord:
-    return ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows)
+def _endpoint(provider: LLMProvider, *, label: str, identity: str) -> Endpoint:
+    """An endpoint of this provider that sends nothing."""
+    backend = SimulatedProvider().open(max_connections=1)
+    return Endpoint(provider, label=label, identity=identity, gate=Gate(1), backend=backend)

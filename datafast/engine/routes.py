@@ -17,7 +17,7 @@ from datafast.engine.settings import FanOut
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Route", "identities", "label_of", "labels_of", "providers_of", "route_identities"]
+__all__ = ["Route", "call_identities", "identities", "label_of", "labels_of", "providers_of", "route_identities"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -93,6 +93,22 @@ def identities(providers: Sequence[object]) -> list[str]:
 
 def _identity(provider: object) -> str:
     return str(getattr(provider, "identity", type(provider).__qualname__))
+
+
+def call_identities(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> dict[int, str]:
+    """The identity of each provider in the keys of its calls, by its `id`.
+
+    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
+    that a reply of one provider is not paid for again at another.
+    """
+    providers = providers_of(routes)
+    if fan_out != "all":
+        found = [""] * len(providers)
+    elif any(route.sole is None for route in routes):
+        found = [provider.identity for provider in providers]
+    else:
+        found = identities(providers)
+    return {id(provider): identity for provider, identity in zip(providers, found, strict=True)}
 
 
 def route_identities(routes: Sequence[Route[object]], *, fan_out: FanOut) -> list[str]:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
-from datafast.store.records import FailureRow, ItemRecord
+from datafast.store.records import FailureRow, ItemRecord, Recorded
 
 __all__ = ["LedgerReader", "PastCall"]
 
@@ -98,6 +98,14 @@ class LedgerReader(Ledger):
         found: dict[int, list[tuple[int, int]]] = {}
         for position, start, size in self._db.execute(query, positions):
             found.setdefault(position, []).append((start, size))
+        return found
+
+    def replies_of(self, position: int) -> dict[bytes, list[Recorded]]:
+        """The recorded replies to the item at a position of the plan, by the keys of its calls, oldest first."""
+        found: dict[bytes, list[Recorded]] = {}
+        for (item_id,) in self._db.execute("SELECT id FROM items WHERE position = ? AND state != 3", (position,)):
+            for key, reply in self.calls_of(item_id):
+                found.setdefault(key, []).append(reply)
         return found
 
     # -- after a crash
