@@ -5,9 +5,14 @@ They opened a page in the browser there; with many rows, `dataset.to_pandas()` i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from datafast._util.lazy import lazy_names
 from datafast.datasets.dataset import Dataset
+from datafast.datasets.former import FORMER_INSPECTORS
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, {}, absent=FORMER_INSPECTORS)
 
 __all__ = ["inspect_classification_dataset", "inspect_preference_dataset", "inspect_raw_dataset"]
 

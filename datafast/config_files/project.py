@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.dry_run import Asked, asked_before
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from datafast.store.records import Recorded
     from datafast.types import RunReport
 
-__all__ = ["Project"]
+__all__ = ["Export", "Project"]
+
+
+class Export(NamedTuple):
+    """A file, relative to the working directory, that the rows are saved to in another format."""
+
+    format: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Project:
         dataset_class: the dataset class of its kind.
         routes: who answers: a route for each provider, or one with a provider for each role where the kind has roles.
         places: for each provider in their order, where it stands in the file (`FILE:LINE: providers[0]`).
+        exports: other files that the rows of real models are saved to at the end of each run.
     """
 
     path: Path
@@ -44,6 +52,7 @@ class Project:
     config: DatasetConfig
     routes: Sequence[Route[LLMProvider]]
     places: Sequence[str]
+    exports: Sequence[Export] = ()
 
     def label(self, route: int, role: str) -> str:
         """How the provider is shown that answers in a role on one of the plan's routes."""
@@ -61,6 +70,8 @@ class Project:
         yield UsedFile("the config", self.path, written=False)
         yield UsedFile("the file of the keys", self.secrets, written=False)
         yield from self.config.used_files()
+        for export in self.exports:
+            yield UsedFile("formatters", export.path, written=True)
 
     def simulated(self) -> Project:
         """The same project with a simulated model in the place of each provider."""
@@ -106,6 +117,9 @@ class Project:
     def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> RunReport:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
         Generation(dataset, self.routes, options).run()
+        simulated = any(provider.simulated for provider in providers_of(self.routes))
+        for export in () if simulated else self.exports:
+            dataset.save(export.path, export.format)
         return cast("RunReport", dataset.report)
 
     async def asked_before(

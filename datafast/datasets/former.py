@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMER_CONFIGS", "FORMER_DATASETS", "FORMER_ROWS"]
+__all__ = ["FORMER_CONFIGS", "FORMER_DATASETS", "FORMER_INSPECTORS", "FORMER_ROWS"]
 
 _MCQ = "Multiple-choice questions are made by a ColumnsDataset: a column from the source, and a structured one for the rest."
 _CHAT = "Chats of several turns are made by a ConversationDataset with max_turns."
@@ -19,3 +19,4 @@ FORMER_ROWS = {
     "MCQRow": _MCQ,
     "MCQSource": _MCQ,
 }
+FORMER_INSPECTORS = {"inspect_mcq_dataset": _MCQ, "inspect_ultrachat_dataset": _CHAT}
