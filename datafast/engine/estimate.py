@@ -20,16 +20,18 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
+from datafast.amounts import duration, money
 from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
+from datafast.html import facts
 from datafast.llms.prices import nearest_model
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
@@ -131,6 +133,26 @@ class Estimate:
             for part in self.providers
         ]
         return {**asdict(self), **whole, "providers": parts, "notes": list(self.notes)}
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """It in words: (name, text) of each line."""
+        if not self.items:
+            yield "left to do", "nothing: all rows are there, or failed for good"
+            return
+        yield "left to do", f"{self.rows:,} rows from {self.items:,} prompts, {self.calls:,} calls"
+        called = [part for part in self.providers if any(part.calls.values())]
+        several = len({role for part in called for role in part.calls}) > 1
+        for part in called:
+            roles = f" ({', '.join(part.calls)})" if several else ""
+            yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
+        if len(called) > 1:
+            yield "estimate in all", _usage(self)
+        for note in self.notes:
+            yield "note", note
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return facts(self.lines())
 
 
 def estimate(
@@ -417,3 +439,29 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")
     return notes
+
+
+# -- in words
+
+
+def _usage(part: Estimate | ProviderEstimate) -> str:
+    guessed = " (guessed)" if isinstance(part, ProviderEstimate) and part.output_basis == "guessed" else ""
+    cost = "unknown" if part.cost_usd is None else _span_words(part.cost_usd, money)
+    return (
+        f"{_span_words(part.input_tokens, _count)} tokens in, {_span_words(part.output_tokens, _count)} out{guessed}, "
+        f"cost {cost}, time {_span_words(part.seconds, duration)}"
+    )
+
+
+def _span_words(span: Span, write: Callable[[float], str]) -> str:
+    """What is expected, with the range in brackets where it does not come to the same."""
+    low, expected, high = write(span.low), write(span.expected), write(span.high)
+    return expected if low == expected == high else f"{expected} [{low} to {high}]"
+
+
+def _count(value: float) -> str:
+    """A number in three figures: more of them would look like knowledge."""
+    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= unit:
+            return f"{value / unit:.3g}{name}" if value < 1000 * unit else f"{value / unit:,.0f}{name}"
+    return f"{value:.0f}"

@@ -30,6 +30,8 @@ class RunOptions(TypedDict, total=False):
     """Replace each provider by a simulated one: no key, no cost, and rows that say so."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
+    progress: bool
+    """Show how the run goes under the cell of a notebook; true by default."""
     notes: Mapping[str, str]
     """Kept in the ledger for `datafast status`."""
 

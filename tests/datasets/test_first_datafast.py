@@ -232,3 +232,177 @@ def test_a_name_that_does_not_exist_here_says_what_does(code: str, told: str) ->
 
 def test_the_version_is_told() -> None:
     assert datafast.get_version() == datafast.__version__
+
+
+# -- whole scripts, of the shape of those that its guides show
+
+LABELS = """
+from datafast.datasets import ClassificationDataset
+from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig
+from datafast.llms import OpenAIProvider, AnthropicProvider, GeminiProvider
+from datafast.logger_config import configure_logger
+from dotenv import load_dotenv
+
+load_dotenv("secrets.env")
+configure_logger()
+
+config = ClassificationDatasetConfig(
+    classes=[
+        {"name": "seaworthy", "description": "The hull is sound."},
+        {"name": "leaking", "description": "Water comes in somewhere."},
+    ],
+    num_samples_per_prompt=3,
+    output_file="hull_reports.jsonl",
+    languages={
+        "en": "English",
+        "fr": "French"
+    },
+    prompts=[
+        (
+            "Write {num_samples} reports of a '{label_name}' hull in {language_name}. "
+            "{label_description} They are {{length}} and about {{vessel}}."
+        )
+    ],
+    expansion=PromptExpansionConfig(
+        placeholders={
+            "vessel": ["a ferry", "a dinghy"],
+            "length": ["short", "long"]
+        },
+        combinatorial=True,
+        num_random_samples=50
+    )
+)
+providers = [
+    OpenAIProvider(model_id="gpt-4.1-mini"),
+    AnthropicProvider(model_id="claude-3-5-haiku-latest"),
+    GeminiProvider(model_id="gemini-2.0-flash")
+]
+dataset = ClassificationDataset(config)
+num_expected_rows = dataset.get_num_expected_rows(providers)
+dataset.generate(providers)
+url = dataset.push_to_hub(repo_id="someone/hulls", train_size=0.8, seed=42, shuffle=True)
+"""
+
+PAIRS = '''
+import json
+from pathlib import Path
+
+from datafast.schema.config import PreferenceDatasetConfig
+from datafast.datasets import PreferenceDataset
+from datafast.llms import OpenAIProvider, GeminiProvider, AnthropicProvider
+
+def load_documents(path: str | Path) -> list[str]:
+    with open(path, "r", encoding="utf-8") as f:
+        return [json.loads(line)["text"] for line in f]
+
+config = PreferenceDatasetConfig(
+    input_documents=load_documents("lessons.jsonl"),
+    num_samples_per_prompt=2,
+    languages={"en": "English"},
+    llm_as_judge=True,
+    output_file="lessons_pairs.jsonl",
+    question_generation_prompts=["Ask {num_samples} questions in {language_name} about: {document}"],
+    chosen_response_generation_prompt="""
+    Answer well, in {language_name}.
+    Document: {document}
+    Question: {question}
+    """,
+)
+question_gen_llm = OpenAIProvider(model_id="gpt-4.1-mini")
+chosen_response_gen_llm = AnthropicProvider(model_id="claude-3-7-sonnet-latest")
+rejected_response_gen_llm = GeminiProvider(model_id="gemini-2.0-flash")
+judge_llm = OpenAIProvider(model_id="gpt-4.1-mini")
+
+dataset = PreferenceDataset(config)
+num_expected_rows = dataset.get_num_expected_rows(llms=[question_gen_llm])
+dataset.generate(
+    question_gen_llm=question_gen_llm,
+    chosen_response_gen_llm=chosen_response_gen_llm,
+    rejected_response_gen_llm=rejected_response_gen_llm,
+    judge_llm=judge_llm
+)
+print(f"Made {len(dataset.data_rows)} pairs, saved to {config.output_file}")
+if dataset.data_rows:
+    sample = dataset.data_rows[0]
+    print(sample.question, sample.chosen_model_id, sample.rejected_model_id)
+    if sample.chosen_response_score is not None:
+        print(sample.chosen_response_score, sample.rejected_response_score)
+url = dataset.push_to_hub(repo_id="someone/lessons")
+'''
+
+TEXTS = """
+from datafast.datasets import RawDataset
+from datafast.schema.config import RawDatasetConfig, PromptExpansionConfig
+from datafast.llms import OpenAIProvider, AnthropicProvider
+
+def main():
+    global dataset, num_expected_rows, url
+    config = RawDatasetConfig(
+        document_types=["logbook", "manual"],
+        topics=["Ballast", "Fouling"],
+        num_samples_per_prompt=1,
+        output_file="hull_texts.jsonl",
+        languages={"en": "English", "fr": "French"},
+        prompts=[("Write {num_samples} page of a {document_type} in {language_name} about {topic} for {{reader}}.")],
+        expansion=PromptExpansionConfig(placeholders={"reader": ["owners", "divers"]}, combinatorial=True),
+    )
+    providers = [
+        OpenAIProvider(model_id="gpt-4.1-mini"),
+        AnthropicProvider(model_id="claude-3-5-haiku-latest"),
+    ]
+    dataset = RawDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers)
+    dataset.generate(providers)
+    url = dataset.push_to_hub(repo_id="someone/texts", train_size=0.8, seed=20250304, shuffle=True)
+
+if __name__ == "__main__":
+    from dotenv import load_dotenv
+
+    load_dotenv("secrets.env")
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "rows", "splits"),
+    [
+        (LABELS, 2 * 2 * 4 * 3 * 3, {"train", "test"}),
+        (PAIRS, 2 * 2, {"train"}),
+        (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
+    ],
+    ids=["classification", "preference", "raw"],
+)
+def test_a_script_runs_as_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault_server: FaultServer,
+    hub: HubServer,
+    script: str,
+    rows: int,
+    splits: set[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for vendor in ("OPENAI", "ANTHROPIC", "GEMINI"):
+        monkeypatch.setenv(f"{vendor}_BASE_URL", fault_server.url)
+        monkeypatch.setenv(f"{vendor}_API_KEY", "")  # so that what the script loads is gone after the test
+        monkeypatch.delenv(f"{vendor}_API_KEY")
+    keys = [f"{vendor}_API_KEY=sk-of-{vendor.lower()}-0123456789" for vendor in ("OPENAI", "ANTHROPIC", "GEMINI")]
+    (tmp_path / "secrets.env").write_text("\n".join(keys), encoding="utf-8")
+    if script is PAIRS:
+        for line in keys:
+            monkeypatch.setenv(*line.split("="))
+    lessons = "".join(json.dumps({"text": f"Lesson {number}: check the valves."}) + "\n" for number in range(2))
+    (tmp_path / "lessons.jsonl").write_text(lessons, encoding="utf-8")
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(script, "script.py", "exec"), space)
+    dataset = space["dataset"]
+    assert space["num_expected_rows"] == rows == len(dataset.data_rows) == dataset.report.written
+    (name,) = hub.repos
+    assert space["url"] == f"{hub.url}/datasets/{name}"
+    stored_files = {path.partition("-")[0].removeprefix("data/") for path in hub.repos[name].files if "data/" in path}
+    assert stored_files == splits
+    sent = {json.loads(request.raw).get("model", "gemini") for request in fault_server.requests}
+    assert len(sent) >= 2
+    before = len(fault_server.requests)
+    exec(compile(script, "script.py", "exec"), space)
+    assert len(fault_server.requests) == before

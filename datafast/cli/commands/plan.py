@@ -156,7 +156,6 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.text import Text
 
     from datafast._util.notify import plain_text
-    from datafast.cli.display.estimate_lines import estimate_lines
     from datafast.cli.display.lines import labelled, print_lines
 
     console = Console(highlight=False)
@@ -181,7 +180,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     for text in summary["first"]:
         line("first", text)
     console.print()
-    for name, text in estimate_lines(estimate):
+    for name, text in estimate.lines():
         labelled(console, name, text, width=_LABEL + 2)
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
