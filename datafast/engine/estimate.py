@@ -262,7 +262,8 @@ class _Past:
 
     @classmethod
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
-        everything = cls([len(plan) // plan.num_routes] * plan.num_routes, plan.num_rows, {}, {})
+        left = [len(range(route, len(plan), plan.num_routes)) for route in range(plan.num_routes)]
+        everything = cls(left, plan.num_rows, {}, {})
         if not ledger.is_file():
             return everything
         try:

@@ -21,7 +21,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,35 @@ class Ledger:
     def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
 
+    def items_unlike(self, num_rows: int, *, position: int) -> list[ItemRecord]:
+        """Items of the plan that ask for another number of rows, and the one at a position."""
+        query = "SELECT * FROM items WHERE state != 3 AND (num_rows != ? OR position = ?)"
+        return [item_from(row) for row in self._db.execute(query, (num_rows, position))]
+
+    def resize(self, item: ItemRecord, num_rows: int) -> None:
+        """Changes how many rows an item asks for. It is opened again if it lacks some or has failed.
+
+        Rows that are too many are in `items_to_cut` as long as they are in the file.
+        """
+        state = ItemState.OPEN if num_rows > item.num_rows or item.state is ItemState.FAILED else item.state
+        kept = item.kept & ((1 << num_rows) - 1)
+        item = replace(item, num_rows=num_rows, state=state, kept=kept)
+        self.put_items([item])
+        self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
+        self._db.execute("DELETE FROM filtered WHERE item = ? AND number >= ?", (item.id, num_rows))
+        if item.slots >> num_rows:
+            ids = {item.id, *(other.id for other in self._items_to_cut())}
+            self.set_meta("cut", orjson.dumps(sorted(ids)).decode())
+
+    def items_to_cut(self) -> dict[int, int]:
+        """Items with rows in the file that they do not ask for any more, by id, with the number that they ask for."""
+        return {item.id: item.num_rows for item in self._items_to_cut()}
+
+    def _items_to_cut(self) -> list[ItemRecord]:
+        ids = orjson.loads(self.meta("cut") or "[]")
+        items = self.items_of(ids).values() if ids else ()
+        return [item for item in items if item.slots >> item.num_rows and item.state is not ItemState.STALE]
+
     def raise_generation(self) -> None:
         """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
         self._db.execute(
@@ -207,6 +237,10 @@ class Ledger:
             f"({filtered} != 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
+        for item in self._items_to_cut():
+            beyond = (item.slots >> item.num_rows).bit_count()
+            written, removed = written - beyond, removed + beyond
+            failed += beyond if item.state is ItemState.FAILED else 0
         return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
 
     @property
@@ -346,13 +380,20 @@ class Ledger:
                 self.put_items([item])
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
 
-    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int]) -> None:
-        """Replaces all appends; the items `emptied` have no rows in the file any more."""
+    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int]) -> None:
+        """Replaces all appends.
+
+        Args:
+            emptied: items that have no rows in the file any more.
+            cut: items that have only so many of their first rows there.
+        """
         self._db.execute("DELETE FROM appends")
         self.put_appends(appends)
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
+        for item in self.items_of(list(cut)).values():
+            self.put_items([replace(item, slots=item.slots & ((1 << cut[item.id]) - 1))])
 
     # -- rows that stages have dropped
 

@@ -41,6 +41,11 @@ class Matched:
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
 
+    def forget_rows_beyond(self) -> None:
+        """Rows that items do not ask for any more have left the file."""
+        for item in self.unfinished.values():
+            item.slots &= (1 << item.num_rows) - 1
+
 
 def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
     """The plan with the keys of those earlier versions."""
@@ -114,8 +119,28 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> Pos
         ledger.set_state(returned, ItemState.OPEN)
         ledger.decide_anew(returned)
         ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
+        if _fit(ledger, plan):
+            done = PositionSet(ledger.done_positions())
         _note(ledger, plan)
     return done
+
+
+def _fit(ledger: Ledger, plan: Plan) -> bool:
+    """Gives the items that ask for more or fewer rows than before their new number; returns whether there are any.
+
+    Only the last item of a plan may ask for fewer rows than an item can, so only those that differ are looked at.
+    """
+    if not len(plan):
+        return False
+    last = len(plan) - 1
+    different = [
+        (item, rows)
+        for item in ledger.items_unlike(plan[last].most_rows, position=last)
+        if (rows := plan[item.position].num_rows) != item.num_rows
+    ]
+    for item, rows in different:
+        ledger.resize(item, rows)
+    return bool(different)
 
 
 def _note(ledger: Ledger, plan: Plan) -> None:

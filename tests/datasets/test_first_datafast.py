@@ -76,6 +76,18 @@ def test_more_providers_than_roles_are_refused(tmp_path: Path) -> None:
         preference(tmp_path).generate({"question": SimulatedProvider("m")}, SimulatedProvider("m"))
 
 
+def test_a_judge_that_the_config_does_not_ask_is_refused(tmp_path: Path) -> None:
+    model = SimulatedProvider("m")
+    with pytest.raises(ConfigError, match=r"A provider is given for 'judge', .* Set llm_as_judge: true to use it\.$"):
+        preference(tmp_path).generate(model, model, model, judge_llm=model)
+
+
+def test_a_missing_key_is_told_when_the_run_begins(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Set OPENAI_API_KEY in the environment"):
+        classification(tmp_path).generate([OpenAIProvider()])
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- providers
 
 
