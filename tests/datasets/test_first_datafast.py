@@ -76,6 +76,14 @@ def test_more_providers_than_roles_are_refused(tmp_path: Path) -> None:
         preference(tmp_path).generate({"question": SimulatedProvider("m")}, SimulatedProvider("m"))
 
 
+def test_a_role_has_one_provider_and_the_message_says_how_to_use_several(tmp_path: Path) -> None:
+    one, other = SimulatedProvider("a"), SimulatedProvider("b")
+    with pytest.raises(
+        ConfigError, match=r"^chosen: expected one provider, got several\. Make a dataset with an output_file"
+    ):
+        preference(tmp_path).generate(one, [one, other], one)  # type: ignore[arg-type]
+
+
 def test_a_judge_that_the_config_does_not_ask_is_refused(tmp_path: Path) -> None:
     model = SimulatedProvider("m")
     with pytest.raises(ConfigError, match=r"A provider is given for 'judge', .* Set llm_as_judge: true to use it\.$"):
