@@ -241,7 +241,10 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
         ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
         ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
         ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
+        ("from datafast.llms import GoogleProvider", "GeminiProvider"),
         ("from datafast.inspectors import inspect_mcq_dataset", "ColumnsDataset"),
+        ("from datafast import LLMStep", "ColumnsDataset"),
         ("from datafast import eval", "judge"),
     ],
 )
