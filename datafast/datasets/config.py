@@ -153,6 +153,8 @@ class DatasetConfig(ConfigModel):
     def hint_for(cls, name: str) -> str:
         from datafast.llms.options import OPTION_SCHEMAS
 
+        if name == "dataset_type":
+            return "The class of the config says it. Leave it out."
         meant = nearest(name, [*cls.model_fields, *RunConfig.model_fields, *OPTION_SCHEMAS])
         if meant in cls.model_fields or meant is None:
             return super().hint_for(name)

@@ -107,6 +107,25 @@ def test_the_key_may_be_given_by_position(kind: type[LLMProvider]) -> None:
     assert provider.identity == kind("some-model").identity
 
 
+def test_a_provider_class_of_a_script_says_what_it_lacks_before_anything_is_sent(tmp_path: Path) -> None:
+    class Groq(LLMProvider):
+        @property
+        def provider_name(self) -> str:  # type: ignore[override]
+            return "groq"
+
+        @property
+        def env_key_name(self) -> str:  # type: ignore[override]
+            return "GROQ_API_KEY"
+
+    provider = Groq("llama", "sk-0123456789")
+    told = r"^groq/llama: Groq does not say how it is called: .* use LiteLLMProvider\('groq/llama'\)\.$"
+    with pytest.raises(ConfigError, match=told):
+        provider.generate("x")
+    with pytest.raises(ConfigError, match=told):
+        classification(tmp_path).generate([provider])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
