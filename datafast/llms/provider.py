@@ -170,7 +170,8 @@ class LLMProvider:
 
         Raises:
             MissingKeyError: the provider's own server is used and there is no key; `variable` is the environment variable.
-            ConfigError: the class does not say how it is called, or the file of `ssl_ca`, or the address in the environment, cannot be used.
+            ConfigError: the class does not say how it is called; or the file of `ssl_ca`, or the address in the environment,
+                cannot be used.
         """
         if type(self).open is LLMProvider.open:
             raise ConfigError(
