@@ -114,6 +114,10 @@ else:
             "datafast.types": ["FailedItem", "RunReport"],
         },
         absent={
+            **dict.fromkeys(
+                ["LLMStep", "Pipeline", "Seed", "Sink", "Source"],
+                "Steps over records are columns here: see dataset({...}) and ColumnsDataset.",
+            ),
             "eval": "A column of type judge scores each row: gen.judge('...').",
             "evaluate": "A column of type judge scores each row: gen.judge('...').",
             "generate_with_viewer": "Use dataset(...).generate(n), and on_event=... to watch it.",

@@ -1,4 +1,4 @@
-"""Kinds of the first datafast that this one does not have, and what to use instead: told where a script imports them."""
+"""Kinds of the first datafast that this one does not have, and its older names: told where a script imports them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,22 @@ _PIPELINE = (
     "A table is sent through prompts by a ColumnsDataset: columns from the source, and columns that a model writes."
 )
 
-FORMER_DATASETS = {"GenericPipelineDataset": _PIPELINE, "MCQDataset": _MCQ, "UltrachatDataset": _CHAT}
-FORMER_CONFIGS = {f"{name}Config": instead for name, instead in FORMER_DATASETS.items()}
+FORMER_DATASETS = {
+    "GenericPipelineDataset": _PIPELINE,
+    "MCQDataset": _MCQ,
+    "TextClassificationDataset": "It is ClassificationDataset.",
+    "TextDataset": "It is RawDataset.",
+    "UltraChatDataset": _CHAT,
+    "UltrachatDataset": _CHAT,
+}
+FORMER_CONFIGS = {
+    "ClassificationConfig": "It is ClassificationDatasetConfig.",
+    "GenericPipelineDatasetConfig": _PIPELINE,
+    "MCQDatasetConfig": _MCQ,
+    "TextDatasetConfig": "It is RawDatasetConfig.",
+    "UltraChatDatasetConfig": _CHAT,
+    "UltrachatDatasetConfig": _CHAT,
+}
 FORMER_ROWS = {
     "ChatRow": _CHAT,
     "GenericPipelineRow": _PIPELINE,

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
+from datafast._util.user_path import is_file
 from datafast.amounts import duration, money
 from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
@@ -264,7 +265,7 @@ class _Past:
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
         left = [len(range(route, len(plan), plan.num_routes)) for route in range(plan.num_routes)]
         everything = cls(left, plan.num_rows, {}, {})
-        if not ledger.is_file():
+        if not is_file(ledger):
             return everything
         try:
             with LedgerReader(ledger) as reader:

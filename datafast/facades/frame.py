@@ -361,7 +361,9 @@ class ColumnsFrame:
 
     def _generated(self, purpose: str) -> ColumnsDataset:
         if self._dataset is None:
-            raise ConfigError(f"There is nothing to {purpose} yet. Call generate first.")
+            raise ConfigError(
+                f"There is nothing to {purpose} yet. Call await ds.generate(n) or ds.generate_sync(n) first."
+            )
         return self._dataset
 
     def _frame(self, made: ColumnsDataset) -> pd.DataFrame:

@@ -76,6 +76,14 @@ def test_more_providers_than_roles_are_refused(tmp_path: Path) -> None:
         preference(tmp_path).generate({"question": SimulatedProvider("m")}, SimulatedProvider("m"))
 
 
+def test_a_role_has_one_provider_and_the_message_says_how_to_use_several(tmp_path: Path) -> None:
+    one, other = SimulatedProvider("a"), SimulatedProvider("b")
+    with pytest.raises(
+        ConfigError, match=r"^chosen: expected one provider, got several\. Make a dataset with an output_file"
+    ):
+        preference(tmp_path).generate(one, [one, other], one)  # type: ignore[arg-type]
+
+
 def test_a_judge_that_the_config_does_not_ask_is_refused(tmp_path: Path) -> None:
     model = SimulatedProvider("m")
     with pytest.raises(ConfigError, match=r"A provider is given for 'judge', .* Set llm_as_judge: true to use it\.$"):
@@ -97,6 +105,25 @@ def test_the_key_may_be_given_by_position(kind: type[LLMProvider]) -> None:
     assert (provider.model_id, provider.api_key) == ("some-model", "sk-0123456789")
     assert "0123456789" not in repr(provider)
     assert provider.identity == kind("some-model").identity
+
+
+def test_a_provider_class_of_a_script_says_what_it_lacks_before_anything_is_sent(tmp_path: Path) -> None:
+    class Groq(LLMProvider):
+        @property
+        def provider_name(self) -> str:  # type: ignore[override]
+            return "groq"
+
+        @property
+        def env_key_name(self) -> str:  # type: ignore[override]
+            return "GROQ_API_KEY"
+
+    provider = Groq("llama", "sk-0123456789")
+    told = r"^groq/llama: Groq does not say how it is called: .* use LiteLLMProvider\('groq/llama'\)\.$"
+    with pytest.raises(ConfigError, match=told):
+        provider.generate("x")
+    with pytest.raises(ConfigError, match=told):
+        classification(tmp_path).generate([provider])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -233,7 +260,10 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
         ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
         ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
         ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
+        ("from datafast.llms import GoogleProvider", "GeminiProvider"),
         ("from datafast.inspectors import inspect_mcq_dataset", "ColumnsDataset"),
+        ("from datafast import LLMStep", "ColumnsDataset"),
         ("from datafast import eval", "judge"),
     ],
 )
