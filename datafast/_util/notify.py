@@ -6,6 +6,7 @@ Leaf module, no cost at import.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING
