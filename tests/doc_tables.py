@@ -165,6 +165,7 @@ def error_kind_table(_: str) -> str:
 
     words = {
         "retry": "waits and sends again",
+        "weigh": "fails this item if others succeed; stops this provider if it repeats",
         "stop_provider": "stops this provider; the others go on, its items stay pending",
         "fail_item": "fails this item; the others go on",
         "stop_run": "stops the run",

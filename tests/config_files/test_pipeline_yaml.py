@@ -145,13 +145,15 @@ def test_the_system_switch_of_the_creation_wins(engine: FaultServer, switch: str
 
 
 def test_request_timeout_and_retries_are_those_of_the_file(engine: FaultServer) -> None:
-    engine.respond = lambda request: Answer(delay_s=5)
-    text = ENGINE + "  request_timeout: 0.2\n  max_retries: 9\n"
-    text += "  rate_limit: {max_retries: 1, initial_retry_delay: 0.01}\n"
+    """One request is given up and sent again; one that is refused in passing has no second try."""
+    refused = Answer(status=400, body={"error": {"message": "the model wrote no JSON", "code": "json_validate_failed"}})
+    engine.answer_next(Answer(delay_s=5), refused)
+    text = ENGINE + "  request_timeout: 0.3\n  max_retries: 9\n"
+    text += "  rate_limit: {max_retries: 0, initial_retry_delay: 0.01}\n"
     start = time.monotonic()
-    result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 2"))
-    assert (result.exit_code, len(engine.requests)) == (3, 2)
+    result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 1"))
     assert time.monotonic() - start < 4
+    assert (result.exit_code, len(engine.requests)) == (3, 2)
 
 
 def test_the_rate_limit_holds_while_the_engine_grows_topics_too(engine: FaultServer) -> None:
