@@ -193,6 +193,7 @@ class _Run:
                 item=item,
                 record=record,
                 recorded=recorded,
+                most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
                 top_up=self._settings.top_up,

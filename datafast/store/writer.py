@@ -47,6 +47,7 @@ class Store:
         former: the plan with the keys of earlier versions that this ledger may have.
         unfinished: items of the plan that are open or failed, by position.
         donors: ids of items that are not in the plan any more, by content; their replies may still be used.
+        most_donated: the most rows that one of these items asks for.
         ordered: whether `close` puts the rows in plan order.
 
     Attributes:
@@ -64,6 +65,7 @@ class Store:
         former: Sequence[Plan],
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
+        most_donated: int = 0,
         durability: str = "normal",
         ordered: bool = False,
     ) -> None:
@@ -77,6 +79,7 @@ class Store:
         self._former = former
         self._unfinished = unfinished
         self._donors = donors
+        self.most_donated = most_donated
         self._ordered = ordered
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
