@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
+from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
@@ -204,7 +205,9 @@ class Generation:
         executor = self._dataset.executor
         for preparation in self._preparations():
             self._prepared(preparation, executor.run(preparation.announced(self._options.get("on_event"))))
-        self._ended(executor.run(self._job()))
+        job = self.job()
+        tell_change(job, self._options.get("on_change"))
+        self._ended(executor.run(job))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
@@ -212,7 +215,9 @@ class Generation:
         for preparation in self._preparations():
             report = await executor.run_async(preparation.announced(self._options.get("on_event")))
             self._prepared(preparation, report)
-        self._ended(await executor.run_async(self._job()))
+        job = self.job()
+        await tell_change_async(job, self._options.get("on_change"))
+        self._ended(await executor.run_async(job))
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
@@ -237,7 +242,8 @@ class Generation:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
-    def _job(self) -> Job:
+    def job(self) -> Job:
+        """The dataset's own run."""
         dataset, options = self._dataset, self._options
         settings = dataset.config.run
         if (wanted := options.get("max_concurrency")) is not None:
@@ -294,13 +300,7 @@ def _events(
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
-    return estimate(
-        plan=dataset.plan_for(routes),
-        produce=dataset.produce,
-        routes=routes,
-        settings=dataset.config.run,
-        ledger=dataset.paths.ledger,
-    )
+    return estimate(Generation(dataset, routes, {}).job())
 
 
 def _some(providers: Any, llms: Any = None) -> Any:

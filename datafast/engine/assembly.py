@@ -19,7 +19,7 @@ from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged
 from datafast.engine.job import Job
 from datafast.engine.reorder import ReorderBuffer
-from datafast.engine.routes import Route, identities, labels_of
+from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
@@ -156,7 +156,9 @@ async def _open_endpoints(
     sent, now = output.store.recently_sent(), time.time()
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
-        for provider, identity in zip(job.providers, _call_identities(job), strict=True):
+        for provider, identity in zip(
+            job.providers, call_identities(job.routes, fan_out=job.settings.fan_out), strict=True
+        ):
             label = labels[id(provider)]
             earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
             gate = _gate(job, provider, earlier, functools.partial(limit_changed, label))
@@ -177,19 +179,6 @@ def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_
         earlier=earlier,
         on_limit=on_limit,
     )
-
-
-def _call_identities(job: Job) -> list[str]:
-    """The identity of each provider in the keys of its calls.
-
-    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
-    that a reply of one provider is not paid for again at another.
-    """
-    if job.settings.fan_out != "all":
-        return [""] * len(job.providers)
-    if any(route.sole is None for route in job.routes):
-        return [provider.identity for provider in job.providers]
-    return identities(job.providers)
 
 
 def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:

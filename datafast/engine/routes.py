@@ -17,7 +17,7 @@ from datafast.engine.settings import FanOut
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Route", "identities", "label_of", "labels_of", "providers_of", "route_identities"]
+__all__ = ["Route", "call_identities", "identities", "label_of", "labels_of", "providers_of", "route_identities"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -110,6 +110,20 @@ def _roles_identity(route: Route[object]) -> str:
 def providers_of(routes: Sequence[Route[LLMProvider]]) -> list[LLMProvider]:
     """Each provider of some routes once, in order."""
     return list({id(provider): provider for route in routes for provider in route.members}.values())
+
+
+def call_identities(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> list[str]:
+    """The identity of each provider in the keys of its calls.
+
+    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
+    that a reply of one provider is not paid for again at another.
+    """
+    providers = providers_of(routes)
+    if fan_out != "all":
+        return [""] * len(providers)
+    if any(route.sole is None for route in routes):
+        return [provider.identity for provider in providers]
+    return identities(providers)
 
 
 def labels_of(providers: Sequence[LLMProvider]) -> dict[int, str]:

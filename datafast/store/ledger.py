@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,20 @@ class Ledger:
     def done_positions(self) -> Iterator[int]:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
             yield row[0]
+
+    def settled_positions(self) -> Iterator[int]:
+        """The positions of items that are done or have failed, in the plan of the last run."""
+        for row in self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"):
+            yield row[0]
+
+    def rows_settled(self, but: Container[int]) -> int:
+        """The rows of items that are done or have failed, without those of some items."""
+        if not but:
+            return int(
+                self._db.execute("SELECT coalesce(sum(num_rows), 0) FROM items WHERE state IN (1, 2)").fetchone()[0]
+            )
+        found = self._db.execute("SELECT id, num_rows FROM items WHERE state IN (1, 2)")
+        return sum(num_rows for item_id, num_rows in found if item_id not in but)
 
     def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
         """Gives items (id, position) their positions in a new plan."""

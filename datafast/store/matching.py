@@ -1,12 +1,14 @@
 """Finding the items of a ledger in a plan by their keys; items that an earlier version has begun by their former keys.
 
+`compare` says what a plan would change, and changes nothing; `match` does it.
+
 Cost: nothing if the plan is the one of the last run. Otherwise its keys are read once, and once more with former keys only if
 the ledger may have items of that version and some were not found yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,11 +16,11 @@ import orjson
 
 from datafast._util.bitmap import PositionSet
 from datafast.errors import ConfigError
-from datafast.plan.items import Plan
+from datafast.plan.items import Plan, WorkItem
 from datafast.store.ledger import Ledger
 from datafast.store.records import ItemRecord, ItemState
 
-__all__ = ["Matched", "former_of", "found_in", "has_places_of", "match"]
+__all__ = ["Comparison", "Matched", "compare", "former_of", "has_places_of", "item_at", "match"]
 
 _WALK_LIMIT = 50_000_000
 
@@ -42,6 +44,36 @@ class Matched:
     donors: dict[bytes, list[int]] = field(default_factory=dict)
 
 
+@dataclass
+class Comparison:
+    """A plan beside the items of a ledger, before anything is changed.
+
+    Attributes:
+        former: as in `Matched`.
+        is_new: whether the plan differs from the one of the last run.
+        settled: the positions of items that are done or have failed.
+        begun: items of the plan that are not settled although the ledger has them, by position; also those that come back.
+        leaving: items that are in the ledger's plan and not in this one: how many of their rows are in the file, by id.
+        donors: ids of all items that are not in this plan, by content; their replies may still be used.
+        rows_settled: the rows of settled items.
+        rows_returning: the rows of begun items that were not in the last plan.
+    """
+
+    former: Sequence[Plan]
+    is_new: bool
+    settled: PositionSet
+    begun: dict[int, ItemRecord] = field(default_factory=dict)
+    leaving: dict[int, int] = field(default_factory=dict)
+    donors: dict[bytes, list[int]] = field(default_factory=dict)
+    rows_settled: int = 0
+    rows_returning: int = 0
+
+    @property
+    def rows_begun(self) -> int:
+        """Rows of begun items that are in the file, or were dropped by stages."""
+        return sum(item.decided.bit_count() for item in self.begun.values())
+
+
 def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
     """The plan with the keys of those earlier versions."""
     return [former for former in plan.former if former.key_version in versions]
@@ -61,11 +93,87 @@ def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterat
             if taken is not None:
                 taken.add(position)
             yield position, found
+            if not left:
+                return
     for same in former:
         for position, key in enumerate(same.keys() if left else ()):
             if key in left and taken is not None and position not in taken:
                 taken.add(position)
                 yield position, left.pop(key)
+
+
+def item_at(
+    plan: Plan,
+    position: int,
+    *,
+    former: Sequence[Plan],
+    known: ItemRecord | None,
+    donors: Container[bytes],
+) -> WorkItem:
+    """An item of the plan; in its earlier form if an earlier version has begun it (`known`) or has replies for it."""
+    item = plan[position]
+    if not former:
+        return item
+    candidates = [item, *(plan[position] for plan in former)]
+    if known is not None:
+        return next((candidate for candidate in candidates if candidate.key == known.key), item)
+    return next((candidate for candidate in candidates if candidate.content in donors), item)
+
+
+def compare(ledger: Ledger, plan: Plan) -> Comparison:
+    """What the plan would do to the items of a ledger.
+
+    Raises:
+        ConfigError: the plan is another one, and too large to be compared.
+    """
+    former = former_of(plan, ledger.key_versions)
+    last = ledger.meta("plan")
+    is_new = last is not None and not has_places_of(last, plan, former)
+    found = Comparison(former, is_new, PositionSet() if is_new else PositionSet(ledger.settled_positions()))
+    begun = _find(ledger, plan, found) if is_new else {}
+    # All items have to be read only if some of those that are done leave.
+    states = () if found.leaving else (ItemState.OPEN, ItemState.FAILED, ItemState.STALE)
+    filtered = ledger.filtered_of_unfinished()
+    for item in ledger.items(*states):
+        if item.id in found.leaving:
+            found.leaving[item.id] = item.rows_written
+        elif item.state is ItemState.OPEN or item.id in begun:
+            if item.state is ItemState.OPEN:
+                item.filtered = filtered.get(item.id, 0)
+            else:  # its rows are decided about anew
+                item.kept = 0
+                found.rows_returning += item.num_rows
+            item.position = begun.get(item.id, item.position)
+            found.begun[item.position] = item
+            continue
+        elif item.state is not ItemState.STALE:
+            continue
+        found.donors.setdefault(item.content, []).append(item.id)
+    found.rows_settled = ledger.rows_settled(found.leaving)
+    return found
+
+
+def _find(ledger: Ledger, plan: Plan, found: Comparison) -> dict[int, int]:
+    """Notes which items are settled and which leave. Returns the positions of the others that the plan has, by id."""
+    before = ledger.places()
+    _require_comparable(before, plan)
+    begun: dict[int, int] = {}
+    for position, place in found_in(plan, found.former, before):
+        if place & Ledger.STATE_BITS in {ItemState.DONE, ItemState.FAILED}:
+            found.settled.add(position)
+        else:
+            begun[Ledger.item_of(place)] = position
+    left = (Ledger.item_of(place) for place in before.values() if place & Ledger.STATE_BITS != ItemState.STALE)
+    found.leaving = dict.fromkeys(left, 0)
+    return begun
+
+
+def _require_comparable(before: Sized, plan: Plan) -> None:
+    if len(before) and len(plan) > _WALK_LIMIT:
+        raise ConfigError(
+            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
+            f"compared with it. Choose another --output, or start over with --fresh."
+        )
 
 
 def match(ledger: Ledger, plan: Plan) -> Matched:
@@ -91,11 +199,7 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
 def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> PositionSet:
     """Gives every item its position in a changed plan. Returns the positions of those that are done."""
     before = ledger.places()
-    if len(before) and len(plan) > _WALK_LIMIT:
-        raise ConfigError(
-            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
-            f"compared with it. Choose another --output, or start over with --fresh."
-        )
+    _require_comparable(before, plan)
     returned: list[int] = []
     done = PositionSet()
 

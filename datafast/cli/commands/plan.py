@@ -48,7 +48,8 @@ def command(config: Path, number: int, as_json: bool) -> None:
     """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
     Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
-    a preview, because some replies are then known.
+    a preview, because some replies are then known. If the config has changed since the last run, it says which rows stay,
+    which leave, and what these have cost.
     """
     from datafast.config_files.loader import load_project
     from datafast.logger_config import configure_logger
@@ -63,7 +64,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
     if as_json:
         options.print_json({**summary, "estimate": estimate.to_dict()})
     else:
-        _show(summary, estimate)
+        _show(summary, estimate, project.config.output_file.name)
 
 
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def _example(project: Project, item: WorkItem, asked: DryRun) -> dict[str, Any]:
     return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
 
 
-def _show(summary: dict[str, Any], estimate: Estimate) -> None:
+def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -175,7 +176,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     for text in summary["first"]:
         line("first", text)
     console.print()
-    for name, text in estimate_lines(estimate):
+    lines = [] if estimate.change is None else [("change", text) for text in estimate.change.sentences(file)]
+    for name, text in [*lines, *estimate_lines(estimate)]:
         console.print(Text.assemble((f"{name:<18}", "bold"), "  ", plain_text(text)))
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)

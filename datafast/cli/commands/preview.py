@@ -26,6 +26,7 @@ __all__ = ["command"]
 @options.offline
 @options.local
 @options.output
+@options.yes
 @options.env_file
 @options.as_json
 @options.verbose
@@ -37,6 +38,7 @@ def command(
     offline: bool,
     local: str | None,
     output: Path | None,
+    yes: bool,
     env_file: Path | None,
     as_json: bool,
     verbose: bool,
@@ -53,6 +55,7 @@ def command(
         local=local,
         output=output,
         limit=number,
+        yes=yes,
         env_file=env_file,
         verbose=verbose,
     )

@@ -87,7 +87,7 @@ def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from datafast.cli.display.amounts import money
+    from datafast._util.amounts import money
     from datafast.cli.display.summary import labelled
 
     console = Console(highlight=False, soft_wrap=True)

@@ -148,7 +148,7 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
 
 def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> None:
-    from datafast.cli.display.amounts import money
+    from datafast._util.amounts import money
     from datafast.cli.display.summary import labelled
 
     model = supply.model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from datafast.cli.display.amounts import duration, money
-from datafast.engine.estimate import Estimate, ProviderEstimate, Span
+from datafast._util.amounts import duration, money
+from datafast.engine.estimate import Estimate, ProviderEstimate
 
 __all__ = ["estimate_lines"]
 
@@ -15,7 +15,8 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     if not estimate.items:
         yield "left to do", "nothing: all rows are there, or failed for good"
         return
-    yield "left to do", f"{estimate.rows:,} rows from {estimate.items:,} prompts, {estimate.calls:,} calls"
+    recorded = f", and {estimate.replayed:,} recorded replies" if estimate.replayed else ""
+    yield "left to do", f"{estimate.rows:,} rows from {estimate.items:,} prompts, {estimate.calls:,} calls{recorded}"
     called = [part for part in estimate.providers if any(part.calls.values())]
     several = len({role for part in called for role in part.calls}) > 1
     for part in called:
@@ -29,17 +30,11 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
 
 def _usage(part: Estimate | ProviderEstimate) -> str:
     guessed = " (guessed)" if isinstance(part, ProviderEstimate) and part.output_basis == "guessed" else ""
-    cost = "unknown" if part.cost_usd is None else _shown(part.cost_usd, money)
+    cost = "unknown" if part.cost_usd is None else part.cost_usd.shown(money)
     return (
-        f"{_shown(part.input_tokens, _count)} tokens in, {_shown(part.output_tokens, _count)} out{guessed}, "
-        f"cost {cost}, time {_shown(part.seconds, duration)}"
+        f"{part.input_tokens.shown(_count)} tokens in, {part.output_tokens.shown(_count)} out{guessed}, "
+        f"cost {cost}, time {part.seconds.shown(duration)}"
     )
-
-
-def _shown(span: Span, write: Callable[[float], str]) -> str:
-    """What is expected, with the range in brackets where it does not come to the same."""
-    low, expected, high = write(span.low), write(span.expected), write(span.high)
-    return expected if low == expected == high else f"{expected} [{low} to {high}]"
 
 
 def _count(value: float) -> str:

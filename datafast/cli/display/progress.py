@@ -7,9 +7,11 @@ Cost: an event adds to counters; drawing happens a few times a second in a threa
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -19,8 +21,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from datafast._util.amounts import duration, money, share
 from datafast._util.notify import plain_text
-from datafast.cli.display.amounts import duration, money, share
 from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, PreparationStarted, Retry, RunStarted
 from datafast.logger_config import redirect_console
 
@@ -49,6 +51,7 @@ class RunDisplay:
         self._live: Live | None = None
         self._over = threading.Event()
         self._ticker: threading.Thread | None = None
+        self._is_paused = False
 
     def __enter__(self) -> Self:
         redirect_console(self._write_log)
@@ -88,6 +91,19 @@ class RunDisplay:
     def say(self, message: str) -> None:
         """Prints one line above the display."""
         self.console.print(Text(plain_text(message)))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Shows no progress as long as the context lasts."""
+        self._is_paused = True
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            self._is_paused = False
+            if self._live is not None:
+                self._live.start()
 
     def restore_terminal(self) -> None:
         """Before the process leaves without winding up: makes the cursor visible again."""
@@ -160,6 +176,8 @@ class RunDisplay:
 
     def _tick(self) -> None:
         while not self._over.wait(_LINE_S):
+            if self._is_paused:
+                continue
             if self._counts.requested:
                 self.say(self.progress())
             elif self._counts.preparing:

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from datafast._util.amounts import money, share
 from datafast._util.notify import plain_text
-from datafast.cli.display.amounts import money, share
 from datafast.types import RunReport
 
 __all__ = ["in_words", "labelled", "show_report", "show_sample", "show_start"]

@@ -1,0 +1,158 @@
+"""What is left of a plan beside what an output has: items without any reply, and items for which replies are recorded.
+
+Method: the plan is compared with the ledger, as a run does it. Items for which the ledger may have replies are produced with these
+replies, and only the calls that no reply answers are left. If there are many such items, some of them, chosen at random with a fixed
+seed, stand for all. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from datafast._util import background
+from datafast.engine.dry_run import DryRun, dry_run, stand_in
+from datafast.engine.routes import Route, call_identities, labels_of, providers_of
+from datafast.store.matching import Comparison, compare, item_at
+
+if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
+    from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.job import Job
+    from datafast.engine.settings import RunConfig
+    from datafast.llms.provider import LLMProvider
+    from datafast.plan.items import Plan, WorkItem
+    from datafast.store.reader import LedgerReader
+
+__all__ = ["Remaining", "remaining"]
+
+_LOOKED_AT = 20_000  # positions whose content is compared with what the ledger has replies for
+_PRODUCED = 200
+_SEED = "remaining"
+
+
+@dataclass
+class Remaining:
+    """What is left.
+
+    Attributes:
+        untouched: items without any reply, by route of the plan.
+        rows: rows that are still to be written.
+        asks: calls that recorded replies do not answer, of items that have some; each with its route, and how many it stands for.
+        replayed: the recorded replies that are used.
+        used_again: of items that are not in the plan, by id, the keys of calls that an item of the plan uses, and whether that item
+            needs no call at all. These are items that stand for `scale` ones each.
+        found: the comparison; None if there is nothing to compare with.
+    """
+
+    untouched: list[float]
+    rows: int
+    asks: list[tuple[int, Call, float]] = field(default_factory=list)
+    num_begun: float = 0.0
+    replayed: float = 0.0
+    used_again: dict[int, tuple[set[bytes], bool]] = field(default_factory=dict)
+    scale: float = 1.0
+    found: Comparison | None = None
+
+    @property
+    def items(self) -> int:
+        """Items that are left."""
+        return round(sum(self.untouched) + self.num_begun)
+
+
+def remaining(reader: LedgerReader, job: Job) -> Remaining:
+    """Compares the plan of a job with its ledger.
+
+    Raises:
+        ConfigError: the plan is too large to be compared.
+        OutputError: the ledger cannot be read.
+    """
+    plan = job.plan
+    found = compare(reader, plan)
+    places = _places_with_replies(plan, found)
+    left = Remaining(_untouched(plan, found), plan.num_rows - found.rows_settled - found.rows_begun, found=found)
+    chosen = random.Random(_SEED).sample(places.positions, min(_PRODUCED, len(places.positions)))
+    left.scale = places.scale * len(places.positions) / len(chosen) if chosen else 1.0
+    for item, run in background.run(_produced(reader, job, found, chosen)):
+        left.num_begun += left.scale
+        left.untouched[item.route] -= left.scale
+        left.replayed += left.scale * len(run.replayed)
+        left.asks += [(item.route, ask, left.scale) for ask in run.asks]
+        for donor in found.donors.get(item.content, ()):
+            left.used_again[donor] = (run.replayed, not run.asks)
+    left.untouched = [max(0.0, count) for count in left.untouched]
+    return left
+
+
+def _untouched(plan: Plan, found: Comparison) -> list[float]:
+    """Items that are not settled, by route."""
+    per_route = len(plan) // plan.num_routes
+    if plan.num_routes == 1:
+        return [float(per_route - len(found.settled))]
+    settled = Counter(position % plan.num_routes for position in found.settled)
+    return [float(per_route - settled[route]) for route in range(plan.num_routes)]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Positions of items that may have replies; each stands for `scale` such items."""
+
+    positions: Sequence[int]
+    scale: float = 1.0
+
+
+def _places_with_replies(plan: Plan, found: Comparison) -> _Places:
+    begun = sorted(found.begun)
+    if not found.donors:
+        return _Places(begun)
+    if len(plan) <= _LOOKED_AT:
+        looked_at: Sequence[int] = range(len(plan))
+    else:
+        looked_at = sorted(random.Random(_SEED).sample(range(len(plan)), _LOOKED_AT))
+    scale = len(plan) / len(looked_at) if looked_at else 1.0
+    positions = [
+        position
+        for position in looked_at
+        if position in found.begun or (position not in found.settled and _has_donor(plan, position, found))
+    ]
+    return _Places(positions, scale)
+
+
+def _has_donor(plan: Plan, position: int, found: Comparison) -> bool:
+    return item_at(plan, position, former=found.former, known=None, donors=found.donors).content in found.donors
+
+
+def _stand_ins(routes: Sequence[Route[LLMProvider]], settings: RunConfig) -> list[Route[Endpoint]]:
+    """The routes, with a simulated model in the place of each provider under whose keys its replies are found."""
+    providers = providers_of(routes)
+    labels, whose = labels_of(providers), call_identities(routes, fan_out=settings.fan_out)
+    models = {
+        id(provider): stand_in(label=labels[id(provider)], identity=identity)
+        for provider, identity in zip(providers, whose, strict=True)
+    }
+    return [route.map(lambda provider: models[id(provider)]) for route in routes]
+
+
+async def _produced(
+    reader: LedgerReader, job: Job, found: Comparison, positions: Sequence[int]
+) -> list[tuple[WorkItem, DryRun]]:
+    routes = _stand_ins(job.routes, job.settings)
+    runs = []
+    for position in positions:
+        known = found.begun.get(position)
+        item = item_at(job.plan, position, former=found.former, known=known, donors=found.donors)
+        donors = found.donors.get(item.content, ())
+        recorded = reader.recorded([*donors, *([known.id] if known is not None else ())], donors=donors)
+        run = await dry_run(
+            job.produce,
+            item,
+            route=routes[item.route],
+            record=known,
+            recorded=recorded,
+            top_up=job.settings.top_up,
+        )
+        runs.append((item, run))
+    return runs
