@@ -202,11 +202,27 @@ class ReplyCategory(StrEnum):
 
 
 class ReplyError(DatafastError, RuntimeError):
-    """A reply arrived and is not what was asked. The raw reply is in the ledger all the same."""
+    """A reply arrived and is not what was asked. The raw reply is in the ledger all the same.
 
-    def __init__(self, message: str, *, category: ReplyCategory = ReplyCategory.INVALID) -> None:
+    Attributes:
+        category: why.
+        usable: what of it can be used all the same, None for nothing: an instance of the asked model without the elements of a list
+            that do not validate or come after a cut, or a text that was cut.
+        left_out: the numbers of the elements that `usable` lacks between others.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        category: ReplyCategory = ReplyCategory.INVALID,
+        usable: Any = None,
+        left_out: Sequence[int] = (),
+    ) -> None:
         super().__init__(message)
         self.category = category
+        self.usable = usable
+        self.left_out = left_out
 
 
 class PartialResults(ExceptionGroup[Exception], DatafastError, RuntimeError):

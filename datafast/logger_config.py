@@ -22,7 +22,7 @@ from datafast.errors import ConfigError
 if TYPE_CHECKING:
     from loguru import Logger
 
-__all__ = ["configure_logger", "is_configured", "logger", "redirect_console", "unconfigure"]
+__all__ = ["configure_logger", "is_configured", "log_file", "logger", "redirect_console", "unconfigure"]
 
 _CONSOLE_FORMAT = "<green>{time:HH:mm:ss}</green> <level>{level: <7}</level> {message}"
 _FILE_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {name}:{line} {message}"
@@ -44,6 +44,7 @@ logger = cast(
 )
 
 _sink_ids: list[int] = []
+_log_file: Path | None = None
 _console_writer: Callable[[str], object] | None = None
 
 
@@ -83,6 +84,8 @@ def configure_logger(
         )
     )
     if log_file is not None:
+        global _log_file
+        _log_file = Path(log_file)
         _sink_ids.append(
             logger.add(
                 Path(log_file).expanduser(),
@@ -110,11 +113,18 @@ def unconfigure() -> None:
     for sink_id in _sink_ids:
         logger.remove(sink_id)
     _sink_ids.clear()
+    global _log_file
+    _log_file = None
 
 
 def is_configured() -> bool:
     """Whether `configure_logger()` has been called, so that log records are seen."""
     return bool(_sink_ids)
+
+
+def log_file() -> Path | None:
+    """The file that messages are written into, if there is one."""
+    return _log_file
 
 
 def redirect_console(writer: Callable[[str], object] | None) -> None:

@@ -70,6 +70,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "csv": "datafast.export.formats:write_csv",
         "json": "datafast.export.formats:write_json",
         "jsonl": "datafast.export.formats:write_jsonl",
+        "trl": "datafast.export.chat:write_trl",
+        "openai": "datafast.export.chat:write_openai",
+        "sharegpt": "datafast.export.chat:write_sharegpt",
+        "alpaca": "datafast.export.chat:write_alpaca",
+        "chatml": "datafast.export.chat:write_chatml",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",

@@ -8,7 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+__all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+
+
+class AsJson:
+    """Marks a field of a row, in `Annotated[list[dict[str, Any]], AsJson]`, that Parquet files hold as one JSON text."""
 
 
 class Message(TypedDict):

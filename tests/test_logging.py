@@ -14,11 +14,12 @@ import pytest
 from datafast import logger_config
 from datafast.datasets import RawDataset
 from datafast.engine.event_log import EventLog
-from datafast.engine.events import LimitChanged
+from datafast.engine.events import ItemFailed, LimitChanged, RunEnded
 from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig
+from datafast.types import RunReport
 
 
 def run(tmp_path: Path, **faults: float) -> None:
@@ -26,6 +27,31 @@ def run(tmp_path: Path, **faults: float) -> None:
         document_types=["note"], topics=["a", "b"], num_samples_per_prompt=1, output_file=tmp_path / "out.jsonl"
     )
     RawDataset(config).generate([SimulatedProvider(faults=faults)])
+
+
+def failed_report(failed: int) -> RunReport:
+    return RunReport(
+        requested=failed,
+        written=0,
+        filtered=0,
+        failed=failed,
+        pending=0,
+        calls=failed,
+        retries=0,
+        replayed=0,
+        input_tokens=0,
+        output_tokens=0,
+        cost_usd=0.0,
+        elapsed_s=1.0,
+        output_file="out.jsonl",
+        simulated=False,
+        stop_reason=None,
+        filtered_by_stage={},
+        failures={},
+        failures_by_provider={},
+        stopped_providers={},
+        set_aside=[],
+    )
 
 
 def test_a_run_is_silent_without_configure_logger(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +65,24 @@ def test_a_configured_run_tells_start_failures_and_end_once(tmp_path: Path, capf
     shown = capfd.readouterr()
     assert shown.out == ""
     assert shown.err.count("2 rows requested from") == 1
-    assert shown.err.count("row(s) failed at") == 2
+    assert shown.err.count("1 row failed at") == 1
+    assert shown.err.count("In all, 2 rows failed at") == 1
     assert shown.err.count("0 written, 0 filtered, 2 failed, 0 pending") == 1
+
+
+def test_equal_failures_are_logged_once_and_counted_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger(level="WARNING", format_string="{message}")
+    log = EventLog()
+    for number in range(40):
+        log(ItemFailed(item="0a", provider="p", category="refused", error=f"No {number % 11}.", rows=2))
+        log(ItemFailed(item="0b", provider="p", category="truncated", error="Too long.", rows=1))
+    log(RunEnded(report=failed_report(120)))
+    said = capfd.readouterr().err.splitlines()
+    assert said[:2] == ["2 rows failed at p (refused): No 0.", "1 row failed at p (truncated): Too long."]
+    assert sum("More rows failed (refused)" in line for line in said) == 1
+    assert len(said) == 10 + 1 + 1 + 10 + 1
+    assert "In all, 40 rows failed at p (truncated): Too long." in said
+    assert "In all, 8 rows failed at p (refused): No 0." in said
 
 
 def test_a_lower_limit_is_a_warning_and_its_climb_back_is_none(capfd: pytest.CaptureFixture[str]) -> None:

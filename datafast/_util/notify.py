@@ -15,34 +15,43 @@ from datafast.errors import DatafastWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
-__all__ = ["did_you_mean", "nearest", "plain_text", "users_level", "warn_user"]
+__all__ = ["did_you_mean", "nearest", "plain_text", "warn_user"]
 
 _MOST_NAMES = 40
 _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call functions of ours
+_THREADS = frozenset(["asyncio", "concurrent", "threading"])  # what stands below the code of a thread
 # Control characters except tab and newline, and those that change the direction of text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def warn_user(message: str, *, stacklevel: int = 2) -> None:
-    """Shows `message`: logged if `configure_logger` was called, else as a `DatafastWarning`.
-
-    `stacklevel` counts as in `warnings.warn`: 1 is the caller, 2 the caller's caller.
-    """
+def warn_user(message: str) -> None:
+    """Shows `message`: logged if `configure_logger` was called, else as a `DatafastWarning` at the user's line that led to it."""
     from datafast import logger_config  # imported here so that leaves stay free of loguru
 
     if logger_config.is_configured():
-        logger_config.logger.opt(depth=stacklevel).warning(message)
+        logger_config.logger.opt(depth=1).warning(message)
+        return
+    level = _users_level()
+    if level is None:
+        warnings.warn_explicit(message, DatafastWarning, filename="datafast", lineno=0)
     else:
-        warnings.warn(message, DatafastWarning, stacklevel=stacklevel + 1)
+        warnings.warn(message, DatafastWarning, stacklevel=level)
 
 
-def users_level() -> int:
-    """The `stacklevel` at which a warning names the code that called into this package."""
+def _users_level() -> int | None:
+    """The `stacklevel` at which the caller names the code that called into this package; None on a thread of ours, which nobody called."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+    while (name := _package(frame)) in _OURS:
+        if frame.f_back is None:
+            return None
         level, frame = level + 1, frame.f_back
-    return level
+    return None if name in _THREADS else level
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from datafast._util.notify import did_you_mean, users_level, warn_user
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 
 __all__ = ["Door", "installed"]
@@ -109,7 +109,7 @@ class Door(Generic[T]):
             try:
                 things[name] = self.load(name)
             except ConfigError as error:
-                warn_user(f"{error} It is left out here.", stacklevel=users_level())
+                warn_user(f"{error} It is left out here.")
         return things
 
     def _tell_of_hidden(self, point: EntryPoint) -> None:
@@ -119,7 +119,6 @@ class Door(Generic[T]):
             warn_user(
                 f"The {self.noun} {point.name!r} of {claim} cannot be used, because datafast has a built-in one of that name. "
                 f"Ask the author of the package for another name.",
-                stacklevel=users_level(),
             )
 
     def _of_a_package(self, name: str) -> EntryPoint:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
 from datafast.cli.display.event_file import EventFile
+from datafast.cli.display.lines import Step
 from datafast.cli.display.progress import RunDisplay
 from datafast.cli.display.question import Question
 from datafast.cli.display.summary import show_report, show_sample, show_start
@@ -30,7 +31,7 @@ from datafast.engine.events import Event, EventCallback, PreparationStarted, Run
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
-from datafast.store.paths import OutputPaths
+from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -88,18 +89,22 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
         OutputError: the output cannot be used.
     """
     project = opened(settings)
+    if settings.events is not None and str(settings.events) != "-":
+        refuse_shared([*project.used_files(), UsedFile("--events", settings.events, written=True)])
     _require_keys(project)
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
     dataset = project.dataset(executor)
     per_item = project.config.rows_per_item
     display = RunDisplay(
-        max_rows=settings.limit * per_item if settings.limit is not None else None, quiet=settings.verbose
+        in_flight=lambda: executor.in_flight_by_provider,
+        max_rows=settings.limit * per_item if settings.limit is not None else None,
+        verbose=settings.verbose,
     )
     if guided:
         _show_start(display, project, dataset, settings)
     with contextlib.ExitStack() as stack:
-        events = stack.enter_context(_event_file(settings.events, project)) if settings.events is not None else None
+        events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
         on_event = stack.enter_context(watched(executor, display, events))
         question = Question(display, file=project.config.output_file, is_answered=settings.yes)
         report = _generate(project, dataset, settings, on_event, question)
@@ -110,7 +115,7 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
         steps += _further_steps(report, settings, project.config.run.ledger)
         if (row := _last_row(Path(report.output_file))) is not None:
             show_sample(display.console, row)
-    show_report(display.console, report, new_rows=display.new_rows, next_steps=steps)
+    show_report(display.console, report, new_rows=display.progress.new_rows, next_steps=steps)
     return project, dataset, report
 
 
@@ -160,11 +165,6 @@ def exit_code(report: RunReport) -> int:
     return 3 if report.failed or not (report.written or report.filtered) else 0
 
 
-def _event_file(path: Path, project: Project) -> EventFile:
-    paths = OutputPaths.of(project.config.output_file, project.config.run.ledger)
-    return EventFile(path, taken=[*paths.all, *paths.locks, project.path])
-
-
 def _generate(
     project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback, question: Question
 ) -> RunReport:
@@ -203,28 +203,28 @@ def _require_keys(project: Project) -> None:
         )
 
 
-def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[str]:
+def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
     steps = []
     if report.pending:
         what = "go on" if report.stop_cause else "make the rest"
-        steps.append(f"{settings.command}   ({what}; nothing is paid for twice)")
+        steps.append(Step(settings.command, f"{what}; nothing is paid for twice"))
     if report.failed:
-        steps.append(f"{settings.command} --retry-failed   (try the failed rows again)")
-        steps.append(f"{failures_command(Path(report.output_file), ledger)}   (each of them, with why)")
+        steps.append(Step(f"{settings.command} --retry-failed", "try the failed rows again"))
+        steps.append(Step(failures_command(Path(report.output_file), ledger), "each of them, with why"))
     return steps
 
 
-def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[str]:
+def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
     """What else can be done with rows that are there."""
     if not report.written:
         return []
     file = Path(report.output_file)
-    steps = [f"{output_command('status', file, ledger)}   (rows, calls and cost of all runs)"]
+    steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
-        steps.append(f"{real}   (what the real models will be asked, and its cost; then generate --fresh)")
+        steps.append(Step(real, "what the real models will be asked, and its cost; then generate --fresh"))
     elif not report.pending and not report.simulated:
-        steps.append('dataset.push_to_hub("owner/name")   (in Python: publishes the rows)')
+        steps.append(Step('dataset.push_to_hub("owner/name")', "in Python: publishes the rows"))
     return steps
 
 

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import users_level, warn_user
+from datafast._util.notify import warn_user
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
 from datafast.columns.walk import Walk, Walks
@@ -157,7 +157,6 @@ class Table:
             warn_user(
                 f"No column refers to {', '.join(unused)}, and {', '.join(alike)} asks the same in every row. If it was meant to "
                 f"depend on {unused[0]!r}, write {{{unused[0]}}} into its prompt.",
-                stacklevel=users_level(),
             )
 
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:

@@ -23,6 +23,7 @@ from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
 from datafast.llms.registry import load_provider, provider_from_spec
 from datafast.registry import kind_names, load_kind
+from datafast.store.paths import refuse_shared
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset
@@ -100,7 +101,8 @@ class _Loader:
             keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
         routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
-        return Project(self._file.path, secrets, dataset_class, config, routes, places)
+        project = Project(self._file.path, secrets, dataset_class, config, routes, places)
+        return self._refuse_shared(project, output)
 
     def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
         """A config in DeepFabric's layout."""
@@ -130,7 +132,23 @@ class _Loader:
         if config is None or provider is None:
             raise self._problems.refusal()
         places = [self._problems.place(creation)]
-        return Project(self._file.path, secrets, dataset_class, config, [Route.single(provider)], places)
+        project = Project(self._file.path, secrets, dataset_class, config, [Route.single(provider)], places)
+        return self._refuse_shared(project, output, field_places(pipeline))
+
+    def _refuse_shared(
+        self, project: Project, output: Path | None, places: Mapping[str, Keys] | None = None
+    ) -> Project:
+        """Refuses a project with a file that is two things at once."""
+        try:
+            refuse_shared(project.used_files())
+        except ConfigError as error:
+            what, _, message = str(error).partition(": ")
+            if output is not None and what == "output_file":
+                raise ConfigError(f"--output: {message}") from None
+            first, *rest = what.split(".")
+            self._problems.add([*(places or {}).get(first, [first]), *rest], message)
+            raise self._problems.refusal() from None
+        return project
 
     def _dataset_class(self) -> type[Any]:
         name = self._data.get("kind")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.errors import ConfigError
+from datafast.store.paths import UsedFile
 
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset, RunOptions
@@ -51,6 +52,12 @@ class Project:
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
         return zip(self.places, providers_of(self.routes), strict=True)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        """The files of a run: first those that it only reads."""
+        yield UsedFile("the config", self.path, written=False)
+        yield UsedFile("the file of the keys", self.secrets, written=False)
+        yield from self.config.used_files()
 
     def simulated(self) -> Project:
         """The same project with a simulated model in the place of each provider."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.store.paths import UsedFile
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -88,6 +89,12 @@ class ColumnsDatasetConfig(DatasetConfig):
     def roles(self) -> list[str]:
         """The names of the providers that columns ask."""
         return list(self.table.providers)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        for rows in self.table.sources.values():
+            if rows.read_from is not None:
+                yield UsedFile("a source", rows.read_from, written=False)
+        yield from super().used_files()
 
 
 class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,12 +18,14 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
+from datafast._util.notify import warn_user
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
 from datafast.quality.base import Stage
 from datafast.quality.registry import AnyStage
+from datafast.store.paths import OutputPaths, UsedFile
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -108,14 +110,16 @@ class TemplateNames:
         self.mandatory = mandatory
         self.optional = tuple(optional)
 
-    def parse(
-        self, prompt: PromptText, expansion: PromptExpansionConfig | None, *, field: str, remark: bool = True
-    ) -> Template:
+    def others(self, placeholders: Collection[str]) -> list[str]:
+        """Those of the placeholders that the kind does not fill in this sort of template."""
+        return [name for name in placeholders if name not in {*self.mandatory, *self.optional}]
+
+    def parse(self, prompt: PromptText, placeholders: Collection[str], *, field: str, remark: bool = True) -> Template:
         return Template.parse(
             prompt.text,
             mandatory=self.mandatory,
             optional=self.optional,
-            placeholders=expansion.placeholders if expansion else {},
+            placeholders=placeholders,
             field=field,
             key=prompt.key,
             remark=remark,
@@ -132,6 +136,9 @@ def _no_stages() -> Any:
 
 class DatasetConfig(ConfigModel):
     """Fields that every kind has."""
+
+    input_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields with data of the user's, of which a dataset card tells only how much there is."""
 
     output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory."""
@@ -176,6 +183,15 @@ class DatasetConfig(ConfigModel):
         """The most rows that one item of the plan asks for."""
         return 1
 
+    @property
+    def paths(self) -> OutputPaths:
+        """The files of the output."""
+        return OutputPaths.of(self.output_file, self.run.ledger)
+
+    def used_files(self) -> Iterator[UsedFile]:
+        """The files of a run: first those that it only reads."""
+        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
+
 
 class PromptDatasetConfig(DatasetConfig):
     """The fields of kinds that ask in several languages with expanded prompt templates."""
@@ -212,7 +228,17 @@ class PromptDatasetConfig(DatasetConfig):
                     f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
                 )
         self._built = self._build_expansion(self.editions()[0])
+        self._remark_on_system_messages()
         return self
+
+    def _remark_on_system_messages(self) -> None:
+        for field in type(self).model_fields:
+            value = getattr(self, field) if field.endswith("system_prompt") else None
+            text = "\n".join(value.values()) if isinstance(value, Mapping) else value or ""
+            if found := [f"<<{name}>>" for name in self.placeholders if f"<<{name}>>" in text]:
+                warn_user(
+                    f"{field}: Nothing is filled into system messages, so {', '.join(found)} is sent as it stands. Put it into a prompt.",
+                )
 
     @property
     def rows_per_item(self) -> int:
@@ -243,9 +269,21 @@ class PromptDatasetConfig(DatasetConfig):
         same = [template.keyed for template in current.templates] == [t.keyed for t in self.template_texts(edition)]
         return current if same else self._build_expansion(edition, remark=False)
 
+    @property
+    def placeholders(self) -> Collection[str]:
+        """The names of the optional placeholders."""
+        return self.expansion.placeholders if self.expansion else ()
+
+    def other_placeholders(self, edition: Edition) -> Sequence[str]:
+        """The optional placeholders of prompts that belong to an expanded one and are varied with it."""
+        return ()
+
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
+        others = self.other_placeholders(edition)
         templates = [
-            self.prompt_names.parse(text, self.expansion, field=self.template_field(number), remark=remark)
+            self.prompt_names.parse(
+                text, self.placeholders, field=self.template_field(number), remark=remark
+            ).varied_by(others)
             for number, text in enumerate(self.template_texts(edition))
         ]
         return Expansion(templates, self._expansion_spec(), remark=remark)
@@ -270,4 +308,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | int | None]
+Metadata = dict[str, str | bool | int | None]

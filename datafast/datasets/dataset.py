@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from datafast._util.user_path import user_path
-from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
+from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
@@ -71,8 +71,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """What is to be done, for routes of these identities."""
 
     @abstractmethod
-    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]:
-        """Turns an item into its rows, in order. The result depends only on the item and the replies."""
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
+        """Turns an item into its rows, in order: its error in the place of a row that failed, None for one that is missing.
+
+        The result depends only on the item and the replies.
+        """
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
         """Runs that have to come first because the plan depends on their results; most kinds need none."""
@@ -130,7 +133,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The item's prompt, filled with the kind's values."""
         return item.template.render({**values, **item.variant.values})
 
-    def metadata(self, item: WorkItem, **values: str) -> dict[str, str | int | None]:
+    def metadata(self, item: WorkItem, **values: str) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
         expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
         declared = expansion.placeholders if expansion else {}
@@ -142,7 +145,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @property
     def paths(self) -> OutputPaths:
         """The files of the output."""
-        return OutputPaths.of(self.config.output_file, self.config.run.ledger)
+        return self.config.paths
 
     @property
     def data_rows(self) -> Sequence[RowT]:
@@ -186,6 +189,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         private: bool = True,
         token: str | None = None,
         commit_message: str | None = None,
+        upload_card: bool = True,
     ) -> str:
         """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
 
@@ -194,7 +198,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
             seed, shuffle: how rows are distributed to the splits.
             private: whether only you can see it.
-            token: a token with write access; by default that of `HF_TOKEN`.
+            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
+            upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:
             The dataset's URL.
@@ -206,20 +211,29 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
+        hidden = {"output_file", "run", "languages", *config.input_fields}
+        settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
             self.paths,
             row_model=self.row_model,
             repo_id=repo_id,
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
-            settings=config.model_dump(mode="json", exclude={"output_file", "run", "languages"}, exclude_none=True),
+            settings={**settings, **_sizes(config)},
             train_size=train_size,
             seed=seed,
             shuffle=shuffle,
             private=private,
             token=token,
             commit_message=commit_message,
+            upload_card=upload_card,
         )
+
+
+def _sizes(config: DatasetConfig) -> dict[str, str]:
+    """How much there is of each input."""
+    given: dict[str, Sized | None] = {name: getattr(config, name) for name in config.input_fields}
+    return {name: f"{len(value):,}" for name, value in given.items() if value is not None}
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

@@ -5,7 +5,7 @@ There are two sorts of kinds: those that ask any of their providers for whole it
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean
@@ -19,6 +19,8 @@ from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
 from datafast.errors import ConfigError, RunStopped, TopicsError
+from datafast.logger_config import log_file
+from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -221,6 +223,7 @@ class Generation:
 
     def _preparations(self) -> Sequence[Preparation]:
         check_options(self._options)
+        refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
         found = self._dataset.preparations(self._routes, self._options)
@@ -296,6 +299,11 @@ def _events(
         await Generation(dataset, routes, {**options, "on_event": on_event}).run_async()
 
     return stream_events(run, also=watch)
+
+
+def _log_file() -> Iterator[UsedFile]:
+    if (file := log_file()) is not None:
+        yield UsedFile("log_file", file, written=True)
 
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:

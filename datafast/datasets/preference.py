@@ -117,6 +117,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
+    input_fields = ("input_documents",)
     default_prompts = DEFAULTS
     response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
     evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
@@ -159,6 +160,11 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
             )
+        if self.run.on_truncation == "keep" and self.expansion and "truncated" in self.expansion.placeholders:
+            raise ValueError(
+                "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
+                "Choose another name."
+            )
         self.role_templates(self.editions()[0])
         return self
 
@@ -171,10 +177,16 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             ("judge", "judge_prompt", self.judge_names),
         ]
         return {
-            role: names.parse(self._text_of(field, edition), None, field=field, remark=remark)
+            role: names.parse(
+                self._text_of(field, edition), names.others(self.placeholders), field=field, remark=remark
+            )
             for role, field, names in given
             if role in self.roles
         }
+
+    def other_placeholders(self, edition: Edition) -> Sequence[str]:
+        templates = self.role_templates(edition, remark=False).values()
+        return [name for template in templates for name in template.placeholder_names]
 
     def _text_of(self, field: str, edition: Edition) -> PromptText:
         own = getattr(self, field)
@@ -259,7 +271,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             uuid=item.row_uuid(number),
             metadata=self.metadata(item),
         )
-        ask = _Asker(self.config, self._templates[item.defaults], generate, row, language_name, tag=str(number))
+        filled = {**item.variant.values, "language_name": language_name}
+        ask = _Asker(self.config, self._templates[item.defaults], generate, row, filled, tag=str(number))
         try:
             row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
             if self.config.evol_instruct:
@@ -269,6 +282,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
                 await ask.judge_both()
         except CallFailed as error:
             return error
+        if self.config.run.on_truncation == "keep":
+            row.metadata["truncated"] = generate.was_cut(str(number))
         return row
 
 
@@ -281,7 +296,7 @@ class _Asker:
         templates: Mapping[Role, Template],
         generate: Generate,
         row: PreferenceRow,
-        language_name: str,
+        filled: Mapping[str, str],
         *,
         tag: str,
     ) -> None:
@@ -289,16 +304,12 @@ class _Asker:
         self._templates = templates
         self._generate = generate
         self._row = row
-        self._language_name = language_name
+        self._filled = filled
         self._tag = tag
 
     def _prompt(self, role: Role, **values: str) -> str:
-        known = {
-            "language_name": self._language_name,
-            "document": self._row.input_document,
-            "question": self._row.question,
-        }
-        return self._templates[role].render({**known, **values})
+        known = {"document": self._row.input_document, "question": self._row.question}
+        return self._templates[role].render({**self._filled, **known, **values})
 
     async def text(self, role: Role, **values: str) -> str:
         prompt = self._prompt(role, **values)

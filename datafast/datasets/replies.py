@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import ClassVar
 
 from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
@@ -14,6 +15,8 @@ __all__ = ["Texts", "texts_model"]
 
 class Texts(ReplyModel):
     """A list of texts."""
+
+    elements: ClassVar[tuple[str, ...]] = ("texts",)
 
     texts: list[str] = Field(min_length=1)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from datafast._util.notify import users_level, warn_user
+from datafast._util.notify import warn_user
 from datafast.engine.changes import is_changed
 from datafast.engine.estimate import Estimate, estimate
 from datafast.errors import OutputError
@@ -37,7 +37,7 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
                 f"leave in the file with run: {{removed: keep}}."
             )
     elif ahead.change.removes_paid_rows:
-        warn_user(" ".join(ahead.sentences(file.name)), stacklevel=users_level())
+        warn_user(" ".join(ahead.sentences(file.name)))
     else:
         logger.info(" ".join(ahead.sentences(file.name)))
 

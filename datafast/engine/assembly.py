@@ -14,6 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged
@@ -82,9 +83,9 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     )
     with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
-        stop.in_flight = lambda: admission.in_flight
         emit = Emitter(job.on_event, stop)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+            stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
 
 
@@ -95,7 +96,10 @@ def _parts(
     sender = Sender(
         store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
     )
-    caller = Caller(sender, settings=settings, emit=emit)
+    memory = Memory(output.store)
+    for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
+        memory.recall(endpoint)
+    caller = Caller(sender, memory=memory, settings=settings, emit=emit)
     window = _WINDOW_PER_SLOT * settings.max_concurrency
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
     return Parts(

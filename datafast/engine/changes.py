@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from datafast._util.amounts import money
+from datafast.amounts import money
 from datafast.errors import OutputError
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
-from datafast._util.amounts import money
+from datafast.amounts import money
 from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import dry_run
 from datafast.engine.expected_usage import (

@@ -23,17 +23,24 @@ from datafast.types import StopCause
 __all__ = ["Emitter", "EventLog"]
 
 _PROGRESS_S = 5.0
-
-
 _FAILURES_SHOWN = 10
+
+_Failure = tuple[str, str, str]
+"""Provider, category and error."""
 
 
 class EventLog:
-    """Logs the important events of a run: progress at most every five seconds, and ten failures of each category."""
+    """Logs the important events of a run: progress at most every five seconds, and ten different failures of each category.
+
+    A failure that comes again is logged at the end, with the number of all its rows.
+    """
 
     def __init__(self) -> None:
         self._started = self._spoke = time.monotonic()
         self._shown: Counter[str] = Counter()
+        self._cut: set[str] = set()
+        self._failures: dict[_Failure, int] = {}
+        self._first: dict[_Failure, int] = {}
         self._limits: dict[str, int] = {}
         self._requested = 0
         self._at_start = 0
@@ -72,11 +79,19 @@ class EventLog:
         )
 
     def _failure(self, event: ItemFailed) -> None:
-        self._shown[event.category] += 1
-        if self._shown[event.category] <= _FAILURES_SHOWN:
-            logger.warning(f"{event.rows} row(s) failed at {event.provider} ({event.category}): {event.error}")
-        elif self._shown[event.category] == _FAILURES_SHOWN + 1:
-            logger.warning(f"More rows failed ({event.category}). They are counted and recorded, but not logged.")
+        failure = (event.provider, event.category, event.error)
+        if failure in self._failures:
+            self._failures[failure] += event.rows
+        elif self._shown[event.category] < _FAILURES_SHOWN:
+            self._failures[failure] = event.rows
+            self._first[failure] = event.rows
+            self._shown[event.category] += 1
+            logger.warning(_failed(event.rows, *failure))
+        elif event.category not in self._cut:
+            self._cut.add(event.category)
+            logger.warning(
+                f"More rows failed ({event.category}). They are counted and recorded, but not logged. `datafast failures` shows them."
+            )
 
     def _limit_changed(self, event: LimitChanged) -> None:
         before = self._limits.get(event.provider)
@@ -101,13 +116,19 @@ class EventLog:
             f"about {left / rate:.0f} s to go."
         )
 
-    @staticmethod
-    def _end(event: RunEnded) -> None:
+    def _end(self, event: RunEnded) -> None:
+        for failure, rows in self._failures.items():
+            if rows > self._first[failure]:
+                logger.warning(f"In all, {_failed(rows, *failure)}")
         report = event.report
         log = logger.success if not report.failed and not report.pending else logger.info
         log(
             f"{report.counts_line()}. {report.calls} calls in {report.elapsed_s:.1f} s. Rows are in {report.output_file}."
         )
+
+
+def _failed(rows: int, provider: str, category: str, error: str) -> str:
+    return f"{rows:,} {'row' if rows == 1 else 'rows'} failed at {provider} ({category}): {error}"
 
 
 class Emitter:

@@ -25,7 +25,7 @@ from datafast.engine.calls.call import Call
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.sender import Caller
 from datafast.engine.routes import Route, label_of
-from datafast.errors import CallFailed
+from datafast.errors import CallFailed, ReplyCategory
 from datafast.llms.schema import ResponseSchema
 from datafast.plan.items import WorkItem, digest
 from datafast.store.records import ItemRecord, Recorded
@@ -36,6 +36,7 @@ __all__ = ["Generate"]
 _TOP_UP_ASKS = 3
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -65,6 +66,8 @@ class Generate:
         self._waiting = waiting
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
+        self._cut: set[str] = set()
+        self._flaws: list[str] = []
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
@@ -116,7 +119,15 @@ class Generate:
         Raises:
             CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
-        conversation = _conversation(prompt, messages, system)
+        answer: BaseModel | str
+        answer, call = await self._ask(role, _conversation(prompt, messages, system), response_model, tag)
+        if call.flaw is not None and isinstance(answer, str):
+            self._cut.add(tag)
+        return answer
+
+    async def _ask(
+        self, role: str, conversation: list[Message], response_model: type[BaseModel] | None, tag: str
+    ) -> tuple[Any, Call]:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
@@ -124,7 +135,7 @@ class Generate:
         answer = await self._caller.answer(call, self._recorded.get(key, []))
         self._answered[role] = call.model_id
         self.last = call
-        return answer
+        return answer, call
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first, because they are paid for."""
@@ -140,6 +151,15 @@ class Generate:
         for task in tasks:
             task.exception()  # marks each as retrieved; only the first is raised
         return [task.result() for task in tasks]
+
+    def was_cut(self, tag: str) -> bool:
+        """Whether a text that answered a call with this tag was cut at the token limit, and is kept all the same."""
+        return tag in self._cut
+
+    def shortfall(self, came: int, asked: int) -> CallFailed:
+        """The failure of rows that are missing although no call failed, with what was wrong with the replies."""
+        told = f"Only {came} of the {asked} rows that were asked for came in a usable form."
+        return self.failure(" ".join([told, *self._flaws]), category=ReplyCategory.SHORT.value)
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for, with the newest answer."""
@@ -175,27 +195,89 @@ class Generate:
             At most `count` things; fewer if the replies fell short.
         """
         found: list[T] = []
-        asks_left = self._extra_asks
+
+        def take(reply: M, left_out: Sequence[int]) -> int:
+            found.extend(items(reply))
+            return count - len(found)
+
+        await self._collect(role, count, lambda: prompt(count - len(found)), response_model, take, system)
+        return found[:count]
+
+    async def collect_for(
+        self,
+        role: str,
+        subjects: Sequence[S],
+        *,
+        prompt: Callable[[Sequence[S]], str],
+        response_model: Callable[[int], type[M]],
+        items: Callable[[M], Sequence[T]],
+        system: str | None = None,
+    ) -> list[T | None]:
+        """The same where each thing is about a subject of its own: a reply holds one for each, in the order of the subjects.
+
+        Args:
+            prompt: the prompt that asks for a thing about each of these subjects.
+
+        Returns:
+            A thing for each subject, None where it is missing.
+        """
+        found: list[T | None] = [None] * len(subjects)
+
+        def missing() -> list[int]:
+            return [number for number, thing in enumerate(found) if thing is None]
+
+        def take(reply: M, left_out: Sequence[int]) -> int:
+            things: list[T | None] = list(items(reply))
+            for number in left_out:
+                things.insert(number, None)
+            for number, thing in zip(missing(), things, strict=False):
+                found[number] = thing
+            return len(missing())
+
+        def text() -> str:
+            return prompt([subjects[number] for number in missing()])
+
+        await self._collect(role, len(subjects), text, response_model, take, system)
+        return found
+
+    async def _collect(
+        self,
+        role: str,
+        missing: int,
+        prompt: Callable[[], str],
+        response_model: Callable[[int], type[M]],
+        take: Callable[[M, Sequence[int]], int],
+        system: str | None,
+    ) -> None:
+        """Asks until nothing is missing, or no more asks are left.
+
+        Args:
+            prompt: the prompt for what is missing now.
+            take: takes a reply, and the numbers of the things that it lacks between others; says how many are still missing.
+        """
+        asks_left, came = self._extra_asks, False
         for number in itertools.count():
-            missing = count - len(found)
             if missing <= 0:
-                break
+                return
             tag = f"top-up {number}" if number else ""
-            text, model = prompt(missing), response_model(missing)
+            conversation, model = _conversation(prompt(), None, system), response_model(missing)
             if number:
                 # Recorded replies are used whatever the settings are now; only new calls are limited.
-                generations = self._paid(role, text, model, system, tag)
+                generations = self._paid(role, conversation, model, tag)
                 if not generations and asks_left <= 0:
-                    break
+                    return
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
             try:
-                reply = await self(role, text, model, system=system, tag=tag)
-            except CallFailed:
-                if not found:
+                reply, call = await self._ask(role, conversation, model, tag)
+            except CallFailed as error:
+                if not came:
                     raise
-                break  # earlier things are kept; the rest counts as a short reply
-            found.extend(items(reply))
-        return found[:count]
+                self._flaws.append(str(error))
+                return  # earlier things are kept; the rest counts as a short reply
+            came = True
+            if call.flaw is not None:
+                self._flaws.append(str(call.flaw))
+            missing = take(reply, call.flaw.left_out if call.flaw is not None else ())
 
     def model_id(self, role: str) -> str:
         """The id of the model in a role, for rows; once it has answered, the id that the server gave."""
@@ -205,9 +287,8 @@ class Generate:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
 
-    def _paid(self, role: str, prompt: str, model: type[BaseModel], system: str | None, tag: str) -> list[int]:
+    def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:
         """The generations of the recorded replies to a call that was not made in this run yet."""
-        conversation = _conversation(prompt, None, system)
         key = self._key(self._route.of(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
         return [reply.generation for reply in self._recorded.get(key, ())]
 

@@ -26,9 +26,10 @@ __all__ = ["Job", "Produce"]
 
 
 class Produce(Protocol):
-    """A kind's coroutine: turns an item into its rows, in order. A row that failed is replaced by its error."""
+    """A kind's coroutine: turns an item into its rows, in order. A row that failed is replaced by its error, one that is missing by
+    None."""
 
-    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed]: ...
+    async def __call__(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -23,7 +23,7 @@ from datafast.engine.job import Job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import CallFailed, OutputError, OutputWriteError, ReplyCategory
+from datafast.errors import CallFailed, OutputError, OutputWriteError
 from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
@@ -59,7 +59,7 @@ class _Outcome(NamedTuple):
 
     lines: dict[int, bytes]
     error: CallFailed | None
-    rows: Sequence[BaseModel | CallFailed] = ()
+    rows: Sequence[BaseModel | CallFailed | None] = ()
     filtered: Sequence[FilteredRow] = ()
 
 
@@ -101,13 +101,29 @@ class _Run:
             await self._close()
         report = self._report(time.monotonic() - started)
         self._emit(RunEnded(report=report))
-        if report.filtered == report.requested > 0:
-            warn_user(
-                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
-            )
+        for remark in self._remarks(report):
+            warn_user(remark)
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
         return report
+
+    def _remarks(self, report: RunReport) -> Iterator[str]:
+        """What the counts alone do not tell."""
+        tally = self._sender.tally
+        if report.filtered == report.requested > 0:
+            yield (
+                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            )
+        if tally.cut:
+            yield (
+                f"{tally.cut:,} texts were cut at the output-token limit and kept, as run.on_truncation says. "
+                "Raise max_completion_tokens to have them whole."
+            )
+        if tally.replaced:
+            yield (
+                f"{tally.replaced:,} replies have characters that no text can hold (half a surrogate pair, bytes that are not UTF-8). "
+                "The rows have U+FFFD in their place. Search them for it."
+            )
 
     # -- shares and workers
 
@@ -198,10 +214,10 @@ class _Run:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
-        rows: Sequence[BaseModel | CallFailed] = ()
+        rows: Sequence[BaseModel | CallFailed | None] = ()
         try:
             rows = list(await self._job.produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if not isinstance(row, CallFailed)}
+            lines = {number: _line(row) for number, row in enumerate(rows) if isinstance(row, BaseModel)}
             error = next((row for row in rows if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed
@@ -211,8 +227,7 @@ class _Run:
             logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
-            came = f"Only {len(lines)} of the {item.num_rows} rows that were asked for came in a usable form."
-            error = generate.failure(came, category=ReplyCategory.SHORT.value)
+            error = generate.shortfall(len(lines), item.num_rows)
         return _Outcome(lines, error, rows)
 
     def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
@@ -222,7 +237,7 @@ class _Run:
         try:
             for number in [number for number in lines if not record.decided >> number & 1]:
                 row = outcome.rows[number]
-                assert not isinstance(row, CallFailed)  # noqa: S101 - those have no line
+                assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
                 stage, verdict = verdict_of(self._job.stages, row, item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
@@ -345,7 +360,7 @@ class _Run:
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
             stopped_providers=self._stopped_providers(),
-            set_aside=[str(path) for path in self._output.set_aside],
+            set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
 
 

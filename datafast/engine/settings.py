@@ -54,6 +54,9 @@ class RunConfig(ConfigModel):
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens, of prompts and replies together, that this output may use in all."""
 
+    on_truncation: Literal["fail", "keep"] = "fail"
+    """What becomes of a free text that was cut at the output-token limit. fail: its row fails. keep: it is taken as it is."""
+
     top_up: bool = False
     """Ask again for the missing rows when a reply holds fewer than asked."""
 

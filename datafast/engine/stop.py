@@ -22,14 +22,14 @@ class ItemPending(BaseException):
 class StopSignal:
     """Stops a run. Sleeping and waiting tasks wake up at once; requests in flight land.
 
-    The run sets `in_flight`, which gives their number.
+    The run sets `in_flight`, which gives their number by provider.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.cause: StopCause | None = None
         self.error: BaseException | None = None
-        self.in_flight: Callable[[], int] = int
+        self.in_flight: Callable[[], dict[str, int]] = dict
         self._since = 0.0
         self._sleepers: set[asyncio.Future[None]] = set()
 

@@ -14,7 +14,7 @@ class Executor(Protocol):
     """Carries out jobs, also several at once."""
 
     def run(self, job: Job) -> RunReport:
-        """Carries out a job and waits for it, in any thread. KeyboardInterrupt stops the job and is raised when it has landed."""
+        """Carries out a job and waits for it, in any thread. What interrupts the waiting stops the job and is raised at its end."""
         ...
 
     async def run_async(self, job: Job) -> RunReport:
@@ -31,4 +31,9 @@ class Executor(Protocol):
     @property
     def in_flight(self) -> int:
         """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
+        ...
+
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        """The same number for each provider, by the name that reports and events give it. Can be read in any thread."""
         ...

@@ -1,7 +1,8 @@
 """Runs jobs in this process, on datafast's own event loop in a background thread.
 
-So the blocking form works in scripts, threads and notebooks, and nothing global is patched. An interruption (KeyboardInterrupt,
-cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight, saves their replies, and is then raised.
+So the blocking form works in scripts, threads and notebooks, and nothing global is patched. Whatever interrupts the waiting
+(KeyboardInterrupt, an exception of a signal handler, cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight,
+saves their replies, and is then raised.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections import Counter
 
 from datafast._util import background
 from datafast.engine.job import Job
@@ -49,7 +51,7 @@ class _Started:
             self._closed.set()
 
     @property
-    def in_flight(self) -> int:
+    def in_flight(self) -> dict[str, int]:
         return self._stop.in_flight()
 
     def stop(self, reason: str) -> None:
@@ -82,13 +84,14 @@ class LocalExecutor:
             # Waiting in slices lets Ctrl-C through on every platform.
             while not concurrent.futures.wait((started.future,), timeout=_SLICE_S).done:
                 pass
-            return started.future.result()
-        except _ProgramEnd as end:
-            raise end.error from None
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or what a handler of a signal raises: nobody waits for the run any more
             started.stop(_INTERRUPTED)
             started.land()
             raise
+        try:
+            return started.future.result()
+        except _ProgramEnd as end:
+            raise end.error from None
 
     async def run_async(self, job: Job) -> RunReport:
         """Carries out a job, awaited from any event loop, which stays free."""
@@ -101,11 +104,22 @@ class LocalExecutor:
             started.stop(_INTERRUPTED)
             await asyncio.to_thread(started.land)
             raise
+        except GeneratorExit:  # the caller's loop is over, and nothing can be awaited in it
+            started.stop(_INTERRUPTED)
+            raise
 
     @property
     def in_flight(self) -> int:
         """The number of sent requests without an answer, over all jobs. Can be read in any thread."""
-        return sum(started.in_flight for started in list(self._started))
+        return sum(self.in_flight_by_provider.values())
+
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        """The same number for each provider; see `Executor.in_flight_by_provider`."""
+        total: Counter[str] = Counter()
+        for started in list(self._started):
+            total.update(started.in_flight)
+        return dict(total)
 
     def stop(self, reason: str = _INTERRUPTED) -> None:
         """Interrupts every job; see `Executor.stop`."""

@@ -6,7 +6,7 @@ same inputs give the same bytes. Text from configs, models and rows is escaped: 
 HTML or break a table; templates stand in code fences longer than any run of backticks in them.
 
 Never in it: settings that are named like keys, headers, addresses or local files, and every value of an environment
-variable that is named like a secret.
+variable that is named like a secret. Of values other than templates, 80 characters at most.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -45,6 +46,8 @@ _TEMPLATE_SETTING = re.compile(r"prompt|template", re.IGNORECASE)
 _SIMULATED = "simulated/"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _MAX_LISTED = 20
+_MAX_SETTINGS = 100
+_MAX_TEXT = 80  # of one value: what is longer is likely to be data, not a setting
 _JOINERS = "\u200c\u200d"  # unprintable, and part of Persian words and of emoji
 _ISO_639_1 = (
     "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
@@ -107,12 +110,12 @@ def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
 
 
 def readme(
-    info: CardInfo, contents: Contents, front: Mapping[str, Any], *, previous: str, secrets: Iterable[str]
+    info: CardInfo | None, contents: Contents, front: Mapping[str, Any], *, previous: str, secrets: Iterable[str]
 ) -> str:
     """The whole README.md.
 
     Args:
-        info, contents: what the text says.
+        info, contents: what the text says. Without `info` there is no text of ours: only the front matter is written.
         front: our keys of the front matter.
         previous: the README that is in the repository, '' where there is none.
         secrets: values that must not appear, besides those of the environment.
@@ -132,7 +135,8 @@ def readme(
     redact = _redactor(secrets)
     data["pretty_name"] = redact(front["pretty_name"])
     data["tags"] = [*front["tags"], *_other_tags(kept.get("tags"), front["tags"])]
-    return f"---\n{data.to_yaml()}\n---\n{_placed(redact(_section(info, contents)), body)}"
+    text = body if info is None else _placed(redact(_section(info, contents)), body)
+    return f"---\n{data.to_yaml()}\n---\n{text}"
 
 
 def _other_tags(tags: Any, ours: Sequence[str]) -> list[Any]:
@@ -223,6 +227,8 @@ def _settings(settings: Mapping[str, Any]) -> list[str]:
         else:
             lines.append(f"- {_inline(name)}: {_listed(value)}")
     parts = ["## How it was generated"] if lines or templates else []
+    if len(lines) > _MAX_SETTINGS:
+        lines = [*lines[:_MAX_SETTINGS], f"- and {len(lines) - _MAX_SETTINGS:,} more"]
     return [*parts, *(["\n".join(lines)] if lines else []), *(["### Prompts"] if templates else []), *templates]
 
 
@@ -240,18 +246,27 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         if not nested:
             yield name, list(value)
         else:
-            for number, item in enumerate(value, 1):
+            for number, item in enumerate(list(value)[:_MAX_LISTED], 1):
                 yield from _flat(f"{name}.{number}", item)
+            if len(value) > _MAX_LISTED:
+                yield name, f"{len(value) - _MAX_LISTED:,} more"
     else:
         yield name, value
 
 
 def _listed(value: Any) -> str:
     if not isinstance(value, list):
-        return _inline(str(value))
-    shown = ", ".join(_inline(str(item)) for item in value[:_MAX_LISTED])
+        return _inline(_excerpt(value))
+    shown = ", ".join(_inline(_excerpt(item)) for item in value[:_MAX_LISTED])
     more = f" and {len(value) - _MAX_LISTED:,} more" if len(value) > _MAX_LISTED else ""
     return f"{len(value):,} ({shown}{more})"
+
+
+def _excerpt(value: Any) -> str:
+    text = _one_line(str(value))
+    if Path(text).is_absolute():
+        return Path(text).name  # of a file, the folders are this machine's business
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 4]} ..."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

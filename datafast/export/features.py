@@ -10,6 +10,7 @@ A column that is null in every row keeps its type, and text that looks like a da
     list[X], set[X], tuple[X, ...]             list
     nested model, TypedDict                    struct; a key that a TypedDict may leave out is null where it is missing
     dict, Any, other unions, recursive models  JSON text
+    what is marked with `AsJson`               JSON text
 
 Why JSON text for free-form values: a struct with the union of all keys would hand every row the keys of all others, as
 nulls, and would change with the data; the `Json` feature cannot be loaded by releases of `datasets` before it and loses
@@ -36,6 +37,7 @@ from pydantic import BaseModel
 from typing_extensions import ReadOnly, is_typeddict
 
 from datafast.errors import ConfigError
+from datafast.types import AsJson
 
 __all__ = ["Column", "RowSchema", "row_schema"]
 
@@ -114,6 +116,8 @@ def row_schema(row_model: type[BaseModel]) -> RowSchema:
 
 
 def _field_node(model: type[BaseModel], name: str) -> _Node:
+    if AsJson in model.model_fields[name].metadata:
+        return _json()
     try:
         return _node(model.model_fields[name].annotation, frozenset({model}))
     except TypeError as error:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import re
 import time
-import warnings
 from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from pathlib import Path
@@ -30,13 +29,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import users_level
-from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
+from datafast._util.notify import warn_user
+from datafast.errors import ConfigError, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.parquet import Export, export_parquet
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from huggingface_hub import HfApi
     from pydantic import BaseModel
 
@@ -62,6 +63,7 @@ def push_to_hub(
     private: bool = True,
     token: str | None = None,
     commit_message: str | None = None,
+    upload_card: bool = True,
     card: CardInfo | None = None,
 ) -> str:
     """Publishes the rows of a JSONL file and returns the URL of the dataset.
@@ -76,8 +78,10 @@ def push_to_hub(
         shuffle: order rows by a hash of seed and uuid, which is the same whatever order they were written in.
             False: the order of the file.
         private: who can see a new repository. True refuses to push into a public one.
-        token: with write access; None takes it from the environment variable HF_TOKEN.
+        token: with write access; None takes that of the environment variable HF_TOKEN, else that of `hf auth login`.
         commit_message: of the one commit; None writes one with the number of rows.
+        upload_card: whether README.md says what the rows are. False writes only its front matter, without which the
+            columns would lose their types.
         card: what the card says besides what the rows tell.
 
     Raises:
@@ -85,8 +89,8 @@ def push_to_hub(
         ConfigError: an argument, the file or a row is not as it must be. Nothing was sent.
         PublishError: the Hub refused or could not be reached, or there is no room for the Parquet files.
     """
+    _check_arguments(repo_id, train_size=train_size, seed=seed, commit_message=commit_message, token=token)
     secret = _token(token)
-    _check_arguments(repo_id, train_size)
     with TemporaryDirectory(prefix="datafast-push-") as folder:
         try:
             export = export_parquet(
@@ -106,7 +110,14 @@ def push_to_hub(
         info = replace(info, num_rows=export.num_rows)
         message = commit_message or f"Upload {export.num_rows:,} rows with datafast"
         push = _Push(
-            repo_id, private=private, token=secret, message=message, export=export, info=info, folder=Path(folder)
+            repo_id,
+            private=private,
+            token=secret,
+            message=message,
+            export=export,
+            info=info,
+            upload_card=upload_card,
+            folder=Path(folder),
         )
         return push.run()
 
@@ -114,15 +125,29 @@ def push_to_hub(
 def _token(token: str | None) -> str:
     found = (token or os.environ.get("HF_TOKEN", "")).strip()
     if not found:
+        from huggingface_hub import get_token
+
+        found = (get_token() or "").strip()
+    if not found:
         raise MissingKeyError(
             "Pushing to the Hub needs a token with write access. Set the environment variable HF_TOKEN (create a token "
-            "under Settings, Access Tokens, on the Hub), or pass token=.",
+            "under Settings, Access Tokens, on the Hub), run `hf auth login`, or pass token=.",
             variable="HF_TOKEN",
         )
     return found
 
 
-def _check_arguments(repo_id: str, train_size: float | None) -> None:
+def _check_arguments(repo_id: str, *, train_size: float | None, seed: int | None, **texts: str | None) -> None:
+    expected: dict[str, tuple[object, tuple[type, ...], str]] = {
+        "repo_id": (repo_id, (str,), 'a text, like "owner/name"'),
+        "train_size": (train_size, (int, float), "a number between 0 and 1, like 0.8"),
+        "seed": (seed, (int,), "a whole number"),
+        **{name: (value, (str,), "a text") for name, value in texts.items()},
+    }
+    for name, (value, kinds, what) in expected.items():
+        if (value is not None or name == "repo_id") and (isinstance(value, bool) or not isinstance(value, kinds)):
+            given = type(value).__name__ if name == "token" else f"{value!r} ({type(value).__name__})"
+            raise ConfigError(f"{name}: expected {what}, got {given}.", key=name)
     if not _REPO_ID.fullmatch(repo_id) or re.search(r"--|\.\.", repo_id):
         raise ConfigError(
             f'repo_id={repo_id!r} is not of the form "owner/name", where both parts are made of letters, digits, '
@@ -161,6 +186,28 @@ class _Fault:
         return cls(status=None, retry_after_s=None, passes=passes)
 
 
+class _Failed(Exception):
+    """The client raised something. It never reaches the user."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.fault = _Fault.of(error)
+
+
+def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a function of the client returns.
+
+    Whatever it raises is told by what it carries, because each of its releases has classes of its own: HTTP and connection
+    errors of requests, httpx or httpx2, RuntimeError around a failed upload, ValueError and KeyError of answers that it
+    cannot read.
+    """
+    try:
+        return function(*arguments, **options)
+    except Exception as error:  # noqa: BLE001 - see above
+        raise _Failed(error) from None
+
+
 def _chain(error: BaseException) -> list[BaseException]:
     """The error and what led to it, nearest first."""
     links: list[BaseException] = []
@@ -169,6 +216,11 @@ def _chain(error: BaseException) -> list[BaseException]:
         links.append(link)
         link = link.__cause__ or link.__context__
     return links
+
+
+def _told(error: BaseException) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if not said or isinstance(error, LookupError) else said
 
 
 def _is_a(name: str, error: BaseException) -> bool:
@@ -196,6 +248,7 @@ class _Push:
         message: str,
         export: Export,
         info: CardInfo,
+        upload_card: bool,
         folder: Path,
     ) -> None:
         # Read at call time: huggingface_hub reads it once, when it is imported.
@@ -206,6 +259,7 @@ class _Push:
         self._message = message
         self._export = export
         self._info = info
+        self._upload_card = upload_card
         self._folder = folder
         self._contents = Contents(
             repo_id=repo_id,
@@ -222,16 +276,12 @@ class _Push:
             try:
                 self._attempt(api)
                 break
-            # What the client raises: HTTP and local errors (before 1.0 requests', which are OSErrors), RuntimeError around
-            # a failed upload, ValueError for a card or an answer it cannot read.
-            except Exception as error:
-                if not isinstance(error, (OSError, RuntimeError, ValueError)) and not _is_a("HTTPError", error):
-                    raise
-                fault = _Fault.of(error)
+            except _Failed as failed:
+                fault = failed.fault
                 wait = fault.retry_after_s if fault.retry_after_s is not None else delay or 0.0
                 if delay is None or not fault.passes or wait > _MAX_RETRY_AFTER_S:
-                    # Not "from error": the Hub's answer may repeat the token, and a traceback would show it.
-                    raise PublishError(self._explained(fault, error)) from None
+                    # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
+                    raise PublishError(self._explained(fault, failed.error)) from None
                 time.sleep(wait)
         return f"{self._endpoint}/datasets/{self._repo_id}"
 
@@ -239,14 +289,15 @@ class _Push:
         """Everything from the state of the repository on, so that a retry builds upon what is there by then."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        api.create_repo(self._repo_id, repo_type="dataset", private=self._private, exist_ok=True)
-        head = api.repo_info(self._repo_id, repo_type="dataset")
+        head = self._repository(api)
         self._check_visibility(is_private=bool(head.private))
-        present = set(api.list_repo_files(self._repo_id, repo_type="dataset", revision=head.sha))
+        present = set(_asked(api.list_repo_files, self._repo_id, repo_type="dataset", revision=head.sha))
         previous = self._read_card(api, head.sha) if "README.md" in present else ""
         ours = {file.path_in_repo: file.path for file in self._export.files}
-        content = readme(self._info, self._contents, self._front(), previous=previous, secrets=[self._token])
-        api.create_commit(
+        info = self._info if self._upload_card else None
+        content = readme(info, self._contents, self._front(), previous=previous, secrets=[self._token])
+        _asked(
+            api.create_commit,
             self._repo_id,
             [
                 CommitOperationAdd("README.md", content.encode()),
@@ -262,6 +313,21 @@ class _Push:
             parent_commit=head.sha,
         )
 
+    def _repository(self, api: HfApi) -> Any:
+        """The state of the repository, which is made if it is not there."""
+        refused: _Failed | None = None
+        try:
+            _asked(api.create_repo, self._repo_id, repo_type="dataset", private=self._private)
+        except _Failed as failed:
+            # It is there (409), it may not be made (403), or the answer lacks what the client looks for.
+            if failed.fault.status not in (403, 409) and not isinstance(failed.error, KeyError):
+                raise
+            refused = failed
+        try:
+            return _asked(api.repo_info, self._repo_id, repo_type="dataset")
+        except _Failed as failed:
+            raise (refused if refused is not None and refused.fault.status == 403 else failed) from None
+
     def _check_visibility(self, *, is_private: bool) -> None:
         if self._private and not is_private:
             raise PublishError(
@@ -269,15 +335,16 @@ class _Push:
                 "publish the rows for everyone, make the repository private in its settings, or choose another repo_id."
             )
         if is_private and not self._private:
-            warnings.warn(
-                f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.",
-                DatafastWarning,
-                stacklevel=users_level(),
-            )
+            warn_user(f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.")
 
     def _read_card(self, api: HfApi, revision: str | None) -> str:
-        path = api.hf_hub_download(
-            self._repo_id, "README.md", repo_type="dataset", revision=revision, local_dir=self._folder / "card"
+        path = _asked(
+            api.hf_hub_download,
+            self._repo_id,
+            "README.md",
+            repo_type="dataset",
+            revision=revision,
+            local_dir=self._folder / "card",
         )
         return Path(path).read_bytes().decode()
 
@@ -319,6 +386,6 @@ class _Push:
             case _:
                 what = "The Hub or its client refused the push, for the reason below."
         answer = f"HTTP {fault.status}" if fault.status else "no answer"
-        told = dict.fromkeys(str(link).strip() for link in (error, _chain(error)[-1]))
+        told = dict.fromkeys(_told(link) for link in (error, _chain(error)[-1]))
         detail = redact("\n".join(told), [self._token])
         return f"The push to {self._repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"

@@ -22,7 +22,7 @@ from weakref import WeakSet
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.notify import users_level, warn_user
+from datafast._util.notify import warn_user
 from datafast._util.scratch import Scratch
 from datafast._util.user_path import user_path
 from datafast.columns.base import Column
@@ -237,7 +237,6 @@ class ColumnsFrame:
             size = len(walk.rows)
             warn_user(
                 f"generate makes {count} rows by default, and {walk.rows.name} has {size}. Give n={size} for all of them.",
-                stacklevel=users_level(),
             )
         config = self._config.model_copy()
         try:
@@ -344,7 +343,6 @@ class ColumnsFrame:
             warn_user(
                 f"{report.failed} of {report.requested} rows failed ({reasons}) and are left out. See .failed_items, or use "
                 f"generate(..., retry_failed=True).",
-                stacklevel=3,
             )
         with foreign_warnings_ignored():
             return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)

@@ -24,6 +24,10 @@ class ReplyModel(BaseModel):
     first_words: ClassVar[Mapping[str, str]] = {}
     """The words in keys of version 1: of the class under '', of fields by name. They never change."""
 
+    elements: ClassVar[tuple[str, ...]] = ()
+    """The fields that are lists of things that stand for themselves: one that does not validate is left out, and the others are kept.
+    The first of them is what the reply is for, and its first field: what stands in it before a cut is kept too."""
+
 
 M = TypeVar("M", bound=type[ReplyModel])
 

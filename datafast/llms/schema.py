@@ -46,7 +46,9 @@ class ResponseSchema:
         digest: 16 bytes that change when `json_schema` does.
         key: 16 bytes for it in the keys of calls.
         list_field: the name of the model's only field if it is a list, else None.
+        elements: the fields whose elements stand for themselves; see `ReplyModel`.
         numeric: whether it has numbers.
+        free: whether it has values of any type, or objects with any keys.
     """
 
     model: type[BaseModel]
@@ -57,7 +59,9 @@ class ResponseSchema:
     digest: bytes
     key: bytes
     list_field: str | None
+    elements: tuple[str, ...]
     numeric: bool
+    free: bool
 
     @staticmethod
     def of(model: type[BaseModel]) -> ResponseSchema:
@@ -81,7 +85,7 @@ class ResponseSchema:
 @lru_cache(maxsize=512)
 def _response_schema(model: type[BaseModel]) -> ResponseSchema:
     # It loads pydantic, which describing a provider does not need.
-    from datafast.llms.reply_model import key_of
+    from datafast.llms.reply_model import ReplyModel, key_of
 
     schema = strict_schema(model.model_json_schema())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", model.__name__).strip("_")[:64] or "reply"
@@ -96,7 +100,9 @@ def _response_schema(model: type[BaseModel]) -> ResponseSchema:
         digest=blake2b(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS), digest_size=16).digest(),
         key=key_of(model, schema),
         list_field=only if only is not None and properties[only].get("type") == "array" else None,
+        elements=model.elements if issubclass(model, ReplyModel) else (),
         numeric=has_numbers(schema),
+        free=not is_strict(schema),
     )
 
 

@@ -134,7 +134,6 @@ def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, objec
         tokens = ", ".join(f"<<{name}>>" for name in unused)
         warn_user(
             f"{field}.placeholders: No prompt uses {', '.join(unused)}. Write {tokens} in one, or remove the values.",
-            stacklevel=4,
         )
 
 

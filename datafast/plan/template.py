@@ -6,6 +6,7 @@
 
 Guarantee: only known names are replaced, in one pass over the template; inserted values are not searched again;
 every other character, braces included, is kept. There is no escape character, because nothing else has a meaning.
+A pair of tags like `<<SYS>>` ... `<</SYS>>` is text, unless its name is declared.
 Cost: parsing is one regular-expression pass; rendering one join.
 
 An unknown `{x}` or `{{x}}` is text. It gets one warning per template if it looks like a name of at least two
@@ -16,7 +17,7 @@ characters that stands by itself: there is no warning of code, shell and LaTeX (
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NoReturn
@@ -44,7 +45,7 @@ class Template:
         text: the template as the user wrote it.
         digest: 16-byte blake2b of `text` in UTF-8, or of its `key`; part of every key made from this template.
         keyed: the text or key that `digest` is made of.
-        placeholder_names: the optional names that occur, in order of first occurrence.
+        placeholder_names: the optional names that occur, in order of first occurrence, and those of `varied_by`.
         kind_names: the names that occur and that the dataset kind fills.
     """
 
@@ -110,6 +111,10 @@ class Template:
             _gaps=tuple(gaps),
         )
 
+    def varied_by(self, names: Sequence[str]) -> Template:
+        """The template with further optional names, which do not occur in it: those of other prompts that go with this one."""
+        return replace(self, placeholder_names=tuple(dict.fromkeys([*self.placeholder_names, *names])))
+
     def render(self, values: Mapping[str, str]) -> str:
         """The prompt with every gap filled from `values`, which has all used names (others are ignored)."""
         pieces = list(self._pieces)
@@ -162,9 +167,10 @@ def _split(text: str, names: _Names) -> tuple[list[str], list[tuple[int, str]], 
         if name in names.kind and spelling != "single":
             _refuse_spelling(match.group(), name, names)
         if name not in names.all:
-            if spelling == "angle":
+            if spelling != "angle":
+                unknown.append(match)
+            elif f"<</{name}>>" not in text:
                 _refuse_undeclared(name, names)
-            unknown.append(match)
             continue
         pieces += [text[done : match.start()], ""]
         gaps.append((len(pieces) - 1, name))
@@ -228,7 +234,7 @@ def _warn_unknown(text: str, unknown: Mapping[str, str | None], names: _Names) -
     if said:
         advice = " If it should vary, declare its values under expansion.placeholders." if unknown else ""
         reason = "because no such name is known" if unknown else "because of its spaces"
-        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}", stacklevel=4)
+        warn_user(f"{names.field}: Kept as plain text, {reason}: {', '.join(said)}.{advice}")
 
 
 def _listed(names: Sequence[str]) -> str:

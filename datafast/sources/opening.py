@@ -101,8 +101,10 @@ def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRo
         option = "types" if reading.types else "delimiter"
         raise ConfigError(f"{option}: This is for CSV and TSV files, and {path} says the types of its values itself.")
     try:
-        return reader(path, reading)
+        rows = reader(path, reading)
     except OSError as error:
         raise ConfigError(
             f"{reading.field}: Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
         ) from error
+    rows.read_from = path
+    return rows

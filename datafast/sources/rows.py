@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, overload
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -80,7 +81,10 @@ class SourceRows(Sequence[Row]):
         columns: the names of its columns, in their order.
         kinds: the types of the values of each column.
         digest: 16 bytes that change when its rows, or their order, do.
+        read_from: the file that they are in, if they are in one.
     """
+
+    read_from: Path | None = None
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from datafast.errors import OutputWriteError
+from datafast.store.in_place import leads_to
 
 __all__ = ["AppendFile"]
 
@@ -54,6 +55,11 @@ class AppendFile:
             os.fsync(self._fd)
         except OSError as error:
             raise self._error(error) from error
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, os.fstat(self._fd))
 
     def clear(self) -> None:
         """Empties the file."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
 from datafast.store.append_file import AppendFile
+from datafast.store.in_place import displaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord
@@ -38,9 +39,10 @@ class Pending:
     failures: list[FailureRow] = field(default_factory=list)
     filtered: list[FilteredRow] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    learned: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.items or self.failures or self.charges)
+        return bool(self.calls or self.items or self.failures or self.charges or self.learned)
 
 
 class GroupCommit:
@@ -49,6 +51,7 @@ class GroupCommit:
     Attributes:
         pending: add to it, then call `schedule`.
         broken: why nothing can be saved any more; None while it can.
+        displaced: why nothing should be bought any more, although it can be saved: a file is not in its place.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class GroupCommit:
     ) -> None:
         self.pending = Pending()
         self.broken: OutputWriteError | None = None
+        self.displaced: OutputWriteError | None = None
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
@@ -137,6 +141,8 @@ class GroupCommit:
                 self._ledger.put_failures(pending.failures)
                 self._ledger.put_filtered(pending.filtered)
                 self._ledger.put_charges(pending.charges)
+                if pending.learned is not None:
+                    self._ledger.put_learned(pending.learned)
         except BaseException:
             self._rows.cut(start)  # rows that are not committed do not count; they are built again from their replies
             raise
@@ -149,10 +155,17 @@ class GroupCommit:
         self._journal.clear()
         self._reservations.record_again()
 
+    def look(self) -> None:
+        """Sees whether every file is still where it was opened. Three looks at the disk."""
+        for file in (self._ledger, self._journal, self._rows):
+            if not file.is_in_place and self.displaced is None:
+                self.displaced = displaced(file.path)
+
     async def _sync(self) -> None:
         try:
             await asyncio.to_thread(self._journal.sync)
             await asyncio.to_thread(self._rows.sync)
+            await asyncio.to_thread(self.look)
         except OutputWriteError as error:
             self.broken = error
         finally:

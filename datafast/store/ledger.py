@@ -10,13 +10,15 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failures  one row an item with failed rows: why
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
-    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on
+    meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
+              what was learned of providers
 
 `migrations` has their columns, now and in earlier formats.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Container, Generator, Iterable, Iterator, Sequence
@@ -25,8 +27,9 @@ from typing import Any
 
 import orjson
 
-from datafast.errors import OutputError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
     DEFAULT_FORMAT,
@@ -55,6 +58,7 @@ class Ledger:
         try:
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
+                self._opened = path.stat()
                 prepare = show_as_newest if read_only else migrate
                 prepare(self._db, path)
             except BaseException:  # the file must not stay open after any error
@@ -80,6 +84,24 @@ class Ledger:
         except sqlite3.Error as error:
             raise unwritable(self.path, error) from error
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it."""
+        return leads_to(self.path, self._opened)
+
+    def save_in(self, path: Path) -> None:
+        """Writes all of it into a new file. Called outside a transaction."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise unwritable(path, error) from error
+        except OSError as error:
+            raise OutputWriteError(
+                f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
+            ) from error
+
     def close(self) -> None:
         self._db.close()
 
@@ -91,6 +113,18 @@ class Ledger:
 
     def set_meta(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """What runs have learned about their providers, by name. Anything else that stands there is as if nothing did."""
+        try:
+            found = orjson.loads(self.meta("learned") or "{}")
+        except orjson.JSONDecodeError:
+            return {}
+        return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+    def put_learned(self, learned: dict[str, str]) -> None:
+        self.set_meta("learned", orjson.dumps(learned).decode())
 
     # -- items
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,7 +49,8 @@ def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
                 lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
                 lock.acquire()
                 held.callback(lock.release)
-        except Timeout:
+            held.enter_context(_locked(paths.rows))
+        except (Timeout, BlockingIOError):
             raise OutputInUseError(
                 f"Another run is writing to {paths.rows}. Wait for it to end, or choose another output file."
             ) from None
@@ -55,6 +59,27 @@ def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
                 f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
             ) from error
         return held.pop_all()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Locks a file itself if there is one, because hard links give it several names. Raises BlockingIOError if it is locked."""
+    if sys.platform == "win32" or not path.exists():
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # the file system has no such locks; the lock beside the file is held all the same
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_running(paths: OutputPaths) -> bool:

@@ -1,11 +1,16 @@
-"""Which files belong to an output."""
+"""Which files belong to an output, and that no file of a run is two things at once."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["OutputPaths"]
+from datafast.errors import ConfigError
+
+__all__ = ["OutputPaths", "UsedFile", "refuse_shared"]
 
 
 @dataclass(frozen=True)
@@ -18,19 +23,24 @@ class OutputPaths:
     @classmethod
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
         rows = Path(output_file)
-        return cls(rows, ledger or rows.with_name(rows.name + ".ledger"))
-
-    def _beside_ledger(self, suffix: str) -> Path:
-        return self.ledger.with_name(self.ledger.name + suffix)
+        return cls(rows, ledger or _beside(rows, ".ledger"))
 
     @property
     def journal(self) -> Path:
-        return self._beside_ledger("-replies")
+        return _beside(self.ledger, "-replies")
 
     @property
     def locks(self) -> list[Path]:
-        """The locks that a run holds: that of its ledger, and that of its rows if the ledger is elsewhere."""
-        return list(dict.fromkeys([self._beside_ledger("-lock"), self.rows.with_name(self.rows.name + ".ledger-lock")]))
+        """The locks that a run holds: that of its ledger, and that of its rows if the ledger is elsewhere.
+
+        Where one of them is a link, also that of the file behind it, so that a file has one lock whatever its name.
+        """
+        rows, ledger = (Path(os.path.realpath(path)) for path in (self.rows, self.ledger))
+        found: dict[str, Path] = {}
+        for path in (self.ledger, _beside(self.rows, ".ledger"), ledger, _beside(rows, ".ledger")):
+            lock = _beside(path, "-lock")
+            found.setdefault(os.path.realpath(lock), lock)
+        return list(found.values())
 
     @property
     def all(self) -> list[Path]:
@@ -38,4 +48,52 @@ class OutputPaths:
 
         SQLite deletes a side file without its ledger, but a ledger without its side files is as it was when the journal began.
         """
-        return [self._beside_ledger("-wal"), self._beside_ledger("-shm"), self.ledger, self.journal, self.rows]
+        return [*self._of_sqlite, self.ledger, self.journal, self.rows]
+
+    @property
+    def _of_sqlite(self) -> list[Path]:
+        return [_beside(self.ledger, "-wal"), _beside(self.ledger, "-shm")]
+
+    def used(self, rows: str, ledger: str) -> Iterator[UsedFile]:
+        """All of them, as files that a run writes. `rows` and `ledger` name the fields that they come from."""
+        yield UsedFile(rows, self.rows, written=True)
+        yield UsedFile(ledger, self.ledger, written=True)
+        for path in (*self._of_sqlite, self.journal, *self.locks):
+            yield UsedFile(ledger, path, written=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+class UsedFile(NamedTuple):
+    """A file that a run reads, or writes, moves and replaces. `what`: the field or option that names it, or the thing it is."""
+
+    what: str
+    path: Path
+    written: bool
+
+
+def refuse_shared(files: Iterable[UsedFile]) -> None:
+    """Sees to it that no file of a run is written that has another use in it, whatever its names.
+
+    Raises:
+        ConfigError: names the file and both uses.
+    """
+    first: dict[object, UsedFile] = {}
+    for file in files:
+        other = first.setdefault(_identity(file.path), file)
+        if other is not file and (file.written or other.written):
+            raise ConfigError(
+                f"{file.what}: {file.path} is also used as {other.what}. Give each of them a file of its own.",
+                key=file.what,
+            )
+
+
+def _identity(path: Path) -> object:
+    """The same for two names of one file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return os.path.normcase(os.path.realpath(path))
+    return found.st_dev, found.st_ino

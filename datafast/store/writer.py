@@ -36,6 +36,7 @@ from datafast.store.records import (
     Spent,
 )
 from datafast.store.reservations import Reservations
+from datafast.store.rows import set_aside_name
 
 __all__ = ["Store"]
 
@@ -48,6 +49,10 @@ class Store:
         unfinished: items of the plan that are open or failed, by position.
         donors: ids of items that are not in the plan any more, by content; their replies may still be used.
         ordered: whether `close` puts the rows in plan order.
+
+    Attributes:
+        learned: what earlier runs have learned, by name.
+        saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Store:
         self.counts = counts
         self.failures = ledger.failure_counts()
         self.filtered = ledger.filtered_counts()
+        self.learned: dict[str, str] = ledger.learned
         self._rows = rows
         self._ledger = ledger
         self._journal = journal
@@ -78,6 +84,7 @@ class Store:
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._closed = False
+        self.saved: list[Path] = []
 
     @property
     def path(self) -> Path:
@@ -85,8 +92,8 @@ class Store:
 
     @property
     def broken(self) -> OutputWriteError | None:
-        """Why nothing can be saved any more; None while it can."""
-        return self._commit.broken
+        """Why nothing should be bought any more: it cannot be saved, or not where it belongs. None while it can."""
+        return self._commit.broken or self._commit.displaced
 
     # -- items
 
@@ -125,6 +132,13 @@ class Store:
             for key, reply in self._ledger.calls_of(record.id):
                 found.setdefault(key, []).append(reply)
         return found
+
+    def learn(self, name: str, what: str) -> None:
+        """Keeps something for later runs, in `learned`."""
+        if self.learned.get(name) != what:
+            self.learned[name] = what
+            self._commit.pending.learned = self.learned
+            self._commit.schedule()
 
     # -- requests under a budget
 
@@ -238,6 +252,7 @@ class Store:
             with self._ledger.transaction():
                 self._ledger.set_meta("stop_reason", stop_reason)
             self._commit.fold()
+            self._require_in_place()
             if self._ordered:
                 self._order()
         except OutputWriteError:
@@ -246,6 +261,19 @@ class Store:
         finally:
             self.close_files()
         self._journal.path.unlink(missing_ok=True)
+
+    def _require_in_place(self) -> None:
+        """Raises if a file is not in its place any more. Everything is written again from which the next run can go on."""
+        self._commit.look()
+        if self._commit.displaced is None:
+            return
+        path = self._ledger.path
+        if not self._ledger.is_in_place:
+            if path.exists():
+                path = set_aside_name(path, "saved")
+                self.saved.append(path)
+            self._ledger.save_in(path)
+        raise self._commit.displaced
 
     def _order(self) -> None:
         self._rows.close()  # some systems cannot replace open files
@@ -261,6 +289,8 @@ class Store:
         """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts = self._ledger.counts(self.counts.requested)
+            if self._commit.displaced is not None and not self._rows.is_in_place:
+                self.counts.written = 0
             self.failures = self._ledger.failure_counts()
             self.filtered = self._ledger.filtered_counts()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
@@ -34,6 +34,8 @@ _NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*\u2022])\s+")
 
 class Subtopics(ReplyModel):
     """What a topic is divided into."""
+
+    elements: ClassVar[tuple[str, ...]] = ("subtopics",)
 
     subtopics: list[str] = Field(min_length=1)
 
@@ -58,6 +60,8 @@ class Subtopics(ReplyModel):
 
 class LinkedSubtopics(Subtopics):
     """The same, with topics from elsewhere that also belong below it."""
+
+    elements: ClassVar[tuple[str, ...]] = ("subtopics", "related")
 
     related: list[str] = Field(default_factory=list)
 

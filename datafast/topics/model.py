@@ -76,9 +76,11 @@ class TopicModel:
         merged: the number of duplicates (of proposed topics or given paths) that were merged.
         refused_links: (from, to) of links that would have made a cycle.
         failed: paths of topics that could not be divided, which are leaves, and the errors.
+        read_from: the file that it was read from, if it was.
     """
 
     shape: ClassVar[str] = "tree"
+    read_from: Path | None = None
 
     def __init__(self) -> None:
         self.nodes: list[TopicNode] = []
@@ -135,11 +137,13 @@ class TopicModel:
         """
         path = user_path(path)
         try:
-            return cls._from_json(read(path))
+            model = cls._from_json(read(path))
         except ConfigError as error:
             if str(path) in str(error):
                 raise
             raise ConfigError(f"{path}: {error}") from error
+        model.read_from = path
+        return model
 
     @classmethod
     def _from_json(cls, whole: Any) -> Self:

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.types import RunReport
 
-__all__ = ["TopicSupply"]
+__all__ = ["TopicSupply", "grown_file"]
+
+
+def grown_file(topics: Any, output_file: Path) -> Path | None:
+    """The file that the topics of a config are grown into, by default next to the output file; None for topics that are given."""
+    config = _to_grow(topics)
+    return None if config is None else config.file or output_file.with_name(output_file.name + ".topics.json")
+
+
+def _to_grow(topics: Any) -> TopicsConfig | None:
+    if isinstance(topics, TopicModel):
+        return None if topics.is_built else topics.config  # type: ignore[attr-defined]  # those that are not built have one
+    return topics if isinstance(topics, TopicsConfig) else None
 
 
 class TopicSupply:
@@ -35,21 +47,19 @@ class TopicSupply:
 
     def __init__(self, topics: Any, output_file: Path, *, run: RunConfig) -> None:
         self._given = given_model(topics)
-        self._config: TopicsConfig | None = None
-        if self._given is None:
-            self._config = topics if isinstance(topics, TopicsConfig) else topics.config
+        self._config = _to_grow(topics)
         self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
         self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
         if isinstance(topics, TopicsConfig):
             self._own_provider = _provider_of(topics)
-        self._beside = output_file.with_name(output_file.name + ".topics.json")
+        self._file = grown_file(topics, output_file)
         self._run = run
         self._grown: TopicModel | None = None
 
     @property
     def path(self) -> Path | None:
         """The file of a grown model; None for a given one."""
-        return None if self._config is None else self._config.file or self._beside
+        return self._file
 
     @property
     def ledgers(self) -> list[Path]:
@@ -104,7 +114,7 @@ class TopicSupply:
             return ()
         from datafast.topics.build import Growth, is_simulated
 
-        path = self._config.file or self._beside
+        path = self._file or Path()
         first = route.members[0]
         provider = self._own_provider or first
         offline = options.get("offline", False) or first.simulated

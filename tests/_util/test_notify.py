@@ -1,10 +1,17 @@
-"""The sentence about a name that does not exist."""
+"""The sentence about a name that does not exist; the place that a warning names."""
 
 from __future__ import annotations
+
+import warnings
+from pathlib import Path
 
 import pytest
 
 from datafast._util.notify import did_you_mean
+from datafast.llms import SimulatedProvider
+from datafast.quality.length import LengthStage
+from datafast.schema.config import PromptExpansionConfig, RawDatasetConfig
+from tests.support import raw
 
 
 @pytest.mark.parametrize(
@@ -22,3 +29,25 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest_or_with_those_t
     name: str, known: list[str], sentence: str
 ) -> None:
     assert did_you_mean(name, known) == sentence
+
+
+def test_a_warning_from_a_thread_of_ours_names_the_package_and_no_file_of_it(tmp_path: Path) -> None:
+    raw(tmp_path).generate([SimulatedProvider()])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        raw(tmp_path, quality=[LengthStage(min_words=1)]).generate([SimulatedProvider()])
+    assert [(warning.filename, warning.lineno) for warning in caught] == [("datafast", 0)]
+    assert "The settings have changed" in str(caught[0].message)
+
+
+def test_a_warning_about_a_config_names_the_line_that_made_the_config() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        RawDatasetConfig(
+            document_types=["note"],
+            topics=["a"],
+            output_file="rows.jsonl",
+            expansion=PromptExpansionConfig(placeholders={"x": ["1"]}),
+        )
+    assert caught[0].filename == __file__
+    assert "No prompt uses x" in str(caught[0].message)

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast import __version__, logger_config
-from datafast._util.amounts import money
 from datafast._util.notify import plain_text
+from datafast.amounts import money
 from datafast.cli.main import cli
 from datafast.registry import BUILT_IN, kind_names
 from tests.servers.fault_server import Answer, FaultServer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -214,15 +216,45 @@ def test_on_a_terminal_the_display_is_live_and_leaves_the_summary(
     assert ("\x1b[38;5;" in shown) is not no_color  # colours
 
 
-def on_terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str, no_color: bool) -> str:
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_on_a_terminal_of_any_width_no_line_is_broken_within_a_word(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = "[{provider: simulated, model_id: a, latency_s: 0.1, faults: {refused: 1.0}}, {provider: simulated, model_id: b}]"
+    config = (SLOW % 0).partition("providers:")[0] + f"providers: {two}\nrun: {{max_concurrency: 2}}\n"
+    shown = on_terminal(monkeypatch, "generate", "c.yaml", columns=columns, config=config, ends=3)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "\n").splitlines()
+    assert [line for line in lines if len(line) >= columns] == []
+    assert {"rows", "in", "flight", "failed"} <= set(next(line for line in lines if "in flight" in line).split())
+    assert any(line.startswith("total") for line in lines)
+    said = " ".join(" ".join(lines).split())
+    assert said.count("WARNING: 2 rows failed at simulated/a (refused)") == 1
+    assert said.count("WARNING: In all, 20 rows failed at simulated/a (refused)") == 1
+
+
+def on_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    *arguments: str,
+    no_color: bool = False,
+    columns: int = 80,
+    config: str = SLOW % 0.1,
+    ends: int = 0,
+) -> str:
+    """What a command shows on a terminal, with its control sequences. `ends` is the exit code that it must have."""
+    import fcntl
     import pty
+    import termios
 
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLUMNS", raising=False)
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
-    Path("c.yaml").write_text(SLOW % 0.1, encoding="utf-8")
+    Path("c.yaml").write_text(config, encoding="utf-8")
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    # Python's readline sets COLUMNS behind the back of os.environ, and a child without `env` would see it.
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env=dict(os.environ))
     os.close(theirs)
     shown = b""
     while True:
@@ -234,5 +266,5 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str, no_color: bool
             break
         shown += part
     os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(60) == ends
     return shown.decode()

@@ -32,6 +32,7 @@ from datafast.engine.events import (
     RunStarted,
     event_to_dict,
 )
+from datafast.engine.progress import Progress
 from datafast.llms.simulated.provider import SimulatedProvider
 from tests.support import ROOT, CountingProvider, assert_balanced, preference, raw, requests_in, rows_of
 
@@ -319,25 +320,21 @@ def test_the_closing_summary_tells_which_share_failed_and_why(run: Run) -> None:
 
 
 def test_the_progress_line_tells_success_causes_rates_and_cost() -> None:
-    from datafast.cli.display.progress import RunDisplay
-
-    display = RunDisplay()
-    said: list[str] = []
-    display.say = said.append  # type: ignore[method-assign]
+    progress = Progress()
     started = RunStarted(
         requested=100, written=10, filtered=0, failed=2, output_file="o", providers=["p"], simulated=False
     )
     call = CallFinished(provider="p", role="r", latency_s=1.0, input_tokens=40, output_tokens=60, cost_usd=0.25)
-    display.on_event(started)
-    assert display.progress() == "10/100 rows, 2 failed (2 in earlier runs), 0 calls, 0 tokens, cost $0.00"
+    progress.take(started)
+    assert progress.line() == "10/100 rows, 2 failed (2 in earlier runs), 0 calls, 0 tokens, cost $0.00"
     for event in (
         *([call] * 4),
         ItemDone(item="0a", provider="p", rows=3, filtered=0, replayed=False),
         ItemFailed(item="0a", provider="p", category="refused", error="no", rows=1),
         Retry(provider="p", reason="rate_limited", attempt=1, wait_s=0.0),
     ):
-        display.on_event(event)
-    line = display.progress()
+        progress.take(event)
+    line = progress.line()
     assert line.startswith("13/100 rows, 3 failed (1 refused, 2 in earlier runs), 75.0 % of this run's rows good, ")
     assert "1 retries (1 rate_limited), 400 tokens, " in line
     assert " rows/s, 4 calls" in line

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
 import threading
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -15,7 +21,7 @@ from datafast.executors.local import LocalExecutor
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig
 from datafast.types import RunReport, StopCause
-from tests.support import assert_balanced
+from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 
 class Noting:
@@ -39,6 +45,10 @@ class Noting:
     @property
     def in_flight(self) -> int:
         return self.inner.in_flight
+
+    @property
+    def in_flight_by_provider(self) -> dict[str, int]:
+        return self.inner.in_flight_by_provider
 
 
 def config(folder: Path, topics: int = 3) -> RawDatasetConfig:
@@ -80,3 +90,69 @@ def test_stopping_is_an_interruption_whatever_the_words(tmp_path: Path) -> None:
     assert executor.in_flight == 0
     dataset.generate([SimulatedProvider("m")])
     assert assert_balanced(dataset.report).stop_cause is None
+
+
+class TimeIsUp(Exception):
+    """What a handler of a signal raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Goes off in a quarter of a second."""
+    if sys.platform == "win32":
+        pytest.skip("there is no alarm")
+
+    def go_off(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, go_off)
+    signal.setitimer(signal.ITIMER_REAL, 0.25)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _sends_nothing_more(folder: Path, dataset: RawDataset) -> None:
+    """What was sent has landed, and another run buys exactly the rest."""
+    asked = len(requests_in(folder / "requests"))
+    assert 0 < asked < 200
+    assert len(rows_of(folder / "out.jsonl")) == asked
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.stop_cause) == (asked, StopCause.INTERRUPTED)
+    RawDataset(dataset.config).generate([CountingProvider("m", log=folder / "requests")])
+    assert len(requests_in(folder / "requests")) == 200
+
+
+@pytest.mark.usefixtures("alarm")
+def test_whatever_interrupts_the_waiting_stops_the_run(tmp_path: Path) -> None:
+    dataset = RawDataset(config(tmp_path, topics=200))
+    with pytest.raises(TimeIsUp):
+        dataset.generate([CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)])
+    _sends_nothing_more(tmp_path, dataset)
+
+
+@pytest.mark.usefixtures("alarm")
+def test_whatever_ends_the_loop_that_waits_stops_the_run(tmp_path: Path) -> None:
+    dataset = RawDataset(config(tmp_path, topics=200))
+    provider = CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)
+    with pytest.raises(TimeIsUp):
+        asyncio.run(dataset.generate_async([provider]))
+    _sends_nothing_more(tmp_path, dataset)
+
+
+def test_a_coroutine_that_is_closed_stops_its_run(tmp_path: Path) -> None:
+    dataset = RawDataset(config(tmp_path, topics=200))
+    provider = CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)
+    landed = threading.Event()
+    running: Coroutine[Any, Any, Any] = dataset.generate_async(
+        [provider], on_event=lambda event: landed.set() if event.type == "run_ended" else None
+    )
+
+    async def main() -> None:
+        running.send(None)  # as a task does that is never awaited to its end
+        await asyncio.sleep(0.2)
+        running.close()
+        await asyncio.to_thread(landed.wait, 10)
+
+    asyncio.run(main())
+    _sends_nothing_more(tmp_path, dataset)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datafast.datasets import ConversationDataset, PreferenceDataset
 from datafast.errors import PublishError
 from datafast.export import CardInfo
+from datafast.llms import SimulatedProvider
+from datafast.schema.config import ConversationDatasetConfig, PreferenceDatasetConfig
 from tests.export.support import (
     REPO,
     TOKEN,
@@ -135,6 +138,46 @@ def test_the_card_tells_what_the_rows_are_and_how_they_were_made(hub: HubServer,
         assert part in text
     assert front(hub)["pretty_name"] == "Space texts"
     assert front(hub)["size_categories"] == ["n<1K"]
+
+
+def test_a_card_has_nothing_of_the_users_documents_but_how_many_there_are(hub: HubServer, tmp_path: Path) -> None:
+    documents = [f"The merger of firm {number} is a secret." for number in range(30)]
+    config = PreferenceDatasetConfig(
+        input_documents=documents, num_samples_per_prompt=1, output_file=tmp_path / "pairs.jsonl"
+    )
+    model = SimulatedProvider("m")
+    PreferenceDataset(config).generate(model, model, model).push_to_hub(REPO)
+    assert "- input\\_documents: 30\n" in card(hub)
+    assert "merger" not in card(hub)
+
+
+def test_a_card_has_nothing_of_the_users_examples_but_how_many_there_are(hub: HubServer, tmp_path: Path) -> None:
+    shown = [{"question": f"Who is patient {number}?", "answer": "Ann"} for number in range(4)]
+    config = ConversationDatasetConfig(topics=["tides"], example_data=shown, output_file=tmp_path / "out.jsonl")
+    ConversationDataset(config).generate([SimulatedProvider("m")]).push_to_hub(REPO)
+    assert "- example\\_data: 4\n" in card(hub)
+    assert "patient" not in card(hub)
+    assert "- topics: 1 (tides)\n" in card(hub)
+
+
+def test_long_values_and_long_lists_are_cut_and_files_lose_their_folders(hub: HubServer, source: Path) -> None:
+    settings = {
+        "source": str(source.absolute()),
+        "about": "word " * 100,
+        "classes": [{"name": f"class {number}"} for number in range(25)],
+        "columns": {f"column {number}": {"type": "uuid"} for number in range(200)},
+    }
+    push(source, card=CardInfo(title="t", kind="k", settings=settings))
+    text = card(hub)
+    assert re.search(r"^- about: (word ){15}w?\.* ?\.\.\.$", text, re.MULTILINE)
+    assert "class 19" in text
+    assert "class 20" not in text
+    assert "- classes: 5 more\n" in text
+    assert "column 60.type: uuid\n" in text
+    assert "column 90" not in text
+    assert str(source.parent) not in text
+    assert f"- source: {source.name}\n" in text
+    assert "- and 123 more\n" in text
 
 
 def test_only_iso_639_1_codes_reach_the_front_matter(hub: HubServer, source: Path) -> None:

@@ -76,7 +76,7 @@ def test_other_endings_of_a_format(name: str, form: str, tmp_path: Path) -> None
 
 def test_a_format_of_another_package_works_like_a_built_in_one(offer: Callable[..., None], tmp_path: Path) -> None:
     offer("tables", {"tables.py": TSV}, entry_points="[datafast.formats]\ntsv = tables:write_tsv")
-    assert FORMATS.names() == ["parquet", "csv", "json", "jsonl", "tsv"]
+    assert FORMATS.names()[-1] == "tsv"
     path = save_rows(ROWS[:1], tmp_path / "facts.tsv", row_model=Fact)
     assert path.read_text(encoding="utf-8") == "Ein \"Satz\", 日本\t['a', 'b']\t{'n': 1}\n"
 
@@ -96,8 +96,11 @@ def test_a_writer_that_fails_leaves_no_half_file_behind(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("x.parqet", "There is no format 'parqet'. Did you mean 'parquet'?"),
-        ("x.xml", "There is no format 'xml'. Known: parquet, csv, json, jsonl."),
-        ("x", "x does not say its format. Give format=, one of parquet, csv, json, jsonl."),
+        ("x.xml", "There is no format 'xml'. Known: parquet, csv, json, jsonl, trl, openai, sharegpt, alpaca, chatml."),
+        (
+            "x",
+            "x does not say its format. Give format=, one of parquet, csv, json, jsonl, trl, openai, sharegpt, alpaca, chatml.",
+        ),
     ],
 )
 def test_a_format_that_is_not_known_is_refused(

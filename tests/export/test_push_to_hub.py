@@ -161,6 +161,47 @@ def test_a_token_that_is_passed_wins_over_the_environment(
     assert hub.count("POST .*/commit/") == 1
 
 
+def test_the_token_of_hf_auth_login_counts(
+    hub: HubServer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    kept = tmp_path / "token"
+    kept.write_text(TOKEN + "\n", encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(kept))
+    push(source)
+    assert hub.count("POST .*/commit/") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"train_size": "0.8"}, r"train_size: expected a number between 0 and 1, like 0\.8, got '0\.8' \(str\)\."),
+        ({"train_size": True}, r"train_size: .* got True \(bool\)\."),
+        ({"seed": "7"}, r"seed: expected a whole number, got '7' \(str\)\."),
+        ({"repo_id": None}, r"repo_id: expected a text, like \"owner/name\", got None \(NoneType\)\."),
+        ({"commit_message": 5}, r"commit_message: expected a text, got 5 \(int\)\."),
+        ({"token": b"hf_secret"}, r"token: expected a text, got bytes\."),
+    ],
+)
+def test_arguments_of_another_type_are_refused_by_name(
+    hub: HubServer, source: Path, given: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{told}$") as caught:
+        push(source, **given)
+    assert caught.value.key == next(iter(given))
+    assert hub.requests == []
+
+
+def test_without_a_card_only_the_front_matter_is_written(hub: HubServer, source: Path, tmp_path: Path) -> None:
+    push(source, upload_card=False)
+    assert hub.repos[REPO].files["README.md"].decode().split("---\n")[2].strip() == ""
+    assert len(load(hub, tmp_path, REPO)[REPO]["train"]) == 10
+    push(source, train_size=0.5)
+    made = hub.repos[REPO].files["README.md"].decode().split("---\n", 2)[2]
+    push(source, train_size=0.8, upload_card=False)
+    assert hub.repos[REPO].files["README.md"].decode().split("---\n", 2)[2] == made
+
+
 @pytest.mark.parametrize(
     "repo_id",
     ["things", "a/b/c", "someone/", "/things", "some one/x", "someone/x--y", "someone/x.git", "s/" + "x" * 97],
@@ -233,6 +274,10 @@ def test_a_refused_token_raises_an_error_that_says_what_to_do(
         Fault("validate-yaml", 502, headers={"Retry-After": "0"}),
         Fault("/commit/", 429, times=2, headers={"Retry-After": "0"}),
         Fault("/commit/", 500, headers={"Retry-After": "0"}),
+        Fault("repos/create", 0),
+        Fault("GET /api/datasets/someone/things$", 0),
+        Fault("/tree/", 0),
+        Fault("/preupload/", 0),
         Fault("/commit/", 0),
         Fault("/commit/", 412, headers={"Retry-After": "0"}),
         Fault("/commit/", 500, late=True, headers={"Retry-After": "0"}),
@@ -248,6 +293,33 @@ def test_a_passing_fault_leads_to_exactly_one_commit(
     assert fault.times == 0
     assert len(hub.repos[REPO].messages) == 2
     assert len(stored(hub, "train")) == 8
+
+
+def test_a_repository_that_is_there_is_found_whatever_the_answer_says(hub: HubServer, source: Path) -> None:
+    hub.add_repo(REPO, private=True)
+    hub.faults.append(Fault("repos/create", 409))  # its body has no url
+    push(source)
+    hub.faults.append(Fault("repos/create", 403))  # a token for this repository alone
+    push(source, commit_message="again", train_size=0.5)
+    assert hub.repos[REPO].messages == ["initial commit", "Upload 10 rows with datafast", "again"]
+
+
+def test_a_repository_that_may_not_be_made_is_told_so(hub: HubServer, source: Path) -> None:
+    hub.faults.append(Fault("repos/create", 403))
+    with pytest.raises(PublishError, match=r"HTTP 403.*may not write"):
+        push(source)
+
+
+def test_what_the_client_cannot_read_is_no_error_of_its_own(
+    hub: HubServer, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("sha")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", broken)
+    with pytest.raises(PublishError, match=r"no answer.*for the reason below(.|\n)*KeyError: 'sha'") as caught:
+        push(source)
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_lasting_fault_ends_after_a_bounded_number_of_tries(

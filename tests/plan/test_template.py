@@ -70,6 +70,15 @@ def test_only_the_token_itself_is_replaced_among_other_braces(text, expected):
     assert parse(text).render(KNOWN) == expected
 
 
+def test_a_pair_of_tags_in_angle_brackets_is_text_unless_its_name_is_declared():
+    text = "[INST] <<SYS>>\nAbout {topic}.\n<</SYS>> [/INST] <<tone>>"
+    assert parse(text).render(KNOWN) == "[INST] <<SYS>>\nAbout T.\n<</SYS>> [/INST] O"
+    with pytest.raises(ConfigError, match=r"<<SYS>> is not declared"):
+        parse(text.replace("<</SYS>>", ""))
+    declared = Template.parse(text, mandatory=(), optional=["topic"], placeholders=["SYS", "tone"])
+    assert declared.render({**KNOWN, "SYS": "!"}) == "[INST] !\nAbout T.\n<</SYS>> [/INST] O"
+
+
 @given(BRACE_TEXT)
 @example("Write for <<x>>.")
 def test_text_without_known_names_never_raises_and_renders_to_the_byte(text):

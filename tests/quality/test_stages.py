@@ -339,7 +339,7 @@ def test_status_counts_filtered_rows_by_stage_and_reason(tmp_path: Path, monkeyp
     )
     assert status["filtered_by_stage"] == {"length": {"fewer than 100,000 words": 4}}
     shown = command("status", "rows.jsonl").stdout
-    assert "4 by length: fewer than 100,000 words" in shown
+    assert "by length: 4 fewer than 100,000 words" in shown
     assert "next" not in shown
 
 

@@ -325,6 +325,40 @@ def test_two_ledgers_cannot_share_one_output(tmp_path: Path, log: Path) -> None:
     assert not requests_in(log)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("kind", ["link", "link to the ledger", "hard link"])
+def test_a_file_under_two_names_has_one_lock(tmp_path: Path, out: Path, log: Path, kind: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    run: dict[str, Any] = {}
+    if kind == "link":
+        (other / "out.jsonl").symlink_to(out / "out.jsonl")
+    elif kind == "hard link":
+        (other / "out.jsonl").hardlink_to(out / "out.jsonl")
+    else:
+        (other / "ledger").symlink_to(out / "out.jsonl.ledger")
+        run["ledger"] = other / "ledger"
+    refusals: list[str] = []
+
+    def attempt() -> None:
+        with pytest.raises(OutputInUseError) as raised:
+            made(other, run=run).generate([CountingProvider("m", log=log)])
+        refusals.append(str(raised.value))
+
+    def second(event: Event) -> None:
+        if event.type == "run_started":
+            threads.append(threading.Thread(target=attempt))
+            threads[0].start()
+
+    threads: list[threading.Thread] = []
+    made(out, languages={"en": "English", "de": "German"}).generate(
+        [SimulatedProvider("m", latency_s=0.4)], on_event=second
+    )
+    threads[0].join()
+    assert "Another run is writing" in refusals[0]
+    assert not requests_in(log)
+
+
 # -- fresh
 
 

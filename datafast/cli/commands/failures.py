@@ -87,7 +87,7 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
     from rich.text import Text
 
     from datafast._util.notify import plain_text
-    from datafast.cli.display.summary import labelled
+    from datafast.cli.display.lines import Step, labelled, print_steps
 
     console = Console(highlight=False, soft_wrap=True)
     if items:
@@ -104,7 +104,7 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
     if not summary["failed"]:
         console.print(f"no failed rows in {plain_text(summary['output_file'])}")
     elif summary["retry"]:
-        labelled(console, "next", summary["retry"])
+        print_steps(console, [Step(summary["retry"])])
     else:
         labelled(console, "note", "a run is writing to it now")
 

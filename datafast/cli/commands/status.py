@@ -12,6 +12,7 @@ from datafast.cli import options
 from datafast.cli.outputs import failures_command, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
+    from datafast.cli.display.lines import Step
     from datafast.store.reader import LedgerReader
 
 __all__ = ["command"]
@@ -87,10 +88,11 @@ def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from datafast._util.amounts import money
-    from datafast.cli.display.summary import labelled
+    from datafast.amounts import money
+    from datafast.cli.display.lines import labelled, print_steps
+    from datafast.cli.display.summary import filtered_lines
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
 
     labelled(console, "file", status["output_file"] + (" (these rows are simulated)" if status["simulated"] else ""))
     labelled(console, "kind", status["kind"] or "unknown")
@@ -109,9 +111,8 @@ def _show(status: dict[str, Any]) -> None:
     labelled(console, "calls", f"{status['calls']:,}")
     labelled(console, "tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
     labelled(console, "cost", money(status["cost_usd"]))
-    for stage, reasons in status["filtered_by_stage"].items():
-        for reason, count in reasons.items():
-            labelled(console, "filtered", f"{count:,} by {stage}: {reason}")
+    for text in filtered_lines(status["filtered_by_stage"]):
+        labelled(console, "filtered", text)
     for category, failure in status["failures"].items():
         labelled(
             console,
@@ -120,8 +121,7 @@ def _show(status: dict[str, Any]) -> None:
         )
     for note in _notes(status):
         labelled(console, "note", note)
-    for step in _next_steps(status):
-        labelled(console, "next", step)
+    print_steps(console, _next_steps(status))
 
 
 def _notes(status: dict[str, Any]) -> list[str]:
@@ -139,16 +139,17 @@ def _notes(status: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _next_steps(status: dict[str, Any]) -> list[str]:
+def _next_steps(status: dict[str, Any]) -> list[Step]:
+    from datafast.cli.display.lines import Step
+
     if status["running"] or not (status["pending"] or status["failed"] or status["unrecorded_replies"]):
         return []
     command = status["resume"]
     steps = []
     if status["pending"]:
-        steps.append(command or "run the same script again: it goes on, and nothing is paid for twice")
+        steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
     if status["failed"]:
-        steps.append(
-            f"{failures_command(Path(status['output_file']), Path(status['ledger']))}   (each of them, with why)"
-        )
-        steps.append(retry_command(command, kind=status["kind"]))
+        failures = failures_command(Path(status["output_file"]), Path(status["ledger"]))
+        steps.append(Step(failures, "each of them, with why"))
+        steps.append(Step(retry_command(command, kind=status["kind"])))
     return steps

@@ -75,7 +75,7 @@ def build(
         ledger=dataset.paths.ledger,
         fresh=fresh,
     )
-    display = RunDisplay(quiet=verbose)
+    display = RunDisplay(in_flight=lambda: executor.in_flight_by_provider, verbose=verbose)
     report: RunReport | None = None
     code, problem = 0, ""
     with watched(executor, display) as on_event:
@@ -148,8 +148,8 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
 
 def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> None:
-    from datafast._util.amounts import money
-    from datafast.cli.display.summary import labelled
+    from datafast.amounts import money
+    from datafast.cli.display.lines import labelled
 
     model = supply.model
     lines = [

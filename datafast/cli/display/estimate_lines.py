@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datafast._util.amounts import duration, money
+from datafast.amounts import duration, money
 from datafast.engine.estimate import Estimate, ProviderEstimate
 
 __all__ = ["estimate_lines"]

@@ -27,16 +27,15 @@ class EventFile:
 
     Args:
         path: the file; its folder must exist.
-        taken: files of the output, which must not be mixed with events.
 
     Raises:
         ConfigError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, *, taken: list[Path]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._is_stdout = str(path) == "-"
-        self._file: IO[bytes] = sys.stdout.buffer if self._is_stdout else _opened(path, taken)
+        self._file: IO[bytes] = sys.stdout.buffer if self._is_stdout else _opened(path)
         self.error: OutputWriteError | None = None
 
     def __enter__(self) -> Self:
@@ -71,9 +70,7 @@ class EventFile:
             raise self.error from error
 
 
-def _opened(path: Path, taken: list[Path]) -> IO[bytes]:
-    if any(path.absolute() == other.absolute() for other in taken):
-        raise ConfigError(f"--events: {path} belongs to the output. Give another file.")
+def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("ab")
     except OSError as error:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast.cli.display.lines import labelled
 from datafast.cli.display.progress import RunDisplay
-from datafast.cli.display.summary import labelled
 
 if TYPE_CHECKING:
     from datafast.engine.estimate import Estimate

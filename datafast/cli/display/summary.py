@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from datafast._util.amounts import money, share
 from datafast._util.notify import plain_text
+from datafast.amounts import money, share
+from datafast.cli.display.lines import Step, labelled, print_steps
 from datafast.types import RunReport
 
-__all__ = ["in_words", "labelled", "show_report", "show_sample", "show_start"]
+__all__ = ["filtered_lines", "in_words", "show_report", "show_sample", "show_start"]
 
-_LABEL = 10
 _NAMED_PROVIDERS = 4
+_REASONS = 5
+_REASON_LETTERS = 80
 _SAMPLE_FIELDS = 8
 _SAMPLE_LETTERS = 2_000  # more of a text is not looked at: no terminal shows it in one line
-
-
-def labelled(console: Console, name: str, value: str, *, width: int = _LABEL) -> None:
-    """Prints a line that begins with what it is about."""
-    console.print(Text.assemble((f"{name:<{width}}", "bold"), plain_text(value)))
 
 
 def show_start(
@@ -39,7 +36,7 @@ def show_start(
     labelled(console, "into", file)
 
 
-def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[str]) -> None:
+def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[Step]) -> None:
     """The closing summary. `new_rows` are those that this run added."""
     # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
     new_rows = min(new_rows, report.written)
@@ -47,9 +44,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
-    for stage, reasons in report.filtered_by_stage.items():
-        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-        lines.append(("filtered", f"by {stage}: {why}"))
+    lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
     if report.failures:
         ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
@@ -63,9 +58,24 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     ]
     lines += [("set aside", path) for path in report.set_aside]
     lines += [("stopped", report.stop_reason)] if report.stop_reason else []
-    lines += [("next" if not number else "", step) for number, step in enumerate(next_steps)]
     for name, value in lines:
         labelled(console, name, value)
+    print_steps(console, next_steps)
+
+
+def filtered_lines(by_stage: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A line for each stage with the most frequent of its reasons, each cut. `--json` has all of them in full."""
+    for stage, reasons in by_stage.items():
+        most = sorted(reasons.items(), key=lambda reason: -reason[1])
+        shown = [f"{count:,} {_cut(reason)}" for reason, count in most[:_REASONS]]
+        if rest := sum(count for _, count in most[_REASONS:]):
+            shown.append(f"{rest:,} for {len(most) - _REASONS:,} other reasons")
+        yield f"by {stage}: {', '.join(shown)}"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _REASON_LETTERS else f"{line[: _REASON_LETTERS - 3]}..."
 
 
 def show_sample(console: Console, row: Mapping[str, Any]) -> None:

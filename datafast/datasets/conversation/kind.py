@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -29,9 +29,10 @@ from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.store.paths import OutputPaths, UsedFile
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Pick, Selection, Strategy
-from datafast.topics.supply import TopicSupply
+from datafast.topics.supply import TopicSupply, grown_file
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
@@ -42,14 +43,19 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROMPTS", "ConversationDataset", "ConversationDatasetConfig"]
 
 DEFAULT_PROMPTS = [
+    "Write conversations between a user and an AI assistant in {language_name}: exactly {num_samples}. "
+    "What they are about: {topic}"
+]
+_FIRST_PROMPTS = [
     "Write exactly {num_samples} conversations in {language_name} between a user and an AI assistant. "
     "What they are about: {topic}"
 ]
-DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
+_OTHER_TEXTS = {"system_message": ["You are a helpful assistant."], **FORM_TEXTS}
 DEFAULTS = DefaultPrompts(
     "conversation",
-    version=1,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": [DEFAULT_SYSTEM_MESSAGE], **FORM_TEXTS},
+    version=2,
+    texts={"prompts": DEFAULT_PROMPTS, **_OTHER_TEXTS},
+    former=DefaultPrompts("conversation", version=1, texts={"prompts": _FIRST_PROMPTS, **_OTHER_TEXTS}),
 )
 _ROLE = "generator"
 
@@ -61,6 +67,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
     default_prompts = DEFAULTS
+    input_fields: ClassVar[tuple[str, ...]] = ("example_data",)
 
     topics: TopicSource
     """What the conversations are about: a list, nested topics, a file, or topic_prompt, degree and depth to grow them from."""
@@ -171,6 +178,14 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             system_message=self.dataset_system_prompt if self.sys_msg else None,
         )
 
+    def used_files(self) -> Iterator[UsedFile]:
+        for name, given in (("topics", self.topics), ("example_data", self.example_data)):
+            if (file := getattr(given, "read_from", None)) is not None:
+                yield UsedFile(name, file, written=False)
+        yield from super().used_files()
+        if (file := grown_file(self.topics, self.output_file)) is not None:
+            yield from OutputPaths.of(file).used("topics.file", "topics.file")
+
     def row_format(self, edition: Edition) -> RowFormat:
         system = self.system_message(edition)
         return RowFormat(
@@ -179,6 +194,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             output_format=self.output_format,
             tools=self.tool_set,
             placeholders=list(self.expansion.placeholders) if self.expansion else [],
+            first=edition.version == 1,
         )
 
 
@@ -232,7 +248,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
-        self.row_model = self._formats[editions[0].prompts].row_model()
+        self.row_model = self._formats[editions[0].prompts].row_model
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
 
@@ -293,33 +309,33 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             str(config.num_examples if examples else 0),
         ]
 
-    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | None]:
         picks = item.values["topic"].picks
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 
-        def prompt(count: int) -> str:
-            values = {"num_samples": str(count), "language_name": language_name, "topic": shown_topics(picks[-count:])}
+        def prompt(picks: Sequence[Pick]) -> str:
+            values = {"num_samples": str(len(picks)), "language_name": language_name, "topic": shown_topics(picks)}
             return "\n\n".join([self.render(item, values), form, *examples])
 
-        conversations = await generate.collect(
+        conversations = await generate.collect_for(
             _ROLE,
-            item.num_rows,
+            picks,
             prompt=prompt,
             response_model=self._replies,
             items=lambda reply: reply.conversations,
             system=self.config.generation_system_prompt,
         )
         return [
-            row_format.row(
+            conversation
+            and row_format.row(
                 conversation,
-                row_model=self.row_model,
                 model_id=generate.model_id(_ROLE),
                 language=language,
                 uuid=item.row_uuid(number),
                 metadata=self._metadata(item, pick),
             )
-            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=False))
+            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=True))
         ]
 
     def _examples(self, item: WorkItem) -> list[str]:

@@ -109,6 +109,8 @@ class Conversation(ReplyModel):
 class Conversations(ReplyModel):
     """A list of conversations."""
 
+    elements: ClassVar[tuple[str, ...]] = ("conversations",)
+
     conversations: list[Any] = Field(min_length=1)
 
 

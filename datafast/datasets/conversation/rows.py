@@ -1,26 +1,33 @@
 """The rows of conversation datasets, and the forms in which they can be written.
 
-conversational   {"messages": [{"role": "system", ...}, {"role": "user", ...}, {"role": "assistant", ...}]} and nothing else
+conversational   {"messages": [{"role": "system", ...}, {"role": "user", ...}, {"role": "assistant", ...}]}, and for agents their tools
 instruction      {"instruction": "...", "response": "..."} and nothing else
 a mapping        a field for each entry, its text from a template over the row: {"prompt": "Q: {instruction}", ...}
 none of them     the messages with everything about their origin: model, language, uuid, metadata
+
+Tools and the arguments of calls are objects, as chat templates take them (`tokenizer.apply_chat_template(row["messages"],
+tools=row["tools"])`). Outputs of version 0.1.0 have them as JSON text; the row models read both, also rows of Parquet files, where
+they are JSON text because their keys differ from row to row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired
+from functools import cached_property
+from typing import Annotated, Any, NotRequired
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.datasets.config import Metadata
+from datafast.datasets.conversation.first_rows import FirstAgentMessagesRow, FirstAgentRow
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
+from datafast.types import AsJson
 
 __all__ = [
     "FIELD_NAMES",
@@ -49,9 +56,33 @@ class ReasonedMessage(ChatMessage):
     reasoning_content: NotRequired[str]
 
 
+def _present(messages: Any) -> Any:
+    """Messages without the nulls that a table has for keys that other messages have."""
+    if not isinstance(messages, list):
+        return messages
+    return [
+        {key: value for key, value in message.items() if value is not None} if isinstance(message, dict) else message
+        for message in messages
+    ]
+
+
+def _parsed(value: Any) -> Any:
+    """JSON text as what it stands for."""
+    return orjson.loads(value) if isinstance(value, str) else value
+
+
+def _all_parsed(value: Any) -> Any:
+    value = _parsed(value)
+    return [_parsed(entry) for entry in value] if isinstance(value, list) else value
+
+
+ToolSpecs = Annotated[list[dict[str, Any]], BeforeValidator(_all_parsed), AsJson]
+"""Tools in OpenAI's schema. One text in Parquet files, which trainers parse."""
+
+
 class _Function(TypedDict):
     name: str
-    arguments: str
+    arguments: Annotated[dict[str, Any], BeforeValidator(_parsed)]
 
 
 class _Call(TypedDict):
@@ -61,10 +92,11 @@ class _Call(TypedDict):
 
 
 class AgentMessage(ChatMessage):
-    """One message. An assistant's has its tool calls or, without tools, its steps in words; a tool's has the id of its call."""
+    """One message. An assistant's has its tool calls or, without tools, its steps in words; a tool's has the name and id of its call."""
 
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[_Call]]
+    name: NotRequired[str]
     tool_call_id: NotRequired[str]
 
 
@@ -86,13 +118,15 @@ class MessagesRow(BaseModel):
 class ReasonedMessagesRow(BaseModel):
     """The same, with reasoning."""
 
-    messages: list[ReasonedMessage]
+    messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
 
 
 class AgentMessagesRow(BaseModel):
-    """The same, with tool calls."""
+    """The same, with tool calls and the tools."""
 
-    messages: list[AgentMessage]
+    messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    tools: ToolSpecs = Field(default_factory=list)
+    """Outputs of version 0.1.0 have none."""
 
 
 class InstructionRow(BaseModel):
@@ -115,7 +149,7 @@ class ConversationRow(BaseModel):
 class ReasonedConversationRow(BaseModel):
     """A row of a conversation dataset with reasoning in words, one text for each answer."""
 
-    messages: list[ReasonedMessage]
+    messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
     reasoning: list[str]
     model_id: str
     language: str
@@ -124,11 +158,11 @@ class ReasonedConversationRow(BaseModel):
 
 
 class AgentConversationRow(BaseModel):
-    """A row of a conversation dataset of an agent. `tools` are those that it could call, each as JSON."""
+    """A row of a conversation dataset of an agent. `tools` are those that it could call."""
 
-    messages: list[AgentMessage]
+    messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
     steps: list[Step]
-    tools: list[str]
+    tools: ToolSpecs
     model_id: str
     language: str
     uuid: str
@@ -156,6 +190,7 @@ class RowFormat:
         output_format: see the module.
         tools: the agent's tools.
         placeholders: more names that templates may use.
+        first: whether rows are as version 0.1.0 wrote them.
 
     Raises:
         ConfigError: a template names something that does not exist.
@@ -169,16 +204,21 @@ class RowFormat:
         output_format: str | Mapping[str, str] | None,
         tools: Tools | None,
         placeholders: Sequence[str] = (),
+        first: bool = False,
     ) -> None:
         self._style = style
         self._system = system
-        self._tools = [orjson.dumps(spec).decode() for spec in tools.specs] if tools else []
+        self._first = first
+        self._tools = tools.specs if tools else []
+        if not first:  # some chat templates need a description of every tool
+            self._tools = [{**spec, "function": {"description": "", **spec["function"]}} for spec in self._tools]
         self._format = output_format
         self._templates: dict[str, Template] = {}
         if isinstance(output_format, Mapping):
             _check_names(output_format)
             self._templates = {name: _template(name, text, placeholders) for name, text in output_format.items()}
 
+    @cached_property
     def row_model(self) -> type[BaseModel]:
         """The model of the rows."""
         if self._templates:
@@ -187,13 +227,17 @@ class RowFormat:
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":
             return InstructionRow
-        return _MESSAGES[self._style] if self._format == "conversational" else _PLAIN[self._style]
+        alone = self._format == "conversational"
+        if self._style == "agent" and self._first:
+            return FirstAgentMessagesRow if alone else FirstAgentRow
+        if alone and not self._tools and self._style == "agent":
+            return ReasonedMessagesRow
+        return _MESSAGES[self._style] if alone else _PLAIN[self._style]
 
     def row(
         self,
         conversation: Conversation,
         *,
-        row_model: type[BaseModel],
         model_id: str,
         language: str,
         uuid: str,
@@ -206,15 +250,18 @@ class RowFormat:
         messages = self._messages(exchanges)
         if self._templates:
             values = self._values(exchanges, messages, language, metadata)
-            return row_model(**{name: template.render(values) for name, template in self._templates.items()})
+            return self.row_model(**{name: template.render(values) for name, template in self._templates.items()})
         fields: dict[str, Any] = {"messages": messages}
+        tools = [orjson.dumps(spec).decode() for spec in self._tools] if self._first else self._tools
         if self._format is None:
             fields |= {"model_id": model_id, "language": language, "uuid": uuid, "metadata": metadata}
             if self._style == "freetext":
                 fields["reasoning"] = [exchange.reasoning for exchange in exchanges]
             if self._style == "agent":
-                fields |= {"steps": _steps(exchanges), "tools": self._tools}
-        return row_model.model_construct(**fields)
+                fields |= {"steps": _steps(exchanges), "tools": tools}
+        elif tools and not self._first:
+            fields["tools"] = tools
+        return self.row_model.model_construct(**fields)
 
     def _values(
         self, exchanges: Sequence[Any], messages: list[dict[str, Any]], language: str, metadata: Metadata
@@ -227,7 +274,7 @@ class RowFormat:
             "reasoning": "\n\n".join(filter(None, map(self._thinking, exchanges))),
             "system": self._system or "",
             "messages": orjson.dumps(messages).decode(),
-            "tools": f"[{', '.join(self._tools)}]",
+            "tools": f"[{', '.join(orjson.dumps(spec).decode() for spec in self._tools)}]",
             "language": language,
         }
 
@@ -253,7 +300,7 @@ class RowFormat:
             answer: dict[str, Any] = {"role": "assistant", "content": exchange.assistant}
             if self._tools:
                 for step in exchange.steps:
-                    messages += _call_messages(step, f"call_{calls}")
+                    messages += (_first_call_messages if self._first else _call_messages)(step, calls)
                     calls += 1
             elif self._style != "basic":
                 answer["reasoning_content"] = self._thinking(exchange)
@@ -284,13 +331,27 @@ def _check_names(fields: Mapping[str, str]) -> None:
             )
 
 
-def _call_messages(step: Any, call_id: str) -> list[dict[str, Any]]:
-    function = {"name": step.action["name"], "arguments": orjson.dumps(step.action["arguments"]).decode()}
+def _call_messages(step: Any, number: int) -> list[dict[str, Any]]:
+    name, call_id = (
+        step.action["name"],
+        f"call{number:05}",
+    )  # nine letters and digits, which is what Mistral's templates take
+    function = {"name": name, "arguments": step.action["arguments"]}
     call = {"id": call_id, "type": "function", "function": function}
     return [
         {"role": "assistant", "content": step.thought, "tool_calls": [call]},
-        {"role": "tool", "content": step.observation, "tool_call_id": call_id},
+        {"role": "tool", "content": step.observation, "name": name, "tool_call_id": call_id},
     ]
+
+
+def _first_call_messages(step: Any, number: int) -> list[dict[str, Any]]:
+    """The same as version 0.1.0 wrote it."""
+    called, result = _call_messages(step, number)
+    (call,) = called["tool_calls"]
+    call["id"] = result["tool_call_id"] = f"call_{number}"
+    call["function"]["arguments"] = orjson.dumps(call["function"]["arguments"]).decode()
+    del result["name"]
+    return [called, result]
 
 
 def _steps(exchanges: Sequence[Any]) -> list[dict[str, Any]]:

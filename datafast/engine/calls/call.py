@@ -35,6 +35,7 @@ class Call:
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
+        flaw: what is wrong with the reply that was taken all the same; None where nothing is.
     """
 
     key: bytes
@@ -52,6 +53,7 @@ class Call:
     raw: bytes = b""
     said: Completion | ReplyError = field(init=False)
     model_id: str = ""
+    flaw: ReplyError | None = None
 
     @property
     def prompt(self) -> str:

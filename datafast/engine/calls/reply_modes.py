@@ -2,7 +2,8 @@
 
 A mode that fails more often than it works is replaced by the next one. If the server refused it by name (400), that is final. If it
 only seemed to fail (an invalid reply, a 500), it is tried again now and then, more and more rarely. So a good server does not lose its
-best mode through bad luck at the start, and a server that ignores the format costs one request for every doubling.
+best mode through bad luck at the start, and a server that ignores the format costs one request for every doubling. A later run begins
+with what was learned, and tries better modes again, refused ones too: servers change between runs.
 """
 
 from __future__ import annotations
@@ -19,20 +20,34 @@ _FIRST_TRIAL_AFTER = 20
 
 
 class ReplyModes:
-    """What was learned about the reply modes at one endpoint."""
+    """What was learned about the reply modes at one endpoint.
 
-    def __init__(self) -> None:
-        self._worked: Counter[ReplyMode] = Counter()
-        self._failed: Counter[ReplyMode] = Counter()
+    Args:
+        usual: the mode to begin with, where an earlier run has learned that.
+        proven: whether it has worked.
+
+    Attributes:
+        changes: rises when something new is learned.
+    """
+
+    def __init__(self, usual: ReplyMode = _ORDER[0], *, proven: bool = False) -> None:
+        self._worked: Counter[ReplyMode] = Counter({usual: 1} if proven else {})
+        self._failed: Counter[ReplyMode] = Counter(_ORDER[: _ORDER.index(usual)])
         self._refused: set[ReplyMode] = set()
         self._calls_below = 0
         self._trial_after = _FIRST_TRIAL_AFTER
+        self.changes = 0
 
     @property
     def usual(self) -> ReplyMode:
         """The best mode that does not mostly fail; if all do, the one that works most often."""
         sound = [mode for mode in _ORDER if not self._fails(mode)]
         return sound[0] if sound else max(_ORDER, key=lambda mode: self._worked[mode] - self._failed[mode])
+
+    @property
+    def proven(self) -> bool:
+        """Whether the usual mode has worked."""
+        return self._worked[self.usual] > 0
 
     def choose(self) -> ReplyMode:
         """The mode for a new call: the usual one, or now and then a better one that was not refused."""
@@ -48,11 +63,13 @@ class ReplyModes:
 
     def worked(self, mode: ReplyMode) -> None:
         """Records a valid reply."""
+        self.changes += not self._worked[mode]
         self._worked[mode] += 1
         self._refused.discard(mode)
 
     def failed(self, mode: ReplyMode) -> None:
         """Records an unusable reply. One success makes up for any number of them."""
+        self.changes += 1
         self._failed[mode] = min(self._failed[mode] + 1, self._worked[mode] + 1)
 
     def met_error(self, mode: ReplyMode, *, refused: bool) -> None:

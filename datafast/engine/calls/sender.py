@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.calls.budget import Cashier
 from datafast.engine.calls.faults import Faults
+from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.turns import Turns
 from datafast.engine.events import CallFinished, Retry
 from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
+from datafast.errors import CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
-from datafast.llms.replies.parse import correction, parse_reply, parse_text
+from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
+from datafast.llms.replies.replaced import num_replaced
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.calls.memory import Memory
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
     from datafast.llms.base import Response
@@ -40,7 +43,10 @@ __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 
 @dataclass(slots=True)
 class Tally:
-    """This run's own counts."""
+    """This run's own counts.
+
+    `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
+    """
 
     calls: int = 0
     retries: int = 0
@@ -48,18 +54,22 @@ class Tally:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = 0.0
+    cut: int = 0
+    replaced: int = 0
 
 
 class Caller:
     """Answers the calls of one run."""
 
-    def __init__(self, sender: Sender, *, settings: RunConfig, emit: Emitter) -> None:
+    def __init__(self, sender: Sender, *, memory: Memory, settings: RunConfig, emit: Emitter) -> None:
         self._sender = sender
+        self._memory = memory
         self._settings = settings
         self._emit = emit
 
     async def answer(self, call: Call, recorded: list[Recorded]) -> BaseModel | str:
-        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in.
+        """One usable answer: a validated instance of the asked model, or text. `call.raw` is the reply it stood in, and `call.flaw`
+        says what is wrong with it if it is not whole.
 
         Args:
             recorded: the replies already paid for, oldest first; taken from as they are used.
@@ -68,6 +78,22 @@ class Caller:
             CallFailed: there is no usable answer.
             ItemPending: the run, or this provider, has stopped.
         """
+        partial: list[Partial] = []
+        try:
+            answer = await self._whole(call, recorded, partial)
+        except CallFailed:
+            if not partial:
+                raise
+            answer = None
+        if answer is None:
+            answer = best_of(partial).taken_by(call)
+            self._sender.tally.cut += call.schema is None
+        if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
+            self._sender.tally.replaced += 1
+        return answer
+
+    async def _whole(self, call: Call, recorded: list[Recorded], partial: list[Partial]) -> BaseModel | str | None:
+        """An answer that is whole; None where no whole one is to be asked for, since one in `partial` will do."""
         endpoint, schema = call.endpoint, call.schema
         call.request = Request(
             call.messages,
@@ -76,31 +102,54 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
+        enough = False
         while True:
-            counts = True
+            counts, replayed = True, bool(recorded)
             if recorded:
                 known = recorded.pop(0)
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1
+            elif enough:
+                return None
             else:
                 await self._sender.send(call)
             try:
                 value = read_reply(call.said, schema)
             except ReplyError as error:
-                if counts:
+                usable = self._keep(call, error, partial)
+                invalid = error.category is ReplyCategory.INVALID
+                # After a cut a whole reply is asked for, unless rows were made without one. Of others the rest is missing.
+                will_do = usable and (invalid or not counts or (replayed and call.record.decided > 0))
+                enough |= will_do
+                if usable and invalid:
+                    self._learn_from(call)
+                elif counts and not will_do:
                     self._ask_again(call, error, replaying=bool(recorded))
                 continue
-            if schema is not None and call.sent:
-                endpoint.modes.worked(call.request.mode)
+            self._learn_from(call)
             return value
+
+    def _keep(self, call: Call, error: ReplyError, partial: list[Partial]) -> bool:
+        """Keeps what can be used of a reply that is not whole. Says whether there is anything."""
+        if error.usable is None or (call.schema is None and self._settings.on_truncation == "fail"):
+            return False
+        partial.append(Partial(error, call.said, call.raw, call.model_id))
+        return True
+
+    def _learn_from(self, call: Call) -> None:
+        """Notes that the reply mode of a new reply has worked."""
+        if call.schema is not None and call.sent:
+            call.endpoint.modes.worked(call.request.mode)
+            self._memory.note(call.endpoint)
 
     def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
         call.unusable += 1
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
+        self._memory.note(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
         limited = truncated and call.endpoint.provider.max_completion_tokens is not None
         hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
@@ -253,7 +302,12 @@ def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> 
     """
     if isinstance(said, ReplyError):
         raise said
-    return parse_reply(said, schema) if schema else parse_text(said)
+    if schema is None:
+        return parse_text(said)
+    value = parse_reply(said, schema)
+    if schema.numeric or schema.free:
+        check_numbers(value)
+    return value
 
 
 def _tokens_paced(request: Request, endpoint: Endpoint) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "json_values",
     "lenient_json",
     "strict_json",
+    "whole_value",
 ]
 
 MAX_CHARS = 500_000
@@ -37,19 +38,23 @@ _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>"?)|\\.|[{}\[\]]', re.DOTALL)
 _CLOSING = re.compile(r"[}\]]")
 _BEGINNING = re.compile(r"\s*+(?:```\w*+\s*+)?[{\[]")
 _ONLY_CLOSING = re.compile(r"[\s}\]`]*+")
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
 def strict_json(text: str) -> tuple[bool, Any]:
-    """Whether a text is JSON as it stands, and its value. Half a surrogate pair, which UTF-8 cannot hold, is read as U+FFFD."""
+    """Whether a text is JSON as it stands, and its value. Half a surrogate pair, which UTF-8 cannot hold, is read as U+FFFD; whole
+    numbers keep all their digits."""
     try:
-        return True, orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass
-    if "\\u" not in text:
-        return False, None
+        if "\\u" not in text:
+            return False, None
+    else:
+        if not _LONG_NUMBER.search(text):
+            return True, value
     try:
-        return True, _whole(json.loads(text))
+        return True, whole_value(json.loads(text))
     except (ValueError, RecursionError):
         return False, None
 
@@ -58,7 +63,7 @@ def lenient_json(raw: bytes) -> Any | None:
     """The value of JSON that only Python's own reader takes: with a byte order mark, NaN, Infinity, or half a surrogate pair (read as
     U+FFFD); None for what is no JSON."""
     try:
-        return _whole(json.loads(raw.decode("utf-8-sig", "replace")))
+        return whole_value(json.loads(raw.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):
         return None
 
@@ -143,11 +148,12 @@ def _end(text: str, start: int) -> int | None:
     return None
 
 
-def _whole(value: Any) -> Any:
+def whole_value(value: Any) -> Any:
+    """The value with `whole_characters` in all its texts."""
     if isinstance(value, str):
         return whole_characters(value)
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [whole_value(item) for item in value]
     if isinstance(value, dict):
-        return {whole_characters(key): _whole(item) for key, item in value.items()}
+        return {whole_characters(key): whole_value(item) for key, item in value.items()}
     return value

@@ -3,8 +3,8 @@
 Guarantee: a value is accepted only as the model wrote it. Reasoning, fences, chatter and control tokens around it are
 left out, punctuation is put right where it can be read in one way only, "4" becomes 4; nothing is clamped, guessed,
 completed or made up; a reply counts as whole only where its ending is known to be good. Errors are short and name the
-fields, so that they can be sent back to the model. Everything here is pure: no clock, no network, and no argument is
-changed.
+fields, so that they can be sent back to the model; they carry what can be used all the same. Everything here is pure:
+no clock, no network, and no argument is changed.
 Cost: a valid reply is parsed twice (orjson, then pydantic), a few microseconds per kB; any other takes linear time, and
 well below a second however long it is.
 Limits: one reply holds one object; several different ones are refused, since which is meant cannot be known.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,15 +23,18 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.endings import Ending, ending_of
 from datafast.llms.replies.find import MAX_CHARS, json_values, strict_json
-from datafast.llms.replies.framing import answer_in
+from datafast.llms.replies.framing import MAX_FRAMED_CHARS, answer_in
+from datafast.llms.replies.partial import flawed_elements, lossy_elements, values_before_cut, without_elements
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.strict_schema import lossy_number
 from datafast.types import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from pydantic_core import ErrorDetails
 
-__all__ = ["correction", "parse_reply", "parse_text"]
+__all__ = ["check_numbers", "correction", "parse_reply", "parse_text"]
 
 _MAX_PROBLEMS = 4
 _MAX_INPUT_CHARS = 60
@@ -59,18 +63,21 @@ def parse_text(completion: Completion) -> str:
     """A free-text reply, without what frames it: reasoning, control tokens, whitespace.
 
     Raises:
-        ReplyError: TRUNCATED, REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID where the model calls a tool
-            instead.
+        ReplyError: TRUNCATED, with the text that there is; REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID
+            where the model calls a tool instead.
     """
     ending = _checked_ending(completion)
-    if ending is Ending.TRUNCATED:
-        raise _truncated(completion)
     if ending is Ending.TOOL_CALL:
         raise ReplyError("The reply calls a tool where a text was asked for.")
-    answer = answer_in(_some_text(completion, completion.text), is_json=False)
-    if answer is None or not answer.strip():
+    text = _some_text(completion, completion.text)
+    if len(text) > MAX_FRAMED_CHARS:
+        raise ReplyError(f"The reply is longer than the {MAX_FRAMED_CHARS:,} characters that are looked at.")
+    answer = (answer_in(text, is_json=False) or "").strip()
+    if ending is Ending.TRUNCATED:
+        raise _truncated(completion, usable=answer or None)
+    if not answer:
         raise _only_reasoning()
-    return answer.strip()
+    return answer
 
 
 def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
@@ -83,7 +90,8 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
 
     Raises:
         ReplyError: TRUNCATED, REFUSED or EMPTY; BROKEN where the server broke the reply off; INVALID where the reply does
-            not match, naming the fields and the reasons.
+            not match, naming the fields and the reasons. Where the model has `elements`, the first and the last of them carry
+            an instance of those that are whole and validate.
     """
     plain = completion.finish_reason == "stop" and not (completion.refusal or completion.native_finish_reason)
     if plain and not schema.numeric:
@@ -96,6 +104,8 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     if parsed:
         return _validated(value, schema, text=text)
     if len(text) > MAX_CHARS:
+        if truncated:
+            raise _truncated(completion)
         raise ReplyError(
             f"The reply is not valid JSON, and longer than the {MAX_CHARS:,} characters that are searched for it."
         )
@@ -106,8 +116,33 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     if parsed:
         return _validated(value, schema, text=answer)
     if truncated:
-        raise _truncated(completion)
+        raise _cut(completion, answer, schema)
     return _from_chatter(answer, schema)
+
+
+def check_numbers(instance: BaseModel) -> None:
+    """Refuses numbers that JSON cannot hold in every language that reads it, and so no row.
+
+    Raises:
+        ReplyError: INVALID, naming the field.
+    """
+    place = _too_large(instance.model_dump(), "")
+    if place is not None:
+        raise ReplyError(
+            f"The reply does not match: {place}: expected a number that a row can hold: whole ones have at most 64 bits, others are "
+            "neither NaN nor infinity."
+        )
+
+
+def _too_large(value: Any, place: str) -> str | None:
+    """The first place of such a number, None where there is none."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else place
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    found = (_too_large(part, f"{place}.{name}" if place else str(name)) for name, part in inside)
+    return next((where for where in found if where is not None), None)
 
 
 def _checked_ending(completion: Completion) -> Ending:
@@ -140,14 +175,27 @@ def _some_text(completion: Completion, text: str) -> str:
     return text
 
 
-def _truncated(completion: Completion) -> ReplyError:
+def _truncated(completion: Completion, *, usable: object = None, left_out: Sequence[int] = ()) -> ReplyError:
     count = f" after {completion.usage.output_tokens} output tokens" if completion.usage else ""
     thinking = " All of them went into reasoning." if not completion.text.strip() and completion.reasoning else ""
     return ReplyError(
         f"The reply was cut off at the output-token limit{count} ({_reason(completion)}).{thinking} "
         "Raise max_completion_tokens or ask for less.",
         category=ReplyCategory.TRUNCATED,
+        usable=usable,
+        left_out=left_out,
     )
+
+
+def _cut(completion: Completion, answer: str, schema: ResponseSchema) -> ReplyError:
+    """The error for an object that was cut, with the elements before the cut."""
+    value = values_before_cut(answer, schema)
+    if value is None:
+        return _truncated(completion)
+    try:
+        return _truncated(completion, usable=_instance(value, schema))
+    except ReplyError as error:
+        return _truncated(completion, usable=error.usable, left_out=error.left_out)
 
 
 def _empty(message: str) -> ReplyError:
@@ -176,6 +224,8 @@ def _from_chatter(answer: str, schema: ResponseSchema) -> BaseModel:
     if found is not None and not problem:
         return found
     if errors and not problem:
+        if len(errors) > 1:
+            errors[0].usable = None  # which of them is meant is not known
         raise errors[0]
     fields = ", ".join(schema.json_schema.get("properties", {}))
     what = f"cannot be used: {problem}" if problem else "holds no JSON"
@@ -219,18 +269,38 @@ def _instance(value: object, schema: ResponseSchema, *, text: str | None = None)
     try:
         instance = _model_of(value, schema, text=text)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-        value = _unpacked(value, problems)
-        if value is None:
-            raise ReplyError(_mismatch(problems)) from error
+        problems = _problems(error)
+        unpacked = _unpacked(value, problems)
+        if unpacked is None:
+            raise _flawed(_mismatch(problems), value, schema, flawed_elements(problems, schema)) from error
+        value = unpacked
         try:
             instance = _model_of(value, schema)
-        except ValidationError:
-            raise ReplyError(_mismatch(problems)) from error
+        except ValidationError as still:
+            flawed = flawed_elements(_problems(still), schema)
+            raise _flawed(_mismatch(problems), value, schema, flawed) from error
     lossy = lossy_number(value, schema.json_schema) if schema.numeric else None
     if lossy:
-        raise ReplyError(f"The reply does not match: {lossy}: expected a number, not true, false, NaN or infinity.")
+        why = f"The reply does not match: {lossy}: expected a number, not true, false, NaN or infinity."
+        raise _flawed(why, value, schema, lossy_elements(value, schema))
     return instance
+
+
+def _problems(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False)
+
+
+def _flawed(why: str, value: object, schema: ResponseSchema, flawed: Collection[tuple[str, int]] | None) -> ReplyError:
+    """The error for a value that does not match, with what is left of it without its flawed elements."""
+    if flawed and schema.numeric:
+        flawed = {*flawed, *lossy_elements(value, schema)}
+    sound = without_elements(value, flawed or (), schema)
+    if sound is None:
+        return ReplyError(why)
+    try:
+        return ReplyError(why, usable=_instance(sound.value, schema), left_out=sound.left_out)
+    except ReplyError:  # nothing is left, for instance
+        return ReplyError(why)
 
 
 def _model_of(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:
@@ -244,19 +314,18 @@ def _model_of(value: object, schema: ResponseSchema, *, text: str | None = None)
 
 
 def _unpacked(value: Any, problems: list[ErrorDetails]) -> Any | None:
-    """The value with the texts replaced that hold, as JSON, the list or object that should stand in their place; None where there are
-    none."""
+    """The value with the texts replaced that hold, as JSON, the list or object that should stand in their place; None where no text
+    does."""
     places = [
         problem["loc"]
         for problem in problems
         if isinstance(problem["input"], str) and problem["type"] in _STRUCTURE_EXPECTED and problem["loc"]
     ]
-    changed = None
-    for place in places:
-        changed = json.loads(json.dumps(value)) if changed is None else changed
-        if not _unpack(changed, place):
-            return None
-    return changed
+    if not places:
+        return None
+    changed = json.loads(json.dumps(value))
+    unpacked = [_unpack(changed, place) for place in places]
+    return changed if any(unpacked) else None
 
 
 def _unpack(root: Any, place: tuple[int | str, ...]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["MAX_REPAIR_CHARS", "Unreadable", "repaired"]
+__all__ = ["MAX_REPAIR_CHARS", "Unreadable", "repaired", "whole_characters"]
 
 MAX_REPAIR_CHARS = 200_000
 _MAX_DEPTH = 100

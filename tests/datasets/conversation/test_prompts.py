@@ -32,7 +32,7 @@ def test_a_prompt_says_number_language_topic_and_wishes_once(tmp_path: Path, fau
     config = {"languages": {"nl": "Dutch"}, "instructions": "Be brief.", "examples_per_call": 2}
     talk(tmp_path, topics, **config).generate([provider(fault_server)])
     prompt = fault_server.requests[0].prompt
-    assert "exactly 2 conversations in Dutch" in prompt
+    assert "in Dutch: exactly 2." in prompt
     assert prompt.count("Be brief.") == 1
     assert "1. tides (within sea)\n2. ice (within sea)" in prompt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from datafast.llms import SimulatedProvider
 from tests.datasets.conversation.support import (
     EXCHANGES,
     STYLES,
+    calling,
     every_style,
     generated,
     provider,
@@ -19,8 +21,8 @@ from tests.datasets.conversation.support import (
     spoken,
     talk,
 )
-from tests.servers.fault_server import FaultServer
-from tests.support import assert_balanced, rows_of
+from tests.servers.fault_server import Answer, FaultServer
+from tests.support import assert_balanced, rows_of, same_rows
 
 
 @every_style
@@ -86,7 +88,7 @@ def test_too_few_conversations_fail_the_last_topics_and_a_retry_asks_for_these_a
     dataset.generate([provider(fault_server)], retry_failed=True)
     assert assert_balanced(dataset.report).written == 4
     asked_again = fault_server.requests[-1].prompt
-    assert "exactly 2 conversations" in asked_again
+    assert "exactly 2." in asked_again
     assert "1. topic 2\n2. topic 3" in asked_again
     assert [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")] == [f"topic {n}" for n in range(4)]
 
@@ -94,3 +96,89 @@ def test_too_few_conversations_fail_the_last_topics_and_a_retry_asks_for_these_a
 def test_too_many_conversations_are_cut_to_what_was_asked(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.answer_next(said(EXCHANGES["basic"], count=5))
     assert len(generated(tmp_path, fault_server)) == 1
+
+
+# -- some of the conversations in a reply are not right
+
+
+def of_topics(style: str, *answers: dict[str, Any] | None) -> Answer:
+    """A conversation for each, whose answer is its place; None for one that is not right."""
+    right = [{**EXCHANGES[style], "assistant": f"answer {number}"} for number in range(len(answers))]
+    exchanges = [right[number] if wrong is None else wrong for number, wrong in enumerate(answers)]
+    return Answer(text=json.dumps({"conversations": [{"exchanges": [exchange]} for exchange in exchanges]}))
+
+
+def answers_by_topic(folder: Path) -> dict[str, str]:
+    return {row["metadata"]["topic"]: row["messages"][-1]["content"] for row in rows_of(folder / "out.jsonl")}
+
+
+WRONG = {
+    "blank": ("basic", {**EXCHANGES["basic"], "user": " "}),
+    "nothing said": ("basic", {}),
+    "no steps": ("agent", {**EXCHANGES["agent"], "steps": []}),
+    "no such tool": ("tools", calling({"name": "sing", "arguments": {}})),
+    "wrong arguments": ("tools", calling({"name": "tide_level", "arguments": {"station": "Husum", "hour": 99}})),
+    "no number": ("tools", calling({"name": "tide_level", "arguments": {"station": "Husum", "hour": True}})),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_conversation_that_is_not_right_costs_no_other_its_row_or_its_topic(
+    tmp_path: Path, fault_server: FaultServer, name: str
+) -> None:
+    style, wrong = WRONG[name]
+    fault_server.respond = lambda request: of_topics(style, None, wrong, None, wrong, None)
+    dataset = talk(tmp_path, 5, examples_per_call=5, **STYLES[style]).generate([provider(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.calls, report.written, report.failures) == (1, 3, {"short_reply": 2})
+    kept = {"topic 0": "answer 0", "topic 2": "answer 2", "topic 4": "answer 4"}
+    assert answers_by_topic(tmp_path) == kept
+    (failed,) = dataset.failed_items
+    assert "conversations.1.exchanges.0" in failed.error
+    uuids = {row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}
+
+    fault_server.respond = lambda request: of_topics(style, None, None)
+    dataset.generate([provider(fault_server)], retry_failed=True)
+    assert "1. topic 1\n2. topic 3" in fault_server.requests[-1].prompt
+    assert "exactly 2" in fault_server.requests[-1].prompt
+    assert answers_by_topic(tmp_path) == {**kept, "topic 1": "answer 0", "topic 3": "answer 1"}
+    assert assert_balanced(dataset.report).failed == 0
+    assert uuids < {row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}
+
+    rows, sent = rows_of(tmp_path / "out.jsonl"), len(fault_server.requests)
+    (tmp_path / "out.jsonl").unlink()
+    dataset.generate([provider(fault_server)])
+    assert same_rows(rows_of(tmp_path / "out.jsonl"), rows)
+    assert len(fault_server.requests) == sent
+
+
+def test_topping_up_goes_on_until_every_topic_has_its_conversation(tmp_path: Path, fault_server: FaultServer) -> None:
+    wrong = WRONG["blank"][1]
+    fault_server.answer_next(
+        of_topics("basic", wrong, None, wrong), of_topics("basic", wrong, None), of_topics("basic", None)
+    )
+    dataset = talk(tmp_path, 3, examples_per_call=3, run={"top_up": True}).generate([provider(fault_server)])
+    assert answers_by_topic(tmp_path) == {"topic 0": "answer 0", "topic 1": "answer 1", "topic 2": "answer 1"}
+    assert assert_balanced(dataset.report).failed == 0
+    assert "topic 0" in fault_server.requests[2].prompt
+    assert "topic 2" not in fault_server.requests[2].prompt
+
+
+def test_conversations_before_a_cut_are_kept(tmp_path: Path, fault_server: FaultServer) -> None:
+    whole = str(of_topics("basic", None, WRONG["blank"][1], None, None).text)
+    fault_server.respond = lambda request: Answer(text=whole[:-20], finish_reason="length")
+    dataset = talk(tmp_path, 4, examples_per_call=4).generate([provider(fault_server, max_completion_tokens=9)])
+    assert answers_by_topic(tmp_path) == {"topic 0": "answer 0", "topic 2": "answer 2"}
+    assert assert_balanced(dataset.report).failures == {"short_reply": 2}
+
+
+def test_rows_are_in_plan_order_with_some_missing(tmp_path: Path, fault_server: FaultServer) -> None:
+    wrong = WRONG["blank"][1]
+    fault_server.respond = lambda request: of_topics("basic", wrong, None)
+    dataset = talk(tmp_path, 6, examples_per_call=2, run={"ordered": True}).generate([provider(fault_server)])
+    topics = [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")]
+    assert topics == ["topic 1", "topic 3", "topic 5"]
+    fault_server.respond = lambda request: of_topics("basic", None)
+    dataset.generate([provider(fault_server)], retry_failed=True)
+    topics = [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")]
+    assert topics == [f"topic {number}" for number in range(6)]

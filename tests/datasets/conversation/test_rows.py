@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +35,7 @@ SYSTEM = {"role": "system", "content": "You are a pilot."}
 USER = {"role": "user", "content": "Why?"}
 ANSWER = {"role": "assistant", "content": "Because."}
 STEPS_AS_TEXT = "Thought: Look.\nAction: Open the almanac\nObservation: It says so."
-FUNCTION = {"name": "tide_level", "arguments": '{"station":"Husum"}'}
+FUNCTION = {"name": "tide_level", "arguments": {"station": "Husum"}}
 MESSAGES: dict[str, list[dict[str, Any]]] = {
     "basic": [SYSTEM, USER, ANSWER],
     "freetext": [SYSTEM, USER, {**ANSWER, "reasoning_content": "Two bulges."}],
@@ -47,9 +46,9 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
         {
             "role": "assistant",
             "content": "Look.",
-            "tool_calls": [{"id": "call_0", "type": "function", "function": FUNCTION}],
+            "tool_calls": [{"id": "call00000", "type": "function", "function": FUNCTION}],
         },
-        {"role": "tool", "content": "0.7 m", "tool_call_id": "call_0"},
+        {"role": "tool", "content": "0.7 m", "name": "tide_level", "tool_call_id": "call00000"},
         ANSWER,
     ],
 }
@@ -61,10 +60,7 @@ MORE: dict[str, dict[str, Any]] = {
     "agent": {"steps": [{**STEP, "action": "Open the almanac", "observation": "It says so."}], "tools": []},
     "tools": {
         "steps": [{**STEP, "action": CALL_TEXT, "observation": "0.7 m"}],
-        "tools": [
-            orjson.dumps(TOOLS[0]).decode(),
-            orjson.dumps({"type": "function", "function": TOOLS[1]}).decode(),
-        ],
+        "tools": [TOOLS[0], {"type": "function", "function": {"description": "", **TOOLS[1]}}],
     },
 }
 
@@ -85,11 +81,11 @@ def test_a_row_has_exactly_these_fields(tmp_path: Path, fault_server: FaultServe
 
 
 @every_style
-def test_conversational_rows_are_messages_and_nothing_else(
+def test_conversational_rows_are_messages_and_the_tools_where_there_are_any(
     tmp_path: Path, fault_server: FaultServer, style: str
 ) -> None:
     row = piloted(tmp_path, fault_server, style, output_format="conversational")
-    assert row == {"messages": MESSAGES[style]}
+    assert row == {"messages": MESSAGES[style], **({"tools": MORE["tools"]["tools"]} if style == "tools" else {})}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +114,7 @@ def test_rows_of_the_users_own_fields_are_filled_in_templates(
     assert list(row) == list(fields)
     assert row["text"] == "Why?|Because.|You are a pilot.|topic 0|topic 0|en"
     assert json.loads(row["json"]) == MESSAGES[style]
-    assert json.loads(row["with space"]) == [json.loads(tool) for tool in MORE["tools"]["tools"] if style == "tools"]
+    assert json.loads(row["with space"]) == (MORE["tools"]["tools"] if style == "tools" else [])
     assert bool(row["schema"]) is (style != "basic")
 
 
@@ -140,6 +136,12 @@ def test_the_text_of_a_reply_is_never_a_template(tmp_path: Path, fault_server: F
     fault_server.answer_next(said({"user": "What is {response}?", "assistant": "<<who>> {topic}"}))
     (row,) = generated(tmp_path, fault_server, output_format={"text": "{instruction} {response}"})
     assert row == {"text": "What is {response}? <<who>> {topic}"}
+
+
+def test_an_output_format_may_have_the_tags_of_a_chat_template(tmp_path: Path, fault_server: FaultServer) -> None:
+    text = "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n{instruction} [/INST] {response} </s>"
+    (row,) = generated(tmp_path, fault_server, output_format={"text": text})
+    assert row["text"].startswith("<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n")
 
 
 def test_a_template_with_an_unknown_name_names_the_nearest_and_where_it_is() -> None:
@@ -181,7 +183,7 @@ def test_a_warning_about_templates_of_rows_is_never_given(recwarn: pytest.Warnin
 def test_ids_of_calls_are_counted_over_the_whole_conversation(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.answer_next(said(EXCHANGES["tools"], EXCHANGES["tools"]))
     (row,) = generated(tmp_path, fault_server, max_turns=2, **STYLES["tools"])
-    assert [m["tool_call_id"] for m in row["messages"] if m["role"] == "tool"] == ["call_0", "call_1"]
+    assert [m["tool_call_id"] for m in row["messages"] if m["role"] == "tool"] == ["call00000", "call00001"]
     assert [step["exchange"] for step in row["steps"]] == [0, 1]
 
 

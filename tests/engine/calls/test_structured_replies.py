@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from datafast.engine.calls.reply_modes import ReplyModes
+from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import ReplyMode
 from tests import support
@@ -132,6 +133,71 @@ def test_a_server_that_refuses_bounds_on_texts_is_sent_none_from_then_on(
     dataset.generate([direct(fault_server)])
     assert assert_balanced(dataset.report).written == 12
     assert ways(fault_server) == {"json_schema": 13}
+
+
+# -- what a later run begins with
+
+
+def answering_in(mode: str) -> Callable[[Recorded], Answer]:
+    return lambda request: Answer(text=GOOD) if way(request) == mode else UNWILLING["ignores"]
+
+
+def test_a_run_that_was_stopped_on_its_way_through_the_ways_goes_on_with_the_next(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.respond = answering_in("prompt")
+    with pytest.raises(RunStopped):
+        raw(tmp_path, topics=1, run={"max_calls": 2}).generate([direct(fault_server)])
+    dataset = raw(tmp_path, topics=1)
+    dataset.generate([direct(fault_server)])
+    assert [way(request) for request in fault_server.requests] == ["json_schema", "json_object", "prompt"]
+    assert assert_balanced(dataset.report).written == 1
+
+
+@pytest.mark.parametrize("works", ["json_schema", "json_object", "prompt"])
+def test_a_later_run_begins_with_the_way_that_worked(tmp_path: Path, fault_server: FaultServer, works: str) -> None:
+    fault_server.respond = answering_in(works)
+    raw(tmp_path, topics=2).generate([direct(fault_server)])
+    fault_server.requests.clear()
+    dataset = raw(tmp_path, topics=12)
+    dataset.generate([direct(fault_server)])
+    assert ways(fault_server) == {works: 10}
+    assert assert_balanced(dataset.report).written == 12
+
+
+@pytest.mark.parametrize("other", [{"temperature": 0.5}, {"api_base": "/v1"}, {"model": "n"}])
+def test_what_was_learned_of_another_model_or_address_does_not_count(
+    tmp_path: Path, fault_server: FaultServer, other: dict[str, Any]
+) -> None:
+    fault_server.respond = answering_in("prompt")
+    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    fault_server.requests.clear()
+    base = other.pop("api_base", "")
+    model = OpenAICompatibleProvider(other.pop("model", "m"), api_base=fault_server.url + base, **other)
+    raw(tmp_path, topics=["another"]).generate([model])
+    assert [way(request) for request in fault_server.requests] == ["json_schema", "json_object", "prompt"]
+
+
+def test_a_server_that_has_learned_a_better_way_is_noticed(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text=GOOD) if way(request) == "prompt" else UNWILLING["refuses"]
+    raw(tmp_path, topics=2).generate([direct(fault_server)])
+    fault_server.respond = lambda request: Answer(text=GOOD)
+    fault_server.requests.clear()
+    raw(tmp_path, topics=60, run={"max_concurrency": 1}).generate([direct(fault_server)])
+    assert ways(fault_server)["json_schema"] > 30
+
+
+@pytest.mark.parametrize("found", ["", "[]", "{", '{"a": 1}', 7, None])
+def test_what_stands_there_instead_keeps_no_output_from_opening(
+    tmp_path: Path, fault_server: FaultServer, found: Any
+) -> None:
+    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+        db.execute("INSERT OR REPLACE INTO meta VALUES('learned', ?)", (found,))
+    db.close()
+    dataset = raw(tmp_path, topics=2)
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 2
 
 
 def test_openais_own_api_is_sent_no_bounds_on_texts(

@@ -1,0 +1,75 @@
+"""Rows can be trained on: chat templates of every sort render them, with calls and tools as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.llms import SimulatedProvider
+from tests.datasets.conversation.support import EXCHANGES, STYLES, every_style, said, talk
+from tests.datasets.conversation.templates import OF_OBJECTS, OF_TEXT, rendered
+from tests.servers.fault_server import FaultServer
+from tests.support import rows_of
+
+pytest.importorskip("transformers")
+
+
+def an_agents_row(folder: Path, server: FaultServer, **fields: Any) -> dict[str, Any]:
+    from tests.datasets.conversation.support import generated
+
+    server.answer_next(said(EXCHANGES["tools"], EXCHANGES["tools"]))
+    (row,) = generated(folder, server, max_turns=2, dataset_system_prompt="You pilot.", **STYLES["tools"], **fields)
+    return row
+
+
+@every_style
+@pytest.mark.parametrize("template", OF_OBJECTS)
+@pytest.mark.parametrize("output_format", [None, "conversational"])
+def test_templates_render_rows_of_every_style(
+    tmp_path: Path, style: str, template: str, output_format: str | None
+) -> None:
+    dataset = talk(tmp_path, 3, max_turns=2, output_format=output_format, **STYLES[style])
+    dataset.generate([SimulatedProvider("m")])
+    for row in rows_of(tmp_path / "out.jsonl"):
+        text = rendered(OF_OBJECTS[template], row)
+        assert row["messages"][-1]["content"] in text
+        assert ("tide_level" in text) is (style == "tools")
+
+
+@pytest.mark.parametrize("template", OF_OBJECTS)
+@pytest.mark.parametrize("output_format", [None, "conversational"])
+def test_arguments_are_rendered_once_and_tools_with_their_parameters(
+    tmp_path: Path, fault_server: FaultServer, template: str, output_format: str | None
+) -> None:
+    text = rendered(OF_OBJECTS[template], an_agents_row(tmp_path, fault_server, output_format=output_format))
+    assert '\\"' not in text
+    assert text.count("Husum") == 2
+    assert "station" in text.replace("Husum", "")
+
+
+@pytest.mark.parametrize("template", OF_TEXT)
+def test_templates_that_take_arguments_as_text_render_the_openai_form(
+    tmp_path: Path, fault_server: FaultServer, template: str
+) -> None:
+    fault_server.answer_next(said(EXCHANGES["tools"]))
+    dataset = talk(tmp_path, 1, **STYLES["tools"])
+    from tests.datasets.conversation.support import provider
+
+    dataset.generate([provider(fault_server)])
+    dataset.save(tmp_path / "openai.jsonl", format="openai")
+    (row,) = rows_of(tmp_path / "openai.jsonl")
+    assert 'function:tide_level\n{"station":"Husum"}\n' in rendered(OF_TEXT[template], row)
+
+
+def test_a_row_of_a_table_is_the_row_again(tmp_path: Path) -> None:
+    dataset = talk(tmp_path, 4, **STYLES["tools"]).generate([SimulatedProvider("m")])
+    dataset.save(tmp_path / "rows.parquet")
+    import pyarrow.parquet
+
+    (first, *_) = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert isinstance(json.loads(first["tools"]), list)
+    first["metadata"] = json.loads(first["metadata"])
+    assert dataset.row_model.model_validate(first).model_dump(mode="json") == rows_of(tmp_path / "out.jsonl")[0]

@@ -1,0 +1,117 @@
+"""Files of an output that are deleted, moved or replaced while a run goes on: it stops, and what was bought is not lost."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datafast.engine.events import Event
+from datafast.errors import OutputChangedError, RunStopped
+from datafast.llms import SimulatedProvider
+from datafast.store import group_commit
+from datafast.types import RunReport, StopCause
+from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
+
+TOPICS = 200
+
+
+def replace(path: Path, text: str) -> None:
+    other = path.with_name("other")
+    other.write_text(text)
+    other.replace(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(group_commit, "_SYNC_S", 0.05)
+    return tmp_path / "out"
+
+
+def stopped(folder: Path, act: Callable[[], object]) -> RunReport:
+    """A run in which something is done to its files after thirty calls."""
+    calls = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal calls
+        calls += event.type == "call_finished"
+        if event.type == "call_finished" and calls == 30:
+            act()
+
+    dataset = raw(folder, topics=TOPICS, run={"max_concurrency": 4})
+    provider = CountingProvider("m", log=folder.parent / "requests", latency_s=0.02)
+    with pytest.raises(RunStopped, match="was deleted, moved or replaced while the run went on"):
+        dataset.generate([provider], on_event=on_event)
+    report = dataset.report
+    assert report is not None
+    assert report.stop_cause is StopCause.OUTPUT
+    assert report.requested == report.written + report.filtered + report.failed + report.pending
+    assert 30 <= len(requests_in(folder.parent / "requests")) < TOPICS
+    return report
+
+
+def goes_on(folder: Path) -> None:
+    """Another run makes every row, and buys nothing twice."""
+    dataset = raw(folder, topics=TOPICS).generate([CountingProvider("m", log=folder.parent / "requests")])
+    assert assert_balanced(dataset.report).written == TOPICS
+    requests = requests_in(folder.parent / "requests")
+    assert len(set(requests)) == len(requests) == TOPICS
+    uncut = raw(folder.parent / "uncut", topics=TOPICS).generate([SimulatedProvider("m")])
+    assert same_rows(rows_of(folder / "out.jsonl"), rows_of(uncut.config.output_file))
+
+
+@pytest.mark.parametrize(
+    "names", [["out.jsonl"], ["out.jsonl.ledger"], ["out.jsonl.ledger-replies"], ["out.jsonl", "out.jsonl.ledger"]]
+)
+def test_a_file_that_is_deleted_stops_the_run_and_loses_nothing(folder: Path, names: list[str]) -> None:
+    report = stopped(folder, lambda: [(folder / name).unlink() for name in names])
+    bought = len(requests_in(folder.parent / "requests"))
+    assert report.written == (0 if "out.jsonl" in names else bought)
+    goes_on(folder)
+
+
+def test_a_folder_that_is_deleted_stops_the_run_and_loses_nothing(folder: Path) -> None:
+    assert stopped(folder, lambda: shutil.rmtree(folder)).written == 0
+    goes_on(folder)
+
+
+def test_a_folder_that_is_moved_stops_the_run_and_both_go_on(folder: Path) -> None:
+    moved = folder.with_name("moved")
+    stopped(folder, lambda: folder.rename(moved))
+    goes_on(moved)
+
+
+def test_rows_that_are_replaced_stop_the_run_and_the_next_one_names_the_difference(folder: Path) -> None:
+    stopped(folder, lambda: replace(folder / "out.jsonl", '{"mine": 1}\n' * 50))
+    with pytest.raises(OutputChangedError, match="changed since"):
+        raw(folder, topics=TOPICS).generate([SimulatedProvider("m")])
+    (folder / "out.jsonl").unlink()
+    goes_on(folder)
+
+
+def test_a_ledger_that_is_replaced_stops_the_run_and_is_saved_next_to_the_other(folder: Path) -> None:
+    report = stopped(folder, lambda: replace(folder / "out.jsonl.ledger", "mine"))
+    assert (folder / "out.jsonl.ledger").read_text() == "mine"
+    (saved,) = report.set_aside
+    assert Path(saved).match("out.jsonl.ledger.saved-*")
+    Path(saved).replace(folder / "out.jsonl.ledger")
+    goes_on(folder)
+
+
+def test_a_short_run_looks_at_its_end(tmp_path: Path) -> None:
+    def delete(event: Event) -> None:
+        if event.type == "run_started":
+            shutil.rmtree(tmp_path / "out")
+
+    dataset = raw(tmp_path / "out", topics=3)
+    with pytest.raises(RunStopped, match="was deleted"):
+        dataset.generate([CountingProvider("m", log=tmp_path / "requests")], on_event=delete)
+    assert dataset.report is not None
+    assert (dataset.report.written, dataset.report.pending) == (0, 3)
+    raw(tmp_path / "out", topics=3).generate([CountingProvider("m", log=tmp_path / "requests")])
+    assert len(requests_in(tmp_path / "requests")) == 3
