@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.errors import OutputError
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
@@ -48,8 +48,8 @@ class Change:
 
     @property
     def removes_paid_rows(self) -> bool:
-        """Whether rows leave that a model was asked for, whatever its price, and that do not come back without a call."""
-        return not self.simulated and self.rows_leaving > self.rows_remade and self.calls_unused > 0
+        """Whether rows leave with replies of a model, whatever its price, that are not used any more."""
+        return not self.simulated and self.rows_leaving > 0 and self.calls_unused > 0
 
     def sentences(self, file: str) -> list[str]:
         """The same in words. `file` is the name of the output file."""
@@ -61,18 +61,18 @@ class Change:
                 else f"They move to {file}.stale-<time>."
             )
         if self.calls_unused and not self.simulated:
-            told.append(
-                f"{self.calls_unused:,} replies for them are not used any more; their cost: {money(self.cost_unused_usd)}."
-            )
+            cost = money(self.cost_unused_usd)
+            told.append(f"Recorded replies that are not used any more: {self.calls_unused:,}, cost {cost}.")
         if self.rows_remade:
-            told.append(f"{self.rows_remade:,} of them are made again from recorded replies, without a call.")
+            told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
         return told
 
     def _counts(self) -> list[str]:
+        back, leaving = self.rows_returning, self.rows_leaving
         return [
-            f"{self.rows_kept:,} rows stay",
-            *([f"{self.rows_returning:,} come back"] if self.rows_returning else []),
-            f"{self.rows_leaving:,} leave",
+            f"{counted(self.rows_kept, 'row')} {'stays' if self.rows_kept == 1 else 'stay'}",
+            *([f"{back:,} {'comes' if back == 1 else 'come'} back"] if back else []),
+            f"{leaving:,} {'leaves' if leaving == 1 else 'leave'}",
         ]
 
 

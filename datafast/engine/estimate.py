@@ -19,15 +19,16 @@ Cost: a few milliseconds for each rendered prompt; if the config has changed sin
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.engine.changes import Change, change_of
-from datafast.engine.dry_run import dry_run
+from datafast.engine.dry_run import DryRun, dry_run
 from datafast.engine.expected_usage import (
     FIRST_TOKEN_S,
     TOKENS_PER_S,
@@ -39,7 +40,7 @@ from datafast.engine.expected_usage import (
     expected,
     longest,
 )
-from datafast.engine.remaining import Remaining, remaining
+from datafast.engine.remaining import MOST_S, Remaining, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, OutputError
@@ -50,7 +51,7 @@ from datafast.store.reader import LedgerReader
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
-    from datafast.engine.job import Job, Produce
+    from datafast.engine.job import Job
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
@@ -89,9 +90,9 @@ class Estimate:
         """What the config changes in the output, and what is still to buy, in words. `file` is the name of the output file."""
         told = [] if self.change is None else self.change.sentences(file)
         if not self.calls:
-            return [*told, f"{self.rows:,} rows are to be written, without a call."] if self.rows else told
+            return [*told, f"To make: {counted(self.rows, 'row')}, without a call."] if self.rows else told
         cost = "unknown" if self.cost_usd is None else self.cost_usd.shown(money)
-        return [*told, f"{self.rows:,} rows are to be made, with {self.calls:,} calls; their cost: {cost}."]
+        return [*told, f"To make: {counted(self.rows, 'row')} with {counted(self.calls, 'call')}, cost {cost}."]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -110,7 +111,8 @@ def estimate(job: Job) -> Estimate:
     labels = labels_of(job.providers)
     past = _Past.read(job, sample)
     work = _Work(routes, job.settings)
-    work.add_items(past.left.untouched, _ask(job.produce, sample), len(sample))
+    asked = _ask(job, sample)
+    work.add_items(past.left.untouched, asked)
     for route, ask, count in past.left.asks:
         work.add_call(route, ask, count)
     parts = [
@@ -127,7 +129,7 @@ def estimate(job: Job) -> Estimate:
         cost_usd=_total_cost(parts),
         seconds=_total_seconds(parts, job.settings),
         providers=tuple(parts),
-        rendered=len(sample),
+        rendered=len(asked),
         notes=(*_notes(parts, past, job.settings), *_slips(job.providers)),
         change=past.change,
     )
@@ -136,9 +138,17 @@ def estimate(job: Job) -> Estimate:
 # -- the calls
 
 
-def _ask(produce: Produce, sample: Sequence[WorkItem]) -> list[Call]:
-    async def ask_all() -> list[Call]:
-        return [ask for item in sample for ask in (await dry_run(produce, item)).asks]
+def _ask(job: Job, sample: Sequence[WorkItem]) -> list[DryRun]:
+    """The calls of sampled items; fewer of them if they take long."""
+
+    async def ask_all() -> list[DryRun]:
+        runs: list[DryRun] = []
+        end = time.monotonic() + MOST_S
+        for item in sample if job.providers else ():
+            if runs and time.monotonic() > end:
+                break
+            runs.append(await dry_run(job.produce, item))
+        return runs
 
     return background.run(ask_all())
 
@@ -157,12 +167,13 @@ class _Work:
         self._routes = routes
         self._settings = settings
 
-    def add_items(self, items: Sequence[float], asks: Sequence[Call], num_sampled: int) -> None:
-        """Adds items of each route of the plan, for which the calls of some sampled ones stand."""
+    def add_items(self, items: Sequence[float], sampled: Sequence[DryRun]) -> None:
+        """Adds items of each route of the plan, for which the calls of sampled ones stand."""
+        asks = [ask for run in sampled for ask in run.asks]
         for role, count in Counter(ask.role for ask in asks).items():
-            self._add(role, [number * count / num_sampled for number in items])
+            self._add(role, [number * count / len(sampled) for number in items])
         for ask in asks:
-            self.asked[ask.role].add(ask, sum(items) / num_sampled)
+            self.asked[ask.role].add(ask, sum(items) / len(sampled))
 
     def add_call(self, route: int, ask: Call, count: float) -> None:
         """Adds a call on a route of the plan, which stands for so many."""

@@ -8,6 +8,7 @@ seed, stand for all. Nothing is written.
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.reader import LedgerReader
 
-__all__ = ["Remaining", "remaining"]
+__all__ = ["MOST_S", "Remaining", "remaining"]
+
+MOST_S = 3.0
+"""Seconds after which no further item is produced: columns may call functions that take their time."""
 
 _LOOKED_AT = 20_000  # positions whose content is compared with what the ledger has replies for
 _PRODUCED = 200
@@ -74,9 +78,12 @@ def remaining(reader: LedgerReader, job: Job) -> Remaining:
     found = compare(reader, plan)
     places = _places_with_replies(plan, found)
     left = Remaining(_untouched(plan, found), plan.num_rows - found.rows_settled - found.rows_begun, found=found)
-    chosen = random.Random(_SEED).sample(places.positions, min(_PRODUCED, len(places.positions)))
-    left.scale = places.scale * len(places.positions) / len(chosen) if chosen else 1.0
-    for item, run in background.run(_produced(reader, job, found, chosen)):
+    chosen = random.Random(_SEED).sample(
+        places.positions, min(_PRODUCED, len(places.positions)) if job.providers else 0
+    )
+    runs = background.run(_produced(reader, job, found, chosen))
+    left.scale = places.scale * len(places.positions) / len(runs) if runs else 1.0
+    for item, run in runs:
         left.num_begun += left.scale
         left.untouched[item.route] -= left.scale
         left.replayed += left.scale * len(run.replayed)
@@ -140,8 +147,11 @@ async def _produced(
     reader: LedgerReader, job: Job, found: Comparison, positions: Sequence[int]
 ) -> list[tuple[WorkItem, DryRun]]:
     routes = _stand_ins(job.routes, job.settings)
-    runs = []
+    runs: list[tuple[WorkItem, DryRun]] = []
+    end = time.monotonic() + MOST_S
     for position in positions:
+        if runs and time.monotonic() > end:
+            break
         known = found.begun.get(position)
         item = item_at(job.plan, position, former=found.former, known=known, donors=found.donors)
         donors = found.donors.get(item.content, ())

@@ -55,12 +55,12 @@ def command(
     """Generate the rows that are missing.
 
     Run it again after an interruption, a crash or a change of the config. Rows that are there stay, and nothing is paid
-    for twice. Rows of what a changed config asks for no more move to a file of their own. What changes is said first.
+    for twice. Rows that a changed config does not ask for any more move to a file of their own; this is said first.
 
     \b
     Exit codes:
       0    all rows are there
-      2    the config or the command is wrong, or the answer was no; nothing was sent
+      2    the config or the command is wrong, or you said no; nothing was sent
       3    some rows failed for good
       4    stopped early, the same command goes on
       130  interrupted, the same command goes on

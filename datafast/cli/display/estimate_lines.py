@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datafast.amounts import duration, money
+from datafast.amounts import counted, duration, money
 from datafast.engine.estimate import Estimate, ProviderEstimate
 
 __all__ = ["estimate_lines"]
@@ -15,8 +15,9 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     if not estimate.items:
         yield "left to do", "nothing: all rows are there, or failed for good"
         return
-    recorded = f", and {estimate.replayed:,} recorded replies" if estimate.replayed else ""
-    yield "left to do", f"{estimate.rows:,} rows from {estimate.items:,} prompts, {estimate.calls:,} calls{recorded}"
+    todo = [counted(estimate.rows, "row"), counted(estimate.items, "prompt"), counted(estimate.calls, "call")]
+    recorded = f"; {estimate.replayed:,} more are answered by recorded replies" if estimate.replayed else ""
+    yield "left to do", f"{todo[0]} from {todo[1]}, {todo[2]}{recorded}"
     called = [part for part in estimate.providers if any(part.calls.values())]
     several = len({role for part in called for role in part.calls}) > 1
     for part in called:
