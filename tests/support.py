@@ -308,7 +308,7 @@ def one_of_two(request: Request) -> str | None:
     """One text where a prompt about an even topic asks for two."""
     prompt = request.messages[-1]["content"]
     number = int(prompt.split("topic ")[-1].split(".")[0])
-    return json.dumps({"texts": [f"only text about {number}"]}) if number % 2 == 0 and "Write 2" in prompt else None
+    return json.dumps({"texts": [f"only text about {number}"]}) if number % 2 == 0 and "exactly 2." in prompt else None
 
 
 def _serve() -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, warn_user
+from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
 from datafast.config_files.yaml_file import YamlFile
@@ -26,6 +27,7 @@ from datafast.registry import kind_names, load_kind
 from datafast.store.paths import refuse_shared
 
 if TYPE_CHECKING:
+    from datafast.config_files.deepfabric.recipe import Layout
     from datafast.datasets.base import Dataset
     from datafast.llms.provider import LLMProvider
 
@@ -80,8 +82,9 @@ class _Loader:
         self._data = {name: value for name, value in file.data.items() if value is not None}
 
     def load(self, secrets: Path, output: Path | None) -> Project:
-        if "data_engine" in self._data and "kind" not in self._data:
-            return self._load_pipeline(secrets, output)
+        layout = layout_of(self._data)
+        if layout is not None:
+            return self._load_recipe(layout, secrets, output)
         dataset_class = self._dataset_class()
         fields = {name: value for name, value in self._data.items() if name not in _OWN_FIELDS}
         if output is not None:
@@ -104,36 +107,32 @@ class _Loader:
         project = Project(self._file.path, secrets, dataset_class, config, routes, places)
         return self._refuse_shared(project, output)
 
-    def _load_pipeline(self, secrets: Path, output: Path | None) -> Project:
-        """A config in DeepFabric's layout."""
-        from datafast.config_files.deepfabric import (
-            PipelineConfig,
-            conversation_fields,
-            field_places,
-            provider_spec,
-            spec_places,
-        )
-
-        pipeline = self._config(PipelineConfig, self._data)
-        if pipeline is None:
+    def _load_recipe(self, layout: type[Layout], secrets: Path, output: Path | None) -> Project:
+        """A config in one of DeepFabric's layouts."""
+        asked = self._config(layout, self._data)
+        if asked is None:
             raise self._problems.refusal()
-        provider: LLMProvider | None = None
-        creation: list[str | int] = ["dataset", "creation"]
         try:
-            provider = self._provider(creation, provider_spec(pipeline), places=spec_places(pipeline))
-            fields = conversation_fields(pipeline)
-        except ValueError as error:
+            recipe = asked.recipe(self._file.path.parent)
+        except (ValueError, ConfigError) as error:
             self._problems.add_text(str(error))
             raise self._problems.refusal() from None
+        provider = self._provider(
+            list(recipe.writer_places["model_id"][:-1]), recipe.writer, places=recipe.writer_places
+        )
         if output is not None:
-            fields["output_file"] = output
+            recipe.fields["output_file"] = output
         dataset_class = load_kind("conversation")
-        config = self._config(dataset_class.config_model, fields, places=field_places(pipeline))
+        config = self._config(dataset_class.config_model, recipe.fields, places=recipe.field_places)
         if config is None or provider is None:
             raise self._problems.refusal()
-        places = [self._problems.place(creation)]
-        project = Project(self._file.path, secrets, dataset_class, config, [Route.single(provider)], places)
-        return self._refuse_shared(project, output, field_places(pipeline))
+        places = [self._problems.place(recipe.writer_places["model_id"][:-1])]
+        routes = [Route.single(provider)]
+        project = Project(self._file.path, secrets, dataset_class, config, routes, places, recipe.exports)
+        self._refuse_shared(project, output, {**recipe.field_places, "formatters": recipe.formatters})
+        for keys, message in recipe.remarks:
+            warn_user(f"{self._problems.place(keys)}: {message}")
+        return project
 
     def _refuse_shared(
         self, project: Project, output: Path | None, places: Mapping[str, Keys] | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from datafast.datasets.entry import Generation, estimate_of
+from datafast.engine.dry_run import Asked, asked_before
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.errors import ConfigError
 from datafast.store.paths import UsedFile
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
     from datafast.engine.estimate import Estimate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.plan.items import WorkItem
+    from datafast.store.records import Recorded
     from datafast.types import RunReport
 
-__all__ = ["Project"]
+__all__ = ["Export", "Project"]
+
+
+class Export(NamedTuple):
+    """A file, relative to the working directory, that the rows are saved to in another format."""
+
+    format: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class Project:
         dataset_class: the dataset class of its kind.
         routes: who answers: a route for each provider, or one with a provider for each role where the kind has roles.
         places: for each provider in their order, where it stands in the file (`FILE:LINE: providers[0]`).
+        exports: other files that the rows of real models are saved to at the end of each run.
     """
 
     path: Path
@@ -41,6 +52,7 @@ class Project:
     config: DatasetConfig
     routes: Sequence[Route[LLMProvider]]
     places: Sequence[str]
+    exports: Sequence[Export] = ()
 
     def label(self, route: int, role: str) -> str:
         """How the provider is shown that answers in a role on one of the plan's routes."""
@@ -58,6 +70,8 @@ class Project:
         yield UsedFile("the config", self.path, written=False)
         yield UsedFile("the file of the keys", self.secrets, written=False)
         yield from self.config.used_files()
+        for export in self.exports:
+            yield UsedFile("formatters", export.path, written=True)
 
     def simulated(self) -> Project:
         """The same project with a simulated model in the place of each provider."""
@@ -103,7 +117,17 @@ class Project:
     def generate(self, dataset: Dataset[Any, Any], options: RunOptions) -> RunReport:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
         Generation(dataset, self.routes, options).run()
+        simulated = any(provider.simulated for provider in providers_of(self.routes))
+        for export in () if simulated else self.exports:
+            dataset.save(export.path, export.format)
         return cast("RunReport", dataset.report)
+
+    async def asked_before(
+        self, dataset: Dataset[Any, Any], item: WorkItem, recorded: Mapping[bytes, list[Recorded]]
+    ) -> list[Asked]:
+        """What an item of the dataset has asked this project's providers so far, by its recorded replies."""
+        fan_out = self.config.run.fan_out
+        return await asked_before(dataset.produce, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
     def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
         """What is left to generate with this project's providers will use, cost and take."""

@@ -34,11 +34,22 @@ __all__ = [
 
 DEFAULT_PROMPTS = [
     "A text classifier has these classes:\n{labels_listing}\n\n"
+    "Write texts in {language_name}: exactly {num_samples}. Each one belongs to the class '{label_name}' ({label_description}) "
+    "and to none of the others. Make them read like texts that real people write, vary length, wording and situation, "
+    "and do not mention the name of the class."
+]
+_FIRST_PROMPTS = [
+    "A text classifier has these classes:\n{labels_listing}\n\n"
     "Write {num_samples} different texts in {language_name} that belong to the class '{label_name}' ({label_description}) "
     "and to none of the others. Make them read like texts that real people write, vary length, wording and situation, "
     "and do not mention the name of the class."
 ]
-DEFAULTS = DefaultPrompts("classification", version=1, texts={"prompts": DEFAULT_PROMPTS})
+DEFAULTS = DefaultPrompts(
+    "classification",
+    version=2,
+    texts={"prompts": DEFAULT_PROMPTS},
+    former=DefaultPrompts("classification", version=1, texts={"prompts": _FIRST_PROMPTS}),
+)
 
 
 class LabelSource(StrEnum):

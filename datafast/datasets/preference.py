@@ -33,6 +33,11 @@ __all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "Pre
 
 Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
 DEFAULT_QUESTION_PROMPTS = [
+    "Read this document:\n\n{document}\n\nWrite questions in {language_name}: exactly {num_samples}. Ask what a curious reader of the "
+    "document would ask and what it helps to answer, nothing twice. Each question must be understandable on its own, without the "
+    "document at hand."
+]
+_FIRST_QUESTION_PROMPTS = [
     "Read this document:\n\n{document}\n\nWrite {num_samples} different questions in {language_name} that a curious reader of it "
     "would ask and that it helps to answer. Each question must be understandable on its own, without the document at hand."
 ]
@@ -55,16 +60,19 @@ DEFAULT_JUDGE_PROMPT = (
 )
 
 
+_OTHER_PROMPTS = {
+    "chosen_response_generation_prompt": [DEFAULT_CHOSEN_PROMPT],
+    "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
+    "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
+    "judge_prompt": [DEFAULT_JUDGE_PROMPT],
+}
 DEFAULTS = DefaultPrompts(
     "preference",
-    version=1,
-    texts={
-        "question_generation_prompts": DEFAULT_QUESTION_PROMPTS,
-        "chosen_response_generation_prompt": [DEFAULT_CHOSEN_PROMPT],
-        "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
-        "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
-        "judge_prompt": [DEFAULT_JUDGE_PROMPT],
-    },
+    version=2,
+    texts={"question_generation_prompts": DEFAULT_QUESTION_PROMPTS, **_OTHER_PROMPTS},
+    former=DefaultPrompts(
+        "preference", version=1, texts={"question_generation_prompts": _FIRST_QUESTION_PROMPTS, **_OTHER_PROMPTS}
+    ),
 )
 
 

@@ -26,11 +26,21 @@ from datafast.plan.items import WorkItem
 __all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig", "TextRow", "TextSource"]
 
 DEFAULT_PROMPTS = [
+    "Write texts in {language_name}: exactly {num_samples}. Each one is an excerpt of this type of document: {document_type}. "
+    "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and let no two texts be alike "
+    "in content, structure and tone."
+]
+_FIRST_PROMPTS = [
     "Write {num_samples} different texts in {language_name}. Each one is an excerpt of this type of document: {document_type}. "
     "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
     "in content, structure and tone."
 ]
-DEFAULTS = DefaultPrompts("raw", version=1, texts={"prompts": DEFAULT_PROMPTS})
+DEFAULTS = DefaultPrompts(
+    "raw",
+    version=2,
+    texts={"prompts": DEFAULT_PROMPTS},
+    former=DefaultPrompts("raw", version=1, texts={"prompts": _FIRST_PROMPTS}),
+)
 
 
 class TextSource(StrEnum):

@@ -158,12 +158,11 @@ async def _open_endpoints(
         emit(LimitChanged(provider=label, limit=limit))
 
     sent, now = output.store.recently_sent(), time.time()
+    identities = call_identities(job.routes, fan_out=job.settings.fan_out)
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
-        for provider, identity in zip(
-            job.providers, call_identities(job.routes, fan_out=job.settings.fan_out), strict=True
-        ):
-            label = labels[id(provider)]
+        for provider in job.providers:
+            label, identity = labels[id(provider)], identities[id(provider)]
             earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
             gate = _gate(job, provider, earlier, functools.partial(limit_changed, label))
             admission.add(gate)

@@ -10,21 +10,17 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from datafast._util import background
-from datafast.engine.dry_run import DryRun, dry_run, stand_in
-from datafast.engine.routes import Route, call_identities, labels_of, providers_of
+from datafast.engine.dry_run import DryRun, dry_resume, stand_ins
 from datafast.store.matching import Comparison, compare, item_at
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
-    from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.job import Job
-    from datafast.engine.settings import RunConfig
-    from datafast.llms.provider import LLMProvider
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.reader import LedgerReader
 
@@ -57,7 +53,7 @@ class Remaining:
     asks: list[tuple[int, Call, float]] = field(default_factory=list)
     num_begun: float = 0.0
     replayed: float = 0.0
-    used_again: dict[int, tuple[set[bytes], bool]] = field(default_factory=dict)
+    used_again: dict[int, tuple[Collection[bytes], bool]] = field(default_factory=dict)
     scale: float = 1.0
     found: Comparison | None = None
 
@@ -132,21 +128,10 @@ def _has_donor(plan: Plan, position: int, found: Comparison) -> bool:
     return item_at(plan, position, former=found.former, known=None, donors=found.donors).content in found.donors
 
 
-def _stand_ins(routes: Sequence[Route[LLMProvider]], settings: RunConfig) -> list[Route[Endpoint]]:
-    """The routes, with a simulated model in the place of each provider under whose keys its replies are found."""
-    providers = providers_of(routes)
-    labels, whose = labels_of(providers), call_identities(routes, fan_out=settings.fan_out)
-    models = {
-        id(provider): stand_in(label=labels[id(provider)], identity=identity)
-        for provider, identity in zip(providers, whose, strict=True)
-    }
-    return [route.map(lambda provider: models[id(provider)]) for route in routes]
-
-
 async def _produced(
     reader: LedgerReader, job: Job, found: Comparison, positions: Sequence[int]
 ) -> list[tuple[WorkItem, DryRun]]:
-    routes = _stand_ins(job.routes, job.settings)
+    routes = stand_ins(job.routes, fan_out=job.settings.fan_out)
     runs: list[tuple[WorkItem, DryRun]] = []
     end = time.monotonic() + MOST_S
     for position in positions:
@@ -156,13 +141,13 @@ async def _produced(
         item = item_at(job.plan, position, former=found.former, known=known, donors=found.donors)
         donors = found.donors.get(item.content, ())
         recorded = reader.recorded([*donors, *([known.id] if known is not None else ())], donors=donors)
-        run = await dry_run(
+        run = await dry_resume(
             job.produce,
             item,
             route=routes[item.route],
+            settings=job.settings,
             record=known,
             recorded=recorded,
-            top_up=job.settings.top_up,
         )
         runs.append((item, run))
     return runs

@@ -95,6 +95,22 @@ def _identity(provider: object) -> str:
     return str(getattr(provider, "identity", type(provider).__qualname__))
 
 
+def call_identities(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> dict[int, str]:
+    """The identity of each provider in the keys of its calls, by its `id`.
+
+    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
+    that a reply of one provider is not paid for again at another.
+    """
+    providers = providers_of(routes)
+    if fan_out != "all":
+        found = [""] * len(providers)
+    elif any(route.sole is None for route in routes):
+        found = [provider.identity for provider in providers]
+    else:
+        found = identities(providers)
+    return {id(provider): identity for provider, identity in zip(providers, found, strict=True)}
+
+
 def route_identities(routes: Sequence[Route[object]], *, fan_out: FanOut) -> list[str]:
     """The identities of a plan's routes: who answers, if that is part of what an item is."""
     if fan_out != "all":
@@ -110,20 +126,6 @@ def _roles_identity(route: Route[object]) -> str:
 def providers_of(routes: Sequence[Route[LLMProvider]]) -> list[LLMProvider]:
     """Each provider of some routes once, in order."""
     return list({id(provider): provider for route in routes for provider in route.members}.values())
-
-
-def call_identities(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> list[str]:
-    """The identity of each provider in the keys of its calls.
-
-    Equal providers are numbered only if no role distinguishes them. The identity is empty if it does not matter who answers, so
-    that a reply of one provider is not paid for again at another.
-    """
-    providers = providers_of(routes)
-    if fan_out != "all":
-        return [""] * len(providers)
-    if any(route.sole is None for route in routes):
-        return [provider.identity for provider in providers]
-    return identities(providers)
 
 
 def labels_of(providers: Sequence[LLMProvider]) -> dict[int, str]:

@@ -120,6 +120,14 @@ class LedgerReader(Ledger):
             found.setdefault(position, []).append((start, size))
         return found
 
+    def replies_of(self, position: int) -> dict[bytes, list[Recorded]]:
+        """The recorded replies to the item at a position of the plan, by the keys of its calls, oldest first."""
+        found: dict[bytes, list[Recorded]] = {}
+        for (item_id,) in self._db.execute("SELECT id FROM items WHERE position = ? AND state != 3", (position,)):
+            for key, reply in self.calls_of(item_id):
+                found.setdefault(key, []).append(reply)
+        return found
+
     # -- after a crash
 
     def unrecorded_replies(self, journal: Path) -> int:

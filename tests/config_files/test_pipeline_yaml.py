@@ -260,7 +260,7 @@ MISTAKES = [
     (
         "an unknown type",
         ENGINE + "  conversation_type: chat\n" + CREATION,
-        "c.yaml:8: data_engine.conversation_type: expected",
+        "c.yaml:8: data_engine.conversation_type: There is no type 'chat'. Known: basic, structured, tool_calling,",
     ),
     (
         "tools without an agent",

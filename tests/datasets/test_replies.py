@@ -30,7 +30,7 @@ def test_topping_up_asks_for_what_repeats_left_out(tmp_path: Path, fault_server:
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=4, run={"top_up": True})
     dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
     assert [row.text for row in dataset.data_rows] == ["a", "b", "c", "d"]
-    assert "Write 2 different texts" in fault_server.requests[1].prompt
+    assert "exactly 2." in fault_server.requests[1].prompt
 
 
 def test_repeats_are_taken_where_the_config_says_so(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -128,7 +128,7 @@ def test_it_is_so_where_a_prompt_goes_to_one_of_several(
 
 def test_questions_that_are_right_are_kept(tmp_path: Path, fault_server: FaultServer) -> None:
     def respond(request: Recorded) -> Answer:
-        return Answer(text='{"texts": [null, "Why?", "How?"]}' if "questions in" in request.prompt else None)
+        return Answer(text='{"texts": [null, "Why?", "How?"]}' if "Write questions" in request.prompt else None)
 
     fault_server.respond = respond
     dataset = preference(tmp_path, documents=1, num_samples_per_prompt=3, llm_as_judge=False)

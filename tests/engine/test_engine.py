@@ -365,7 +365,7 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
     before = [row.uuid for row in dataset.data_rows]
     dataset.generate([local(fault_server)], retry_failed=True)
     assert dataset.report.calls == 1
-    assert "Write 2 different texts" in fault_server.requests[1].prompt
+    assert "exactly 2." in fault_server.requests[1].prompt
     assert (dataset.report.written, dataset.report.failed) == (5, 0)
     assert [row.uuid for row in dataset.data_rows][:3] == before
     balanced(dataset)

@@ -103,7 +103,7 @@ def test_a_failed_item_in_the_middle_holds_nothing_back_and_gets_its_place_later
 def test_missing_rows_of_an_item_get_their_place_among_its_others(tmp_path: Path) -> None:
     def one_of_three(request: Request) -> str | None:
         asked = request.messages[-1]["content"]
-        return json.dumps({"texts": ["only one"]}) if "Write 3" in asked and "topic 2" in asked else None
+        return json.dumps({"texts": ["only one"]}) if "exactly 3." in asked and "topic 2" in asked else None
 
     dataset = ordered(tmp_path, topics=5, num_samples_per_prompt=3)
     dataset.generate([jittery(tmp_path / "log", reply=one_of_three)])

@@ -200,7 +200,7 @@ def test_a_short_reply_buys_only_the_missing_rows(tmp_path: Path, log: Path) -> 
     assert (report.written, report.failed, report.failures) == (6, 2, {"short_reply": 2})
     report = assert_balanced(raw(tmp_path, **fields).generate([provider], retry_failed=True).report)
     assert (report.written, report.failed) == (8, 0)
-    assert ["Write 1 " in prompt for _, prompt in requests_in(log)[4:]] == [True, True]
+    assert ["exactly 1." in prompt for _, prompt in requests_in(log)[4:]] == [True, True]
 
 
 def test_one_failed_question_leaves_the_other_rows_and_is_retried_alone(tmp_path: Path, log: Path) -> None:

@@ -50,7 +50,7 @@ def even_ones_are_long(request: Request) -> str:
     prompt = request.messages[-1]["content"]
     number = int(prompt.split("topic ")[-1].split(".")[0])
     texts = [f"short {number}" if number % 2 else f"a long text {number}", f"another long text {number}"]
-    if "Write 1" in prompt:
+    if "exactly 1." in prompt:
         return json.dumps({"texts": texts[:1]})
     return json.dumps({"texts": texts})
 
@@ -122,7 +122,7 @@ def test_written_filtered_and_failed_rows_of_one_item_are_told_apart(tmp_path: P
     whole = json.dumps({"texts": ["this came much later"]})
 
     def answers(request: Request) -> str:
-        return reply if "Write 3" in request.messages[-1]["content"] else whole
+        return reply if "exactly 3." in request.messages[-1]["content"] else whole
 
     settings: dict[str, Any] = {"topics": ["tides"], "num_samples_per_prompt": 3, "quality": SHORT}
     made = raw(tmp_path, **settings).generate([CountingProvider("m", log=log, reply=answers)])

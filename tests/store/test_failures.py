@@ -162,7 +162,7 @@ def test_failures_json_holds_everything_that_is_recorded(run: Run) -> None:
     refused = next(item for item in found["items"] if item["category"] == "refused")
     assert set(refused) == set(FailedItem.__dataclass_fields__)
     assert "I cannot help" in refused["raw_reply"]
-    assert refused["prompt"].startswith("Write 2 different texts")
+    assert refused["prompt"].startswith("Write texts in English: exactly 2.")
     assert len(refused["uuids"]) == refused["rows"] == 2
 
 

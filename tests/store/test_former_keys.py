@@ -489,4 +489,6 @@ def test_former_keys_are_not_looked_at_in_a_ledger_of_this_version(
     assert assert_balanced(dataset.report).written == 5
     assert walked == []
     with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
-        assert json.loads(dict(database.execute("SELECT * FROM meta"))["keys"]) == ["2"]
+        assert json.loads(dict(database.execute("SELECT * FROM meta"))["keys"]) == [
+            str(RawDatasetConfig.default_prompts.version)
+        ]

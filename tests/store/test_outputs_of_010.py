@@ -35,7 +35,13 @@ OUTPUTS = Path(__file__).parent.parent / "data" / "outputs-0.1.0"
 PLACE = "http://127.0.0.1:9"  # where the configs say that the server is
 COUNTS = ("requested", "written", "filtered", "failed", "pending")
 SPENT = ("calls", "input_tokens", "output_tokens", "cost_usd", "unrecorded_replies", "simulated", "kind")
-BETTERED = ("conversation",)  # kinds whose default texts have had a second version since
+BETTERED = (
+    "classification",
+    "conversation",
+    "preference",
+    "raw",
+    "routes",
+)  # of kinds whose default texts have had a second version since
 CASES = sorted(path.parent.name for path in OUTPUTS.glob("*/expected.json"))
 EXPECTED = {case: json.loads((OUTPUTS / case / "expected.json").read_text("utf-8")) for case in CASES}
 RUNS = [(case, name) for case in CASES for name in EXPECTED[case]["runs"]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SHOWN_LETTERS = 2000
+_LABEL = 18
 _SHOWN_VALUES = 4
 _DRY_RUNS = 12
 _DEALT = {
@@ -144,8 +144,12 @@ def _dimension(dimension: Dimension) -> dict[str, Any]:
 
 
 def _example(project: Project, item: WorkItem, asked: DryRun) -> dict[str, Any]:
-    provider = project.label(item.route, asked.first_role) if asked.first_role else "no model"
-    return {"provider": provider, "values": item.shown_values, "messages": list(asked.first)}
+    from datafast.cli.display.asked import call_to_dict
+
+    if not asked.asks:
+        return {"provider": "no model", "values": item.shown_values, "messages": []}
+    first = asked.asks[0]
+    return {"provider": project.label(item.route, first.role), "values": item.shown_values, **call_to_dict(first)}
 
 
 def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
@@ -154,12 +158,14 @@ def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
 
     from datafast._util.notify import plain_text
     from datafast.cli.display.estimate_lines import estimate_lines
+    from datafast.cli.display.lines import labelled, print_lines
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
 
     def line(name: str, count: int | str, what: str = "") -> None:
         shown = f"{count:>8,}" if isinstance(count, int) else f"  {count}"
-        console.print(Text.assemble((f"{name:<18}", "bold"), shown, plain_text(f"   {what}" if what else "")))
+        text = Text.assemble((f"{name:<{_LABEL}}", "bold"), shown, plain_text(f"   {what}" if what else ""))
+        print_lines(console, text, indent=_LABEL + (11 if isinstance(count, int) else 2))
 
     line("kind", summary["kind"])
     line("output file", summary["output_file"])
@@ -178,7 +184,7 @@ def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
     console.print()
     lines = [] if estimate.change is None else [("change", text) for text in estimate.change.sentences(file)]
     for name, text in [*lines, *estimate_lines(estimate)]:
-        console.print(Text.assemble((f"{name:<18}", "bold"), "  ", plain_text(text)))
+        labelled(console, name, text, width=_LABEL + 2)
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
 
@@ -187,13 +193,14 @@ def _show_example(console: Console, number: int, example: dict[str, Any]) -> Non
     from rich.text import Text
 
     from datafast._util.notify import plain_text
+    from datafast.cli.display.asked import show_messages
+    from datafast.cli.display.lines import print_lines
 
     console.print()
     values = ", ".join(f"{name}: {_cut(value, 60)}" for name, value in example["values"].items())
-    console.print(Text(f"prompt {number}, to {example['provider']} ({plain_text(values)})", style="bold"))
-    for message in example["messages"]:
-        role = "" if message["role"] == "user" else f"[{message['role']}] "
-        console.print(Text(role + plain_text(_cut(message["content"], _SHOWN_LETTERS))))
+    heading = f"prompt {number}, to {example['provider']} ({plain_text(values)})"
+    print_lines(console, Text(heading, style="bold"))
+    show_messages(console, example["messages"], example.get("json_schema"))
 
 
 def _few(dimension: dict[str, Any]) -> str:

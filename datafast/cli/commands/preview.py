@@ -1,7 +1,8 @@
-"""`datafast preview`: a few rows on the screen; a later `generate` has them already."""
+"""`datafast preview`: a few prompts and their rows on the screen; a later `generate` has them already."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_CALLS = 4  # shown where all have one role; of several roles the first of each is shown
 
-@click.command("preview", short_help="Generate and show a few rows.")
+
+@click.command("preview", short_help="Generate a few rows, and show them with their prompts.")
 @options.config_file
 @click.option(
     "-n", "number", metavar="N", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many prompts."
@@ -43,7 +46,7 @@ def command(
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Generate and show a few rows, from different providers, languages and topics.
+    """Generate a few rows, from different providers, languages and topics, and show them below what was asked.
 
     They are real rows in the output file: `datafast generate` goes on from there and does not pay for them again.
     """
@@ -60,50 +63,88 @@ def command(
         verbose=verbose,
     )
     project, dataset, report = run(settings)
-    prompts = _rows_by_prompt(project, dataset, number)
+    prompts = _prompts(project, dataset, number)
     if as_json:
-        options.print_json({"report": report.to_dict(), "rows": [row for rows in prompts for row in rows]})
+        rows = [row for prompt in prompts for row in prompt["rows"]]
+        options.print_json({"report": report.to_dict(), "rows": rows, "prompts": prompts})
     else:
         _show(prompts)
     ctx.exit(exit_code(report))
 
 
-def _rows_by_prompt(project: Project, dataset: Dataset[Any, Any], number: int) -> list[list[dict[str, Any]]]:
-    """The rows of each item that a limit of `number` chooses, in its order, read from the output file."""
+def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[dict[str, Any]]:
+    """What each item asked that a limit of `number` chooses, and its rows, in its order, from the ledger and the output file."""
+    from datafast._util import background
+    from datafast.cli.display.asked import call_to_dict
     from datafast.plan.grid import spread
     from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
     from datafast.store.rows import rows_at
 
     config = project.config
-    chosen = spread(dataset.plan_for(project.routes), number, seed=config.run.seed)
+    plan = dataset.plan_for(project.routes)
+    chosen = spread(plan, number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
+    prompts = []
     with LedgerReader(paths.ledger) as reader:
-        return [rows for rows in rows_at(paths.rows, reader, chosen) if rows]
+        rows = dict(zip(chosen, rows_at(paths.rows, reader, chosen), strict=False))
+        for position in chosen:
+            asked = background.run(project.asked_before(dataset, plan[position], reader.replies_of(position)))
+            calls = [{"provider": one.provider, **call_to_dict(one.call), "answered": one.answered} for one in asked]
+            prompts.append({"values": plan[position].shown_values, "calls": calls, "rows": rows.get(position, [])})
+    return prompts
 
 
-def _show(prompts: list[list[dict[str, Any]]]) -> None:
-    """The first row of each prompt: further ones differ in the text alone."""
+def _show(prompts: list[dict[str, Any]]) -> None:
+    """What each item asked and its first row: further ones differ in the text alone."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
-    for number, rows in enumerate(prompts, start=1):
-        more = f", the first of {len(rows)} rows" if len(rows) > 1 else ""
-        console.rule(f"prompt {number} of {len(prompts)}{more}", align="left")
-        for name, value in rows[0].items():
+    console = Console(highlight=False)
+    for number, prompt in enumerate(prompts, start=1):
+        console.rule(f"prompt {number} of {len(prompts)}", align="left")
+        _show_calls(console, prompt["calls"])
+        rows = prompt["rows"]
+        console.rule(f"the first of its {len(rows)} rows" if len(rows) > 1 else "its row", align="left", characters="-")
+        for name, value in rows[0].items() if rows else ():
             _show_field(console, name, value)
+        if not rows:
+            console.print("There is none: it failed, was filtered, or is still pending. The report above says which.")
     if prompts:
         console.rule()
+
+
+def _show_calls(console: Console, calls: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.asked import show_messages
+    from datafast.cli.display.lines import print_lines
+
+    several = len({call["role"] for call in calls}) > 1
+    seen: Counter[str] = Counter()
+    for number, call in enumerate(calls):
+        seen[call["role"]] += 1
+        if seen[call["role"]] > (1 if several else _CALLS):
+            continue
+        role = f" as {call['role']}" if several else ""
+        missing = "" if call["answered"] else " (no usable reply)"
+        print_lines(console, Text(plain_text(f"asked {call['provider']}{role}{missing}"), style="bold"))
+        before = calls[number - 1]["messages"] if number else []
+        known = len(before) if call["messages"][: len(before)] == before else 0
+        show_messages(console, call["messages"], call["json_schema"], known=known)
+    if more := len(calls) - sum(min(count, 1 if several else _CALLS) for count in seen.values()):
+        print_lines(console, Text(f"and {more} more {'call' if more == 1 else 'calls'}; --json has all of them"))
 
 
 def _show_field(console: Console, name: str, value: object) -> None:
     from rich.text import Text
 
     from datafast._util.notify import plain_text
+    from datafast.cli.display.lines import print_lines
     from datafast.cli.display.summary import in_words
 
     if value is None or value in ({}, ""):
         return
     shown = in_words(value)
     separator = "\n" if len(shown) > 100 or "\n" in shown else " "
-    console.print(Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))
+    print_lines(console, Text.assemble((f"{name}:", "bold"), separator, plain_text(shown)))

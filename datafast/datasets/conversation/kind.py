@@ -22,7 +22,7 @@ from datafast.datasets.base import FanOutDataset, RunOptions
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.prompts import FORM_TEXTS, form_of, shown_examples, shown_topics
-from datafast.datasets.conversation.replies import ReplyModels, Style
+from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, ReplyModels, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.engine.generate import Generate
@@ -101,6 +101,12 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     max_turns: int = Field(default=1, ge=1, le=50)
     """Questions of the user in one conversation, at most."""
 
+    min_turns: int = Field(default=1, ge=1, le=50)
+    """Questions of the user in one conversation, at least."""
+
+    max_steps: int = Field(default=DEFAULT_STEPS, ge=1, le=50)
+    """Steps that an agent takes for one question, at most; with tools each of them is a call."""
+
     sys_msg: bool = True
     """Whether the conversations begin with a system message."""
 
@@ -158,6 +164,10 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         return "basic" if self.conversation_type == "basic" else self.reasoning_style or "freetext"
 
     @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.min_turns, self.max_turns, self.max_steps)
+
+    @property
     def tool_set(self) -> Tools | None:
         return self._tools
 
@@ -173,7 +183,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         return form_of(
             edition,
             self.style,
-            max_turns=self.max_turns,
+            bounds=self.bounds,
             tools=self.tool_set,
             system_message=self.dataset_system_prompt if self.sys_msg else None,
         )
@@ -205,6 +215,12 @@ def _check_pairing(config: ConversationDatasetConfig) -> None:
         )
     if config.conversation_type == "chain_of_thought" and config.reasoning_style is None:
         raise ValueError("reasoning_style: chain_of_thought needs one. Set freetext or agent.")
+    if config.min_turns > config.max_turns:
+        raise ValueError(f"min_turns: There are at most {config.max_turns} questions. Raise max_turns, or lower this.")
+    if config.max_steps != DEFAULT_STEPS and config.style != "agent":
+        raise ValueError(
+            "max_steps: Only an agent takes steps. Set conversation_type: chain_of_thought and reasoning_style: agent."
+        )
     if config.tools and config.style != "agent":
         raise ValueError(
             "tools: Only an agent calls tools. Set conversation_type: chain_of_thought and reasoning_style: agent."
@@ -250,7 +266,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
-        self._replies = ReplyModels(config.style, config.max_turns, config.tool_set)
+        self._replies = ReplyModels(config.style, config.bounds, config.tool_set)
 
     @property
     def topics(self) -> TopicModel:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from datafast.datasets.conversation.replies import MAX_STEPS, Style
+from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
 from datafast.datasets.conversation.tools import Tools
 from datafast.plan.defaults import Edition, PromptText
 from datafast.sources import SourceRows
@@ -33,6 +33,7 @@ FORM_TEXTS: Mapping[str, Sequence[str]] = {
     "turns": [
         "A conversation has one exchange.",
         "A conversation has one to {max_turns} exchanges, each taking up the one before.",
+        "A conversation has at least {min_turns} and at most {max_turns} exchanges, each taking up the one before.",
     ],
     "basic": ["The user asks, the assistant answers."],
     "freetext": [
@@ -40,9 +41,9 @@ FORM_TEXTS: Mapping[str, Sequence[str]] = {
         "gets to the answer; the field `assistant` holds the answer alone."
     ],
     "agent": [
-        f"The user asks for something. The assistant works on it in one to {MAX_STEPS} steps, each with a `thought` (what to do next and "
-        "why), an `action` and an `observation` (what came of the action, plausible and specific). Then it answers, using what it has "
-        "observed."
+        f"The user asks for something. The assistant works on it in one to {DEFAULT_STEPS} steps, each with a `thought` (what to do "
+        "next and why), an `action` and an `observation` (what came of the action, plausible and specific). Then it answers, using "
+        "what it has observed."
     ],
     "tools": [
         "An action is the call of one of these tools, as an object with its `name` and its `arguments`, which fit the tool's "
@@ -73,17 +74,24 @@ def _shown(pick: Pick) -> str:
 
 
 def form_of(
-    edition: Edition, style: Style, *, max_turns: int, tools: Tools | None, system_message: str | None
+    edition: Edition, style: Style, *, bounds: Bounds, tools: Tools | None, system_message: str | None
 ) -> PromptText:
     """The description of a conversation's form."""
-    turns, key = edition.texts("turns")[max_turns > 1]
-    said = PromptText(turns.replace("{max_turns}", str(max_turns)), None if key is None else f"{key} {max_turns}")
-    parts = [PromptText.joined([said, *edition.texts(style)], " ")]
+    parts = [PromptText.joined([_turns(edition, bounds), *map(bounds.said, edition.texts(style))], " ")]
     if tools is not None:
         parts.append(PromptText.joined([*edition.texts("tools"), PromptText(tools.listing())], "\n"))
     if system_message is not None:
         parts.append(PromptText.joined([*edition.texts("told"), PromptText(system_message)], "\n"))
     return PromptText.joined(parts, "\n\n")
+
+
+def _turns(edition: Edition, bounds: Bounds) -> PromptText:
+    if bounds.min_turns == 1:
+        turns, key = edition.texts("turns")[bounds.max_turns > 1]
+        return PromptText(turns.replace("{max_turns}", str(bounds.max_turns)), key and f"{key} {bounds.max_turns}")
+    turns, key = edition.texts("turns")[2]
+    said = turns.replace("{min_turns}", str(bounds.min_turns)).replace("{max_turns}", str(bounds.max_turns))
+    return PromptText(said, key and f"{key} {bounds.min_turns} {bounds.max_turns}")
 
 
 def shown_examples(source: SourceRows, number: int, rng: random.Random) -> str:

@@ -6,18 +6,20 @@ So a reply that begins with the assistant, leaves a question open or lacks the r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.tools import ToolCall, Tools
 from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.plan.defaults import PromptText
 
 __all__ = [
-    "MAX_STEPS",
+    "DEFAULT_STEPS",
     "AgentExchange",
     "AgentStep",
+    "Bounds",
     "Conversation",
     "Conversations",
     "Exchange",
@@ -28,7 +30,24 @@ __all__ = [
 
 Style = Literal["basic", "freetext", "agent"]
 
-MAX_STEPS = 5
+DEFAULT_STEPS = 5
+
+
+class Bounds(NamedTuple):
+    """How many questions a conversation has, and how many steps an agent takes for each of them."""
+
+    min_turns: int = 1
+    max_turns: int = 1
+    max_steps: int = DEFAULT_STEPS
+
+    def said(self, text: PromptText) -> PromptText:
+        """A text that names the default number of steps, with this number instead."""
+        if self.max_steps == DEFAULT_STEPS:
+            return text
+        told = "one step" if self.max_steps == 1 else f"one to {self.max_steps} steps"
+        return PromptText(
+            text.text.replace(f"one to {DEFAULT_STEPS} steps", told), text.key and f"{text.key} {self.max_steps}"
+        )
 
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -96,7 +115,7 @@ class AgentExchange(ReplyModel):
     }
 
     user: Said = Field(description="what the user says")
-    steps: list[FreeStep] = Field(min_length=1, max_length=MAX_STEPS)
+    steps: list[FreeStep] = Field(min_length=1, max_length=DEFAULT_STEPS)
     assistant: Said = Field(description="the answer that the user sees")
 
 
@@ -115,11 +134,12 @@ class Conversations(ReplyModel):
 
 
 class ReplyModels:
-    """The reply models for one style, number of turns and set of tools, by number of conversations."""
+    """The reply models for one style, its bounds and set of tools, by number of conversations."""
 
-    def __init__(self, style: Style, max_turns: int, tools: Tools | None) -> None:
-        exchange = _exchange(style, tools)
-        turns: Any = (list[exchange], Field(min_length=1, max_length=max_turns))  # type: ignore[valid-type]  # made at run time
+    def __init__(self, style: Style, bounds: Bounds, tools: Tools | None) -> None:
+        exchange = _exchange(style, bounds.max_steps, tools)
+        length = Field(min_length=bounds.min_turns, max_length=bounds.max_turns)
+        turns: Any = (list[exchange], length)  # type: ignore[valid-type]  # made at run time
         self._conversation = create_model("Conversation", __base__=Conversation, exchanges=turns)
         self._made: dict[int, type[Conversations]] = {}
 
@@ -136,15 +156,18 @@ class ReplyModels:
         return self._made[count]
 
 
-def _exchange(style: Style, tools: Tools | None) -> type[BaseModel]:
+def _exchange(style: Style, max_steps: int, tools: Tools | None) -> type[BaseModel]:
     if style == "basic":
         return Exchange
     if style == "freetext":
         return ReasonedExchange
-    if tools is None:
+    if tools is None and max_steps == DEFAULT_STEPS:
         return AgentExchange
+    if tools is None:
+        free: Any = (list[FreeStep], Field(min_length=1, max_length=max_steps))
+        return with_first_words(create_model("AgentExchange", __base__=AgentExchange, steps=free), _AGENT_WORDS)
     call = Annotated[dict[str, Any], ToolCall(tools)]
     step = create_model("ToolStep", __base__=AgentStep, action=(call, Field(description="the call of a tool")))
     with_first_words(step, {**_STEP_WORDS, "action": "the call of a tool"})
-    steps: Any = (list[step], Field(min_length=1, max_length=MAX_STEPS))  # type: ignore[valid-type]  # made at run time
+    steps: Any = (list[step], Field(min_length=1, max_length=max_steps))  # type: ignore[valid-type]  # made at run time
     return with_first_words(create_model("ToolExchange", __base__=AgentExchange, steps=steps), _AGENT_WORDS)

@@ -197,6 +197,8 @@ def test_what_changes_the_prompt_is_asked_anew(
         ({"num_rows": 0}, "num_rows"),
         ({"examples_per_call": 101}, "examples_per_call"),
         ({"max_turns": 0}, "max_turns"),
+        ({"min_turns": 2}, "min_turns: There are at most 1 questions"),
+        ({"max_steps": 3}, "max_steps: Only an agent takes steps"),
         ({"example_data": []}, "example_data"),
         ({"example_data": "missing.jsonl"}, "missing.jsonl"),
         ({"topics": []}, "The list is empty"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from datafast import Tree
-from tests.datasets.conversation.support import STYLES, generated, provider, talk
+from tests.datasets.conversation.support import EXCHANGES, STYLES, generated, provider, said, talk
 from tests.servers.fault_server import FaultServer
 
 
@@ -57,3 +59,33 @@ def test_the_schema_bounds_conversations_and_turns(tmp_path: Path, fault_server:
     assert (listed["minItems"], listed["maxItems"]) == (3, 3)
     turns = schema["$defs"]["Conversation"]["properties"]["exchanges"]
     assert (turns["minItems"], turns["maxItems"]) == (1, 4)
+
+
+@pytest.mark.parametrize("style", ["agent", "tools"])
+def test_turns_and_steps_are_bounded_on_both_sides_in_words_and_in_the_schema(
+    tmp_path: Path, fault_server: FaultServer, style: str
+) -> None:
+    generated(tmp_path, fault_server, min_turns=2, max_turns=3, max_steps=7, **STYLES[style])
+    (request,) = fault_server.requests
+    assert "at least 2 and at most 3 exchanges" in request.prompt
+    assert "in one to 7 steps" in request.prompt
+    definitions = request.json["response_format"]["json_schema"]["schema"]["$defs"]
+    turns = definitions["Conversation"]["properties"]["exchanges"]
+    assert (turns["minItems"], turns["maxItems"]) == (2, 3)
+    steps = definitions["ToolExchange" if style == "tools" else "AgentExchange"]["properties"]["steps"]
+    assert (steps["minItems"], steps["maxItems"]) == (1, 7)
+
+
+def test_too_few_turns_are_asked_for_again(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.answer_next(said(EXCHANGES["basic"]), said(EXCHANGES["basic"], EXCHANGES["basic"]))
+    (row,) = generated(tmp_path, fault_server, min_turns=2, max_turns=2)
+    assert len(fault_server.requests) == 2
+    assert len(row["messages"]) == 1 + 4
+
+
+def test_bounds_that_are_the_defaults_change_no_prompt(tmp_path: Path, fault_server: FaultServer) -> None:
+    generated(tmp_path / "a", fault_server, max_turns=3, **STYLES["tools"])
+    generated(tmp_path / "b", fault_server, min_turns=1, max_turns=3, max_steps=5, **STYLES["tools"])
+    one, other = (request.json["messages"] for request in fault_server.requests)
+    assert one == other
+    assert "has one to 3 exchanges" in one[-1]["content"]
