@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
+from datafast.amounts import money
+from datafast.html import facts
+
 __all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
 
 
@@ -110,6 +113,23 @@ class RunReport:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        failures = ", ".join(f"{count:,} {category}" for category, count in self.failures.items())
+        lines = [
+            ("rows", self.counts_line()),
+            *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
+            ("failed", failures),
+            ("calls", f"{self.calls:,}, {self.retries:,} retries, {self.replayed:,} replayed from the ledger"),
+            ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
+            ("cost", money(self.cost_usd)),
+            ("time", f"{self.elapsed_s:,.1f} s"),
+            ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
+            *(("set aside", path) for path in self.set_aside),
+            ("stopped", self.stop_reason or ""),
+        ]
+        return facts((name, value) for name, value in lines if value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
         on_event = stack.enter_context(watched(executor, display, events))
-        question = Question(display, file=project.config.output_file, is_answered=settings.yes)
+        question = Question(display, is_answered=settings.yes)
         report = _generate(project, dataset, settings, on_event, question)
     if events is not None and events.error is not None:
         display.say(f"error: {events.error}")

@@ -19,6 +19,7 @@ from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.errors import CallFailed, ConfigError
 from datafast.executors.local import LocalExecutor
+from datafast.html import paragraph
 from datafast.plan.defaults import Edition
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
@@ -151,6 +152,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def data_rows(self) -> Sequence[RowT]:
         """The rows in the output file, read on demand; also those of an earlier process."""
         return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the last run."""
+        rows = RowSequence(Path(self.config.output_file), self.row_model)._repr_html_()
+        report = self.report._repr_html_() if self.report is not None else ""
+        return paragraph(f"Dataset of the kind {self.kind}", bold=True) + rows + report
 
     @property
     def failed_items(self) -> Sequence[FailedItem]:

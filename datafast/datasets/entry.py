@@ -6,6 +6,7 @@ There are two sorts of kinds: those that ask any of their providers for whole it
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean
@@ -15,6 +16,7 @@ from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.job import Job
+from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
@@ -204,35 +206,51 @@ class Generation:
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
+        self._check()
         executor = self._dataset.executor
-        for preparation in self._preparations():
-            self._prepared(preparation, executor.run(preparation.announced(self._options.get("on_event"))))
-        job = self.job()
-        tell_change(job, self._options.get("on_change"))
-        self._ended(executor.run(job))
+        with self._shown() as on_event:
+            for preparation in self._preparations():
+                self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
+            job = self.job(on_event)
+            tell_change(job, self._options.get("on_change"))
+            self._ended(executor.run(job))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
+        self._check()
         executor = self._dataset.executor
-        for preparation in self._preparations():
-            report = await executor.run_async(preparation.announced(self._options.get("on_event")))
-            self._prepared(preparation, report)
-        job = self.job()
-        await tell_change_async(job, self._options.get("on_change"))
-        self._ended(await executor.run_async(job))
+        with self._shown() as on_event:
+            for preparation in self._preparations():
+                self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
+            job = self.job(on_event)
+            await tell_change_async(job, self._options.get("on_change"))
+            self._ended(await executor.run_async(job))
 
-    def _preparations(self) -> Sequence[Preparation]:
+    def _shown(self) -> AbstractContextManager[EventCallback | None]:
+        """Shows the run if this is a notebook; gives what takes its events."""
+        on_event, limit = self._options.get("on_event"), self._options.get("limit")
+        if not self._options.get("progress", True):
+            return nullcontext(on_event)
+        return shown_in_notebook(
+            on_event,
+            in_flight=lambda: self._dataset.executor.in_flight_by_provider,
+            max_rows=None if limit is None else limit * self._dataset.config.rows_per_item,
+        )
+
+    def _check(self) -> None:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
+
+    def _preparations(self) -> Sequence[Preparation]:
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
                 provider.require_ready()  # nothing is paid for before a run that cannot begin
         return found
 
-    def _prepared(self, preparation: Preparation, report: RunReport) -> None:
+    def _prepared(self, preparation: Preparation, report: RunReport, on_event: EventCallback | None) -> None:
         self._before.append(report)
         try:
             preparation.done(report)
@@ -241,11 +259,11 @@ class Generation:
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
             requested = dataset.plan_for(self._routes).num_rows
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
-            if (on_event := self._options.get("on_event")) is not None:
+            if on_event is not None:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
-    def job(self) -> Job:
+    def job(self, on_event: EventCallback | None = None) -> Job:
         """The dataset's own run."""
         dataset, options = self._dataset, self._options
         settings = dataset.config.run
@@ -264,7 +282,7 @@ class Generation:
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
-            on_event=options.get("on_event"),
+            on_event=on_event,
             notes={
                 "command": "",
                 "kind": dataset.kind,
@@ -296,7 +314,7 @@ def _events(
             also(event)
 
     async def run(on_event: EventCallback) -> None:
-        await Generation(dataset, routes, {**options, "on_event": on_event}).run_async()
+        await Generation(dataset, routes, {**options, "on_event": on_event, "progress": False}).run_async()
 
     return stream_events(run, also=watch)
 

@@ -29,17 +29,16 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
     ahead = estimate(job)
     if ahead.change is None:
         return
-    file = job.paths.rows
     if on_change is not None:
         if not on_change(ahead):
             raise OutputError(
-                f"{file} stays as it is, and nothing was sent. Change the config back, choose another output file, or keep rows that "
-                f"leave in the file with run: {{removed: keep}}."
+                f"{job.paths.rows} stays as it is, and nothing was sent. Change the config back, choose another output file, or "
+                f"keep rows that leave in the file with run: {{removed: keep}}."
             )
     elif ahead.change.removes_paid_rows:
-        warn_user(" ".join(ahead.sentences(file.name)))
+        warn_user(" ".join(ahead.sentences()))
     else:
-        logger.info(" ".join(ahead.sentences(file.name)))
+        logger.info(" ".join(ahead.sentences()))
 
 
 async def tell_change_async(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:

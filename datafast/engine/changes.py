@@ -27,6 +27,7 @@ class Change:
     """What happens to the rows and replies of an output when a run with this config begins.
 
     Attributes:
+        output_file: the name of the output file.
         rows_kept: rows in the file that stay.
         rows_returning: rows of items that were in an earlier config and are back; their recorded replies are used.
         rows_leaving: rows in the file of items that are not in the config any more.
@@ -37,6 +38,7 @@ class Change:
         simulated: whether simulated models have made the rows.
     """
 
+    output_file: str
     rows_kept: int
     rows_returning: int
     rows_leaving: int
@@ -51,14 +53,14 @@ class Change:
         """Whether rows leave with replies of a model, whatever its price, that are not used any more."""
         return not self.simulated and self.rows_leaving > 0 and self.calls_unused > 0
 
-    def sentences(self, file: str) -> list[str]:
-        """The same in words. `file` is the name of the output file."""
+    def sentences(self) -> list[str]:
+        """The same in words."""
         told = [f"The config has changed: {', '.join(self._counts())}."]
         if self.rows_leaving:
             told.append(
                 "They stay in the file, counted apart (run.removed: keep)."
                 if self.leaving_stay_in_file
-                else f"They move to {file}.stale-<time>."
+                else f"They move to {self.output_file}.stale-<time>."
             )
         if self.calls_unused and not self.simulated:
             cost = money(self.cost_unused_usd)
@@ -101,6 +103,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
     calls, usd = _unused(reader, left, found)
     return Change(
+        output_file=job.paths.rows.name,
         rows_kept=counts.written - rows_leaving,
         rows_returning=found.rows_returning,
         rows_leaving=rows_leaving,

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
-from datafast.amounts import counted, money
+from datafast.amounts import counted, duration, money
 from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import DryRun, dry_run
 from datafast.engine.expected_usage import (
@@ -44,6 +44,7 @@ from datafast.engine.remaining import MOST_S, Remaining, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, OutputError
+from datafast.html import facts
 from datafast.llms.prices import nearest_model
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
@@ -86,9 +87,9 @@ class Estimate:
     notes: tuple[str, ...]
     change: Change | None = None
 
-    def sentences(self, file: str) -> list[str]:
-        """What the config changes in the output, and what is still to buy, in words. `file` is the name of the output file."""
-        told = [] if self.change is None else self.change.sentences(file)
+    def sentences(self) -> list[str]:
+        """What the config changes in the output, and what is still to make, in words."""
+        told = [] if self.change is None else self.change.sentences()
         if not self.calls:
             return [*told, f"To make: {counted(self.rows, 'row')}, without a call."] if self.rows else told
         cost = "unknown" if self.cost_usd is None else self.cost_usd.shown(money)
@@ -102,6 +103,31 @@ class Estimate:
             for part in self.providers
         ]
         return {**asdict(self), **whole, "providers": parts, "notes": list(self.notes)}
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """It in words: (name, text) of each line."""
+        if self.change is not None:
+            for sentence in self.change.sentences():
+                yield "change", sentence
+        if not self.items:
+            yield "left to do", "nothing: all rows are there, or failed for good"
+            return
+        todo = [counted(self.rows, "row"), counted(self.items, "prompt"), counted(self.calls, "call")]
+        recorded = f"; {self.replayed:,} more are answered by recorded replies" if self.replayed else ""
+        yield "left to do", f"{todo[0]} from {todo[1]}, {todo[2]}{recorded}"
+        called = [part for part in self.providers if any(part.calls.values())]
+        several = len({role for part in called for role in part.calls}) > 1
+        for part in called:
+            roles = f" ({', '.join(part.calls)})" if several else ""
+            yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
+        if len(called) > 1:
+            yield "estimate in all", _usage(self)
+        for note in self.notes:
+            yield "note", note
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return facts(self.lines())
 
 
 def estimate(job: Job) -> Estimate:
@@ -272,3 +298,23 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")
     return notes
+
+
+# -- in words
+
+
+def _usage(part: Estimate | ProviderEstimate) -> str:
+    guessed = " (guessed)" if isinstance(part, ProviderEstimate) and part.output_basis == "guessed" else ""
+    cost = "unknown" if part.cost_usd is None else part.cost_usd.shown(money)
+    return (
+        f"{part.input_tokens.shown(_count)} tokens in, {part.output_tokens.shown(_count)} out{guessed}, "
+        f"cost {cost}, time {part.seconds.shown(duration)}"
+    )
+
+
+def _count(value: float) -> str:
+    """A number in three figures: more of them would look like knowledge."""
+    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= unit:
+            return f"{value / unit:.3g}{name}" if value < 1000 * unit else f"{value / unit:,.0f}{name}"
+    return f"{value:.0f}"

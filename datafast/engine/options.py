@@ -34,6 +34,8 @@ class RunOptions(TypedDict, total=False):
     nothing is sent, and the output stays as it is. Without it the change is logged."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
+    progress: bool
+    """Show how the run goes under the cell of a notebook; true by default."""
     notes: Mapping[str, str]
     """Kept in the ledger for `datafast status`."""
 

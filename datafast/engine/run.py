@@ -10,6 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -262,7 +263,10 @@ class _Run:
         for row in outcome.filtered:
             present |= 1 << row.number
         missing = record.num_rows - present.bit_count()
-        failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
+        failure = None
+        if outcome.error and missing:
+            lost = record.failure
+            failure = replace(lost, rows=missing) if lost else _failure_row(record, outcome.error, missing)
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(

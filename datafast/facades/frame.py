@@ -33,6 +33,7 @@ from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
 from datafast.facades.sample import sample
+from datafast.html import paragraph
 from datafast.llms.provider import LLMProvider
 from datafast.llms.registry import provider_from_spec
 from datafast.plan.items import digest
@@ -349,6 +350,12 @@ class ColumnsFrame:
 
     def __repr__(self) -> str:
         return f"<dataset of {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the last run."""
+        if self._dataset is None:
+            return paragraph(f"Dataset of {', '.join(self.columns)}. Nothing was generated yet.")
+        return self._dataset._repr_html_()
 
 
 def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:

@@ -49,6 +49,8 @@ from datafast.store.row_values import append_from, failure_values, item_from, it
 
 __all__ = ["Ledger"]
 
+_LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
+
 
 class Ledger:
     """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise."""
@@ -194,7 +196,9 @@ class Ledger:
 
     def raise_generation(self) -> None:
         """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
-        self._db.execute("UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2")
+        self._db.execute(
+            f"UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2 OR id IN (SELECT f.item {_LOST})"  # noqa: S608 - our own text
+        )
         self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
 
     @property
@@ -396,6 +400,10 @@ class Ledger:
         self._db.executemany(
             "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(failure_values, failures)
         )
+
+    def failures_of_lost(self) -> dict[int, FailureRow]:
+        """The failures of items some of whose rows were lost from the JSONL, by item."""
+        return {row[0]: FailureRow(*row) for row in self._db.execute(f"SELECT f.* {_LOST}")}
 
     def failure_counts(self) -> Counter[tuple[str, str]]:
         """Failed rows by provider and category."""

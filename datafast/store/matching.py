@@ -186,12 +186,13 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
                 _note(ledger, plan)
     else:
         matched = Matched(former, done=_move_to_new_plan(ledger, plan, former))
-    filtered = ledger.filtered_of_unfinished()
+    filtered, failures = ledger.filtered_of_unfinished(), ledger.failures_of_lost()
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
             matched.donors.setdefault(item.content, []).append(item.id)
         else:
             item.filtered = filtered.get(item.id, 0)
+            item.failure = failures.get(item.id)
             matched.unfinished[item.position] = item
     return matched
 

@@ -68,7 +68,7 @@ def test_one_changed_word_says_what_stays_what_leaves_and_what_it_has_cost(
     assert change.cost_unused_usd == pytest.approx(6 * CALL_USD)
     assert change.removes_paid_rows
     assert (ahead.rows, ahead.calls) == (6, 6)
-    assert ahead.sentences("out.jsonl")[:3] == [
+    assert ahead.sentences()[:3] == [
         "The config has changed: 12 rows stay, 6 leave.",
         "They move to out.jsonl.stale-<time>.",
         "Recorded replies that are not used any more: 6, cost $0.0005.",
@@ -123,22 +123,22 @@ def test_what_is_new_is_said_with_its_cost_and_loses_nothing(tmp_path: Path, mod
     raw(tmp_path, topics=["a", "b"]).generate([model])
     change, ahead = told(raw(tmp_path, topics=["a", "b", "c"]), [model])
     assert (change.rows_kept, change.rows_leaving, change.removes_paid_rows) == (2, 0, False)
-    assert ahead.sentences("out.jsonl")[0] == "The config has changed: 2 rows stay, 0 leave."
-    assert ahead.sentences("out.jsonl")[1].startswith("To make: 1 row with 1 call, cost $")
+    assert ahead.sentences()[0] == "The config has changed: 2 rows stay, 0 leave."
+    assert ahead.sentences()[1].startswith("To make: 1 row with 1 call, cost $")
 
 
 def test_rows_that_stay_in_the_file_are_announced_as_such(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
     raw(tmp_path, topics=4).generate([model])
     change, ahead = told(raw(tmp_path, topics=1, run={"removed": "keep"}), [model])
     assert change.leaving_stay_in_file
-    assert "They stay in the file, counted apart (run.removed: keep)." in ahead.sentences("out.jsonl")
+    assert "They stay in the file, counted apart (run.removed: keep)." in ahead.sentences()
 
 
 def test_simulated_rows_are_not_paid_for(tmp_path: Path) -> None:
     raw(tmp_path, topics=4).generate([SimulatedProvider("m")])
     change, ahead = told(raw(tmp_path, topics=1), [SimulatedProvider("m")])
     assert (change.rows_leaving, change.removes_paid_rows) == (3, False)
-    assert "replies" not in " ".join(ahead.sentences("out.jsonl"))
+    assert "replies" not in " ".join(ahead.sentences())
 
 
 def test_a_model_without_a_price_counts_as_paid_for(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -147,7 +147,7 @@ def test_a_model_without_a_price_counts_as_paid_for(tmp_path: Path, fault_server
     change, ahead = told(raw(tmp_path, topics=1), [unpriced])
     assert change.removes_paid_rows
     assert change.cost_unused_usd is None
-    assert "Recorded replies that are not used any more: 3, cost unknown." in ahead.sentences("out.jsonl")
+    assert "Recorded replies that are not used any more: 3, cost unknown." in ahead.sentences()
 
 
 def test_another_model_uses_none_of_the_replies(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -216,7 +216,7 @@ def test_fewer_rows_of_a_table_leave_by_their_number(tmp_path: Path, model: Open
     columns(tmp_path, SCHEMA, rows=10).generate({"default": model})
     change, ahead = told(columns(tmp_path, SCHEMA, rows=4), {"default": model})
     assert (change.rows_kept, change.rows_leaving, change.calls_unused) == (4, 6, 12)
-    assert ahead.sentences("out.jsonl")[-1] == "Recorded replies that are not used any more: 12, cost $0.0010."
+    assert ahead.sentences()[-1] == "Recorded replies that are not used any more: 12, cost $0.0010."
 
 
 def test_a_source_of_which_one_row_changed_says_that_one_row_is_bought(

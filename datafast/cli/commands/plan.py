@@ -64,7 +64,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
     if as_json:
         options.print_json({**summary, "estimate": estimate.to_dict()})
     else:
-        _show(summary, estimate, project.config.output_file.name)
+        _show(summary, estimate)
 
 
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
@@ -152,12 +152,11 @@ def _example(project: Project, item: WorkItem, asked: DryRun) -> dict[str, Any]:
     return {"provider": project.label(item.route, first.role), "values": item.shown_values, **call_to_dict(first)}
 
 
-def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
+def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from datafast._util.notify import plain_text
-    from datafast.cli.display.estimate_lines import estimate_lines
     from datafast.cli.display.lines import labelled, print_lines
 
     console = Console(highlight=False)
@@ -182,8 +181,7 @@ def _show(summary: dict[str, Any], estimate: Estimate, file: str) -> None:
     for text in summary["first"]:
         line("first", text)
     console.print()
-    lines = [] if estimate.change is None else [("change", text) for text in estimate.change.sentences(file)]
-    for name, text in [*lines, *estimate_lines(estimate)]:
+    for name, text in estimate.lines():
         labelled(console, name, text, width=_LABEL + 2)
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datafast.cli.display.lines import labelled
@@ -23,19 +22,17 @@ class Question:
     """Shows a change, and asks about it.
 
     Args:
-        file: the output file.
         is_answered: the answer is yes (`--yes`).
     """
 
-    def __init__(self, display: RunDisplay, *, file: Path, is_answered: bool) -> None:
+    def __init__(self, display: RunDisplay, *, is_answered: bool) -> None:
         self._display = display
-        self._file = file
         self._is_answered = is_answered
 
     def ask(self, ahead: Estimate) -> bool:
         """Whether the run goes on. Without a terminal it does."""
         with self._display.paused():
-            for number, sentence in enumerate(ahead.sentences(self._file.name)):
+            for number, sentence in enumerate(ahead.sentences()):
                 labelled(self._display.console, "" if number else "change", sentence)
             removes = ahead.change is not None and ahead.change.removes_paid_rows
             if not removes or self._is_answered or not _is_terminal():

@@ -113,6 +113,8 @@ class Caller:
                 self._sender.tally.replayed += 1
             elif enough:
                 return None
+            elif call.record.failure is not None:
+                raise call.failed(call.record.failure.error, call.record.failure.category)
             else:
                 await self._sender.send(call)
             try:

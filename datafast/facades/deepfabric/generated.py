@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError, DataSetGeneratorError, OutputWriteError
+from datafast.html import paragraph, row_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pydantic import BaseModel
 
     from datafast.types import RunReport
 
 __all__ = ["GeneratedDataset"]
+
+
+_SHOWN = 5
 
 
 class GeneratedDataset(Sequence[dict[str, Any]]):
@@ -42,6 +48,11 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
     def __repr__(self) -> str:
         return f"<{len(self._rows)} generated rows>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the run."""
+        count = f"{len(self._rows):,} generated rows"
+        return paragraph(count, bold=True) + row_table(self._rows[:_SHOWN]) + self.report._repr_html_()
+
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows into a file, completely or not at all, and returns its path.
 
@@ -63,3 +74,10 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         from datafast.export.files import to_dataset
 
         return to_dataset(self._rows, row_model=self._row_model)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a DataFrame; lists and objects stay what they are."""
+        with foreign_warnings_ignored():
+            import pandas as pd
+
+            return pd.DataFrame(self._rows)
