@@ -231,7 +231,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
     show_start(
         display.console,
-        rows=dataset.plan_for(project.routes).num_rows,
+        rows=dataset.plan_for(project.routes, fresh=settings.fresh).num_rows,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],
         file=str(project.config.output_file),

@@ -215,6 +215,10 @@ class PromptDatasetConfig(DatasetConfig):
     )
     """How optional `<<placeholders>>` of the prompts are filled."""
 
+    num_rows: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Exactly this many rows in all, drawn from all combinations and spread evenly over every dimension and the providers. More
+    rows later leave those that are there as they are. Without it there are rows for every combination."""
+
     keep_repeats: bool = False
     """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
 
@@ -286,7 +290,7 @@ class PromptDatasetConfig(DatasetConfig):
             ).varied_by(others)
             for number, text in enumerate(self.template_texts(edition))
         ]
-        return Expansion(templates, self._expansion_spec(), remark=remark)
+        return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.num_rows is not None)
 
     def _expansion_spec(self) -> ExpansionSpec:
         return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -17,15 +18,17 @@ from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfi
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
 from datafast.plan.defaults import Edition
+from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
-from datafast.plan.items import Plan, WorkItem
+from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
@@ -86,8 +89,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The ledgers of these runs; their costs count for this dataset's budget."""
         return ()
 
-    def plan_for(self, routes: Sequence[Route[object]]) -> Plan:
-        """What is to be done on these routes."""
+    def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
+        """What is to be done on these routes. `fresh`: by a run that starts over."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
 
     def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
@@ -98,6 +101,17 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             except ConfigError as error:
                 yield number, error
 
+    @property
+    def counted_before(self) -> Counted | None:
+        """Which rows `num_rows` counts in the output; None if there is none yet, or it cannot be read, which a run will say."""
+        if not self.paths.ledger.is_file():
+            return None
+        try:
+            with LedgerReader(self.paths.ledger) as reader:
+                return reader.counted
+        except OutputError:
+            return None
+
     # -- helpers for kinds
 
     def grid(
@@ -106,17 +120,23 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         *,
         routes: Sequence[str],
         shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
+        each: bool = False,
     ) -> GridPlan:
         """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
+
+        If the config has a `num_rows`, that many rows are drawn from the product.
 
         Args:
             dimensions: the axes, slowest first; or a function that gives those of an edition.
             shape: other settings that change what an item asks for; default texts by their keys in the edition.
+            each: `num_rows` counts the rows of each combination, which the dimensions have already, and not all rows.
         """
         current, *earlier = self.config.editions()
+        num_rows = self.config.num_rows if isinstance(self.config, PromptDatasetConfig) and not each else None
+        plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
 
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
-            return GridPlan(
+            return plan(
                 self.kind,
                 dimensions(edition) if callable(dimensions) else dimensions,
                 routes=routes,
@@ -126,6 +146,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 seed=self.config.run.seed,
                 edition=edition,
                 former=former,
+                counted="each" if each else "all",
             )
 
         return make(current, lambda: map(make, earlier))
@@ -169,7 +190,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             OutputError: the ledger cannot be read.
         """
         ledger = self.paths.ledger
-        return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
+        return FailedItems(ledger, values_of(self.plan, ledger))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows of the output file into another file, completely or not at all, and returns its path.

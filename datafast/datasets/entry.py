@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.estimate import Estimate, estimate
@@ -22,6 +22,7 @@ from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
 from datafast.errors import ConfigError, RunStopped, TopicsError
 from datafast.logger_config import log_file
+from datafast.plan.items import Plan
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
@@ -257,7 +258,7 @@ class Generation:
         except (RunStopped, TopicsError) as error:
             dataset = self._dataset
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
-            requested = dataset.plan_for(self._routes).num_rows
+            requested = self._plan(self._routes).num_rows
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
             if on_event is not None:
                 on_event(RunEnded(report=dataset.report))
@@ -272,7 +273,7 @@ class Generation:
             settings.max_concurrency = wanted  # validated like the config's own
         routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
         return Job(
-            plan=dataset.plan_for(routes),
+            plan=self._plan(routes),
             routes=routes,
             produce=dataset.produce,
             paths=dataset.paths,
@@ -292,6 +293,16 @@ class Generation:
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
+
+    def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
+        plan = self._dataset.plan_for(routes, fresh=self._options.get("fresh", False))
+        asked = getattr(self._dataset.config, "num_rows", None)
+        if plan.counted == "each" and plan.num_rows != asked:
+            warn_user(
+                f"num_rows: {self._dataset.config.output_file} was begun when it counted the rows of each language, prompt and "
+                f"provider, and goes on in that way: {plan.num_rows:,} rows. Start over with --fresh (fresh=True) to have {asked:,} in all."
+            )
+        return plan
 
     def _note(self, report: RunReport) -> None:
         self._dataset.report = report

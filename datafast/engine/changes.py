@@ -96,10 +96,10 @@ def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool) -> bool:
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     """What a config changes in an output; None if it changes nothing."""
     found = left.found
-    if found is None or not found.is_new or not (found.leaving or found.rows_returning or left.items):
+    if found is None or not found.is_new or not (found.leaving or found.rows_cut or found.rows_returning or left.items):
         return None
     counts = reader.counts()
-    rows_leaving = sum(found.leaving.values())
+    rows_leaving = sum(found.leaving.values()) + found.rows_cut
     remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
     calls, usd = _unused(reader, left, found)
     return Change(

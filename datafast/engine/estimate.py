@@ -40,7 +40,7 @@ from datafast.engine.expected_usage import (
     expected,
     longest,
 )
-from datafast.engine.remaining import MOST_S, Remaining, remaining
+from datafast.engine.remaining import MOST_S, Remaining, per_route, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, OutputError
@@ -237,7 +237,7 @@ class _Past:
     @classmethod
     def read(cls, job: Job, sample: Sequence[WorkItem]) -> _Past:
         plan, ledger = job.plan, job.paths.ledger
-        everything = Remaining([len(plan) / plan.num_routes] * plan.num_routes, plan.num_rows)
+        everything = Remaining(per_route(plan), plan.num_rows)
         if not ledger.is_file() or not sample:
             return cls(everything)
         try:

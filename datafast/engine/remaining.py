@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.reader import LedgerReader
 
-__all__ = ["MOST_S", "Remaining", "remaining"]
+__all__ = ["MOST_S", "Remaining", "per_route", "remaining"]
 
 MOST_S = 3.0
 """Seconds after which no further item is produced: columns may call functions that take their time."""
@@ -90,13 +90,16 @@ def remaining(reader: LedgerReader, job: Job) -> Remaining:
     return left
 
 
+def per_route(plan: Plan) -> list[float]:
+    """The number of items of each route of a plan."""
+    return [float(len(range(route, len(plan), plan.num_routes))) for route in range(plan.num_routes)]
+
+
 def _untouched(plan: Plan, found: Comparison) -> list[float]:
     """Items that are not settled, by route."""
-    per_route = len(plan) // plan.num_routes
-    if plan.num_routes == 1:
-        return [float(per_route - len(found.settled))]
-    settled = Counter(position % plan.num_routes for position in found.settled)
-    return [float(per_route - settled[route]) for route in range(plan.num_routes)]
+    settled = Counter(position % plan.num_routes for position in found.settled) if plan.num_routes > 1 else None
+    every = per_route(plan)
+    return [every[0] - len(found.settled)] if settled is None else [n - settled[r] for r, n in enumerate(every)]
 
 
 @dataclass(frozen=True)

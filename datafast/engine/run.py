@@ -262,7 +262,7 @@ class _Run:
             present |= 1 << number
         for row in outcome.filtered:
             present |= 1 << row.number
-        missing = record.num_rows - present.bit_count()
+        missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
         failure = None
         if outcome.error and missing:
             lost = record.failure

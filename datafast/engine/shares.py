@@ -1,7 +1,8 @@
 """Shares: which provider works on which items of the plan.
 
 all       every prompt goes to every provider: the plan has a route for each, and each route is a share
-split     every prompt goes to one provider, chosen by a weighted hash of the item, so that changed weights move few items
+split     every prompt goes to one provider, chosen by a weighted hash of the item, so that changed weights move few items; in a
+          plan of a given number of rows each provider gets exactly its part of them
 fallback  every prompt goes to the first provider that can answer it
 roles     one set of providers, one for each role of the kind
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.quotas import Quotas
 from datafast.engine.routes import Route, identities, label_of
 from datafast.plan.items import Plan, digest
 
@@ -87,13 +89,14 @@ def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:
 
 
 class _Table:
-    """Distributes the items of a plan to several shares; the content of an item decides which share gets it."""
+    """Distributes the items of a plan to several shares, by the content of each; exactly if the plan has a given number of rows."""
 
     def __init__(self, shares: Sequence[Share], plan: Plan, positions: Iterator[int]) -> None:
         self._names = identities([share.endpoints[0].provider for share in shares])
         self._weights = [share.weight for share in shares]
         self._plan = plan
         self._positions = positions
+        self._quotas = None if plan.radices else Quotas(self._weights, len(plan))
         self._dealt: list[deque[int]] = [deque() for _ in shares]
 
     def take(self, number: int) -> Iterator[int]:
@@ -104,8 +107,12 @@ class _Table:
             position = next(self._positions, None)
             if position is None:
                 return
-            key = self._plan[position].key
-            self._dealt[pick_weighted(key, self._names, self._weights)].append(position)
+            self._dealt[self._share_of(position)].append(position)
+
+    def _share_of(self, position: int) -> int:
+        if self._quotas is not None:
+            return self._quotas.share_of(position)
+        return pick_weighted(self._plan[position].key, self._names, self._weights)
 
 
 def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) -> int:

@@ -8,8 +8,8 @@ the ledger may have items of that version and some were not found yet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import orjson
@@ -23,6 +23,7 @@ from datafast.store.records import ItemRecord, ItemState
 __all__ = ["Comparison", "Matched", "compare", "former_of", "has_places_of", "item_at", "match"]
 
 _WALK_LIMIT = 50_000_000
+_SETTLED = frozenset({ItemState.DONE, ItemState.FAILED})
 
 T = TypeVar("T")
 
@@ -43,6 +44,11 @@ class Matched:
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
 
+    def forget_rows_beyond(self) -> None:
+        """Rows that items do not ask for any more have left the file."""
+        for item in self.unfinished.values():
+            item.slots &= (1 << item.num_rows) - 1
+
 
 @dataclass
 class Comparison:
@@ -56,6 +62,7 @@ class Comparison:
         leaving: items that are in the ledger's plan and not in this one: how many of their rows are in the file, by id.
         donors: ids of all items that are not in this plan, by content; their replies may still be used.
         rows_settled: the rows of settled items.
+        rows_cut: rows in the file that are more than their items ask for in this plan.
         rows_returning: the rows of begun items that were not in the last plan.
     """
 
@@ -66,12 +73,13 @@ class Comparison:
     leaving: dict[int, int] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
     rows_settled: int = 0
+    rows_cut: int = 0
     rows_returning: int = 0
 
     @property
     def rows_begun(self) -> int:
         """Rows of begun items that are in the file, or were dropped by stages."""
-        return sum(item.decided.bit_count() for item in self.begun.values())
+        return sum((item.decided & ((1 << item.num_rows) - 1)).bit_count() for item in self.begun.values())
 
 
 def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
@@ -130,42 +138,63 @@ def compare(ledger: Ledger, plan: Plan) -> Comparison:
     last = ledger.meta("plan")
     is_new = last is not None and not has_places_of(last, plan, former)
     found = Comparison(former, is_new, PositionSet() if is_new else PositionSet(ledger.settled_positions()))
-    begun = _find(ledger, plan, found) if is_new else {}
+    if is_new:
+        _find(ledger, plan, found)
+    else:
+        found.begun = {item.position: item for item in ledger.items(ItemState.OPEN)}
+        found.rows_settled = ledger.rows_settled()
+    begun = {item.id: item for item in found.begun.values()}
     # All items have to be read only if some of those that are done leave.
-    states = () if found.leaving else (ItemState.OPEN, ItemState.FAILED, ItemState.STALE)
-    filtered = ledger.filtered_of_unfinished()
-    for item in ledger.items(*states):
+    for item in ledger.items(*(() if found.leaving else (ItemState.STALE,))):
         if item.id in found.leaving:
             found.leaving[item.id] = item.rows_written
-        elif item.state is ItemState.OPEN or item.id in begun:
-            if item.state is ItemState.OPEN:
-                item.filtered = filtered.get(item.id, 0)
-            else:  # its rows are decided about anew
-                item.kept = 0
-                found.rows_returning += item.num_rows
-            item.position = begun.get(item.id, item.position)
-            found.begun[item.position] = item
-            continue
-        elif item.state is not ItemState.STALE:
+        elif item.state is not ItemState.STALE or item.id in begun:
             continue
         found.donors.setdefault(item.content, []).append(item.id)
-    found.rows_settled = ledger.rows_settled(found.leaving)
+    for item_id, filtered in ledger.filtered_of_unfinished().items():
+        if item_id in begun:
+            begun[item_id].filtered = filtered
     return found
 
 
-def _find(ledger: Ledger, plan: Plan, found: Comparison) -> dict[int, int]:
-    """Notes which items are settled and which leave. Returns the positions of the others that the plan has, by id."""
+def _find(ledger: Ledger, plan: Plan, found: Comparison) -> None:
+    """Notes which items of the ledger the plan has and which leave."""
     before = ledger.places()
     _require_comparable(before, plan)
-    begun: dict[int, int] = {}
+    end = len(plan) - 1
+    unlike = {item.id for item in ledger.items_unlike(plan[end].most_rows, position=-1)} if len(plan) else set()
+    positions: dict[int, int] = {}  # of items of which more has to be known
     for position, place in found_in(plan, found.former, before):
-        if place & Ledger.STATE_BITS in {ItemState.DONE, ItemState.FAILED}:
+        item_id, is_settled = Ledger.item_of(place), place & Ledger.STATE_BITS in _SETTLED
+        if is_settled and item_id not in unlike and position != end:
             found.settled.add(position)
         else:
-            begun[Ledger.item_of(place)] = position
+            positions[item_id] = position
     left = (Ledger.item_of(place) for place in before.values() if place & Ledger.STATE_BITS != ItemState.STALE)
     found.leaving = dict.fromkeys(left, 0)
-    return begun
+    reopened = _look_at(ledger, plan, found, positions)
+    found.rows_settled += ledger.rows_settled(but={*found.leaving, *reopened})
+
+
+def _look_at(ledger: Ledger, plan: Plan, found: Comparison, positions: Mapping[int, int]) -> set[int]:
+    """Notes items that are not settled, or may ask for another number of rows. Returns those that are settled only in the last plan."""
+    reopened = set()
+    for item in ledger.items_at(positions):
+        position = positions[item.id]
+        rows = plan[position].num_rows
+        was_settled = item.state in _SETTLED
+        if was_settled and (rows == item.num_rows or (rows < item.num_rows and item.state is ItemState.DONE)):
+            found.settled.add(position)
+            found.rows_settled -= item.num_rows - rows
+            found.rows_cut += (item.slots >> rows).bit_count()
+            continue
+        if was_settled:
+            reopened.add(item.id)
+        if item.state is ItemState.STALE:  # its rows are decided about anew
+            item.kept = 0
+            found.rows_returning += rows
+        found.begun[position] = replace(item, position=position, num_rows=rows)
+    return reopened
 
 
 def _require_comparable(before: Sized, plan: Plan) -> None:
@@ -218,8 +247,28 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> Pos
         ledger.set_state(returned, ItemState.OPEN)
         ledger.decide_anew(returned)
         ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
+        if _fit(ledger, plan):
+            done = PositionSet(ledger.done_positions())
         _note(ledger, plan)
     return done
+
+
+def _fit(ledger: Ledger, plan: Plan) -> bool:
+    """Gives the items that ask for more or fewer rows than before their new number; returns whether there are any.
+
+    Only the last item of a plan may ask for fewer rows than an item can, so only those that differ are looked at.
+    """
+    if not len(plan):
+        return False
+    last = len(plan) - 1
+    different = [
+        (item, rows)
+        for item in ledger.items_unlike(plan[last].most_rows, position=last)
+        if (rows := plan[item.position].num_rows) != item.num_rows
+    ]
+    for item, rows in different:
+        ledger.resize(item, rows)
+    return bool(different)
 
 
 def _note(ledger: Ledger, plan: Plan) -> None:

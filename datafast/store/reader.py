@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from datafast.plan.items import Counted
 from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
 from datafast.store.records import FailureRow, ItemRecord, Recorded
@@ -57,6 +58,12 @@ class LedgerReader(Ledger):
         self.close()
         if isinstance(error, sqlite3.DatabaseError):
             raise self.unreadable(error) from error
+
+    @property
+    def counted(self) -> Counted | None:
+        """Which rows `num_rows` counts; version 0.1.0, which did not note it, counted those of each combination."""
+        noted: Counted | None = self.meta("num_rows")
+        return noted or (None if self.meta("requested") is None else "each")
 
     # -- failures
 

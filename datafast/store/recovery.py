@@ -182,8 +182,10 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         matched = match(ledger, plan)
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
+            matched.forget_rows_beyond()
         with ledger.transaction():
-            for name, value in {**how.notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
+            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
+            for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
         _note_stages(paths, ledger, how.stages, counts)

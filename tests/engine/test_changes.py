@@ -264,3 +264,15 @@ def test_after_a_change_that_was_cut_off_the_estimate_still_knows_the_replies(tm
     assert (ahead.change, ahead.calls, ahead.replayed) == (None, 7, 14)
     assert dataset.generate({"default": model}).report.calls == 7  # type: ignore[union-attr]
     assert len(rows_of(tmp_path / "out.jsonl")) == 10
+
+
+def test_rows_beyond_a_smaller_number_leave_one_by_one(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
+    def dataset(num_rows: int) -> Any:
+        return raw(tmp_path, topics=["a", "b", "c"], num_rows=num_rows, num_samples_per_prompt=4)
+
+    dataset(20).generate([model])
+    change, ahead = told(dataset(10), [model])
+    assert (change.rows_kept, change.rows_leaving, ahead.calls, ahead.rows) == (10, 10, 0, 0)
+    change, ahead = told(dataset(15), [model])
+    assert change.rows_kept == 10
+    assert ahead.rows == 5

@@ -79,7 +79,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         {
             "provider": project.label(route, role),
             "role": role,
-            "calls": round(per_item * plan.num_items / plan.num_routes),
+            "calls": round(per_item * plan.num_items_of(route)),
         }
         for route in range(plan.num_routes)
         for role, per_item in _calls_per_item(plan, route, ask).items()
@@ -127,10 +127,18 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
-    if project.routes[0].sole is None or plan.num_routes != len(project.routes):
+    from datafast.engine.quotas import rows_by_share
+    from datafast.engine.routes import labels_of
+
+    members = [route.sole for route in project.routes if route.sole is not None]
+    if plan.num_routes == len(members):
+        rows = [plan.num_rows_of(route) for route in range(plan.num_routes)]
+    elif members and not plan.radices and project.config.run.fan_out == "split":
+        rows = rows_by_share([member.weight for member in members], plan)
+    else:
         return []
-    share = plan.num_rows // plan.num_routes
-    return [{"provider": project.label(route, ""), "rows": share} for route in range(plan.num_routes)]
+    labels = labels_of(members)
+    return [{"provider": labels[id(member)], "rows": count} for member, count in zip(members, rows, strict=True)]
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
