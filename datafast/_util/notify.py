@@ -6,12 +6,11 @@ Leaf module, no cost at import.
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from datafast.errors import DatafastWarning
+from datafast.errors import DatafastWarning, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +21,6 @@ __all__ = ["did_you_mean", "nearest", "plain_text", "warn_user"]
 _MOST_NAMES = 40
 _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call functions of ours
 _THREADS = frozenset(["asyncio", "concurrent", "threading"])  # what stands below the code of a thread
-# Control characters except tab and newline, and those that change the direction of text.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def warn_user(message: str) -> None:
@@ -73,8 +70,3 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return "There are none."
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"Known: {', '.join(names[:_MOST_NAMES])}{more}."
-
-
-def plain_text(text: str) -> str:
-    """Text of a model or a server, safe for a terminal: control characters are shown escaped."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.user_path import is_file
 from datafast.config_files.deepfabric import layout_of
+from datafast.config_files.key_file import load_keys
 from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
 from datafast.config_files.yaml_file import YamlFile
@@ -44,15 +46,13 @@ def load_secrets(config: Path, env_file: Path | None) -> Path:
     Variables that are set already win.
 
     Raises:
-        ConfigError: `env_file` does not exist.
+        ConfigError: `env_file` does not exist, or the file cannot be read.
     """
-    from dotenv import load_dotenv
-
     path = env_file or config.parent / "secrets.env"
-    if env_file is not None and not env_file.is_file():
+    if env_file is not None and not is_file(env_file):
         raise ConfigError(f"There is no file {env_file} (--env-file). Check its name and its folder.")
-    if path.is_file():
-        load_dotenv(path, override=False, encoding="utf-8-sig")
+    if is_file(path):
+        load_keys(path)
     return path
 
 

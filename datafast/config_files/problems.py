@@ -16,6 +16,7 @@ __all__ = ["Keys", "Problems"]
 Keys = Sequence[str | int]
 Places = Mapping[str, Keys]
 
+_MOST_SHOWN = 100
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
 _BOUND = re.compile(r"^(greater|less) than or equal to (\S+)$")
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
@@ -82,13 +83,17 @@ class Problems:
         return self._file.at(self._file.line_of(keys), _dotted(keys))
 
     def refusal(self) -> ConfigError:
-        """All of them as one error, a problem a line, in the order of the file."""
-        return ConfigError(
-            "\n".join(
-                self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
-                for (line, field), messages in sorted(self._found.items())
+        """All of them as one error, a problem a line, in the order of the file; the first ones if there are very many."""
+        found = sorted(self._found.items())
+        lines = [
+            self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
+            for (line, field), messages in found[:_MOST_SHOWN]
+        ]
+        if len(found) > _MOST_SHOWN:
+            lines.append(
+                f"{self._file.path}: There are {len(found) - _MOST_SHOWN:,} more problems. Correct these first."
             )
-        )
+        return ConfigError("\n".join(lines))
 
 
 def _moved(message: str, places: Mapping[str, Keys]) -> str:

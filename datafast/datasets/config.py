@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
+from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import warn_user
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
@@ -49,7 +49,7 @@ class PromptExpansionConfig(ConfigModel):
     max_samples: int = Field(default=1000, ge=1)
     """The most prompts per base combination that are accepted. More are refused, never cut."""
 
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of the draws; `run.seed` where none is given."""
 
     strategy: Strategy | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
@@ -97,7 +98,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The stages that cannot decide about such rows, by number, and why."""
         for number, stage in enumerate(self.config.quality):
             try:
-                stage.check(self.row_model)
+                with blaming(stage, "check()"):
+                    stage.check(self.row_model)
             except ConfigError as error:
                 yield number, error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast._util.user_path import is_file
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
@@ -200,7 +201,7 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
         return Spent(0.0, 0, 0)
     spent = output.store.spent
     for ledger in job.also_spent:
-        if ledger.is_file():
+        if is_file(ledger):
             with LedgerReader(ledger) as reader:
                 other = reader.spent()
             spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)

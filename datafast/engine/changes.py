@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.errors import OutputError
 from datafast.store.lock import is_running
@@ -80,7 +81,7 @@ class Change:
 
 def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool) -> bool:
     """Whether an output was last worked on with another plan. False if a run cannot begin on it, which the run then says."""
-    if not paths.ledger.is_file() or is_running(paths):
+    if not is_file(paths.ledger) or is_running(paths):
         return False
     try:
         with LedgerReader(paths.ledger) as reader:

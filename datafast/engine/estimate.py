@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
+from datafast._util.user_path import is_file
 from datafast.amounts import counted, duration, money
 from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import DryRun, dry_run
@@ -238,7 +239,7 @@ class _Past:
     def read(cls, job: Job, sample: Sequence[WorkItem]) -> _Past:
         plan, ledger = job.plan, job.paths.ledger
         everything = Remaining(per_route(plan), plan.num_rows)
-        if not ledger.is_file() or not sample:
+        if not is_file(ledger) or not sample:
             return cls(everything)
         try:
             with LedgerReader(ledger) as reader:

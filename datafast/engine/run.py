@@ -79,6 +79,7 @@ class _Run:
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
+        self._working = list(parts.shares)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self) -> RunReport:
@@ -167,8 +168,11 @@ class _Run:
                 self._share_out()
 
     def _share_out(self) -> None:
-        share_out(self._shares, self._settings.max_concurrency)
-        for share in self._shares:
+        self._working = [share for share in self._working if not share.ended]
+        if len(self._working) > self._settings.max_concurrency and all(share.width == 1 for share in self._working):
+            return  # with more shares than slots, each goes on with one item
+        share_out(self._working, self._settings.max_concurrency)
+        for share in self._working:
             while not share.ended and share.workers - share.waiting < share.width:
                 self._add_worker(share)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
+from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
 __all__ = ["FanOut", "RunConfig"]
 
@@ -20,7 +20,7 @@ class RunConfig(ConfigModel):
     max_concurrency: int = Field(default=32, ge=1, le=100_000)
     """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every random choice of values and of `--limit`'s selection. It is not sent to models."""
 
     fan_out: FanOut = "all"

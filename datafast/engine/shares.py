@@ -131,8 +131,8 @@ def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) ->
 
 
 def share_out(shares: Sequence[Share], total: int) -> None:
-    """Divides the run's concurrency among the working shares, each up to its provider's own limit."""
-    working = sorted((share for share in shares if not share.ended), key=lambda share: share.cap or total)
+    """Divides the run's concurrency among shares, each up to its provider's own limit."""
+    working = sorted(shares, key=lambda share: share.cap or total)
     free = total
     for number, share in enumerate(working):
         width = max(1, free // (len(working) - number))

@@ -139,14 +139,19 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
 def _move_aside(paths: OutputPaths) -> list[Path]:
     now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1
-    while any(_backup(path, stamp).exists() for path in paths.all):
-        number += 1
-        stamp = f"{now}-{number}"
-    moved = []
-    for path in paths.all:
-        if path.exists():
-            path.rename(_backup(path, stamp))
-            moved.append(_backup(path, stamp))
+    moved: list[Path] = []
+    try:
+        while any(_backup(path, stamp).exists() for path in paths.all):
+            number += 1
+            stamp = f"{now}-{number}"
+        for path in paths.all:
+            if path.exists():
+                path.rename(_backup(path, stamp))
+                moved.append(_backup(path, stamp))
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot move the files of {paths.rows} aside: {error.strerror}. Move them yourself, or choose another output file."
+        ) from error
     return moved
 
 

@@ -260,7 +260,8 @@ class Store:
             raise
         finally:
             self.close_files()
-        self._journal.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is empty, and an empty one does no harm
+            self._journal.path.unlink(missing_ok=True)
 
     def _require_in_place(self) -> None:
         """Raises if a file is not in its place any more. Everything is written again from which the next run can go on."""
