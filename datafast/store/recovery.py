@@ -203,6 +203,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
         )
@@ -213,6 +214,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
+    """Those keys that the plan still has at the same positions."""
+    return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
 
 
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
