@@ -104,6 +104,17 @@ def test_an_output_given_beside_the_config_wins(write: Write) -> None:
 MISTAKES = [
     ("unknown field", GOOD + "topic: [x]\n", "c.yaml:5: topic: There is no such field. Did you mean 'topics'?"),
     (
+        "a setting of runs",
+        GOOD + "max_concurency: 4\n",
+        "c.yaml:5: max_concurency: There is no such field. It belongs under run: run: {max_concurrency: ...}.",
+    ),
+    (
+        "a parameter of providers",
+        GOOD + "max_tokens: 300\n",
+        "c.yaml:5: max_tokens: There is no such field. It is a parameter of providers. Give it to the provider, as "
+        "max_completion_tokens.",
+    ),
+    (
         "a misspelt field of our own",
         GOOD.replace("providers", "provider"),
         "c.yaml:4: provider: There is no such field. Did you mean 'providers'?",
