@@ -23,6 +23,7 @@ from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal
 from datafast.store.journal_records import journal_header
 from datafast.store.ledger import Ledger
+from datafast.store.matching import item_at
 from datafast.store.records import (
     Bound,
     CallRow,
@@ -105,14 +106,8 @@ class Store:
 
     def item_at(self, plan: Plan, position: int) -> WorkItem:
         """An item of the plan; in its earlier form if an earlier version has begun it or has replies for it."""
-        item = plan[position]
-        if not self._former:
-            return item
         known = self._unfinished.get(position)
-        candidates = [item, *(former[position] for former in self._former)]
-        if known is not None:
-            return next((candidate for candidate in candidates if candidate.key == known.key), item)
-        return next((candidate for candidate in candidates if candidate.content in self._donors), item)
+        return item_at(plan, position, former=self._former, known=known, donors=self._donors)
 
     def open_item(self, item: WorkItem) -> ItemRecord:
         """The ledger's record of an item: the one it has, or a new one (written with its first reply)."""
