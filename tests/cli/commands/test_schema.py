@@ -63,7 +63,8 @@ COLUMNS = "kind: columns\noutput_file: rows.jsonl\nnum_rows: 3\ncolumns: {id: {t
         GOOD,
         COLUMNS,
         f"{COLUMNS}providers: [openai/gpt-5-mini]\n",
-        COLUMNS.replace("{type: uuid}", "{type: text, prompt: Say it.}") + "providers: {writer: openai/gpt-5-mini}\n",
+        COLUMNS.replace("{type: uuid}", "{type: text, provider: writer, prompt: Say it.}")
+        + "providers: {writer: openai/gpt-5-mini}\n",
         GOOD.replace("openai/gpt-5-mini", "{provider: ollama, model_id: 'gemma3:4b', temperature: 0.3}"),
     ],
 )
