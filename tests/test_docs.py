@@ -263,7 +263,7 @@ def test_every_failure_category_is_in_the_error_reference() -> None:
 
 
 def test_every_failure_category_has_advice_or_stops_the_provider() -> None:
-    failing = [kind.value for kind in ErrorKind if kind.action in {"fail_item", "retry"}]
+    failing = [kind.value for kind in ErrorKind if kind.action in {"fail_item", "retry", "weigh"}]
     advised = [value for value in failing if value != "rate_limited"]
     assert missing("guides/resume-and-failures.md", [*advised, *(member.value for member in ReplyCategory)]) == []
 

@@ -165,7 +165,7 @@ class _Loader:
         name = self._data.get("kind")
         if name is None:
             raise self._file.refused(
-                1, f"kind: is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
+                1, f"kind: The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
             )
         try:
             return load_kind(str(name))

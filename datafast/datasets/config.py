@@ -251,7 +251,18 @@ class PromptDatasetConfig(DatasetConfig):
                 )
         self._built = self._build_expansion(self.editions()[0])
         self._remark_on_system_messages()
+        self._remark_on_coverage(self._built)
         return self
+
+    def _remark_on_coverage(self, expansion: Expansion) -> None:
+        if self.num_rows is None or expansion.spec.strategy != "coverage":
+            return
+        calls = -(-self.num_rows // self.rows_per_item)
+        if calls < expansion.size:
+            warn_user(
+                f"num_rows: {self.num_rows:,} rows come of {calls:,} prompts, and covering the values of the placeholders takes "
+                f"{expansion.size:,}. Raise num_rows, ask for fewer rows with one prompt ({self.rows_field}), or leave coverage out."
+            )
 
     def _remark_on_system_messages(self) -> None:
         for field in type(self).model_fields:

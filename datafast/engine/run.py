@@ -135,7 +135,9 @@ class _Run:
         chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)
         if chosen is not None and self._reorder is not None:
             chosen.sort()
-        deal(self._shares, self._plan, chosen, skip=lambda position: position in done or position in failed)
+        # With ordered rows the reorder buffer wants rising positions.
+        last = self._store.refused_before if self._reorder is None else frozenset[int]()
+        deal(self._shares, self._plan, chosen, last=last, skip=lambda position: position in done or position in failed)
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1
@@ -187,7 +189,8 @@ class _Run:
         recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
-        for route in share.working:
+        routes = share.working
+        for route in routes:
             generate = Generate(
                 caller=self._caller,
                 item=item,
@@ -195,6 +198,7 @@ class _Run:
                 recorded=recorded,
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
+                elsewhere=route is not routes[-1],
                 top_up=self._settings.top_up,
             )
             try:
@@ -202,7 +206,7 @@ class _Run:
             except ItemPending:
                 if self._stop:
                     break
-                continue  # this provider has stopped; the next one takes over, if there is one
+                continue  # this provider does not work now; the next one takes over, if there is one
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:

@@ -134,7 +134,7 @@ MISTAKES = [
     (
         "missing field",
         GOOD.replace("topics: [pumps, valves]\n", ""),
-        "c.yaml:1: topics: is missing. What the texts are about.",
+        "c.yaml:1: topics: The field is missing. It says: What the texts are about.",
     ),
     (
         "a number where a text belongs",
@@ -205,7 +205,7 @@ MISTAKES = [
         GOOD.replace("raw", "clasification"),
         "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
-    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing. Write `kind: raw`"),
+    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: The field is missing. Write `kind: raw`"),
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),
