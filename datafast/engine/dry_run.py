@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
+from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.sender import Caller, read_reply
@@ -156,4 +157,5 @@ def _generate(
 def _endpoint(provider: LLMProvider, *, label: str, identity: str) -> Endpoint:
     """An endpoint of this provider that sends nothing."""
     backend = SimulatedProvider().open(max_connections=1)
-    return Endpoint(provider, label=label, identity=identity, gate=Gate(1), backend=backend)
+    gate = Gate(1)
+    return Endpoint(provider, label=label, identity=identity, gate=gate, breaker=Breaker(gate), backend=backend)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
+from datafast._util.user_path import is_file
 from datafast.amounts import duration, money
 from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
@@ -264,7 +265,7 @@ class _Past:
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
         left = [len(range(route, len(plan), plan.num_routes)) for route in range(plan.num_routes)]
         everything = cls(left, plan.num_rows, {}, {})
-        if not ledger.is_file():
+        if not is_file(ledger):
             return everything
         try:
             with LedgerReader(ledger) as reader:
@@ -290,10 +291,14 @@ class _Past:
         if len(plan) > _WALK_LIMIT:
             note = "Nothing counts as done: the config has changed since the last run, and its plan is too large to be compared."
             return _Past(self.left, self.rows_left, spans, latencies, note)
-        left = list(self.left)
-        for position, _ in found_in(plan, former, dict.fromkeys(reader.settled_keys(), True)):
-            left[position % plan.num_routes] -= 1
-        return _Past(left, sum(left) * sample[0].num_rows, spans, latencies)
+        left, rows_left = list(self.left), self.rows_left
+        last = plan[len(plan) - 1]
+        for position, rows in found_in(plan, former, reader.settled_rows()):
+            # Only the last item of a plan may ask for fewer rows than it did, or be one that asks for more now.
+            item = plan[position] if rows != last.most_rows or position == last.position else None
+            rows_left -= rows if item is None else min(rows, item.num_rows)
+            left[position % plan.num_routes] -= item is None or rows >= item.num_rows
+        return _Past(left, rows_left, spans, latencies)
 
 
 def _span_of(values: Sequence[float]) -> Span:

@@ -56,6 +56,7 @@ class Generate:
         recorded: dict[bytes, list[Recorded]],
         route: Route[Endpoint],
         waiting: Callable[[int], None],
+        elsewhere: bool = False,
         top_up: bool = False,
     ) -> None:
         self._caller = caller
@@ -64,6 +65,7 @@ class Generate:
         self._recorded = recorded
         self._route = route
         self._waiting = waiting
+        self._elsewhere = elsewhere
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
         self._cut: set[str] = set()
@@ -131,7 +133,7 @@ class Generate:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting)
+        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
         answer = await self._caller.answer(call, self._recorded.get(key, []))
         self._answered[role] = call.model_id
         self.last = call

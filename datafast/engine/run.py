@@ -82,6 +82,7 @@ class _Run:
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
+        self._working = list(parts.shares)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self) -> RunReport:
@@ -137,7 +138,9 @@ class _Run:
         chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)
         if chosen is not None and self._reorder is not None:
             chosen.sort()
-        deal(self._shares, self._plan, chosen, skip=lambda position: position in done or position in failed)
+        # With ordered rows the reorder buffer wants rising positions.
+        last = self._store.refused_before if self._reorder is None else frozenset[int]()
+        deal(self._shares, self._plan, chosen, last=last, skip=lambda position: position in done or position in failed)
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1
@@ -170,8 +173,11 @@ class _Run:
                 self._share_out()
 
     def _share_out(self) -> None:
-        share_out(self._shares, self._settings.max_concurrency)
-        for share in self._shares:
+        self._working = [share for share in self._working if not share.ended]
+        if len(self._working) > self._settings.max_concurrency and all(share.width == 1 for share in self._working):
+            return  # with more shares than slots, each goes on with one item
+        share_out(self._working, self._settings.max_concurrency)
+        for share in self._working:
             while not share.ended and share.workers - share.waiting < share.width:
                 self._add_worker(share)
 
@@ -187,7 +193,8 @@ class _Run:
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
         tried: set[str] = set()
-        for route in share.working:
+        routes = share.working
+        for route in routes:
             generate = Generate(
                 caller=self._caller,
                 item=item,
@@ -195,6 +202,7 @@ class _Run:
                 recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
+                elsewhere=route is not routes[-1],
                 top_up=self._settings.top_up,
             )
             try:
@@ -202,7 +210,7 @@ class _Run:
             except ItemPending:
                 if self._stop:
                     break
-                continue  # this provider has stopped; the next one takes over, if there is one
+                continue  # this provider does not work now; the next one takes over, if there is one
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import overload
 
+from datafast._util.user_path import is_file
 from datafast.errors import OutputError
 from datafast.plan.items import Plan, row_uuid
 from datafast.store.reader import LedgerReader
@@ -48,7 +49,7 @@ class FailedItems(Sequence[FailedItem]):
         self._path = ledger
         self._values_of = values_of
         self._ids: Sequence[int] = array("q")
-        if ledger.is_file():
+        if is_file(ledger):
             with LedgerReader(ledger) as reader:
                 self._ids = reader.failure_ids(category=category, provider=provider)
 
@@ -108,7 +109,7 @@ def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesO
     Args:
         plan_of: gives the plan for routes; who they are does not matter.
     """
-    if not ledger.is_file():
+    if not is_file(ledger):
         return lambda item: {}
     with LedgerReader(ledger) as reader:
         routes = int(reader.meta("routes") or reader.requested // max(1, plan_of(["any"]).num_rows))

@@ -117,6 +117,16 @@ class Ledger:
     def set_meta(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
 
+    def refused(self) -> dict[int, bytes]:
+        """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
+        try:
+            return {int(at): bytes.fromhex(key) for at, key in orjson.loads(self.meta("refused") or "[]")}
+        except (ValueError, TypeError):  # as if nothing stood there
+            return {}
+
+    def set_refused(self, keys: Mapping[int, bytes]) -> None:
+        self.set_meta("refused", orjson.dumps([(position, key.hex()) for position, key in keys.items()]).decode())
+
     @property
     def learned(self) -> dict[str, str]:
         """What runs have learned about their providers, by name. Anything else that stands there is as if nothing did."""

@@ -82,9 +82,9 @@ class LedgerReader(Ledger):
         query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"
         return dict(self._db.execute(query, (num_routes,)).fetchall())
 
-    def settled_keys(self) -> set[bytes]:
-        """The keys of items that are done or failed, or have left the plan: their replies count if they come back."""
-        return {row[0] for row in self._db.execute("SELECT key FROM items WHERE state != 0")}
+    def settled_rows(self) -> dict[bytes, int]:
+        """The rows asked for by items that are done or failed, or have left the plan, by key: their replies count if they come back."""
+        return dict(self._db.execute("SELECT key, num_rows FROM items WHERE state != 0"))
 
     def past_calls(self, *, num_rows: int, limit: int) -> list[PastCall]:
         """The newest replies with a usage, to items of this number of rows."""

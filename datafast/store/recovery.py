@@ -139,14 +139,19 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
 def _move_aside(paths: OutputPaths) -> list[Path]:
     now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1
-    while any(_backup(path, stamp).exists() for path in paths.all):
-        number += 1
-        stamp = f"{now}-{number}"
-    moved = []
-    for path in paths.all:
-        if path.exists():
-            path.rename(_backup(path, stamp))
-            moved.append(_backup(path, stamp))
+    moved: list[Path] = []
+    try:
+        while any(_backup(path, stamp).exists() for path in paths.all):
+            number += 1
+            stamp = f"{now}-{number}"
+        for path in paths.all:
+            if path.exists():
+                path.rename(_backup(path, stamp))
+                moved.append(_backup(path, stamp))
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot move the files of {paths.rows} aside: {error.strerror}. Move them yourself, or choose another output file."
+        ) from error
     return moved
 
 
@@ -198,6 +203,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
         )
@@ -208,6 +214,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
+    """Those keys that the plan still has at the same positions."""
+    return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
 
 
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:

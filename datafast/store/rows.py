@@ -17,7 +17,7 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
-from datafast.errors import OutputChangedError
+from datafast.errors import OutputChangedError, OutputWriteError
 from datafast.html import paragraph, row_table
 from datafast.store.records import Append
 
@@ -36,6 +36,10 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot read {path}: {error.strerror}. Put it right, or choose another file."
+        ) from error
 
 
 def set_aside_name(path: Path, what: str) -> Path:
