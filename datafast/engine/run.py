@@ -200,6 +200,7 @@ class _Run:
                 item=item,
                 record=record,
                 recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
+                most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
                 elsewhere=route is not routes[-1],
