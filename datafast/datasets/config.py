@@ -152,8 +152,6 @@ class DatasetConfig(ConfigModel):
     @field_validator("output_file")
     @classmethod
     def _a_file(cls, path: Path) -> Path:
-        if not path.name:
-            raise ValueError("expected the name of a file, for example rows.jsonl.")
         if path.suffix.lower() in _OTHER_FORMATS:
             raise ValueError(
                 f"{path.name} would hold JSON Lines all the same. Name it {path.stem}.jsonl; "
