@@ -119,6 +119,7 @@ class Action(StrEnum):
     """What the engine does about a failed request."""
 
     RETRY = "retry"
+    WEIGH = "weigh"
     STOP_PROVIDER = "stop_provider"
     FAIL_ITEM = "fail_item"
     STOP_RUN = "stop_run"
@@ -127,7 +128,7 @@ class Action(StrEnum):
 class ErrorKind(StrEnum):
     """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
 
-    NO_COMPLETION: a success came that was not read: it is too large, or litellm does not take it for a reply.
+    NO_COMPLETION: a success came that is no reply of a model: a page, a stream, nothing to choose from, or too much.
     UNUSABLE_REPLY: the server itself refused what its model had written.
     """
 
@@ -159,10 +160,10 @@ _ACTIONS = {
     ErrorKind.NO_COMPLETION: Action.RETRY,
     ErrorKind.UNUSABLE_REPLY: Action.RETRY,
     ErrorKind.AUTHENTICATION: Action.STOP_PROVIDER,
-    ErrorKind.PERMISSION: Action.STOP_PROVIDER,
+    ErrorKind.PERMISSION: Action.WEIGH,
     ErrorKind.MODEL_NOT_FOUND: Action.STOP_PROVIDER,
     ErrorKind.QUOTA: Action.STOP_PROVIDER,
-    ErrorKind.BAD_REQUEST: Action.FAIL_ITEM,
+    ErrorKind.BAD_REQUEST: Action.WEIGH,
     ErrorKind.CONTEXT_LENGTH: Action.FAIL_ITEM,
     ErrorKind.CONTENT_FILTER: Action.FAIL_ITEM,
     ErrorKind.LOCAL_RESOURCES: Action.STOP_RUN,

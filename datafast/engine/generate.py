@@ -54,16 +54,20 @@ class Generate:
         item: WorkItem,
         record: ItemRecord,
         recorded: dict[bytes, list[Recorded]],
+        most_rows: int,
         route: Route[Endpoint],
         waiting: Callable[[int], None],
+        elsewhere: bool = False,
         top_up: bool = False,
     ) -> None:
         self._caller = caller
         self._item = item
         self._record = record
         self._recorded = recorded
+        self._most_rows = most_rows
         self._route = route
         self._waiting = waiting
+        self._elsewhere = elsewhere
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
         self._cut: set[str] = set()
@@ -131,7 +135,7 @@ class Generate:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting)
+        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
         answer = await self._caller.answer(call, self._recorded.get(key, []))
         self._answered[role] = call.model_id
         self.last = call
@@ -303,7 +307,7 @@ class Generate:
 
     def _recorded_number(self, missing: int, paid: Callable[[int], object]) -> int:
         """How many things a recorded call asked for, if the item had another number of rows then; else what is missing."""
-        numbers = (*range(missing, 0, -1), *range(missing + 1, self._item.most_rows + 1))
+        numbers = (*range(missing, 0, -1), *range(missing + 1, self._most_rows + 1))
         return next(filter(paid, numbers), missing)
 
     def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from datafast.engine.calls.endpoint import Endpoint
@@ -66,22 +66,43 @@ class Share:
         return self.routes
 
 
-def deal(shares: Sequence[Share], plan: Plan, positions: Iterable[int] | None, *, skip: Callable[[int], bool]) -> None:
+def deal(
+    shares: Sequence[Share],
+    plan: Plan,
+    positions: Iterable[int] | None,
+    *,
+    skip: Callable[[int], bool],
+    last: Collection[int] = (),
+) -> None:
     """Gives each share its items, lazily.
 
     Args:
         positions: the items to work on; None for the whole plan.
         skip: says whether an item needs nothing.
+        last: items that come after all others.
     """
-    if plan.num_routes == len(shares):
+    routes = plan.num_routes
+    if routes == len(shares):
         for number, share in enumerate(shares):
-            own = range(number, len(plan), plan.num_routes) if positions is None else _of_share(positions, plan, number)
-            share.positions = (position for position in own if not skip(position))
+            own = range(number, len(plan), routes) if positions is None else _of_share(positions, plan, number)
+            share.positions = _needed(own, skip, last)
         return
     everything = range(len(plan)) if positions is None else positions
-    table = _Table(shares, plan, (position for position in everything if not skip(position)))
+    table = _Table(shares, plan, _needed(everything, skip, last))
     for number, share in enumerate(shares):
         share.positions = table.take(number)
+
+
+def _needed(positions: Iterable[int], skip: Callable[[int], bool], last: Collection[int]) -> Iterator[int]:
+    put_off = []
+    for position in positions:
+        if skip(position):
+            continue
+        if last and position in last:
+            put_off.append(position)
+        else:
+            yield position
+    yield from put_off
 
 
 def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:

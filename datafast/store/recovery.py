@@ -33,7 +33,7 @@ from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -163,7 +163,8 @@ def _require_both_or_none(paths: OutputPaths) -> None:
     if size_of(paths.rows) and not size_of(paths.ledger):
         raise OutputChangedError(
             f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it is not known which of them are paid for. "
-            f"Restore the ledger next to them, choose another --output, or start over with --fresh (these rows are kept aside)."
+            f"Restore the ledger next to them, choose another output_file (--output), or start over with fresh=True (--fresh), which "
+            f"keeps these rows aside. Rows of another program can be read, saved and published as they are."
         )
     if not size_of(paths.ledger) and size_of(paths.journal):
         raise OutputChangedError(
@@ -203,6 +204,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            most_donated=matched.most_donated,
+            refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
         )
@@ -215,20 +218,32 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
 
 
+def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
+    """Those keys that the plan still has at the same positions."""
+    return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
+
+
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
     """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
-    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
-    fit = noted in {None, fields}
-    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    moved = None if how.keep_removed and rows_fit(ledger, how.fields) else move_stale_rows(rows, ledger)
     if moved and how.keep_removed:
         warn_user(
             f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
             f"although they were to stay."
         )
-    if noted != fields:
+    if ledger.meta("fields") != _as_text(how.fields):
         with ledger.transaction():
-            ledger.set_meta("fields", fields)
+            ledger.set_meta("fields", _as_text(how.fields))
     return moved
+
+
+def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:
+    """Whether the rows that an output has, have these fields."""
+    return ledger.meta("fields") in {None, _as_text(fields)}
+
+
+def _as_text(fields: Sequence[str]) -> str:
+    return orjson.dumps(list(fields)).decode()
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:

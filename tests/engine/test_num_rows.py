@@ -31,6 +31,8 @@ from tests.support import (
     same_rows,
 )
 
+PROMPTS = ["Write {num_samples} different texts in {language_name}: a {document_type} about {topic}."]
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
@@ -45,7 +47,7 @@ def provider(log: Path) -> CountingProvider:
 def made(folder: Path, provider: Any, num_rows: int | None, *, options: Any = None, **fields: Any) -> RunReport:
     """A run of a small config with 24 rows in all, 4 a call."""
     given = {"topics": 3, "languages": {"en": "English", "fr": "French"}, "num_samples_per_prompt": 4, **fields}
-    given["prompts"] = ["Write {num_samples} different texts in {language_name}: a {document_type} about {topic}."]
+    given["prompts"] = PROMPTS
     dataset = raw(folder, num_rows=num_rows, **given).generate([provider], **(options or {}))
     return assert_balanced(dataset.report)
 
@@ -267,6 +269,18 @@ def test_whatever_the_number_was_before_nothing_is_bought_twice(
         assert same_rows(out(folder), before)
 
 
+def test_another_number_of_rows_a_call_uses_what_is_recorded(
+    tmp_path: Path, provider: CountingProvider, log: Path
+) -> None:
+    texts: dict[int, set[str]] = {}
+    for per_call, calls in ((3, 6), (2, 0), (5, 6), (4, 0), (5, 0)):
+        report = made(tmp_path, provider, None, num_samples_per_prompt=per_call)
+        assert (report.written, report.calls) == (6 * per_call, calls)
+        texts[per_call] = {row["text"] for row in out(tmp_path)}
+    assert asked(log) == [3] * 6 + [2] * 6
+    assert texts[2] < texts[3] < texts[4] < texts[5]
+
+
 def test_a_failed_last_item_is_taken_up_when_it_grows(tmp_path: Path, log: Path) -> None:
     def none_of_two(request: Request) -> str | None:
         return json.dumps({"texts": ["only one"]}) if "Write 2" in request.messages[-1]["content"] else None
@@ -290,6 +304,48 @@ def test_a_failed_item_that_is_cut_off_counts_what_it_still_lacks(tmp_path: Path
     assert (report.requested, report.written, report.failed, report.calls) == (3, 2, 1, 0)
     report = made(tmp_path, provider, 2)
     assert (report.requested, report.written, report.failed, report.calls) == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(("more", "fewer"), [(13, 10), (12, 11), (13, 3)])
+def test_rows_beyond_a_smaller_number_may_stay_in_the_file(
+    tmp_path: Path, provider: CountingProvider, more: int, fewer: int
+) -> None:
+    fields: Any = {"topics": 3, "num_samples_per_prompt": 4, "prompts": PROMPTS, "run": {"removed": "keep"}}
+
+    def report(number: int) -> RunReport:
+        found = raw(tmp_path, num_rows=number, **fields).generate([provider]).report
+        assert found is not None
+        return found
+
+    report(more)
+    before = (tmp_path / "out.jsonl").read_bytes()
+    for _ in range(2):
+        now = report(fewer)
+        assert (now.requested, now.written, now.removed, now.pending, now.calls) == (fewer, fewer, more - fewer, 0, 0)
+        assert (tmp_path / "out.jsonl").read_bytes() == before
+    now = report(more)
+    assert (now.written, now.removed, now.calls) == (more, 0, 0)
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rows", "calls"), [(10, 11, 1, 1), (10, 13, 3, 2), (12, 9, 0, 0), (None, 27, 3, 1)]
+)
+def test_the_estimate_counts_what_another_number_leaves_to_do(
+    tmp_path: Path, provider: CountingProvider, before: int | None, after: int, rows: int, calls: int
+) -> None:
+    made(tmp_path, provider, before)
+    dataset = raw(
+        tmp_path,
+        topics=3,
+        languages={"en": "English", "fr": "French"},
+        num_samples_per_prompt=4,
+        prompts=PROMPTS,
+        num_rows=after,
+    )
+    estimate = dataset.estimate([provider])
+    assert (estimate.rows, estimate.items, estimate.calls) == (rows, calls, calls)
+    assert dataset.generate([provider]).report.calls == calls
 
 
 def test_filtered_rows_count_among_those_that_are_asked_for(tmp_path: Path, log: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.errors import DatafastWarning
 from datafast.plan.grid import GridPlan, spread
 from datafast.schema.config import (
     ClassificationDatasetConfig,
@@ -73,6 +74,7 @@ def span(counts: Counter[Any], size: int) -> int:
     templates=st.sampled_from(sorted(TEMPLATES)),
     strategy=st.sampled_from(STRATEGIES),
 )
+@pytest.mark.filterwarnings("ignore:num_rows")
 def test_the_rows_are_exactly_as_many_and_the_beginning_of_those_for_more(
     num_rows: int, per_call: int, routes: int, templates: str, strategy: str
 ) -> None:
@@ -162,6 +164,14 @@ def test_with_random_only_what_is_drawn_for_each_base_combination_is_left_to_cha
     assert [span(counts[name], size) <= 2 for name, size in (("topic", 4), ("language", 2), ("route", 2))] == [True] * 3
     assert len(set(many.keys())) == 480  # ten draws of 24 for each, although num_random_samples is 3
     assert max(item.variant.repeat for item in (many[position] for position in range(480))) == 0
+
+
+def test_coverage_that_so_few_rows_cannot_have_is_told_of() -> None:
+    with pytest.warns(DatafastWarning, match=r"5 rows come of 5 prompts, .* takes 12\. Raise num_rows"):
+        plan(5, prompts=["<<a>> <<c>>"], strategy="coverage")
+    drawn = plan(12, topics=["tides"], document_types=["note"], prompts=["<<a>> <<c>>"], strategy="coverage")
+    pairs = {(item.variant.values["a"], item.variant.values["c"]) for item in (drawn[p] for p in range(12))}
+    assert len(pairs) > 6
 
 
 def test_a_trillion_combinations_cost_nothing() -> None:
