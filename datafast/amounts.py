@@ -9,6 +9,8 @@ def money(cost_usd: float | None) -> str:
     """A cost in USD; an unknown one says so."""
     if cost_usd is None:
         return "unknown"
+    if 0 < cost_usd < 0.0001:
+        return "under $0.0001"
     return f"${cost_usd:.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
 
 

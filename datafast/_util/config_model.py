@@ -79,11 +79,15 @@ class ConfigModel(BaseModel):
             raise ValidationError.from_exception_data(cls.__name__, details) from None
 
     @classmethod
+    def hint_for(cls, name: str) -> str:
+        """What to do about a field that does not exist."""
+        return did_you_mean(name, cls.model_fields)
+
+    @classmethod
     def _explained(cls, detail: Any) -> InitErrorDetails:
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden" and len(loc) == 1:
-            known = list(cls.model_fields)
-            hint = did_you_mean(str(loc[0]), known)
+            hint = cls.hint_for(str(loc[0]))
             kind = PydanticCustomError("unknown_field", "There is no such field. {hint}", {"hint": hint})
             return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
         context = detail.get("ctx")

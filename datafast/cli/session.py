@@ -216,7 +216,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
-        steps.append(Step(real, "what the real models will be asked, and its cost; then generate --fresh"))
+        fresh = shlex.join(["datafast", "generate", str(settings.config), "--fresh"])
+        steps.append(Step(real, "what the real models will be asked, and its cost"))
+        steps.append(Step(fresh, "do it; the simulated rows are moved aside"))
     elif not report.pending and not report.simulated:
         steps.append(Step('dataset.push_to_hub("owner/name")', "in Python: publishes the rows"))
     return steps
@@ -280,4 +282,5 @@ class _Signals:
         self._asked = True
         calls = self._executor.in_flight
         self._executor.stop()
-        self._display.say(f"Letting {calls} call{'' if calls == 1 else 's'} in flight land. Ctrl-C again leaves now.")
+        landing = f"Letting {calls} call{'' if calls == 1 else 's'} in flight land." if calls else "Stopping."
+        self._display.say(f"{landing} Ctrl-C again leaves now.")

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
-from datafast._util.notify import warn_user
+from datafast._util.notify import nearest, warn_user
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
@@ -148,6 +148,19 @@ class DatasetConfig(ConfigModel):
 
     quality: Accepts[list[AnyStage], Sequence[Stage | Mapping[str, Any]]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
+
+    @classmethod
+    def hint_for(cls, name: str) -> str:
+        from datafast.llms.options import OPTION_SCHEMAS
+
+        if name == "dataset_type":
+            return "The class of the config says it. Leave it out."
+        meant = nearest(name, [*cls.model_fields, *RunConfig.model_fields, *OPTION_SCHEMAS])
+        if meant in cls.model_fields or meant is None:
+            return super().hint_for(name)
+        if meant in RunConfig.model_fields:
+            return f"It belongs under run: run: {{{meant}: ...}}."
+        return f"It is a parameter of providers. Give it to the provider{'' if meant == name else f', as {meant}'}."
 
     @field_validator("output_file")
     @classmethod

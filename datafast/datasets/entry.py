@@ -184,6 +184,10 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     def _check_roles(self, given: Mapping[str, object], needed: Sequence[str]) -> None:
         for role in needed:
+            if isinstance(given.get(role), list | tuple):
+                raise ConfigError(
+                    f"{role}: expected one provider, got several. Make a dataset with an output_file of its own for each of them."
+                )
             if role not in given:
                 keyword = self.provider_keywords.get(role)
                 how = f"Give {keyword}=...; this" if keyword else "This"

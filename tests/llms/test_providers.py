@@ -251,6 +251,8 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
     fault_server.respond = lambda request: Answer(status=403)
     with pytest.raises(ProviderError, match=r"Check what the key in OPENAI_API_KEY may use\."):
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
+    with pytest.raises(ProviderError, match=r"No key was sent\. Set api_key_env to the variable with the key\."):
+        OpenAICompatibleProvider("m", api_base=fault_server.url).generate("Hello")
 
 
 def test_a_model_that_is_not_found_is_told_with_the_nearest_known_one(fault_server: FaultServer) -> None:

@@ -177,7 +177,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("output file", summary["output_file"])
     for dimension in summary["dimensions"]:
         line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
-    line("prompts for each", summary["prompts_per_combination"], "templates with their placeholder values")
+    line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
     line("calls in all", summary["total_calls"])
