@@ -21,24 +21,28 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from datafast._util import background
 from datafast._util.user_path import is_file
 from datafast.amounts import duration, money
+from datafast.engine.calls.budget import allowed_at_once, upper_bound
+from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.dry_run import dry_run
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import OutputError
 from datafast.html import facts
+from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.matching import former_of, found_in, has_places_of
 from datafast.store.reader import LedgerReader
+from datafast.store.records import Spent
 from datafast.types import Usage
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ _HISTORY = 10_000
 _FEW = 10
 _WALK_LIMIT = 200_000
 _EXACT = 2**53
+_NOTHING = Spent(0.0, 0, 0)
 
 Basis = Literal["recorded", "guessed", "simulated"]
 
@@ -111,6 +116,7 @@ class Estimate:
         rows, items: what is left of the plan; an item is one prompt with all its calls.
         cost_usd: None if the price of a provider that is still to be called is not known.
         seconds: from start to end, all providers at once within `run.max_concurrency`.
+        in_flight: how many requests the budget lets be in flight at first, at most `run.max_concurrency`; None without a budget.
         rendered: the number of prompts that were rendered to measure their length.
         notes: the assumptions, in words.
     """
@@ -122,6 +128,7 @@ class Estimate:
     output_tokens: Span
     cost_usd: Span | None
     seconds: Span
+    in_flight: int | None
     providers: tuple[ProviderEstimate, ...]
     rendered: int
     notes: tuple[str, ...]
@@ -148,6 +155,9 @@ class Estimate:
             yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
         if len(called) > 1:
             yield "estimate in all", _usage(self)
+        if self.in_flight is not None:
+            requests = "1 request" if self.in_flight == 1 else f"{self.in_flight:,} requests"
+            yield "budget", f"lets {requests} be in flight at first"
         for note in self.notes:
             yield "note", note
 
@@ -192,10 +202,27 @@ def estimate(
         output_tokens=_sum(part.output_tokens for part in parts),
         cost_usd=_total_cost(parts),
         seconds=_total_seconds(parts, settings),
+        in_flight=_in_flight(routes, asked, past, settings),
         providers=tuple(parts),
         rendered=len(sample),
         notes=(*_notes(parts, past, settings), *_slips(providers)),
     )
+
+
+def _in_flight(
+    routes: Sequence[Route[LLMProvider]], asked: Mapping[str, _Asked], past: _Past, settings: RunConfig
+) -> int | None:
+    """By the dearest request that a role asks."""
+    allowed = []
+    for route in routes:
+        for role, ask in asked.items():
+            provider, call = route.of(role), ask.longest
+            limits = ReplyLimits(provider)
+            own = limits.limit(role, call.record.num_rows) if limits.are_ours else None
+            bound = upper_bound(Request(call.messages, call.schema, token_limit=own), provider, limits)
+            allowed.append(allowed_at_once(settings, past.spent, bound))
+    found = [number for number in allowed if number is not None]
+    return min(*found, settings.max_concurrency) if found else None
 
 
 # -- the calls
@@ -203,8 +230,9 @@ def estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The calls of one role: how many an item makes, and the mean length of one."""
+    """The calls of one role: how many an item makes, the mean length of one, and the longest that was looked at."""
 
+    longest: Call
     calls: float
     characters: float
     texts: float
@@ -219,6 +247,7 @@ def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
         by_role[ask.role].append(ask)
     return {
         role: _Asked(
+            max(asks, key=_characters),
             len(asks) / len(sample),
             statistics.fmean(_characters(ask) for ask in asks),
             statistics.fmean(_texts(ask) for ask in asks),
@@ -260,6 +289,7 @@ class _Past:
     output_tokens: dict[tuple[str, str], Span]
     latency_s: dict[str, Span]
     note: str = ""
+    spent: Spent = _NOTHING
 
     @classmethod
     def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
@@ -271,7 +301,7 @@ class _Past:
             with LedgerReader(ledger) as reader:
                 if reader.meta("mode") != ("simulated" if simulated else "real"):
                     return everything  # a run on this output would be refused
-                return everything._less(reader, plan, sample)
+                return replace(everything._less(reader, plan, sample), spent=reader.spent())
         except OutputError as error:
             return cls(everything.left, everything.rows_left, {}, {}, f"Nothing counts as done: {error}")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Booking", "Budget", "Cashier", "check_prices", "upper_bound"]
+__all__ = ["Booking", "Budget", "Cashier", "allowed_at_once", "check_prices", "upper_bound"]
 
 
 class Budget:
@@ -129,6 +129,22 @@ def upper_bound(request: Request, provider: LLMProvider, limits: ReplyLimits) ->
     return Bound(provider.cost_usd(Usage(given, written)) or 0.0, given + written)
 
 
+def allowed_at_once(settings: RunConfig, spent: Spent, bound: Bound) -> int | None:
+    """How many requests with this bound may be in flight at first; None if no budget limits them."""
+    if not settings.has_budget:
+        return None
+    left = [
+        (limit - used) / one
+        for limit, used, one in (
+            (settings.budget_usd, spent.usd, bound.usd),
+            (settings.max_tokens, spent.tokens, bound.tokens),
+            (settings.max_calls, spent.calls, 1),
+        )
+        if limit is not None and one
+    ]
+    return max(0, int(min(left))) if left else None
+
+
 class Booking(NamedTuple):
     """A booked request: its number in the store, and its upper bound."""
 
@@ -200,9 +216,9 @@ class Cashier:
                 waiter.set_result(None)
                 return
 
-    async def wait(self, limit: str, bound: Bound) -> None:
+    async def wait(self, limit: str, bound: Bound | None) -> None:
         """Waits for a request in flight, which may use less than its bound. Ends the run if there is none."""
-        if self._budget is None:
+        if self._budget is None or bound is None:
             return
         if self._budget.num_reserved:
             await self._stop.park(self._waiting)

@@ -197,3 +197,15 @@ def test_a_budget_above_the_estimate_hardly_slows_a_run_down(tmp_path: Path, fau
     assert assert_balanced(dataset.report).written == 400
     assert fault_server.max_in_flight == 32
     assert time.monotonic() - began < 30
+
+
+def test_the_estimate_says_how_many_requests_the_budget_lets_be_in_flight(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    provider = direct(fault_server)
+    assert raw(tmp_path, topics=99).estimate([provider]).in_flight is None
+    assert raw(tmp_path, topics=99, run={"budget_usd": 100.0, "max_concurrency": 32}).estimate([provider]).in_flight == 32
+    few = raw(tmp_path, topics=99, run={"budget_usd": 0.1, "max_concurrency": 50}).estimate([provider])
+    assert few.in_flight in {3, 4}
+    assert ("budget", f"lets {few.in_flight} requests be in flight at first") in list(few.lines())
+    assert raw(tmp_path, topics=99, run={"max_calls": 7}).estimate([provider]).in_flight == 7
