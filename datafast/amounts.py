@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["duration", "money", "share"]
+__all__ = ["counted", "duration", "money", "share"]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 row, 1,200 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def money(cost_usd: float | None) -> str:

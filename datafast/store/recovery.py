@@ -33,7 +33,7 @@ from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -203,6 +203,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            most_donated=matched.most_donated,
             refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
@@ -223,18 +224,25 @@ def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
 
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
     """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
-    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
-    fit = noted in {None, fields}
-    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    moved = None if how.keep_removed and rows_fit(ledger, how.fields) else move_stale_rows(rows, ledger)
     if moved and how.keep_removed:
         warn_user(
             f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
             f"although they were to stay."
         )
-    if noted != fields:
+    if ledger.meta("fields") != _as_text(how.fields):
         with ledger.transaction():
-            ledger.set_meta("fields", fields)
+            ledger.set_meta("fields", _as_text(how.fields))
     return moved
+
+
+def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:
+    """Whether the rows that an output has, have these fields."""
+    return ledger.meta("fields") in {None, _as_text(fields)}
+
+
+def _as_text(fields: Sequence[str]) -> str:
+    return orjson.dumps(list(fields)).decode()
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:

@@ -204,7 +204,9 @@ def test_the_estimate_says_how_many_requests_the_budget_lets_be_in_flight(
 ) -> None:
     provider = direct(fault_server)
     assert raw(tmp_path, topics=99).estimate([provider]).in_flight is None
-    assert raw(tmp_path, topics=99, run={"budget_usd": 100.0, "max_concurrency": 32}).estimate([provider]).in_flight == 32
+    assert (
+        raw(tmp_path, topics=99, run={"budget_usd": 100.0, "max_concurrency": 32}).estimate([provider]).in_flight == 32
+    )
     few = raw(tmp_path, topics=99, run={"budget_usd": 0.1, "max_concurrency": 50}).estimate([provider])
     assert few.in_flight in {3, 4}
     assert ("budget", f"lets {few.in_flight} requests be in flight at first") in list(few.lines())
