@@ -174,7 +174,7 @@ class Cashier:
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
         if self._limits_replies:
-            call.endpoint.reply_limits.saw(call, usage)
+            call.endpoint.reply_limits.saw(call.role, call.request, usage)
 
     def bound(self, request: Request, endpoint: Endpoint) -> Bound | None:
         return upper_bound(request, endpoint.provider, endpoint.reply_limits) if self._budget else None

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from datafast.llms.base import LIFTED_TOKENS
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Call
     from datafast.llms.base import Request
     from datafast.llms.provider import LLMProvider
     from datafast.types import Usage
@@ -80,16 +79,16 @@ class ReplyLimits:
         beyond = _BEYOND * self._largest_beyond
         return max(most, beyond if self._disobeyed == 1 or self._longest == math.inf else int(self._longest), beyond)
 
-    def saw(self, call: Call, usage: Usage) -> None:
-        """Learns from the usage of a reply to this call's newest request."""
+    def saw(self, role: str, request: Request, usage: Usage) -> None:
+        """Learns from the usage of a reply to a request."""
         written = usage.output_tokens
-        count, largest = self._seen.get(call.role, (0, 0))
-        self._seen[call.role] = (count + 1, max(largest, written))
+        count, largest = self._seen.get(role, (0, 0))
+        self._seen[role] = (count + 1, max(largest, written))
         self._reasons |= usage.reasoning_tokens > 0
-        if written > self.bound(call.request.token_limit or self._own):
+        if written > self.bound(request.token_limit or self._own):
             self._disobeyed += 1
             self._largest_beyond = max(self._largest_beyond, written)
-        if usage.input_tokens > (most := most_given(call.request)):
+        if usage.input_tokens > (most := most_given(request)):
             self.hidden_tokens = max(self.hidden_tokens, usage.input_tokens - most)
 
 
