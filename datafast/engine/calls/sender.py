@@ -126,8 +126,8 @@ class Caller:
             except ReplyError as error:
                 usable = self._keep(call, error, partial)
                 invalid = error.category is ReplyCategory.INVALID
-                # After a cut a whole reply is asked for, unless rows were made without one. Of others the rest is missing.
-                will_do = usable and (invalid or not counts or (replayed and call.record.decided > 0))
+                # After a cut a whole reply is asked for, unless lost rows were made without one. Of others the rest is missing.
+                will_do = usable and (invalid or not counts or (replayed and call.record.kept > 0))
                 enough |= will_do
                 if usable and invalid:
                     self._learn_from(call)
