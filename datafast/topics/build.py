@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.topics.building import Divided
     from datafast.topics.config import TopicsConfig
     from datafast.types import RunReport
 
@@ -58,6 +59,7 @@ class Growth:
         run: limits and retries. Missing subtopics are always asked for again.
         offline: use a simulated model.
         also_spent: ledgers whose costs also count for the budget in `run`.
+        on_divided: is told of each topic that is divided.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Growth:
         offline: bool = False,
         executor: Executor | None = None,
         also_spent: Sequence[Path] = (),
+        on_divided: Divided | None = None,
     ) -> None:
         self.offline = offline
         self._config = config
@@ -78,6 +81,7 @@ class Growth:
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
         self._also_spent = tuple(also_spent)
+        self.on_divided = on_divided
         self.path = config.file or self._scratch() / "topics.json"
 
     def _scratch(self) -> Path:
@@ -124,7 +128,8 @@ class Growth:
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
-        model = await grow(self._begin(self._config.topic_prompt), self._config, generate)
+        begun = self._begin(self._config.topic_prompt)
+        model = await grow(begun, self._config, generate, on_divided=self.on_divided)
         return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
 
     def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
