@@ -25,6 +25,7 @@ from datafast.datasets.conversation.kind import ConversationDataset
 from datafast.engine.settings import RunConfig
 from datafast.errors import DatafastError, DataSetGeneratorError, RunStopped
 from datafast.facades.deepfabric.calls import Call, Folders, about_call
+from datafast.facades.deepfabric.first_versions import Arguments
 from datafast.facades.deepfabric.generated import Dataset
 from datafast.facades.deepfabric.input import check_count, explained, topics_of
 from datafast.facades.deepfabric.progress import Progress
@@ -77,6 +78,7 @@ class DataSetGenerator:
     Attributes:
         failed_samples: a record of each failed sample, over all calls.
         dataset: the result of the last call; None before the first.
+        config: what it was made with, but for parameters of the provider.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class DataSetGenerator:
         self._folders = Folders()
         with explained():
             self._settings = Settings({**given, **given_in(args, options, given)}, list(given))
+        self.config = Arguments(**self._settings.given)
 
     # -- generating
 
@@ -237,6 +240,11 @@ class DataSetGenerator:
                     return
         finally:
             background.run(events.aclose())
+
+    @property
+    def dataset_system_prompt(self) -> str:
+        """The system message of the conversations."""
+        return str(self.config.dataset_system_prompt or self.config.generation_system_prompt)
 
     def create_batch(self, *_: Any, **__: Any) -> NoReturn:
         """Does not exist; raises an error that says what to use instead."""

@@ -133,6 +133,27 @@ class _Grown(Names):
         config = self._asked()
         return before_build(self.provider.model_id, config.depth, config.degree)
 
+    @property
+    def model_name(self) -> str:
+        """The model that grows it."""
+        return self.provider.model_id
+
+    @property
+    def topic_prompt(self) -> str:
+        """The subject that is divided."""
+        return self._asked().topic_prompt
+
+    @property
+    def degree(self) -> int:
+        """Subtopics that each topic is divided into."""
+        return self._asked().degree
+
+    @property
+    def temperature(self) -> float | None:
+        """That of the model."""
+        found: float | None = self.provider.sampling.get("temperature")
+        return found
+
     def _asked(self) -> TopicsConfig:
         if not hasattr(self, "config"):
             raise ConfigError(

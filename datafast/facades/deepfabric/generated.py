@@ -262,20 +262,21 @@ class Dataset(Sequence[Row]):
             made[str(formatter.get("name", form))] = rows
         return made
 
-    def format(self, target_model: str | None = None, tokenizer: Any = None, **options: Any) -> Dataset:
+    def format(self, target_model: str | None = None, *, tokenizer: Any = None, **options: Any) -> Dataset:
         """The conversations as a tokenizer's chat template writes them, each as `{"text": ...}`.
 
         Args:
-            target_model: a model on the Hub whose tokenizer to take, if none is given.
+            tokenizer: of transformers.
             **options: of `apply_chat_template`.
+
+        Raises:
+            DataSetGeneratorError: there is no tokenizer.
         """
         if tokenizer is None:
-            if target_model is None:
-                raise DataSetGeneratorError("format: Name a target_model, or give a tokenizer.")
-            with foreign_warnings_ignored():
-                from transformers import AutoTokenizer
-
-                tokenizer = AutoTokenizer.from_pretrained(target_model)
+            named = repr(target_model) if target_model else "..."
+            raise DataSetGeneratorError(
+                f"format: No tokenizer is fetched. Give one: format(tokenizer=AutoTokenizer.from_pretrained({named}))."
+            )
         given = {"tokenize": False, **options}
         return Dataset(
             {"text": tokenizer.apply_chat_template(row["messages"], tools=row.get("tools") or None, **given)}

@@ -10,6 +10,7 @@ from datafast._util.user_path import user_path
 from datafast.datasets.conversation.kind import ConversationDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
+from datafast.facades.deepfabric.first_versions import with_provider
 from datafast.facades.deepfabric.input import check_count, check_names, topics_of
 from datafast.facades.deepfabric.rate_limit import RateLimit
 from datafast.facades.deepfabric.styles import style_fields
@@ -50,6 +51,8 @@ def given_in(args: object, options: Mapping[str, Any], given: Mapping[str, Any])
         elif ours != name and ({**given, **renamed}).get(ours) not in (None, value):
             raise ConfigError(f"{name}: This is also given as {ours}. Keep one of them.")
         renamed[ours] = value
+    if args is not None and renamed.get("provider") is None:
+        renamed["model_name"] = with_provider(renamed.get("model_name"))
     return renamed
 
 
@@ -59,6 +62,7 @@ class Settings:
     Attributes:
         batch_size: rows that a call asks for, if it does not say otherwise.
         output_file: the place of the rows; None for a temporary folder.
+        given: all but the parameters of the provider.
 
     Raises:
         ConfigError, ValidationError: a name or a value is wrong.
@@ -69,6 +73,7 @@ class Settings:
         options = {name: values.pop(name) for name in list(values) if name not in own}
         check_names(options, [*own, *OTHER_NAMES])
         self._check_needed(values)
+        self.given = values
         self.batch_size: int = values["default_batch_size"]
         self.output_file = user_path(values["output_file"]) if values["output_file"] is not None else None
         provider, model = parted(values["provider"], values["model_name"])
