@@ -22,6 +22,7 @@ Messages say what is wrong and what to do next, and never contain an API key.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,16 @@ __all__ = [
     "ReplyError",
     "RunStopped",
     "TopicsError",
+    "plain_text",
 ]
+
+# Control characters except tab and newline, and those that change the direction of text.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain_text(text: str) -> str:
+    """Text of a model, a server or a file, safe for a terminal: control characters are shown escaped."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 class DatafastWarning(UserWarning):
@@ -60,7 +70,10 @@ class DatafastWarning(UserWarning):
 
 
 class DatafastError(Exception):
-    """Base of every error that datafast raises on purpose."""
+    """Base of every error that datafast raises on purpose. Its text is safe for a terminal, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return plain_text(super().__str__())
 
 
 class ConfigError(DatafastError, ValueError):
@@ -106,6 +119,7 @@ class Action(StrEnum):
     """What the engine does about a failed request."""
 
     RETRY = "retry"
+    WEIGH = "weigh"
     STOP_PROVIDER = "stop_provider"
     FAIL_ITEM = "fail_item"
     STOP_RUN = "stop_run"
@@ -114,7 +128,7 @@ class Action(StrEnum):
 class ErrorKind(StrEnum):
     """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
 
-    NO_COMPLETION: a success came that was not read: it is too large, or litellm does not take it for a reply.
+    NO_COMPLETION: a success came that is no reply of a model: a page, a stream, nothing to choose from, or too much.
     UNUSABLE_REPLY: the server itself refused what its model had written.
     """
 
@@ -146,10 +160,10 @@ _ACTIONS = {
     ErrorKind.NO_COMPLETION: Action.RETRY,
     ErrorKind.UNUSABLE_REPLY: Action.RETRY,
     ErrorKind.AUTHENTICATION: Action.STOP_PROVIDER,
-    ErrorKind.PERMISSION: Action.STOP_PROVIDER,
+    ErrorKind.PERMISSION: Action.WEIGH,
     ErrorKind.MODEL_NOT_FOUND: Action.STOP_PROVIDER,
     ErrorKind.QUOTA: Action.STOP_PROVIDER,
-    ErrorKind.BAD_REQUEST: Action.FAIL_ITEM,
+    ErrorKind.BAD_REQUEST: Action.WEIGH,
     ErrorKind.CONTEXT_LENGTH: Action.FAIL_ITEM,
     ErrorKind.CONTENT_FILTER: Action.FAIL_ITEM,
     ErrorKind.LOCAL_RESOURCES: Action.STOP_RUN,
@@ -331,7 +345,7 @@ class RunStopped(DatafastError):
     report: RunReport
 
     def __str__(self) -> str:
-        return (
+        return plain_text(
             f"{self.report.stop_reason}. {self.report.counts_line()}. "
             f"Run the same script again to go on; nothing is paid for twice."
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,15 +18,25 @@ from typing import TYPE_CHECKING, cast
 from loguru._logger import Core
 from loguru._logger import Logger as LoguruLogger
 
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, plain_text
 
 if TYPE_CHECKING:
-    from loguru import Logger
+    from loguru import Logger, Record
 
 __all__ = ["configure_logger", "is_configured", "log_file", "logger", "redirect_console", "unconfigure"]
 
 _CONSOLE_FORMAT = "<green>{time:HH:mm:ss}</green> <level>{level: <7}</level> {message}"
 _FILE_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {name}:{line} {message}"
+
+
+def _made_plain(record: Record) -> None:
+    """Makes a record safe for a terminal: it may quote what a server or a model said."""
+    record["message"] = plain_text(record["message"])
+    if (raised := record["exception"]) is not None:
+        trace = "".join(traceback.format_exception(raised.type, raised.value, raised.traceback))
+        record["message"] += f"\n{plain_text(trace.rstrip())}"
+        record["exception"] = None
+
 
 logger = cast(
     "Logger",
@@ -38,7 +49,7 @@ logger = cast(
         colors=False,
         raw=False,
         capture=True,
-        patchers=[],
+        patchers=[_made_plain],
         extra={},
     ),
 )

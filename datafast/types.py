@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
+from datafast.amounts import money
+from datafast.html import facts
+
 __all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
 
 
@@ -108,8 +111,31 @@ class RunReport:
             f"{self.failed:,} failed, {self.pending:,} pending{removed}"
         )
 
+    def calls_line(self) -> str:
+        """The calls in a few words: how many, how many requests were sent again, and what came from replies of earlier runs."""
+        again = f", {self.retries:,} requests sent again" if self.retries else ""
+        replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
+        return f"{self.calls:,}{again}{replayed}"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        failures = ", ".join(f"{count:,} {category}" for category, count in self.failures.items())
+        lines = [
+            ("rows", self.counts_line()),
+            *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
+            ("failed", failures),
+            ("calls", self.calls_line()),
+            ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
+            ("cost", money(self.cost_usd)),
+            ("time", f"{self.elapsed_s:,.1f} s"),
+            ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
+            *(("set aside", path) for path in self.set_aside),
+            ("stopped", self.stop_reason or ""),
+        ]
+        return facts((name, value) for name, value in lines if value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

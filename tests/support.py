@@ -54,6 +54,8 @@ __all__ = [
 def short_waits(monkeypatch: Any, first_s: float = 0.004) -> None:
     """Lets every wait before a repeat begin with at most so many seconds, whatever the config says."""
     monkeypatch.setattr(Backoff, "wait_s", _wait_of(Backoff(first_s)))
+    own = Backoff.probe_wait_s
+    monkeypatch.setattr(Backoff, "probe_wait_s", lambda self, attempt: own(Backoff(first_s), attempt))
 
 
 def _wait_of(backoff: Backoff) -> Callable[..., float]:

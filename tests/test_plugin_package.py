@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -215,7 +214,9 @@ def test_a_config_of_its_kind_runs_with_its_provider_and_its_stage(
     rows = rows_of(tmp_path / "riddles.jsonl")
     assert {row["answer"]: row["riddle"] for row in rows} == dict.fromkeys(("a clock", "a shadow"), "What never rests?")
     assert {row["model_id"] for row in rows} == {"thebes"}
-    assert Counter(request.target for request in sphinx.requests) == {"/ask": 5}
+    # One prompt is refused; it is asked again where nothing else is left to tell whose fault that is.
+    assert {request.target for request in sphinx.requests} == {"/ask"}
+    assert 5 <= len(sphinx.requests) <= 7
     assert tree() == before
 
 
@@ -226,7 +227,8 @@ def test_a_run_that_is_repeated_buys_nothing_and_status_knows_its_rows(
     first, again = (
         json.loads(datafast(site, tmp_path, "generate", "riddles.yaml", "--json", exit_code=3)) for _ in range(2)
     )
-    assert (first["calls"], again["calls"], len(sphinx.requests)) == (4, 0, 5)
+    assert (first["calls"], again["calls"]) == (4, 0)
+    assert 5 <= len(sphinx.requests) <= 7  # the refused one may have been asked again in the first run
     status = json.loads(datafast(site, tmp_path, "status", "riddles.jsonl", "--json"))
     assert [status[name] for name in ("requested", "written", "filtered", "failed", "pending")] == [5, 2, 2, 1, 0]
     assert status["filtered_by_stage"] == {"brief": {"more than 5 words": 2}}

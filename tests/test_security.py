@@ -13,7 +13,7 @@ import datafast
 from datafast import logger_config
 from datafast.datasets import RawDataset
 from datafast.engine.events import Event
-from datafast.errors import RunStopped
+from datafast.errors import ProviderError, RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig, RunConfig
@@ -89,3 +89,51 @@ def test_the_package_never_evaluates_unpickles_or_shells_out() -> None:
                 assert found <= ({"subprocess"} if path == starter else set()), f"{path}:{node.lineno}"
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").partition(".")[0] not in modules, f"{path}:{node.lineno}"
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[31mred\u202etxt\x00"
+STEERING = set("\x1b\x07\u202e\x00")
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_what_a_server_says_steers_no_terminal(
+    status: int, tmp_path: Path, fault_server: FaultServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = Answer(status=status, body={"error": {"message": f"No. {ESCAPES}", "code": ESCAPES}})
+    fault_server.respond = lambda request: answer
+    configure_logger(level="DEBUG", log_file=tmp_path / "run.log")
+    config = RawDatasetConfig(
+        document_types=["note"],
+        topics=["a"],
+        num_samples_per_prompt=1,
+        output_file=tmp_path / "out.jsonl",
+        run=RunConfig(max_retries=1, retry_delay_s=0.01, max_retry_delay_s=0.01, max_stall_s=0.1),
+    )
+    dataset = RawDataset(config)
+    told = ""
+    try:
+        dataset.generate([direct(fault_server.url)])
+    except RunStopped as stopped:
+        told = "".join(traceback.format_exception(stopped))
+    with pytest.raises(ProviderError) as raised:
+        direct(fault_server.url).generate("hello")
+    told += "".join(traceback.format_exception(raised.value))
+    logger_config.unconfigure()
+    shown = capfd.readouterr()
+    failed = "".join(item.error for item in dataset.failed_items)
+    assert "owned" in told
+    for text in (told, failed, shown.out, shown.err, (tmp_path / "run.log").read_text("utf-8")):
+        assert not set(text) & STEERING
+
+
+def test_an_error_in_the_log_steers_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logger(log_file=tmp_path / "run.log")
+    try:
+        raise ValueError(ESCAPES)
+    except ValueError as error:
+        logger_config.logger.opt(exception=error).error(f"It said {ESCAPES}")
+    logger_config.unconfigure()
+    for text in (capfd.readouterr().err, (tmp_path / "run.log").read_text("utf-8")):
+        assert text.count("\\x1b[31mred") == 2
+        assert "Traceback" in text
+        assert not set(text) & STEERING

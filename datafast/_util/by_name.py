@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from datafast._util.plugins import Door
+from datafast._util.plugins import Door, blaming
 from datafast.errors import ConfigError
 
 __all__ = ["ByName"]
@@ -64,7 +64,8 @@ class ByName:
             model = self._door.load(name)
         except ConfigError as error:
             raise PydanticCustomError("by_name", "{tag}: {why}", {"tag": self._tag, "why": str(error)}) from None
-        found: BaseModel = model.model_validate(dict(given), context=info.context)
+        with blaming(model, "the check of its fields"):
+            found: BaseModel = model.model_validate(dict(given), context=info.context)
         return found
 
 

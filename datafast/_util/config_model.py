@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 
-__all__ = ["Accepts", "ConfigModel", "NonBlank", "UserPath", "default_of"]
+__all__ = ["Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of"]
 
 
 def _not_blank(text: str) -> str:
@@ -22,6 +22,15 @@ def _not_blank(text: str) -> str:
 
 NonBlank = Annotated[str, AfterValidator(_not_blank)]
 
+
+def _of_64_bits(seed: int) -> int:
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError("expected a whole number of at most 64 bits.")
+    return seed
+
+
+Seed = Annotated[int, AfterValidator(_of_64_bits)]
+"""Of random choices; more bits no JSON document of a ledger holds."""
 
 UserPath = Annotated[Path, AfterValidator(user_path)]
 """A path, in which `~` is the user's home."""
@@ -70,11 +79,15 @@ class ConfigModel(BaseModel):
             raise ValidationError.from_exception_data(cls.__name__, details) from None
 
     @classmethod
+    def hint_for(cls, name: str) -> str:
+        """What to do about a field that does not exist."""
+        return did_you_mean(name, cls.model_fields)
+
+    @classmethod
     def _explained(cls, detail: Any) -> InitErrorDetails:
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden" and len(loc) == 1:
-            known = list(cls.model_fields)
-            hint = did_you_mean(str(loc[0]), known)
+            hint = cls.hint_for(str(loc[0]))
             kind = PydanticCustomError("unknown_field", "There is no such field. {hint}", {"hint": hint})
             return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
         context = detail.get("ctx")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-__all__ = ["check_patterns", "linear_validator"]
+__all__ = ["check_patterns", "linear_validator", "matches"]
 
 
 @lru_cache(maxsize=1)
@@ -23,20 +23,20 @@ def linear_validator() -> Any:
 
 
 def _pattern(validator: Any, wanted: str, text: Any, schema: Any) -> Iterator[Any]:
-    if isinstance(text, str) and not _matches(wanted, text):
+    if isinstance(text, str) and not matches(wanted, text):
         yield _invalid(f"{text!r} does not match {wanted!r}")
 
 
 def _properties(validator: Any, patterns: Mapping[str, Any], value: Any, schema: Any) -> Iterator[Any]:
     for wanted, inner in patterns.items() if isinstance(value, dict) else ():
-        for name in (name for name in value if _matches(wanted, name)):
+        for name in (name for name in value if matches(wanted, name)):
             yield from validator.descend(value[name], inner, path=name, schema_path=wanted)
 
 
 def _others(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[Any]:
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name in value if isinstance(value, dict) else ():
-        if name in known or any(_matches(wanted, name) for wanted in patterns):
+        if name in known or any(matches(wanted, name) for wanted in patterns):
             continue
         if allowed is False:
             yield _invalid(f"additional properties are not allowed, and {name!r} is one")
@@ -56,34 +56,50 @@ def _compiled(pattern: str) -> SchemaValidator:
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
+    """Whether a pattern is found in a text; not if it is one that `check_patterns` refuses."""
     try:
         _compiled(pattern).validate_python(text)
-    except ValidationError:
+    except (ValidationError, SchemaError):
         return False
     return True
 
 
-def check_patterns(node: Any) -> None:
+def check_patterns(schema: Any) -> None:
     """Raises ValueError where a pattern cannot be matched in linear time, or its matches are asked for in other ways than ours."""
-    if isinstance(node, list):
-        for part in node:
-            check_patterns(part)
-    if not isinstance(node, Mapping):
-        return
-    by_name = node.get("patternProperties")
-    patterns = [node.get("pattern"), *(by_name if isinstance(by_name, Mapping) else ())]
-    for pattern in patterns:
-        try:
-            _compiled(pattern) if isinstance(pattern, str) else None
-        except SchemaError as error:
-            why = str(error).strip().splitlines()[-1].removeprefix("error: ").rstrip(".")
-            raise ValueError(
-                f"The pattern {pattern!r} cannot be used: {why}. Write it without look-around and back-references."
-            ) from None
-    if by_name and "unevaluatedProperties" in node:
+    by_name, unevaluated = False, False
+    for node in _mappings(schema):
+        named = node.get("patternProperties")
+        for pattern in (node.get("pattern"), *(named if isinstance(named, Mapping) else ())):
+            if isinstance(pattern, str):
+                _check_pattern(pattern)
+        by_name |= isinstance(named, Mapping)
+        unevaluated |= "unevaluatedProperties" in node
+        if node is not schema and isinstance(node.get("$schema"), str):
+            # Below it jsonschema would match with a validator of its own.
+            raise ValueError("Only the whole schema has a $schema. Take it out of its parts.")
+    if by_name and unevaluated:
         raise ValueError(
             "patternProperties and unevaluatedProperties cannot stand together. Write additionalProperties."
         )
-    for part in node.values():
-        check_patterns(part)
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        _compiled(pattern)
+    except SchemaError as error:
+        why = str(error).strip().splitlines()[-1].removeprefix("error: ").rstrip(".")
+        raise ValueError(
+            f"The pattern {pattern!r} cannot be used: {why}. Write it without look-around and back-references."
+        ) from None
+
+
+def _mappings(schema: Any) -> Iterator[Mapping[str, Any]]:
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

@@ -11,15 +11,16 @@ the error names both. Names of built-in things cannot be claimed; a list of all 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from datafast._util.notify import did_you_mean, warn_user
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastError
 
-__all__ = ["Door", "installed"]
+__all__ = ["Door", "blaming", "installed"]
 
 T = TypeVar("T")
 
@@ -134,6 +135,27 @@ class Door(Generic[T]):
             )
         (point,) = found.values()
         return point
+
+
+@contextmanager
+def blaming(thing: object, where: str) -> Iterator[None]:
+    """Names a thing of another package that raises what it should not. Our own go on as they are: bugs, with their traceback.
+
+    Raises:
+        ConfigError: it raised an error that is neither this one nor about its values.
+    """
+    kind = thing if isinstance(thing, type) else type(thing)
+    try:
+        yield
+    except Exception as error:
+        from pydantic import ValidationError  # imported here, because the start needs none of it
+
+        if isinstance(error, DatafastError | ValidationError) or kind.__module__.partition(".")[0] == "datafast":
+            raise
+        raise ConfigError(
+            f"{kind.__module__}.{kind.__qualname__} raised {type(error).__name__} in {where}: {error}. "
+            f"Ask its author to mend it, or leave it out."
+        ) from error
 
 
 @cache

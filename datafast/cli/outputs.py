@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -25,12 +26,16 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
     from datafast.store.paths import OutputPaths
 
     paths = OutputPaths.of(file, ledger)
-    if paths.ledger.is_file():
+    if is_file(paths.ledger):
         return paths
-    if not paths.rows.exists():
-        raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
-    if paths.rows.is_dir():
+    if is_folder(paths.rows):
         raise ConfigError(f"{paths.rows} is a folder. Give the output file in it.")
+    if not is_file(paths.rows):
+        raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
+    if paths.rows.suffix in {".yaml", ".yml"}:
+        raise ConfigError(
+            f"{paths.rows} looks like a config. Give the file with the rows, which it names as output_file."
+        )
     raise OutputError(
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."

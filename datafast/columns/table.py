@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
+from datafast._util.plugins import blaming
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
 from datafast.columns.walk import Walk, Walks
@@ -84,7 +85,8 @@ class Table:
                 continue
             setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources, walks=self.walks)
             try:
-                column.put_into(setup)
+                with blaming(column, "prepare()"):
+                    column.put_into(setup)
             except ConfigError as error:
                 self.problems.append(_problem(name, error))
         if not self.problems:

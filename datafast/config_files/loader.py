@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.config_model import ConfigModel
+from datafast._util.notify import did_you_mean, nearest, warn_user
+from datafast._util.user_path import is_file
 from datafast.config_files.deepfabric import layout_of
+from datafast.config_files.key_file import load_keys
 from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
 from datafast.config_files.yaml_file import YamlFile
@@ -44,15 +47,13 @@ def load_secrets(config: Path, env_file: Path | None) -> Path:
     Variables that are set already win.
 
     Raises:
-        ConfigError: `env_file` does not exist.
+        ConfigError: `env_file` does not exist, or the file cannot be read.
     """
-    from dotenv import load_dotenv
-
     path = env_file or config.parent / "secrets.env"
-    if env_file is not None and not env_file.is_file():
+    if env_file is not None and not is_file(env_file):
         raise ConfigError(f"There is no file {env_file} (--env-file). Check its name and its folder.")
-    if path.is_file():
-        load_dotenv(path, override=False, encoding="utf-8-sig")
+    if is_file(path):
+        load_keys(path)
     return path
 
 
@@ -89,7 +90,7 @@ class _Loader:
         fields = {name: value for name, value in self._data.items() if name not in _OWN_FIELDS}
         if output is not None:
             fields["output_file"] = output
-        self._refuse_unknown(fields, dataset_class.config_model.model_fields)
+        self._refuse_unknown(fields, dataset_class.config_model)
         config = self._config(dataset_class.config_model, fields)
         takes_roles = hasattr(dataset_class, "generate_roles")
         providers = self._providers(dataset_class, takes_roles, config)
@@ -153,17 +154,19 @@ class _Loader:
         name = self._data.get("kind")
         if name is None:
             raise self._file.refused(
-                1, f"kind: is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
+                1, f"kind: The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
             )
         try:
             return load_kind(str(name))
         except ConfigError as error:
             raise self._file.refused(self._file.line_of(["kind"]), f"kind: {error}") from None
 
-    def _refuse_unknown(self, fields: dict[str, Any], known: Iterable[str]) -> None:
-        valid = [*_OWN_FIELDS, *known]
+    def _refuse_unknown(self, fields: dict[str, Any], model: type[ConfigModel]) -> None:
+        valid = [*_OWN_FIELDS, *model.model_fields]
         for name in [name for name in self._file.data if name not in valid]:
-            self._problems.add([name], f"There is no such field. {did_you_mean(name, valid)}")
+            own = nearest(name, valid) in _OWN_FIELDS
+            hint = did_you_mean(name, _OWN_FIELDS) if own else model.hint_for(name)
+            self._problems.add([name], f"There is no such field. {hint}")
             fields.pop(name, None)
 
     def _config(

@@ -16,6 +16,7 @@ __all__ = ["Keys", "Problems"]
 Keys = Sequence[str | int]
 Places = Mapping[str, Keys]
 
+_MOST_SHOWN = 100
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
 _BOUND = re.compile(r"^(greater|less) than or equal to (\S+)$")
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
@@ -24,6 +25,7 @@ _IN_OUR_WORDS = {
     "list": "a list",
     "dictionary": "a mapping",
     "integer": "a whole number",
+    "number": "a number",
     "boolean": "true or false",
 }
 
@@ -72,8 +74,8 @@ class Problems:
                 keys = [*places.get(str(keys[0]), keys[:1]), *keys[1:]]
             if detail["type"] == "missing":
                 field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
-                about = field.description if field else None
-                self.add(keys, f"is missing. {about}" if about else "is missing.", whole=True)
+                about = f"It says: {field.description}" if field and field.description else "It is required."
+                self.add(keys, f"The field is missing. {about}", whole=True)
             else:
                 self.add_text(_expected(detail), keys, places=None if keys else places)
 
@@ -82,13 +84,17 @@ class Problems:
         return self._file.at(self._file.line_of(keys), _dotted(keys))
 
     def refusal(self) -> ConfigError:
-        """All of them as one error, a problem a line, in the order of the file."""
-        return ConfigError(
-            "\n".join(
-                self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
-                for (line, field), messages in sorted(self._found.items())
+        """All of them as one error, a problem a line, in the order of the file; the first ones if there are very many."""
+        found = sorted(self._found.items())
+        lines = [
+            self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
+            for (line, field), messages in found[:_MOST_SHOWN]
+        ]
+        if len(found) > _MOST_SHOWN:
+            lines.append(
+                f"{self._file.path}: There are {len(found) - _MOST_SHOWN:,} more problems. Correct these first."
             )
-        )
+        return ConfigError("\n".join(lines))
 
 
 def _moved(message: str, places: Mapping[str, Keys]) -> str:
@@ -132,6 +138,8 @@ def _remedy(expected: str, given: object) -> str:
             return " Put it in quotes."
         case "list", str() | int() | float():
             return " Put it in brackets, as in [one, two]."
+        case "list", dict():
+            return " Write its entries below each other, each after a dash."
         case "dictionary", _:
             return " Write a name before each value, as in {name: value}."
     return ""

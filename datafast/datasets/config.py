@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
-from datafast._util.notify import warn_user
+from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
+from datafast._util.notify import nearest, warn_user
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
@@ -49,7 +49,7 @@ class PromptExpansionConfig(ConfigModel):
     max_samples: int = Field(default=1000, ge=1)
     """The most prompts per base combination that are accepted. More are refused, never cut."""
 
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of the draws; `run.seed` where none is given."""
 
     strategy: Strategy | None = None
@@ -149,6 +149,19 @@ class DatasetConfig(ConfigModel):
     quality: Accepts[list[AnyStage], Sequence[Stage | Mapping[str, Any]]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
+    @classmethod
+    def hint_for(cls, name: str) -> str:
+        from datafast.llms.options import OPTION_SCHEMAS
+
+        if name == "dataset_type":
+            return "The class of the config says it. Leave it out."
+        meant = nearest(name, [*cls.model_fields, *RunConfig.model_fields, *OPTION_SCHEMAS])
+        if meant in cls.model_fields or meant is None:
+            return super().hint_for(name)
+        if meant in RunConfig.model_fields:
+            return f"It belongs under run: run: {{{meant}: ...}}."
+        return f"It is a parameter of providers. Give it to the provider{'' if meant == name else f', as {meant}'}."
+
     @field_validator("output_file")
     @classmethod
     def _a_file(cls, path: Path) -> Path:
@@ -215,6 +228,10 @@ class PromptDatasetConfig(DatasetConfig):
     )
     """How optional `<<placeholders>>` of the prompts are filled."""
 
+    num_rows: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Exactly this many rows in all, drawn from all combinations and spread evenly over every dimension and the providers. More
+    rows later leave those that are there as they are. Without it there are rows for every combination."""
+
     keep_repeats: bool = False
     """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
 
@@ -229,7 +246,18 @@ class PromptDatasetConfig(DatasetConfig):
                 )
         self._built = self._build_expansion(self.editions()[0])
         self._remark_on_system_messages()
+        self._remark_on_coverage(self._built)
         return self
+
+    def _remark_on_coverage(self, expansion: Expansion) -> None:
+        if self.num_rows is None or expansion.spec.strategy != "coverage":
+            return
+        calls = -(-self.num_rows // self.rows_per_item)
+        if calls < expansion.size:
+            warn_user(
+                f"num_rows: {self.num_rows:,} rows come of {calls:,} prompts, and covering the values of the placeholders takes "
+                f"{expansion.size:,}. Raise num_rows, ask for fewer rows with one prompt ({self.rows_field}), or leave coverage out."
+            )
 
     def _remark_on_system_messages(self) -> None:
         for field in type(self).model_fields:
@@ -286,7 +314,7 @@ class PromptDatasetConfig(DatasetConfig):
             ).varied_by(others)
             for number, text in enumerate(self.template_texts(edition))
         ]
-        return Expansion(templates, self._expansion_spec(), remark=remark)
+        return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.num_rows is not None)
 
     def _expansion_spec(self) -> ExpansionSpec:
         return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)

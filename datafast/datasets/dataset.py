@@ -7,28 +7,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
+from datafast.html import paragraph
 from datafast.plan.defaults import Edition
+from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
-from datafast.plan.items import Plan, WorkItem
+from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
@@ -85,17 +92,29 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The ledgers of these runs; their costs count for this dataset's budget."""
         return ()
 
-    def plan_for(self, routes: Sequence[Route[object]]) -> Plan:
-        """What is to be done on these routes."""
+    def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
+        """What is to be done on these routes. `fresh`: by a run that starts over."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
 
     def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
         """The stages that cannot decide about such rows, by number, and why."""
         for number, stage in enumerate(self.config.quality):
             try:
-                stage.check(self.row_model)
+                with blaming(stage, "check()"):
+                    stage.check(self.row_model)
             except ConfigError as error:
                 yield number, error
+
+    @property
+    def counted_before(self) -> Counted | None:
+        """Which rows `num_rows` counts in the output; None if there is none yet, or it cannot be read, which a run will say."""
+        if not self.paths.ledger.is_file():
+            return None
+        try:
+            with LedgerReader(self.paths.ledger) as reader:
+                return reader.counted
+        except OutputError:
+            return None
 
     # -- helpers for kinds
 
@@ -105,17 +124,23 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         *,
         routes: Sequence[str],
         shape: Callable[[Edition], Sequence[str | bytes]] = lambda edition: (),
+        each: bool = False,
     ) -> GridPlan:
         """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
+
+        If the config has a `num_rows`, that many rows are drawn from the product.
 
         Args:
             dimensions: the axes, slowest first; or a function that gives those of an edition.
             shape: other settings that change what an item asks for; default texts by their keys in the edition.
+            each: `num_rows` counts the rows of each combination, which the dimensions have already, and not all rows.
         """
         current, *earlier = self.config.editions()
+        num_rows = self.config.num_rows if isinstance(self.config, PromptDatasetConfig) and not each else None
+        plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
 
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
-            return GridPlan(
+            return plan(
                 self.kind,
                 dimensions(edition) if callable(dimensions) else dimensions,
                 routes=routes,
@@ -125,6 +150,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 seed=self.config.run.seed,
                 edition=edition,
                 former=former,
+                counted="each" if each else "all",
             )
 
         return make(current, lambda: map(make, earlier))
@@ -152,6 +178,20 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The rows in the output file, read on demand; also those of an earlier process."""
         return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
 
+    @data_rows.setter
+    def data_rows(self, rows: object) -> None:
+        del rows
+        raise ConfigError(
+            f"data_rows: They are read from {self.config.output_file} and cannot be set. Write the rows into that file, one JSON "
+            f"object a line; then data_rows, save and push_to_hub have them."
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the last run."""
+        rows = RowSequence(Path(self.config.output_file), self.row_model)._repr_html_()
+        report = self.report._repr_html_() if self.report is not None else ""
+        return paragraph(f"Dataset of the kind {self.kind}", bold=True) + rows + report
+
     @property
     def failed_items(self) -> Sequence[FailedItem]:
         """The items that have failed for good, read from the ledger on demand; also those of an earlier process.
@@ -162,7 +202,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             OutputError: the ledger cannot be read.
         """
         ledger = self.paths.ledger
-        return FailedItems(ledger, values_of(self.plan(["any"]), ledger))
+        return FailedItems(ledger, values_of(self.plan, ledger))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows of the output file into another file, completely or not at all, and returns its path.
@@ -178,6 +218,44 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.files import save_output
 
         return save_output(self.paths, user_path(path), format, row_model=self.row_model)
+
+    def to_csv(self, path: str | Path) -> Path:
+        """`save` as CSV, whatever the path ends in."""
+        return self.save(path, "csv")
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """`save` as Parquet, whatever the path ends in."""
+        return self.save(path, "parquet")
+
+    def to_jsonl(self, path: str | Path) -> Path:
+        """`save` as JSON Lines, whatever the path ends in."""
+        return self.save(path, "jsonl")
+
+    def to_huggingface(self) -> Any:
+        """The rows of the output file as a `datasets.Dataset`, with the types that a push would have.
+
+        Raises:
+            ConfigError: there are no rows yet, or a line is not a row.
+        """
+        from datafast.export.views import output_dataset
+
+        return output_dataset(self.paths, row_model=self.row_model)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows of the output file as a DataFrame; lists and objects stay what they are.
+
+        Raises:
+            ConfigError: there are no rows yet, or a line is not a row.
+        """
+        from datafast.export.views import output_frame
+
+        return output_frame(self.paths, row_model=self.row_model)
+
+    def inspect(self, random: bool = False, num_rows: int = 5) -> None:
+        """Prints rows of the output file: the first ones, or `random` ones."""
+        from datafast.export.views import print_rows
+
+        print_rows(self.paths, row_model=self.row_model, random=random, num_rows=num_rows)
 
     def push_to_hub(
         self,

@@ -6,19 +6,23 @@ There are two sorts of kinds: those that ask any of their providers for whole it
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
+from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.job import Job
+from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
 from datafast.errors import ConfigError, RunStopped, TopicsError
 from datafast.logger_config import log_file
+from datafast.plan.items import Plan
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
@@ -181,6 +185,10 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     def _check_roles(self, given: Mapping[str, object], needed: Sequence[str]) -> None:
         for role in needed:
+            if isinstance(given.get(role), list | tuple):
+                raise ConfigError(
+                    f"{role}: expected one provider, got several. Make a dataset with an output_file of its own for each of them."
+                )
             if role not in given:
                 keyword = self.provider_keywords.get(role)
                 how = f"Give {keyword}=...; this" if keyword else "This"
@@ -203,44 +211,65 @@ class Generation:
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
+        self._check()
         executor = self._dataset.executor
-        for preparation in self._preparations():
-            self._prepared(preparation, executor.run(preparation.announced(self._options.get("on_event"))))
-        self._ended(executor.run(self._job()))
+        with self._shown() as on_event:
+            for preparation in self._preparations():
+                self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
+            job = self.job(on_event)
+            tell_change(job, self._options.get("on_change"))
+            self._ended(executor.run(job))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
+        self._check()
         executor = self._dataset.executor
-        for preparation in self._preparations():
-            report = await executor.run_async(preparation.announced(self._options.get("on_event")))
-            self._prepared(preparation, report)
-        self._ended(await executor.run_async(self._job()))
+        with self._shown() as on_event:
+            for preparation in self._preparations():
+                self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
+            job = self.job(on_event)
+            await tell_change_async(job, self._options.get("on_change"))
+            self._ended(await executor.run_async(job))
 
-    def _preparations(self) -> Sequence[Preparation]:
+    def _shown(self) -> AbstractContextManager[EventCallback | None]:
+        """Shows the run if this is a notebook; gives what takes its events."""
+        on_event, limit = self._options.get("on_event"), self._options.get("limit")
+        if not self._options.get("progress", True):
+            return nullcontext(on_event)
+        return shown_in_notebook(
+            on_event,
+            in_flight=lambda: self._dataset.executor.in_flight_by_provider,
+            max_rows=None if limit is None else limit * self._dataset.config.rows_per_item,
+        )
+
+    def _check(self) -> None:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
+
+    def _preparations(self) -> Sequence[Preparation]:
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
                 provider.require_ready()  # nothing is paid for before a run that cannot begin
         return found
 
-    def _prepared(self, preparation: Preparation, report: RunReport) -> None:
+    def _prepared(self, preparation: Preparation, report: RunReport, on_event: EventCallback | None) -> None:
         self._before.append(report)
         try:
             preparation.done(report)
         except (RunStopped, TopicsError) as error:
             dataset = self._dataset
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
-            requested = dataset.plan_for(self._routes).num_rows
+            requested = self._plan(self._routes).num_rows
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
-            if (on_event := self._options.get("on_event")) is not None:
+            if on_event is not None:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
-    def _job(self) -> Job:
+    def job(self, on_event: EventCallback | None = None) -> Job:
+        """The dataset's own run."""
         dataset, options = self._dataset, self._options
         settings = dataset.config.run
         if (wanted := options.get("max_concurrency")) is not None:
@@ -248,7 +277,7 @@ class Generation:
             settings.max_concurrency = wanted  # validated like the config's own
         routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
         return Job(
-            plan=dataset.plan_for(routes),
+            plan=self._plan(routes),
             routes=routes,
             produce=dataset.produce,
             paths=dataset.paths,
@@ -258,7 +287,7 @@ class Generation:
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
-            on_event=options.get("on_event"),
+            on_event=on_event,
             notes={
                 "command": "",
                 "kind": dataset.kind,
@@ -268,6 +297,16 @@ class Generation:
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
+
+    def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
+        plan = self._dataset.plan_for(routes, fresh=self._options.get("fresh", False))
+        asked = getattr(self._dataset.config, "num_rows", None)
+        if plan.counted == "each" and plan.num_rows != asked:
+            warn_user(
+                f"num_rows: {self._dataset.config.output_file} was begun when it counted the rows of each language, prompt and "
+                f"provider, and goes on in that way: {plan.num_rows:,} rows. Start over with --fresh (fresh=True) to have {asked:,} in all."
+            )
+        return plan
 
     def _note(self, report: RunReport) -> None:
         self._dataset.report = report
@@ -290,7 +329,7 @@ def _events(
             also(event)
 
     async def run(on_event: EventCallback) -> None:
-        await Generation(dataset, routes, {**options, "on_event": on_event}).run_async()
+        await Generation(dataset, routes, {**options, "on_event": on_event, "progress": False}).run_async()
 
     return stream_events(run, also=watch)
 
@@ -302,13 +341,7 @@ def _log_file() -> Iterator[UsedFile]:
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
-    return estimate(
-        plan=dataset.plan_for(routes),
-        produce=dataset.produce,
-        routes=routes,
-        settings=dataset.config.run,
-        ledger=dataset.paths.ledger,
-    )
+    return estimate(Generation(dataset, routes, {}).job())
 
 
 def _some(providers: Any, llms: Any = None) -> Any:

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast._util.user_path import is_file
 from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.budget import check_prices
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
-from datafast.engine.events import LimitChanged
+from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, ProviderError
 from datafast.llms.replies.formats import usage_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
@@ -168,8 +170,31 @@ async def _open_endpoints(
             admission.add(gate)
             backend = provider.open(max_connections=gate.limit)
             stack.push_async_callback(backend.aclose)
-            endpoints[id(provider)] = Endpoint(provider, label=label, identity=identity, gate=gate, backend=backend)
+            endpoints[id(provider)] = Endpoint(
+                provider,
+                label=label,
+                identity=identity,
+                gate=gate,
+                breaker=_breaker(job, gate, label, emit),
+                backend=backend,
+            )
         yield endpoints
+
+
+def _breaker(job: Job, gate: Gate, label: str, emit: Emitter) -> Breaker:
+    settings = job.settings
+
+    def paused(wait_s: float, error: ProviderError) -> None:
+        reason = str(error)
+        emit(ProviderPaused(provider=label, reason=reason if reason.endswith(".") else f"{reason}.", wait_s=wait_s))
+
+    return Breaker(
+        gate,
+        backoff=Backoff(settings.retry_delay_s, settings.max_retry_delay_s),
+        max_stall_s=settings.max_stall_s,
+        on_pause=paused,
+        on_resume=lambda: emit(ProviderResumed(provider=label)),
+    )
 
 
 def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_limit: Callable[[int], None]) -> Gate:
@@ -200,7 +225,7 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
         return Spent(0.0, 0, 0)
     spent = output.store.spent
     for ledger in job.also_spent:
-        if ledger.is_file():
+        if is_file(ledger):
             with LedgerReader(ledger) as reader:
                 other = reader.spent()
             spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)

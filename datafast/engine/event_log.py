@@ -11,6 +11,8 @@ from datafast.engine.events import (
     ItemDone,
     ItemFailed,
     LimitChanged,
+    ProviderPaused,
+    ProviderResumed,
     ProviderStopped,
     Retry,
     RunEnded,
@@ -42,6 +44,7 @@ class EventLog:
         self._failures: dict[_Failure, int] = {}
         self._first: dict[_Failure, int] = {}
         self._limits: dict[str, int] = {}
+        self._pauses: set[str] = set()
         self._requested = 0
         self._at_start = 0
         self._written = 0
@@ -63,6 +66,11 @@ class EventLog:
                 logger.debug(f"{event.provider}: {event.reason.removesuffix('.')}. Sent again in {event.wait_s:.1f} s.")
             case LimitChanged():
                 self._limit_changed(event)
+            case ProviderPaused():
+                self._paused(event)
+            case ProviderResumed():
+                self._pauses.discard(event.provider)
+                logger.info(f"{event.provider} answers again.")
             case ProviderStopped():
                 logger.error(f"Stopped for this run: {event.reason}")
             case RunEnded():
@@ -101,6 +109,15 @@ class EventLog:
             logger.warning(f"{event.provider} limits our rate. {now}")
         else:  # one by one, for minutes; not worth a line on the console
             logger.debug(f"{event.provider} answers again. {now}")
+
+    def _paused(self, event: ProviderPaused) -> None:
+        self._limits[event.provider] = 1
+        log = logger.debug if event.provider in self._pauses else logger.warning  # one line for an outage
+        self._pauses.add(event.provider)
+        log(
+            f"{event.reason} Its items wait, and nothing is lost. One request is tried in {event.wait_s:.1f} s, and then again "
+            f"and again for up to run.max_stall_s."
+        )
 
     def _progress(self) -> None:
         now = time.monotonic()

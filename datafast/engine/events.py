@@ -21,6 +21,8 @@ __all__ = [
     "ItemFailed",
     "LimitChanged",
     "PreparationStarted",
+    "ProviderPaused",
+    "ProviderResumed",
     "ProviderStopped",
     "Retry",
     "RunEnded",
@@ -101,7 +103,7 @@ class ItemFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanged:
-    """A provider's limit of requests in flight has fallen after rate limiting, or rises again."""
+    """A provider's limit of requests in flight has fallen after rate limiting, or rises again after that or a pause."""
 
     type: ClassVar[str] = "limit_changed"
     provider: str
@@ -116,6 +118,24 @@ class BudgetReached:
     limit: str
     used: float
     allowed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPaused:
+    """A provider does not work at present. Nothing is sent to it for `wait_s` seconds, then one request; its items wait."""
+
+    type: ClassVar[str] = "provider_paused"
+    provider: str
+    reason: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderResumed:
+    """A paused provider has answered. Its limit of requests in flight rises with each answer to what it was."""
+
+    type: ClassVar[str] = "provider_resumed"
+    provider: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +164,8 @@ Event = (
     | ItemFailed
     | LimitChanged
     | BudgetReached
+    | ProviderPaused
+    | ProviderResumed
     | ProviderStopped
     | RunEnded
 )

@@ -56,6 +56,7 @@ class Generate:
         recorded: dict[bytes, list[Recorded]],
         route: Route[Endpoint],
         waiting: Callable[[int], None],
+        elsewhere: bool = False,
         top_up: bool = False,
     ) -> None:
         self._caller = caller
@@ -64,6 +65,7 @@ class Generate:
         self._recorded = recorded
         self._route = route
         self._waiting = waiting
+        self._elsewhere = elsewhere
         self._ordinals: dict[bytes, int] = {}
         self._answered: dict[str, str] = {}
         self._cut: set[str] = set()
@@ -131,7 +133,7 @@ class Generate:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting)
+        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
         answer = await self._caller.answer(call, self._recorded.get(key, []))
         self._answered[role] = call.model_id
         self.last = call
@@ -187,6 +189,8 @@ class Generate:
     ) -> list[T]:
         """Asks for `count` things in one call, and again for missing ones if the run tops up or retries this item.
 
+        If the item asked for fewer things when it was begun, the others are asked for now.
+
         Args:
             prompt, response_model: the prompt and model that ask for a number of things.
             items: gives the usable things of a reply.
@@ -200,13 +204,14 @@ class Generate:
             found.extend(items(reply))
             return count - len(found)
 
-        await self._collect(role, count, lambda: prompt(count - len(found)), response_model, take, system)
+        await self._collect(role, count, prompt, response_model, take, system)
         return found[:count]
 
     async def collect_for(
         self,
         role: str,
         subjects: Sequence[S],
+        count: int,
         *,
         prompt: Callable[[Sequence[S]], str],
         response_model: Callable[[int], type[M]],
@@ -216,10 +221,11 @@ class Generate:
         """The same where each thing is about a subject of its own: a reply holds one for each, in the order of the subjects.
 
         Args:
+            subjects: at least `count`; with more rows, the item would ask about the others too.
             prompt: the prompt that asks for a thing about each of these subjects.
 
         Returns:
-            A thing for each subject, None where it is missing.
+            A thing for each of the first `count` subjects, None where it is missing.
         """
         found: list[T | None] = [None] * len(subjects)
 
@@ -232,19 +238,19 @@ class Generate:
                 things.insert(number, None)
             for number, thing in zip(missing(), things, strict=False):
                 found[number] = thing
-            return len(missing())
+            return sum(number < count for number in missing())
 
-        def text() -> str:
-            return prompt([subjects[number] for number in missing()])
+        def text(wanted: int) -> str:
+            return prompt([subjects[number] for number in missing()[:wanted]])
 
-        await self._collect(role, len(subjects), text, response_model, take, system)
-        return found
+        await self._collect(role, count, text, response_model, take, system)
+        return found[:count]
 
     async def _collect(
         self,
         role: str,
         missing: int,
-        prompt: Callable[[], str],
+        prompt: Callable[[int], str],
         response_model: Callable[[int], type[M]],
         take: Callable[[M, Sequence[int]], int],
         system: str | None,
@@ -252,15 +258,25 @@ class Generate:
         """Asks until nothing is missing, or no more asks are left.
 
         Args:
-            prompt: the prompt for what is missing now.
+            prompt: the prompt for so many of the things that are missing now.
             take: takes a reply, and the numbers of the things that it lacks between others; says how many are still missing.
         """
         asks_left, came = self._extra_asks, False
+        resized = bool(self._recorded)  # perhaps; the first call tells
         for number in itertools.count():
             if missing <= 0:
                 return
             tag = f"top-up {number}" if number else ""
-            conversation, model = _conversation(prompt(), None, system), response_model(missing)
+
+            def asked(wanted: int) -> tuple[list[Message], type[M]]:
+                return _conversation(prompt(wanted), None, system), response_model(wanted)
+
+            wanted = missing
+            if resized:
+                wanted = self._recorded_number(missing, lambda wanted: self._paid(role, *asked(wanted), tag))  # noqa: B023 - called at once
+                resized = wanted != missing
+                asks_left += wanted < missing
+            conversation, model = asked(wanted)
             if number:
                 # Recorded replies are used whatever the settings are now; only new calls are limited.
                 generations = self._paid(role, conversation, model, tag)
@@ -286,6 +302,11 @@ class Generate:
     def rng(self, name: str) -> random.Random:
         """See `WorkItem.rng`."""
         return self._item.rng(name)
+
+    def _recorded_number(self, missing: int, paid: Callable[[int], object]) -> int:
+        """How many things a recorded call asked for, if the item had another number of rows then; else what is missing."""
+        numbers = (*range(missing, 0, -1), *range(missing + 1, self._item.most_rows + 1))
+        return next(filter(paid, numbers), missing)
 
     def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:
         """The generations of the recorded replies to a call that was not made in this run yet."""

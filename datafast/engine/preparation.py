@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from datafast._util.user_path import is_file
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Counts, by_category, by_provider, by_stage
@@ -84,7 +85,7 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
     counts = Counts(requested=requested, written=0, filtered=0, failed=0)
     failures: Counter[tuple[str, str]] = Counter()
     filtered: Counter[tuple[str, str]] = Counter()
-    if paths.ledger.is_file():
+    if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             counts = reader.counts(requested)
             failures, filtered = reader.failure_counts(), reader.filtered_counts()

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -78,6 +79,7 @@ class _Run:
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
+        self._working = list(parts.shares)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self) -> RunReport:
@@ -133,7 +135,9 @@ class _Run:
         chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)
         if chosen is not None and self._reorder is not None:
             chosen.sort()
-        deal(self._shares, self._plan, chosen, skip=lambda position: position in done or position in failed)
+        # With ordered rows the reorder buffer wants rising positions.
+        last = self._store.refused_before if self._reorder is None else frozenset[int]()
+        deal(self._shares, self._plan, chosen, last=last, skip=lambda position: position in done or position in failed)
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1
@@ -166,8 +170,11 @@ class _Run:
                 self._share_out()
 
     def _share_out(self) -> None:
-        share_out(self._shares, self._settings.max_concurrency)
-        for share in self._shares:
+        self._working = [share for share in self._working if not share.ended]
+        if len(self._working) > self._settings.max_concurrency and all(share.width == 1 for share in self._working):
+            return  # with more shares than slots, each goes on with one item
+        share_out(self._working, self._settings.max_concurrency)
+        for share in self._working:
             while not share.ended and share.workers - share.waiting < share.width:
                 self._add_worker(share)
 
@@ -182,7 +189,8 @@ class _Run:
         recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
-        for route in share.working:
+        routes = share.working
+        for route in routes:
             generate = Generate(
                 caller=self._caller,
                 item=item,
@@ -190,6 +198,7 @@ class _Run:
                 recorded=recorded,
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
+                elsewhere=route is not routes[-1],
                 top_up=self._settings.top_up,
             )
             try:
@@ -197,7 +206,7 @@ class _Run:
             except ItemPending:
                 if self._stop:
                     break
-                continue  # this provider has stopped; the next one takes over, if there is one
+                continue  # this provider does not work now; the next one takes over, if there is one
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:
@@ -261,8 +270,11 @@ class _Run:
             present |= 1 << number
         for row in outcome.filtered:
             present |= 1 << row.number
-        missing = record.num_rows - present.bit_count()
-        failure = _failure_row(record, outcome.error, missing) if outcome.error and missing else None
+        missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
+        failure = None
+        if outcome.error and missing:
+            lost = record.failure
+            failure = replace(lost, rows=missing) if lost else _failure_row(record, outcome.error, missing)
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(

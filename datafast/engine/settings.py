@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
+from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
 __all__ = ["FanOut", "RunConfig"]
 
@@ -20,7 +20,7 @@ class RunConfig(ConfigModel):
     max_concurrency: int = Field(default=32, ge=1, le=100_000)
     """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every random choice of values and of `--limit`'s selection. It is not sent to models."""
 
     fan_out: FanOut = "all"
@@ -28,8 +28,8 @@ class RunConfig(ConfigModel):
     each prompt to the first provider, and to the next one where it has stopped or fails the item."""
 
     max_retries: int = Field(default=5, ge=0, le=100)
-    """How often one request is sent again after a server error, a timeout or a dropped connection. Waiting out a rate
-    limit (429) does not count; see `max_stall_s`."""
+    """How often one request is sent again after a server error, a timeout or a dropped connection while others succeed in between.
+    Waiting out an outage or a rate limit (429) does not count; see `max_stall_s`."""
 
     retry_delay_s: float = Field(default=1.0, gt=0, le=3600)
     """Seconds to wait at most before a request is sent again for the first time; each further time twice as many. The wait is
@@ -42,7 +42,8 @@ class RunConfig(ConfigModel):
     """How often a model is asked again, with the reason, when its reply is not what was asked for."""
 
     max_stall_s: float = Field(default=300.0, gt=0)
-    """Seconds a provider may answer nothing but 429 before it is stopped; its rows stay pending for a later run."""
+    """Seconds for which nothing may succeed at a provider, from the first error, before it is stopped; its rows stay pending for a
+    later run. Replies that are merely slow are waited for."""
 
     budget_usd: float | None = Field(default=None, gt=0)
     """What this output may cost in all, over all its runs. No request is sent that could exceed it; the run then stops and can go

@@ -1,7 +1,8 @@
 """Shares: which provider works on which items of the plan.
 
 all       every prompt goes to every provider: the plan has a route for each, and each route is a share
-split     every prompt goes to one provider, chosen by a weighted hash of the item, so that changed weights move few items
+split     every prompt goes to one provider, chosen by a weighted hash of the item, so that changed weights move few items; in a
+          plan of a given number of rows each provider gets exactly its part of them
 fallback  every prompt goes to the first provider that can answer it
 roles     one set of providers, one for each role of the kind
 """
@@ -10,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.quotas import Quotas
 from datafast.engine.routes import Route, identities, label_of
 from datafast.plan.items import Plan, digest
 
@@ -64,22 +66,43 @@ class Share:
         return self.routes
 
 
-def deal(shares: Sequence[Share], plan: Plan, positions: Iterable[int] | None, *, skip: Callable[[int], bool]) -> None:
+def deal(
+    shares: Sequence[Share],
+    plan: Plan,
+    positions: Iterable[int] | None,
+    *,
+    skip: Callable[[int], bool],
+    last: Collection[int] = (),
+) -> None:
     """Gives each share its items, lazily.
 
     Args:
         positions: the items to work on; None for the whole plan.
         skip: says whether an item needs nothing.
+        last: items that come after all others.
     """
-    if plan.num_routes == len(shares):
+    routes = plan.num_routes
+    if routes == len(shares):
         for number, share in enumerate(shares):
-            own = range(number, len(plan), plan.num_routes) if positions is None else _of_share(positions, plan, number)
-            share.positions = (position for position in own if not skip(position))
+            own = range(number, len(plan), routes) if positions is None else _of_share(positions, plan, number)
+            share.positions = _needed(own, skip, last)
         return
     everything = range(len(plan)) if positions is None else positions
-    table = _Table(shares, plan, (position for position in everything if not skip(position)))
+    table = _Table(shares, plan, _needed(everything, skip, last))
     for number, share in enumerate(shares):
         share.positions = table.take(number)
+
+
+def _needed(positions: Iterable[int], skip: Callable[[int], bool], last: Collection[int]) -> Iterator[int]:
+    put_off = []
+    for position in positions:
+        if skip(position):
+            continue
+        if last and position in last:
+            put_off.append(position)
+        else:
+            yield position
+    yield from put_off
 
 
 def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:
@@ -87,13 +110,14 @@ def _of_share(positions: Iterable[int], plan: Plan, number: int) -> list[int]:
 
 
 class _Table:
-    """Distributes the items of a plan to several shares; the content of an item decides which share gets it."""
+    """Distributes the items of a plan to several shares, by the content of each; exactly if the plan has a given number of rows."""
 
     def __init__(self, shares: Sequence[Share], plan: Plan, positions: Iterator[int]) -> None:
         self._names = identities([share.endpoints[0].provider for share in shares])
         self._weights = [share.weight for share in shares]
         self._plan = plan
         self._positions = positions
+        self._quotas = None if plan.radices else Quotas(self._weights, len(plan))
         self._dealt: list[deque[int]] = [deque() for _ in shares]
 
     def take(self, number: int) -> Iterator[int]:
@@ -104,8 +128,12 @@ class _Table:
             position = next(self._positions, None)
             if position is None:
                 return
-            key = self._plan[position].key
-            self._dealt[pick_weighted(key, self._names, self._weights)].append(position)
+            self._dealt[self._share_of(position)].append(position)
+
+    def _share_of(self, position: int) -> int:
+        if self._quotas is not None:
+            return self._quotas.share_of(position)
+        return pick_weighted(self._plan[position].key, self._names, self._weights)
 
 
 def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) -> int:
@@ -124,8 +152,8 @@ def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) ->
 
 
 def share_out(shares: Sequence[Share], total: int) -> None:
-    """Divides the run's concurrency among the working shares, each up to its provider's own limit."""
-    working = sorted((share for share in shares if not share.ended), key=lambda share: share.cap or total)
+    """Divides the run's concurrency among shares, each up to its provider's own limit."""
+    working = sorted(shares, key=lambda share: share.cap or total)
     free = total
     for number, share in enumerate(working):
         width = max(1, free // (len(working) - number))

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
+from datafast._util.plugins import blaming
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from datafast.plan.items import WorkItem
 
 __all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
+
+_MAX_REASON = 120  # it is counted and shown in tables
 
 
 class Verdict(NamedTuple):
@@ -53,10 +57,23 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
                 f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
             )
         if not verdict.keeps:
-            return stage.name, verdict
+            return stage.name, drop(_cut(verdict.reason))
     return "", KEEP
 
 
 def settings_of(stages: Sequence[Decides]) -> str:
-    """The settings of stages as JSON; the same text for the same settings."""
-    return orjson.dumps([stage.settings() for stage in stages], option=orjson.OPT_SORT_KEYS).decode()
+    """The settings of stages as JSON; the same text for the same settings.
+
+    Raises:
+        ConfigError: a stage does not give them; names it.
+    """
+    return f"[{','.join(_settings_of(stage) for stage in stages)}]"
+
+
+def _settings_of(stage: Decides) -> str:
+    with blaming(stage, "settings()"):
+        return orjson.dumps(stage.settings(), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= _MAX_REASON else f"{reason[: _MAX_REASON - 3]}..."

@@ -96,8 +96,13 @@ class LocalExecutor:
     async def run_async(self, job: Job) -> RunReport:
         """Carries out a job, awaited from any event loop, which stays free."""
         started = self._start(job)
+        future = asyncio.wrap_future(started.future)
+        future.add_done_callback(_retrieved)
         try:
-            return await asyncio.shield(asyncio.wrap_future(started.future))
+            # Waiting in slices lets an interruption through in notebooks, whose signal handler does not wake their loop.
+            while not (await asyncio.wait((future,), timeout=_SLICE_S))[0]:
+                pass
+            return future.result()
         except _ProgramEnd as end:
             raise end.error from None
         except asyncio.CancelledError:
@@ -131,3 +136,9 @@ class LocalExecutor:
         self._started.add(started)
         started.future.add_done_callback(lambda _: self._started.discard(started))
         return started
+
+
+def _retrieved(future: asyncio.Future[RunReport]) -> None:
+    """Nobody may be waiting for the error any more; asyncio would complain that it was never retrieved."""
+    if not future.cancelled():
+        future.exception()

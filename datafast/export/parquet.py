@@ -24,6 +24,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.jsonl import LineIndex
+from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
 from datafast.export.features import RowSchema, row_schema
 
@@ -136,7 +137,7 @@ def export_parquet(
 
 def _index(source: Path, *, seed: int | None) -> _Index:
     index, ranks = LineIndex(), array("Q")
-    if not source.is_file():
+    if not is_file(source):
         raise ConfigError(f"There is no file {source} to push. Generate the dataset first, or check the path.")
     with source.open("rb") as file:
         for line in index.scan(file):
@@ -244,27 +245,28 @@ class _SplitWriter:
         return Split(self._name, num_rows, num_bytes, self._files())
 
     def _batches(self, rows: Iterable[tuple[int, int, dict[str, Any]]]) -> Iterator[Any]:
-        values: list[dict[str, Any]] = []
-        first = size = 0
+        values: dict[int, dict[str, Any]] = {}
+        size = 0
         for number, row_size, row in rows:
-            first = first or number
-            values.append(self._schema.encode(row))
+            values[number] = self._schema.encode(row)
             size += row_size
             if len(values) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-                yield self._batch(values, first)
-                values, first, size = [], 0, 0
+                yield self._batch(values)
+                values, size = {}, 0
         if values:
-            yield self._batch(values, first)
+            yield self._batch(values)
 
-    def _batch(self, values: list[dict[str, Any]], first: int) -> Any:
+    def _batch(self, values: Mapping[int, dict[str, Any]]) -> Any:
+        """A batch of rows by their lines."""
         import pyarrow as pa
 
         try:
-            return pa.RecordBatch.from_pylist(values, schema=self._arrow_schema)
+            return pa.RecordBatch.from_pylist(list(values.values()), schema=self._arrow_schema)
         except (pa.ArrowException, OverflowError) as error:
+            for number, row in values.items() if len(values) > 1 else ():  # one of them raises by itself
+                self._batch({number: row})
             raise ConfigError(
-                f"One of {len(values)} rows (the first is on line {first}) does not fit the columns: {error}. "
-                "Integers must fit into 64 bits."
+                f"Line {next(iter(values))} does not fit the columns: {error}. Integers must fit into 64 bits."
             ) from error
 
     def _open(self) -> Any:

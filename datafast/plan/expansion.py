@@ -1,8 +1,8 @@
 """Prompt expansion: all or some ways of filling the optional placeholders of a list of templates.
 
     combinatorial   all combinations, per template over the names it uses
-    random          exactly `num_random_samples` draws, templates in rotation; distinct until all distinct prompts are
-    drawn coverage        few prompts per template in which every pair (or triple) of values of its names occurs
+    random          exactly `num_random_samples` draws, templates in rotation; distinct until there are no more
+    coverage        few prompts per template in which every pair (or triple) of values of its names occurs
 
 Guarantee: an `Expansion` is an index, not a list: building it, `len()` and `pick(i)` cost the same for ten prompts
 and for 10**12 (coverage holds its rows, cached per shape). Its prompts depend only on the templates, the spec and the
@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import get_args
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
-from datafast.plan.strategies import CHOOSERS, Chooser, ExpansionSpec, Strategy, Variant, lay_out
+from datafast.plan.strategies import CHOOSERS, Chooser, ExpansionSpec, Space, Strategy, Variant, lay_out
 from datafast.plan.template import Template
 
 __all__ = [
@@ -40,17 +41,24 @@ class Expansion:
         templates: parsed with the names of `spec.placeholders` as placeholders.
         spec: how to expand them.
         field: the config field that errors name.
-        remark: whether to warn of values that no template uses.
+        remark: whether to warn of values that no template uses, and of prompts that are sent several times.
+        drawn: whether a given number is drawn from it, so that its size needs no limit.
 
     Raises:
         ConfigError: no template, an empty list of values, a count that is not positive, an unknown strategy, or more
             prompts than `max_samples`.
     """
 
-    __slots__ = ("_chooser", "_size", "spec", "templates")
+    __slots__ = ("_chooser", "size", "spec", "templates")
 
     def __init__(
-        self, templates: Sequence[Template], spec: ExpansionSpec, *, field: str = "expansion", remark: bool = True
+        self,
+        templates: Sequence[Template],
+        spec: ExpansionSpec,
+        *,
+        field: str = "expansion",
+        remark: bool = True,
+        drawn: bool = False,
     ) -> None:
         if not templates:
             raise ConfigError(f"{field}: The list is empty. Give at least one prompt.")
@@ -60,12 +68,21 @@ class Expansion:
             _warn_unused(templates, placeholders, field)
         spaces = lay_out(templates, placeholders, field)
         self._chooser: Chooser = CHOOSERS[spec.strategy](spaces, spec, field)
-        self._size = self._chooser.size
+        if not drawn:
+            self._chooser.check_size(spec, field)
+        self.size = self._chooser.size
+        if remark and spec.strategy == "random":
+            _warn_repeats(spaces, self.size, field)
         self.templates = tuple(templates)
         self.spec = spec
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
+
+    @property
+    def spaces(self) -> Sequence[Space]:
+        """The templates with the lists of their names."""
+        return self._chooser.spaces
 
     def pick(self, i: int, base: bytes = b"") -> Variant:
         """The i-th expansion.
@@ -78,8 +95,15 @@ class Expansion:
         Raises:
             IndexError: i is out of range.
         """
-        if not 0 <= i < self._size:
-            raise IndexError(f"Expansion {i} is not among the {self._size}.")
+        if not 0 <= i < self.size:
+            raise IndexError(f"Expansion {i} is not among the {self.size}.")
+        return self._chooser.pick(i, base)
+
+    def endless(self, i: int, base: bytes) -> Variant:
+        """`pick` without an end: after the last expansion all come again, under the next repeat numbers.
+
+        With the strategy random, `num_random_samples` is no end: there are further draws, distinct as long as there are any.
+        """
         return self._chooser.pick(i, base)
 
 
@@ -134,6 +158,16 @@ def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, objec
         tokens = ", ".join(f"<<{name}>>" for name in unused)
         warn_user(
             f"{field}.placeholders: No prompt uses {', '.join(unused)}. Write {tokens} in one, or remove the values.",
+        )
+
+
+def _warn_repeats(spaces: Sequence[Space], size: int, field: str) -> None:
+    distinct = sum(prod(space.sizes(distinct=True)) for space in spaces if space.ordinal == 0)
+    if size > distinct:
+        prompts = "is one prompt, which is" if distinct == 1 else f"are {distinct:,} different prompts, which are"
+        warn_user(
+            f"{field}.num_random_samples is {size:,}, and there {prompts} sent again and again. Write <<placeholders>> into the "
+            f"prompts and declare their values, or draw {distinct:,}.",
         )
 
 

@@ -12,103 +12,26 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import orjson
 
 from datafast._util.permutation import Permutation
 from datafast.errors import ConfigError
 from datafast.plan.defaults import Edition
-from datafast.plan.expansion import Expansion, ExpansionSpec, Variant
-from datafast.plan.items import Plan, WorkItem, digest
+from datafast.plan.dimensions import Computed, Dimension
+from datafast.plan.expansion import Expansion, ExpansionSpec
+from datafast.plan.items import Counted, Plan, WorkItem, digest
+from datafast.plan.maker import ItemMaker
 from datafast.plan.template import Template
 
 __all__ = ["Computed", "Dimension", "GridPlan", "spread"]
 
-T = TypeVar("T")
-
-
 _SPREAD_ROUNDS = 4096
-
-
-class Computed(Sequence[T]):
-    """A sequence whose elements are made on demand and not kept."""
-
-    def __init__(self, size: int, make: Callable[[int], T]) -> None:
-        self._size = size
-        self._make = make
-
-    def __len__(self) -> int:
-        return self._size
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        found = range(self._size)[index]
-        return self._make(found) if isinstance(found, int) else [self._make(number) for number in found]
-
-    def __iter__(self) -> Iterator[T]:
-        return map(self._make, range(self._size))
-
-
-class Dimension:
-    """One axis of a plan: values, each with an identity that is unique on the axis.
-
-    Equal values are numbered among themselves, so asking for the same topic twice gives two different items.
-
-    Args:
-        identity: what distinguishes a value, as plain JSON values.
-        digests: the identities as 16 bytes each, if the values are known to be distinct and are too many to go through.
-        fingerprint: bytes that change whenever one of these digests does; by default made of all of them.
-        rows: the rows that an item asks for, by value, if they differ; `num_rows` is their sum over all values.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        values: Sequence[Any],
-        *,
-        identity: Callable[[Any], Any] = lambda value: value,
-        digests: Sequence[bytes] | None = None,
-        fingerprint: bytes | None = None,
-        rows: Callable[[Any], int] | None = None,
-        num_rows: int | None = None,
-    ) -> None:
-        self.name = name
-        self.values = values
-        self.rows = rows
-        self.num_rows = num_rows
-        self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
-        self._fingerprint = fingerprint
-
-    def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:
-        seen: Counter[bytes] = Counter()
-        digests = []
-        for value in self.values:
-            plain = digest(
-                self.name, orjson.dumps(identity(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-            )
-            ordinal = seen[plain]
-            seen[plain] += 1
-            digests.append(digest(plain, str(ordinal)) if ordinal else plain)
-        return digests
-
-    @property
-    def fingerprint(self) -> bytes:
-        """Bytes that change whenever an identity or its place does."""
-        return self._fingerprint if self._fingerprint is not None else b"".join(self.digests)
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
 _NO_TEMPLATES = Expansion([Template.parse("", mandatory=())], ExpansionSpec(placeholders={}))
 
 
@@ -126,6 +49,7 @@ class GridPlan:
         seed: the run's seed.
         edition: the edition of its keys.
         former: makes the plan in earlier editions, newest first.
+        counted: which rows the `num_rows` of the config counts: all, or those of each combination.
     """
 
     def __init__(
@@ -140,25 +64,31 @@ class GridPlan:
         seed: int = 0,
         edition: Edition | None = None,
         former: Callable[[], Iterable[GridPlan]] = tuple,
+        counted: Counted = "all",
     ) -> None:
-        self._kind = kind.encode()
+        self.counted = counted
         self._dimensions = tuple(dimensions)
-        self._expansion = expansion or _NO_TEMPLATES
-        self._route_digests = [digest(route) for route in routes]
-        self._axes = [(dimension, len(dimension)) for dimension in reversed(self.dimensions)]
+        self._expansion = _NO_TEMPLATES if expansion is None else expansion
         self._counting = next((dimension for dimension in self._dimensions if dimension.rows is not None), None)
         self._rows_per_item = rows_per_item
-        # If a dimension has rows, its identities contain them.
-        self._shape = digest("" if self._counting else str(rows_per_item), *shape)
-        self._seed = seed
         self._edition = edition or Edition()
         self._make_former = former
+        self._maker = ItemMaker(
+            kind,
+            self._dimensions,
+            self._expansion,
+            routes=routes,
+            # If a dimension has rows, its identities contain them.
+            shape=digest("" if self._counting else str(rows_per_item), *shape),
+            seed=seed,
+            edition=self._edition,
+            most_rows=rows_per_item,
+        )
         if self.num_items > sys.maxsize:
             raise ConfigError(
                 f"The plan has {self.num_items:,} items, more than can ever be sent. Give fewer values, "
-                f"or draw a sample with expansion: {{strategy: random}}."
+                f"or say with num_rows how many rows there are to be."
             )
-        self._value_digests: dict[tuple[str, str], bytes] = {}
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -167,12 +97,12 @@ class GridPlan:
 
     @property
     def num_routes(self) -> int:
-        return len(self._route_digests)
+        return len(self._maker.routes)
 
     @cached_property
     def radices(self) -> tuple[int, ...]:
         """Sizes of the axes, slowest first; the last one is the number of routes."""
-        return (*(len(dimension) for dimension in self._dimensions), len(self._expansion), self.num_routes)
+        return (*(len(dimension) for dimension in self._dimensions), self._expansion.size, self.num_routes)
 
     @cached_property
     def num_items(self) -> int:
@@ -185,7 +115,7 @@ class GridPlan:
     @property
     def num_variants(self) -> int:
         """Prompts for each base combination."""
-        return len(self._expansion)
+        return self._expansion.size
 
     @property
     def num_rows(self) -> int:
@@ -193,6 +123,14 @@ class GridPlan:
         if counting is None or not len(counting):
             return self.num_items * self._rows_per_item
         return self.num_items // len(counting) * (counting.num_rows or 0)
+
+    def num_items_of(self, route: int) -> int:
+        """Number of items on a route."""
+        return len(range(route, self.num_items, self.num_routes))
+
+    def num_rows_of(self, route: int) -> int:
+        """Number of rows on a route."""
+        return self.num_rows // self.num_routes
 
     def _rows_of(self, values: Mapping[str, Any]) -> int:
         counting = self._counting
@@ -207,12 +145,12 @@ class GridPlan:
     def fingerprint(self) -> bytes:
         """16 bytes that change whenever an item of the plan or its position may have changed."""
         return digest(
-            self._kind,
-            self._shape,
+            self._maker.kind,
+            self._maker.shape,
             orjson.dumps(asdict(self._expansion.spec)),
             *(template.digest for template in self._expansion.templates),
             *(dimension.fingerprint for dimension in self._dimensions),
-            *self._route_digests,
+            *self._maker.routes,
         )
 
     @property
@@ -229,44 +167,37 @@ class GridPlan:
     @property
     def _keyed(self) -> tuple[bytes, ...]:
         """The parts of keys that may differ between editions."""
-        return self._shape, *(template.digest for template in self._expansion.templates)
+        return self._maker.shape, *(template.digest for template in self._expansion.templates)
 
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
         rest, route = divmod(position, self.num_routes)
-        base_index, variant_index = divmod(rest, len(self._expansion))
-        base, values = self._base(base_index)
+        base_index, variant_index = divmod(rest, self._expansion.size)
+        base, values = self._maker.base(self._places(base_index))
         variant = self._expansion.pick(variant_index, base)
-        content = self._content(base, variant)
-        return WorkItem(
-            position=position,
-            key=self._key(content, route),
-            content=content,
-            num_rows=self._rows_of(values),
-            values=values,
-            template=self._expansion.templates[variant.template_index],
-            variant=variant,
-            route=route,
-            seed=self._seed,
-            defaults=self._edition.prompts,
-            edition=self._edition.version,
-        )
+        return self._maker.item(position, base, values, variant, route, self._rows_of(values))
+
+    def _places(self, index: int) -> list[int]:
+        places: list[int] = []
+        for dimension in reversed(self._dimensions):
+            index, place = divmod(index, len(dimension))
+            places.append(place)
+        return places[::-1]
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
-        fixed = self._fixed_variants()
+        maker, fixed = self._maker, self._fixed_variants()
         for digests in self._combinations():
-            base = blake2b(self._kind + b"".join(digests), digest_size=16).digest()
+            base = maker.base_of(b"".join(digests))
             if fixed is not None:
-                contents = [blake2b(base + variant, digest_size=16).digest() for variant in fixed]
+                asked = fixed
             else:
-                picks = (self._expansion.pick(number, base) for number in range(len(self._expansion)))
-                contents = [self._content(base, variant) for variant in picks]
-            for content in contents:
-                asked = content + self._shape
-                for route in self._route_digests:
-                    yield blake2b(asked + route, digest_size=16).digest()
+                asked = [maker.asked(self._expansion.pick(number, base)) for number in range(self._expansion.size)]
+            for variant in asked:
+                content = maker.content(base, variant) + maker.shape
+                for route in maker.routes:
+                    yield blake2b(content + route, digest_size=16).digest()
 
     def _combinations(self) -> Iterator[tuple[bytes, ...]]:
         if len(self._dimensions) == 1:
@@ -277,32 +208,7 @@ class GridPlan:
         """What the variants add to a base, if it is the same for every base."""
         if self._expansion.spec.strategy != "combinatorial":
             return None
-        return [self._asked(self._expansion.pick(number)) for number in range(len(self._expansion))]
-
-    def _base(self, index: int) -> tuple[bytes, dict[str, Any]]:
-        values: dict[str, Any] = {}
-        digests = b""
-        for dimension, size in self._axes:
-            index, digit = divmod(index, size)
-            values[dimension.name] = dimension.values[digit]
-            digests = dimension.digests[digit] + digests
-        return blake2b(self._kind + digests, digest_size=16).digest(), values
-
-    def _content(self, base: bytes, variant: Variant) -> bytes:
-        return blake2b(base + self._asked(variant), digest_size=16).digest()
-
-    def _asked(self, variant: Variant) -> bytes:
-        parts = [self._expansion.templates[variant.template_index].digest, b"%d" % variant.repeat]
-        cache = self._value_digests
-        for pair in sorted(variant.values.items()):
-            known = cache.get(pair)
-            if known is None:
-                known = cache[pair] = digest(*pair)
-            parts.append(known)
-        return b"|".join(parts)
-
-    def _key(self, content: bytes, route: int) -> bytes:
-        return blake2b(content + self._shape + self._route_digests[route], digest_size=16).digest()
+        return [self._maker.asked(self._expansion.pick(number)) for number in range(self._expansion.size)]
 
 
 def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
@@ -311,8 +217,8 @@ def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
     The selection for a smaller limit is the beginning of that for a larger one. Memory is proportional to `limit`.
     """
     total = len(plan)
-    if limit >= total:
-        return list(range(total))
+    if limit >= total or not plan.radices:
+        return list(range(min(limit, total)))
     chosen: dict[int, None] = {}
     for position in _spread_positions(plan.radices, total, seed):
         chosen.setdefault(position)

@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.expansion import Variant
 from datafast.plan.template import Template
 
-__all__ = ["Plan", "WorkItem", "digest", "row_uuid", "shown_value"]
+__all__ = ["Counted", "Plan", "WorkItem", "digest", "row_uuid", "shown_value"]
 
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -39,6 +39,7 @@ class WorkItem:
         key: 16 bytes for what the item is, including who answers it.
         content: 16 bytes for what is asked, without who answers it.
         num_rows: rows that the item asks for.
+        most_rows: rows that it would ask for in a plan that does not end in it.
         values: the value of each dimension by its name.
         template: the prompt template.
         variant: the number of the template, and the placeholder values.
@@ -52,6 +53,7 @@ class WorkItem:
     key: bytes
     content: bytes
     num_rows: int
+    most_rows: int
     values: Mapping[str, Any]
     template: Template
     variant: Variant
@@ -89,12 +91,19 @@ def shown_value(value: object) -> str:
     return str(getattr(value, "name", value))
 
 
-class Plan(Protocol):
-    """What the engine needs of a plan. The `num_routes` items that differ only in their route are next to each other.
+Counted = Literal["all", "each"]
 
-    `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each position, the key,
-    content and texts of an earlier version; plans whose items are the same are left out.
+
+class Plan(Protocol):
+    """What the engine needs of a plan. The item at a position belongs to the route `position % num_routes`.
+
+    `radices` are the sizes of the axes that a position counts through, slowest first; there are none if every beginning of the plan
+    shows all sorts of items. `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each
+    position, the key, content and texts of an earlier version; plans whose items are the same are left out. `counted` says which
+    rows the `num_rows` of its config counts, if it has one: all, or those of each combination.
     """
+
+    counted: Counted
 
     @property
     def num_routes(self) -> int: ...

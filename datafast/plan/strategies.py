@@ -7,6 +7,7 @@ when a strategy is made.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -75,28 +76,36 @@ class _ValueList:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One template and the lists of the names it uses. `ordinal` numbers templates of the same text."""
+    """One template and the lists of the names it uses. `ordinal` numbers the `copies` templates of the same text."""
 
     index: int
     digest: bytes
     ordinal: int
+    copies: int
     names: tuple[str, ...]
     lists: tuple[_ValueList, ...]
 
     def sizes(self, *, distinct: bool) -> list[int]:
         return [len(values.distinct if distinct else values.values) for values in self.lists]
 
-    def listed(self, number: int) -> Variant:
-        """Combination `number` of all listed values, the last name changing fastest."""
-        chosen: list[str] = []
-        repeat, identical = 0, 1
+    def listed(self, number: int, *, again: int = 0) -> Variant:
+        """Combination `number` of all listed values, the last name changing fastest; see `at`."""
+        places: list[int] = []
         for values in reversed(self.lists):
             number, place = divmod(number, len(values.values))
+            places.append(place)
+        return self.at(places[::-1], again=again)
+
+    def at(self, places: Sequence[int], *, again: int = 0) -> Variant:
+        """The listed values at these places, one of each list. `again` counts how often it has come before."""
+        chosen: list[str] = []
+        repeat, identical = 0, 1
+        for values, place in zip(reversed(self.lists), reversed(places), strict=True):
             value = values.values[place]
             chosen.append(value)
             repeat += identical * values.ordinals[place]
             identical *= values.multiplicity[value]
-        repeat += identical * self.ordinal
+        repeat += identical * (self.ordinal + self.copies * again)
         return Variant(self.index, dict(zip(self.names, reversed(chosen), strict=True)), repeat)
 
     def distinct(self, number: int, repeat: int) -> Variant:
@@ -109,16 +118,22 @@ class Space:
 
 
 class Chooser(Protocol):
+    """`pick` goes on after the last expansion: with all of them again, under the next repeat numbers."""
+
+    spaces: Sequence[Space]
     size: int
 
+    def check_size(self, spec: ExpansionSpec, field: str) -> None: ...
     def pick(self, i: int, base: bytes) -> Variant: ...
 
 
 class _Combinatorial:
     def __init__(self, spaces: Sequence[Space], spec: ExpansionSpec, field: str) -> None:
-        self._spaces = spaces
+        self.spaces = spaces
         self._ends = list(accumulate(prod(space.sizes(distinct=False)) for space in spaces))
         self.size = self._ends[-1]
+
+    def check_size(self, spec: ExpansionSpec, field: str) -> None:
         if self.size > spec.max_samples:
             raise ConfigError(
                 f"{field}: All combinations are {_count(self.size)} prompts per base combination, and "
@@ -127,8 +142,9 @@ class _Combinatorial:
             )
 
     def pick(self, i: int, base: bytes) -> Variant:
+        again, i = divmod(i, self.size)
         place = bisect_right(self._ends, i)
-        return self._spaces[place].listed(i - (self._ends[place - 1] if place else 0))
+        return self.spaces[place].listed(i - (self._ends[place - 1] if place else 0), again=again)
 
 
 class _Random:
@@ -141,14 +157,9 @@ class _Random:
 
     def __init__(self, spaces: Sequence[Space], spec: ExpansionSpec, field: str) -> None:
         self.size = spec.num_random_samples
-        if self.size > spec.max_samples:
-            raise ConfigError(
-                f"{field}.num_random_samples is {self.size:,}, and {field}.max_samples is {spec.max_samples:,}. "
-                "Lower the first or raise the second."
-            )
         self._seed = spec.seed
-        self._spaces = [space for space in spaces if space.ordinal == 0]
-        self._capacity = [prod(space.sizes(distinct=True)) for space in self._spaces]
+        self.spaces: Sequence[Space] = [space for space in spaces if space.ordinal == 0]
+        self._capacity = [prod(space.sizes(distinct=True)) for space in self.spaces]
         if max(self._capacity) > MAX_SIZE:
             raise ConfigError(
                 f"{field}.placeholders: One template has more than 2**800 combinations. Use fewer placeholders."
@@ -157,6 +168,13 @@ class _Random:
         self._segments: list[tuple[int, list[int]]] = []
         self._lay_out()
         self._num_distinct = sum(self._capacity)
+
+    def check_size(self, spec: ExpansionSpec, field: str) -> None:
+        if self.size > spec.max_samples:
+            raise ConfigError(
+                f"{field}.num_random_samples is {self.size:,}, and {field}.max_samples is {spec.max_samples:,}. "
+                "Lower the first or raise the second."
+            )
 
     def _lay_out(self) -> None:
         draws = done = 0
@@ -173,7 +191,7 @@ class _Random:
         rounds_before, taking_part = self._segments[segment]
         rounds, turn = divmod(draw - self._first_draw[segment], len(taking_part))
         place = taking_part[(turn + _first_turn(self._seed, base)) % len(taking_part)]
-        space = self._spaces[place]
+        space = self.spaces[place]
         order = _permutation(self._capacity[place], self._seed, base, space.digest, repeat)
         return space.distinct(order[rounds_before + rounds], repeat)
 
@@ -186,11 +204,13 @@ class _Coverage:
     """
 
     def __init__(self, spaces: Sequence[Space], spec: ExpansionSpec, field: str) -> None:
-        self._spaces, self._seed, self._sizes = spaces, spec.seed, [space.sizes(distinct=True) for space in spaces]
+        self.spaces, self._seed, self._sizes = spaces, spec.seed, [space.sizes(distinct=True) for space in spaces]
         self._check_bound(spec, field)
         self._rows = [self._cover(sizes, spec, field) for sizes in self._sizes]
         self._ends = list(accumulate(map(len, self._rows)))
         self.size = self._ends[-1]
+
+    def check_size(self, spec: ExpansionSpec, field: str) -> None:
         if self.size > spec.max_samples:
             raise _coverage_too_large(f"{self.size:,}", spec, field)
 
@@ -213,13 +233,14 @@ class _Coverage:
             )
 
     def pick(self, i: int, base: bytes) -> Variant:
+        again, i = divmod(i, self.size)
         place = bisect_right(self._ends, i)
-        space, sizes = self._spaces[place], self._sizes[place]
+        space, sizes = self.spaces[place], self._sizes[place]
         row = self._rows[place][i - (self._ends[place - 1] if place else 0)]
         number = 0
         for column, (size, value) in enumerate(zip(sizes, row, strict=True)):
             number = number * size + _permutation(size, self._seed, base, space.digest, column)[value]
-        return space.distinct(number, space.ordinal)
+        return space.distinct(number, space.ordinal + space.copies * again)
 
 
 CHOOSERS: dict[Strategy, type[_Combinatorial] | type[_Random] | type[_Coverage]] = {
@@ -244,16 +265,16 @@ def _permutation(size: int, seed: int, base: bytes, digest: bytes, number: int) 
 def lay_out(templates: Sequence[Template], placeholders: Mapping[str, tuple[str, ...]], field: str) -> list[Space]:
     """The templates with the lists of the names they use, identical templates numbered."""
     lists = {name: _ValueList(values) for name, values in placeholders.items()}
-    seen: dict[bytes, int] = {}
+    copies = Counter(template.digest for template in templates)
+    seen: Counter[bytes] = Counter()
     spaces = []
     for index, template in enumerate(templates):
         for name in template.placeholder_names:
             if name not in lists:
                 raise ConfigError(f"{field}.placeholders: There are no values for <<{name}>>. Add {name!r}: [...].")
-        ordinal = seen.get(template.digest, 0)
-        seen[template.digest] = ordinal + 1
-        names = template.placeholder_names
-        spaces.append(Space(index, template.digest, ordinal, names, tuple(lists[name] for name in names)))
+        names, same = template.placeholder_names, template.digest
+        spaces.append(Space(index, same, seen[same], copies[same], names, tuple(lists[name] for name in names)))
+        seen[same] += 1
     return spaces
 
 

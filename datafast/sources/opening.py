@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import user_path
+from datafast._util.user_path import is_file, user_path
 from datafast.errors import ConfigError
 from datafast.sources.delimited import read_delimited
 from datafast.sources.hub import from_hub, is_dataset, is_streamed, of_dataset, of_splits
@@ -87,9 +87,12 @@ def _opened(given: object, reading: Reading, folder: Path | None) -> SourceRows:
 
 
 def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRows:
-    path = (folder or Path()) / user_path(given)
+    try:
+        path = (folder or Path()) / user_path(given)
+    except ConfigError as error:
+        raise ConfigError(f"{reading.field}: {error}") from None
     reader = _READERS.get(path.suffix.lower())
-    if not path.is_file():
+    if not is_file(path):
         if isinstance(given, str) and reader is None:
             return from_hub(given, reading)
         raise ConfigError(f"{reading.field}: There is no file {path}. Check its name and its folder.")

@@ -14,10 +14,11 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -29,19 +30,23 @@ __all__ = ["finish_rewrite", "move_stale_rows", "order_rows"]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
-    """Moves rows of stale items into `<name>.stale-<time>`; returns that file, or None if there is nothing to move.
+    """Moves rows of stale items, and rows that items do not ask for any more, into `<name>.stale-<time>`.
+
+    Returns:
+        That file, or None if there is nothing to move.
 
     Raises:
         OSError: there was no room for the new files; the old one is unchanged.
     """
     stale = {item.id for item in ledger.items(ItemState.STALE) if item.rows_written}
-    if not stale:
+    cut = ledger.items_to_cut()
+    if not stale and not cut:
         return None
     rows = _behind_link(rows)
     with _new_files(rows, ledger) as (kept_file, stale_file):
-        kept = _divide(rows, ledger, stale, kept_file=kept_file, stale_file=stale_file)
+        kept = _divide(rows, ledger, {**dict.fromkeys(stale, 0), **cut}, kept_file=kept_file, stale_file=stale_file)
         renames = [[stale_file.name, set_aside_name(rows, "stale").name], [kept_file.name, rows.name]]
-        _commit(ledger, kept, emptied=stale, renames=renames)
+        _commit(ledger, kept, emptied=stale, cut=cut, renames=renames)
     return finish_rewrite(rows, ledger)
 
 
@@ -59,13 +64,20 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
     with _new_files(rows, ledger) as (sorted_file, _):
         appends = _sort(rows, ledger, sorted_file)
         if appends is not None:
-            _commit(ledger, appends, emptied=(), renames=[[sorted_file.name, rows.name]])
+            _commit(ledger, appends, renames=[[sorted_file.name, rows.name]])
     finish_rewrite(rows, ledger)
 
 
-def _commit(ledger: Ledger, appends: Sequence[Append], *, emptied: Collection[int], renames: list[list[str]]) -> None:
+def _commit(
+    ledger: Ledger,
+    appends: Sequence[Append],
+    *,
+    renames: list[list[str]],
+    emptied: Collection[int] = (),
+    cut: Mapping[int, int] = MappingProxyType({}),
+) -> None:
     with ledger.transaction():
-        ledger.replace_appends(appends, emptied=emptied)
+        ledger.replace_appends(appends, emptied=emptied, cut=cut)
         ledger.set_meta("renames", orjson.dumps(renames).decode())
     ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
 
@@ -145,21 +157,32 @@ def _behind_link(rows: Path) -> Path:
     return rows.resolve() if rows.is_symlink() else rows
 
 
-def _divide(rows: Path, ledger: Ledger, stale: set[int], *, kept_file: Path, stale_file: Path) -> list[Append]:
+def _divide(rows: Path, ledger: Ledger, left: Mapping[int, int], *, kept_file: Path, stale_file: Path) -> list[Append]:
+    """Of the items in `left`, only as many of their first rows stay as it says."""
     kept: list[Append] = []
     size = 0
     with rows.open("rb") as source, kept_file.open("xb") as keep, stale_file.open("xb") as leave:
         for append in ledger.appends():
             source.seek(append.start)
             data = source.read(append.size)
-            if append.item in stale:
-                leave.write(data)
-                continue
-            keep.write(data)
-            kept.append(replace(append, start=size))
-            size += append.size
+            if append.item in left:
+                append, data, gone = _split(append, data, left[append.item])
+                leave.write(gone)
+            if data:
+                keep.write(data)
+                kept.append(replace(append, start=size))
+                size += append.size
         for file, path in ((keep, kept_file), (leave, stale_file)):
             shutil.copymode(rows, path)
             file.flush()
             os.fsync(file.fileno())
     return kept
+
+
+def _split(append: Append, data: bytes, num_rows: int) -> tuple[Append, bytes, bytes]:
+    """The append with only the item's first rows, their bytes, and those of the others."""
+    lines = list(zip(_numbers(append.slots), data.splitlines(keepends=True), strict=True))
+    first = b"".join(line for number, line in lines if number < num_rows)
+    others = b"".join(line for number, line in lines if number >= num_rows)
+    slots = append.slots & ((1 << num_rows) - 1)
+    return replace(append, size=len(first), crc=zlib.crc32(first), slots=slots), first, others

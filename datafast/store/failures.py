@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import overload
 
+from datafast._util.user_path import is_file
 from datafast.errors import OutputError
 from datafast.plan.items import Plan, row_uuid
 from datafast.store.reader import LedgerReader
@@ -48,7 +49,7 @@ class FailedItems(Sequence[FailedItem]):
         self._path = ledger
         self._values_of = values_of
         self._ids: Sequence[int] = array("q")
-        if ledger.is_file():
+        if is_file(ledger):
             with LedgerReader(ledger) as reader:
                 self._ids = reader.failure_ids(category=category, provider=provider)
 
@@ -100,22 +101,25 @@ class FailedItems(Sequence[FailedItem]):
         )
 
 
-def values_of(plan: Plan, ledger: Path) -> ValuesOf:
-    """Finds what distinguishes items of a ledger, in a plan for one route of the config that they were made with.
+def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesOf:
+    """Finds what distinguishes items of a ledger, in the plan of the config that they were made with.
 
     An item is recognised by its content, so a changed config gives nothing rather than something wrong.
+
+    Args:
+        plan_of: gives the plan for routes; who they are does not matter.
     """
-    if not ledger.is_file():
+    if not is_file(ledger):
         return lambda item: {}
     with LedgerReader(ledger) as reader:
-        num_routes = max(1, reader.requested // max(1, plan.num_rows))
+        routes = int(reader.meta("routes") or reader.requested // max(1, plan_of(["any"]).num_rows))
+    plan = plan_of(["any"] * max(1, routes))
 
     def find(item: ItemRecord) -> Mapping[str, str]:
-        place = item.position // num_routes
-        if place >= len(plan):
+        if item.position >= len(plan):
             return {}
         for same in (plan, *plan.former):
-            if (found := same[place]).content == item.content:
+            if (found := same[item.position]).content == item.content:
                 return found.shown_values
         return {}
 

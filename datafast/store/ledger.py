@@ -21,7 +21,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ from datafast.store.records import (
 from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
 
 __all__ = ["Ledger"]
+
+_AT_ONCE = 10_000
+
+_LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 
 
 class Ledger:
@@ -114,6 +119,16 @@ class Ledger:
     def set_meta(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
 
+    def refused(self) -> dict[int, bytes]:
+        """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
+        try:
+            return {int(at): bytes.fromhex(key) for at, key in orjson.loads(self.meta("refused") or "[]")}
+        except (ValueError, TypeError):  # as if nothing stood there
+            return {}
+
+    def set_refused(self, keys: Mapping[int, bytes]) -> None:
+        self.set_meta("refused", orjson.dumps([(position, key.hex()) for position, key in keys.items()]).decode())
+
     @property
     def learned(self) -> dict[str, str]:
         """What runs have learned about their providers, by name. Anything else that stands there is as if nothing did."""
@@ -171,6 +186,29 @@ class Ledger:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
             yield row[0]
 
+    def settled_positions(self) -> Iterator[int]:
+        """The positions of items that are done or have failed, in the plan of the last run."""
+        for row in self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"):
+            yield row[0]
+
+    def rows_settled(self, *, but: Container[int] = ()) -> int:
+        """The rows of items that are done or have failed, without those of some items."""
+        if not but:
+            return int(
+                self._db.execute("SELECT coalesce(sum(num_rows), 0) FROM items WHERE state IN (1, 2)").fetchone()[0]
+            )
+        found = self._db.execute("SELECT id, num_rows FROM items WHERE state IN (1, 2)")
+        return sum(num_rows for item_id, num_rows in found if item_id not in but)
+
+    def items_at(self, item_ids: Collection[int]) -> Iterator[ItemRecord]:
+        """These items in the order of their ids; there may be very many."""
+        chosen = sorted(item_ids)
+        for start in range(0, len(chosen), _AT_ONCE):
+            part = chosen[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            for row in self._db.execute(f"SELECT * FROM items WHERE id IN ({marks}) ORDER BY id", part):  # noqa: S608 - question marks
+                yield item_from(row)
+
     def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
         """Gives items (id, position) their positions in a new plan."""
         self._db.executemany("UPDATE items SET position = ?2 WHERE id = ?1", positions)
@@ -178,9 +216,40 @@ class Ledger:
     def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
 
+    def items_unlike(self, num_rows: int, *, position: int) -> list[ItemRecord]:
+        """Items of the plan that ask for another number of rows, and the one at a position."""
+        query = "SELECT * FROM items WHERE state != 3 AND (num_rows != ? OR position = ?)"
+        return [item_from(row) for row in self._db.execute(query, (num_rows, position))]
+
+    def resize(self, item: ItemRecord, num_rows: int) -> None:
+        """Changes how many rows an item asks for. It is opened again if it lacks some or has failed.
+
+        Rows that are too many are in `items_to_cut` as long as they are in the file.
+        """
+        state = ItemState.OPEN if num_rows > item.num_rows or item.state is ItemState.FAILED else item.state
+        kept = item.kept & ((1 << num_rows) - 1)
+        item = replace(item, num_rows=num_rows, state=state, kept=kept)
+        self.put_items([item])
+        self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
+        self._db.execute("DELETE FROM filtered WHERE item = ? AND number >= ?", (item.id, num_rows))
+        if item.slots >> num_rows:
+            ids = {item.id, *(other.id for other in self._items_to_cut())}
+            self.set_meta("cut", orjson.dumps(sorted(ids)).decode())
+
+    def items_to_cut(self) -> dict[int, int]:
+        """Items with rows in the file that they do not ask for any more, by id, with the number that they ask for."""
+        return {item.id: item.num_rows for item in self._items_to_cut()}
+
+    def _items_to_cut(self) -> list[ItemRecord]:
+        ids = orjson.loads(self.meta("cut") or "[]")
+        items = self.items_of(ids).values() if ids else ()
+        return [item for item in items if item.slots >> item.num_rows and item.state is not ItemState.STALE]
+
     def raise_generation(self) -> None:
         """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
-        self._db.execute("UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2")
+        self._db.execute(
+            f"UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2 OR id IN (SELECT f.item {_LOST})"  # noqa: S608 - our own text
+        )
         self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
 
     @property
@@ -203,6 +272,10 @@ class Ledger:
             f"({filtered} != 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
         ).fetchone()
+        for item in self._items_to_cut():
+            beyond = (item.slots >> item.num_rows).bit_count()
+            written, removed = written - beyond, removed + beyond
+            failed += beyond if item.state is ItemState.FAILED else 0
         return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
 
     @property
@@ -342,13 +415,20 @@ class Ledger:
                 self.put_items([item])
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
 
-    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int]) -> None:
-        """Replaces all appends; the items `emptied` have no rows in the file any more."""
+    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int]) -> None:
+        """Replaces all appends.
+
+        Args:
+            emptied: items that have no rows in the file any more.
+            cut: items that have only so many of their first rows there.
+        """
         self._db.execute("DELETE FROM appends")
         self.put_appends(appends)
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
+        for item in self.items_of(list(cut)).values():
+            self.put_items([replace(item, slots=item.slots & ((1 << cut[item.id]) - 1))])
 
     # -- rows that stages have dropped
 
@@ -382,6 +462,10 @@ class Ledger:
         self._db.executemany(
             "INSERT OR REPLACE INTO failures VALUES(?,?,?,?,?,?,?,?,?,?)", map(failure_values, failures)
         )
+
+    def failures_of_lost(self) -> dict[int, FailureRow]:
+        """The failures of items some of whose rows were lost from the JSONL, by item."""
+        return {row[0]: FailureRow(*row) for row in self._db.execute(f"SELECT f.* {_LOST}")}
 
     def failure_counts(self) -> Counter[tuple[str, str]]:
         """Failed rows by provider and category."""

@@ -48,7 +48,8 @@ class ItemRecord:
     """An item in the ledger.
 
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that the stages have kept
-    it and that it was lost from the JSONL afterwards.
+    it and that it was lost from the JSONL afterwards. `failure` says why others of its rows had failed when some were lost: these are
+    built again, and nothing is bought.
     """
 
     id: int
@@ -61,6 +62,7 @@ class ItemRecord:
     slots: int = 0
     filtered: int = 0
     kept: int = 0
+    failure: FailureRow | None = None
 
     @property
     def decided(self) -> int:

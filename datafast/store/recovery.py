@@ -33,7 +33,7 @@ from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -139,14 +139,19 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
 def _move_aside(paths: OutputPaths) -> list[Path]:
     now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1
-    while any(_backup(path, stamp).exists() for path in paths.all):
-        number += 1
-        stamp = f"{now}-{number}"
-    moved = []
-    for path in paths.all:
-        if path.exists():
-            path.rename(_backup(path, stamp))
-            moved.append(_backup(path, stamp))
+    moved: list[Path] = []
+    try:
+        while any(_backup(path, stamp).exists() for path in paths.all):
+            number += 1
+            stamp = f"{now}-{number}"
+        for path in paths.all:
+            if path.exists():
+                path.rename(_backup(path, stamp))
+                moved.append(_backup(path, stamp))
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot move the files of {paths.rows} aside: {error.strerror}. Move them yourself, or choose another output file."
+        ) from error
     return moved
 
 
@@ -182,8 +187,10 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         matched = match(ledger, plan)
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
+            matched.forget_rows_beyond()
         with ledger.transaction():
-            for name, value in {**how.notes, "requested": str(plan.num_rows), "stop_reason": ""}.items():
+            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
+            for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
         counts = ledger.counts()
         _note_stages(paths, ledger, how.stages, counts)
@@ -196,6 +203,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
         )
@@ -208,20 +216,32 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
 
 
+def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
+    """Those keys that the plan still has at the same positions."""
+    return {at: key for at, key in keys.items() if at < len(plan) and plan[at].key == key}
+
+
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
     """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
-    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
-    fit = noted in {None, fields}
-    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    moved = None if how.keep_removed and rows_fit(ledger, how.fields) else move_stale_rows(rows, ledger)
     if moved and how.keep_removed:
         warn_user(
             f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
             f"although they were to stay."
         )
-    if noted != fields:
+    if ledger.meta("fields") != _as_text(how.fields):
         with ledger.transaction():
-            ledger.set_meta("fields", fields)
+            ledger.set_meta("fields", _as_text(how.fields))
     return moved
+
+
+def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:
+    """Whether the rows that an output has, have these fields."""
+    return ledger.meta("fields") in {None, _as_text(fields)}
+
+
+def _as_text(fields: Sequence[str]) -> str:
+    return orjson.dumps(list(fields)).decode()
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:

@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -16,7 +17,8 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
-from datafast.errors import OutputChangedError
+from datafast.errors import OutputChangedError, OutputWriteError
+from datafast.html import paragraph, row_table
 from datafast.store.records import Append
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ __all__ = ["RowSequence", "rows_at", "set_aside_name", "size_of", "split_off_tai
 
 
 _ITEMS_AT_ONCE = 500
+_SHOWN = 5
 
 
 def size_of(path: Path) -> int:
@@ -33,6 +36,10 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot read {path}: {error.strerror}. Put it right, or choose another file."
+        ) from error
 
 
 def set_aside_name(path: Path, what: str) -> Path:
@@ -160,3 +167,22 @@ class RowSequence(Sequence[RowT]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} rows of {self._row_model.__name__} in {self._path}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows."""
+        count = len(self)
+        if not count:
+            return paragraph(f"No rows in {self._path} yet.")
+        with self._path.open("rb") as file:
+            rows = [_as_mapping(line) for line in islice(file, min(count, _SHOWN))]
+        number = f"the first {_SHOWN} of {count:,} rows" if count > _SHOWN else f"{count:,} rows"
+        return paragraph(f"{self._path}: {number}") + row_table(rows)
+
+
+def _as_mapping(line: bytes) -> dict[str, Any]:
+    """A line as it is, even if somebody edited it."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = None
+    return row if isinstance(row, dict) else {"line": line.decode(errors="replace")}

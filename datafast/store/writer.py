@@ -23,6 +23,7 @@ from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal
 from datafast.store.journal_records import journal_header
 from datafast.store.ledger import Ledger
+from datafast.store.matching import item_at
 from datafast.store.records import (
     Bound,
     CallRow,
@@ -47,6 +48,7 @@ class Store:
         former: the plan with the keys of earlier versions that this ledger may have.
         unfinished: items of the plan that are open or failed, by position.
         donors: ids of items that are not in the plan any more, by content; their replies may still be used.
+        refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
 
     Attributes:
@@ -64,6 +66,7 @@ class Store:
         former: Sequence[Plan],
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
+        refused: Mapping[int, bytes],
         durability: str = "normal",
         ordered: bool = False,
     ) -> None:
@@ -77,6 +80,8 @@ class Store:
         self._former = former
         self._unfinished = unfinished
         self._donors = donors
+        self.refused_before = frozenset(refused)
+        self._refused = dict(refused)
         self._ordered = ordered
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
@@ -98,14 +103,8 @@ class Store:
 
     def item_at(self, plan: Plan, position: int) -> WorkItem:
         """An item of the plan; in its earlier form if an earlier version has begun it or has replies for it."""
-        item = plan[position]
-        if not self._former:
-            return item
         known = self._unfinished.get(position)
-        candidates = [item, *(former[position] for former in self._former)]
-        if known is not None:
-            return next((candidate for candidate in candidates if candidate.key == known.key), item)
-        return next((candidate for candidate in candidates if candidate.content in self._donors), item)
+        return item_at(plan, position, former=self._former, known=known, donors=self._donors)
 
     def open_item(self, item: WorkItem) -> ItemRecord:
         """The ledger's record of an item: the one it has, or a new one (written with its first reply)."""
@@ -137,6 +136,14 @@ class Store:
             for key, reply in self._ledger.calls_of(record.id):
                 found.setdefault(key, []).append(reply)
         return found
+
+    def note_refused(self, record: ItemRecord) -> None:
+        """Remembers for the next run that a provider has refused this item, and that it is not known whose fault that is."""
+        self._refused[record.position] = record.key
+
+    def was_refused(self, record: ItemRecord) -> bool:
+        """Whether that is remembered from an earlier run."""
+        return record.position in self.refused_before
 
     def learn(self, name: str, what: str) -> None:
         """Keeps something for later runs, in `learned`."""
@@ -231,6 +238,8 @@ class Store:
             self._commit.append(record, new)
         record.state = ItemState.FAILED if failure else ItemState.DONE
         record.kept = 0
+        if self._refused:
+            self._refused.pop(record.position, None)
         self.counts.written += len(new)
         if filtered:
             self._filter(record, filtered)
@@ -256,6 +265,7 @@ class Store:
             self._commit.flush()
             with self._ledger.transaction():
                 self._ledger.set_meta("stop_reason", stop_reason)
+                self._ledger.set_refused(self._refused)
             self._commit.fold()
             self._require_in_place()
             if self._ordered:
@@ -265,7 +275,8 @@ class Store:
             raise
         finally:
             self.close_files()
-        self._journal.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is empty, and an empty one does no harm
+            self._journal.path.unlink(missing_ok=True)
 
     def _require_in_place(self) -> None:
         """Raises if a file is not in its place any more. Everything is written again from which the next run can go on."""

@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.scratch import Scratch
+from datafast._util.user_path import is_file
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
@@ -159,7 +160,7 @@ def grown_record(config: TopicsConfig, path: Path) -> dict[str, Any] | None:
 def is_simulated(path: Path) -> bool:
     """Whether a simulated model has grown the model in a file."""
     ledger = OutputPaths.of(path).ledger
-    if not ledger.is_file():
+    if not is_file(ledger):
         return False
     with LedgerReader(ledger) as reader:
         return bool(reader.meta("mode") == "simulated")

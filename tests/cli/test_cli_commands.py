@@ -451,7 +451,8 @@ def test_text_in_any_script_and_its_line_breaks_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "shown"), [(None, "unknown"), (0.0, "$0.00"), (0.00123, "$0.0012"), (12.345, "$12.35")]
+    ("cost", "shown"),
+    [(None, "unknown"), (0.0, "$0.00"), (0.00001, "under $0.0001"), (0.00123, "$0.0012"), (12.345, "$12.35")],
 )
 def test_money_is_shown_with_the_digits_that_matter(cost: float | None, shown: str) -> None:
     assert money(cost) == shown

@@ -145,13 +145,15 @@ def test_the_system_switch_of_the_creation_wins(engine: FaultServer, switch: str
 
 
 def test_request_timeout_and_retries_are_those_of_the_file(engine: FaultServer) -> None:
-    engine.respond = lambda request: Answer(delay_s=5)
-    text = ENGINE + "  request_timeout: 0.2\n  max_retries: 9\n"
-    text += "  rate_limit: {max_retries: 1, initial_retry_delay: 0.01}\n"
+    """One request is given up and sent again; one that is refused in passing has no second try."""
+    refused = Answer(status=400, body={"error": {"message": "the model wrote no JSON", "code": "json_validate_failed"}})
+    engine.answer_next(Answer(delay_s=5), refused)
+    text = ENGINE + "  request_timeout: 0.3\n  max_retries: 9\n"
+    text += "  rate_limit: {max_retries: 0, initial_retry_delay: 0.01}\n"
     start = time.monotonic()
-    result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 2"))
-    assert (result.exit_code, len(engine.requests)) == (3, 2)
+    result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 1"))
     assert time.monotonic() - start < 4
+    assert (result.exit_code, len(engine.requests)) == (3, 2)
 
 
 def test_the_rate_limit_holds_while_the_engine_grows_topics_too(engine: FaultServer) -> None:
@@ -210,8 +212,8 @@ MISTAKES = [
         ENGINE + CREATION + "topic_tre: {}\n",
         "c.yaml:13: topic_tre: There is no such field. Did you mean",
     ),
-    ("no creation", ENGINE + "dataset: {save_as: a.jsonl}\n", "c.yaml:8: dataset.creation: is missing"),
-    ("no dataset", ENGINE, "c.yaml:1: dataset: is missing"),
+    ("no creation", ENGINE + "dataset: {save_as: a.jsonl}\n", "c.yaml:8: dataset.creation: The field is missing"),
+    ("no dataset", ENGINE, "c.yaml:1: dataset: The field is missing"),
     ("no rows", ENGINE + CREATION.replace("6", "0"), "c.yaml:10: dataset.creation.num_steps: expected 1 or more"),
     (
         "batch",

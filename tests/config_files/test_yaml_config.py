@@ -104,6 +104,17 @@ def test_an_output_given_beside_the_config_wins(write: Write) -> None:
 MISTAKES = [
     ("unknown field", GOOD + "topic: [x]\n", "c.yaml:5: topic: There is no such field. Did you mean 'topics'?"),
     (
+        "a setting of runs",
+        GOOD + "max_concurency: 4\n",
+        "c.yaml:5: max_concurency: There is no such field. It belongs under run: run: {max_concurrency: ...}.",
+    ),
+    (
+        "a parameter of providers",
+        GOOD + "max_tokens: 300\n",
+        "c.yaml:5: max_tokens: There is no such field. It is a parameter of providers. Give it to the provider, as "
+        "max_completion_tokens.",
+    ),
+    (
         "a misspelt field of our own",
         GOOD.replace("providers", "provider"),
         "c.yaml:4: provider: There is no such field. Did you mean 'providers'?",
@@ -121,7 +132,7 @@ MISTAKES = [
     (
         "missing field",
         GOOD.replace("topics: [pumps, valves]\n", ""),
-        "c.yaml:1: topics: is missing. What the texts are about.",
+        "c.yaml:1: topics: The field is missing. It says: What the texts are about.",
     ),
     (
         "a number where a text belongs",
@@ -192,7 +203,7 @@ MISTAKES = [
         GOOD.replace("raw", "clasification"),
         "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
-    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing. Write `kind: raw`"),
+    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: The field is missing. Write `kind: raw`"),
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),

@@ -418,11 +418,23 @@ def test_a_number_of_64_bits_keeps_all_its_digits(tmp_path: Path, fault_server: 
 
 
 @pytest.mark.parametrize("text", ["[" * 3_000_000, "<|im_end|>" * 300_000, "a<" * 1_500_000])
+@pytest.mark.parametrize("column", [{"type": "text"}, {"type": "judge"}])
 def test_a_text_that_nobody_can_want_is_refused_before_it_is_looked_at(
-    tmp_path: Path, fault_server: FaultServer, text: str
+    tmp_path: Path, fault_server: FaultServer, text: str, column: dict[str, Any]
 ) -> None:
     fault_server.respond = lambda request: Answer(text=text)
-    dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1, run={"max_parse_retries": 0})
+    dataset = columns(tmp_path, {"a": {"prompt": "Say it", **column}}, rows=1, run={"max_parse_retries": 0})
     dataset.generate({"default": provider(fault_server)})
     assert assert_balanced(dataset.report).failures == {"invalid_reply": 1}
     assert "1,000,000 characters" in dataset.failed_items[0].error
+
+
+@pytest.mark.parametrize(("bad", "told"), [(9_999, "texts.0: "), (150_000, "in 150,000 places")])
+def test_a_reply_with_very_many_things_that_are_not_right_is_read_in_no_time(
+    tmp_path: Path, fault_server: FaultServer, bad: int, told: str
+) -> None:
+    fault_server.respond = lambda request: Answer(text='{"texts": [' + "null," * bad + '"a"]}')
+    dataset = raw(tmp_path, topics=1, num_samples_per_prompt=2, run={"max_parse_retries": 0})
+    dataset.generate([provider(fault_server)])
+    assert texts_of(dataset) == (["a"] if bad < 10_000 else [])
+    assert told in dataset.failed_items[0].error

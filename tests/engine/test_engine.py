@@ -153,7 +153,7 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
     assert dataset.report is not None
     assert dataset.report.stop_reason == (
         "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. "
-        "All of its first answers were this refusal"
+        "It refused 10 requests in a row"
     )
 
 
@@ -181,11 +181,15 @@ def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: An
     assert list(tmp_path.iterdir()) == []
 
 
-def test_server_errors_are_sent_again_exactly_max_retries_times(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(status=503, body="busy")
-    dataset = raw(tmp_path, topics=1, run=RunConfig(max_retries=3))
+def test_server_errors_are_sent_again_exactly_max_retries_times(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    support.short_waits(monkeypatch)
+    busy = Answer(status=503, body="busy")
+    fault_server.respond = lambda request: busy if "topic 0" in request.prompt else Answer()
+    dataset = raw(tmp_path, topics=40, run=RunConfig(max_retries=3, max_concurrency=1))
     dataset.generate([local(fault_server)])
-    assert len(fault_server.requests) == 4
+    assert len(fault_server.requests) == 39 + 4
     assert dataset.report.failures == {"server_error": 1}
     assert dataset.report.retries == 3
     category, error, provider, attempts, rows, prompt, reply = failures(dataset)[0]
@@ -322,12 +326,16 @@ def test_a_refused_parameter_is_left_out_once_and_for_all(tmp_path: Path, fault_
     assert len(fault_server.requests) == 11
 
 
-def test_ten_first_answers_with_the_same_refusal_stop_the_provider(tmp_path: Path, fault_server: FaultServer) -> None:
+def test_first_answers_that_are_all_the_same_refusal_stop_the_provider_and_fail_nothing(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    support.short_waits(monkeypatch)
     fault_server.respond = lambda request: Answer(status=400, body={"error": {"message": "no", "code": "odd"}})
     dataset = raw(tmp_path, topics=50, run=RunConfig(max_concurrency=1))
-    with pytest.raises(RunStopped, match="refusal"):
+    with pytest.raises(RunStopped, match=r"refused \d+ requests in a row"):
         dataset.generate([local(fault_server)])
-    assert dataset.report.failed == 9
+    assert (dataset.report.failed, dataset.report.pending) == (0, 50)
+    assert len(fault_server.requests) <= 23
     balanced(dataset)
 
 
@@ -381,7 +389,7 @@ def test_top_up_asks_for_the_missing_rows_at_once(tmp_path: Path, fault_server: 
 def test_a_server_that_is_gone_stops_its_provider_and_fails_nothing(tmp_path: Path) -> None:
     with FaultServer() as server:
         url = server.url
-    dataset = raw(tmp_path, run=RunConfig(max_retries=1))
+    dataset = raw(tmp_path, run=RunConfig(max_retries=1, max_stall_s=0.2))
     with pytest.raises(RunStopped, match="nothing accepts connections"):
         dataset.generate([OpenAICompatibleProvider("m", api_base=url)])
     assert (dataset.report.failed, dataset.report.pending) == (0, 6)

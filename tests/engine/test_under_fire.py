@@ -294,6 +294,7 @@ def test_everything_at_once_ends_balanced_with_every_reply_kept_once(
         "content_filter",
         "empty_reply",
         "invalid_reply",
+        "no_completion",
         "server_error",
         "timeout",
         "truncated",

@@ -19,10 +19,11 @@ import pytest
 from datafast import DataSetGenerator, DataSetGeneratorError, Graph, Tree
 from datafast.facades.deepfabric.generated import Dataset
 from tests import support
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of
 
 TREE = Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]})
+MANY = Tree.from_dict({"sea": ["zeppelin", *(f"wave {number}" for number in range(11))]})
 BAD = Answer(text='{"conversations": []}')
 
 
@@ -180,12 +181,24 @@ def test_another_model_and_system_switch_hold_for_one_call_alone(server: FaultSe
 
 
 def test_a_request_that_takes_too_long_is_given_up(server: FaultServer) -> None:
-    server.respond = lambda request: Answer(delay_s=5)
+    server.respond = lambda request: Answer(delay_s=5 if "zeppelin" in request.prompt else 0.02)
     start = time.monotonic()
-    made = generator(request_timeout=0.3, max_retries=0)
-    assert len(made.create_data(1, 1, TREE)) == 0
-    assert time.monotonic() - start < 3
+    made = generator(request_timeout=0.3, max_retries=0, max_concurrency=2)
+    assert len(made.create_data(12, 1, MANY)) == 11
+    assert time.monotonic() - start < 4
     assert made.summarize_failures()["failure_types"] == {"timeout": 1}
+
+
+def down_for_zeppelins(request: Recorded) -> Answer:
+    return (
+        Answer(status=500, body={"error": {"message": "down"}})
+        if "zeppelin" in request.prompt
+        else Answer(delay_s=0.01)
+    )
+
+
+def about_zeppelins(server: FaultServer) -> list[Recorded]:
+    return [request for request in server.requests if "zeppelin" in request.prompt]
 
 
 @pytest.mark.parametrize(
@@ -196,9 +209,9 @@ def test_a_request_is_repeated_so_often_and_the_rate_limit_wins(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], requests: int
 ) -> None:
     support.short_waits(monkeypatch)
-    server.respond = lambda request: Answer(status=500, body={"error": {"message": "down"}})
-    generator(**fields).create_data(1, 1, TREE)
-    assert len(server.requests) == requests
+    server.respond = down_for_zeppelins
+    generator(max_concurrency=1, **fields).create_data(12, 1, MANY)
+    assert len(about_zeppelins(server)) == requests
 
 
 def gaps(server: FaultServer) -> list[float]:
@@ -207,10 +220,10 @@ def gaps(server: FaultServer) -> list[float]:
 
 
 def test_the_delays_of_repeats_begin_and_end_where_they_are_told(server: FaultServer) -> None:
-    server.respond = lambda request: Answer(status=500, body={"error": {"message": "down"}})
+    server.respond = down_for_zeppelins
     limits = {"initial_retry_delay": 0.02, "max_retry_delay": 0.03, "max_retries": 6}
-    generator(rate_limit=limits).create_data(1, 1, TREE)
-    assert len(server.requests) == 7
+    generator(max_concurrency=1, rate_limit=limits).create_data(12, 1, MANY)
+    assert len(about_zeppelins(server)) == 7
     assert max(gaps(server)) < 0.5  # the default would begin with up to a second
 
 
@@ -469,15 +482,16 @@ def test_a_tree_that_is_not_built_yet_is_grown_once_and_a_stopped_call_goes_on(s
     tree = Tree("sea", provider="openai", model_name="m-1", degree=2, depth=1)
     made = generator(max_concurrency=1)
     key = Answer(status=401, body={"error": {"message": "no"}})
-    server.respond = lambda request: key if len(server.requests) == 3 else growing(request)
+    server.respond = lambda request: key if len(server.requests) >= 3 else growing(request)
     with pytest.raises(DataSetGeneratorError, match="401"):
         made.create_data(2, 1, tree)
     assert tree.leaves() == ["tides", "ice"]
+    refused = len(server.requests) - 2
     server.respond = growing
     assert len(made.create_data(2, 1, tree)) == 2
-    assert len(server.requests) == 1 + 1 + 1 + 1
+    assert len(server.requests) == 1 + 1 + refused + 1
     assert len(generator(instructions="Short.").create_data(2, 1, tree)) == 2
-    assert len(server.requests) == 4 + 2
+    assert len(server.requests) == refused + 3 + 2
 
 
 @pytest.mark.parametrize("split", [None, "train"])

@@ -251,6 +251,8 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
     fault_server.respond = lambda request: Answer(status=403)
     with pytest.raises(ProviderError, match=r"Check what the key in OPENAI_API_KEY may use\."):
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
+    with pytest.raises(ProviderError, match=r"No key was sent\. Set api_key_env to the variable with the key\."):
+        OpenAICompatibleProvider("m", api_base=fault_server.url).generate("Hello")
 
 
 def test_a_model_that_is_not_found_is_told_with_the_nearest_known_one(fault_server: FaultServer) -> None:
@@ -418,6 +420,25 @@ def test_a_list_keeps_its_good_replies_beside_unusable_ones(fault_server: FaultS
         local(fault_server).generate(["a", "b"], response_format=Entries)
     assert caught.value.results[0] == Entries(entries=["x"])
     assert isinstance(caught.value.results[1], ReplyError)
+
+
+@pytest.mark.parametrize(
+    "many",
+    [{"prompt": [str(n) for n in range(10)]}, {"messages": [[{"role": "user", "content": str(n)}] for n in range(10)]}],
+)
+def test_of_ten_requests_the_good_replies_come_back_in_their_places(
+    fault_server: FaultServer, many: dict[str, Any]
+) -> None:
+    failing = {"2": Answer(status=500), "5": Answer(drop=True), "9": Answer(text="", finish_reason="length")}
+    fault_server.respond = lambda request: (
+        failing.get(request.prompt) or Answer(text=f"re {request.prompt}", delay_s=0.02)
+    )
+    with pytest.raises(PartialResults, match="3 of 10 requests failed") as caught:
+        local(fault_server, max_concurrency=3).generate(**many)
+    kinds = {2: ProviderError, 5: ProviderError, 9: ReplyError}
+    for number, result in enumerate(caught.value.results):
+        assert isinstance(result, kinds[number]) if number in kinds else result == f"re {number}"
+    assert (len(fault_server.requests), fault_server.max_in_flight) == (10, 3)
 
 
 @pytest.mark.parametrize("limit", [{"rpm_limit": 600}, {"tpm_limit": 600 * 20, "max_completion_tokens": 19}])

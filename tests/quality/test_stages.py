@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -313,6 +314,42 @@ quality: [{stage: length, %s}]
 
 def command(*arguments: str) -> Any:
     return CliRunner().invoke(cli, list(arguments))
+
+
+class Odd(Stage):
+    """Raises what no stage should, in one of its methods."""
+
+    stage: Literal["odd"] = "odd"
+    where: str
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        if self.where == "check()":
+            raise KeyError("nothing there")
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        return drop("because " * 100)
+
+    def settings(self) -> dict[str, Any]:
+        if self.where == "settings()":
+            raise KeyError("nothing there")
+        return {"odd": {1, 2}} if self.where == "settings() too" else {}
+
+
+@pytest.mark.parametrize("where", ["check()", "settings()", "settings() too"])
+def test_a_stage_that_raises_oddly_is_named_before_anything_is_sent(tmp_path: Path, log: Path, where: str) -> None:
+    with pytest.raises(ConfigError, match=rf"test_stages\.Odd raised \w+ in {re.escape(where.removesuffix(' too'))}: "):
+        raw(tmp_path, quality=[Odd(where=where)]).generate([provider(log)])
+    assert not requests_in(log)
+
+
+def test_a_long_reason_is_cut(tmp_path: Path, log: Path) -> None:
+    dataset = raw(tmp_path, quality=[Odd(where="")])
+    with pytest.warns(DatafastWarning, match="All 6 rows were filtered"):
+        dataset.generate([provider(log)])
+    ((reason, rows),) = assert_balanced(dataset.report).filtered_by_stage["odd"].items()
+    assert rows == 6
+    assert len(reason) == 120
+    assert reason.endswith("...")
 
 
 def test_all_rows_filtered_is_no_failure_but_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -534,3 +534,15 @@ def test_a_ledger_that_somebody_locks_stops_the_run_and_loses_no_reply(
 def test_a_copy_of_the_output_goes_on_elsewhere(out: Path, tmp_path: Path, log: Path) -> None:
     shutil.copytree(out, tmp_path / "copy")
     completed(tmp_path / "copy", log)
+
+
+def test_a_journal_that_cannot_be_removed_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        dataset = made(tmp_path).generate([SimulatedProvider("m")])
+    assert assert_balanced(dataset.report).written == 12
+    assert (tmp_path / "out.jsonl.ledger-replies").read_bytes() == b""
+    assert made(tmp_path).generate([SimulatedProvider("m")]).report.calls == 0

@@ -61,6 +61,35 @@ def test_short_lists_are_topped_up_with_what_is_there_already_named(server: Faul
     assert "- a\n- b" in server.requests[1].prompt
 
 
+def test_subtopics_beside_one_that_is_not_right_are_kept_and_it_is_asked_for_again(server: FaultServer) -> None:
+    server.answer_next(Answer(text='{"subtopics": ["a", null, "c"]}'), Answer(text='{"subtopics": ["b"]}'))
+    grown = tree(server, degree=3, depth=1).build()
+    assert grown.leaves() == ["a", "c", "b"]
+    assert [asked_of(request) for request in server.requests] == [(ROOT, 3), (ROOT, 1)]
+
+
+def test_subtopics_before_a_cut_are_kept(server: FaultServer) -> None:
+    server.answer_next(
+        Answer(text='{"subtopics": ["a", "b", "c', finish_reason="length"), Answer(text='{"subtopics": ["d"]}')
+    )
+    grown = tree(
+        server,
+        degree=3,
+        depth=1,
+        max_completion_tokens=9,
+        provider="openai_compatible",
+        model_name="m",
+        api_base=server.url,
+    ).build()
+    assert grown.leaves() == ["a", "b", "d"]
+
+
+def test_a_link_that_is_not_right_costs_no_subtopic(server: FaultServer) -> None:
+    server.respond = lambda request: Answer(text='{"subtopics": ["a", "b"], "related": [null, {}]}')
+    assert tree(server, Graph, degree=2, depth=1).build().leaves() == ["a", "b"]
+    assert len(server.requests) == 1
+
+
 def test_a_list_that_stays_short_is_kept_as_it_is(server: FaultServer) -> None:
     server.respond = lambda request: Answer(text='{"subtopics": ["a", "A.", "sea"]}')
     grown = tree(server, degree=4, depth=1).build()

@@ -10,7 +10,7 @@ import pytest
 
 from datafast import RunConfig, RunStopped
 from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
-from datafast.errors import ConfigError, OutputError
+from datafast.errors import ConfigError, DatafastWarning, OutputError
 from datafast.llms import OpenAIProvider, SimulatedProvider
 from tests.servers.fault_server import FaultServer
 from tests.support import assert_balanced
@@ -112,7 +112,8 @@ def test_another_dataset_about_other_topics_in_the_same_place_grows_its_own(
 ) -> None:
     talk(tmp_path, GROWN).generate([provider(server)])
     dataset = talk(tmp_path, {**GROWN, "topic_prompt": "sky"})
-    dataset.generate([provider(server)])
+    with pytest.warns(DatafastWarning, match="The config has changed: 0 rows stay, 4 leave"):
+        dataset.generate([provider(server)])
     assert assert_balanced(dataset.report).written == 4
     assert {row.metadata["topic"][:3] for row in dataset.data_rows} == {"sky"}
 

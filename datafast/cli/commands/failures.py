@@ -77,7 +77,7 @@ def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
             warnings.simplefilter("ignore")  # the run itself has given them
             kind = load_kind(str(reader.meta("kind")))
             config = kind.config_model.model_validate_json(reader.meta("config") or "")
-            return values_of(kind(config).plan(["any"]), ledger)
+            return values_of(kind(config).plan, ledger)
     except (ConfigError, ValidationError):  # of a kind that is not installed here, or of another version
         return lambda item: {}
 

@@ -48,7 +48,8 @@ def command(config: Path, number: int, as_json: bool) -> None:
     """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
     Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
-    a preview, because some replies are then known.
+    a preview, because some replies are then known. If the config has changed since the last run, it says which rows stay,
+    which leave, and what these have cost.
     """
     from datafast.config_files.loader import load_project
     from datafast.logger_config import configure_logger
@@ -78,7 +79,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         {
             "provider": project.label(route, role),
             "role": role,
-            "calls": round(per_item * plan.num_items / plan.num_routes),
+            "calls": round(per_item * plan.num_items_of(route)),
         }
         for route in range(plan.num_routes)
         for role, per_item in _calls_per_item(plan, route, ask).items()
@@ -126,10 +127,18 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
     """Rows that each provider of a fan-out is asked for; empty where roles share them or the run decides."""
-    if project.routes[0].sole is None or plan.num_routes != len(project.routes):
+    from datafast.engine.quotas import rows_by_share
+    from datafast.engine.routes import labels_of
+
+    members = [route.sole for route in project.routes if route.sole is not None]
+    if plan.num_routes == len(members):
+        rows = [plan.num_rows_of(route) for route in range(plan.num_routes)]
+    elif members and not plan.radices and project.config.run.fan_out == "split":
+        rows = rows_by_share([member.weight for member in members], plan)
+    else:
         return []
-    share = plan.num_rows // plan.num_routes
-    return [{"provider": project.label(route, ""), "rows": share} for route in range(plan.num_routes)]
+    labels = labels_of(members)
+    return [{"provider": labels[id(member)], "rows": count} for member, count in zip(members, rows, strict=True)]
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:
@@ -156,7 +165,6 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from rich.text import Text
 
     from datafast._util.notify import plain_text
-    from datafast.cli.display.estimate_lines import estimate_lines
     from datafast.cli.display.lines import labelled, print_lines
 
     console = Console(highlight=False)
@@ -170,7 +178,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("output file", summary["output_file"])
     for dimension in summary["dimensions"]:
         line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
-    line("prompts for each", summary["prompts_per_combination"], "templates with their placeholder values")
+    line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
     line("calls in all", summary["total_calls"])
@@ -181,7 +189,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     for text in summary["first"]:
         line("first", text)
     console.print()
-    for name, text in estimate_lines(estimate):
+    for name, text in estimate.lines():
         labelled(console, name, text, width=_LABEL + 2)
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)

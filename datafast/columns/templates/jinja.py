@@ -18,7 +18,10 @@ from datafast.errors import ConfigError
 
 __all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of"]
 
+_SHOWN = 80
+_DEEPEST = 80
 _RESULT = "__result__"
+_TOO_DEEP = "This is nested too deeply. Divide it into several parts, for example with {% set %}."
 _FAULTS = (TemplateError, TooMuch, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
@@ -27,8 +30,9 @@ class _Compiled:
 
     def __init__(self, tree: nodes.Template, length: int, names: Collection[str], field: str) -> None:
         self._length = length
-        _check_filters(tree, field)
         columns = {jinja_name(name): name for name in names}
+        _check_depth(tree, field)
+        _check_filters(tree, field)
         used = _names(tree)
         for name in sorted(used):
             if name not in columns and name not in GLOBALS:
@@ -100,16 +104,16 @@ def jinja_expression(source: str, *, names: Collection[str], field: str) -> Jinj
     try:
         tree = _expression_tree(source)
     except (TemplateError, RecursionError) as error:
-        raise ConfigError(f"{field}: {source!r} is not an expression: {_where(error)}") from None
+        raise ConfigError(f"{field}: {_shown(source)} is not an expression: {_where(error)}") from None
     return JinjaExpression(tree, len(source), names, field)
 
 
 @lru_cache(maxsize=1024)
 def names_of(expression: str) -> frozenset[str] | None:
-    """The names that an expression uses, None where it is none."""
+    """The names that an expression uses, None where it is none. Raises RecursionError where it is nested too deeply."""
     try:
         tree = _expression_tree(expression)
-    except (TemplateError, RecursionError):
+    except TemplateError:
         return None
     # All of them: an unknown filter, which is a fault, must not make an expression look like text.
     return frozenset(name.name for name in tree.find_all(nodes.Name) if name.name != _RESULT)
@@ -126,8 +130,22 @@ def _expression_tree(source: str) -> nodes.Template:
     return tree
 
 
+def _shown(source: str) -> str:
+    return repr(source if len(source) <= _SHOWN else f"{source[: _SHOWN - 3]}...")
+
+
 def _names(tree: nodes.Template) -> frozenset[str]:
     return frozenset(meta.find_undeclared_variables(tree))
+
+
+def _check_depth(tree: nodes.Template, field: str) -> None:
+    """Python's compiler takes minutes to refuse what is nested a few hundred deep."""
+    level: list[nodes.Node] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return
+    raise ConfigError(f"{field}: {_TOO_DEEP}")
 
 
 def _check_filters(tree: nodes.Template, field: str) -> None:
@@ -143,6 +161,8 @@ def _refuse(name: str, names: Collection[str], field: str) -> None:
 
 
 def _where(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
     line = getattr(error, "lineno", None)
     text = str(getattr(error, "message", None) or error) or type(error).__name__
     return f"line {line}: {text.rstrip('.')}." if line and line > 1 else f"{text.rstrip('.')}."

@@ -35,6 +35,7 @@ _OPENING = re.compile(r"\{(?=[%{#]|[^\W\d])")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _LONGEST = 8_000
+_MOST_TAGS = 10_000  # which take some seconds to compile
 _TAG = re.compile(rf"\{{%[-+]?\s*([a-z]+)\b(?>{_STRINGS}|(?!%\}}|\{{%)(?s:.)){{0,{_LONGEST}}}+%\}}")
 _EXPRESSION = re.compile(rf"\{{\{{[-+]?((?>{_STRINGS}|(?!\}}\}}|\{{\{{)(?s:.)){{1,{_LONGEST}}}+)\}}\}}")
 _COMMENT = re.compile(rf"\{{#(?s:.){{0,{_LONGEST}}}?#\}}")
@@ -104,7 +105,9 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     """
     reader = _Reader(text, names, field, parts or {})
     tokens = list(reader.tokens())
-    if any(token.jinja for token in tokens):
+    if tags := sum(token.jinja for token in tokens):
+        if tags > _MOST_TAGS:
+            raise ConfigError(f"{field}: There are {tags:,} tags, more than {_MOST_TAGS:,}. Make the template shorter.")
         from datafast.columns.templates.jinja import jinja_template
 
         return jinja_template(_jinja_source(text, tokens), names=names, field=field)
@@ -236,7 +239,12 @@ class _Reader:
         if self._tagged or any(name in self.names for name in _WORD.findall(inner)):
             from datafast.columns.templates.jinja import names_of
 
-            used = names_of(inner)
+            try:
+                used = names_of(inner)
+            except RecursionError:
+                raise ConfigError(
+                    f"{self.field}: {found.group()[:60]}... is nested too deeply. Divide it up."
+                ) from None
             if used is not None and (self._tagged or used & set(self.names)):
                 return self._jinja(found)
         name = inner.strip()

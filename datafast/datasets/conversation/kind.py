@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, ReplyM
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.engine.generate import Generate
+from datafast.engine.routes import Route, route_identities
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
@@ -36,7 +38,6 @@ from datafast.topics.supply import TopicSupply, grown_file
 
 if TYPE_CHECKING:
     from datafast.engine.preparation import Preparation
-    from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
     from datafast.topics.model import TopicModel
 
@@ -61,7 +62,8 @@ _ROLE = "generator"
 
 
 class ConversationDatasetConfig(PromptDatasetConfig):
-    """What a conversation dataset is made of: `num_rows` conversations for each language, expanded prompt and provider."""
+    """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
+    provider."""
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
@@ -74,9 +76,6 @@ class ConversationDatasetConfig(PromptDatasetConfig):
 
     topic_selection: Strategy = "sequential"
     """sequential, shuffle (seeded), or balanced: branches take turns, so that their counts differ by at most one."""
-
-    num_rows: int | None = Field(default=None, ge=1)
-    """Conversations in all, for each language, expanded prompt and provider; one for each topic where nothing is given."""
 
     examples_per_call: int = Field(default=1, ge=1, le=100)
     """Conversations that one call asks for, each about the next topic."""
@@ -285,14 +284,27 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         return self._topics.ledgers
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
+        return self._plan(routes, each=self._counted_each())
+
+    def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> GridPlan:
+        each = not fresh and self._counted_each()
+        return self._plan(route_identities(routes, fan_out=self.config.run.fan_out), each=each)
+
+    def _counted_each(self) -> bool:
+        """Whether the output was begun when `num_rows` counted the rows of each language, expanded prompt and provider."""
+        return self.config.num_rows is not None and self.counted_before == "each"
+
+    def _plan(self, routes: Sequence[str], *, each: bool) -> GridPlan:
         config, topics = self.config, self.topics
         num_rows = config.num_rows or topics.num_leaves
+        drawn = config.num_rows is not None and not each
         selection = Selection(topics, config.topic_selection, seed=config.run.seed)
         size = config.examples_per_call
 
         @lru_cache(maxsize=256)  # value and digest of a position are asked for one after the other
         def slot(place: int) -> Slot:
-            rows = range(place * size, min((place + 1) * size, num_rows))
+            # The last call of a draw asks about the first of its topics, and about all of them when more rows are wanted.
+            rows = range(place * size, (place + 1) * size if drawn else min((place + 1) * size, num_rows))
             return Slot([selection.pick(row) for row in rows])
 
         slots = Computed(-(-num_rows // size), slot)
@@ -304,10 +316,11 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
                 fingerprint=digest(topics.digest, config.topic_selection, str([config.run.seed, size, num_rows])),
                 rows=lambda slot: len(slot.picks),
                 num_rows=num_rows,
+                period=topics.num_leaves // math.gcd(topics.num_leaves, size) if drawn else None,
             ),
             Dimension("language", list(config.languages.items())),
         ]
-        return self.grid(dimensions, routes=routes, shape=self._shape)
+        return self.grid(dimensions, routes=routes, shape=self._shape, each=each)
 
     def _shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
@@ -337,6 +350,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         conversations = await generate.collect_for(
             _ROLE,
             picks,
+            item.num_rows,
             prompt=prompt,
             response_model=self._replies,
             items=lambda reply: reply.conversations,
@@ -351,7 +365,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
                 uuid=item.row_uuid(number),
                 metadata=self._metadata(item, pick),
             )
-            for number, (pick, conversation) in enumerate(zip(picks, conversations, strict=True))
+            for number, (pick, conversation) in enumerate(zip(picks[: item.num_rows], conversations, strict=True))
         ]
 
     def _examples(self, item: WorkItem) -> list[str]:

@@ -1,4 +1,4 @@
-"""When a request may be sent: limits on requests in flight, on requests and tokens per minute, and waits after rate limiting.
+"""When a request may be sent: limits on requests in flight, on requests and tokens per minute, waits after rate limiting and faults.
 
 Limits hold for a provider over the whole run.
 Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
@@ -20,6 +20,8 @@ __all__ = ["Admission", "Backoff", "Gate"]
 _CUT = 0.75  # the part of a limit that is left after a burst of 429s
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
+_LONGEST_PROBE_WAIT_S = 30.0
+_PROBE_JITTER = (0.75, 1.25)
 
 
 class Backoff(NamedTuple):
@@ -38,6 +40,11 @@ class Backoff(NamedTuple):
         spread = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, 16))
         wait = random.uniform(0.0, spread)  # not seeded, because two runs must not repeat at the same moments
         return wait if retry_after_s is None else retry_after_s + wait * 0.1
+
+    def probe_wait_s(self, attempt: int) -> float:
+        """Seconds to wait before probe number `attempt` (the first is 1) of a provider that does not work."""
+        longest = min(self.longest_s, _LONGEST_PROBE_WAIT_S)
+        return min(longest, self.first_s * 2.0 ** min(attempt - 1, 16)) * random.uniform(*_PROBE_JITTER)
 
 
 class Gate:
@@ -84,6 +91,7 @@ class Gate:
         self._burst_at = 0.0
         self._bursts = 0
         self._successes = 0
+        self._reopens_to: int | None = None  # while it reopens: the limit to reach
         self._on_limit = on_limit or (lambda limit: None)
 
     @property
@@ -116,7 +124,7 @@ class Gate:
                     sleeper.set_result(None)
 
     def blocked_for(self) -> float:
-        """Seconds for which nothing may be sent because of rate limiting."""
+        """Seconds for which nothing may be sent, after rate limiting or faults."""
         return self._blocked_until - time.monotonic()
 
     @property
@@ -150,10 +158,23 @@ class Gate:
             self.limit = max(1, int(self.limit * _CUT))
             self._on_limit(self.limit)
 
+    def close(self, until: float) -> None:
+        """Lets nothing through until a moment, then one request, and with each success one more."""
+        if self._reopens_to is None:
+            self._reopens_to = self.limit
+        self.limit = 1
+        self._blocked_until = max(self._blocked_until, until)
+
     def succeeded(self) -> None:
         self._bursts = 0
         if self.limit >= self.setting:
             return
+        if self._reopens_to is not None:
+            if self.limit < self._reopens_to:
+                self.limit += 1
+                self._on_limit(self.limit)
+                return
+            self._reopens_to = None
         self._successes += 1
         if self._successes >= _SUCCESSES_PER_STEP:
             self._successes = 0

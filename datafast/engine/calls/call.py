@@ -29,8 +29,9 @@ class Call:
         endpoint: who is asked.
         record: the item that it belongs to.
         waiting: called with +1 and -1 around a wait without a slot.
+        elsewhere: whether another provider takes over where this one does not work.
         request: what is sent next; it changes with what is learned from errors and replies.
-        sent: requests sent in this run; `sent_before` of them before the newest reply.
+        sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
         unusable: the number of replies of this generation that were not what was asked.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
@@ -45,9 +46,11 @@ class Call:
     endpoint: Endpoint
     record: ItemRecord
     waiting: Callable[[int], None]
+    elsewhere: bool = False
     request: Request = field(init=False)
     sent: int = 0
     sent_before: int = 0
+    sent_at: float = 0.0
     unusable: int = 0
     modes_tried: set[ReplyMode] = field(default_factory=set)
     raw: bytes = b""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Gate
+from datafast.engine.calls.breaker import FAULTS, Breaker
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint"]
 
-_SAME_REFUSALS = 10
 _KEY_CHARS = 16  # a shorter key may be a word of the text
 
 
@@ -33,25 +31,25 @@ class Endpoint:
         dropped_params: sampling parameters its model has refused.
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
-        last_success: when the newest reply came; `answered_sent`: when the newest request with a reply was sent.
+        breaker: whether it works, told by its answers.
     """
 
-    def __init__(self, provider: LLMProvider, *, label: str, identity: str, gate: Gate, backend: Backend) -> None:
+    def __init__(
+        self, provider: LLMProvider, *, label: str, identity: str, gate: Gate, breaker: Breaker, backend: Backend
+    ) -> None:
         self.provider = provider
         self.label = label
         self.identity = identity
         self.gate = gate
+        self.breaker = breaker
         self.backend = backend
         self.stopped: str | None = None
         self.dropped_params: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
-        self.last_success = float("-inf")
-        self.answered_sent = float("-inf")
         self._slow_start = backend if isinstance(backend, SlowStart) else None
         self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
-        self._refusals: Counter[tuple[int | None, str | None, str | None]] = Counter()
 
     async def prepare(self) -> None:
         """Lets the back end load what it needs, before pacing begins, so that no requests queue up behind it."""
@@ -72,11 +70,13 @@ class Endpoint:
                 raw = raw.replace(key, MASK.encode())
         return raw
 
-    def succeeded(self, sent_at: float) -> None:
-        """Records a reply to a request sent at `sent_at` (monotonic seconds)."""
-        self.last_success = time.monotonic()
-        self.answered_sent = max(self.answered_sent, sent_at)
-        self.gate.succeeded()
+    def met(self, error: ProviderError, sent_at: float) -> None:
+        """Records an error in place of a reply to a request sent at `sent_at` (monotonic seconds)."""
+        if error.kind is ErrorKind.RATE_LIMITED:
+            self.gate.rate_limited(sent_at, error.retry_after_s)
+            self.breaker.limited()
+        elif error.kind in FAULTS:
+            self.breaker.faulted(error, sent_at)
 
     def drops(self, error: ProviderError) -> bool:
         """Leaves a parameter out from now on, with one warning, if a refusal names one that can be left out. Says whether."""
@@ -87,11 +87,3 @@ class Endpoint:
             self.dropped_params |= {name}
             warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
         return True
-
-    def refuses_everything(self, error: ProviderError) -> bool:
-        """Whether this provider's first answers were all the same refusal, so that every request would fail."""
-        if self.last_success > float("-inf"):
-            return False
-        refusal = (error.status, error.code, error.param)
-        self._refusals[refusal] += 1
-        return self._refusals[refusal] >= _SAME_REFUSALS

@@ -1,12 +1,17 @@
-"""After an error: put the request differently, wait and send it again, fail the item, stop the provider, or stop the run."""
+"""After an error: put the request differently, wait and send it again, fail the item, stop the provider, or stop the run.
+
+Only what is the prompt's own fault fails an item: an error that says so, or one that comes again while others succeed. What is the
+provider's fault is waited out, and at last stops the provider; its items stay pending.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast.engine.calls.admission import Backoff
+from datafast.engine.calls.breaker import FAULTS
 from datafast.engine.events import ProviderStopped
 from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import Action, ErrorKind, ProviderError
@@ -15,17 +20,43 @@ from datafast.types import StopCause
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.calls.turns import Turns
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
+    from datafast.store.writer import Store
 
-__all__ = ["Faults"]
+__all__ = ["Faults", "Trouble"]
+
+_TOO_LARGE = 413  # in any form
+_REFUSED_IN_A_ROW = 10
+_REFUSED_EACH = 3
+_FEW = 3  # fewer refused items than that, after others were answered, are to blame themselves
+_SUSPICIOUS = 2
+_LOOK_S = 0.25
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What one request has met since it was sent for the first time.
+
+    Attributes:
+        faults: faults of the provider, between which others succeeded.
+        refusals: how often it was refused.
+        met_at: when the newest of them came (monotonic seconds).
+    """
+
+    faults: int = 0
+    refusals: int = 0
+    met_at: float = 0.0
 
 
 class Faults:
     """What one run does about the errors that its requests meet."""
 
-    def __init__(self, *, stop: StopSignal, settings: RunConfig, emit: Emitter) -> None:
+    def __init__(self, *, stop: StopSignal, turns: Turns, store: Store, settings: RunConfig, emit: Emitter) -> None:
         self._stop = stop
+        self._turns = turns
+        self._store = store
         self._settings = settings
         self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
@@ -36,7 +67,7 @@ class Faults:
         if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
             call.request = replace(request, dropped_params=endpoint.dropped_params)
             return True
-        refused = error.kind is ErrorKind.BAD_REQUEST and error.status != 413  # too large in any form
+        refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
         if refused and call.sends_bounds and not endpoint.bounds_worked:
             endpoint.text_bounds = False
             call.request = replace(request, text_bounds=False)
@@ -49,14 +80,15 @@ class Faults:
         call.request = replace(request, mode=mode)
         return refused
 
-    def wait_after(self, call: Call, error: ProviderError, *, failures: int, since: float) -> float:
+    def wait_after(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
         """Seconds to wait before the next attempt; raises where there must not be one.
 
-        Args:
-            failures, since: errors that this request has met so far, and when the first one came.
+        Raises:
+            CallFailed: the item is to blame.
+            ItemPending: the provider or the run has stopped.
         """
         endpoint = call.endpoint
-        match error.kind.action:
+        match _action(endpoint, error):
             case Action.STOP_RUN:
                 self._stop.now(StopCause.PROVIDER, str(error), error)
                 raise ItemPending
@@ -64,26 +96,87 @@ class Faults:
                 self._stop_provider(endpoint, str(error))
                 raise ItemPending
             case Action.FAIL_ITEM:
-                if endpoint.refuses_everything(error):
-                    self._stop_provider(endpoint, f"{_sentence(error)} All of its first answers were this refusal.")
-                    raise ItemPending
                 raise call.failed(str(error), error.kind.value) from error
-        if error.kind is ErrorKind.RATE_LIMITED:
-            wait_s = max(0.0, endpoint.gate.blocked_for())
-            if time.monotonic() - max(endpoint.last_success, since) > self._settings.max_stall_s:
-                self._stop_provider(
-                    endpoint, f"{_sentence(error)} It answered nothing but 429 for {self._settings.max_stall_s:g} s."
-                )
-                raise ItemPending
-            self._check_patience(endpoint, error)
-            return wait_s
-        if failures >= self._settings.max_retries:
-            if error.kind is ErrorKind.CONNECTION and endpoint.answered_sent < since:
-                self._stop_provider(endpoint, str(error))
-                raise ItemPending
-            raise call.failed(str(error), error.kind.value) from error
+            case Action.WEIGH:
+                return self._weigh(call, error, trouble)
+        if endpoint.breaker.stalled:
+            self._stop_provider(
+                endpoint,
+                f"{_sentence(error)} Nothing else came for {self._settings.max_stall_s:g} s (run.max_stall_s).",
+            )
+            raise ItemPending
         self._check_patience(endpoint, error)
-        return self._backoff.wait_s(failures + 1, retry_after_s=error.retry_after_s)
+        if error.kind is ErrorKind.RATE_LIMITED:
+            return max(0.0, endpoint.gate.blocked_for())
+        if self._is_to_blame(call, error, trouble):
+            raise call.failed(str(error), error.kind.value) from error
+        return self._backoff.wait_s(trouble.faults, retry_after_s=error.retry_after_s)
+
+    async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
+        """Waits without a slot before the next attempt.
+
+        Raises:
+            CallFailed: others have succeeded meanwhile, so the item is to blame for a refusal.
+            ItemPending: the provider or the run has stopped.
+        """
+        call.waiting(+1)
+        try:
+            if _action(call.endpoint, error) is Action.WEIGH:
+                await self._hear(call, error, trouble, time.monotonic() + seconds)
+            else:
+                await self._turns.sleep_until(time.monotonic() + seconds, call.endpoint)
+        finally:
+            call.waiting(-1)
+
+    # -- faults of the provider
+
+    def _is_to_blame(self, call: Call, error: ProviderError, trouble: Trouble) -> bool:
+        """Whether a fault is the item's own: it has come too often while others succeeded."""
+        if error.kind not in FAULTS:  # what the model wrote was refused by the server: bad luck, so many times
+            trouble.faults += 1
+            return trouble.faults > self._settings.max_retries
+        breaker = call.endpoint.breaker
+        others = breaker.last_success > (trouble.met_at or call.sent_at)
+        # The last item of a run has no others beside it. It failed before while they succeeded, and now fails alone.
+        alone = trouble.faults >= _SUSPICIOUS and not breaker.widespread
+        trouble.met_at = time.monotonic()
+        if not trouble.faults or others or alone:
+            trouble.faults += 1
+        if trouble.faults < _SUSPICIOUS:
+            breaker.widespread = True
+        return (others or alone) and trouble.faults > self._settings.max_retries
+
+    # -- refusals
+
+    def _weigh(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
+        """Seconds to wait for others to succeed, which tells whether the item or the provider is to blame for a refusal."""
+        endpoint, breaker = call.endpoint, call.endpoint.breaker
+        if breaker.has_answered and self._store.was_refused(call.record):
+            raise call.failed(str(error), error.kind.value) from error
+        in_a_row, of_item, items = breaker.refused((error.status, error.code, error.param), call.record.position)
+        trouble.refusals += 1
+        trouble.met_at = time.monotonic()
+        undecided = in_a_row < _REFUSED_IN_A_ROW and of_item < _REFUSED_EACH
+        if undecided or breaker.may_yet_succeed:
+            return self._backoff.wait_s(1)
+        if breaker.has_answered and items < _FEW and not _is_accounts(error):
+            raise call.failed(str(error), error.kind.value) from error
+        self._stop_provider(endpoint, f"{_sentence(error)} It refused {in_a_row} requests in a row.")
+        raise ItemPending
+
+    async def _hear(self, call: Call, error: ProviderError, trouble: Trouble, moment: float) -> None:
+        """Waits until others succeed, or a moment is over and none is in flight that may."""
+        breaker = call.endpoint.breaker
+        while breaker.last_success <= trouble.met_at:
+            left = moment - time.monotonic()
+            if left <= 0.0 and not breaker.may_yet_succeed:
+                return
+            await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
+            self._turns.check(call.endpoint)
+        if trouble.refusals >= (_REFUSED_EACH if _is_accounts(error) else 1):
+            raise call.failed(str(error), error.kind.value) from error
+
+    # -- stopping
 
     def _check_patience(self, endpoint: Endpoint, error: ProviderError) -> None:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
@@ -101,6 +194,23 @@ class Faults:
         endpoint.stopped = reason
         self._emit(ProviderStopped(provider=endpoint.label, reason=reason))
         self._stop.wake()
+
+
+def _action(endpoint: Endpoint, error: ProviderError) -> Action:
+    """What is done about an error here: what is final at the start may pass where the provider has answered already."""
+    action = error.kind.action
+    if error.status == _TOO_LARGE and error.kind is ErrorKind.BAD_REQUEST:
+        return Action.FAIL_ITEM
+    if action is Action.WEIGH and error.status is None and not endpoint.breaker.has_answered:
+        return Action.STOP_PROVIDER  # its certificate is not trusted
+    if action is Action.STOP_PROVIDER and endpoint.breaker.has_answered and error.kind is not ErrorKind.QUOTA:
+        return Action.WEIGH
+    return action
+
+
+def _is_accounts(error: ProviderError) -> bool:
+    """Whether a refusal speaks of the key or the model. Those come in passing now and then, and no prompt is to blame for them."""
+    return error.kind in {ErrorKind.AUTHENTICATION, ErrorKind.MODEL_NOT_FOUND}
 
 
 def _sentence(error: ProviderError) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast.engine.calls.budget import Cashier
-from datafast.engine.calls.faults import Faults
+from datafast.engine.calls.faults import Faults, Trouble
 from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.turns import Turns
 from datafast.engine.events import CallFinished, Retry
@@ -111,8 +111,12 @@ class Caller:
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
                 self._sender.tally.replayed += 1
+                if isinstance(call.said, ReplyError):
+                    continue  # no model's reply, so not a try of this call
             elif enough:
                 return None
+            elif call.record.failure is not None:
+                raise call.failed(call.record.failure.error, call.record.failure.category)
             else:
                 await self._sender.send(call)
             try:
@@ -188,7 +192,7 @@ class Sender:
         self._emit = emit
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
-        self._faults = Faults(stop=stop, settings=settings, emit=emit)
+        self._faults = Faults(stop=stop, turns=self._turns, store=store, settings=settings, emit=emit)
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -197,40 +201,41 @@ class Sender:
             CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
-        failing_since: float | None = None
-        failures = 0
-        while True:
-            error = await self._attempt(call)
-            if error is None:
-                return
-            if self._faults.adapts(call, error):
-                continue
-            failing_since = failing_since or time.monotonic()
-            wait_s = self._faults.wait_after(call, error, failures=failures, since=failing_since)
-            failures += error.kind is not ErrorKind.RATE_LIMITED
-            self.tally.retries += 1
-            self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
-            await self._wait(call, wait_s)
+        trouble = Trouble()
+        try:
+            while (error := await self._attempt(call)) is not None:
+                if not self._faults.adapts(call, error):
+                    await self._endure(call, error, trouble)
+        except ItemPending:
+            if trouble.refusals:
+                self._store.note_refused(call.record)
+            raise
+
+    async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
+        """Waits until the request may be sent again; raises where it must not be."""
+        wait_s = self._faults.wait_after(call, error, trouble)
+        self.tally.retries += 1
+        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
+        await self._faults.wait(call, error, trouble, wait_s)
 
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
-        gate = endpoint.gate
         tokens = _tokens_paced(call.request, endpoint)
         booking = await self._turns.take(call, tokens)
-        sent_at = time.monotonic()
+        sent_at = call.sent_at = time.monotonic()
         call.sent += 1
+        endpoint.breaker.sent()
         usage: Usage | None = None
         maybe_paid = True  # also where the wait for it is cancelled
         try:
             response = await endpoint.backend.complete(call.request)
-            usage = self._take(call, response, tokens, sent_at=sent_at)
+            usage = self._take(call, response, tokens)
         except ProviderError as error:
             maybe_paid = error.maybe_paid
-            if error.kind is ErrorKind.RATE_LIMITED:
-                gate.rate_limited(sent_at, error.retry_after_s)
+            endpoint.met(error, sent_at)
             if not maybe_paid:
-                gate.correct_tokens(-tokens)
+                endpoint.gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)
@@ -238,10 +243,17 @@ class Sender:
         finally:
             if booking is not None:
                 self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
-            self._admission.leave(gate)
+            endpoint.breaker.landed(sent_at)
+            self._admission.leave(endpoint.gate)
+        if isinstance(call.said, ReplyError):
+            unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
+            endpoint.met(unread, sent_at)
+            return unread
+        endpoint.breaker.succeeded(sent_at)
+        endpoint.bounds_worked |= call.sends_bounds
         return None
 
-    def _take(self, call: Call, response: Response, tokens: int, *, sent_at: float) -> Usage | None:
+    def _take(self, call: Call, response: Response, tokens: int) -> Usage | None:
         """Records a reply that has just arrived; nothing may come before this. Returns what it says it used."""
         endpoint = call.endpoint
         raw = endpoint.without_keys(response.raw)
@@ -257,8 +269,6 @@ class Sender:
             attempts=call.sent - call.sent_before,
         )
         call.sent_before = call.sent
-        endpoint.succeeded(sent_at)
-        endpoint.bounds_worked |= call.sends_bounds
         usage = call.replied(raw, response.format, endpoint.provider.model_id)
         cost = endpoint.cost_usd(usage)
         if usage is not None:
@@ -285,13 +295,6 @@ class Sender:
         tally.input_tokens += usage.input_tokens
         tally.output_tokens += usage.output_tokens
         tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
-
-    async def _wait(self, call: Call, seconds: float) -> None:
-        call.waiting(+1)
-        try:
-            await self._turns.sleep_until(time.monotonic() + seconds, call.endpoint)
-        finally:
-            call.waiting(-1)
 
 
 def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:

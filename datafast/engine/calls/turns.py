@@ -39,6 +39,8 @@ class Turns:
         await self._prepare(endpoint)
         while True:
             self.check(endpoint)
+            if call.elsewhere and endpoint.breaker.is_down:
+                raise ItemPending  # the next provider takes over
             blocked = gate.blocked_for()
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)

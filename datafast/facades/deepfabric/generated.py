@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
+<<<<<<< HEAD
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -16,6 +17,16 @@ from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
 
 if TYPE_CHECKING:
     import pandas as pd
+=======
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.user_path import user_path
+from datafast.errors import ConfigError, DataSetGeneratorError, OutputWriteError
+from datafast.html import paragraph, row_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pydantic import BaseModel
+>>>>>>> main
 
     from datafast.types import RunReport
 
@@ -24,11 +35,19 @@ __all__ = ["Dataset"]
 Row = dict[str, Any]
 
 
+<<<<<<< HEAD
 class Dataset(Sequence[Row]):
     """Rows, each a mapping like `{"messages": [...]}`.
 
     Args:
         rows: none by default.
+=======
+_SHOWN = 5
+
+
+class GeneratedDataset(Sequence[dict[str, Any]]):
+    """Generated rows, each a mapping like `{"messages": [...]}`.
+>>>>>>> main
 
     Attributes:
         samples: the rows, as a list that may be changed.
@@ -192,6 +211,11 @@ class Dataset(Sequence[Row]):
 
     # -- writing it
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the run."""
+        count = f"{len(self._rows):,} generated rows"
+        return paragraph(count, bold=True) + row_table(self._rows[:_SHOWN]) + self.report._repr_html_()
+
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows into a file, completely or not at all, and returns its path.
 
@@ -225,6 +249,7 @@ class Dataset(Sequence[Row]):
         """The rows as a `datasets.Dataset`."""
         from datafast.export.files import to_dataset
 
+<<<<<<< HEAD
         return to_dataset(self.samples, row_model=self._model())
 
     to_hf = to_huggingface
@@ -293,3 +318,13 @@ class Dataset(Sequence[Row]):
         with foreign_warnings_ignored():  # a key may be called `json` or `copy`
             model = create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
         return narrowed(model, [{name: row.get(name) for name in fields} for row in self.samples])
+=======
+        return to_dataset(self._rows, row_model=self._row_model)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a DataFrame; lists and objects stay what they are."""
+        with foreign_warnings_ignored():
+            import pandas as pd
+
+            return pd.DataFrame(self._rows)
+>>>>>>> main

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import user_path
+from datafast._util.user_path import is_file, is_folder, user_path
 from datafast.errors import ConfigError
 
 __all__ = ["GgufSource"]
@@ -42,7 +42,7 @@ class GgufSource:
     def of(cls, text: str, *, key: str, revision: str | None = None) -> GgufSource:
         """Reads `model.gguf`, `owner/name`, `owner/name:QUANT` or `owner/name/model.gguf`. A file on the disk comes first."""
         path = user_path(text)
-        if path.exists():
+        if is_file(path) or is_folder(path):
             return cls(path=path)
         if found := _FILE_IN_REPO.fullmatch(text):
             return cls(repo_id=found["repo"], filename=found["file"], revision=revision)
@@ -113,7 +113,7 @@ def _stem(name: str) -> str:
 
 def _one_file(path: Path) -> Path:
     """The file; if a folder is given, the only model in it."""
-    if not path.is_dir():
+    if not is_folder(path):
         return path
     names = [file.name for file in path.iterdir() if file.name.lower().endswith(_SUFFIX)]
     first = _first_parts(names)

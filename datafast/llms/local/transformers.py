@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import user_path
+from datafast._util.user_path import is_file, is_folder, user_path
 from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.local.base import InProcessProvider
@@ -118,7 +118,7 @@ class TransformersProvider(InProcessProvider):
         looks = (
             path.is_absolute() or self.model.startswith((".", "~")) or "\\" in self.model or self.model.count("/") > 1
         )
-        return looks or path.is_dir()
+        return looks or is_folder(path)
 
     @property
     def identity(self) -> str:
@@ -144,8 +144,8 @@ class TransformersProvider(InProcessProvider):
         if not self.is_folder:
             return
         folder = user_path(self.model)
-        if not (folder / "config.json").is_file():
-            what = "it has no config.json" if folder.is_dir() else "there is no such folder"
+        if not is_file(folder / "config.json"):
+            what = "it has no config.json" if is_folder(folder) else "there is no such folder"
             raise ConfigError(
                 f"model: {self.model} is not a saved model: {what}. Give a folder that save_pretrained wrote, or a "
                 "repository of the Hugging Face Hub such as gpt2.",

@@ -3,8 +3,7 @@
 Guarantee: what stands within an answer stays, also where it speaks of such marks: they are taken off at the beginning and the end alone,
 and between them only where two blocks of reasoning follow each other. A mark in code (between backticks) is text. Where a reply has no
 end of its reasoning, or no answer after it, there is no answer.
-Cost: linear, at most 0.2 us a character, so the longest text that is to be looked at is set. A text without `<`, `[` and the like is only
-searched for those.
+Cost: linear, at most 0.2 us a character. A text without `<`, `[` and the like is only searched for those.
 Limits: a text that ends in a control token right after its last sentence loses it.
 """
 
@@ -16,10 +15,7 @@ from itertools import islice
 
 from datafast.llms.replies.find import begins_with_json, has_stray_closer, json_spans
 
-__all__ = ["MAX_FRAMED_CHARS", "answer_in"]
-
-MAX_FRAMED_CHARS = 1_000_000
-"""The longest text that is worth looking at: several times what models write at once."""
+__all__ = ["answer_in"]
 
 # What a mark of any sort needs. Most answers have none of it.
 _MARKS = ("<", "[", "\u25c1", "assistantfinal", "Here is my thought process:")

@@ -6,8 +6,9 @@ completed or made up; a reply counts as whole only where its ending is known to 
 fields, so that they can be sent back to the model; they carry what can be used all the same. Everything here is pure:
 no clock, no network, and no argument is changed.
 Cost: a valid reply is parsed twice (orjson, then pydantic), a few microseconds per kB; any other takes linear time, and
-well below a second however long it is.
-Limits: one reply holds one object; several different ones are refused, since which is meant cannot be known.
+well below a second.
+Limits: a text of more than 1,000,000 characters is refused; one reply holds one object, and several different ones are
+refused, since which is meant cannot be known.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.endings import Ending, ending_of
 from datafast.llms.replies.find import MAX_CHARS, json_values, strict_json
-from datafast.llms.replies.framing import MAX_FRAMED_CHARS, answer_in
+from datafast.llms.replies.framing import answer_in
 from datafast.llms.replies.partial import flawed_elements, lossy_elements, values_before_cut, without_elements
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.strict_schema import lossy_number
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_numbers", "correction", "parse_reply", "parse_text"]
 
+MAX_REPLY_CHARS = 1_000_000
+"""The longest text that is looked at: several times what models write at once."""
+_MAX_PROBLEMS_READ = 10_000
 _MAX_PROBLEMS = 4
 _MAX_INPUT_CHARS = 60
 _MAX_MESSAGE_CHARS = 600
@@ -69,10 +73,7 @@ def parse_text(completion: Completion) -> str:
     ending = _checked_ending(completion)
     if ending is Ending.TOOL_CALL:
         raise ReplyError("The reply calls a tool where a text was asked for.")
-    text = _some_text(completion, completion.text)
-    if len(text) > MAX_FRAMED_CHARS:
-        raise ReplyError(f"The reply is longer than the {MAX_FRAMED_CHARS:,} characters that are looked at.")
-    answer = (answer_in(text, is_json=False) or "").strip()
+    answer = (answer_in(_some_text(completion, completion.text), is_json=False) or "").strip()
     if ending is Ending.TRUNCATED:
         raise _truncated(completion, usable=answer or None)
     if not answer:
@@ -94,7 +95,7 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
             an instance of those that are whole and validate.
     """
     plain = completion.finish_reason == "stop" and not (completion.refusal or completion.native_finish_reason)
-    if plain and not schema.numeric:
+    if plain and not schema.numeric and len(completion.text) <= MAX_REPLY_CHARS:
         # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
             return schema.model.model_validate_json(completion.text)
@@ -170,6 +171,8 @@ def _some_text(completion: Completion, text: str) -> str:
     text = text.removeprefix("\ufeff").strip()
     if not text and ending_of(completion.finish_reason, completion.native_finish_reason) is Ending.TRUNCATED:
         raise _truncated(completion)
+    if len(text) > MAX_REPLY_CHARS:
+        raise ReplyError(f"The reply is longer than the {MAX_REPLY_CHARS:,} characters that are looked at.")
     if not text:
         raise _only_reasoning() if completion.reasoning else _empty("The reply holds no text.")
     return text
@@ -287,6 +290,8 @@ def _instance(value: object, schema: ResponseSchema, *, text: str | None = None)
 
 
 def _problems(error: ValidationError) -> list[ErrorDetails]:
+    if error.error_count() > _MAX_PROBLEMS_READ:
+        raise ReplyError(f"The reply does not match, in {error.error_count():,} places.")
     return error.errors(include_url=False, include_context=False)
 
 

@@ -2,18 +2,21 @@
 
 Guarantee: the same random state gives the same value. Types, enums, bounds on numbers, lengths of strings and lists,
 `$ref` and `anyOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
-Limits: `pattern` works only for common shapes (words, digits, codes, dates); validators in Python are not known here.
+Limits: `pattern` works only for common shapes (words, digits, codes, dates); validators in Python are not known here. A schema
+that asks for a text of more than 100,000 letters, a list of more than 1,000 elements, or more than 20,000 values gets what does not match.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from datafast._util.linear_schema import matches
 
 if TYPE_CHECKING:
     from datafast.llms.simulated.text import Writer
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["ValueMaker"]
 
 _MAX_DEPTH = 5
+_DEEPEST = 60
 _TRIES = 25
+_MOST_VALUES = 20_000
+_LONGEST_LIST = 1_000
+_MOST_LETTERS = 100_000
 _SHORT_FIELDS = ("title", "name", "topic", "label", "keyword", "category", "heading", "tag", "role", "persona")
 _ASKING_FIELDS = ("question", "query", "instruction", "prompt")
 
@@ -41,12 +48,22 @@ class ValueMaker:
         self._writer = writer
         self._rng = writer.rng
         self._num_items = num_items
+        self._left = _MOST_VALUES
+        self._nested = 0
 
     def make(self) -> Any:
         """One value for the whole schema."""
         return self._value(self._schema, "", 0)
 
     def _value(self, node: Mapping[str, Any], name: str, depth: int) -> Any:
+        self._left -= 1
+        self._nested += 1
+        try:
+            return None if self._left < 0 or self._nested > _DEEPEST else self._made(node, name, depth)
+        finally:
+            self._nested -= 1
+
+    def _made(self, node: Mapping[str, Any], name: str, depth: int) -> Any:
         if "$ref" in node:
             return self._value(self._defs[node["$ref"].rpartition("/")[2]], name, depth)
         if "const" in node:
@@ -88,7 +105,7 @@ class ValueMaker:
     def _array(self, node: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         if "prefixItems" in node:
             return [self._value(sub, name, depth + 1) for sub in node["prefixItems"]]
-        least = node.get("minItems", 0)
+        least = min(node.get("minItems", 0), _LONGEST_LIST)
         count = max(least, min(self._num_items, node.get("maxItems", self._num_items)))
         if depth >= _MAX_DEPTH:
             count = least
@@ -126,14 +143,20 @@ class ValueMaker:
             made = self._shaped(node)
             if made is not None:
                 return made
-        low, high = node.get("minLength", 0), node.get("maxLength")
+        low, high = min(node.get("minLength", 0), _MOST_LETTERS), node.get("maxLength")
         text = self._text(name)
-        while len(text) < low:
-            text = f"{text} {self._writer.sentence()}"
+        if len(text) < low:
+            text = " ".join([text, *self._sentences(low - len(text))])
         if high is None or len(text) <= high:
             return text
         cut = text[:high].rsplit(" ", 1)[0].rstrip(" ,.") if text[high] != " " else text[:high].rstrip(" ,")
         return cut if len(cut) >= max(low, 1) else text[:high]
+
+    def _sentences(self, letters: int) -> Iterator[str]:
+        """As many as it takes to have so many letters."""
+        while letters > 0:
+            yield (sentence := self._writer.sentence())
+            letters -= len(sentence) + 1
 
     def _text(self, name: str) -> str:
         words = name.casefold()
@@ -160,4 +183,4 @@ class ValueMaker:
         tries = [word.lower(), word.upper(), word.capitalize(), *digits, *shapes.values()]
         letters = "".join(self._rng.choices(ascii_uppercase, k=3))
         tries += [f"{letters[:size]}{sep}{digit}" for size in (1, 2, 3) for sep in ("", "-", " ") for digit in digits]
-        return next((text for text in tries if re.search(node["pattern"], text)), None)
+        return next((text for text in tries if matches(node["pattern"], text)), None)

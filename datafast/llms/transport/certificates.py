@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
 
 __all__ = ["trusting"]
@@ -17,7 +18,7 @@ def trusting(ssl_ca: Path) -> ssl.SSLContext:
         ConfigError: the file cannot be read, or holds no certificate.
     """
     context = ssl.create_default_context()
-    if not ssl_ca.is_file():
+    if not is_file(ssl_ca):
         raise ConfigError(f"ssl_ca: There is no file {str(ssl_ca)!r}. Check its path.", key="ssl_ca")
     try:
         context.load_verify_locations(cafile=ssl_ca)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 
 from datafast import PromptExpansionConfig, Tree
 from datafast.cli.main import cli
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import ConversationDatasetConfig
 from tests.datasets.conversation.support import SHOWN, STYLES, TOOLS, every_style, provider, talk
@@ -65,16 +67,20 @@ def test_no_topic_is_asked_for_twice_alike_within_a_call(tmp_path: Path, fault_s
     assert len(set(lines)) == len(lines) == 4
 
 
-def test_rows_are_multiplied_by_languages_prompts_placeholders_and_providers(tmp_path: Path) -> None:
-    dataset = talk(
+def many_ways(tmp_path: Path, topics: int, **fields: Any) -> Any:
+    return talk(
         tmp_path,
-        2,
-        num_rows=3,
+        topics,
         languages={"en": "English", "nl": "Dutch"},
         instructions="For <<who>>.",
         prompts=["{num_samples} {topic} {language_name}", "In {language_name}: {num_samples} on {topic}."],
         expansion=PromptExpansionConfig(placeholders={"who": ["a child", "a mayor"]}),
+        **fields,
     )
+
+
+def test_rows_are_multiplied_by_languages_prompts_placeholders_and_providers(tmp_path: Path) -> None:
+    dataset = many_ways(tmp_path, 3)
     models = [SimulatedProvider("a"), SimulatedProvider("b")]
     assert dataset.get_num_expected_rows(models) == 3 * 2 * 2 * 2 * 2
     dataset.generate(models)
@@ -83,6 +89,75 @@ def test_rows_are_multiplied_by_languages_prompts_placeholders_and_providers(tmp
     of = Counter((r["language"], r["metadata"]["who"], r["metadata"]["prompt_index"], r["model_id"]) for r in rows)
     assert len(of) == 16
     assert set(of.values()) == {3}
+
+
+@pytest.mark.parametrize("how", ["sequential", "shuffle", "balanced"])
+@pytest.mark.parametrize(("num_rows", "size"), [(5, 1), (50, 1), (53, 3), (200, 4)])
+def test_a_number_of_rows_is_that_of_all_rows_spread_evenly(tmp_path: Path, how: str, num_rows: int, size: int) -> None:
+    dataset = many_ways(tmp_path, 6, num_rows=num_rows, examples_per_call=size, topic_selection=how)
+    models = [SimulatedProvider("a"), SimulatedProvider("b")]
+    assert dataset.get_num_expected_rows(models) == num_rows
+    dataset.generate(models)
+    assert assert_balanced(dataset.report).written == num_rows
+    rows = rows_of(tmp_path / "out.jsonl")
+
+    def span(values: list[Any], number: int) -> int:
+        counts = Counter(values)
+        return max(counts.values()) - (min(counts.values()) if len(counts) == number else 0)
+
+    assert span([row["metadata"]["topic"] for row in rows], 6) <= 1
+    assert span([row["model_id"] for row in rows], 2) <= size
+    assert span([row["language"] for row in rows], 2) <= 2 * size
+    assert span([row["metadata"]["who"] for row in rows], 2) <= 2 * size
+    assert span([row["metadata"]["prompt_index"] for row in rows], 2) <= size
+    if num_rows >= 200:  # and no topic is written about in one language alone
+        pairs = Counter((row["metadata"]["topic"], row["language"]) for row in rows)
+        assert len(pairs) == 12
+        assert max(pairs.values()) <= 2 * min(pairs.values())
+
+
+@pytest.mark.parametrize(("fewer", "more"), [(5, 7), (5, 6), (6, 11), (1, 12)])
+@pytest.mark.parametrize("how", ["shuffle", "balanced"])
+def test_a_last_call_that_is_not_full_is_filled_up_later(
+    tmp_path: Path, counting: CountingProvider, how: str, fewer: int, more: int
+) -> None:
+    def made(number: int) -> list[dict[str, Any]]:
+        dataset = many_ways(tmp_path, 4, num_rows=number, examples_per_call=3, topic_selection=how)
+        assert assert_balanced(dataset.generate([counting]).report).written == number
+        return rows_of(tmp_path / "out.jsonl")
+
+    first = made(fewer)
+    assert [row for row in made(more) if row in first] == first
+    asked = [len(re.findall(r"^\d\. ", prompt, re.MULTILINE)) or 1 for _, prompt in requests_in(counting.log)]
+    assert sum(asked) == more
+    made(fewer)
+    assert same_rows(rows_of(tmp_path / "out.jsonl"), first)
+    (tmp_path / "out.jsonl").unlink()
+    assert same_rows(made(fewer), first)
+    assert len(requests_in(counting.log)) == len(asked)
+
+
+def test_an_output_that_was_begun_with_rows_for_each_language_goes_on_so(
+    tmp_path: Path, counting: CountingProvider
+) -> None:
+    """Version 0.1.0 counted so, and noted nothing about it."""
+
+    def ledger(statement: str) -> list[Any]:
+        with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database, database:
+            return database.execute(statement).fetchall()
+
+    languages = {"en": "English", "nl": "Dutch"}
+    talk(tmp_path, 3, languages=languages).generate([counting])
+    ledger("DELETE FROM meta WHERE name IN ('num_rows', 'routes')")
+    dataset = talk(tmp_path, 3, num_rows=3, languages=languages)
+    with pytest.warns(DatafastWarning, match="6 rows. Start over with --fresh"):
+        assert assert_balanced(dataset.generate([counting]).report).written == 6
+    assert len(requests_in(counting.log)) == 6
+    dataset = talk(tmp_path, 3, num_rows=4, languages=languages)
+    with pytest.warns(DatafastWarning, match="num_rows"):
+        assert assert_balanced(dataset.generate([counting]).report).written == 8
+    assert assert_balanced(dataset.generate([counting], fresh=True).report).written == 4
+    assert dataset.get_num_expected_rows([counting]) == 4
 
 
 @pytest.mark.parametrize("name", ["topic_path", "variation", "prompt_index"])

@@ -205,10 +205,11 @@ def test_an_item_that_waits_for_its_retry_does_not_hold_the_slot(tmp_path: Path,
 def test_many_waiting_items_open_no_more_than_four_times_the_concurrency(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
-    fault_server.respond = lambda request: Answer(status=503, headers={"Retry-After": "0.5"})
+    refused = {"error": {"message": "the model wrote no JSON", "code": "json_validate_failed"}}
+    fault_server.respond = lambda request: Answer(status=400, body=refused, headers={"Retry-After": "0.5"})
     dataset = raw(tmp_path, topics=60, run={"max_concurrency": 3, "max_retries": 1})
     dataset.generate([direct(fault_server)])
-    assert assert_balanced(dataset.report).failures == {"server_error": 60}
+    assert assert_balanced(dataset.report).failures == {"invalid_reply": 60}
     start = fault_server.requests[0].at_s
     assert len({request.prompt for request in fault_server.requests if request.at_s < start + 0.5}) == 12
     assert fault_server.max_in_flight <= 3

@@ -1,0 +1,302 @@
+"""An outage costs time, not rows: a provider that does not work is paused, probed, and at last stopped with its items pending."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.engine.events import Event
+from datafast.errors import RunStopped
+from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests import support
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.support import assert_balanced, raw
+
+
+def direct(server: FaultServer, **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider("m", api_base=server.url, **options)
+
+
+def litellm(server: FaultServer, **options: Any) -> LLMProvider:
+    return LiteLLMProvider("openai/m", api_base=server.url, **options)
+
+
+every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+
+STREAM = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n'
+DEAD = {
+    "500": Answer(status=500, body="oops"),
+    "503": Answer(status=503, body="busy"),
+    "reset": Answer(drop=True),
+    "cut": Answer(cut_after=20),
+    "slow": Answer(delay_s=1.0),
+    "no choices": Answer(body={"choices": []}),
+    "error in the choice": Answer(
+        body={"choices": [{"message": {"content": ""}, "error": {"message": "upstream broke", "code": 502}}]}
+    ),
+    "429 in the choice": Answer(
+        body={"choices": [{"message": {"content": ""}, "error": {"message": "slow down", "code": 429}}]}
+    ),
+    "html": Answer(body="<html>at maintenance</html>", headers={"Content-Type": "text/html"}),
+    "stream": Answer(body=STREAM, headers={"Content-Type": "text/event-stream"}),
+    "cut json": Answer(body='{"choices": [{"message": {"con'),
+    "credit": Answer(
+        status=400, body={"error": {"type": "invalid_request_error", "message": "Your balance is too low."}}
+    ),
+    "quota": Answer(status=429, body={"error": {"code": "insufficient_quota", "message": "no"}}),
+    "key revoked": Answer(status=401, body={"error": {"message": "no"}}),
+    "forbidden": Answer(status=403, body="<html>not from here</html>", headers={"Content-Type": "text/html"}),
+    "model gone": Answer(status=404, body={"error": {"message": "no such model"}}),
+}
+NOT_THROUGH_LITELLM = {"error in the choice", "429 in the choice"}  # it leaves out what they say
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    support.short_waits(monkeypatch, 0.02)
+
+
+def _asked(request: Recorded) -> str:
+    return "".join(message["content"] for message in request.json["messages"])
+
+
+# -- for good
+
+
+@pytest.mark.parametrize(("make", "concurrency"), [(direct, 1), (direct, 8), (litellm, 8)])
+@pytest.mark.parametrize("shape", DEAD)
+def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
+    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], shape: str, concurrency: int
+) -> None:
+    if make is litellm and shape in NOT_THROUGH_LITELLM:
+        pytest.skip("litellm leaves out an error that stands in a choice")
+    fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else DEAD[shape]
+    run = {"max_concurrency": concurrency, "max_stall_s": 0.3}
+    dataset = raw(tmp_path, topics=120, run=run)
+    timeout = 0.2 if shape == "slow" else 20.0
+    with pytest.raises(RunStopped):
+        dataset.generate([make(fault_server, timeout=timeout)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (30, 0, 90)
+    assert len(fault_server.requests) - 30 <= 3 * concurrency + 20
+
+    fault_server.respond = lambda request: Answer()
+    dataset.generate([make(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (120, 0, 0)
+
+
+# -- for a while
+
+
+@every_back_end
+@pytest.mark.parametrize("shape", ["500", "503", "reset", "no choices", "html"])
+def test_an_outage_that_passes_loses_no_row(
+    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], shape: str
+) -> None:
+    began: list[float] = []
+
+    def respond(request: Recorded) -> Answer:
+        if len(fault_server.requests) <= 40:
+            return Answer()
+        began.append(request.at_s)
+        return DEAD[shape] if request.at_s < began[0] + 0.4 else Answer()
+
+    fault_server.respond = respond
+    seen: list[Event] = []
+    dataset = raw(tmp_path, topics=200, run={"max_concurrency": 8, "max_retries": 1})
+    dataset.generate([make(fault_server)], on_event=seen.append)
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (200, 0, 0)
+    kinds = [event.type for event in seen]
+    assert kinds.count("provider_resumed") >= 1
+    paused = [event for event in seen if event.type == "provider_paused"]
+    assert all(event.wait_s > 0 and event.reason.endswith(".") for event in paused)
+    assert len(fault_server.requests) <= 200 + 8 + 40  # few probes
+
+
+@every_back_end
+def test_a_server_that_is_started_late_is_waited_for(
+    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also names that are not found for a while: whatever keeps a connection from coming about."""
+    down = threading.Event()
+    real = socket.getaddrinfo
+
+    def lookup(host: Any, *rest: Any, **named: Any) -> Any:
+        if host == "localhost" and not down.is_set():
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real(host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    threading.Timer(0.4, down.set).start()
+    provider = make(fault_server)
+    provider = type(provider)(provider.model_id, api_base=fault_server.url.replace("127.0.0.1", "localhost"))
+    dataset = raw(tmp_path, topics=20, run={"max_concurrency": 4, "max_retries": 1})
+    seen: list[str] = []
+    dataset.generate([provider], on_event=lambda event: seen.append(event.type))
+    assert assert_balanced(dataset.report).written == 20
+    assert "provider_paused" in seen
+    assert len(fault_server.requests) == 20
+
+
+def test_one_probe_at_a_time_reopens_a_paused_provider_and_then_the_limit_rises(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    dead = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        return DEAD["503"] if dead.is_set() else Answer(delay_s=0.01)
+
+    fault_server.respond = respond
+    in_outage: list[int] = []
+    seen: list[Event] = []
+
+    def watch(event: Event) -> None:
+        seen.append(event)
+        if event.type == "call_finished" and len(seen) > 40 and not in_outage:
+            dead.set()
+            in_outage.append(len(fault_server.requests))
+            threading.Timer(0.5, dead.clear).start()
+
+    dataset = raw(tmp_path, topics=300, run={"max_concurrency": 16})
+    dataset.generate([direct(fault_server)], on_event=watch)
+    assert assert_balanced(dataset.report).written == 300
+    at = next(number for number, event in enumerate(seen) if event.type == "provider_resumed")
+    limits = [event.limit for event in seen[at:] if event.type == "limit_changed"]
+    assert limits[:15] == list(range(2, 17))
+    pauses = [event for event in seen[:at] if event.type == "provider_paused"]
+    assert len(pauses) >= 3  # each probe that failed put the next one off
+    sent = len([event for event in seen[:at] if event.type == "retry"])
+    assert sent <= 16 + 3 + len(pauses)
+
+
+def test_slow_replies_are_no_stall(tmp_path: Path, fault_server: FaultServer) -> None:
+    """429s all around, while the replies of earlier requests take longer than a stall may."""
+    slow = iter([True, True])
+
+    def respond(request: Recorded) -> Answer:
+        if next(slow, False):
+            return Answer(delay_s=1.0)
+        return Answer(status=429) if request.at_s < fault_server.requests[0].at_s + 0.9 else Answer()
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 12
+
+
+def test_a_fallback_takes_over_while_the_first_provider_is_down(tmp_path: Path, fault_server: FaultServer) -> None:
+    with FaultServer() as second:
+
+        def respond(request: Recorded) -> Answer:
+            return Answer() if len(fault_server.requests) <= 20 else DEAD["503"]
+
+        fault_server.respond = respond
+        dataset = raw(tmp_path, topics=100, run={"max_concurrency": 4, "fan_out": "fallback", "max_stall_s": 60.0})
+        started = time.monotonic()
+        dataset.generate([direct(fault_server), OpenAICompatibleProvider("second", api_base=second.url)])
+        report = assert_balanced(dataset.report)
+        assert (report.written, report.failed, report.pending) == (100, 0, 0)
+        assert time.monotonic() - started < 30.0
+        assert len(second.requests) == 80
+
+
+# -- whose fault it is
+
+
+@pytest.mark.parametrize("shape", ["credit", "forbidden"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_one_refused_prompt_fails_alone(
+    tmp_path: Path, fault_server: FaultServer, shape: str, concurrency: int, place: int
+) -> None:
+    fault_server.respond = lambda request: DEAD[shape] if f"topic {place}." in _asked(request) else Answer()
+    topics = [f"topic {number}." for number in range(20)]
+    dataset = raw(tmp_path, topics=topics, run={"max_concurrency": concurrency})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (19, 1, 0)
+    again = len(fault_server.requests)
+    dataset.generate([direct(fault_server)])
+    assert len(fault_server.requests) == again
+
+
+def test_prompts_that_were_refused_at_first_go_last_in_the_next_run_and_fail_when_refused_again(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    """The first run is cut off before anything tells whose fault it is."""
+    poison = {f"topic {number}." for number in range(4)}
+    everything_refused = True
+
+    def respond(request: Recorded) -> Answer:
+        bad = everything_refused or any(name in _asked(request) for name in poison)
+        return DEAD["credit"] if bad else Answer()
+
+    fault_server.respond = respond
+    topics = [f"topic {number}." for number in range(30)]
+    dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 1})
+    with pytest.raises(RunStopped, match="balance is too low"):
+        dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).pending == 30
+    refused = {name for name in topics if any(name in _asked(request) for request in fault_server.requests)}
+    assert poison <= refused
+
+    everything_refused = False
+    before = len(fault_server.requests)
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (26, 4, 0)
+    later = [_asked(request) for request in fault_server.requests[before:]]
+    first_refused = min(number for number, asked in enumerate(later) if any(name in asked for name in refused))
+    assert first_refused == 30 - len(refused)
+    assert len(later) == 30  # each is asked once
+
+
+def test_a_key_that_is_refused_in_passing_costs_no_row(tmp_path: Path, fault_server: FaultServer) -> None:
+    refused = iter([False] * 10 + [True, False, True, True] + [False] * 5 + [True])
+    fault_server.respond = lambda request: DEAD["key revoked"] if next(refused, False) else Answer()
+    dataset = raw(tmp_path, topics=40, run={"max_concurrency": 2})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (40, 0, 0)
+
+
+@pytest.mark.parametrize("bad", ["500", "no choices"])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_prompt_that_the_server_cannot_answer_fails_although_it_is_the_last_one(
+    tmp_path: Path, fault_server: FaultServer, bad: str, concurrency: int
+) -> None:
+    fault_server.respond = lambda request: DEAD[bad] if "topic 3." in _asked(request) else Answer(delay_s=0.03)
+    dataset = raw(
+        tmp_path,
+        topics=[f"topic {number}." for number in range(8)],
+        run={"max_concurrency": concurrency, "max_retries": 4},
+    )
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (7, 1, 0)
+
+
+def test_answers_that_are_no_replies_are_recorded_and_never_held_against_an_item(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    """They may have been paid for. Replayed after a restart, they fail nothing either."""
+    fault_server.respond = lambda request: DEAD["no choices"]
+    dataset = raw(tmp_path, topics=3, run={"max_concurrency": 1, "max_stall_s": 0.2, "max_parse_retries": 0})
+    for _ in range(3):
+        with pytest.raises(RunStopped, match="without a choice"):
+            dataset.generate([direct(fault_server)])
+        assert assert_balanced(dataset.report).pending == 3
+    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as ledger:
+        assert ledger.execute("SELECT count(*) FROM calls").fetchone() == (len(fault_server.requests),)
+    fault_server.respond = lambda request: Answer()
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 3
