@@ -54,6 +54,7 @@ class Generate:
         item: WorkItem,
         record: ItemRecord,
         recorded: dict[bytes, list[Recorded]],
+        most_rows: int,
         route: Route[Endpoint],
         waiting: Callable[[int], None],
         elsewhere: bool = False,
@@ -63,6 +64,7 @@ class Generate:
         self._item = item
         self._record = record
         self._recorded = recorded
+        self._most_rows = most_rows
         self._route = route
         self._waiting = waiting
         self._elsewhere = elsewhere
@@ -305,7 +307,7 @@ class Generate:
 
     def _recorded_number(self, missing: int, paid: Callable[[int], object]) -> int:
         """How many things a recorded call asked for, if the item had another number of rows then; else what is missing."""
-        numbers = (*range(missing, 0, -1), *range(missing + 1, self._item.most_rows + 1))
+        numbers = (*range(missing, 0, -1), *range(missing + 1, self._most_rows + 1))
         return next(filter(paid, numbers), missing)
 
     def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:

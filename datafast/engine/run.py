@@ -196,6 +196,7 @@ class _Run:
                 item=item,
                 record=record,
                 recorded=recorded,
+                most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
                 elsewhere=route is not routes[-1],

@@ -203,6 +203,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            most_donated=matched.most_donated,
             refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
