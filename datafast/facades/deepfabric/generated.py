@@ -8,25 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-<<<<<<< HEAD
 import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
-
-if TYPE_CHECKING:
-    import pandas as pd
-=======
-from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.user_path import user_path
-from datafast.errors import ConfigError, DataSetGeneratorError, OutputWriteError
+from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
 from datafast.html import paragraph, row_table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pydantic import BaseModel
->>>>>>> main
 
     from datafast.types import RunReport
 
@@ -34,20 +25,14 @@ __all__ = ["Dataset"]
 
 Row = dict[str, Any]
 
+_SHOWN = 5
 
-<<<<<<< HEAD
+
 class Dataset(Sequence[Row]):
     """Rows, each a mapping like `{"messages": [...]}`.
 
     Args:
         rows: none by default.
-=======
-_SHOWN = 5
-
-
-class GeneratedDataset(Sequence[dict[str, Any]]):
-    """Generated rows, each a mapping like `{"messages": [...]}`.
->>>>>>> main
 
     Attributes:
         samples: the rows, as a list that may be changed.
@@ -82,7 +67,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         """
         rows = []
         try:
-            lines = Path(path).read_bytes().splitlines()
+            lines = user_path(path).read_bytes().splitlines()
         except OSError as error:
             raise DataSetGeneratorError(
                 f"Cannot read {path}: {error.strerror}. Check its name and permissions."
@@ -153,6 +138,12 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
     def __repr__(self) -> str:
         return f"<Dataset of {len(self.samples)} rows: {', '.join(self.column_names)}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows, and the report of the run."""
+        count = f"{len(self.samples):,} generated rows" if self.report else f"{len(self.samples):,} rows"
+        told = self.report._repr_html_() if self.report else ""
+        return paragraph(count, bold=True) + row_table(self.samples[:_SHOWN]) + told
+
     def filter_by_role(self, role: str) -> list[Row]:
         """The rows with messages of a role, and these messages alone."""
         found = [
@@ -211,11 +202,6 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
 
     # -- writing it
 
-    def _repr_html_(self) -> str:
-        """For notebooks: the first rows, and the report of the run."""
-        count = f"{len(self._rows):,} generated rows"
-        return paragraph(count, bold=True) + row_table(self._rows[:_SHOWN]) + self.report._repr_html_()
-
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows into a file, completely or not at all, and returns its path.
 
@@ -228,7 +214,7 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         from datafast.export.files import save_rows
 
         try:
-            return save_rows(self.samples, Path(path), format, row_model=self._model())
+            return save_rows(self.samples, user_path(path), format, row_model=self._model())
         except DatafastError as error:
             raise DataSetGeneratorError(f"Cannot save {path}: {error}") from error
 
@@ -249,7 +235,6 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         """The rows as a `datasets.Dataset`."""
         from datafast.export.files import to_dataset
 
-<<<<<<< HEAD
         return to_dataset(self.samples, row_model=self._model())
 
     to_hf = to_huggingface
@@ -318,13 +303,3 @@ class GeneratedDataset(Sequence[dict[str, Any]]):
         with foreign_warnings_ignored():  # a key may be called `json` or `copy`
             model = create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
         return narrowed(model, [{name: row.get(name) for name in fields} for row in self.samples])
-=======
-        return to_dataset(self._rows, row_model=self._row_model)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The rows as a DataFrame; lists and objects stay what they are."""
-        with foreign_warnings_ignored():
-            import pandas as pd
-
-            return pd.DataFrame(self._rows)
->>>>>>> main
