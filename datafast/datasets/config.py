@@ -164,7 +164,12 @@ class DatasetConfig(ConfigModel):
 
     @field_validator("output_file")
     @classmethod
-    def _a_file(cls, path: Path) -> Path:
+    def checked_output(cls, path: Path) -> Path:
+        """The path, if an output can lie there.
+
+        Raises:
+            ValueError: it has no name, or that of a file in another format.
+        """
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
         if path.suffix.lower() in _OTHER_FORMATS:

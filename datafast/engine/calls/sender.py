@@ -102,11 +102,13 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
-        enough = False
+        enough, giver = False, ""
         while True:
-            counts, replayed = True, bool(recorded)
-            if recorded:
+            # What one provider gave is weighed together; what others gave is theirs.
+            counts, replayed = True, bool(recorded) and not (enough and recorded[0].provider != giver)
+            if replayed:
                 known = recorded.pop(0)
+                giver = known.provider
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
