@@ -11,7 +11,7 @@ import pytest
 
 from datafast import Graph, Tree
 from datafast.errors import TopicsError
-from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.servers.fault_server import Answer, FaultServer
 
 
 @pytest.fixture
@@ -50,13 +50,14 @@ def test_a_tree_tells_of_each_topic_that_is_divided(server: FaultServer) -> None
 
 
 def test_a_graph_tells_of_each_node_with_its_links(server: FaultServer) -> None:
-    def linked(request: Recorded) -> Answer:
-        below = "'a'" in request.prompt.split("subtopics of")[1][:6]
-        return Answer(
-            text=json.dumps({"subtopics": ["c", "d"] if below else ["a", "b"], "related": ["b"] if below else []})
-        )
-
-    server.respond = linked
+    answers = {
+        "sea": {"subtopics": ["a", "b"]},
+        "a": {"subtopics": ["c", "d"], "related": ["b"]},
+        "b": {"subtopics": ["e", "f"]},
+    }
+    server.respond = lambda request: Answer(
+        text=json.dumps(next(reply for topic, reply in answers.items() if f"subtopics of '{topic}'" in request.prompt))
+    )
     model = Graph("sea", provider="openai", model_name="m-1", degree=2, depth=2)
     _, *expanded, last = events_of(model)
     assert expanded[0] == {"event": "node_expanded", "node_topic": "sea", "subtopics_added": 2, "connections_added": 0}
