@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datafast.topics.config import TopicsConfig
     from datafast.types import RunReport
 
-__all__ = ["Growth", "TopicsRow", "grown_record", "is_simulated", "read_record"]
+__all__ = ["Growth", "TopicsRow", "growing", "grown_record", "is_simulated", "read_record", "was_interrupted"]
 
 
 class TopicsRow(BaseModel):
@@ -117,6 +117,7 @@ class Growth:
             fresh=fresh,
             retry_failed=True,  # growing again means to retry what failed
             on_event=on_event,
+            what=growing(self._config),
             also_spent=self._also_spent,
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
@@ -140,6 +141,16 @@ class Growth:
         if report.failed:
             raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
         return read_record(self.path), report
+
+
+def growing(config: TopicsConfig) -> str:
+    """What a run does that grows a model, in a few words for the user."""
+    return f"Growing the topic {config.shape} of {config.topic_prompt!r}"
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the run that grew the model in a file has not come to its end: replies that its ledger does not count are in its journal."""
+    return OutputPaths.of(path).journal.exists()
 
 
 def read_record(path: Path) -> dict[str, Any]:

