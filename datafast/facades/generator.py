@@ -313,7 +313,7 @@ class DataSetGenerator:
 
     def _take(self, call: Call) -> Dataset:
         report = call.report
-        self._note_failures(call.dataset)
+        self._note_failures(call)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
         call.has_failures = bool(report.failed)
         self.dataset = Dataset(rows, report=report, row_model=call.dataset.row_model)
@@ -325,7 +325,7 @@ class DataSetGenerator:
         kept = None
         if report is not None:
             kept = str(call.dataset.config.output_file)
-            self._note_failures(call.dataset)
+            self._note_failures(call)
         where = (
             f" Rows and replies so far are kept in {kept}. The same call goes on with them, in another process too."
             if kept
@@ -333,13 +333,18 @@ class DataSetGenerator:
         )
         raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
 
-    def _note_failures(self, dataset: ConversationDataset) -> None:
+    def _note_failures(self, call: Call) -> None:
         """Adds each failed sample once for each output, because a call that continues sees its earlier failures again."""
-        output = str(dataset.config.output_file)
-        for item in dataset.failed_items:
-            new = [uuid for uuid in item.uuids if (output, uuid) not in self._noted]
-            self._noted.update((output, uuid) for uuid in new)
-            self.failed_samples += [_sample(item, uuid) for uuid in new]
+        output = str(call.dataset.config.output_file)
+        new = [
+            (item, uuid)
+            for item in call.dataset.failed_items
+            for uuid in item.uuids
+            if (output, uuid) not in self._noted
+        ]
+        self._noted.update((output, uuid) for _, uuid in new)
+        topics = call.topics_of({uuid for _, uuid in new}) if new else {}
+        self.failed_samples += [_sample(item, uuid, topics.get(uuid)) for item, uuid in new]
 
 
 @cache
@@ -348,10 +353,10 @@ def _own_names() -> frozenset[str]:
     return frozenset(parameters) - {"self", "args", "options"}
 
 
-def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
+def _sample(item: FailedItem, uuid: str, topic: str | None) -> dict[str, Any]:
     return {
         "uuid": uuid,
-        "topic": item.values.get("topic", ""),
+        "topic": topic if topic is not None else item.values.get("topic", ""),
         "category": item.category,
         "error": item.error,
         "provider": item.provider,

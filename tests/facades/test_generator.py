@@ -314,6 +314,14 @@ def test_failures_are_listed_counted_and_printed(server: FaultServer, capsys: py
     assert "1 invalid_reply" in capsys.readouterr().out
 
 
+def test_each_failed_sample_has_its_own_topic(server: FaultServer) -> None:
+    one = Answer(text='{"conversations": [{"exchanges": [{"user": "u", "assistant": "a"}]}]}')
+    server.respond = lambda request: one
+    made = generator()
+    made.create_data(6, 3, TREE)  # tides, ice, waves; salt, tides, ice
+    assert sorted(sample["topic"] for sample in made.failed_samples) == ["ice", "ice", "tides", "waves"]
+
+
 def test_without_failures_the_summary_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     made = generator()
     assert not made.failed_samples

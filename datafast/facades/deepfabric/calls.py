@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import orjson
 
 from datafast._util.scratch import Scratch
+from datafast.engine.routes import Route, route_identities
 from datafast.errors import DataSetGeneratorError
 from datafast.plan.items import digest
 from datafast.store.lock import is_running
@@ -47,6 +48,19 @@ class Call:
         """The report of the run, which has ended well."""
         assert self.dataset.report is not None  # noqa: S101 - else an error was raised
         return self.dataset.report
+
+    def topics_of(self, uuids: Collection[str]) -> dict[str, str]:
+        """The topics of rows that are not there, by their uuids. Looks through the plan until all are found."""
+        routes = route_identities([Route.single(self.provider)], fan_out=self.dataset.config.run.fan_out)
+        plan, found = self.dataset.plan(routes), dict[str, str]()
+        for index in range(len(plan)):
+            if len(found) == len(uuids):
+                break
+            item = plan[index]
+            for number, pick in enumerate(item.values["topic"].picks):
+                if (uuid := item.row_uuid(number)) in uuids:
+                    found[uuid] = pick.path[-1]
+        return found
 
     @property
     def num_rows(self) -> int:
