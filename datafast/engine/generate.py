@@ -202,7 +202,7 @@ class Generate:
         """
         found: list[T] = []
 
-        def take(reply: M, left_out: Sequence[int]) -> int:
+        def take(reply: M, left_out: Sequence[int], wanted: int) -> int:
             found.extend(items(reply))
             return count - len(found)
 
@@ -234,11 +234,11 @@ class Generate:
         def missing() -> list[int]:
             return [number for number, thing in enumerate(found) if thing is None]
 
-        def take(reply: M, left_out: Sequence[int]) -> int:
+        def take(reply: M, left_out: Sequence[int], wanted: int) -> int:
             things: list[T | None] = list(items(reply))
             for number in left_out:
                 things.insert(number, None)
-            for number, thing in zip(missing(), things, strict=False):
+            for number, thing in zip(missing()[:wanted], things, strict=False):
                 found[number] = thing
             return sum(number < count for number in missing())
 
@@ -254,14 +254,15 @@ class Generate:
         missing: int,
         prompt: Callable[[int], str],
         response_model: Callable[[int], type[M]],
-        take: Callable[[M, Sequence[int]], int],
+        take: Callable[[M, Sequence[int], int], int],
         system: str | None,
     ) -> None:
         """Asks until nothing is missing, or no more asks are left.
 
         Args:
             prompt: the prompt for so many of the things that are missing now.
-            take: takes a reply, and the numbers of the things that it lacks between others; says how many are still missing.
+            take: takes a reply, the numbers of the things that it lacks between others, and how many were asked for; says how many
+                are still missing.
         """
         asks_left, came = self._extra_asks, False
         resized = bool(self._recorded)  # perhaps; the first call tells
@@ -295,7 +296,7 @@ class Generate:
             came = True
             if call.flaw is not None:
                 self._flaws.append(str(call.flaw))
-            missing = take(reply, call.flaw.left_out if call.flaw is not None else ())
+            missing = take(reply, call.flaw.left_out if call.flaw is not None else (), wanted)
 
     def model_id(self, role: str) -> str:
         """The id of the model in a role, for rows; once it has answered, the id that the server gave."""
