@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from datafast.facades.deepfabric.first_versions import Arguments, Graph, Tree
-    from datafast.facades.deepfabric.generated import Dataset
+    from datafast.facades.deepfabric.generated import Dataset, load_dataset
     from datafast.facades.deepfabric.tools import get_default_tools, load_tools_from_file
     from datafast.facades.deepfabric.uploader import HFUploader
     from datafast.facades.generator import DataSetGenerator
@@ -71,7 +71,7 @@ else:
                 "ValidationError",
             ],
             "datafast.facades.deepfabric.first_versions": ["Arguments", "Graph", "Tree"],
-            "datafast.facades.deepfabric.generated": ["Dataset"],
+            "datafast.facades.deepfabric.generated": ["Dataset", "load_dataset"],
             "datafast.facades.deepfabric.tools": ["get_default_tools", "load_tools_from_file"],
             "datafast.facades.deepfabric.uploader": ["HFUploader"],
             "datafast.facades.generator": ["DataSetGenerator"],
@@ -113,6 +113,7 @@ __all__ = [
     "get_default_tools",
     "handle_graph_events",
     "handle_tree_events",
+    "load_dataset",
     "load_or_build_topic_model",
     "load_tools_from_file",
     "save_dataset",
@@ -135,7 +136,6 @@ _FORMATTERS = "Rows are written in other forms by dataset.save(path, format='trl
 _REASONING = "Types of conversation have no schemas of their own here. Rows have messages; see ConversationDataset."
 _INSTEAD = {
     "KaggleUploader": "Nothing is uploaded to Kaggle. Use its own client with the file that dataset.save wrote.",
-    "load_dataset": "Use Dataset.from_jsonl(path), or load_dataset of the package datasets.",
     "Evaluator": _EVALUATION,
     "EvaluatorConfig": _EVALUATION,
     "InferenceConfig": _EVALUATION,
@@ -156,6 +156,10 @@ _INSTEAD = {
     "FreeTextCoT": _REASONING,
     "StructuredCoT": _REASONING,
     "HybridCoT": _REASONING,
+    "DataSetGeneratorConfig": "Give its fields to DataSetGenerator.",
+    "TreeConfig": "Give its fields to Tree.",
+    "GraphConfig": "Give its fields to Graph.",
+    "get_available_tools": "Use get_default_tools() or load_tools_from_file(path).",
     "LLMClient": "Use a provider, like datafast.OpenAIProvider(model_id=...), and its generate().",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datafast import DataSetGeneratorError
-from datafast.deepfabric import Dataset
+from datafast.deepfabric import Dataset, load_dataset
 
 ROWS = [
     {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}], "n": n}
@@ -113,3 +113,14 @@ def test_a_tokenizer_writes_the_texts() -> None:
     assert Dataset(ROWS[:1]).format(tokenizer=Tokenizer())["text"] == ["q0|a0"]
     with pytest.raises(DataSetGeneratorError, match=r"AutoTokenizer.from_pretrained\('org/model'\)"):
         Dataset(ROWS).format("org/model")
+
+
+def test_a_file_is_loaded_as_the_split_train(tmp_path: Path) -> None:
+    Dataset(ROWS).save(tmp_path / "rows.jsonl")
+    found = load_dataset("json", data_files=tmp_path / "rows.jsonl")
+    assert isinstance(found, dict)
+    assert found["train"] == load_dataset(tmp_path / "rows.jsonl", split="train") == Dataset(ROWS)
+    with pytest.raises(DataSetGeneratorError, match="the split train alone"):
+        load_dataset(tmp_path / "rows.jsonl", split="test")
+    with pytest.raises(DataSetGeneratorError, match="not a JSONL file"):
+        load_dataset("someone/things")

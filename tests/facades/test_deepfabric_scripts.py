@@ -150,7 +150,7 @@ def test_every_name_is_there() -> None:
     [
         ("Evaluator", "lm-evaluation-harness"),
         ("FormatterRegistry", r"dataset\.save"),
-        ("load_dataset", r"Dataset\.from_jsonl"),
+        ("TreeConfig", "Give its fields to Tree"),
         ("DeepFabricCallback", "callbacks of your trainer"),
     ],
 )

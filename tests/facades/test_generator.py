@@ -683,3 +683,19 @@ def test_names_of_other_versions_are_taken(server: FaultServer) -> None:
 def test_rows_may_have_another_form(server: FaultServer, output_format: Any, keys: list[str]) -> None:
     (row,) = generator(output_format=output_format).create_data(1, 1, TREE)
     assert list(row) == keys
+
+
+def test_tools_come_from_a_file_and_turns_and_repetitions_are_bounded(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "tools.json").write_text('[{"name": "tide", "parameters": [{"name": "station", "type": "str"}]}]')
+    server.respond = lambda request: BAD
+    made = generator(
+        conversation_type="chain_of_thought",
+        agent_mode="multi_turn",
+        tool_registry_path=tmp_path / "tools.json",
+        sample_retries=1,
+    )
+    made.create_data(1, 1, TREE)
+    assert len(server.requests) == 2
+    first = server.requests[0].prompt
+    assert '"name":"tide"' in first
+    assert "at least 2 and at most 4 exchanges" in first

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from datafast.types import RunReport
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "load_dataset"]
 
 Row = dict[str, Any]
 
@@ -303,3 +303,26 @@ class Dataset(Sequence[Row]):
         with foreign_warnings_ignored():  # a key may be called `json` or `copy`
             model = create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
         return narrowed(model, [{name: row.get(name) for name in fields} for row in self.samples])
+
+
+def load_dataset(
+    path: str | Path, data_files: str | Path | None = None, split: str | None = None
+) -> Dataset | dict[str, Dataset]:
+    """The rows of a JSONL file: `load_dataset("rows.jsonl", split="train")`, or `load_dataset("json", data_files="rows.jsonl")`.
+
+    Without `split` a mapping with the one split that there is, train.
+
+    Raises:
+        DataSetGeneratorError: there is no such file or split, or a line is not a row.
+    """
+    if split not in (None, "train"):
+        raise DataSetGeneratorError(
+            f"split: A file has the split train alone, got {split!r}. Use dataset.split() for parts."
+        )
+    file = Path(data_files if data_files is not None else path)
+    if file.suffix not in (".jsonl", ".json", ".ndjson"):
+        raise DataSetGeneratorError(
+            f"load_dataset: {file} is not a JSONL file. Use load_dataset of the package datasets, and Dataset.from_list."
+        )
+    rows = Dataset.from_jsonl(file)
+    return {"train": rows} if split is None else rows
