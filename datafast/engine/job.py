@@ -42,7 +42,9 @@ class Job:
         stages: the stages that decide about rows, in this order.
         notes: what `datafast status` shows later.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
-        also_spent: ledgers whose costs also count for the budget; they need not exist.
+        also_spent: ledgers whose costs for this output also count for the budget; they need not exist.
+        made_for: of a run in front of others' runs: the ledger of the output that it is made for (an empty path if for none), whose budget
+            its costs count for. None for a run that is made for its own output.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Job:
     on_event: EventCallback | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     also_spent: Sequence[Path] = ()
+    made_for: Path | None = None
     on_report: Callable[[RunReport], None] | None = None
 
     @property
