@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     class Accepts(Generic[Read, Given]):
         """The type of a field that reads as one type and also takes others: `Accepts[Path, str | Path]`.
 
-        A type checker sees a descriptor, whose `__set__` says what may be given; pydantic sees the first type alone.
+        A type checker sees a descriptor, whose `__set__` says what may be given; pydantic sees the first type alone. pydantic's own
+        plugin for mypy takes what may be given for what is read where a config inherits the field: `Any` stands there for mappings.
         """
 
         @overload

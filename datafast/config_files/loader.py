@@ -70,7 +70,18 @@ def load_project(path: Path, *, env_file: Path | None = None, output: Path | Non
     """
     file = YamlFile(path)
     secrets = load_secrets(path, env_file)
+    if output is not None:
+        _check_output(output)
     return _Loader(file).load(secrets, output)
+
+
+def _check_output(path: Path) -> None:
+    from datafast.datasets.config import DatasetConfig
+
+    try:
+        DatasetConfig.checked_output(path)
+    except ValueError as error:
+        raise ConfigError(f"--output: {error}", key="output") from None
 
 
 class _Loader:

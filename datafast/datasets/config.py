@@ -23,7 +23,6 @@ from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
-from datafast.quality.base import Stage
 from datafast.quality.registry import AnyStage
 from datafast.store.paths import OutputPaths, UsedFile
 
@@ -143,10 +142,10 @@ class DatasetConfig(ConfigModel):
     output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory."""
 
-    run: Accepts[RunConfig, RunConfig | Mapping[str, Any]] = Field(default_factory=_default_run)
+    run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""
 
-    quality: Accepts[list[AnyStage], Sequence[Stage | Mapping[str, Any]]] = Field(default_factory=_no_stages)
+    quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
     @classmethod
@@ -164,7 +163,12 @@ class DatasetConfig(ConfigModel):
 
     @field_validator("output_file")
     @classmethod
-    def _a_file(cls, path: Path) -> Path:
+    def checked_output(cls, path: Path) -> Path:
+        """The path, if an output can lie there.
+
+        Raises:
+            ValueError: it has no name, or that of a file in another format.
+        """
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
         if path.suffix.lower() in _OTHER_FORMATS:
@@ -223,9 +227,7 @@ class PromptDatasetConfig(DatasetConfig):
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
 
-    expansion: Accepts[PromptExpansionConfig | None, PromptExpansionConfig | Mapping[str, Any] | None] = default_of(
-        None
-    )
+    expansion: Accepts[PromptExpansionConfig | None, PromptExpansionConfig | Any] = default_of(None)
     """How optional `<<placeholders>>` of the prompts are filled."""
 
     num_rows: int | None = Field(default=None, ge=1, le=1_000_000_000)

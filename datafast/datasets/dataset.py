@@ -260,12 +260,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def push_to_hub(
         self,
         repo_id: str,
+        token: str | None = None,
         *,
         train_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
         private: bool = True,
-        token: str | None = None,
         commit_message: str | None = None,
         upload_card: bool = True,
     ) -> str:
@@ -273,10 +273,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         Args:
             repo_id: `user/name`.
+            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
             train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
             seed, shuffle: how rows are distributed to the splits.
             private: whether only you can see it.
-            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:

@@ -215,6 +215,7 @@ def _generate(
         item=item,
         record=record or ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows),
         recorded=dict(recorded),
+        most_rows=item.most_rows,
         route=route,
         waiting=lambda change: None,
         top_up=top_up,

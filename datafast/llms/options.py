@@ -174,7 +174,10 @@ def check_key(value: str, *, place: str) -> None:
 
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
+        hint = " Give parameters like temperature by name." if isinstance(value, int | float) else ""
+        raise ConfigError(
+            f"{key}: expected a text, got {type(value).__name__}.{hint}", key=key
+        )  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: The text is empty. Leave it out to read the environment variable.", key=key)

@@ -37,12 +37,14 @@ class Matched:
         done: the positions of items that are complete.
         unfinished: open and failed items, by position.
         donors: items that are not in the plan any more, by content.
+        most_donated: the most rows that one of them asks for.
     """
 
     former: Sequence[Plan]
     done: PositionSet
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
+    most_donated: int = 0
 
     def forget_rows_beyond(self) -> None:
         """Rows that items do not ask for any more have left the file."""
@@ -219,6 +221,7 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
             matched.donors.setdefault(item.content, []).append(item.id)
+            matched.most_donated = max(matched.most_donated, item.num_rows)
         else:
             item.filtered = filtered.get(item.id, 0)
             item.failure = failures.get(item.id)

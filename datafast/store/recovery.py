@@ -165,7 +165,8 @@ def _require_both_or_none(paths: OutputPaths) -> None:
     if size_of(paths.rows) and not size_of(paths.ledger):
         raise OutputChangedError(
             f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it is not known which of them are paid for. "
-            f"Restore the ledger next to them, choose another --output, or start over with --fresh (these rows are kept aside)."
+            f"Restore the ledger next to them, choose another output_file (--output), or start over with fresh=True (--fresh), which "
+            f"keeps these rows aside. Rows of another program can be read, saved and published as they are."
         )
     if not size_of(paths.ledger) and size_of(paths.journal):
         raise OutputChangedError(
@@ -207,6 +208,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            most_donated=matched.most_donated,
             refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,

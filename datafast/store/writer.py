@@ -48,6 +48,7 @@ class Store:
         former: the plan with the keys of earlier versions that this ledger may have.
         unfinished: items of the plan that are open or failed, by position.
         donors: ids of items that are not in the plan any more, by content; their replies may still be used.
+        most_donated: the most rows that one of these items asks for.
         refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
 
@@ -66,6 +67,7 @@ class Store:
         former: Sequence[Plan],
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
+        most_donated: int,
         refused: Mapping[int, bytes],
         durability: str = "normal",
         ordered: bool = False,
@@ -80,6 +82,7 @@ class Store:
         self._former = former
         self._unfinished = unfinished
         self._donors = donors
+        self.most_donated = most_donated
         self.refused_before = frozenset(refused)
         self._refused = dict(refused)
         self._ordered = ordered

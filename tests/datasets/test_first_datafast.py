@@ -11,9 +11,16 @@ from pydantic import BaseModel
 
 import datafast
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
-from datafast.errors import ConfigError, PartialResults, ProviderError, ReplyError
+from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError
 from datafast.inspectors import inspect_classification_dataset
-from datafast.llms import AnthropicProvider, GeminiProvider, LLMProvider, OpenAIProvider, SimulatedProvider
+from datafast.llms import (
+    AnthropicProvider,
+    GeminiProvider,
+    LLMProvider,
+    OllamaProvider,
+    OpenAIProvider,
+    SimulatedProvider,
+)
 from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
 from datafast.schema.data_rows import (
     LabelSource,
@@ -126,6 +133,13 @@ def test_a_provider_class_of_a_script_says_what_it_lacks_before_anything_is_sent
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parameters_after_the_key_are_given_by_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^api_key: expected a text, got float\. Give parameters like temperature by name\.$"
+    ):
+        OllamaProvider("gemma3:4b", 0.7)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -218,8 +232,22 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     assert {name: value for name, value in row.model_dump(mode="json").items() if name in line} == line
     dataset.save("copy.json")
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
-    dataset.push_to_hub(REPO)
+    dataset.push_to_hub(REPO, "hf_test_token")
     assert [row["uuid"] for row in stored(hub, "train")] == [UUID]
+
+
+def test_a_file_of_the_first_datafast_is_not_appended_to(tmp_path: Path) -> None:
+    dataset, model = classification(tmp_path), SimulatedProvider("m")
+    written = json.dumps(FORMER[1][1]) + "\n"
+    (tmp_path / "labels.jsonl").write_text(written, encoding="utf-8")
+    with pytest.raises(
+        OutputChangedError, match=r"another output_file .* start over with fresh=True .* as they are\.$"
+    ):
+        dataset.generate([model])
+    assert (tmp_path / "labels.jsonl").read_text(encoding="utf-8") == written
+    assert len(dataset.generate([model], fresh=True).data_rows) == 4
+    (kept,) = tmp_path.glob("labels.jsonl.*.bak")
+    assert kept.read_text(encoding="utf-8") == written
 
 
 # -- looking at rows

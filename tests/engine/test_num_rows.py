@@ -269,6 +269,18 @@ def test_whatever_the_number_was_before_nothing_is_bought_twice(
         assert same_rows(out(folder), before)
 
 
+def test_another_number_of_rows_a_call_uses_what_is_recorded(
+    tmp_path: Path, provider: CountingProvider, log: Path
+) -> None:
+    texts: dict[int, set[str]] = {}
+    for per_call, calls in ((3, 6), (2, 0), (5, 6), (4, 0), (5, 0)):
+        report = made(tmp_path, provider, None, num_samples_per_prompt=per_call)
+        assert (report.written, report.calls) == (6 * per_call, calls)
+        texts[per_call] = {row["text"] for row in out(tmp_path)}
+    assert asked(log) == [3] * 6 + [2] * 6
+    assert texts[2] < texts[3] < texts[4] < texts[5]
+
+
 def test_a_failed_last_item_is_taken_up_when_it_grows(tmp_path: Path, log: Path) -> None:
     def none_of_two(request: Request) -> str | None:
         return json.dumps({"texts": ["only one"]}) if "Write 2" in request.messages[-1]["content"] else None

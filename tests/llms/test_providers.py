@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import subprocess
 import sys
 import threading
@@ -454,7 +453,6 @@ def test_limits_hold_over_all_direct_calls_of_a_provider(fault_server: FaultServ
     provider.generate("four")
     at = [request.at_s for request in fault_server.requests]
     assert at[-1] - at[0] >= 0.38  # ten a second
-    assert all(later - earlier > 0.07 for earlier, later in itertools.pairwise(at))
 
 
 def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:

@@ -102,11 +102,13 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
-        enough = False
+        enough, giver = False, ""
         while True:
-            counts, replayed = True, bool(recorded)
-            if recorded:
+            # What one provider gave is weighed together; what others gave is theirs.
+            counts, replayed = True, bool(recorded) and not (enough and recorded[0].provider != giver)
+            if replayed:
                 known = recorded.pop(0)
+                giver = known.provider
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
@@ -124,8 +126,8 @@ class Caller:
             except ReplyError as error:
                 usable = self._keep(call, error, partial)
                 invalid = error.category is ReplyCategory.INVALID
-                # After a cut a whole reply is asked for, unless rows were made without one. Of others the rest is missing.
-                will_do = usable and (invalid or not counts or (replayed and call.record.decided > 0))
+                # After a cut a whole reply is asked for, unless lost rows were made without one. Of others the rest is missing.
+                will_do = usable and (invalid or not counts or (replayed and call.record.kept > 0))
                 enough |= will_do
                 if usable and invalid:
                     self._learn_from(call)
