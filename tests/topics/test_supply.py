@@ -174,7 +174,7 @@ def test_a_shared_file_counts_once_for_the_dataset_that_bought_it(server: FaultS
         assert assert_balanced(made.report).written == 4
     assert len(server.requests) == 3 + 3 * 4
     # The first one has used 7 of its 8, so it buys one of the four that are missing now; the second one buys the others.
-    with pytest.raises(RunStopped, match="run.max_calls: 8 of 8"):
+    with pytest.raises(RunStopped, match="8 of 8 used"):
         dataset("first", 8, depth=3).generate([provider(server)], on_change=lambda ahead: True)
     deeper = dataset("second", 4 + 3 + 8, depth=3).generate([provider(server)], on_change=lambda ahead: True)
     assert assert_balanced(deeper.report).written == 8
