@@ -205,8 +205,8 @@ class ForkServer:
 
 
 @contextmanager
-def fork_server() -> Iterator[ForkServer]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def fork_server(**variables: str) -> Iterator[ForkServer]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     command = [sys.executable, "-W", "error", "-m", "tests.support"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

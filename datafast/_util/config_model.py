@@ -32,8 +32,15 @@ def _of_64_bits(seed: int) -> int:
 Seed = Annotated[int, AfterValidator(_of_64_bits)]
 """Of random choices; more bits no JSON document of a ledger holds."""
 
-UserPath = Annotated[Path, AfterValidator(user_path)]
-"""A path, in which `~` is the user's home."""
+
+def _of_a_file(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("expected the name of a file, for example rows.jsonl.")
+    return user_path(path)
+
+
+UserPath = Annotated[Path, AfterValidator(_of_a_file)]
+"""The path of a file, in which `~` is the user's home."""
 
 if TYPE_CHECKING:
     Read = TypeVar("Read", covariant=True)

@@ -224,10 +224,9 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    buyer = job.paths.ledger if job.made_for is None else job.made_for
-    spent = output.store.spent(buyer)
+    spent = output.store.spent(job.buyer)
     for ledger in job.also_spent:
         if is_file(ledger):
             with LedgerReader(ledger) as reader:
-                spent = spent.plus(reader.spent(buyer))
+                spent = spent.plus(reader.spent(job.buyer))
     return spent

@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 from datafast._util import background
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, duration, money
+from datafast.engine.calls.budget import allowed_at_once, upper_bound
+from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import DryRun, dry_run
 from datafast.engine.expected_usage import (
@@ -46,10 +48,12 @@ from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, OutputError
 from datafast.html import facts
+from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
 from datafast.store.reader import LedgerReader
+from datafast.store.records import Spent
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
 
 _SAMPLE = 24
+_NOTHING = Spent(0.0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,7 @@ class Estimate:
         seconds: from start to end, all providers at once within `run.max_concurrency`.
         rendered: the number of prompts that were rendered to measure their length.
         notes: the assumptions, in words.
+        in_flight: how many requests the budget lets be in flight at first, at most `run.max_concurrency`; None without a budget.
         change: what the config changes in the output; None if it is the config of the last run.
     """
 
@@ -86,6 +92,7 @@ class Estimate:
     providers: tuple[ProviderEstimate, ...]
     rendered: int
     notes: tuple[str, ...]
+    in_flight: int | None = None
     change: Change | None = None
 
     def times(self, factor: float) -> Estimate:
@@ -153,6 +160,8 @@ class Estimate:
             yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
         if len(called) > 1:
             yield "estimate in all", _usage(self)
+        if self.in_flight is not None:
+            yield "budget", f"lets {counted(self.in_flight, 'request')} be in flight at first"
         for note in self.notes:
             yield "note", note
 
@@ -192,8 +201,23 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         providers=tuple(parts),
         rendered=len(asked),
         notes=(*_notes(parts, past, job.settings), *_slips(job.providers)),
+        in_flight=_in_flight(job, asked, past.spent),
         change=past.change,
     )
+
+
+def _in_flight(job: Job, sampled: Sequence[DryRun], spent: Spent) -> int | None:
+    """How many requests a budget lets be in flight, by the dearest of the sampled calls."""
+    found = []
+    for route in job.routes if job.settings.has_budget else ():
+        for ask in (ask for run in sampled for ask in run.asks):
+            provider = route.of(ask.role)
+            limits = ReplyLimits(provider)
+            own = limits.limit(ask.role, ask.record.num_rows) if limits.are_ours else None
+            bound = upper_bound(Request(ask.messages, ask.schema, token_limit=own), provider, limits)
+            found.append(allowed_at_once(job.settings, spent, bound))
+    allowed = [number for number in found if number is not None]
+    return min(*allowed, job.settings.max_concurrency) if allowed else None
 
 
 # -- the calls
@@ -268,6 +292,7 @@ class _Past:
     history: History
     change: Change | None = None
     note: str = ""
+    spent: Spent = _NOTHING
 
     @classmethod
     def read(cls, job: Job, sample: Sequence[WorkItem], guess: Span) -> _Past:
@@ -281,7 +306,7 @@ class _Past:
                     return nothing  # a run on this output would be refused
                 left = remaining(reader, job)
                 history = History.read(reader, num_rows=sample[0].num_rows, tokens_per_text=guess)
-                return cls(left, history, change_of(reader, left, job))
+                return cls(left, history, change_of(reader, left, job), spent=reader.spent(job.buyer))
         except (OutputError, ConfigError) as error:
             return replace(nothing, note=f"Nothing counts as done: {error}")
 

@@ -69,6 +69,11 @@ class Job:
         return providers_of(self.routes)
 
     @property
+    def buyer(self) -> Path:
+        """The ledger of the output whose budget its costs count for; an empty path for none."""
+        return self.paths.ledger if self.made_for is None else self.made_for
+
+    @property
     def simulated(self) -> bool:
         """Whether simulated models answer."""
         return any(provider.simulated for provider in self.providers)

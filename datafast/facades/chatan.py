@@ -9,16 +9,28 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.events import Event, ItemDone, ItemFailed, RunStarted
+from datafast.engine.options import RunOptions
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback
 
-__all__ = ["model_options", "run_options", "shown", "unescaped"]
+__all__ = ["FrameOptions", "model_options", "run_options", "shown", "unescaped"]
 
 _ROWS_AT_ONCE = 10  # where a script only says how many columns of a row are made at once
 _OPTIONS = {"base_url": "api_base", "max_tokens": "max_completion_tokens", "max_new_tokens": "max_completion_tokens"}
 _FIELD = re.compile(r"[^\W\d][\w .-]*(\[[\w .-]+\])*")
 _DOUBLED = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+class FrameOptions(RunOptions, total=False):
+    """Keyword arguments of `generate` of a frame."""
+
+    concurrency: int
+    """Requests in flight at once, as chatan calls them."""
+    max_concurrent_rows: int
+    """Rows at once; each may have as many requests in flight as `max_concurrent_columns` says, 1 by default."""
+    max_concurrent_columns: int
+    """Columns of a row at once."""
 
 
 def model_options(options: Mapping[str, Any]) -> dict[str, Any]:

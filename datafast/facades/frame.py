@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
 
 from pydantic import BaseModel, ValidationError
@@ -31,10 +31,11 @@ from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
 from datafast.columns.types.samplers import ConstantColumn
 from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
+from datafast.engine.notebook import in_notebook
 from datafast.engine.options import check_options
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
-from datafast.facades.chatan import model_options, run_options, shown, unescaped
+from datafast.facades.chatan import FrameOptions, model_options, run_options, shown, unescaped
 from datafast.facades.sample import sample
 from datafast.html import paragraph
 from datafast.llms.provider import LLMProvider
@@ -220,15 +221,15 @@ class ColumnsFrame:
 
     # -- generating
 
-    async def generate(self, n: int | None = None, *, progress: bool = False, **options: Any) -> pd.DataFrame:
+    async def generate(self, n: int | None = None, **options: Unpack[FrameOptions]) -> pd.DataFrame:
         """Makes `n` rows and returns them in order. Rows that failed are left out; see `report` and `failed_items`.
 
         Running it again makes no call for rows that exist; a larger `n` adds rows.
 
         Args:
             n: the number of rows; by default that of `dataset`, or 100, with a warning if a source has more.
-            progress: show a bar on stderr.
-            **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
+            **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ... With
+                `progress=True` a bar on stderr shows the run where there is no notebook.
 
         Raises:
             ConfigError, OutputError: nothing was sent.
@@ -237,16 +238,16 @@ class ColumnsFrame:
         given = self._options(options)
         made = self._prepared(n, given)
         if made.config.num_rows:
-            with self._watched(given, progress=progress):
+            with self._watched(given):
                 await made.generate_async(self.providers, **given)
         return self._frame(made)
 
-    def generate_sync(self, n: int | None = None, *, progress: bool = False, **options: Any) -> pd.DataFrame:
+    def generate_sync(self, n: int | None = None, **options: Unpack[FrameOptions]) -> pd.DataFrame:
         """`generate` without await; works below a running event loop too."""
         given = self._options(options)
         made = self._prepared(n, given)
         if made.config.num_rows:
-            with self._watched(given, progress=progress):
+            with self._watched(given):
                 made.generate(self.providers, **given)
         return self._frame(made)
 
@@ -294,12 +295,13 @@ class ColumnsFrame:
         return self._scratch[offline]
 
     @contextlib.contextmanager
-    def _watched(self, options: RunOptions, *, progress: bool) -> Iterator[None]:
+    def _watched(self, options: RunOptions) -> Iterator[None]:
         """Shows how a run goes on, and keeps the temporary folder of one that ends early, with a word on where it is."""
-        if progress:
-            with shown(options.get("on_event")) as watch, self._watched(options, progress=False):
-                options["on_event"] = watch
-                yield
+        if options.get("progress") and not in_notebook():
+            with shown(options.get("on_event")) as watch:
+                options["on_event"], options["progress"] = watch, False
+                with self._watched(options):
+                    yield
             return
         scratch = None if self._output_file else self._scratch_for(options)
         if scratch is None:

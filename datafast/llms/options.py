@@ -151,11 +151,13 @@ def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
 
 
 def checked_text(key: str, value: object) -> str | None:
-    """A text that is not empty, without the whitespace around it."""
+    """A text of one line that is not empty, without the whitespace around it."""
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise _refused(key, "a text that is not empty", value)
+    if not value.strip().isprintable():
+        raise _refused(key, "a text without control characters", value)
     return value.strip()
 
 

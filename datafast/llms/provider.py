@@ -65,7 +65,7 @@ class LLMProvider:
         self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
     ) -> None:
         model_id = model_id if model_id is not None else self.default_model_id
-        if not isinstance(model_id, str) or not model_id.strip():
+        if not isinstance(model_id, str) or not model_id.strip() or not model_id.strip().isprintable():
             raise ConfigError(f"model_id: expected the name of a model, got {model_id!r}.", key="model_id")
         given = {"api_key": api_key, **options}
         checked = check_options(given, own=self.own_params, unused=self.unused_options)

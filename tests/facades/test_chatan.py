@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from datafast import dataset, generator, sample
-from datafast.errors import ConfigError
+from datafast import RunConfig, dataset, generator, sample
+from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import OpenAIProvider, SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of
@@ -144,3 +144,17 @@ def test_fixed_variables_are_filled_in(openai: FaultServer) -> None:
     made({"a": gen("Hello {name}", name="Bob")}, 1)
     assert openai.requests[0].prompt == "Hello Bob"
     assert json.loads(openai.requests[0].raw)["messages"] == [{"role": "user", "content": "Hello Bob"}]
+
+
+def test_cut_texts_fail_their_rows_unless_they_are_wanted(openai: FaultServer) -> None:
+    openai.respond = lambda request: Answer(text="Once upon a", finish_reason="length")
+    gen = generator("openai", "sk-0123456789", max_tokens=3)
+    ds = dataset({"a": gen("Tell.")})
+    with pytest.warns(DatafastWarning, match="2 of 2 rows failed"):
+        assert ds.generate_sync(2).empty
+    assert "or take cut texts (run.on_truncation: keep)." in ds.failed_items[0].error
+    sent = len(openai.requests)
+    kept = dataset({"a": gen("Tell.")}, run=RunConfig(on_truncation="keep"))
+    with pytest.warns(DatafastWarning, match="2 texts were cut"):
+        assert list(kept.generate_sync(2, retry_failed=True)["a"]) == ["Once upon a"] * 2
+    assert len(openai.requests) == sent == 2

@@ -157,8 +157,10 @@ class Caller:
         other_mode = call.other_mode() if formless and call.sent else None
         self._memory.note(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
-        limited = truncated and call.endpoint.provider.max_completion_tokens is not None
-        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
+        at_ours = truncated and call.endpoint.reply_limits.are_ours and call.cut_at is None
+        if at_ours and call.request.token_limit is not None:
+            call.unusable -= 1  # nobody but us is to blame for it
+        hopeless = error.category is ReplyCategory.REFUSED or (truncated and not at_ours)
         if hopeless or call.unusable > self._settings.max_parse_retries:
             raise call.failed(str(error), error.category.value) from error
         messages = list(call.messages)
@@ -166,8 +168,10 @@ class Caller:
             messages += correction(error, call.said.text)
         # With every way tried, on with the one that works for others: this call has just had bad luck with it.
         mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
-        lifted = truncated or call.request.lift_token_limit
-        call.request = replace(call.request, messages=messages, mode=mode, lift_token_limit=lifted)
+        if at_ours:
+            call.cut_at = call.request.token_limit or 0
+        limit = call.endpoint.reply_limits.lifted(call.cut_at) if call.cut_at is not None else call.request.token_limit
+        call.request = replace(call.request, messages=messages, mode=mode, token_limit=limit)
         if replaying:
             return
         self._sender.tally.retries += 1
@@ -223,6 +227,7 @@ class Sender:
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
+        self._cashier.limit_reply(call)
         tokens = _tokens_paced(call.request, endpoint)
         booking = await self._turns.take(call, tokens)
         sent_at = call.sent_at = time.monotonic()
@@ -276,6 +281,8 @@ class Sender:
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         recorded.settle(usage, cost)
+        if usage is not None:
+            self._cashier.saw(call, usage)
         self._count(usage or Usage(), cost)
         if not self._emit.listening:
             return usage
