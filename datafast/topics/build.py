@@ -34,10 +34,20 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.topics.building import Divided
     from datafast.topics.config import TopicsConfig
     from datafast.types import RunReport
 
-__all__ = ["TOKENS_PER_TOPIC", "Growth", "TopicsRow", "grown_record", "is_simulated", "read_record"]
+__all__ = [
+    "TOKENS_PER_TOPIC",
+    "Growth",
+    "TopicsRow",
+    "growing",
+    "grown_record",
+    "is_simulated",
+    "read_record",
+    "was_interrupted",
+]
 
 TOKENS_PER_TOPIC = Span(5.0, 12.0, 25.0)
 """What is guessed for a topic of at most ten words, in JSON."""
@@ -66,6 +76,7 @@ class Growth:
         offline: use a simulated model.
         dataset: the ledger of the dataset that it is grown for; the budget in `run` holds for both together.
         shared: whether other datasets may use the file too; each budget then counts only what was bought for its own dataset.
+        on_divided: is told of each topic that is divided.
     """
 
     def __init__(
@@ -79,6 +90,7 @@ class Growth:
         executor: Executor | None = None,
         dataset: Path | None = None,
         shared: bool = True,
+        on_divided: Divided | None = None,
     ) -> None:
         self.offline = offline
         self._config = config
@@ -88,6 +100,7 @@ class Growth:
         self._executor = executor or LocalExecutor()
         self._dataset = dataset
         self._shared = shared
+        self.on_divided = on_divided
         self.path = config.file or self._scratch() / "topics.json"
 
     def _scratch(self) -> Path:
@@ -122,6 +135,7 @@ class Growth:
             fresh=fresh,
             retry_failed=True,  # growing again means to retry what failed
             on_event=on_event,
+            what=growing(self._config),
             also_spent=[] if self._dataset is None else [self._dataset],
             made_for=(self._dataset or Path()) if self._shared else None,
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
@@ -132,7 +146,7 @@ class Growth:
         config, small = self._config, copy.copy(self)
         while config.depth > 1 and config.num_calls > _MEASURED_CALLS:
             config = config.model_copy(update={"depth": config.depth - 1})
-        small._config = config
+        small._config, small.on_divided = config, None
         return small.job(fresh=fresh)
 
     def _plan(self, routes: Sequence[str]) -> GridPlan:
@@ -143,7 +157,8 @@ class Growth:
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
-        model = await grow(self._begin(self._config.topic_prompt), self._config, generate)
+        begun = self._begin(self._config.topic_prompt)
+        model = await grow(begun, self._config, generate, on_divided=self.on_divided)
         return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
 
     def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
@@ -153,6 +168,16 @@ class Growth:
         if report.failed:
             raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
         return read_record(self.path), report
+
+
+def growing(config: TopicsConfig) -> str:
+    """What a run does that grows a model, in a few words for the user."""
+    return f"Growing the topic {config.shape} of {config.topic_prompt!r}"
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the run that grew the model in a file has not come to its end: replies that its ledger does not count are in its journal."""
+    return OutputPaths.of(path).journal.exists()
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -395,6 +395,17 @@ def test_init_writes_a_config_that_works_at_once(run: Run, kind: str) -> None:
     assert run("generate", f"{kind}.yaml", "--offline").exit_code == 0
 
 
+def test_help_and_docs_name_every_kind_that_init_knows(run: Run) -> None:
+    kinds = {path.stem for path in TEMPLATES.glob("*.yaml")}
+    assert kinds == set(kind_names())
+    said = run("init", "--help").stdout
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8").partition("## init")[2]
+    for kind in kinds:
+        assert re.search(rf"\b{kind}\b", said)
+        assert f"`{kind}`" in page
+        assert kind in (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+
+
 def test_init_overwrites_nothing(run: Run) -> None:
     run("init")
     Path("raw.yaml").write_text("mine", encoding="utf-8")

@@ -162,7 +162,12 @@ class Caller:
             call.unusable -= 1  # nobody but us is to blame for it
         hopeless = error.category is ReplyCategory.REFUSED or (truncated and not at_ours)
         if hopeless or call.unusable > self._settings.max_parse_retries:
-            raise call.failed(str(error), error.category.value) from error
+            keep = (
+                " With run.on_truncation: keep it is taken as it is."
+                if truncated and isinstance(error.usable, str)
+                else ""
+            )
+            raise call.failed(f"{error}{keep}", error.category.value) from error
         messages = list(call.messages)
         if error.category is ReplyCategory.INVALID and isinstance(call.said, Completion):
             messages += correction(error, call.said.text)
