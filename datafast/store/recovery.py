@@ -28,7 +28,7 @@ from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
 from datafast.store.matching import match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import Charge, Counts, ItemState
+from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
 from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
@@ -282,27 +282,42 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
     """Writes replies that are only in the journal into the ledger, then empties the journal."""
     newest = ledger.max_id("calls")
     reserved: dict[int, Charge] = {}
-    requests = 0
+    requests = damaged = 0
     with ledger.transaction():
         for header, raw in read_journal(journal.path):
-            if "reserve" in header:
-                charge = Charge(**header["reserve"])
-                reserved[charge.id] = charge
-                requests = max(requests, charge.id)
-            elif "release" in header:
-                reserved.pop(header["release"], None)
-            elif header["id"] > newest:
-                ledger.add_item_if_new(item_of(header))
-                call = call_of(header, raw)
-                call.settle(*pricing(call.provider, raw, call.format))
-                ledger.put_calls([call])
+            try:
+                if "reserve" in header:
+                    charge = Charge(**header["reserve"])
+                    requests = max(requests, charge.id)
+                    reserved[charge.id] = charge
+                elif "release" in header:
+                    reserved.pop(header["release"], None)
+                elif header["id"] > newest:
+                    _record(ledger, item_of(header), call_of(header, raw), pricing)
+            except (
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ):  # a header in which bits are not as they were written
+                damaged += 1
         if requests:
             # Requests that were in flight when the process died may have been charged.
             ledger.put_charges(reserved.values())
             ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
+    if damaged:
+        warn_user(
+            f"{damaged} records of {journal.path} are damaged. What they held is bought again where it is missing."
+        )
     if journal.size:
         ledger.checkpoint()
         journal.clear()
+
+
+def _record(ledger: Ledger, item: ItemRecord, call: CallRow, pricing: Pricing) -> None:
+    ledger.add_item_if_new(item)
+    call.settle(*pricing(call.provider, call.raw, call.format))
+    ledger.put_calls([call])
 
 
 def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:

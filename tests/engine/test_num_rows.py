@@ -97,6 +97,12 @@ def test_shares_by_weight_are_exact(num_rows: int, weights: tuple[float, ...]) -
     assert all(abs(count - num_rows * w / sum(weights)) < 1 for count, w in zip(quotas.counts, weights, strict=True))
 
 
+def test_equal_weights_take_turns_in_a_changing_order() -> None:
+    shares = [Quotas((0.5, 0.5), 100).share_of(position) for position in range(100)]
+    pairs = {tuple(shares[start : start + 2]) for start in range(0, 100, 2)}
+    assert pairs == {(0, 1), (1, 0)}
+
+
 def test_the_largest_remainder_gets_what_is_left() -> None:
     assert largest_remainder([2, 1], 7) == [5, 2]
     assert largest_remainder([1, 1, 1], 10) == [4, 3, 3]

@@ -378,3 +378,21 @@ def test_a_permutation_of_any_size_stays_in_range_without_repeats(exponent):
 def test_a_permutation_of_a_size_out_of_range_is_refused(n):
     with pytest.raises(ConfigError, match="1 to 2\\*\\*800"):
         Permutation(n, b"")
+
+
+# numbers in messages
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "said"),
+    [
+        (10, "abc", "All combinations are 1,000 prompts"),
+        (10, "abcdefghijklmn", "All combinations are 100,000,000,000,000 prompts"),
+        (10, "abcdefghijklmno", r"All combinations are about 2\*\*49 prompts"),
+        (32, "abcdefghij", r"All combinations are about 2\*\*50 prompts"),
+    ],
+)
+def test_a_number_of_prompts_is_said_in_full_as_long_as_one_can_read_it(values: int, names: str, said: str) -> None:
+    lists = {name: numbered(values) for name in names}
+    with pytest.raises(ConfigError, match=said):
+        expansion([" ".join(f"<<{name}>>" for name in names)], lists, max_samples=999)
