@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Turns"]
 
+_LOOK_S = 0.25
+
 
 class Turns:
     """The turns of one run's requests.
@@ -45,8 +47,12 @@ class Turns:
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
                 continue
+            if endpoint.breaker.refuses_all:
+                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
+                continue
             await self._admission.enter(gate)
             ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
+            ready = ready and not endpoint.breaker.refuses_all
             limit = self._cashier.passed_by(bound) if ready else None
             if ready and limit is None:
                 break
