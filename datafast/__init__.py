@@ -113,9 +113,24 @@ else:
             "datafast.topics": ["Graph", "Tree"],
             "datafast.types": ["FailedItem", "RunReport"],
         },
+        absent={
+            **dict.fromkeys(
+                ["LLMStep", "Pipeline", "Seed", "Sink", "Source"],
+                "Steps over records are columns here: see dataset({...}) and ColumnsDataset.",
+            ),
+            "eval": "A column of type judge scores each row: gen.judge('...').",
+            "evaluate": "A column of type judge scores each row: gen.judge('...').",
+            "generate_with_viewer": "Use dataset(...).generate(n), and on_event=... to watch it.",
+        },
     )
 
 __version__ = "0.1.0"
+
+
+def get_version() -> str:
+    """The version of datafast."""
+    return __version__
+
 
 __all__ = [
     "AnthropicProvider",
@@ -162,6 +177,7 @@ __all__ = [
     "dataset",
     "expand_prompts",
     "generator",
+    "get_version",
     "release_models",
     "sample",
 ]

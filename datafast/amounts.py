@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["duration", "money", "share"]
+__all__ = ["counted", "duration", "money", "share"]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 row, 1,200 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def money(cost_usd: float | None) -> str:
     """A cost in USD; an unknown one says so."""
     if cost_usd is None:
         return "unknown"
+    if 0 < cost_usd < 0.0001:
+        return "under $0.0001"
     return f"${cost_usd:.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
 
 

@@ -111,6 +111,12 @@ class RunReport:
             f"{self.failed:,} failed, {self.pending:,} pending{removed}"
         )
 
+    def calls_line(self) -> str:
+        """The calls in a few words: how many, how many requests were sent again, and what came from replies of earlier runs."""
+        again = f", {self.retries:,} requests sent again" if self.retries else ""
+        replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
+        return f"{self.calls:,}{again}{replayed}"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -121,7 +127,7 @@ class RunReport:
             ("rows", self.counts_line()),
             *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
             ("failed", failures),
-            ("calls", f"{self.calls:,}, {self.retries:,} retries, {self.replayed:,} replayed from the ledger"),
+            ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),
             ("time", f"{self.elapsed_s:,.1f} s"),

@@ -78,11 +78,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
         monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
         # Xet is a storage service of its own, spoken to by a compiled client; this Hub offers plain LFS.
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        if version("huggingface_hub").startswith("0."):
-            # Before 1.0 the address of a commit is read with the endpoint of import time, whatever was passed.
-            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        if version("huggingface_hub").startswith(("0.", "1.")):
+            # There addresses are made and read with the endpoint of import time, whatever was passed.
             monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-            monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
+            home = "file_download" if version("huggingface_hub").startswith("0.") else "constants"
+            template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr(f"huggingface_hub.{home}.HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server
 
 

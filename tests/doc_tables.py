@@ -116,7 +116,9 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
             return "{" + ", ".join(f"`{key}`" for key in defs[name]["properties"]) + "}"
         return " or ".join(f"`{value}`" for value in defs[name].get("enum", [])) or f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
-        return " or ".join(_words(part, defs) for part in schema["anyOf"])
+        parts = dict.fromkeys(_words(part, defs) for part in schema["anyOf"])  # formats of one type read alike
+        comma = "," if any(" of " in part for part in parts) and len(parts) > 2 else ""
+        return f"{comma} or ".join(parts)
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "oneOf" in schema:

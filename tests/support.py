@@ -205,8 +205,8 @@ class ForkServer:
 
 
 @contextmanager
-def fork_server() -> Iterator[ForkServer]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def fork_server(**variables: str) -> Iterator[ForkServer]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     command = [sys.executable, "-W", "error", "-m", "tests.support"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -281,6 +281,16 @@ def crashing_run(
     if journal_limit is not None:
         importlib.import_module("datafast.store.group_commit")._JOURNAL_LIMIT = journal_limit  # type: ignore[attr-defined]
 
+    die_at(point, when, nth)
+    reply = one_of_two if short else None
+    provider = CountingProvider("m", log=Path(log), latency_s=0.002, latency_jitter_s=0.006, reply=reply)
+    raw(Path(folder), **fields).generate([provider], **(options or {}))
+
+
+def die_at(point: str, when: str, nth: int = 1) -> None:
+    """Ends this process in a moment that `crashing_run` describes."""
+    import importlib
+
     module, _, path = point.partition(":")
     *owners, name = path.split(".")
     owner: Any = importlib.import_module(module)
@@ -301,9 +311,6 @@ def crashing_run(
         os._exit(9)
 
     setattr(owner, name, fatal)
-    reply = one_of_two if short else None
-    provider = CountingProvider("m", log=Path(log), latency_s=0.002, latency_jitter_s=0.006, reply=reply)
-    raw(Path(folder), **fields).generate([provider], **(options or {}))
 
 
 def one_of_two(request: Request) -> str | None:

@@ -66,6 +66,17 @@ def test_progress_can_be_turned_off(notebook: Notebook) -> None:
     assert pages(published, "display_data", "update_display_data") == []
 
 
+@pytest.mark.parametrize(("given", "shown"), [("", True), (", progress=True", True), (", progress=False", False)])
+def test_a_frame_shows_its_run_under_the_cell_unless_told_not_to(notebook: Notebook, given: str, shown: bool) -> None:
+    published = notebook.run(
+        "from datafast import dataset, generator\n"
+        "ds = dataset({'a': generator(SimulatedProvider('m'))('Of tides.')})\n"
+        f"x = await ds.generate(n=3{given})"
+    )
+    assert bool(pages(published, "display_data")) is shown
+    assert not [content for kind, content in published if kind == "stream" and content["name"] == "stderr"]
+
+
 def test_events_are_the_caller_s_own_progress(notebook: Notebook) -> None:
     published = notebook.run(
         "dataset, both = raw('events.jsonl')\nasync for event in dataset.generate_events(both): pass"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 __all__ = ["PositionSet"]
 
@@ -34,6 +34,13 @@ class PositionSet:
             return False
         bit = position % _BITS
         return bool(piece[bit >> 3] & (1 << (bit & 7)))
+
+    def __iter__(self) -> Iterator[int]:
+        for number, piece in sorted(self._pieces.items()):
+            for place, byte in enumerate(piece):
+                if byte:
+                    first = number * _BITS + place * 8
+                    yield from (first + bit for bit in range(8) if byte & (1 << bit))
 
     def __len__(self) -> int:
         return self._size

@@ -32,8 +32,15 @@ def _of_64_bits(seed: int) -> int:
 Seed = Annotated[int, AfterValidator(_of_64_bits)]
 """Of random choices; more bits no JSON document of a ledger holds."""
 
-UserPath = Annotated[Path, AfterValidator(user_path)]
-"""A path, in which `~` is the user's home."""
+
+def _of_a_file(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("expected the name of a file, for example rows.jsonl.")
+    return user_path(path)
+
+
+UserPath = Annotated[Path, AfterValidator(_of_a_file)]
+"""The path of a file, in which `~` is the user's home."""
 
 if TYPE_CHECKING:
     Read = TypeVar("Read", covariant=True)
@@ -42,7 +49,8 @@ if TYPE_CHECKING:
     class Accepts(Generic[Read, Given]):
         """The type of a field that reads as one type and also takes others: `Accepts[Path, str | Path]`.
 
-        A type checker sees a descriptor, whose `__set__` says what may be given; pydantic sees the first type alone.
+        A type checker sees a descriptor, whose `__set__` says what may be given; pydantic sees the first type alone. pydantic's own
+        plugin for mypy takes what may be given for what is read where a config inherits the field: `Any` stands there for mappings.
         """
 
         @overload
@@ -79,11 +87,15 @@ class ConfigModel(BaseModel):
             raise ValidationError.from_exception_data(cls.__name__, details) from None
 
     @classmethod
+    def hint_for(cls, name: str) -> str:
+        """What to do about a field that does not exist."""
+        return did_you_mean(name, cls.model_fields)
+
+    @classmethod
     def _explained(cls, detail: Any) -> InitErrorDetails:
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden" and len(loc) == 1:
-            known = list(cls.model_fields)
-            hint = did_you_mean(str(loc[0]), known)
+            hint = cls.hint_for(str(loc[0]))
             kind = PydanticCustomError("unknown_field", "There is no such field. {hint}", {"hint": hint})
             return InitErrorDetails(type=kind, loc=loc, input=detail["input"])
         context = detail.get("ctx")

@@ -5,6 +5,9 @@
     else:
         __getattr__, __dir__ = lazy_names(__name__, {"datafast.datasets.raw": ["RawDataset"]})
 
+Names that other packages with such scripts have and this one lacks may be named too, with what to use instead: importing one
+says so.
+
 A type checker sees only the first half, so it still refuses unknown names. A test checks that both halves agree. Cost: one
 import at the first use of a name; after that it is an ordinary attribute.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,17 +26,20 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(
-    package: str, homes: Mapping[str, Sequence[str]]
+    package: str, homes: Mapping[str, Sequence[str]], *, absent: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The `__getattr__` and `__dir__` of a package.
 
     Args:
         package: its `__name__`.
         homes: the names that come from each module.
+        absent: sentences about names that are looked for here and do not exist.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 
     def get(name: str) -> Any:
+        if name in absent:
+            raise ImportError(f"{package} has no {name}. {absent[name]}", name=package)
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(home_of[name]), name)

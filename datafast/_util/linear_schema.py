@@ -9,7 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-__all__ = ["check_patterns", "linear_validator", "matches"]
+__all__ = ["check_patterns", "linear_validator", "matches", "without_booleans"]
+
+
+_OF_NAMES = ("properties", "$defs", "patternProperties", "dependentSchemas")
+_LISTED = ("anyOf", "allOf", "oneOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames")
 
 
 @lru_cache(maxsize=1)
@@ -82,6 +87,27 @@ def check_patterns(schema: Any) -> None:
         raise ValueError(
             "patternProperties and unevaluatedProperties cannot stand together. Write additionalProperties."
         )
+
+
+def without_booleans(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with mappings in the place of `true` and `false` where these stand for whole schemas: whoever reads it meets mappings."""
+    made = dict(schema)
+    for key in _OF_NAMES:
+        if isinstance(made.get(key), Mapping):
+            made[key] = {name: _as_mapping(part) for name, part in made[key].items()}
+    for key in _LISTED:
+        if isinstance(made.get(key), list):
+            made[key] = [_as_mapping(part) for part in made[key]]
+    for key in _SINGLE:
+        if isinstance(made.get(key), Mapping):
+            made[key] = without_booleans(made[key])
+    return made
+
+
+def _as_mapping(schema: Any) -> Any:
+    if isinstance(schema, bool):
+        return {} if schema else {"not": {}}
+    return without_booleans(schema) if isinstance(schema, Mapping) else schema
 
 
 def _check_pattern(pattern: str) -> None:

@@ -6,6 +6,7 @@ Leaf module, no cost at import.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["did_you_mean", "nearest", "plain_text", "warn_user"]
 
 _MOST_NAMES = 40
+_LIKE = 0.7
+_WORD_LIKE = 0.6
+_SURELY = 0.85
+_ELSEWHERE = {
+    "base_url": "api_base",
+    "labels": "classes",
+    "llms": "providers",
+    "max_new_tokens": "max_completion_tokens",
+    "max_output_tokens": "max_completion_tokens",
+    "max_tokens": "max_completion_tokens",
+}
+"""What other libraries call what is known here by another name."""
 _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call functions of ours
 _THREADS = frozenset(["asyncio", "concurrent", "threading"])  # what stands below the code of a thread
 
@@ -52,12 +65,41 @@ def _package(frame: FrameType) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` is most likely a typing error of (letter case is ignored), or None if none is close."""
+    """The known name that `name` is most likely meant for, or None if none is close. Letter case is ignored.
+
+    It is a name with the same words, each written much the same (`max_turn`, not `max_tokens`, is `max_turns`), one that has all
+    words of the name and more (`max_tokens` is `max_completion_tokens`), or what other libraries call so.
+    """
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
-    found = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.7)
-    return folded[found[0]] if found else None
+    given = name.strip().casefold()
+    if _ELSEWHERE.get(given) in folded:
+        return folded[_ELSEWHERE[given]]
+    score, found = max(((_likeness(given, candidate), candidate) for candidate in folded), default=(0.0, ""))
+    return folded[found] if score >= _LIKE else None
+
+
+def _likeness(given: str, candidate: str) -> float:
+    """0 to 1: how likely one name is meant by another."""
+    if abs(len(given) - len(candidate)) > max(len(given), 24):
+        return 0.0
+    whole = _ratio(given, candidate)
+    words, others = _words(given), _words(candidate)
+    if len(words) == len(others):
+        same = all(_ratio(*pair) >= _WORD_LIKE for pair in zip(words, others, strict=True))
+        return whole if same or whole >= _SURELY else 0.0
+    if len(words) < len(others) and all(max(_ratio(word, other) for other in others) >= _SURELY for word in words):
+        return max(whole, _LIKE + whole / 100)
+    return whole if whole >= _SURELY else 0.0
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[\s_/-]+", name)
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

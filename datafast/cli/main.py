@@ -86,18 +86,31 @@ class _Commands(click.Group):
                 _print_error(type(error).__name__, failure)
             raise failure from error
         except click.ClickException as error:
+            told = _with_hint(error)
             if ctx.meta[_JSON]:
-                _print_error("UsageError", error)
-            raise
+                _print_error("UsageError", told)
+            raise told from error
 
 
 _JSON = f"{__name__}.json"
+_MISSING = {
+    "CONFIG.yaml": "Give the file that describes the dataset. `datafast init` writes one to start from.",
+    "FILE.jsonl": "Give the file with the rows, which a config names as output_file.",
+}
 
 
 def _failure(error: DatafastError | KeyboardInterrupt) -> _Failure:
     if isinstance(error, KeyboardInterrupt):
         return _Failure("Interrupted before anything was sent. Run the same command again to start.", 130)
     return _Failure(str(error), 2)
+
+
+def _with_hint(error: click.ClickException) -> click.ClickException:
+    """click's error; that of a missing file says what file is meant."""
+    if not isinstance(error, click.MissingParameter) or error.param is None:
+        return error
+    hint = _MISSING.get(str(error.param.metavar))
+    return click.UsageError(f"{error.format_message()} {hint}", error.ctx) if hint else error
 
 
 def _print_error(kind: str, error: click.ClickException) -> None:

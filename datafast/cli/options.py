@@ -22,6 +22,7 @@ __all__ = [
     "output_file",
     "print_json",
     "verbose",
+    "yes",
 ]
 
 
@@ -63,6 +64,12 @@ env_file = click.option(
     metavar="FILE",
     type=UserFile(path_type=Path),
     help="The file with the keys. By default secrets.env beside the config, if there is one.",
+)
+yes = click.option(
+    "-y",
+    "--yes",
+    is_flag=True,
+    help="Ask nothing. Without it, a terminal is asked before rows that were paid for leave because the config has changed.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Log everything that happens on stderr.")

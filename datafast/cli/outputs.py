@@ -32,6 +32,10 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
         raise ConfigError(f"{paths.rows} is a folder. Give the output file in it.")
     if not is_file(paths.rows):
         raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
+    if paths.rows.suffix in {".yaml", ".yml"}:
+        raise ConfigError(
+            f"{paths.rows} looks like a config. Give the file with the rows, which it names as output_file."
+        )
     raise OutputError(
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."

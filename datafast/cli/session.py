@@ -23,6 +23,7 @@ from datafast._util.jsonl import last_line
 from datafast.cli.display.event_file import EventFile
 from datafast.cli.display.lines import Step
 from datafast.cli.display.progress import RunDisplay
+from datafast.cli.display.question import Question
 from datafast.cli.display.summary import show_report, show_sample, show_start
 from datafast.cli.outputs import failures_command, output_command
 from datafast.config_files.loader import load_project
@@ -56,6 +57,7 @@ class Settings:
     max_concurrency: int | None = None
     fresh: bool = False
     retry_failed: bool = False
+    yes: bool = False
     events: Path | None = None
     env_file: Path | None = None
     verbose: bool = False
@@ -104,7 +106,8 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
         on_event = stack.enter_context(watched(executor, display, events))
-        report = _generate(project, dataset, settings, on_event)
+        question = Question(display, is_answered=settings.yes)
+        report = _generate(project, dataset, settings, on_event, question)
     if events is not None and events.error is not None:
         display.say(f"error: {events.error}")
     steps = _next_steps(report, settings, project.config.run.ledger)
@@ -162,12 +165,15 @@ def exit_code(report: RunReport) -> int:
     return 3 if report.failed or not (report.written or report.filtered) else 0
 
 
-def _generate(project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback) -> RunReport:
+def _generate(
+    project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback, question: Question
+) -> RunReport:
     options: Any = {
         "fresh": settings.fresh,
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
         "on_event": on_event,
+        "on_change": question.ask,
         "notes": {"command": settings.command, "directory": str(Path.cwd())},
     }
     if settings.max_concurrency is not None:
@@ -216,7 +222,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
-        steps.append(Step(real, "what the real models will be asked, and its cost; then generate --fresh"))
+        fresh = shlex.join(["datafast", "generate", str(settings.config), "--fresh"])
+        steps.append(Step(real, "what the real models will be asked, and its cost"))
+        steps.append(Step(fresh, "do it; the simulated rows are moved aside"))
     elif not report.pending and not report.simulated:
         steps.append(Step('dataset.push_to_hub("owner/name")', "in Python: publishes the rows"))
     return steps
@@ -280,4 +288,5 @@ class _Signals:
         self._asked = True
         calls = self._executor.in_flight
         self._executor.stop()
-        self._display.say(f"Letting {calls} call{'' if calls == 1 else 's'} in flight land. Ctrl-C again leaves now.")
+        landing = f"Letting {calls} call{'' if calls == 1 else 's'} in flight land." if calls else "Stopping."
+        self._display.say(f"{landing} Ctrl-C again leaves now.")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import RootModel, model_validator
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.linear_schema import check_patterns, linear_validator
+from datafast._util.linear_schema import check_patterns, linear_validator, without_booleans
 from datafast.errors import ConfigError
 
 __all__ = ["SchemaReply", "schema_model", "schema_parts"]
@@ -69,7 +69,7 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     except ValueError as error:
         raise ConfigError(f"json_schema: {error}") from None
     checker = linear_validator()(schema)
-    return type(name, (SchemaReply,), {"given": schema, "checker": checker, "__module__": __name__})
+    return type(name, (SchemaReply,), {"given": without_booleans(schema), "checker": checker, "__module__": __name__})
 
 
 def schema_parts(schema: Mapping[str, Any]) -> frozenset[str] | None:

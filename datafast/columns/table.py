@@ -130,6 +130,9 @@ class Table:
             return
         self._graph = TaskGraph(needs)
         identities = {name: column.identity() for name, column in self._columns.items()}
+        self.problems += [Problem((name,), _TOO_LARGE) for name, told in identities.items() if not _can_be_told(told)]
+        if self.problems:
+            return
         former = {name: column.former_identity() for name, column in self._columns.items()}
         self.digest = _digest([[name, _set(self._columns[name], told)] for name, told in identities.items()])
         self.former_digest = _digest(
@@ -271,6 +274,15 @@ def _digest(identity: Any) -> bytes:
     return blake2b(written, digest_size=16).digest()
 
 
+def _can_be_told(identity: Any) -> bool:
+    try:
+        _digest(identity)
+    except TypeError:  # what orjson says of them; everything else is told by its `repr`
+        return False
+    return True
+
+
+_TOO_LARGE = "There is a whole number of more than 64 bits. Write it as text, or a smaller one."
 _UNNAMEABLE = re.compile(r"[{}\[\]'\"\x00-\x1f\x7f]")
 
 

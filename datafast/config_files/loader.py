@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.config_model import ConfigModel
+from datafast._util.notify import did_you_mean, nearest, warn_user
 from datafast._util.user_path import is_file
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
@@ -69,7 +70,18 @@ def load_project(path: Path, *, env_file: Path | None = None, output: Path | Non
     """
     file = YamlFile(path)
     secrets = load_secrets(path, env_file)
+    if output is not None:
+        _check_output(output)
     return _Loader(file).load(secrets, output)
+
+
+def _check_output(path: Path) -> None:
+    from datafast.datasets.config import DatasetConfig
+
+    try:
+        DatasetConfig.checked_output(path)
+    except ValueError as error:
+        raise ConfigError(f"--output: {error}", key="output") from None
 
 
 class _Loader:
@@ -89,7 +101,7 @@ class _Loader:
         fields = {name: value for name, value in self._data.items() if name not in _OWN_FIELDS}
         if output is not None:
             fields["output_file"] = output
-        self._refuse_unknown(fields, dataset_class.config_model.model_fields)
+        self._refuse_unknown(fields, dataset_class.config_model)
         config = self._config(dataset_class.config_model, fields)
         takes_roles = hasattr(dataset_class, "generate_roles")
         providers = self._providers(dataset_class, takes_roles, config)
@@ -153,17 +165,19 @@ class _Loader:
         name = self._data.get("kind")
         if name is None:
             raise self._file.refused(
-                1, f"kind: is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
+                1, f"kind: The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
             )
         try:
             return load_kind(str(name))
         except ConfigError as error:
             raise self._file.refused(self._file.line_of(["kind"]), f"kind: {error}") from None
 
-    def _refuse_unknown(self, fields: dict[str, Any], known: Iterable[str]) -> None:
-        valid = [*_OWN_FIELDS, *known]
+    def _refuse_unknown(self, fields: dict[str, Any], model: type[ConfigModel]) -> None:
+        valid = [*_OWN_FIELDS, *model.model_fields]
         for name in [name for name in self._file.data if name not in valid]:
-            self._problems.add([name], f"There is no such field. {did_you_mean(name, valid)}")
+            own = nearest(name, valid) in _OWN_FIELDS
+            hint = did_you_mean(name, _OWN_FIELDS) if own else model.hint_for(name)
+            self._problems.add([name], f"There is no such field. {hint}")
             fields.pop(name, None)
 
     def _config(

@@ -25,6 +25,7 @@ _IN_OUR_WORDS = {
     "list": "a list",
     "dictionary": "a mapping",
     "integer": "a whole number",
+    "number": "a number",
     "boolean": "true or false",
 }
 
@@ -73,8 +74,8 @@ class Problems:
                 keys = [*places.get(str(keys[0]), keys[:1]), *keys[1:]]
             if detail["type"] == "missing":
                 field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
-                about = field.description if field else None
-                self.add(keys, f"is missing. {about}" if about else "is missing.", whole=True)
+                about = f"It says: {field.description}" if field and field.description else "It is required."
+                self.add(keys, f"The field is missing. {about}", whole=True)
             else:
                 self.add_text(_expected(detail), keys, places=None if keys else places)
 
@@ -137,6 +138,8 @@ def _remedy(expected: str, given: object) -> str:
             return " Put it in quotes."
         case "list", str() | int() | float():
             return " Put it in brackets, as in [one, two]."
+        case "list", dict():
+            return " Write its entries below each other, each after a dash."
         case "dictionary", _:
             return " Write a name before each value, as in {name: value}."
     return ""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
+from datafast.datasets.former import FORMER_DATASETS
 
 if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDataset
@@ -20,6 +21,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDataset"],
             "datafast.datasets.raw": ["RawDataset"],
         },
+        absent=FORMER_DATASETS,
     )
 
 __all__ = ["ClassificationDataset", "ColumnsDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"]

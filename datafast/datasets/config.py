@@ -18,12 +18,11 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
-from datafast._util.notify import warn_user
+from datafast._util.notify import nearest, warn_user
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
-from datafast.quality.base import Stage
 from datafast.quality.registry import AnyStage
 from datafast.store.paths import OutputPaths, UsedFile
 
@@ -143,15 +142,33 @@ class DatasetConfig(ConfigModel):
     output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory."""
 
-    run: Accepts[RunConfig, RunConfig | Mapping[str, Any]] = Field(default_factory=_default_run)
+    run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""
 
-    quality: Accepts[list[AnyStage], Sequence[Stage | Mapping[str, Any]]] = Field(default_factory=_no_stages)
+    quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
+
+    @classmethod
+    def hint_for(cls, name: str) -> str:
+        from datafast.llms.options import OPTION_SCHEMAS
+
+        if name == "dataset_type":
+            return "The class of the config says it. Leave it out."
+        meant = nearest(name, [*cls.model_fields, *RunConfig.model_fields, *OPTION_SCHEMAS])
+        if meant in cls.model_fields or meant is None:
+            return super().hint_for(name)
+        if meant in RunConfig.model_fields:
+            return f"It belongs under run: run: {{{meant}: ...}}."
+        return f"It is a parameter of providers. Give it to the provider{'' if meant == name else f', as {meant}'}."
 
     @field_validator("output_file")
     @classmethod
-    def _a_file(cls, path: Path) -> Path:
+    def checked_output(cls, path: Path) -> Path:
+        """The path, if an output can lie there.
+
+        Raises:
+            ValueError: it has no name, or that of a file in another format.
+        """
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
         if path.suffix.lower() in _OTHER_FORMATS:
@@ -210,9 +227,7 @@ class PromptDatasetConfig(DatasetConfig):
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
 
-    expansion: Accepts[PromptExpansionConfig | None, PromptExpansionConfig | Mapping[str, Any] | None] = default_of(
-        None
-    )
+    expansion: Accepts[PromptExpansionConfig | None, PromptExpansionConfig | Any] = default_of(None)
     """How optional `<<placeholders>>` of the prompts are filled."""
 
     num_rows: int | None = Field(default=None, ge=1, le=1_000_000_000)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -34,6 +34,8 @@ from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
@@ -176,6 +178,14 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The rows in the output file, read on demand; also those of an earlier process."""
         return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
 
+    @data_rows.setter
+    def data_rows(self, rows: object) -> None:
+        del rows
+        raise ConfigError(
+            f"data_rows: They are read from {self.config.output_file} and cannot be set. Write the rows into that file, one JSON "
+            f"object a line; then data_rows, save and push_to_hub have them."
+        )
+
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
         rows = RowSequence(Path(self.config.output_file), self.row_model)._repr_html_()
@@ -209,15 +219,53 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         return save_output(self.paths, user_path(path), format, row_model=self.row_model)
 
+    def to_csv(self, path: str | Path) -> Path:
+        """`save` as CSV, whatever the path ends in."""
+        return self.save(path, "csv")
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """`save` as Parquet, whatever the path ends in."""
+        return self.save(path, "parquet")
+
+    def to_jsonl(self, path: str | Path) -> Path:
+        """`save` as JSON Lines, whatever the path ends in."""
+        return self.save(path, "jsonl")
+
+    def to_huggingface(self) -> Any:
+        """The rows of the output file as a `datasets.Dataset`, with the types that a push would have.
+
+        Raises:
+            ConfigError: there are no rows yet, or a line is not a row.
+        """
+        from datafast.export.views import output_dataset
+
+        return output_dataset(self.paths, row_model=self.row_model)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows of the output file as a DataFrame; lists and objects stay what they are.
+
+        Raises:
+            ConfigError: there are no rows yet, or a line is not a row.
+        """
+        from datafast.export.views import output_frame
+
+        return output_frame(self.paths, row_model=self.row_model)
+
+    def inspect(self, random: bool = False, num_rows: int = 5) -> None:
+        """Prints rows of the output file: the first ones, or `random` ones."""
+        from datafast.export.views import print_rows
+
+        print_rows(self.paths, row_model=self.row_model, random=random, num_rows=num_rows)
+
     def push_to_hub(
         self,
         repo_id: str,
+        token: str | None = None,
         *,
         train_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
         private: bool = True,
-        token: str | None = None,
         commit_message: str | None = None,
         upload_card: bool = True,
     ) -> str:
@@ -225,10 +273,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         Args:
             repo_id: `user/name`.
+            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
             train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
             seed, shuffle: how rows are distributed to the splits.
             private: whether only you can see it.
-            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
+from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.estimate import Estimate, estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
@@ -184,6 +185,10 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     def _check_roles(self, given: Mapping[str, object], needed: Sequence[str]) -> None:
         for role in needed:
+            if isinstance(given.get(role), list | tuple):
+                raise ConfigError(
+                    f"{role}: expected one provider, got several. Make a dataset with an output_file of its own for each of them."
+                )
             if role not in given:
                 keyword = self.provider_keywords.get(role)
                 how = f"Give {keyword}=...; this" if keyword else "This"
@@ -211,7 +216,9 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
-            self._ended(executor.run(self._job(on_event)))
+            job = self.job(on_event)
+            tell_change(job, self._options.get("on_change"))
+            self._ended(executor.run(job))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
@@ -220,7 +227,9 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
-            self._ended(await executor.run_async(self._job(on_event)))
+            job = self.job(on_event)
+            await tell_change_async(job, self._options.get("on_change"))
+            self._ended(await executor.run_async(job))
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
         """Shows the run if this is a notebook; gives what takes its events."""
@@ -259,7 +268,8 @@ class Generation:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
-    def _job(self, on_event: EventCallback | None) -> Job:
+    def job(self, on_event: EventCallback | None = None) -> Job:
+        """The dataset's own run."""
         dataset, options = self._dataset, self._options
         settings = dataset.config.run
         if (wanted := options.get("max_concurrency")) is not None:
@@ -331,13 +341,7 @@ def _log_file() -> Iterator[UsedFile]:
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
-    return estimate(
-        plan=dataset.plan_for(routes),
-        produce=dataset.produce,
-        routes=routes,
-        settings=dataset.config.run,
-        ledger=dataset.paths.ledger,
-    )
+    return estimate(Generation(dataset, routes, {}).job())
 
 
 def _some(providers: Any, llms: Any = None) -> Any:

@@ -85,7 +85,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     )
     with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
-        emit = Emitter(job.on_event, stop)
+        emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)

@@ -1,14 +1,15 @@
 """Finds out what an item would ask, by running `produce` with a simulated model in every role; or has asked, by recorded replies.
 
 Guarantee: nothing is sent, no key is needed and nothing is written. The calls are those of the kind's own `produce`, so
-they cannot differ from a real run. Limits: if later calls depend on earlier answers, their number is that of one
-simulated run.
+they cannot differ from a real run. Limits: if later calls depend on earlier answers that are not recorded, their number is that of
+one simulated run.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +20,7 @@ from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.sender import Caller, read_reply
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route, call_identities, labels_of, providers_of
-from datafast.errors import ReplyCategory, ReplyError
+from datafast.errors import CallFailed, ReplyCategory, ReplyError
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.records import ItemRecord, ItemState
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
     from datafast.engine.calls.call import Call
     from datafast.engine.job import Produce
-    from datafast.engine.settings import FanOut
+    from datafast.engine.settings import FanOut, RunConfig
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem
     from datafast.store.records import Recorded
 
-__all__ = ["Asked", "DryRun", "asked_before", "dry_run"]
+__all__ = ["Asked", "DryRun", "asked_before", "dry_resume", "dry_run", "stand_ins"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class DryRun:
 
     Attributes:
         calls: the number of its calls in each role, in the order of the first calls.
-        asks: all its calls.
+        asks: all its calls. If recorded replies were given, those that they do not answer.
+        replayed: the keys of the calls that recorded replies answer.
     """
 
     calls: dict[str, int]
     asks: Sequence[Call]
+    replayed: Collection[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,32 @@ class Asked:
 
 @dataclass
 class _Player:
-    """Replaces the engine's `Caller`, and keeps the calls. Every reply is a simulated one."""
+    """Replaces the engine's `Caller`, and keeps the calls. Every reply is a recorded one, or else a simulated one."""
 
+    parse_retries: int = 0
     asks: list[Call] = field(default_factory=list)
+    replayed: set[bytes] = field(default_factory=set)
 
-    async def answer(self, call: Call, recorded: object) -> BaseModel | str:
+    async def answer(self, call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
+        if recorded:
+            self.replayed.add(call.key)
+            if self._is_over(call, recorded):
+                return _answer(call, recorded)
         self.asks.append(call)
         response = await call.endpoint.backend.complete(Request(call.messages, call.schema))
         call.replied(response.raw, response.format, call.endpoint.provider.model_id)
         return read_reply(call.said, call.schema)
+
+    def seen(self) -> DryRun:
+        """The calls so far."""
+        return DryRun(dict(Counter(ask.role for ask in self.asks)), self.asks, self.replayed)
+
+    def _is_over(self, call: Call, recorded: Sequence[Recorded]) -> bool:
+        """Whether nothing more is sent for a call: there is a whole reply, or it was asked again as often as it may be."""
+        tried = sum(
+            reply.generation == call.record.generation and reply.provider == call.endpoint.label for reply in recorded
+        )
+        return tried > self.parse_retries or any(_is_whole(call, reply) for reply in recorded)
 
 
 @dataclass
@@ -107,13 +127,56 @@ def _answer(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
     return best_of(partial).taken_by(call)
 
 
+def _is_whole(call: Call, reply: Recorded) -> bool:
+    call.replied(reply.raw, reply.format, reply.model_id)
+    try:
+        read_reply(call.said, call.schema)
+    except ReplyError:
+        return False
+    return True
+
+
 async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
     """Runs an item's `produce` without a ledger and without a network."""
     player = _Player()
     provider = SimulatedProvider()
     endpoint = _endpoint(provider, label=provider.label, identity=provider.identity)
     await produce(item, _generate(player, item, Route.single(endpoint), {}))
-    return DryRun(dict(Counter(ask.role for ask in player.asks)), player.asks)
+    return player.seen()
+
+
+async def dry_resume(
+    produce: Produce,
+    item: WorkItem,
+    *,
+    route: Route[Endpoint],
+    settings: RunConfig,
+    record: ItemRecord | None,
+    recorded: Mapping[bytes, list[Recorded]],
+) -> DryRun:
+    """Runs an item's `produce` with the replies that are recorded for it, and without a network.
+
+    Args:
+        route: one of `stand_ins`.
+        record: the item in the ledger, if it is there.
+        recorded: the replies that it may use, by the keys of their calls.
+    """
+    player = _Player(settings.max_parse_retries)
+    generate = _generate(player, item, route, recorded, record=record, top_up=settings.top_up)
+    with contextlib.suppress(CallFailed):  # the item fails again; what it asked until then counts
+        await produce(item, generate)
+    return player.seen()
+
+
+def stand_ins(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> list[Route[Endpoint]]:
+    """The routes with endpoints that send nothing, under whose keys the replies of the providers are found."""
+    providers = providers_of(routes)
+    labels, identities = labels_of(providers), call_identities(routes, fan_out=fan_out)
+    made = {
+        id(provider): _endpoint(provider, label=labels[id(provider)], identity=identities[id(provider)])
+        for provider in providers
+    }
+    return [route.map(lambda provider: made[id(provider)]) for route in routes]
 
 
 async def asked_before(
@@ -129,10 +192,7 @@ async def asked_before(
     Args:
         recorded: the replies to the item's calls, by their keys.
     """
-    labels, identities = labels_of(providers_of(routes)), call_identities(routes, fan_out=fan_out)
-    route = routes[item.route].map(
-        lambda provider: _endpoint(provider, label=labels[id(provider)], identity=identities[id(provider)])
-    )
+    route = stand_ins(routes, fan_out=fan_out)[item.route]
     replayer = _Replayer()
     try:
         await produce(item, _generate(replayer, item, route, recorded))
@@ -142,15 +202,23 @@ async def asked_before(
 
 
 def _generate(
-    caller: _Player | _Replayer, item: WorkItem, route: Route[Endpoint], recorded: Mapping[bytes, list[Recorded]]
+    caller: _Player | _Replayer,
+    item: WorkItem,
+    route: Route[Endpoint],
+    recorded: Mapping[bytes, list[Recorded]],
+    *,
+    record: ItemRecord | None = None,
+    top_up: bool = False,
 ) -> Generate:
     return Generate(
         caller=cast(Caller, caller),
         item=item,
-        record=ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows),
+        record=record or ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows),
         recorded=dict(recorded),
+        most_rows=item.most_rows,
         route=route,
         waiting=lambda change: None,
+        top_up=top_up,
     )
 
 

@@ -11,96 +11,59 @@ Method:
 * Totals add up all low, all expected and all high values. They are a plausible range, not a confidence interval.
 
 Guarantee: nothing is sent or written, and no key is needed. Items that are done, or failed and not retried, are not counted.
-Limits: retries, hidden reasoning beyond the guess, discounts for cached prompts, and replies that are recorded for unfinished items
-are not taken into account. In calls that quote earlier replies, the simulated ones count.
-Cost: a few milliseconds for each rendered prompt.
+Recorded replies to items that are left are used as a run uses them (`datafast.engine.remaining`), and only the other calls count.
+Limits: retries, hidden reasoning beyond the guess and discounts for cached prompts are not taken into account. In calls that quote
+earlier replies that are not recorded, simulated ones count.
+Cost: a few milliseconds for each rendered prompt; if the config has changed since the last run, its keys are gone through once.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
 from datafast._util.user_path import is_file
-from datafast.amounts import duration, money
-from datafast.engine.dry_run import dry_run
+from datafast.amounts import counted, duration, money
+from datafast.engine.calls.budget import allowed_at_once, upper_bound
+from datafast.engine.calls.reply_limits import ReplyLimits
+from datafast.engine.changes import Change, change_of
+from datafast.engine.dry_run import DryRun, dry_run
+from datafast.engine.expected_usage import (
+    FIRST_TOKEN_S,
+    TOKENS_PER_S,
+    TOKENS_PER_TEXT,
+    Asked,
+    History,
+    ProviderEstimate,
+    Span,
+    expected,
+    longest,
+)
+from datafast.engine.remaining import MOST_S, Remaining, per_route, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.errors import OutputError
+from datafast.errors import ConfigError, OutputError
 from datafast.html import facts
+from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
-from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import spread
-from datafast.plan.items import Plan, WorkItem
-from datafast.store.matching import former_of, found_in, has_places_of
+from datafast.plan.items import WorkItem
 from datafast.store.reader import LedgerReader
-from datafast.types import Usage
+from datafast.store.records import Spent
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
-    from datafast.engine.job import Produce
+    from datafast.engine.job import Job
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Estimate", "ProviderEstimate", "Span", "estimate"]
 
 _SAMPLE = 24
-_CHARS_PER_TOKEN = (5.0, 4.0, 3.0)
-_TOKENS_PER_TEXT = (100.0, 300.0, 600.0)
-_FIRST_TOKEN_S = 1.0
-_TOKENS_PER_S = 60.0
-_HISTORY = 10_000
-_FEW = 10
-_WALK_LIMIT = 200_000
-_EXACT = 2**53
-
-Basis = Literal["recorded", "guessed", "simulated"]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """An estimated number: the expected value and its range."""
-
-    low: float = 0.0
-    expected: float = 0.0
-    high: float = 0.0
-
-    def __add__(self, other: Span) -> Span:
-        return Span(self.low + other.low, self.expected + other.expected, self.high + other.high)
-
-    def __mul__(self, factor: float) -> Span:
-        return Span(self.low * factor, self.expected * factor, self.high * factor)
-
-    def whole(self) -> dict[str, float]:
-        """Low, expected and high as whole numbers."""
-        return {name: round(value) if value < _EXACT else value for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderEstimate:
-    """The work that is left for one provider.
-
-    Attributes:
-        calls: by role.
-        output_basis: where the number of output tokens comes from; "guessed" if it is guessed for any role.
-        cost_usd: None if the price is not known.
-        latency_s, latency_basis: seconds a call, and where this number comes from.
-        seconds: from start to end, if this provider had all slots of the run.
-    """
-
-    provider: str
-    calls: dict[str, int]
-    input_tokens: Span
-    output_tokens: Span
-    output_basis: Basis
-    cost_usd: Span | None
-    latency_s: Span
-    latency_basis: Basis
-    seconds: Span
+_NOTHING = Spent(0.0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +72,19 @@ class Estimate:
 
     Attributes:
         rows, items: what is left of the plan; an item is one prompt with all its calls.
+        calls: those that will be made; `replayed` recorded replies take the place of further ones.
         cost_usd: None if the price of a provider that is still to be called is not known.
         seconds: from start to end, all providers at once within `run.max_concurrency`.
         rendered: the number of prompts that were rendered to measure their length.
         notes: the assumptions, in words.
+        in_flight: how many requests the budget lets be in flight at first, at most `run.max_concurrency`; None without a budget.
+        change: what the config changes in the output; None if it is the config of the last run.
     """
 
     rows: int
     items: int
     calls: int
+    replayed: int
     input_tokens: Span
     output_tokens: Span
     cost_usd: Span | None
@@ -125,6 +92,16 @@ class Estimate:
     providers: tuple[ProviderEstimate, ...]
     rendered: int
     notes: tuple[str, ...]
+    in_flight: int | None = None
+    change: Change | None = None
+
+    def sentences(self) -> list[str]:
+        """What the config changes in the output, and what is still to make, in words."""
+        told = [] if self.change is None else self.change.sentences()
+        if not self.calls:
+            return [*told, f"To make: {counted(self.rows, 'row')}, without a call."] if self.rows else told
+        cost = "unknown" if self.cost_usd is None else self.cost_usd.shown(money)
+        return [*told, f"To make: {counted(self.rows, 'row')} with {counted(self.calls, 'call')}, cost {cost}."]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -137,10 +114,15 @@ class Estimate:
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """It in words: (name, text) of each line."""
+        if self.change is not None:
+            for sentence in self.change.sentences():
+                yield "change", sentence
         if not self.items:
             yield "left to do", "nothing: all rows are there, or failed for good"
             return
-        yield "left to do", f"{self.rows:,} rows from {self.items:,} prompts, {self.calls:,} calls"
+        todo = [counted(self.rows, "row"), counted(self.items, "prompt"), counted(self.calls, "call")]
+        recorded = f"; {self.replayed:,} more are answered by recorded replies" if self.replayed else ""
+        yield "left to do", f"{todo[0]} from {todo[1]}, {todo[2]}{recorded}"
         called = [part for part in self.providers if any(part.calls.values())]
         several = len({role for part in called for role in part.calls}) > 1
         for part in called:
@@ -148,6 +130,8 @@ class Estimate:
             yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
         if len(called) > 1:
             yield "estimate in all", _usage(self)
+        if self.in_flight is not None:
+            yield "budget", f"lets {counted(self.in_flight, 'request')} be in flight at first"
         for note in self.notes:
             yield "note", note
 
@@ -156,96 +140,111 @@ class Estimate:
         return facts(self.lines())
 
 
-def estimate(
-    *,
-    plan: Plan,
-    produce: Produce,
-    routes: Sequence[Route[LLMProvider]],
-    settings: RunConfig,
-    ledger: Path,
-) -> Estimate:
-    """Estimates what is left of a plan; see the module for the method.
-
-    Args:
-        routes: who answers, for each route of the plan.
-        ledger: the ledger of the output, which may not exist yet.
-    """
-    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=settings.seed)]
-    providers = providers_of(routes)
-    past = _Past.read(ledger, plan, sample, simulated=all(provider.simulated for provider in providers))
-    asked = _ask(produce, sample)
-    labels = labels_of(providers)
-    work: dict[str, dict[str, float]] = {labels[id(provider)]: {} for provider in providers}
-    for route, items in zip(routes, _deal(routes, past.left, settings), strict=True):
-        for role, per_item in asked.items():
-            label = labels[id(route.of(role))]
-            work[label][role] = work[label].get(role, 0.0) + items * per_item.calls
+def estimate(job: Job) -> Estimate:
+    """Estimates what is left of a job; see the module for the method."""
+    plan, routes = job.plan, job.routes
+    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=job.settings.seed)]
+    labels = labels_of(job.providers)
+    past = _Past.read(job, sample)
+    work = _Work(routes, job.settings)
+    asked = _ask(job, sample)
+    work.add_items(past.left.untouched, asked)
+    for route, ask, count in past.left.asks:
+        work.add_call(route, ask, count)
     parts = [
-        _for_provider(labels[id(provider)], provider, work[labels[id(provider)]], asked, past, settings)
-        for provider in providers
+        expected(labels[id(provider)], provider, work.calls[id(provider)], work.asked, past.history, job.settings)
+        for provider in job.providers
     ]
     return Estimate(
-        rows=past.rows_left,
-        items=sum(past.left),
+        rows=past.left.rows,
+        items=past.left.items,
         calls=sum(sum(part.calls.values()) for part in parts),
+        replayed=round(past.left.replayed),
         input_tokens=_sum(part.input_tokens for part in parts),
         output_tokens=_sum(part.output_tokens for part in parts),
         cost_usd=_total_cost(parts),
-        seconds=_total_seconds(parts, settings),
+        seconds=_total_seconds(parts, job.settings),
         providers=tuple(parts),
-        rendered=len(sample),
-        notes=(*_notes(parts, past, settings), *_slips(providers)),
+        rendered=len(asked),
+        notes=(*_notes(parts, past, job.settings), *_slips(job.providers)),
+        in_flight=_in_flight(job, asked, past.spent),
+        change=past.change,
     )
+
+
+def _in_flight(job: Job, sampled: Sequence[DryRun], spent: Spent) -> int | None:
+    """How many requests a budget lets be in flight, by the dearest of the sampled calls."""
+    found = []
+    for route in job.routes if job.settings.has_budget else ():
+        for ask in (ask for run in sampled for ask in run.asks):
+            provider = route.of(ask.role)
+            limits = ReplyLimits(provider)
+            own = limits.limit(ask.role, ask.record.num_rows) if limits.are_ours else None
+            bound = upper_bound(Request(ask.messages, ask.schema, token_limit=own), provider, limits)
+            found.append(allowed_at_once(job.settings, spent, bound))
+    allowed = [number for number in found if number is not None]
+    return min(*allowed, job.settings.max_concurrency) if allowed else None
 
 
 # -- the calls
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The calls of one role: how many an item makes, and the mean length of one."""
+def _ask(job: Job, sample: Sequence[WorkItem]) -> list[DryRun]:
+    """The calls of sampled items; fewer of them if they take long."""
 
-    calls: float
-    characters: float
-    texts: float
+    async def ask_all() -> list[DryRun]:
+        runs: list[DryRun] = []
+        end = time.monotonic() + MOST_S
+        for item in sample if job.providers else ():
+            if runs and time.monotonic() > end:
+                break
+            runs.append(await dry_run(job.produce, item))
+        return runs
 
-
-def _ask(produce: Produce, sample: Sequence[WorkItem]) -> dict[str, _Asked]:
-    async def ask_all() -> list[Call]:
-        return [ask for item in sample for ask in (await dry_run(produce, item)).asks]
-
-    by_role: dict[str, list[Call]] = defaultdict(list)
-    for ask in background.run(ask_all()):
-        by_role[ask.role].append(ask)
-    return {
-        role: _Asked(
-            len(asks) / len(sample),
-            statistics.fmean(_characters(ask) for ask in asks),
-            statistics.fmean(_texts(ask) for ask in asks),
-        )
-        for role, asks in by_role.items()
-    }
+    return background.run(ask_all())
 
 
-def _characters(ask: Call) -> int:
-    return sum(len(message["content"]) for message in ask.messages) + (len(ask.schema.wire) if ask.schema else 0)
+class _Work:
+    """The calls that are left.
+
+    Attributes:
+        calls: of each provider (by its `id`), how many in each role.
+        asked: the calls of each role.
+    """
+
+    def __init__(self, routes: Sequence[Route[LLMProvider]], settings: RunConfig) -> None:
+        self.calls: dict[int, dict[str, float]] = {id(provider): {} for provider in providers_of(routes)}
+        self.asked: dict[str, Asked] = defaultdict(Asked)
+        self._routes = routes
+        self._settings = settings
+
+    def add_items(self, items: Sequence[float], sampled: Sequence[DryRun]) -> None:
+        """Adds items of each route of the plan, for which the calls of sampled ones stand."""
+        asks = [ask for run in sampled for ask in run.asks]
+        for role, count in Counter(ask.role for ask in asks).items():
+            self._add(role, [number * count / len(sampled) for number in items])
+        for ask in asks:
+            self.asked[ask.role].add(ask, sum(items) / len(sampled))
+
+    def add_call(self, route: int, ask: Call, count: float) -> None:
+        """Adds a call on a route of the plan, which stands for so many."""
+        self._add(ask.role, [count if number == route else 0.0 for number in range(len(self._routes))])
+        self.asked[ask.role].add(ask, count)
+
+    def _add(self, role: str, counts: Sequence[float]) -> None:
+        for route, count in zip(self._routes, _deal(self._routes, counts, self._settings), strict=True):
+            calls = self.calls[id(route.of(role))]
+            calls[role] = calls.get(role, 0.0) + count
 
 
-def _texts(ask: Call) -> int:
-    """The number of texts that a call asks for: the length of the list in its reply, or one."""
-    if ask.schema is None or ask.schema.list_field is None:
-        return 1
-    return int(ask.schema.json_schema["properties"][ask.schema.list_field].get("minItems", 1)) or 1
-
-
-def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: RunConfig) -> list[float]:
-    """The number of items left for each route."""
+def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[float], settings: RunConfig) -> list[float]:
+    """What is left of each route of the plan, dealt to the routes of providers."""
     if settings.fan_out == "fallback":
-        return [float(left[0]), *(0.0 for _ in routes[1:])]
+        return [left[0], *(0.0 for _ in routes[1:])]
     if settings.fan_out == "split":
         weights = [1.0 if route.sole is None else route.sole.weight for route in routes]
         return [left[0] * weight / sum(weights) for weight in weights]
-    return [float(count) for count in left]
+    return list(left)
 
 
 # -- what the ledger knows
@@ -253,145 +252,29 @@ def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[int], settings: R
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is left for each route of the plan, and what earlier replies used, by provider and role."""
+    """What is left, what earlier replies used, and what the config has changed."""
 
-    left: list[int]
-    rows_left: int
-    output_tokens: dict[tuple[str, str], Span]
-    latency_s: dict[str, Span]
+    left: Remaining
+    history: History = field(default_factory=History)
+    change: Change | None = None
     note: str = ""
+    spent: Spent = _NOTHING
 
     @classmethod
-    def read(cls, ledger: Path, plan: Plan, sample: Sequence[WorkItem], *, simulated: bool) -> _Past:
-        left = [len(range(route, len(plan), plan.num_routes)) for route in range(plan.num_routes)]
-        everything = cls(left, plan.num_rows, {}, {})
-        if not is_file(ledger):
-            return everything
+    def read(cls, job: Job, sample: Sequence[WorkItem]) -> _Past:
+        plan, ledger = job.plan, job.paths.ledger
+        everything = Remaining(per_route(plan), plan.num_rows)
+        if not is_file(ledger) or not sample:
+            return cls(everything)
         try:
             with LedgerReader(ledger) as reader:
-                if reader.meta("mode") != ("simulated" if simulated else "real"):
-                    return everything  # a run on this output would be refused
-                return everything._less(reader, plan, sample)
-        except OutputError as error:
-            return cls(everything.left, everything.rows_left, {}, {}, f"Nothing counts as done: {error}")
-
-    def _less(self, reader: LedgerReader, plan: Plan, sample: Sequence[WorkItem]) -> _Past:
-        tokens: dict[tuple[str, str], list[float]] = defaultdict(list)
-        seconds: dict[str, list[float]] = defaultdict(list)
-        for call in reader.past_calls(num_rows=sample[0].num_rows, limit=_HISTORY):
-            tokens[call.provider, call.role].append(call.output_tokens)
-            seconds[call.provider].append(call.latency_s)
-        spans = {who: _span_of(values) for who, values in tokens.items()}
-        latencies = {who: _span_of(values) for who, values in seconds.items()}
-        former = former_of(plan, reader.key_versions)
-        if has_places_of(reader.meta("plan"), plan, former):
-            settled = reader.settled_by_route(plan.num_routes)
-            left = [count - settled.get(route, 0) for route, count in enumerate(self.left)]
-            return _Past(left, reader.counts(plan.num_rows).pending, spans, latencies)
-        if len(plan) > _WALK_LIMIT:
-            note = "Nothing counts as done: the config has changed since the last run, and its plan is too large to be compared."
-            return _Past(self.left, self.rows_left, spans, latencies, note)
-        left, rows_left = list(self.left), self.rows_left
-        last = plan[len(plan) - 1]
-        for position, rows in found_in(plan, former, reader.settled_rows()):
-            # Only the last item of a plan may ask for fewer rows than it did, or be one that asks for more now.
-            item = plan[position] if rows != last.most_rows or position == last.position else None
-            rows_left -= rows if item is None else min(rows, item.num_rows)
-            left[position % plan.num_routes] -= item is None or rows >= item.num_rows
-        return _Past(left, rows_left, spans, latencies)
-
-
-def _span_of(values: Sequence[float]) -> Span:
-    mean = statistics.fmean(values)
-    if len(values) < _FEW:
-        return Span(min(mean / 2, *values), mean, max(mean * 2, *values))
-    tenths = statistics.quantiles(values, n=10, method="inclusive")
-    return Span(min(tenths[0], mean), mean, max(tenths[-1], mean))
-
-
-# -- one provider
-
-
-def _for_provider(
-    label: str,
-    provider: LLMProvider,
-    calls: Mapping[str, float],
-    asked: Mapping[str, _Asked],
-    past: _Past,
-    settings: RunConfig,
-) -> ProviderEstimate:
-    num_calls = sum(calls.values())
-    latency, latency_basis = _latency(label, provider, calls, asked, past)
-    tokens_in = tokens_out = Span()
-    cost: Span | None = Span()
-    for role, count in calls.items():
-        sent, received = _input(asked[role]), _output(label, role, provider, asked[role], past)
-        tokens_in += sent * count
-        tokens_out += received * count
-        price = _cost(provider, sent, received)
-        cost = None if cost is None or price is None else cost + price * count
-    guessed = any((label, role) not in past.output_tokens for role in calls)
-    return ProviderEstimate(
-        provider=label,
-        calls={role: round(count) for role, count in calls.items()},
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        output_basis="guessed" if guessed else "recorded",
-        cost_usd=cost,
-        latency_s=latency,
-        latency_basis=latency_basis,
-        seconds=_seconds(provider, num_calls, latency, tokens_in + tokens_out, settings) if num_calls else Span(),
-    )
-
-
-def _input(asked: _Asked) -> Span:
-    low, expected, high = _CHARS_PER_TOKEN
-    return Span(asked.characters / low, asked.characters / expected, asked.characters / high)
-
-
-def _output(label: str, role: str, provider: LLMProvider, asked: _Asked, past: _Past) -> Span:
-    found = past.output_tokens.get((label, role)) or Span(*_TOKENS_PER_TEXT) * asked.texts
-    most = provider.max_completion_tokens or float("inf")
-    return Span(min(found.low, most), min(found.expected, most), min(found.high, most))
-
-
-def _cost(provider: LLMProvider, sent: Span, received: Span) -> Span | None:
-    """The cost of one call. It cannot be computed for several together, because prices may depend on a prompt's length."""
-    prices = [
-        provider.cost_usd(Usage(round(tokens_in), round(tokens_out)))
-        for tokens_in, tokens_out in (
-            (sent.low, received.low),
-            (sent.expected, received.expected),
-            (sent.high, received.high),
-        )
-    ]
-    known = [price for price in prices if price is not None]
-    return Span(*known) if len(known) == len(prices) else None
-
-
-def _latency(
-    label: str, provider: LLMProvider, calls: Mapping[str, float], asked: Mapping[str, _Asked], past: _Past
-) -> tuple[Span, Basis]:
-    if label in past.latency_s:
-        return past.latency_s[label], "recorded"
-    if isinstance(provider, SimulatedProvider):
-        least, most = provider.latency_s, provider.latency_s + provider.latency_jitter_s
-        return Span(least, (least + most) / 2, most), "simulated"
-    num_calls = sum(calls.values())
-    tokens = Span()
-    for role, count in calls.items():
-        tokens += _output(label, role, provider, asked[role], past) * (count / num_calls if num_calls else 0.0)
-    return tokens * (1 / _TOKENS_PER_S) + Span(_FIRST_TOKEN_S, _FIRST_TOKEN_S, _FIRST_TOKEN_S), "guessed"
-
-
-def _seconds(provider: LLMProvider, num_calls: float, latency: Span, tokens: Span, settings: RunConfig) -> Span:
-    slots = min(settings.max_concurrency, provider.max_concurrency or settings.max_concurrency)
-    spans = [latency, latency * (num_calls / slots)]
-    if provider.rpm_limit:
-        spans.append(Span(1, 1, 1) * (num_calls * 60 / provider.rpm_limit))
-    if provider.tpm_limit:
-        spans.append(tokens * (60 / provider.tpm_limit))
-    return _longest(spans)
+                if reader.meta("mode") != ("simulated" if job.simulated else "real"):
+                    return cls(everything)  # a run on this output would be refused
+                left = remaining(reader, job)
+                history = History.read(reader, num_rows=sample[0].num_rows)
+                return cls(left, history, change_of(reader, left, job), spent=reader.spent())
+        except (OutputError, ConfigError) as error:
+            return cls(everything, note=f"Nothing counts as done: {error}")
 
 
 # -- totals
@@ -399,10 +282,6 @@ def _seconds(provider: LLMProvider, num_calls: float, latency: Span, tokens: Spa
 
 def _sum(spans: Iterable[Span]) -> Span:
     return sum(spans, Span())
-
-
-def _longest(spans: Sequence[Span]) -> Span:
-    return Span(max(span.low for span in spans), max(span.expected for span in spans), max(span.high for span in spans))
 
 
 def _total_cost(parts: Sequence[ProviderEstimate]) -> Span | None:
@@ -414,7 +293,7 @@ def _total_cost(parts: Sequence[ProviderEstimate]) -> Span | None:
 def _total_seconds(parts: Sequence[ProviderEstimate], settings: RunConfig) -> Span:
     """The time of the slowest provider, or of all calls in the slots of the run, whichever is longer."""
     work = _sum(part.latency_s * sum(part.calls.values()) for part in parts)
-    return _longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
+    return longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
 
 
 def _slips(providers: Sequence[LLMProvider]) -> list[str]:
@@ -429,16 +308,16 @@ def _slips(providers: Sequence[LLMProvider]) -> list[str]:
 
 
 def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) -> list[str]:
-    low, expected, high = _TOKENS_PER_TEXT
+    guess = TOKENS_PER_TEXT
     called = [part for part in parts if any(part.calls.values())]
     notes = [past.note] if past.note else []
     notes.append("Input: a token for 4 characters (5 to 3) of prompt and reply schema.")
     if any(part.output_basis == "guessed" for part in called):
         notes.append(
-            f"Output is guessed: {expected:.0f} tokens a text ({low:.0f} to {high:.0f}). After a preview it is known."
+            f"Output is guessed: {guess.expected:.0f} tokens a text ({guess.low:.0f} to {guess.high:.0f}). After a preview it is known."
         )
     if any(part.latency_basis == "guessed" for part in called):
-        notes.append(f"Time is guessed: {_FIRST_TOKEN_S:g} s a call and {_TOKENS_PER_S:g} output tokens a second.")
+        notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
     if any(part.cost_usd is None for part in called):
         notes.append("The cost is unknown, because a price is. Give that provider a price.")
     if settings.fan_out == "fallback" and len(parts) > 1:
@@ -452,17 +331,11 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
 
 def _usage(part: Estimate | ProviderEstimate) -> str:
     guessed = " (guessed)" if isinstance(part, ProviderEstimate) and part.output_basis == "guessed" else ""
-    cost = "unknown" if part.cost_usd is None else _span_words(part.cost_usd, money)
+    cost = "unknown" if part.cost_usd is None else part.cost_usd.shown(money)
     return (
-        f"{_span_words(part.input_tokens, _count)} tokens in, {_span_words(part.output_tokens, _count)} out{guessed}, "
-        f"cost {cost}, time {_span_words(part.seconds, duration)}"
+        f"{part.input_tokens.shown(_count)} tokens in, {part.output_tokens.shown(_count)} out{guessed}, "
+        f"cost {cost}, time {part.seconds.shown(duration)}"
     )
-
-
-def _span_words(span: Span, write: Callable[[float], str]) -> str:
-    """What is expected, with the range in brackets where it does not come to the same."""
-    low, expected, high = write(span.low), write(span.expected), write(span.high)
-    return expected if low == expected == high else f"{expected} [{low} to {high}]"
 
 
 def _count(value: float) -> str:

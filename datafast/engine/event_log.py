@@ -35,9 +35,13 @@ class EventLog:
     """Logs the important events of a run: progress at most every five seconds, and ten different failures of each category.
 
     A failure that comes again is logged at the end, with the number of all its rows.
+
+    Args:
+        what: what is made, if it is not rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, what: str | None = None) -> None:
+        self._what = what
         self._started = self._spoke = time.monotonic()
         self._shown: Counter[str] = Counter()
         self._cut: set[str] = set()
@@ -80,10 +84,13 @@ class EventLog:
         self._requested, self._written, self._failed = event.requested, event.written, event.failed
         self._filtered = event.filtered
         self._at_start = event.written + event.filtered
-        kind = " (simulated)" if event.simulated else ""
+        asked = f"{', '.join(event.providers)}{' (simulated)' if event.simulated else ''}"
+        if self._what is not None:
+            there = "It is already there" if event.written else "It is going to be"
+            logger.info(f"{self._what} with {asked}. {there} in {event.output_file}.")
+            return
         logger.info(
-            f"{event.requested} rows requested from {', '.join(event.providers)}{kind}. "
-            f"{event.written} are already in {event.output_file}."
+            f"{event.requested} rows requested from {asked}. {event.written} are already in {event.output_file}."
         )
 
     def _failure(self, event: ItemFailed) -> None:
@@ -139,9 +146,13 @@ class EventLog:
                 logger.warning(f"In all, {_failed(rows, *failure)}")
         report = event.report
         log = logger.success if not report.failed and not report.pending else logger.info
-        log(
-            f"{report.counts_line()}. {report.calls} calls in {report.elapsed_s:.1f} s. Rows are in {report.output_file}."
-        )
+        took = f"{report.calls} calls in {report.elapsed_s:.1f} s."
+        if self._what is None:
+            log(f"{report.counts_line()}. {took} Rows are in {report.output_file}.")
+        elif report.written:
+            log(f"{self._what} has ended. {took} The result is in {report.output_file}.")
+        else:
+            log(f"{self._what} has ended without a result. {took}")
 
 
 def _failed(rows: int, provider: str, category: str, error: str) -> str:
@@ -155,11 +166,11 @@ class Emitter:
         listening: whether anybody sees events. Frequent events need not be made otherwise.
     """
 
-    def __init__(self, on_event: EventCallback | None, stop: StopSignal) -> None:
+    def __init__(self, on_event: EventCallback | None, stop: StopSignal, *, what: str | None = None) -> None:
         self.listening = on_event is not None or is_configured()
         self._on_event = on_event
         self._stop = stop
-        self._log = EventLog() if is_configured() else None
+        self._log = EventLog(what) if is_configured() else None
 
     def __call__(self, event: Event) -> None:
         if self._log is not None:

@@ -54,6 +54,7 @@ class Generate:
         item: WorkItem,
         record: ItemRecord,
         recorded: dict[bytes, list[Recorded]],
+        most_rows: int,
         route: Route[Endpoint],
         waiting: Callable[[int], None],
         elsewhere: bool = False,
@@ -63,6 +64,7 @@ class Generate:
         self._item = item
         self._record = record
         self._recorded = recorded
+        self._most_rows = most_rows
         self._route = route
         self._waiting = waiting
         self._elsewhere = elsewhere
@@ -200,7 +202,7 @@ class Generate:
         """
         found: list[T] = []
 
-        def take(reply: M, left_out: Sequence[int]) -> int:
+        def take(reply: M, left_out: Sequence[int], wanted: int) -> int:
             found.extend(items(reply))
             return count - len(found)
 
@@ -232,11 +234,11 @@ class Generate:
         def missing() -> list[int]:
             return [number for number, thing in enumerate(found) if thing is None]
 
-        def take(reply: M, left_out: Sequence[int]) -> int:
+        def take(reply: M, left_out: Sequence[int], wanted: int) -> int:
             things: list[T | None] = list(items(reply))
             for number in left_out:
                 things.insert(number, None)
-            for number, thing in zip(missing(), things, strict=False):
+            for number, thing in zip(missing()[:wanted], things, strict=False):
                 found[number] = thing
             return sum(number < count for number in missing())
 
@@ -252,14 +254,15 @@ class Generate:
         missing: int,
         prompt: Callable[[int], str],
         response_model: Callable[[int], type[M]],
-        take: Callable[[M, Sequence[int]], int],
+        take: Callable[[M, Sequence[int], int], int],
         system: str | None,
     ) -> None:
         """Asks until nothing is missing, or no more asks are left.
 
         Args:
             prompt: the prompt for so many of the things that are missing now.
-            take: takes a reply, and the numbers of the things that it lacks between others; says how many are still missing.
+            take: takes a reply, the numbers of the things that it lacks between others, and how many were asked for; says how many
+                are still missing.
         """
         asks_left, came = self._extra_asks, False
         resized = bool(self._recorded)  # perhaps; the first call tells
@@ -293,7 +296,7 @@ class Generate:
             came = True
             if call.flaw is not None:
                 self._flaws.append(str(call.flaw))
-            missing = take(reply, call.flaw.left_out if call.flaw is not None else ())
+            missing = take(reply, call.flaw.left_out if call.flaw is not None else (), wanted)
 
     def model_id(self, role: str) -> str:
         """The id of the model in a role, for rows; once it has answered, the id that the server gave."""
@@ -305,7 +308,7 @@ class Generate:
 
     def _recorded_number(self, missing: int, paid: Callable[[int], object]) -> int:
         """How many things a recorded call asked for, if the item had another number of rows then; else what is missing."""
-        numbers = (*range(missing, 0, -1), *range(missing + 1, self._item.most_rows + 1))
+        numbers = (*range(missing, 0, -1), *range(missing + 1, self._most_rows + 1))
         return next(filter(paid, numbers), missing)
 
     def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:

@@ -40,6 +40,7 @@ class Job:
         plan: what is to be done, for these routes.
         fields: the names of the fields of a row.
         stages: the stages that decide about rows, in this order.
+        what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
         also_spent: ledgers whose costs also count for the budget; they need not exist.
@@ -56,6 +57,7 @@ class Job:
     fresh: bool = False
     retry_failed: bool = False
     on_event: EventCallback | None = None
+    what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     also_spent: Sequence[Path] = ()
     on_report: Callable[[RunReport], None] | None = None

@@ -20,9 +20,14 @@ from datafast.html import paragraph, table
 if TYPE_CHECKING:
     from datafast.types import RunReport
 
-__all__ = ["shown_in_notebook"]
+__all__ = ["in_notebook", "shown_in_notebook"]
 
 _EVERY_S = 0.5
+
+
+def in_notebook() -> bool:
+    """Whether things can be shown under a cell."""
+    return _display() is not None
 
 
 @contextlib.contextmanager

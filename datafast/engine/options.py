@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from datafast._util.notify import did_you_mean
@@ -10,6 +10,7 @@ from datafast.engine.events import EventCallback
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datafast.engine.estimate import Estimate
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["RunOptions", "check_options", "checked_provider"]
@@ -28,6 +29,9 @@ class RunOptions(TypedDict, total=False):
     """Retry failed items."""
     offline: bool
     """Replace each provider by a simulated one: no key, no cost, and rows that say so."""
+    on_change: Callable[[Estimate], bool]
+    """Is asked before a run whose config has changed the output, with what is left to do and the `change`. False ends it there:
+    nothing is sent, and the output stays as it is. Without it the change is logged."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
     progress: bool

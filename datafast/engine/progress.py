@@ -18,6 +18,8 @@ from datafast.engine.events import (
     ItemFailed,
     LimitChanged,
     PreparationStarted,
+    ProviderPaused,
+    ProviderResumed,
     ProviderStopped,
     Retry,
     RunStarted,
@@ -27,6 +29,7 @@ __all__ = ["Line", "Progress"]
 
 _RATE_WINDOW_S = 30.0
 _CATEGORIES = 3
+_STATES = {"provider_paused": "waiting", "provider_resumed": "", "provider_stopped": "stopped"}
 
 
 class Line(NamedTuple):
@@ -55,7 +58,7 @@ class _Provider:
     tokens: int = 0
     cost_usd: float | None = 0.0
     limit: int | None = None
-    stopped: bool = False
+    state: str = ""
 
     @property
     def counts(self) -> _Counts:
@@ -63,9 +66,7 @@ class _Provider:
 
     @property
     def note(self) -> str:
-        if self.stopped:
-            return "stopped"
-        return f"at most {self.limit} in flight" if self.limit is not None else ""
+        return self.state or (f"at most {self.limit} in flight" if self.limit is not None else "")
 
 
 class _Counts(NamedTuple):
@@ -149,8 +150,8 @@ class Progress:
                 self._provider(event.provider).retries += 1
             case LimitChanged():
                 self._provider(event.provider).limit = event.limit
-            case ProviderStopped():
-                self._provider(event.provider).stopped = True
+            case ProviderPaused() | ProviderResumed() | ProviderStopped():
+                self._provider(event.provider).state = _STATES[event.type]
 
     def _provider(self, name: str) -> _Provider:
         return self._providers.setdefault(name, _Provider())

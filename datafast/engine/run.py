@@ -32,7 +32,10 @@ from datafast.store.records import FailureRow, FilteredRow, by_category, by_prov
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
-    from datafast.store.records import ItemRecord
+    from datafast.engine.routes import Route
+    from datafast.store.records import ItemRecord, Recorded
+
+    Replies = dict[bytes, list[Recorded]]
 
 __all__ = ["run_job"]
 
@@ -189,13 +192,15 @@ class _Run:
         recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
         best: _Outcome | None = None
+        tried: set[str] = set()
         routes = share.working
         for route in routes:
             generate = Generate(
                 caller=self._caller,
                 item=item,
                 record=record,
-                recorded=recorded,
+                recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
+                most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
                 elsewhere=route is not routes[-1],
@@ -374,6 +379,23 @@ class _Run:
             stopped_providers=self._stopped_providers(),
             set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
+
+
+def _for_route(recorded: Replies, route: Route[Endpoint], share: Share, tried: set[str]) -> Replies:
+    """The recorded replies as they are used on one of several routes: without those of the routes that were tried before, and those of
+    later ones after all others.
+
+    Args:
+        tried: the labels of the routes before; those of this route are added.
+    """
+    own = {endpoint.label for endpoint in route.members}
+    later = {endpoint.label for endpoint in share.endpoints} - own
+    before = frozenset(tried)
+    tried |= own
+    return {
+        key: sorted((r for r in replies if r.provider not in before), key=lambda r: r.provider in later)
+        for key, replies in recorded.items()
+    }
 
 
 def _line(row: BaseModel) -> bytes:

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from datafast.errors import ConfigError
 
-__all__ = ["write_alpaca", "write_chatml", "write_openai", "write_sharegpt", "write_trl"]
+__all__ = ["FORMS", "write_alpaca", "write_chatml", "write_openai", "write_sharegpt", "write_trl"]
 
 Row = Mapping[str, Any]
 Message = Mapping[str, Any]
@@ -33,43 +33,45 @@ _SPEAKERS = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 def write_trl(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     """Writes conversations for TRL, and for whatever calls `apply_chat_template`."""
-    _write("trl", rows, path, row_model, lambda row: {"messages": row["messages"], **_tools(row)})
+    _write("trl", rows, path, row_model)
 
 
 def write_openai(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     """Writes conversations as OpenAI's fine-tuning reads them."""
-    _write("openai", rows, path, row_model, _openai)
+    _write("openai", rows, path, row_model)
 
 
 def write_sharegpt(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     """Writes conversations as ShareGPT had them, with tools as LLaMA-Factory reads them."""
-    _write("sharegpt", rows, path, row_model, _sharegpt)
+    _write("sharegpt", rows, path, row_model)
 
 
 def write_alpaca(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     """Writes the last question of each conversation with its answer, and what came before as its history."""
-    _write("alpaca", rows, path, row_model, _alpaca)
+    _write("alpaca", rows, path, row_model)
 
 
 def write_chatml(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     """Writes each conversation as one text."""
-    _write("chatml", rows, path, row_model, _chatml)
+    _write("chatml", rows, path, row_model)
 
 
-def _write(
-    name: str, rows: Iterable[Row], path: Path, row_model: type[BaseModel], form: Callable[[Row], dict[str, Any]]
-) -> None:
+def _write(name: str, rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
     if "messages" not in row_model.model_fields:
         raise ConfigError(
             f"The format {name} is for conversations with messages. These rows have {', '.join(row_model.model_fields)}.",
             key="format",
         )
     with path.open("wb") as file:
-        file.writelines(orjson.dumps(form(row)) + b"\n" for row in rows)
+        file.writelines(orjson.dumps(FORMS[name](row)) + b"\n" for row in rows)
 
 
 def _tools(row: Row) -> dict[str, Any]:
     return {"tools": row["tools"]} if row.get("tools") else {}
+
+
+def _trl(row: Row) -> dict[str, Any]:
+    return {"messages": row["messages"], **_tools(row)}
 
 
 def _openai(row: Row) -> dict[str, Any]:
@@ -148,3 +150,13 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
+    "trl": _trl,
+    "openai": _openai,
+    "sharegpt": _sharegpt,
+    "alpaca": _alpaca,
+    "chatml": _chatml,
+}
+"""The form of a row with messages, by the name of its format."""

@@ -20,7 +20,7 @@ from datafast.export.formats import FORMATS, Row, arrow_tables
 from datafast.store.paths import OutputPaths
 from datafast.store.rows import RowSequence
 
-__all__ = ["narrowed", "save_output", "save_rows", "to_dataset"]
+__all__ = ["OutputRows", "narrowed", "save_output", "save_rows", "to_dataset"]
 
 _OTHER_ENDINGS = {"ndjson": "jsonl", "pq": "parquet"}
 
@@ -70,20 +70,29 @@ def save_output(paths: OutputPaths, path: Path, format: str | None = None, *, ro
         ConfigError: there are no rows, a line is not a row, the format is not known, or the path is one of the output's own files.
         OutputWriteError: the file cannot be written.
     """
-    if not paths.rows.exists():
-        raise ConfigError(f"There is nothing to save in {paths.rows}. Generate the dataset first.")
+    rows = OutputRows.of(paths, row_model)
     if path.resolve() in {own.resolve() for own in (*paths.all, *paths.locks)}:
         raise ConfigError(f"{path} belongs to the dataset itself. Save to another file.")
-    rows = _OutputRows(paths.rows, row_model)
     return save_rows(rows, path, format, row_model=narrowed(row_model, rows))
 
 
-class _OutputRows(Iterable[Row]):
+class OutputRows(Iterable[Row]):
     """The rows of a JSONL as plain values, as often as they are gone through."""
 
     def __init__(self, path: Path, row_model: type[BaseModel]) -> None:
         self._path = path
         self._row_model = row_model
+
+    @classmethod
+    def of(cls, paths: OutputPaths, row_model: type[BaseModel]) -> OutputRows:
+        """Those of an output.
+
+        Raises:
+            ConfigError: it has no file.
+        """
+        if not paths.rows.exists():
+            raise ConfigError(f"There are no rows in {paths.rows}. Generate the dataset first.")
+        return cls(paths.rows, row_model)
 
     def __iter__(self) -> Iterator[Row]:
         number = 1

@@ -13,7 +13,7 @@ retried with Retry-After obeyed, and because files that are there already are sk
 not made twice.
 
 Cost: the Parquet files lie in the temporary folder (TMPDIR) until the push ends. Limits: one `default` config per
-repository; the branch is `main`. HF_ENDPOINT is read at each push; huggingface_hub before 1.0 needs it set before it is
+repository; the branch is `main`. HF_ENDPOINT is read at each push; huggingface_hub before 2.0 needs it set before it is
 imported.
 """
 
@@ -319,8 +319,8 @@ class _Push:
         try:
             _asked(api.create_repo, self._repo_id, repo_type="dataset", private=self._private)
         except _Failed as failed:
-            # It is there (409), it may not be made (403), or the answer lacks what the client looks for.
-            if failed.fault.status not in (403, 409) and not isinstance(failed.error, KeyError):
+            # It is there (409), it may not be made (403), or the client cannot read the answer. What is there decides.
+            if failed.fault.passes or failed.fault.status not in (None, 403, 409):
                 raise
             refused = failed
         try:

@@ -27,11 +27,15 @@ from datafast._util.scratch import Scratch
 from datafast._util.user_path import user_path
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
+from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
 from datafast.columns.types.samplers import ConstantColumn
 from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
+from datafast.engine.notebook import in_notebook
+from datafast.engine.options import check_options
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
+from datafast.facades.chatan import FrameOptions, model_options, run_options, shown, unescaped
 from datafast.facades.sample import sample
 from datafast.html import paragraph
 from datafast.llms.provider import LLMProvider
@@ -91,7 +95,15 @@ class Generator:
             on_error: fail_row, null or stop.
             **variables: more names for the templates, with their values.
         """
-        return self._column(TextColumn, prompt=prompt, system=system, when=when, on_error=on_error, variables=variables)
+        for name, value in variables.items():
+            if callable(value) or isinstance(value, Column | ModelColumn):
+                raise ConfigError(
+                    f"{name}: A value that differs from row to row is a column. Put it into the schema: "
+                    f"dataset({{{name!r}: ..., ...}}); templates then write {{{name}}}."
+                )
+        return self._column(
+            TextColumn, prompt=unescaped(prompt), system=system, when=when, on_error=on_error, variables=variables
+        )
 
     def structured(
         self,
@@ -128,7 +140,8 @@ def generator(
         provider: its name, in any case: openai, anthropic, gemini, ollama, transformers ...; or a provider object.
         api_key: the key; by default the provider's environment variable is read when a run starts.
         model: the model; by default the provider's default model.
-        **options: the provider's parameters, like `temperature`, `max_concurrency` or `api_base`.
+        **options: the provider's parameters, like `temperature`, `max_concurrency` or `api_base`. `max_tokens` and `base_url`
+            are understood too.
 
     Raises:
         ConfigError: there is no such provider or parameter; the error gives the nearest one.
@@ -138,7 +151,7 @@ def generator(
             raise ConfigError("generator: A provider object already has its parameters. Give them to the object.")
         return Generator(provider)
     name, slash, rest = str(provider).strip().partition("/")
-    given = {"api_key": api_key, "model_id": model or (rest if slash else None), **options}
+    given = {"api_key": api_key, "model_id": model or (rest if slash else None), **model_options(options)}
     spec = {"provider": name.lower(), **{key: value for key, value in given.items() if value is not None}}
     return Generator(provider_from_spec(spec))
 
@@ -172,6 +185,8 @@ class ColumnsFrame:
     """A dataset of columns that is generated into a DataFrame. Made by `dataset`.
 
     Attributes:
+        schema: the schema that it is made of.
+        n: the default number of rows of `generate`.
         columns: the names of its columns, in their order.
         providers: the providers, by their names in columns.
     """
@@ -179,9 +194,11 @@ class ColumnsFrame:
     def __init__(
         self, schema: Mapping[str, Any], n: int | None, *, output_file: str | Path | None, run: RunConfig
     ) -> None:
+        self.schema = dict(schema)
+        self.n = _DEFAULT_ROWS if n is None else n
         self.columns = [str(name) for name in schema]
         self.providers: dict[str, LLMProvider] = {}
-        self._n = n
+        self._n_is_given = n is not None
         columns = {str(name): self._column(given) for name, given in schema.items()}
         try:
             self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
@@ -204,37 +221,46 @@ class ColumnsFrame:
 
     # -- generating
 
-    async def generate(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
+    async def generate(self, n: int | None = None, **options: Unpack[FrameOptions]) -> pd.DataFrame:
         """Makes `n` rows and returns them in order. Rows that failed are left out; see `report` and `failed_items`.
 
         Running it again makes no call for rows that exist; a larger `n` adds rows.
 
         Args:
             n: the number of rows; by default that of `dataset`, or 100, with a warning if a source has more.
-            **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ...
+            **options: those of `ColumnsDataset.generate`: `max_concurrency`, `offline`, `retry_failed`, `on_event` ... With
+                `progress=True` a bar on stderr shows the run where there is no notebook.
 
         Raises:
             ConfigError, OutputError: nothing was sent.
             RunStopped: the run ended early; calling it again goes on.
         """
-        made = self._prepared(n, options)
+        given = self._options(options)
+        made = self._prepared(n, given)
         if made.config.num_rows:
-            with self._watched(options):
-                await made.generate_async(self.providers, **options)
+            with self._watched(given):
+                await made.generate_async(self.providers, **given)
         return self._frame(made)
 
-    def generate_sync(self, n: int | None = None, **options: Unpack[RunOptions]) -> pd.DataFrame:
+    def generate_sync(self, n: int | None = None, **options: Unpack[FrameOptions]) -> pd.DataFrame:
         """`generate` without await; works below a running event loop too."""
-        made = self._prepared(n, options)
+        given = self._options(options)
+        made = self._prepared(n, given)
         if made.config.num_rows:
-            with self._watched(options):
-                made.generate(self.providers, **options)
+            with self._watched(given):
+                made.generate(self.providers, **given)
         return self._frame(made)
+
+    @staticmethod
+    def _options(given: Mapping[str, Any]) -> RunOptions:
+        options: Any = run_options(given)
+        check_options(options)
+        return options  # type: ignore[no-any-return]  # as was checked
 
     def _prepared(self, n: int | None, options: RunOptions) -> ColumnsDataset:
-        count = next(number for number in (n, self._n, _DEFAULT_ROWS) if number is not None)
+        count = self.n if n is None else n
         walk = self._config.table.leading
-        if n is None and self._n is None and walk is not None and len(walk.rows) > count:
+        if n is None and not self._n_is_given and walk is not None and len(walk.rows) > count:
             size = len(walk.rows)
             warn_user(
                 f"generate makes {count} rows by default, and {walk.rows.name} has {size}. Give n={size} for all of them.",
@@ -270,7 +296,13 @@ class ColumnsFrame:
 
     @contextlib.contextmanager
     def _watched(self, options: RunOptions) -> Iterator[None]:
-        """Keeps the temporary folder of a run that ends early, and says where it is."""
+        """Shows how a run goes on, and keeps the temporary folder of one that ends early, with a word on where it is."""
+        if options.get("progress") and not in_notebook():
+            with shown(options.get("on_event")) as watch:
+                options["on_event"], options["progress"] = watch, False
+                with self._watched(options):
+                    yield
+            return
         scratch = None if self._output_file else self._scratch_for(options)
         if scratch is None:
             yield
@@ -331,7 +363,9 @@ class ColumnsFrame:
 
     def _generated(self, purpose: str) -> ColumnsDataset:
         if self._dataset is None:
-            raise ConfigError(f"There is nothing to {purpose} yet. Call generate first.")
+            raise ConfigError(
+                f"There is nothing to {purpose} yet. Call await ds.generate(n) or ds.generate_sync(n) first."
+            )
         return self._dataset
 
     def _frame(self, made: ColumnsDataset) -> pd.DataFrame:
@@ -346,7 +380,16 @@ class ColumnsFrame:
                 f"generate(..., retry_failed=True).",
             )
         with foreign_warnings_ignored():
-            return pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
+            frame = pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
+            for name, column in self._config.columns.items():
+                if isinstance(column, DatetimeColumn) and column.format is not None and column.says_the_day:
+                    frame[name] = pd.to_datetime(frame[name], format=column.format)
+            return frame
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("eval", "evaluate"):
+            raise AttributeError(f"A dataset has no {name}. A column of type judge scores each row: gen.judge('...').")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<dataset of {', '.join(self.columns)}>"

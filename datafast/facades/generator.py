@@ -4,9 +4,9 @@
     dataset = generator.create_data(num_steps=100, batch_size=5, topic_model=tree)
     dataset.save("training_data.jsonl")
 
-It uses `ConversationDataset` and the same engine: every reply is recorded before anything else is done with it. With `output_file`, an
-interrupted call can continue in another process. Without it, rows and replies are in a temporary folder until they are returned. If a run
-ends early, the folder stays and the error names it; the same call then continues there.
+It uses `ConversationDataset` and the same engine: every reply is recorded before anything else is done with it. Without `output_file`, rows
+and replies are in a temporary folder until they are returned. If a run ends early or the process dies, the folder stays, and the same call
+continues there, also in a later process; the error names it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,23 @@ import contextlib
 import inspect
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import orjson
-
-from datafast._util.user_path import user_path
-from datafast.datasets.conversation.kind import ConversationDataset, ConversationDatasetConfig
+from datafast._util import background
+from datafast.datasets.conversation.kind import ConversationDataset
 from datafast.engine.settings import RunConfig
-from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError, RunStopped
-from datafast.facades.deepfabric.calls import Call, Folders
-from datafast.facades.deepfabric.generated import GeneratedDataset
-from datafast.facades.deepfabric.input import check_count, check_names, explained, topics_of
+from datafast.errors import DatafastError, DataSetGeneratorError, RunStopped
+from datafast.facades.deepfabric.calls import Call, Folders, about_call
+from datafast.facades.deepfabric.first_versions import Arguments
+from datafast.facades.deepfabric.generated import Dataset
+from datafast.facades.deepfabric.input import check_count, explained, topics_of
 from datafast.facades.deepfabric.progress import Progress
-from datafast.facades.deepfabric.rate_limit import RateLimit
-from datafast.llms.registry import provider_from_spec
-from datafast.topics.model import TopicModel
+from datafast.facades.deepfabric.settings import Settings, given_in
 
 if TYPE_CHECKING:
-    from datafast.llms.provider import LLMProvider
     from datafast.types import FailedItem
 
 __all__ = ["DataSetGenerator"]
@@ -45,108 +42,90 @@ class DataSetGenerator:
 
     Args:
         generation_system_prompt: the system message of the calls that write conversations.
-        provider: the name of a provider. model_name: the model, as the provider names it.
+        provider: the name of a provider; not needed if `model_name` begins with it: "openai/gpt-4".
+        model_name: the model, as the provider names it.
         instructions: what the conversations should be like.
         temperature: 0 to 2.
         max_retries: how often a failed request is sent again.
         request_timeout: seconds for one request.
+        max_tokens: tokens of one conversation at most.
         default_batch_size: the default number of conversations that one call asks for.
         default_num_examples: rows of `example_data` that each prompt shows.
-        conversation_type: "basic" or "chain_of_thought" ("cot").
+        conversation_type: "basic" or "chain_of_thought" ("cot"), or one of DeepFabric 2.x and 3.x.
         reasoning_style: for chain_of_thought, "freetext" or "agent".
         sys_msg: whether the conversations begin with a system message.
         rate_limit: any of max_requests_per_minute, max_tokens_per_minute, max_retries, initial_retry_delay, max_retry_delay.
-        example_data: rows that show what is wanted: a list, a file, a Hugging Face dataset.
+        example_data: rows that show what is wanted: a list, a file, a DataFrame, a Hugging Face dataset.
         dataset_system_prompt: the system message of the conversations; by default `generation_system_prompt`.
-        tools: tools of the agent, in OpenAI's tool schema.
-        max_turns: questions of the user in one conversation, at most.
+        tools: tools of the agent, in OpenAI's schema, MCP's, or DeepFabric's. tool_registry_path: a JSON or YAML file with more.
+        available_tools: the names of those that it uses; without `tools` those of DeepFabric's own.
+        agent_mode: "single_turn" or "multi_turn": an agent with tools and one question, or several.
+        min_turns, max_turns: questions of the user in one conversation. max_steps: steps of an agent for each of them.
+        min_tool_calls: calls in one conversation, as a wish.
+        sample_retries: how often a model is asked again, with the reason, if its reply is not what was asked for.
         topic_selection: "sequential", "shuffle" or "balanced".
+        output_format: "conversational", "instruction", or a mapping of fields to templates.
         max_concurrency: requests in flight at once.
         seed: the seed of every random choice.
-        output_file: a JSONL for the rows, with its ledger next to it, so that a later process can continue.
+        output_file: a JSONL for the rows, with its ledger next to it, so that a later process can continue wherever it runs.
+        run: more settings of runs, as a `RunConfig` or a mapping: budget_usd, max_calls, max_tokens, top_up, ordered ...
+        args: the same parameters in one object, as in the first versions.
         **options: more parameters of the provider: api_key, api_base, max_completion_tokens, price ...
 
     Raises:
-        DataSetGeneratorError: a name or a value is wrong; nothing was sent.
+        DataSetGeneratorError: a name or a value is missing or wrong; nothing was sent.
 
     Attributes:
         failed_samples: a record of each failed sample, over all calls.
         dataset: the result of the last call; None before the first.
+        config: what it was made with, but for parameters of the provider.
     """
 
     def __init__(
         self,
         *,
-        generation_system_prompt: str,
-        provider: str,
-        model_name: str,
+        generation_system_prompt: str | None = None,
+        provider: str | None = None,
+        model_name: str | None = None,
         instructions: str = "",
         temperature: float = 0.7,
         max_retries: int = 3,
         request_timeout: float = 30,
+        max_tokens: int | None = None,
         default_batch_size: int = 5,
         default_num_examples: int = 3,
         conversation_type: str = "basic",
         reasoning_style: str | None = None,
         sys_msg: bool = True,
-        rate_limit: Mapping[str, float] | None = None,
+        rate_limit: Mapping[str, Any] | None = None,
         example_data: Any = None,
         dataset_system_prompt: str | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        max_turns: int = 1,
+        tool_registry_path: str | Path | None = None,
+        available_tools: Sequence[str] | None = None,
+        agent_mode: str | None = None,
+        min_turns: int | None = None,
+        max_turns: int | None = None,
+        max_steps: int | None = None,
+        min_tool_calls: int | None = None,
+        sample_retries: int | None = None,
         topic_selection: str = "sequential",
+        output_format: str | Mapping[str, str] = "conversational",
         max_concurrency: int = 32,
         seed: int = 0,
         output_file: str | Path | None = None,
+        run: RunConfig | Mapping[str, Any] | None = None,
+        args: object = None,
         **options: Any,
     ) -> None:
-        check_names(options, _own_names())
+        given = {name: value for name, value in locals().items() if name in _own_names()}
         self.failed_samples: list[dict[str, Any]] = []
-        self.dataset: GeneratedDataset | None = None
+        self.dataset: Dataset | None = None
         self._noted: set[tuple[str, str]] = set()
-        self._batch_size = default_batch_size
-        self._output_file = user_path(output_file) if output_file is not None else None
         self._folders = Folders()
-        self._spec: dict[str, Any] = {
-            "provider": provider,
-            "model_id": model_name,
-            "temperature": temperature,
-            "timeout": request_timeout,
-            **options,
-        }
-        self._fields: dict[str, Any] = {
-            "instructions": instructions,
-            "generation_system_prompt": generation_system_prompt,
-            "conversation_type": conversation_type,
-            "reasoning_style": reasoning_style,
-            "sys_msg": sys_msg,
-            "dataset_system_prompt": dataset_system_prompt or None,
-            "tools": [dict(tool) for tool in tools] if tools else None,
-            "max_turns": max_turns,
-            "topic_selection": topic_selection,
-            "example_data": example_data,
-            "num_examples": default_num_examples,
-            "output_format": "conversational",
-        }
-        self._run: dict[str, float] = {"max_concurrency": max_concurrency, "seed": seed, "max_retries": max_retries}
         with explained():
-            if rate_limit is not None and not isinstance(rate_limit, Mapping):
-                known = ", ".join(RateLimit.model_fields)
-                raise ConfigError(f"rate_limit: expected a mapping with any of {known}, got {rate_limit!r}.")
-            limits = RateLimit.model_validate(rate_limit or {})
-            self._apply(limits)
-            self._provider()
-            check_count("default_batch_size", default_batch_size)
-            self._config(topics_of(None), 1, default_batch_size, self._fields, Path("rows.jsonl"))
-
-    def _apply(self, limits: RateLimit) -> None:
-        self._spec |= {"rpm_limit": limits.max_requests_per_minute, "tpm_limit": limits.max_tokens_per_minute}
-        given = {
-            "max_retries": limits.max_retries,
-            "retry_delay_s": limits.initial_retry_delay,
-            "max_retry_delay_s": limits.max_retry_delay,
-        }
-        self._run |= {name: value for name, value in given.items() if value is not None}
+            self._settings = Settings({**given, **given_in(args, options, given)}, list(given))
+        self.config = Arguments(**self._settings.given)
 
     # -- generating
 
@@ -157,7 +136,10 @@ class DataSetGenerator:
         topic_model: Any = None,
         model_name: str | None = None,
         sys_msg: bool | None = None,
-    ) -> GeneratedDataset:
+        num_example_demonstrations: int | None = None,
+        *,
+        retry_failed: bool = False,
+    ) -> Dataset:
         """Generates conversations.
 
         Args:
@@ -166,15 +148,19 @@ class DataSetGenerator:
             topic_model: a Tree or Graph, a list of topics, nested topics, or the path of a file with topics.
             model_name: another model for this call.
             sys_msg: whether the conversations begin with a system message, for this call.
+            num_example_demonstrations: rows of `example_data` that each prompt shows, for this call.
+            retry_failed: try the samples again that failed in the same call before, and return all rows.
 
         Raises:
             DataSetGeneratorError: a value is wrong, or the run ended early; rows and replies are kept.
         """
         with explained():
-            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+            call = self._call(
+                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+            )
         with self._folders.keeping(call):
             try:
-                await call.dataset.generate_async([call.provider])
+                await call.dataset.generate_async([call.provider], retry_failed=retry_failed)
             except DatafastError as error:
                 self._give_up(call, error)
             return self._take(call)
@@ -186,13 +172,18 @@ class DataSetGenerator:
         topic_model: Any = None,
         model_name: str | None = None,
         sys_msg: bool | None = None,
-    ) -> GeneratedDataset:
+        num_example_demonstrations: int | None = None,
+        *,
+        retry_failed: bool = False,
+    ) -> Dataset:
         """`create_data_async` without await; works below a running event loop too."""
         with explained():
-            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+            call = self._call(
+                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+            )
         with self._folders.keeping(call):
             try:
-                call.dataset.generate([call.provider])
+                call.dataset.generate([call.provider], retry_failed=retry_failed)
             except DatafastError as error:
                 self._give_up(call, error)
             return self._take(call)
@@ -204,31 +195,56 @@ class DataSetGenerator:
         topic_model: Any = None,
         model_name: str | None = None,
         sys_msg: bool | None = None,
-    ) -> AsyncGenerator[dict[str, Any] | GeneratedDataset, None]:
+        num_example_demonstrations: int | None = None,
+        *,
+        retry_failed: bool = False,
+    ) -> AsyncGenerator[dict[str, Any] | Dataset, None]:
         """`create_data_async` as an iteration over events; the last element is the dataset.
 
-        Events are mappings with `event`: `generation_start` (total_samples, num_steps, batch_size, model_name), `step_complete` after
-        each call (step, samples_generated, failed_in_step, failure_reasons), `retry`, `call_complete` (tokens, cost_usd), and
-        `generation_complete` (total_samples, failed_samples).
+        Events are mappings with `event`: `generation_start` (total_samples, num_steps, batch_size, model_name); after each call
+        `step_start` (step, total_steps), `step_complete` (step, samples_generated, failed_in_step, failure_reasons) and, if nothing
+        came, `step_failed` (step, message); `retry`, `call_complete` (tokens, cost_usd); at the end `generation_complete`
+        (total_samples, failed_samples), `generation_interrupted` (message) or `generation_error` (error).
         """
         with explained():
-            call = self._call(num_steps, batch_size, topic_model, model_name, sys_msg)
+            call = self._call(
+                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+            )
         progress = Progress(model_name=call.provider.model_id, config=call.dataset.config, num_rows=call.num_rows)
         with self._folders.keeping(call):
             yield progress.start()
             try:
-                async with contextlib.aclosing(call.dataset.generate_events([call.provider])) as events:
+                async with contextlib.aclosing(
+                    call.dataset.generate_events([call.provider], retry_failed=retry_failed)
+                ) as events:
                     async for event in events:
                         for entry in progress.take(event):
                             yield entry
             except DatafastError as error:
                 for entry in progress.end_of_step():
                     yield entry
-                yield {"event": "generation_error", "error": str(error)}
+                yield progress.stopped(error)
                 self._give_up(call, error)
             dataset = self._take(call)
-            yield progress.complete(dataset.report)
+            yield progress.complete(call.report)
             yield dataset
+
+    def create_data_with_events(self, *args: Any, **options: Any) -> Iterator[dict[str, Any] | Dataset]:
+        """`create_data_with_events_async` for code without an event loop, or below a running one."""
+        events = self.create_data_with_events_async(*args, **options)
+        try:
+            while True:
+                try:
+                    yield background.run(anext(events))
+                except StopAsyncIteration:
+                    return
+        finally:
+            background.run(events.aclose())
+
+    @property
+    def dataset_system_prompt(self) -> str:
+        """The system message of the conversations."""
+        return str(self.config.dataset_system_prompt or self.config.generation_system_prompt)
 
     def create_batch(self, *_: Any, **__: Any) -> NoReturn:
         """Does not exist; raises an error that says what to use instead."""
@@ -240,7 +256,7 @@ class DataSetGenerator:
     # -- results
 
     def save_dataset(self, path: str | Path) -> None:
-        """Saves the result of the last call; see `GeneratedDataset.save`."""
+        """Saves the result of the last call; see `Dataset.save`."""
         if self.dataset is None:
             raise DataSetGeneratorError("There is nothing to save yet. Call create_data() first.")
         self.dataset.save(path)
@@ -267,26 +283,6 @@ class DataSetGenerator:
 
     # -- parts
 
-    def _provider(self, model_name: str | None = None) -> LLMProvider:
-        name = self._spec["provider"]
-        if not isinstance(name, str):
-            raise ConfigError(
-                f"provider: expected a name, like 'openai', got {name!r}. A ConversationDataset takes provider objects."
-            )
-        return provider_from_spec({**self._spec, **({"model_id": model_name} if model_name else {})})
-
-    def _config(
-        self, topics: TopicModel, num_rows: int | None, batch_size: int, fields: Mapping[str, Any], output: Path
-    ) -> ConversationDatasetConfig:
-        return ConversationDatasetConfig(
-            **fields,
-            topics=topics,
-            num_rows=num_rows,
-            examples_per_call=batch_size,
-            output_file=output,
-            run=RunConfig.model_validate(self._run),
-        )
-
     def _call(
         self,
         num_steps: int | None,
@@ -294,36 +290,33 @@ class DataSetGenerator:
         topic_model: Any,
         model_name: str | None,
         sys_msg: bool | None,
+        num_examples: int | None,
+        retry_failed: bool,
     ) -> Call:
-        if num_steps is not None:
-            check_count("num_steps", num_steps)
-        topics = topics_of(topic_model)
-        fields = self._fields if sys_msg is None else {**self._fields, "sys_msg": sys_msg}
-        batch = batch_size if batch_size is not None else self._batch_size
-        check_count("batch_size", batch)
-        provider = self._provider(model_name)
-        about = orjson.dumps(
-            # A tree that the call grows is the same before and after.
-            [
-                num_steps,
-                batch,
-                provider.identity,
-                id(topics) if hasattr(topics, "config") else topics.to_dict(),
-                sys_msg,
-            ]
+        for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
+            if count is not None:
+                check_count(name, count)
+        provider = self._settings.provider(model_name)
+        config = self._settings.config(
+            topics_of(topic_model),
+            num_rows=num_steps,
+            batch_size=batch_size,
+            sys_msg=sys_msg,
+            num_examples=num_examples,
         )
-        config = self._config(topics, num_steps, batch, fields, self._output_file or Path("rows.jsonl"))
-        scratch = None if self._output_file else self._folders.take(about)
-        if scratch is not None:
+        about = about_call(config, provider)
+        scratch = None
+        if self._settings.output_file is None:
+            scratch = self._folders.take(about, again=retry_failed)
             config = config.model_copy(update={"output_file": scratch.folder / config.output_file})
         return Call(ConversationDataset(config), provider, about, scratch)
 
-    def _take(self, call: Call) -> GeneratedDataset:
-        report = call.dataset.report
-        assert report is not None  # noqa: S101 - the run has ended well
-        self._note_failures(call.dataset)
+    def _take(self, call: Call) -> Dataset:
+        report = call.report
+        self._note_failures(call)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
-        self.dataset = GeneratedDataset(rows, report=report, row_model=call.dataset.row_model)
+        call.has_failures = bool(report.failed)
+        self.dataset = Dataset(rows, report=report, row_model=call.dataset.row_model)
         call.taken = True
         return self.dataset
 
@@ -332,28 +325,38 @@ class DataSetGenerator:
         kept = None
         if report is not None:
             kept = str(call.dataset.config.output_file)
-            self._note_failures(call.dataset)
-        where = f" Rows and replies so far are kept in {kept}. The same call goes on with them." if kept else ""
+            self._note_failures(call)
+        where = (
+            f" Rows and replies so far are kept in {kept}. The same call goes on with them, in another process too."
+            if kept
+            else ""
+        )
         raise DataSetGeneratorError(f"{error}{where}", report=report, output_file=kept) from error
 
-    def _note_failures(self, dataset: ConversationDataset) -> None:
+    def _note_failures(self, call: Call) -> None:
         """Adds each failed sample once for each output, because a call that continues sees its earlier failures again."""
-        output = str(dataset.config.output_file)
-        for item in dataset.failed_items:
-            new = [uuid for uuid in item.uuids if (output, uuid) not in self._noted]
-            self._noted.update((output, uuid) for uuid in new)
-            self.failed_samples += [_sample(item, uuid) for uuid in new]
+        output = str(call.dataset.config.output_file)
+        new = [
+            (item, uuid)
+            for item in call.dataset.failed_items
+            for uuid in item.uuids
+            if (output, uuid) not in self._noted
+        ]
+        self._noted.update((output, uuid) for _, uuid in new)
+        topics = call.topics_of({uuid for _, uuid in new}) if new else {}
+        self.failed_samples += [_sample(item, uuid, topics.get(uuid)) for item, uuid in new]
 
 
-def _own_names() -> list[str]:
+@cache
+def _own_names() -> frozenset[str]:
     parameters = inspect.signature(DataSetGenerator.__init__).parameters
-    return [name for name in parameters if name not in {"self", "options"}]
+    return frozenset(parameters) - {"self", "args", "options"}
 
 
-def _sample(item: FailedItem, uuid: str) -> dict[str, Any]:
+def _sample(item: FailedItem, uuid: str, topic: str | None) -> dict[str, Any]:
     return {
         "uuid": uuid,
-        "topic": item.values.get("topic", ""),
+        "topic": topic if topic is not None else item.values.get("topic", ""),
         "category": item.category,
         "error": item.error,
         "provider": item.provider,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from datetime import date, time
 from datetime import datetime as datetime_type
 from typing import Any, Literal
 
+from datafast.columns.base import Column
 from datafast.columns.types.choice import ChoiceColumn
 from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.person import PersonColumn, PersonField
@@ -78,12 +79,16 @@ class Sampler:
         default: Any = None,
         key: str | None = None,
         **options: Any,
-    ) -> SourceColumn:
+    ) -> Column:
         """A column of a dataset: a file, a list of rows, a DataFrame, a Dataset or DatasetDict, a name on the Hub.
+
+        `default`, a value or a sampler, stands for its nulls, and for all its values if it has no rows.
 
         Columns of one source with the same settings come from the same row. `options` are those of `SourceColumn`, like `encoding`,
         `types` and `delimiter`.
         """
+        if default is not None and _is_empty(source):
+            return default if isinstance(default, Column) else ConstantColumn(value=default)
         return SourceColumn(
             source=source, column=column, split=split, mode=mode, shuffle=shuffle, default=default, key=key, **options
         )
@@ -91,6 +96,13 @@ class Sampler:
     def constant(self, value: Any) -> ConstantColumn:
         """The same value in every row."""
         return ConstantColumn(value=value)
+
+
+def _is_empty(source: object) -> bool:
+    """Whether rows in memory are none."""
+    if isinstance(source, Mapping):
+        return all(isinstance(part, Sized) and not len(part) for part in source.values())
+    return isinstance(source, Sized) and not isinstance(source, str | bytes) and not len(source)
 
 
 def _moment(given: Moment, format: str | None) -> Moment:  # noqa: A002 - as the sampler calls it

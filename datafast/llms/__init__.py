@@ -44,6 +44,10 @@ else:
             "datafast.llms.registry": ["PROVIDERS", "provider_from_spec"],
             "datafast.llms.simulated.provider": ["SimulatedProvider"],
         },
+        absent={
+            "GoogleProvider": "It is GeminiProvider.",
+            "create_provider": "It is provider_from_spec('openai/gpt-5-mini').",
+        },
     )
 
 __all__ = [

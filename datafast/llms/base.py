@@ -27,7 +27,7 @@ class Request:
         messages: the conversation; a back end never changes it.
         schema: the structure of the reply; None for free text.
         mode: how the structure is asked for; the back end writes it in its wire format.
-        lift_token_limit: ask for up to `LIFTED_TOKENS` (after a truncated reply, if the user set no limit).
+        token_limit: the most tokens of the reply; None for the provider's own limit, if it has one.
         text_bounds: send the schema's bounds on lengths of texts, if it has any.
         dropped_params: sampling parameters that the model has refused; they are left out.
     """
@@ -35,7 +35,7 @@ class Request:
     messages: Sequence[Message]
     schema: ResponseSchema | None = None
     mode: ReplyMode = ReplyMode.JSON_SCHEMA
-    lift_token_limit: bool = False
+    token_limit: int | None = None
     text_bounds: bool = False
     dropped_params: frozenset[str] = field(default_factory=frozenset)
 

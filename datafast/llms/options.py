@@ -151,11 +151,13 @@ def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
 
 
 def checked_text(key: str, value: object) -> str | None:
-    """A text that is not empty, without the whitespace around it."""
+    """A text of one line that is not empty, without the whitespace around it."""
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise _refused(key, "a text that is not empty", value)
+    if not value.strip().isprintable():
+        raise _refused(key, "a text without control characters", value)
     return value.strip()
 
 
@@ -174,7 +176,10 @@ def check_key(value: str, *, place: str) -> None:
 
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a text, got {type(value).__name__}.", key=key)  # the value is not shown
+        hint = " Give parameters like temperature by name." if isinstance(value, int | float) else ""
+        raise ConfigError(
+            f"{key}: expected a text, got {type(value).__name__}.{hint}", key=key
+        )  # the value is not shown
     cleaned = value.strip()
     if not cleaned:
         raise ConfigError(f"{key}: The text is empty. Leave it out to read the environment variable.", key=key)

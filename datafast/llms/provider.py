@@ -65,7 +65,7 @@ class LLMProvider:
         self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
     ) -> None:
         model_id = model_id if model_id is not None else self.default_model_id
-        if not isinstance(model_id, str) or not model_id.strip():
+        if not isinstance(model_id, str) or not model_id.strip() or not model_id.strip().isprintable():
             raise ConfigError(f"model_id: expected the name of a model, got {model_id!r}.", key="model_id")
         given = {"api_key": api_key, **options}
         checked = check_options(given, own=self.own_params, unused=self.unused_options)
@@ -170,8 +170,14 @@ class LLMProvider:
 
         Raises:
             MissingKeyError: the provider's own server is used and there is no key; `variable` is the environment variable.
-            ConfigError: the file of `ssl_ca`, or the address in the environment, cannot be used.
+            ConfigError: the class does not say how it is called; or the file of `ssl_ca`, or the address in the environment,
+                cannot be used.
         """
+        if type(self).open is LLMProvider.open:
+            raise ConfigError(
+                f"{self.label}: {type(self).__name__} does not say how it is called: datasets and generate() use open(). Override "
+                f"open(), or use LiteLLMProvider({self.label!r})."
+            )
         base = self._configured_base()
         variable = self.key_variable
         if variable and not self.api_key and not (base and self.key_is_optional):

@@ -24,7 +24,7 @@ from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
 from datafast.registry import BUILT_IN
 
-__all__ = ["PROVIDERS", "load_provider", "provider_from_spec", "provider_schema"]
+__all__ = ["PROVIDERS", "load_provider", "parted", "provider_from_spec", "provider_schema"]
 
 # Other names of providers.
 _ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
@@ -80,6 +80,15 @@ def load_provider(name: str) -> type[LLMProvider]:
             key="provider",
         )
     return PROVIDERS[name]
+
+
+def parted(provider: str | None, model: str | None) -> tuple[str | None, str | None]:
+    """Provider and model; a model like `openai/gpt-4` alone is both, if there is such a provider."""
+    if provider is None and isinstance(model, str):
+        first, slash, rest = model.partition("/")
+        if slash and (first in PROVIDERS or first in _ALIASES):
+            return first, rest
+    return provider, model
 
 
 def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import get_args
 
 from datafast._util.notify import did_you_mean, warn_user
@@ -40,7 +41,7 @@ class Expansion:
         templates: parsed with the names of `spec.placeholders` as placeholders.
         spec: how to expand them.
         field: the config field that errors name.
-        remark: whether to warn of values that no template uses.
+        remark: whether to warn of values that no template uses, and of prompts that are sent several times.
         drawn: whether a given number is drawn from it, so that its size needs no limit.
 
     Raises:
@@ -70,6 +71,8 @@ class Expansion:
         if not drawn:
             self._chooser.check_size(spec, field)
         self.size = self._chooser.size
+        if remark and spec.strategy == "random":
+            _warn_repeats(spaces, self.size, field)
         self.templates = tuple(templates)
         self.spec = spec
 
@@ -155,6 +158,16 @@ def _warn_unused(templates: Sequence[Template], placeholders: Mapping[str, objec
         tokens = ", ".join(f"<<{name}>>" for name in unused)
         warn_user(
             f"{field}.placeholders: No prompt uses {', '.join(unused)}. Write {tokens} in one, or remove the values.",
+        )
+
+
+def _warn_repeats(spaces: Sequence[Space], size: int, field: str) -> None:
+    distinct = sum(prod(space.sizes(distinct=True)) for space in spaces if space.ordinal == 0)
+    if size > distinct:
+        prompts = "is one prompt, which is" if distinct == 1 else f"are {distinct:,} different prompts, which are"
+        warn_user(
+            f"{field}.num_random_samples is {size:,}, and there {prompts} sent again and again. Write <<placeholders>> into the "
+            f"prompts and declare their values, or draw {distinct:,}.",
         )
 
 

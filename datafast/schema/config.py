@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
+from datafast.datasets.former import FORMER_CONFIGS
 
 if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
@@ -26,6 +27,7 @@ else:
             "datafast.engine.settings": ["RunConfig"],
             "datafast.topics.config": ["TopicsConfig"],
         },
+        absent=FORMER_CONFIGS,
     )
 
 __all__ = [

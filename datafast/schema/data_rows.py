@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
+from datafast.datasets.former import FORMER_ROWS
 
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
@@ -22,6 +23,7 @@ else:
             "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
         },
+        absent=FORMER_ROWS,
     )
 
 __all__ = [

@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ from datafast.store.records import (
 from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
 
 __all__ = ["Ledger"]
+
+_AT_ONCE = 10_000
 
 _LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 
@@ -183,6 +185,29 @@ class Ledger:
     def done_positions(self) -> Iterator[int]:
         for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
             yield row[0]
+
+    def settled_positions(self) -> Iterator[int]:
+        """The positions of items that are done or have failed, in the plan of the last run."""
+        for row in self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"):
+            yield row[0]
+
+    def rows_settled(self, *, but: Container[int] = ()) -> int:
+        """The rows of items that are done or have failed, without those of some items."""
+        if not but:
+            return int(
+                self._db.execute("SELECT coalesce(sum(num_rows), 0) FROM items WHERE state IN (1, 2)").fetchone()[0]
+            )
+        found = self._db.execute("SELECT id, num_rows FROM items WHERE state IN (1, 2)")
+        return sum(num_rows for item_id, num_rows in found if item_id not in but)
+
+    def items_at(self, item_ids: Collection[int]) -> Iterator[ItemRecord]:
+        """These items in the order of their ids; there may be very many."""
+        chosen = sorted(item_ids)
+        for start in range(0, len(chosen), _AT_ONCE):
+            part = chosen[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            for row in self._db.execute(f"SELECT * FROM items WHERE id IN ({marks}) ORDER BY id", part):  # noqa: S608 - question marks
+                yield item_from(row)
 
     def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
         """Gives items (id, position) their positions in a new plan."""

@@ -1,26 +1,29 @@
 """Finding the items of a ledger in a plan by their keys; items that an earlier version has begun by their former keys.
 
+`compare` says what a plan would change, and changes nothing; `match` does it.
+
 Cost: nothing if the plan is the one of the last run. Otherwise its keys are read once, and once more with former keys only if
 the ledger may have items of that version and some were not found yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import orjson
 
 from datafast._util.bitmap import PositionSet
 from datafast.errors import ConfigError
-from datafast.plan.items import Plan
+from datafast.plan.items import Plan, WorkItem
 from datafast.store.ledger import Ledger
 from datafast.store.records import ItemRecord, ItemState
 
-__all__ = ["Matched", "former_of", "found_in", "has_places_of", "match"]
+__all__ = ["Comparison", "Matched", "compare", "former_of", "has_places_of", "item_at", "match"]
 
 _WALK_LIMIT = 50_000_000
+_SETTLED = frozenset({ItemState.DONE, ItemState.FAILED})
 
 T = TypeVar("T")
 
@@ -34,17 +37,51 @@ class Matched:
         done: the positions of items that are complete.
         unfinished: open and failed items, by position.
         donors: items that are not in the plan any more, by content.
+        most_donated: the most rows that one of them asks for.
     """
 
     former: Sequence[Plan]
     done: PositionSet
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
+    most_donated: int = 0
 
     def forget_rows_beyond(self) -> None:
         """Rows that items do not ask for any more have left the file."""
         for item in self.unfinished.values():
             item.slots &= (1 << item.num_rows) - 1
+
+
+@dataclass
+class Comparison:
+    """A plan beside the items of a ledger, before anything is changed.
+
+    Attributes:
+        former: as in `Matched`.
+        is_new: whether the plan differs from the one of the last run.
+        settled: the positions of items that are done or have failed.
+        begun: items of the plan that are not settled although the ledger has them, by position; also those that come back.
+        leaving: items that are in the ledger's plan and not in this one: how many of their rows are in the file, by id.
+        donors: ids of all items that are not in this plan, by content; their replies may still be used.
+        rows_settled: the rows of settled items.
+        rows_cut: rows in the file that are more than their items ask for in this plan.
+        rows_returning: the rows of begun items that were not in the last plan.
+    """
+
+    former: Sequence[Plan]
+    is_new: bool
+    settled: PositionSet
+    begun: dict[int, ItemRecord] = field(default_factory=dict)
+    leaving: dict[int, int] = field(default_factory=dict)
+    donors: dict[bytes, list[int]] = field(default_factory=dict)
+    rows_settled: int = 0
+    rows_cut: int = 0
+    rows_returning: int = 0
+
+    @property
+    def rows_begun(self) -> int:
+        """Rows of begun items that are in the file, or were dropped by stages."""
+        return sum((item.decided & ((1 << item.num_rows) - 1)).bit_count() for item in self.begun.values())
 
 
 def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
@@ -66,11 +103,108 @@ def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterat
             if taken is not None:
                 taken.add(position)
             yield position, found
+            if not left:
+                return
     for same in former:
         for position, key in enumerate(same.keys() if left else ()):
             if key in left and taken is not None and position not in taken:
                 taken.add(position)
                 yield position, left.pop(key)
+
+
+def item_at(
+    plan: Plan,
+    position: int,
+    *,
+    former: Sequence[Plan],
+    known: ItemRecord | None,
+    donors: Container[bytes],
+) -> WorkItem:
+    """An item of the plan; in its earlier form if an earlier version has begun it (`known`) or has replies for it."""
+    item = plan[position]
+    if not former:
+        return item
+    candidates = [item, *(plan[position] for plan in former)]
+    if known is not None:
+        return next((candidate for candidate in candidates if candidate.key == known.key), item)
+    return next((candidate for candidate in candidates if candidate.content in donors), item)
+
+
+def compare(ledger: Ledger, plan: Plan) -> Comparison:
+    """What the plan would do to the items of a ledger.
+
+    Raises:
+        ConfigError: the plan is another one, and too large to be compared.
+    """
+    former = former_of(plan, ledger.key_versions)
+    last = ledger.meta("plan")
+    is_new = last is not None and not has_places_of(last, plan, former)
+    found = Comparison(former, is_new, PositionSet() if is_new else PositionSet(ledger.settled_positions()))
+    if is_new:
+        _find(ledger, plan, found)
+    else:
+        found.begun = {item.position: item for item in ledger.items(ItemState.OPEN)}
+        found.rows_settled = ledger.rows_settled()
+    begun = {item.id: item for item in found.begun.values()}
+    # All items have to be read only if some of those that are done leave.
+    for item in ledger.items(*(() if found.leaving else (ItemState.STALE,))):
+        if item.id in found.leaving:
+            found.leaving[item.id] = item.rows_written
+        elif item.state is not ItemState.STALE or item.id in begun:
+            continue
+        found.donors.setdefault(item.content, []).append(item.id)
+    for item_id, filtered in ledger.filtered_of_unfinished().items():
+        if item_id in begun:
+            begun[item_id].filtered = filtered
+    return found
+
+
+def _find(ledger: Ledger, plan: Plan, found: Comparison) -> None:
+    """Notes which items of the ledger the plan has and which leave."""
+    before = ledger.places()
+    _require_comparable(before, plan)
+    end = len(plan) - 1
+    unlike = {item.id for item in ledger.items_unlike(plan[end].most_rows, position=-1)} if len(plan) else set()
+    positions: dict[int, int] = {}  # of items of which more has to be known
+    for position, place in found_in(plan, found.former, before):
+        item_id, is_settled = Ledger.item_of(place), place & Ledger.STATE_BITS in _SETTLED
+        if is_settled and item_id not in unlike and position != end:
+            found.settled.add(position)
+        else:
+            positions[item_id] = position
+    left = (Ledger.item_of(place) for place in before.values() if place & Ledger.STATE_BITS != ItemState.STALE)
+    found.leaving = dict.fromkeys(left, 0)
+    reopened = _look_at(ledger, plan, found, positions)
+    found.rows_settled += ledger.rows_settled(but={*found.leaving, *reopened})
+
+
+def _look_at(ledger: Ledger, plan: Plan, found: Comparison, positions: Mapping[int, int]) -> set[int]:
+    """Notes items that are not settled, or may ask for another number of rows. Returns those that are settled only in the last plan."""
+    reopened = set()
+    for item in ledger.items_at(positions):
+        position = positions[item.id]
+        rows = plan[position].num_rows
+        was_settled = item.state in _SETTLED
+        if was_settled and (rows == item.num_rows or (rows < item.num_rows and item.state is ItemState.DONE)):
+            found.settled.add(position)
+            found.rows_settled -= item.num_rows - rows
+            found.rows_cut += (item.slots >> rows).bit_count()
+            continue
+        if was_settled:
+            reopened.add(item.id)
+        if item.state is ItemState.STALE:  # its rows are decided about anew
+            item.kept = 0
+            found.rows_returning += rows
+        found.begun[position] = replace(item, position=position, num_rows=rows)
+    return reopened
+
+
+def _require_comparable(before: Sized, plan: Plan) -> None:
+    if len(before) and len(plan) > _WALK_LIMIT:
+        raise ConfigError(
+            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
+            f"compared with it. Choose another --output, or start over with --fresh."
+        )
 
 
 def match(ledger: Ledger, plan: Plan) -> Matched:
@@ -87,6 +221,7 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
             matched.donors.setdefault(item.content, []).append(item.id)
+            matched.most_donated = max(matched.most_donated, item.num_rows)
         else:
             item.filtered = filtered.get(item.id, 0)
             item.failure = failures.get(item.id)
@@ -97,11 +232,7 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
 def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> PositionSet:
     """Gives every item its position in a changed plan. Returns the positions of those that are done."""
     before = ledger.places()
-    if len(before) and len(plan) > _WALK_LIMIT:
-        raise ConfigError(
-            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
-            f"compared with it. Choose another --output, or start over with --fresh."
-        )
+    _require_comparable(before, plan)
     returned: list[int] = []
     done = PositionSet()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -18,7 +18,7 @@ from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
 from datafast.store.records import FailureRow, ItemRecord, Recorded
 
-__all__ = ["LedgerReader", "PastCall"]
+__all__ = ["Bill", "LedgerReader", "PastCall"]
 
 _FAILED = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2"
 
@@ -30,6 +30,13 @@ class PastCall(NamedTuple):
     role: str
     output_tokens: int
     latency_s: float
+
+
+class Bill(NamedTuple):
+    """A number of calls, and what they cost; None if the price of one is not known."""
+
+    calls: int
+    usd: float | None
 
 
 class LedgerReader(Ledger):
@@ -77,14 +84,27 @@ class LedgerReader(Ledger):
         query = f"SELECT f.category, f.provider, f.error, min(f.item) {_FAILED} GROUP BY 1"
         return {row[0]: {"provider": row[1], "example": row[2]} for row in self._db.execute(query)}
 
-    def settled_by_route(self, num_routes: int) -> dict[int, int]:
-        """The number of items that are done or failed, by route, in the plan of the last run."""
-        query = "SELECT position % ?, count(*) FROM items WHERE state IN (1, 2) GROUP BY 1"
-        return dict(self._db.execute(query, (num_routes,)).fetchall())
+    def recorded(self, item_ids: Iterable[int], *, donors: Container[int]) -> dict[bytes, list[Recorded]]:
+        """The recorded replies of some items by the keys of their calls, oldest first; those of donors have generation -1."""
+        found: dict[bytes, list[Recorded]] = {}
+        for item_id in item_ids:
+            for key, reply in self.calls_of(item_id):
+                used = reply._replace(generation=-1) if item_id in donors else reply
+                found.setdefault(key, []).append(used)
+        return found
 
-    def settled_rows(self) -> dict[bytes, int]:
-        """The rows asked for by items that are done or failed, or have left the plan, by key: their replies count if they come back."""
-        return dict(self._db.execute("SELECT key, num_rows FROM items WHERE state != 0"))
+    def bills(self, item_ids: Container[int]) -> dict[int, Bill]:
+        """What the recorded calls of some items have cost, by item; those without calls are left out."""
+        query = "SELECT item, count(*), sum(cost_usd), count(*) - count(cost_usd) FROM calls GROUP BY item"
+        return {
+            item: Bill(calls, None if unpriced else cost)
+            for item, calls, cost, unpriced in self._db.execute(query)
+            if item in item_ids
+        }
+
+    def call_costs(self, item_id: int) -> list[tuple[bytes, float | None]]:
+        """The key and the cost of each recorded call of an item."""
+        return self._db.execute("SELECT key, cost_usd FROM calls WHERE item = ?", (item_id,)).fetchall()
 
     def past_calls(self, *, num_rows: int, limit: int) -> list[PastCall]:
         """The newest replies with a usage, to items of this number of rows."""

@@ -28,12 +28,12 @@ from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
 from datafast.store.matching import match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import Charge, Counts, ItemState
+from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
 from datafast.store.rows import size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output"]
+__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
@@ -163,7 +163,8 @@ def _require_both_or_none(paths: OutputPaths) -> None:
     if size_of(paths.rows) and not size_of(paths.ledger):
         raise OutputChangedError(
             f"{paths.rows} has rows but no ledger ({paths.ledger.name}), so it is not known which of them are paid for. "
-            f"Restore the ledger next to them, choose another --output, or start over with --fresh (these rows are kept aside)."
+            f"Restore the ledger next to them, choose another output_file (--output), or start over with fresh=True (--fresh), which "
+            f"keeps these rows aside. Rows of another program can be read, saved and published as they are."
         )
     if not size_of(paths.ledger) and size_of(paths.journal):
         raise OutputChangedError(
@@ -203,6 +204,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             former=matched.former,
             unfinished=matched.unfinished,
             donors=matched.donors,
+            most_donated=matched.most_donated,
             refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
@@ -223,18 +225,25 @@ def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
 
 def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
     """Moves the rows of items that are not in the plan any more into a file of their own, unless they are to stay and fit the others."""
-    fields, noted = orjson.dumps(list(how.fields)).decode(), ledger.meta("fields")
-    fit = noted in {None, fields}
-    moved = None if how.keep_removed and fit else move_stale_rows(rows, ledger)
+    moved = None if how.keep_removed and rows_fit(ledger, how.fields) else move_stale_rows(rows, ledger)
     if moved and how.keep_removed:
         warn_user(
             f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
             f"although they were to stay."
         )
-    if noted != fields:
+    if ledger.meta("fields") != _as_text(how.fields):
         with ledger.transaction():
-            ledger.set_meta("fields", fields)
+            ledger.set_meta("fields", _as_text(how.fields))
     return moved
+
+
+def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:
+    """Whether the rows that an output has, have these fields."""
+    return ledger.meta("fields") in {None, _as_text(fields)}
+
+
+def _as_text(fields: Sequence[str]) -> str:
+    return orjson.dumps(list(fields)).decode()
 
 
 def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
@@ -269,27 +278,42 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
     """Writes replies that are only in the journal into the ledger, then empties the journal."""
     newest = ledger.max_id("calls")
     reserved: dict[int, Charge] = {}
-    requests = 0
+    requests = damaged = 0
     with ledger.transaction():
         for header, raw in read_journal(journal.path):
-            if "reserve" in header:
-                charge = Charge(**header["reserve"])
-                reserved[charge.id] = charge
-                requests = max(requests, charge.id)
-            elif "release" in header:
-                reserved.pop(header["release"], None)
-            elif header["id"] > newest:
-                ledger.add_item_if_new(item_of(header))
-                call = call_of(header, raw)
-                call.settle(*pricing(call.provider, raw, call.format))
-                ledger.put_calls([call])
+            try:
+                if "reserve" in header:
+                    charge = Charge(**header["reserve"])
+                    requests = max(requests, charge.id)
+                    reserved[charge.id] = charge
+                elif "release" in header:
+                    reserved.pop(header["release"], None)
+                elif header["id"] > newest:
+                    _record(ledger, item_of(header), call_of(header, raw), pricing)
+            except (
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ):  # a header in which bits are not as they were written
+                damaged += 1
         if requests:
             # Requests that were in flight when the process died may have been charged.
             ledger.put_charges(reserved.values())
             ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
+    if damaged:
+        warn_user(
+            f"{damaged} records of {journal.path} are damaged. What they held is bought again where it is missing."
+        )
     if journal.size:
         ledger.checkpoint()
         journal.clear()
+
+
+def _record(ledger: Ledger, item: ItemRecord, call: CallRow, pricing: Pricing) -> None:
+    ledger.add_item_if_new(item)
+    call.settle(*pricing(call.provider, call.raw, call.format))
+    ledger.put_calls([call])
 
 
 def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:

@@ -23,6 +23,7 @@ from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal
 from datafast.store.journal_records import journal_header
 from datafast.store.ledger import Ledger
+from datafast.store.matching import item_at
 from datafast.store.records import (
     Bound,
     CallRow,
@@ -47,6 +48,7 @@ class Store:
         former: the plan with the keys of earlier versions that this ledger may have.
         unfinished: items of the plan that are open or failed, by position.
         donors: ids of items that are not in the plan any more, by content; their replies may still be used.
+        most_donated: the most rows that one of these items asks for.
         refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
 
@@ -65,6 +67,7 @@ class Store:
         former: Sequence[Plan],
         unfinished: dict[int, ItemRecord],
         donors: dict[bytes, list[int]],
+        most_donated: int,
         refused: Mapping[int, bytes],
         durability: str = "normal",
         ordered: bool = False,
@@ -79,6 +82,7 @@ class Store:
         self._former = former
         self._unfinished = unfinished
         self._donors = donors
+        self.most_donated = most_donated
         self.refused_before = frozenset(refused)
         self._refused = dict(refused)
         self._ordered = ordered
@@ -102,14 +106,8 @@ class Store:
 
     def item_at(self, plan: Plan, position: int) -> WorkItem:
         """An item of the plan; in its earlier form if an earlier version has begun it or has replies for it."""
-        item = plan[position]
-        if not self._former:
-            return item
         known = self._unfinished.get(position)
-        candidates = [item, *(former[position] for former in self._former)]
-        if known is not None:
-            return next((candidate for candidate in candidates if candidate.key == known.key), item)
-        return next((candidate for candidate in candidates if candidate.content in self._donors), item)
+        return item_at(plan, position, former=self._former, known=known, donors=self._donors)
 
     def open_item(self, item: WorkItem) -> ItemRecord:
         """The ledger's record of an item: the one it has, or a new one (written with its first reply)."""

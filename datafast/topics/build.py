@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.topics.building import Divided
     from datafast.topics.config import TopicsConfig
     from datafast.types import RunReport
 
-__all__ = ["Growth", "TopicsRow", "grown_record", "is_simulated", "read_record"]
+__all__ = ["Growth", "TopicsRow", "growing", "grown_record", "is_simulated", "read_record", "was_interrupted"]
 
 
 class TopicsRow(BaseModel):
@@ -59,6 +60,7 @@ class Growth:
         run: limits and retries. Missing subtopics are always asked for again.
         offline: use a simulated model.
         also_spent: ledgers whose costs also count for the budget in `run`.
+        on_divided: is told of each topic that is divided.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Growth:
         offline: bool = False,
         executor: Executor | None = None,
         also_spent: Sequence[Path] = (),
+        on_divided: Divided | None = None,
     ) -> None:
         self.offline = offline
         self._config = config
@@ -79,6 +82,7 @@ class Growth:
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
         self._also_spent = tuple(also_spent)
+        self.on_divided = on_divided
         self.path = config.file or self._scratch() / "topics.json"
 
     def _scratch(self) -> Path:
@@ -113,6 +117,7 @@ class Growth:
             fresh=fresh,
             retry_failed=True,  # growing again means to retry what failed
             on_event=on_event,
+            what=growing(self._config),
             also_spent=self._also_spent,
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
@@ -125,7 +130,8 @@ class Growth:
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
-        model = await grow(self._begin(self._config.topic_prompt), self._config, generate)
+        begun = self._begin(self._config.topic_prompt)
+        model = await grow(begun, self._config, generate, on_divided=self.on_divided)
         return [TopicsRow(**model.to_dict(), model_id=generate.model_id(ROLE), grown_from=_asked(self._config))]
 
     def outcome(self, report: RunReport) -> tuple[dict[str, Any], RunReport]:
@@ -135,6 +141,16 @@ class Growth:
         if report.failed:
             raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
         return read_record(self.path), report
+
+
+def growing(config: TopicsConfig) -> str:
+    """What a run does that grows a model, in a few words for the user."""
+    return f"Growing the topic {config.shape} of {config.topic_prompt!r}"
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the run that grew the model in a file has not come to its end: replies that its ledger does not count are in its journal."""
+    return OutputPaths.of(path).journal.exists()
 
 
 def read_record(path: Path) -> dict[str, Any]:

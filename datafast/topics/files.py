@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 from datafast._util.atomic_write import write_whole
 from datafast.errors import ConfigError, OutputWriteError
 
-__all__ = ["FORMAT", "is_record", "read", "save"]
+__all__ = ["FORMAT", "is_deepfabric_graph", "is_record", "of_deepfabric_graph", "read", "save", "save_paths"]
 
 FORMAT = "datafast-topics-1"
 
@@ -21,9 +21,40 @@ def is_record(value: Mapping[str, Any]) -> bool:
     return bool(value.get("format") == FORMAT)
 
 
+def is_deepfabric_graph(value: Mapping[str, Any]) -> bool:
+    """Whether this is the content of a graph file of DeepFabric: nodes by their ids, and the id of the root."""
+    return isinstance(value.get("nodes"), Mapping) and "root_id" in value
+
+
+def of_deepfabric_graph(value: Mapping[str, Any], shape: str) -> dict[str, Any]:
+    """What `TopicModel.to_dict` gives for such a graph.
+
+    Raises:
+        ConfigError: a node is not what it should be.
+    """
+    try:
+        order = sorted(value["nodes"], key=lambda name: (int(name) != int(value["root_id"]), int(name)))
+        place = {int(name): number for number, name in enumerate(order)}
+        topics = [
+            {"topic": node["topic"], "children": [place[int(child)] for child in node.get("children", ())]}
+            for node in (value["nodes"][name] for name in order)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"This is not a topic graph of DeepFabric: {type(error).__name__}: {error}.") from error
+    return {"format": FORMAT, "shape": shape, "topics": topics}
+
+
+def save_paths(paths: Iterable[Sequence[str]], path: Path) -> None:
+    """Writes a path on each line."""
+    _write(b"".join(orjson.dumps({"path": list(found)}) + b"\n" for found in paths), path)
+
+
 def save(record: Mapping[str, Any], path: Path) -> None:
     """Writes what `TopicModel.to_dict` gives; see `TopicModel.save`."""
-    data = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    _write(orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), path)
+
+
+def _write(data: bytes, path: Path) -> None:
     try:
         write_whole(path, data)
     except OSError as error:

@@ -22,6 +22,7 @@ from datafast.topics.model import TopicNode, TopicPath, normalised
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
+    from datafast.topics.building import Divided
     from datafast.topics.config import TopicsConfig
 
 __all__ = ["ROLE", "Growing", "Subtopics", "grow"]
@@ -87,8 +88,12 @@ class Growing(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-async def grow(model: Growing, config: TopicsConfig, generate: Generate) -> Growing:
+async def grow(
+    model: Growing, config: TopicsConfig, generate: Generate, *, on_divided: Divided | None = None
+) -> Growing:
     """Grows a model that has only a root to the config's degree and depth, and returns it.
+
+    `on_divided` is told of each topic, in the order in which they are taken.
 
     Raises:
         CallFailed: topics could not be divided, and the config says to stop then.
@@ -103,7 +108,11 @@ async def grow(model: Growing, config: TopicsConfig, generate: Generate) -> Grow
         for (number, path), proposal in zip(level, proposals, strict=True):
             if proposal.error is not None:
                 model.failed[path] = str(proposal.error)
+            before = sum(len(node.children) for node in model.nodes) if on_divided else 0
             new = model.absorb(number, proposal.topics, proposal.related)
+            if on_divided is not None:
+                links = sum(len(node.children) for node in model.nodes) - before - len(new)
+                on_divided(path, len(new), links, None if proposal.error is None else str(proposal.error))
             below += [(child, (*path, model.nodes[child].topic)) for child in new]
         level = below
     return model

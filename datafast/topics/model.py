@@ -25,7 +25,7 @@ import orjson
 
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
-from datafast.topics.files import FORMAT, is_record, read, save
+from datafast.topics.files import FORMAT, is_deepfabric_graph, is_record, of_deepfabric_graph, read, save, save_paths
 from datafast.topics.views import to_mermaid, to_text
 
 __all__ = ["TopicModel", "TopicNode", "TopicPath", "normalised"]
@@ -66,6 +66,8 @@ class TopicNode:
 
     topic: str
     children: list[int] = field(default_factory=list)
+    id: int = field(default=0, compare=False)
+    """Its number, by which other nodes name it."""
 
 
 class TopicModel:
@@ -150,9 +152,13 @@ class TopicModel:
         if isinstance(whole, Mapping):
             if isinstance(whole.get("path"), list) and len(whole) == 1:
                 return cls.from_paths([whole["path"]])
+            if is_deepfabric_graph(whole):
+                return cls.from_dict(of_deepfabric_graph(whole, cls.shape))
             return cls.from_dict(whole)
         if isinstance(whole, list) and all(isinstance(entry, list) for entry in whole):
             return cls.from_paths(whole)
+        if isinstance(whole, list) and whole and all(isinstance(entry, Mapping) and "path" in entry for entry in whole):
+            return cls.from_paths([entry["path"] for entry in whole])
         if isinstance(whole, list):
             return cls.from_topics(whole)
         raise ConfigError("expected a topic model: nested topics, a list of topics, or a list of paths.")
@@ -226,7 +232,7 @@ class TopicModel:
     def _add(self, parent: int, topic: str) -> int:
         """A new node below a parent."""
         number = len(self.nodes)
-        self.nodes.append(TopicNode(topic))
+        self.nodes.append(TopicNode(topic, [], number))
         self._attach(parent, number)
         return number
 
@@ -247,7 +253,8 @@ class TopicModel:
     def _made(self) -> Self:
         if not self.nodes or (len(self.nodes) == 1 and not self.nodes[0].topic):
             raise ConfigError("The topic model has no topics. Give at least one.")
-        for node in self.nodes:
+        for number, node in enumerate(self.nodes):
+            node.id = number
             if any(not 0 <= child < len(self.nodes) for child in node.children):
                 raise ConfigError(f"The topic {node.topic!r} has a child that does not exist. Correct its children.")
         self._below = {}
@@ -265,7 +272,17 @@ class TopicModel:
 
     @property
     def root(self) -> TopicNode:
+        """The node at the top.
+
+        Raises:
+            ConfigError: there are no topics yet.
+        """
+        self._check_built()
         return self.nodes[0]
+
+    def _check_built(self) -> None:
+        if not self.nodes:
+            raise ConfigError(f"This {self.shape} has no topics yet. Call build() first.")
 
     @property
     def num_topics(self) -> int:
@@ -406,12 +423,21 @@ class TopicModel:
         }
 
     def save(self, path: str | Path) -> None:
-        """Writes the model to a JSON file, completely or not at all; an older file is replaced.
+        """Writes the model to a file, completely or not at all; an older file is replaced.
+
+        Args:
+            path: ends in .jsonl for a path on each line, `{"path": [...]}`, without anything else; otherwise it is JSON with everything.
 
         Raises:
+            ConfigError: there are no topics yet.
             OutputError: the file cannot be written.
         """
-        save(self.to_dict(), user_path(path))
+        self._check_built()
+        target = user_path(path)
+        if target.suffix == ".jsonl":
+            save_paths(self.paths(), target)
+        else:
+            save(self.to_dict(), target)
 
     def to_text(self) -> str:
         """The topics as an indented list."""

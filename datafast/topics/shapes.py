@@ -11,7 +11,7 @@ without it, only while the object exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,9 +20,11 @@ from pydantic import ValidationError
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
+from datafast.topics.building import Building, Event, after_build, before_build, divided
 from datafast.topics.config import TopicsConfig
-from datafast.topics.files import read
+from datafast.topics.files import is_deepfabric_graph, read
 from datafast.topics.model import TopicModel, normalised
+from datafast.topics.names import GraphNames, Names
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback
@@ -35,13 +37,13 @@ __all__ = ["Graph", "Tree", "load_topics", "shape_of"]
 _TEMPERATURE = 0.7
 
 
-class _Grown(TopicModel):
+class _Grown(Names):
     """A topic model that a language model can grow.
 
     Args:
         topic_prompt: the root, the subject that is divided.
-        provider: the name of a provider, or a provider object.
-        model_name: the model, if `provider` is a name.
+        provider: the name of a provider, or a provider object; not needed if `model_name` begins with it: "openai/gpt-4".
+        model_name: the model, if `provider` is not an object.
         degree: subtopics of each topic. depth: levels below the root.
         temperature: of the model, if `provider` is a name.
         topic_system_prompt: a system message for every call.
@@ -58,7 +60,7 @@ class _Grown(TopicModel):
         self,
         topic_prompt: str,
         *,
-        provider: str | LLMProvider,
+        provider: str | LLMProvider | None = None,
         model_name: str | None = None,
         degree: int = 3,
         depth: int = 2,
@@ -90,6 +92,7 @@ class _Grown(TopicModel):
         self.report: RunReport | None = None
         self._run = run
         self._builder: Any = None
+        self._events: list[Event] = []
 
     def build(self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None) -> Self:
         """Grows the model, or what is missing.
@@ -103,23 +106,67 @@ class _Grown(TopicModel):
             TopicsError: topics could not be divided; the others are kept, and `build` retries these.
             RunStopped: the run ended early and can be resumed by `build`.
         """
-        return self.take_grown(*self._growth(offline).run(fresh=fresh, on_event=on_event))
+        growth = self._growth(offline)
+        self._events = [self._first_event()]
+        growth.on_divided = lambda *told: self._events.append(divided(self.shape, *told))
+        self.take_grown(*growth.run(fresh=fresh, on_event=on_event))
+        self._events.append(after_build(self))
+        return self
 
-    async def build_async(
+    def __iter__(self) -> Iterator[Event]:
+        """The events of the last `build()`; see `Building`."""
+        return iter(self._events)
+
+    def build_async(
         self, *, offline: bool = False, fresh: bool = False, on_event: EventCallback | None = None
-    ) -> Self:
-        """`build`, to be awaited from any event loop."""
-        return self.take_grown(*await self._growth(offline).run_async(fresh=fresh, on_event=on_event))
+    ) -> Building[Self]:
+        """`build`, to be awaited from any event loop, or gone through for its events; see `Building`."""
 
-    def _growth(self, offline: bool) -> Any:
-        from datafast.topics.build import Growth
+        async def build(tell: Callable[[Event], None]) -> Self:
+            growth = self._growth(offline)
+            growth.on_divided = lambda *told: tell(divided(self.shape, *told))
+            return self.take_grown(*await growth.run_async(fresh=fresh, on_event=on_event))
 
+        return Building(self._first_event(), build)
+
+    def _first_event(self) -> Event:
+        config = self._asked()
+        return before_build(self.provider.model_id, config.depth, config.degree)
+
+    @property
+    def model_name(self) -> str:
+        """The model that grows it."""
+        return self.provider.model_id
+
+    @property
+    def topic_prompt(self) -> str:
+        """The subject that is divided."""
+        return self._asked().topic_prompt
+
+    @property
+    def degree(self) -> int:
+        """Subtopics that each topic is divided into."""
+        return self._asked().degree
+
+    @property
+    def temperature(self) -> float | None:
+        """That of the model."""
+        found: float | None = self.provider.sampling.get("temperature")
+        return found
+
+    def _asked(self) -> TopicsConfig:
         if not hasattr(self, "config"):
             raise ConfigError(
                 f"These topics were given, so they cannot be grown. {type(self).__name__}(topic_prompt=..., provider=...) can."
             )
+        return self.config
+
+    def _growth(self, offline: bool) -> Any:
+        from datafast.topics.build import Growth
+
+        config = self._asked()
         if self._builder is None or self._builder.offline != offline:
-            self._builder = Growth(self.config, self.provider, begin=type(self).begun, run=self._run, offline=offline)
+            self._builder = Growth(config, self.provider, begin=type(self).begun, run=self._run, offline=offline)
         return self._builder
 
     def take_grown(self, record: dict[str, Any], report: RunReport) -> Self:
@@ -171,7 +218,7 @@ class Tree(_Grown):
         return new
 
 
-class Graph(_Grown):
+class Graph(_Grown, GraphNames):
     """Topics that may lie below several others. The same normalised text is always the same topic.
 
     A link that would put a topic below itself is refused and listed under `refused_links`.
@@ -241,6 +288,8 @@ def shape_of(name: str) -> type[Tree] | type[Graph]:
 def load_topics(path: str | Path) -> TopicModel:
     """Reads a model of either shape from a file; a tree, unless the file says otherwise. See `TopicModel.load`."""
     found = read(user_path(path))
+    if isinstance(found, dict) and is_deepfabric_graph(found):
+        return Graph.load(path)
     return shape_of(str(found.get("shape")) if isinstance(found, dict) else "tree").load(path)
 
 
@@ -265,11 +314,15 @@ def _check_names(options: dict[str, Any]) -> None:
 
 
 def _provider(
-    given: str | LLMProvider, model_name: str | None, temperature: float | None, options: dict[str, Any]
+    given: str | LLMProvider | None, model_name: str | None, temperature: float | None, options: dict[str, Any]
 ) -> LLMProvider:
     from datafast.llms.provider import LLMProvider
-    from datafast.llms.registry import provider_from_spec
+    from datafast.llms.registry import parted, provider_from_spec
 
+    if given is None:
+        given, model_name = parted(None, model_name)
+    if given is None:
+        raise ConfigError('provider: is missing. Name it, or write it before the model: model_name="openai/gpt-4".')
     if isinstance(given, LLMProvider):
         if model_name is not None or options:
             surplus = "model_name" if model_name is not None else next(iter(options))

@@ -112,7 +112,7 @@ class TopicSupply:
         """
         if self._config is None:
             return ()
-        from datafast.topics.build import Growth, is_simulated
+        from datafast.topics.build import Growth, growing, is_simulated, was_interrupted
 
         path = self._file or Path()
         first = route.members[0]
@@ -131,7 +131,7 @@ class TopicSupply:
                 raise OutputError(
                     f"{path} has topics that a simulated model has grown. {shared if self._config.file else own}"
                 )
-            if self._from_file() is not None:
+            if self._from_file() is not None and not was_interrupted(path):
                 return ()
         run = self._run
         if (wanted := options.get("max_concurrency")) is not None:
@@ -152,8 +152,7 @@ class TopicSupply:
             if self._object is not None and not offline:
                 self._object.take_grown(record, report)  # later uses of the object need not grow it again
 
-        what = f"Growing the topic {self._config.shape} of {self._config.topic_prompt!r}"
-        return [Preparation(what, growth.job(fresh=fresh), done, self._config.num_calls)]
+        return [Preparation(growing(self._config), growth.job(fresh=fresh), done, self._config.num_calls)]
 
 
 def _provider_of(config: TopicsConfig) -> LLMProvider | None:

@@ -356,8 +356,8 @@ def test_schema_describes_configs_of_a_kind_or_of_all(run: Run, kind: str | None
         assert reference in definitions
     for entry in schema["oneOf"]:
         described = definitions[entry["$ref"].rpartition("/")[2]]
-        assert {"kind", "providers"} <= set(described["required"])
-        assert {"output_file", "run"} <= set(described["properties"])
+        assert "kind" in described["required"]
+        assert {"kind", "providers", "output_file", "run"} <= set(described["properties"])
 
 
 def test_schema_of_a_kind_that_does_not_exist_ends_with_2(run: Run) -> None:
@@ -393,6 +393,17 @@ def test_init_writes_a_config_that_works_at_once(run: Run, kind: str) -> None:
     assert run("init", kind).exit_code == 0
     assert run("plan", f"{kind}.yaml").exit_code == 0
     assert run("generate", f"{kind}.yaml", "--offline").exit_code == 0
+
+
+def test_help_and_docs_name_every_kind_that_init_knows(run: Run) -> None:
+    kinds = {path.stem for path in TEMPLATES.glob("*.yaml")}
+    assert kinds == set(kind_names())
+    said = run("init", "--help").stdout
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8").partition("## init")[2]
+    for kind in kinds:
+        assert re.search(rf"\b{kind}\b", said)
+        assert f"`{kind}`" in page
+        assert kind in (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
 
 
 def test_init_overwrites_nothing(run: Run) -> None:
@@ -451,7 +462,8 @@ def test_text_in_any_script_and_its_line_breaks_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "shown"), [(None, "unknown"), (0.0, "$0.00"), (0.00123, "$0.0012"), (12.345, "$12.35")]
+    ("cost", "shown"),
+    [(None, "unknown"), (0.0, "$0.00"), (0.00001, "under $0.0001"), (0.00123, "$0.0012"), (12.345, "$12.35")],
 )
 def test_money_is_shown_with_the_digits_that_matter(cost: float | None, shown: str) -> None:
     assert money(cost) == shown

@@ -233,6 +233,21 @@ def test_on_a_terminal_of_any_width_no_line_is_broken_within_a_word(
     assert said.count("WARNING: In all, 20 rows failed at simulated/a (refused)") == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
+@pytest.mark.parametrize(
+    ("columns", "first"), [(60, "refused  2 rows, 1 attempt, simulated/a"), (200, "category  rows")]
+)
+def test_failures_fit_the_terminal(columns: int, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = (SLOW % 0).replace("latency_s: 0", "latency_s: 0, faults: {refused: 1.0}").replace("slow", "a")
+    Path("c.yaml").write_text(config, encoding="utf-8")
+    run("generate", "c.yaml")
+    shown = on_terminal(monkeypatch, "failures", "rows.jsonl", columns=columns, config=config, stream="stdout")
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+    assert lines[0].startswith(first)
+    assert max(map(len, lines)) < columns
+    assert "".join(lines).count("refused") >= 10
+
+
 def on_terminal(
     monkeypatch: pytest.MonkeyPatch,
     *arguments: str,
@@ -240,8 +255,14 @@ def on_terminal(
     columns: int = 80,
     config: str = SLOW % 0.1,
     ends: int = 0,
+    stream: str = "stderr",
 ) -> str:
-    """What a command shows on a terminal, with its control sequences. `ends` is the exit code that it must have."""
+    """What a command shows on a terminal, with its control sequences.
+
+    Args:
+        ends: the exit code that it must have.
+        stream: what of it goes to the terminal; the other goes nowhere.
+    """
     import fcntl
     import pty
     import termios
@@ -254,7 +275,8 @@ def on_terminal(
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     # Python's readline sets COLUMNS behind the back of os.environ, and a child without `env` would see it.
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env=dict(os.environ))
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
+    process = subprocess.Popen([*COMMAND, *arguments], **streams, env=dict(os.environ))
     os.close(theirs)
     shown = b""
     while True:

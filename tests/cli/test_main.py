@@ -72,3 +72,24 @@ def test_with_json_an_interruption_is_told_as_json(monkeypatch: pytest.MonkeyPat
 def test_without_json_an_error_leaves_stdout_empty() -> None:
     result = run("generate", "wrong.yaml")
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (
+            ["generate"],
+            "Missing argument 'CONFIG.yaml'. Give the file that describes the dataset. `datafast init` writes",
+        ),
+        (
+            ["status"],
+            "Missing argument 'FILE.jsonl'. Give the file with the rows, which a config names as output_file.",
+        ),
+        (["status", "wrong.yaml"], "wrong.yaml looks like a config. Give the file with the rows"),
+        (["plan", "wrong.yaml"], "document_types: The field is missing. It says: Types of document"),
+    ],
+)
+def test_an_error_says_what_to_do(arguments: list[str], hint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert hint in result.stderr

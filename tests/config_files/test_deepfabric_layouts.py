@@ -340,7 +340,7 @@ def test_a_section_without_a_model_takes_the_shared_one_or_that_of_the_generatio
     text = FOURTH.replace(shared, "").replace("  llm: {temperature: 0.3}", "  llm: {provider: openai, model: m}")
     config, writer, _ = loaded(text)
     assert (config.topics.provider["model_id"], writer.model_id) == ("m", "m")
-    assert "llm.provider: is missing" in refused(FOURTH.replace(shared, ""))
+    assert "llm.provider: The field is missing" in refused(FOURTH.replace(shared, ""))
 
 
 # -- what has no effect here, and other files

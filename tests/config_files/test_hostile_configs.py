@@ -75,6 +75,13 @@ BOMB = "topics: [&a0 [x,x,x,x,x,x,x,x,x,x]" + "".join(f", &a{n} [{','.join([f'*a
         (RAW + OUT + f"run: {{seed: {'9' * 9_000}}}", "c.yaml:7: '9999"),
         (constant(f"{{type: range, start: 0, end: {'9' * 30}}}"), "c.yaml:5: columns.b.end"),
         (constant(f"{{type: range, start: 0, end: 0b{'1' * 300}}}"), "c.yaml:5: '0b1111"),
+        (
+            constant("{type: choice, values: {x: 1, y: 99999999999999999999}}"),
+            "columns.b: There is a whole number of more",
+        ),
+        (RAW + "output_file: /", "c.yaml:6: output_file: expected the name of a file"),
+        (RAW + OUT + "run: {ledger: .}", "c.yaml:7: run.ledger: expected the name of a file"),
+        (f"{TALK}{OUT}topics: {{topic_prompt: x, file: /}}", "c.yaml:5: topics.file: expected the name of a file"),
         (RAW + f"output_file: {LONG}.jsonl", "c.yaml:6: output_file: " + "o" * 40 + "...: No file can have a name"),
         (RAW + OUT + f"run: {{ledger: {LONG}}}", "c.yaml:7: run.ledger: ooooo"),
         (RAW + 'output_file: "a\\0b.jsonl"', "c.yaml:6: output_file: 'a\\x00b.jsonl': A path cannot hold control"),
@@ -192,6 +199,17 @@ def test_what_no_model_can_give_is_simulated_in_no_time(schema: str) -> None:
 def test_a_schema_without_an_end_is_simulated_in_no_time() -> None:
     endless = "{$ref: '#/$defs/n'}}, $defs: {n: {type: object, properties: {y: {$ref: '#/$defs/n'}}, required: [y]}"
     assert outcome(structured(endless))[0] == 3
+
+
+@pytest.mark.parametrize("part", ["k: true", "k: {anyOf: [true, {type: string}]}", "k: {type: array, items: true}"])
+def test_a_part_of_a_schema_may_be_a_boolean(part: str) -> None:
+    config = structured(f"{{type: object, properties: {{{part}}}}}")
+    assert outcome(config)[0] == 0
+    tool = f"{{name: look, parameters: {{type: object, properties: {{{part}}}}}}}"
+    talk = (
+        f"{TALK}output_file: talk.jsonl\ntopics: [a]\ntools: [{tool}]\nconversation_type: cot\nreasoning_style: agent\n"
+    )
+    assert outcome(talk)[0] == 0
 
 
 def test_very_many_providers_take_seconds() -> None:

@@ -212,8 +212,8 @@ MISTAKES = [
         ENGINE + CREATION + "topic_tre: {}\n",
         "c.yaml:13: topic_tre: There is no such field. Did you mean",
     ),
-    ("no creation", ENGINE + "dataset: {save_as: a.jsonl}\n", "c.yaml:8: dataset.creation: is missing"),
-    ("no dataset", ENGINE, "c.yaml:1: dataset: is missing"),
+    ("no creation", ENGINE + "dataset: {save_as: a.jsonl}\n", "c.yaml:8: dataset.creation: The field is missing"),
+    ("no dataset", ENGINE, "c.yaml:1: dataset: The field is missing"),
     ("no rows", ENGINE + CREATION.replace("6", "0"), "c.yaml:10: dataset.creation.num_steps: expected 1 or more"),
     (
         "batch",

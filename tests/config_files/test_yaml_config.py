@@ -99,10 +99,23 @@ def test_a_section_whose_lines_are_all_commented_out_counts_as_absent(write: Wri
 def test_an_output_given_beside_the_config_wins(write: Write) -> None:
     path = write(GOOD + "output_file: a.jsonl\n")
     assert load_project(path, output=Path("b.jsonl")).config.output_file == Path("b.jsonl")
+    with pytest.raises(ConfigError, match=r"^--output: b\.csv would hold JSON Lines all the same\. Name it b\.jsonl;"):
+        load_project(path, output=Path("b.csv"))
 
 
 MISTAKES = [
     ("unknown field", GOOD + "topic: [x]\n", "c.yaml:5: topic: There is no such field. Did you mean 'topics'?"),
+    (
+        "a setting of runs",
+        GOOD + "max_concurency: 4\n",
+        "c.yaml:5: max_concurency: There is no such field. It belongs under run: run: {max_concurrency: ...}.",
+    ),
+    (
+        "a parameter of providers",
+        GOOD + "max_tokens: 300\n",
+        "c.yaml:5: max_tokens: There is no such field. It is a parameter of providers. Give it to the provider, as "
+        "max_completion_tokens.",
+    ),
     (
         "a misspelt field of our own",
         GOOD.replace("providers", "provider"),
@@ -121,7 +134,7 @@ MISTAKES = [
     (
         "missing field",
         GOOD.replace("topics: [pumps, valves]\n", ""),
-        "c.yaml:1: topics: is missing. What the texts are about.",
+        "c.yaml:1: topics: The field is missing. It says: What the texts are about.",
     ),
     (
         "a number where a text belongs",
@@ -192,7 +205,7 @@ MISTAKES = [
         GOOD.replace("raw", "clasification"),
         "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
-    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: is missing. Write `kind: raw`"),
+    ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: The field is missing. Write `kind: raw`"),
     (
         "unknown provider",
         GOOD.replace("openai/", "openia/"),

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import datafast
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
-from datafast.errors import ConfigError, PartialResults, ProviderError, ReplyError
-from datafast.llms import AnthropicProvider, GeminiProvider, LLMProvider, OpenAIProvider, SimulatedProvider
+from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError
+from datafast.inspectors import inspect_classification_dataset
+from datafast.llms import (
+    AnthropicProvider,
+    GeminiProvider,
+    LLMProvider,
+    OllamaProvider,
+    OpenAIProvider,
+    SimulatedProvider,
+)
 from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
 from datafast.schema.data_rows import (
     LabelSource,
@@ -74,6 +83,26 @@ def test_more_providers_than_roles_are_refused(tmp_path: Path) -> None:
         preference(tmp_path).generate({"question": SimulatedProvider("m")}, SimulatedProvider("m"))
 
 
+def test_a_role_has_one_provider_and_the_message_says_how_to_use_several(tmp_path: Path) -> None:
+    one, other = SimulatedProvider("a"), SimulatedProvider("b")
+    with pytest.raises(
+        ConfigError, match=r"^chosen: expected one provider, got several\. Make a dataset with an output_file"
+    ):
+        preference(tmp_path).generate(one, [one, other], one)  # type: ignore[arg-type]
+
+
+def test_a_judge_that_the_config_does_not_ask_is_refused(tmp_path: Path) -> None:
+    model = SimulatedProvider("m")
+    with pytest.raises(ConfigError, match=r"A provider is given for 'judge', .* Set llm_as_judge: true to use it\.$"):
+        preference(tmp_path).generate(model, model, model, judge_llm=model)
+
+
+def test_a_missing_key_is_told_when_the_run_begins(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Set OPENAI_API_KEY in the environment"):
+        classification(tmp_path).generate([OpenAIProvider()])
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- providers
 
 
@@ -83,6 +112,32 @@ def test_the_key_may_be_given_by_position(kind: type[LLMProvider]) -> None:
     assert (provider.model_id, provider.api_key) == ("some-model", "sk-0123456789")
     assert "0123456789" not in repr(provider)
     assert provider.identity == kind("some-model").identity
+
+
+def test_a_provider_class_of_a_script_says_what_it_lacks_before_anything_is_sent(tmp_path: Path) -> None:
+    class Groq(LLMProvider):
+        @property
+        def provider_name(self) -> str:  # type: ignore[override]
+            return "groq"
+
+        @property
+        def env_key_name(self) -> str:  # type: ignore[override]
+            return "GROQ_API_KEY"
+
+    provider = Groq("llama", "sk-0123456789")
+    told = r"^groq/llama: Groq does not say how it is called: .* use LiteLLMProvider\('groq/llama'\)\.$"
+    with pytest.raises(ConfigError, match=told):
+        provider.generate("x")
+    with pytest.raises(ConfigError, match=told):
+        classification(tmp_path).generate([provider])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parameters_after_the_key_are_given_by_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^api_key: expected a text, got float\. Give parameters like temperature by name\.$"
+    ):
+        OllamaProvider("gemma3:4b", 0.7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -177,5 +232,247 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     assert {name: value for name, value in row.model_dump(mode="json").items() if name in line} == line
     dataset.save("copy.json")
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
-    dataset.push_to_hub(REPO)
+    dataset.push_to_hub(REPO, "hf_test_token")
     assert [row["uuid"] for row in stored(hub, "train")] == [UUID]
+
+
+def test_a_file_of_the_first_datafast_is_not_appended_to(tmp_path: Path) -> None:
+    dataset, model = classification(tmp_path), SimulatedProvider("m")
+    written = json.dumps(FORMER[1][1]) + "\n"
+    (tmp_path / "labels.jsonl").write_text(written, encoding="utf-8")
+    with pytest.raises(
+        OutputChangedError, match=r"another output_file .* start over with fresh=True .* as they are\.$"
+    ):
+        dataset.generate([model])
+    assert (tmp_path / "labels.jsonl").read_text(encoding="utf-8") == written
+    assert len(dataset.generate([model], fresh=True).data_rows) == 4
+    (kept,) = tmp_path.glob("labels.jsonl.*.bak")
+    assert kept.read_text(encoding="utf-8") == written
+
+
+# -- looking at rows
+
+
+def test_rows_are_looked_at_by_the_names_of_the_inspectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = classification(tmp_path).generate([SimulatedProvider("m")])
+    dataset.inspect()
+    first = capsys.readouterr().out
+    assert first.startswith("Row 1 of 4\n  text: ")
+    assert first.count("\n  label: ") == 4
+    inspect_classification_dataset(dataset, random=True)
+    assert sorted(capsys.readouterr().out.split("\n\n")) == sorted(first.split("\n\n"))
+    dataset.inspect(num_rows=1)
+    assert capsys.readouterr().out.count("Row ") == 1
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = RawDataset(RawDatasetConfig(document_types=["log"], topics=["pumps"], output_file=tmp_path / "a.jsonl"))
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a \x1b[2J b"}) + "\n", encoding="utf-8")
+    dataset.inspect()
+    assert "text: a \\x1b[2J b" in capsys.readouterr().out
+
+
+def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -> None:
+    dataset = classification(tmp_path)
+    with pytest.raises(ConfigError, match=r"^data_rows: They are read from .*labels\.jsonl and cannot be set\. Write"):
+        dataset.data_rows = [TextClassificationRow(text="a", label="leak")]
+
+
+# -- what does not exist here
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("from datafast.datasets import MCQDataset", "ColumnsDataset"),
+        ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
+        ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
+        ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
+        ("from datafast.llms import GoogleProvider", "GeminiProvider"),
+        ("from datafast.inspectors import inspect_mcq_dataset", "ColumnsDataset"),
+        ("from datafast import LLMStep", "ColumnsDataset"),
+        ("from datafast import eval", "judge"),
+    ],
+)
+def test_a_name_that_does_not_exist_here_says_what_does(code: str, told: str) -> None:
+    with pytest.raises(ImportError, match=rf"^datafast\S* has no \w+\. .*{told}.*\.$"):
+        exec(code)
+
+
+def test_the_version_is_told() -> None:
+    assert datafast.get_version() == datafast.__version__
+
+
+# -- whole scripts, of the shape of those that its guides show
+
+LABELS = """
+from datafast.datasets import ClassificationDataset
+from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig
+from datafast.llms import OpenAIProvider, AnthropicProvider, GeminiProvider
+from datafast.logger_config import configure_logger
+from dotenv import load_dotenv
+
+load_dotenv("secrets.env")
+configure_logger()
+
+config = ClassificationDatasetConfig(
+    classes=[
+        {"name": "seaworthy", "description": "The hull is sound."},
+        {"name": "leaking", "description": "Water comes in somewhere."},
+    ],
+    num_samples_per_prompt=3,
+    output_file="hull_reports.jsonl",
+    languages={
+        "en": "English",
+        "fr": "French"
+    },
+    prompts=[
+        (
+            "Write {num_samples} reports of a '{label_name}' hull in {language_name}. "
+            "{label_description} They are {{length}} and about {{vessel}}."
+        )
+    ],
+    expansion=PromptExpansionConfig(
+        placeholders={
+            "vessel": ["a ferry", "a dinghy"],
+            "length": ["short", "long"]
+        },
+        combinatorial=True,
+        num_random_samples=50
+    )
+)
+providers = [
+    OpenAIProvider(model_id="gpt-4.1-mini"),
+    AnthropicProvider(model_id="claude-3-5-haiku-latest"),
+    GeminiProvider(model_id="gemini-2.0-flash")
+]
+dataset = ClassificationDataset(config)
+num_expected_rows = dataset.get_num_expected_rows(providers)
+dataset.generate(providers)
+url = dataset.push_to_hub(repo_id="someone/hulls", train_size=0.8, seed=42, shuffle=True)
+"""
+
+PAIRS = '''
+import json
+from pathlib import Path
+
+from datafast.schema.config import PreferenceDatasetConfig
+from datafast.datasets import PreferenceDataset
+from datafast.llms import OpenAIProvider, GeminiProvider, AnthropicProvider
+
+def load_documents(path: str | Path) -> list[str]:
+    with open(path, "r", encoding="utf-8") as f:
+        return [json.loads(line)["text"] for line in f]
+
+config = PreferenceDatasetConfig(
+    input_documents=load_documents("lessons.jsonl"),
+    num_samples_per_prompt=2,
+    languages={"en": "English"},
+    llm_as_judge=True,
+    output_file="lessons_pairs.jsonl",
+    question_generation_prompts=["Ask {num_samples} questions in {language_name} about: {document}"],
+    chosen_response_generation_prompt="""
+    Answer well, in {language_name}.
+    Document: {document}
+    Question: {question}
+    """,
+)
+question_gen_llm = OpenAIProvider(model_id="gpt-4.1-mini")
+chosen_response_gen_llm = AnthropicProvider(model_id="claude-3-7-sonnet-latest")
+rejected_response_gen_llm = GeminiProvider(model_id="gemini-2.0-flash")
+judge_llm = OpenAIProvider(model_id="gpt-4.1-mini")
+
+dataset = PreferenceDataset(config)
+num_expected_rows = dataset.get_num_expected_rows(llms=[question_gen_llm])
+dataset.generate(
+    question_gen_llm=question_gen_llm,
+    chosen_response_gen_llm=chosen_response_gen_llm,
+    rejected_response_gen_llm=rejected_response_gen_llm,
+    judge_llm=judge_llm
+)
+print(f"Made {len(dataset.data_rows)} pairs, saved to {config.output_file}")
+if dataset.data_rows:
+    sample = dataset.data_rows[0]
+    print(sample.question, sample.chosen_model_id, sample.rejected_model_id)
+    if sample.chosen_response_score is not None:
+        print(sample.chosen_response_score, sample.rejected_response_score)
+url = dataset.push_to_hub(repo_id="someone/lessons")
+'''
+
+TEXTS = """
+from datafast.datasets import RawDataset
+from datafast.schema.config import RawDatasetConfig, PromptExpansionConfig
+from datafast.llms import OpenAIProvider, AnthropicProvider
+
+def main():
+    global dataset, num_expected_rows, url
+    config = RawDatasetConfig(
+        document_types=["logbook", "manual"],
+        topics=["Ballast", "Fouling"],
+        num_samples_per_prompt=1,
+        output_file="hull_texts.jsonl",
+        languages={"en": "English", "fr": "French"},
+        prompts=[("Write {num_samples} page of a {document_type} in {language_name} about {topic} for {{reader}}.")],
+        expansion=PromptExpansionConfig(placeholders={"reader": ["owners", "divers"]}, combinatorial=True),
+    )
+    providers = [
+        OpenAIProvider(model_id="gpt-4.1-mini"),
+        AnthropicProvider(model_id="claude-3-5-haiku-latest"),
+    ]
+    dataset = RawDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers)
+    dataset.generate(providers)
+    url = dataset.push_to_hub(repo_id="someone/texts", train_size=0.8, seed=20250304, shuffle=True)
+
+if __name__ == "__main__":
+    from dotenv import load_dotenv
+
+    load_dotenv("secrets.env")
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "rows", "splits"),
+    [
+        (LABELS, 2 * 2 * 4 * 3 * 3, {"train", "test"}),
+        (PAIRS, 2 * 2, {"train"}),
+        (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
+    ],
+    ids=["classification", "preference", "raw"],
+)
+def test_a_script_runs_as_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault_server: FaultServer,
+    hub: HubServer,
+    script: str,
+    rows: int,
+    splits: set[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for vendor in ("OPENAI", "ANTHROPIC", "GEMINI"):
+        monkeypatch.setenv(f"{vendor}_BASE_URL", fault_server.url)
+        monkeypatch.setenv(f"{vendor}_API_KEY", "")  # so that what the script loads is gone after the test
+        monkeypatch.delenv(f"{vendor}_API_KEY")
+    keys = [f"{vendor}_API_KEY=sk-of-{vendor.lower()}-0123456789" for vendor in ("OPENAI", "ANTHROPIC", "GEMINI")]
+    (tmp_path / "secrets.env").write_text("\n".join(keys), encoding="utf-8")
+    if script is PAIRS:
+        for line in keys:
+            monkeypatch.setenv(*line.split("="))
+    lessons = "".join(json.dumps({"text": f"Lesson {number}: check the valves."}) + "\n" for number in range(2))
+    (tmp_path / "lessons.jsonl").write_text(lessons, encoding="utf-8")
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(script, "script.py", "exec"), space)
+    dataset = space["dataset"]
+    assert space["num_expected_rows"] == rows == len(dataset.data_rows) == dataset.report.written
+    (name,) = hub.repos
+    assert space["url"] == f"{hub.url}/datasets/{name}"
+    stored_files = {path.partition("-")[0].removeprefix("data/") for path in hub.repos[name].files if "data/" in path}
+    assert stored_files == splits
+    sent = {json.loads(request.raw).get("model", "gemini") for request in fault_server.requests}
+    assert len(sent) >= 2
+    before = len(fault_server.requests)
+    exec(compile(script, "script.py", "exec"), space)
+    assert len(fault_server.requests) == before

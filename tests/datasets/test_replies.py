@@ -286,7 +286,9 @@ def free_texts(folder: Path, server: FaultServer, **run: Any) -> Any:
 
 
 def test_a_cut_text_fails_its_row(tmp_path: Path, fault_server: FaultServer) -> None:
-    assert assert_balanced(free_texts(tmp_path, fault_server).report).failures == {"truncated": 1}
+    dataset = free_texts(tmp_path, fault_server)
+    assert assert_balanced(dataset.report).failures == {"truncated": 1}
+    assert dataset.failed_items[0].error.endswith("With run.on_truncation: keep it is taken as it is.")
 
 
 def test_a_cut_text_is_kept_where_that_is_asked_for_and_its_row_says_so(

@@ -42,8 +42,9 @@ class Flawed:
 
     def __call__(self, request: Recorded) -> Answer:
         prompt = next(m["content"] for m in request.json["messages"] if m["role"] == "user")
-        self._seen[prompt] += 1
-        rng = random.Random(f"{self._seed} {prompt} {self._seen[prompt]}")
+        asked = f"{request.json['model']} {prompt}"
+        self._seen[asked] += 1
+        rng = random.Random(f"{self._seed} {asked} {self._seen[asked]}")
         count = re.search(r"exactly (\d+)", prompt)
         if count is None:  # a response: free text
             text = rng.choice(["a response", "a response", ""])
@@ -72,23 +73,24 @@ def dataset_of(kind: str, folder: Path, run: dict[str, Any]) -> Any:
     return preference(folder, documents=3, llm_as_judge=False, run=run)
 
 
-def run_of(dataset: Any, provider: OpenAICompatibleProvider, **options: Any) -> None:
+def run_of(dataset: Any, *providers: OpenAICompatibleProvider, **options: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DatafastWarning)  # texts that were cut are told of
         if dataset.kind == "preference":
-            dataset.generate_roles(dict.fromkeys(ROLES, provider), **options)
+            dataset.generate_roles(dict.fromkeys(ROLES, providers[0]), **options)
         else:
-            dataset.generate([provider], **options)
+            dataset.generate([*providers], **options)
 
 
 def by_uuid(folder: Path) -> list[dict[str, Any]]:
     return sorted(rows_of(folder / "out.jsonl"), key=lambda row: str(row["uuid"]))
 
 
-def outcome(folder: Path, kind: str, seed: int, *, stopped: bool) -> tuple[Any, ...]:
+def outcome(folder: Path, kind: str, seed: int, *, stopped: bool, fan_out: str = "all") -> tuple[Any, ...]:
     """Rows, failures and requests in the end: after a run, a retry of what had failed, and a run that has lost its rows."""
     rng = random.Random(seed)
     run = {
+        "fan_out": fan_out,
         "max_concurrency": rng.choice([1, 4]),
         "max_parse_retries": rng.choice([0, 1, 2]),
         "on_truncation": rng.choice(["fail", "keep"]),
@@ -99,8 +101,10 @@ def outcome(folder: Path, kind: str, seed: int, *, stopped: bool) -> tuple[Any, 
     folder.mkdir()
     with FaultServer() as server:
         server.respond = Flawed(seed, kind)
-        provider = OpenAICompatibleProvider("m", api_base=server.url, **limits)
-        for retry in (False, True):
+        models = "m" if fan_out == "all" else "mn"
+        providers = [OpenAICompatibleProvider(model, api_base=server.url, **limits) for model in models]
+        # Where several answered an item in several generations, lost rows may come from another of them.
+        for retry in (False, True)[: 2 if fan_out == "all" else 1]:
             going, begun = True, False
             while going:
                 more = {"max_calls": len(server.requests) + rng.randint(1, 3)} if stopped else {}
@@ -108,14 +112,14 @@ def outcome(folder: Path, kind: str, seed: int, *, stopped: bool) -> tuple[Any, 
                     (folder / "out.jsonl").unlink(missing_ok=True)
                 dataset = dataset_of(kind, folder, {**run, **more})
                 try:
-                    run_of(dataset, provider, retry_failed=retry and not begun)
+                    run_of(dataset, *providers, retry_failed=retry and not begun)
                     going = False
                 except RunStopped:
                     begun = True
                 assert_balanced(dataset.report)
         rows, sent, failures = by_uuid(folder), len(server.requests), dataset.report.failures
         (folder / "out.jsonl").unlink(missing_ok=True)
-        run_of(dataset_of(kind, folder, run), provider)
+        run_of(dataset_of(kind, folder, run), *providers)
         assert by_uuid(folder) == rows
         assert len(server.requests) == sent
         return rows, failures, sent
@@ -126,6 +130,13 @@ def outcome(folder: Path, kind: str, seed: int, *, stopped: bool) -> tuple[Any, 
 def test_stops_and_lost_rows_change_nothing_and_buy_nothing_again(tmp_path: Path, kind: str, seed: int) -> None:
     whole = outcome(tmp_path / "whole", kind, seed, stopped=False)
     assert outcome(tmp_path / "stopped", kind, seed, stopped=True) == whole
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["texts", "conversations"])
+def test_it_is_so_where_a_second_provider_steps_in(tmp_path: Path, kind: str, seed: int) -> None:
+    whole = outcome(tmp_path / "whole", kind, seed, stopped=False, fan_out="fallback")
+    assert outcome(tmp_path / "stopped", kind, seed, stopped=True, fan_out="fallback") == whole
 
 
 @pytest.mark.parametrize("failing", [Answer(status=400), Answer(text=""), Answer(status=500)])

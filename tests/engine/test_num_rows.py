@@ -97,6 +97,12 @@ def test_shares_by_weight_are_exact(num_rows: int, weights: tuple[float, ...]) -
     assert all(abs(count - num_rows * w / sum(weights)) < 1 for count, w in zip(quotas.counts, weights, strict=True))
 
 
+def test_equal_weights_take_turns_in_a_changing_order() -> None:
+    shares = [Quotas((0.5, 0.5), 100).share_of(position) for position in range(100)]
+    pairs = {tuple(shares[start : start + 2]) for start in range(0, 100, 2)}
+    assert pairs == {(0, 1), (1, 0)}
+
+
 def test_the_largest_remainder_gets_what_is_left() -> None:
     assert largest_remainder([2, 1], 7) == [5, 2]
     assert largest_remainder([1, 1, 1], 10) == [4, 3, 3]
@@ -267,6 +273,18 @@ def test_whatever_the_number_was_before_nothing_is_bought_twice(
         (folder / "out.jsonl").unlink()
         assert made(folder, provider, numbers[-1], **fields).calls == 0
         assert same_rows(out(folder), before)
+
+
+def test_another_number_of_rows_a_call_uses_what_is_recorded(
+    tmp_path: Path, provider: CountingProvider, log: Path
+) -> None:
+    texts: dict[int, set[str]] = {}
+    for per_call, calls in ((3, 6), (2, 0), (5, 6), (4, 0), (5, 0)):
+        report = made(tmp_path, provider, None, num_samples_per_prompt=per_call)
+        assert (report.written, report.calls) == (6 * per_call, calls)
+        texts[per_call] = {row["text"] for row in out(tmp_path)}
+    assert asked(log) == [3] * 6 + [2] * 6
+    assert texts[2] < texts[3] < texts[4] < texts[5]
 
 
 def test_a_failed_last_item_is_taken_up_when_it_grows(tmp_path: Path, log: Path) -> None:

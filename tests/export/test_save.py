@@ -53,6 +53,30 @@ KINDS = [made_raw, made_classification, made_preference, made_conversation, made
 
 
 @pytest.mark.parametrize("make", KINDS)
+def test_every_kind_has_the_short_ways_to_other_formats_and_libraries(tmp_path: Path, make: Any) -> None:
+    dataset = make(tmp_path)
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert parquet.read_table(dataset.to_parquet(tmp_path / "table")).num_rows == len(rows)
+    with dataset.to_csv(tmp_path / "sheet").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(rows)
+    assert rows_of(dataset.to_jsonl(tmp_path / "lines")) == rows
+    frame = dataset.to_pandas()
+    assert list(frame.columns) == list(dataset.row_model.model_fields)
+    assert json.loads(frame.to_json(orient="records"))[0].keys() == rows[0].keys()
+    assert frame["uuid"].tolist() == [row["uuid"] for row in rows] if "uuid" in rows[0] else len(frame) == len(rows)
+    found = dataset.to_huggingface()
+    assert (found.num_rows, found.column_names) == (len(rows), list(rows[0]))
+
+
+@pytest.mark.parametrize("way", ["to_csv", "to_parquet", "to_jsonl", "to_huggingface", "to_pandas", "inspect"])
+def test_there_is_nothing_to_convert_before_rows_are_made(tmp_path: Path, way: str) -> None:
+    arguments = [tmp_path / "new"] if way in ("to_csv", "to_parquet", "to_jsonl") else []
+    with pytest.raises(ConfigError, match=r"There are no rows in .*out\.jsonl\. Generate the dataset first\.$"):
+        getattr(raw(tmp_path), way)(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", KINDS)
 def test_every_kind_is_saved_in_every_format(tmp_path: Path, make: Any) -> None:
     dataset = make(tmp_path)
     rows = rows_of(tmp_path / "out.jsonl")
@@ -79,7 +103,7 @@ def test_saving_reads_an_output_of_another_process_and_touches_nothing_of_it(tmp
 
 
 def test_nothing_is_saved_before_there_are_rows(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="There is nothing to save"):
+    with pytest.raises(ConfigError, match="There are no rows in"):
         raw(tmp_path).save(tmp_path / "a.json")
     assert list(tmp_path.iterdir()) == []
 

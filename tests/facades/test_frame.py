@@ -247,7 +247,7 @@ def test_the_format_is_what_the_path_ends_in(tmp_path: Path, name: str) -> None:
 
 def test_a_format_that_is_not_known_or_not_said_is_refused(tmp_path: Path) -> None:
     ds = dataset({"a": 1})
-    with pytest.raises(ConfigError, match="Call generate first"):
+    with pytest.raises(ConfigError, match=r"Call await ds\.generate\(n\) or ds\.generate_sync\(n\) first\.$"):
         ds.save(tmp_path / "x.csv")
     ds.generate_sync(1)
     with pytest.raises(ConfigError, match=r"There is no format 'parqet'\. Did you mean 'parquet'"):

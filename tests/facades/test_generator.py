@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from typing import Any
 import pytest
 
 from datafast import DataSetGenerator, DataSetGeneratorError, Graph, Tree
-from datafast.facades.deepfabric.generated import GeneratedDataset
+from datafast.facades.deepfabric.generated import Dataset
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of
@@ -40,12 +44,8 @@ def generator(**fields: Any) -> DataSetGenerator:
 
 def test_the_constructor_has_the_documented_names_and_defaults() -> None:
     found = {name: p.default for name, p in inspect.signature(DataSetGenerator).parameters.items()}
-    needed = inspect.Parameter.empty
     documented = {
         "instructions": "",
-        "generation_system_prompt": needed,
-        "provider": needed,
-        "model_name": needed,
         "temperature": 0.7,
         "max_retries": 3,
         "request_timeout": 30,
@@ -63,7 +63,18 @@ def test_the_constructor_has_the_documented_names_and_defaults() -> None:
 @pytest.mark.parametrize("method", ["create_data", "create_data_async", "create_data_with_events_async"])
 def test_every_way_to_create_takes_the_same_names(method: str) -> None:
     names = list(inspect.signature(getattr(DataSetGenerator, method)).parameters)
-    assert names == ["self", "num_steps", "batch_size", "topic_model", "model_name", "sys_msg"]
+    assert names[:6] == ["self", "num_steps", "batch_size", "topic_model", "model_name", "sys_msg"]
+    assert names[6:] == ["num_example_demonstrations", "retry_failed"]
+
+
+@pytest.mark.parametrize("name", ["generation_system_prompt", "provider", "model_name"])
+@pytest.mark.parametrize("given", ["left out", "None"])
+def test_what_is_needed_is_named(name: str, given: str) -> None:
+    fields = {"generation_system_prompt": "You teach.", "provider": "openai", "model_name": "m-1", name: None}
+    if given == "left out":
+        del fields[name]
+    with pytest.raises(DataSetGeneratorError, match=f"{name}: is missing. A DataSetGenerator needs"):
+        DataSetGenerator(**fields)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +83,17 @@ def test_every_way_to_create_takes_the_same_names(method: str) -> None:
         ({"instruction": "x"}, "instruction: .*Did you mean 'instructions'"),
         ({"temprature": 1}, "Did you mean 'temperature'"),
         ({"timeout_s": 1}, "Did you mean 'timeout'"),
-        ({"base_url": "x"}, "Did you mean 'api_base'"),
+        ({"api_bse": "x"}, "Did you mean 'api_base'"),
         ({"rate_limit": {"max_request_per_minute": 1}}, "Did you mean 'max_requests_per_minute'"),
         ({"rate_limit": {"max_retries": -1}}, "max_retries.*greater than or equal to 0"),
         ({"rate_limit": "fast"}, "rate_limit"),
         ({"temperature": 2.5}, "temperature"),
-        ({"request_timeout": 0}, "timeout"),
+        ({"request_timeout": 0}, "request_timeout: "),
+        ({"model_name": ""}, "model_name: "),
+        ({"rate_limit": {"initial_retry_delay": 9000}}, "initial_retry_delay: "),
+        ({"run": {"budget": 1}}, "budget: There is no such field. Did you mean 'budget_usd'"),
+        ({"agent_mode": "many"}, "agent_mode: There is no mode 'many'"),
+        ({"model": "m-2"}, "model: This is also given as model_name"),
         ({"max_retries": -1}, "max_retries"),
         ({"default_batch_size": 0}, "default_batch_size"),
         ({"default_batch_size": 1000}, "batch_size"),
@@ -256,9 +272,12 @@ def events_of(made: DataSetGenerator, *call: Any) -> list[Any]:
 
 def test_events_come_in_order_with_their_keys_and_the_dataset_last(server: FaultServer) -> None:
     *events, dataset = events_of(generator(), 7, 3, TREE)
-    assert isinstance(dataset, GeneratedDataset)
+    assert isinstance(dataset, Dataset)
     told = [event for event in events if event["event"] not in {"call_complete", "retry"}]
-    assert [event["event"] for event in told] == ["generation_start", *["step_complete"] * 3, "generation_complete"]
+    each = ["step_start", "step_complete"]
+    assert [event["event"] for event in told] == ["generation_start", *each * 3, "generation_complete"]
+    assert [event["step"] for event in told if event["event"] == "step_start"] == [1, 2, 3]
+    told = [event for event in told if event["event"] != "step_start"]
     assert (told[0]["total_samples"], told[0]["batch_size"], told[0]["total_steps"]) == (7, 3, 3)
     steps = told[1:-1]
     assert [step["step"] for step in steps] == [1, 2, 3]
@@ -293,6 +312,14 @@ def test_failures_are_listed_counted_and_printed(server: FaultServer, capsys: py
     assert (summary["total_failures"], summary["failure_types"]) == (1, {"invalid_reply": 1})
     made.print_failure_summary()
     assert "1 invalid_reply" in capsys.readouterr().out
+
+
+def test_each_failed_sample_has_its_own_topic(server: FaultServer) -> None:
+    one = Answer(text='{"conversations": [{"exchanges": [{"user": "u", "assistant": "a"}]}]}')
+    server.respond = lambda request: one
+    made = generator()
+    made.create_data(6, 3, TREE)  # tides, ice, waves; salt, tides, ice
+    assert sorted(sample["topic"] for sample in made.failed_samples) == ["ice", "ice", "tides", "waves"]
 
 
 def test_without_failures_the_summary_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
@@ -391,15 +418,19 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() or path.parent != folder]
+
+
 def test_a_call_that_ends_well_leaves_no_folder(server: FaultServer, folders: Path) -> None:
     generator().create_data(4, 2, TREE)
-    assert not list(folders.iterdir())
+    assert not files_in(folders)
 
 
 def test_a_call_without_its_key_leaves_no_folder(folders: Path) -> None:
     with pytest.raises(DataSetGeneratorError, match="OPENAI_API_KEY"):
         generator().create_data(4, 2, TREE)
-    assert not list(folders.iterdir())
+    assert not files_in(folders)
 
 
 def test_a_cancelled_call_keeps_what_was_paid_for_and_the_same_call_goes_on(server: FaultServer, folders: Path) -> None:
@@ -417,7 +448,7 @@ def test_a_cancelled_call_keeps_what_was_paid_for_and_the_same_call_goes_on(serv
     asyncio.run(cancelled())
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) == 4
-    assert not list(folders.iterdir())
+    assert not files_in(folders)
 
 
 def test_events_that_are_left_early_end_the_run_and_the_same_call_goes_on(server: FaultServer, folders: Path) -> None:
@@ -435,19 +466,19 @@ def test_events_that_are_left_early_end_the_run_and_the_same_call_goes_on(server
     assert 1 <= asked <= 4
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) == 4
-    assert not list(folders.iterdir())
+    assert not files_in(folders)
 
 
 def test_equal_calls_at_once_do_not_take_each_others_rows(server: FaultServer, folders: Path) -> None:
     made = generator()
     server.respond = lambda request: Answer(delay_s=0.01 * (len(server.requests) % 3))
 
-    async def together() -> list[GeneratedDataset]:
+    async def together() -> list[Dataset]:
         return await asyncio.gather(*(made.create_data_async(4, 1, TREE) for _ in range(3)))
 
     assert [len(dataset) for dataset in asyncio.run(together())] == [4, 4, 4]
     assert len(server.requests) == 12
-    assert not list(folders.iterdir())
+    assert not files_in(folders)
 
 
 def growing(request: Any) -> Answer:
@@ -482,3 +513,189 @@ def test_example_data_may_be_a_hugging_face_dataset_or_one_of_its_splits(
     generator(example_data=given, default_num_examples=4).create_data(1, 1, TREE)
     shown = [line for line in server.requests[0].prompt.split("\n") if line.startswith("{")]
     assert len({json.loads(line)["question"] for line in shown}) == len(shown) == 4
+
+
+def test_example_data_may_be_a_dataframe_with_lists_in_its_cells(server: FaultServer) -> None:
+    import pandas as pd
+
+    shown = [{"messages": [{"role": "user", "content": f"q{number}"}], "tags": ["a", "b"]} for number in range(3)]
+    generator(example_data=pd.DataFrame(shown), default_num_examples=3).create_data(1, 1, TREE)
+    lines = [json.loads(line) for line in server.requests[0].prompt.split("\n") if line.startswith("{")]
+    assert lines == shown
+
+
+# -- failed samples, later
+
+
+def bad_at_first(server: FaultServer) -> None:
+    server.respond = lambda request: BAD if "tides" in request.json["messages"][1]["content"] else Answer()
+
+
+@pytest.mark.parametrize("own_file", [True, False])
+def test_failed_samples_are_tried_again_and_nothing_else(server: FaultServer, tmp_path: Path, own_file: bool) -> None:
+    bad_at_first(server)
+    made = generator(output_file=tmp_path / "rows.jsonl" if own_file else None)
+    assert len(made.create_data(4, 1, TREE)) == 3
+    asked = len(server.requests)
+    server.respond = lambda request: Answer()
+    dataset = made.create_data(4, 1, TREE, retry_failed=True)
+    assert (len(dataset), len(server.requests) - asked) == (4, 1)
+    assert dataset.report is not None
+    assert (dataset.report.requested, dataset.report.written, dataset.report.failed) == (4, 4, 0)
+
+
+def test_failed_samples_are_tried_again_with_events_and_awaited(server: FaultServer) -> None:
+    for again in (
+        lambda made: asyncio.run(made.create_data_async(4, 1, TREE, retry_failed=True)),
+        lambda made: list(made.create_data_with_events(4, 1, TREE, retry_failed=True))[-1],
+    ):
+        bad_at_first(server)
+        made = generator()
+        made.create_data(4, 1, TREE)
+        server.respond = lambda request: Answer()
+        assert len(again(made)) == 4
+
+
+def test_the_same_call_without_retry_failed_makes_new_rows(server: FaultServer) -> None:
+    bad_at_first(server)
+    made = generator()
+    made.create_data(4, 1, TREE)
+    asked = len(server.requests)
+    server.respond = lambda request: Answer()
+    assert len(made.create_data(4, 1, TREE)) == 4
+    assert len(server.requests) - asked == 4
+
+
+def test_missing_samples_are_topped_up_where_the_run_says_so(server: FaultServer) -> None:
+    one = Answer(text='{"conversations": [{"exchanges": [{"user": "u", "assistant": "a"}]}]}')
+    server.answer_next(one)
+    assert len(generator(run={"top_up": True}).create_data(3, 3, TREE)) == 3
+    assert len(server.requests) == 2
+
+
+def test_a_budget_stops_the_run_and_a_larger_one_goes_on(server: FaultServer) -> None:
+    with pytest.raises(DataSetGeneratorError, match="max_calls") as caught:
+        generator(run={"max_calls": 2}, max_concurrency=1).create_data(4, 1, TREE)
+    assert caught.value.report is not None
+    assert caught.value.report.pending == 2
+    assert len(generator(run={"max_calls": 9}, max_concurrency=1).create_data(4, 1, TREE)) == 4
+    assert len(server.requests) == 4
+
+
+def test_an_interruption_is_an_event_of_its_own(server: FaultServer) -> None:
+    from datafast.errors import RunStopped
+    from datafast.facades.deepfabric.progress import Progress
+    from datafast.types import StopCause
+
+    made = generator()
+    report = made.create_data(1, 1, TREE).report
+    assert report is not None
+    for cause, name in ((StopCause.INTERRUPTED, "generation_interrupted"), (StopCause.BUDGET, "generation_error")):
+        stopped = RunStopped(dataclasses.replace(report, stop_cause=cause, stop_reason="Stopped."))
+        progress = Progress.__new__(Progress)
+        assert progress.stopped(stopped)["event"] == name
+
+
+def test_a_step_of_which_nothing_came_has_failed(server: FaultServer) -> None:
+    server.respond = lambda request: BAD
+    *events, _ = events_of(generator(), 1, 1, TREE)
+    told = [event["event"] for event in events if event["event"].startswith("step")]
+    assert told == ["step_start", "step_complete", "step_failed"]
+
+
+def test_events_are_iterated_over_without_a_loop_and_below_one(server: FaultServer) -> None:
+    *events, dataset = generator().create_data_with_events(4, 2, TREE)
+    assert ([events[0]["event"], events[-1]["event"]], len(dataset)) == (["generation_start", "generation_complete"], 4)
+
+    async def below() -> int:
+        return len(list(generator().create_data_with_events(4, 2, TREE))[-1])
+
+    assert asyncio.run(below()) == 4
+
+
+SCRIPT = """\
+import sys
+from datafast import DataSetGenerator, Tree
+made = DataSetGenerator(generation_system_prompt="You teach.", provider="openai", model_name="m-1", max_concurrency=1, api_base=sys.argv[1])
+print(len(made.create_data(4, 1, Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]}))))
+"""
+
+
+def test_a_script_without_an_output_file_that_is_killed_goes_on(server: FaultServer, folders: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(folders)}
+    command = [sys.executable, "-c", SCRIPT, server.url]
+    server.respond = lambda request: Answer(delay_s=0 if len(server.requests) < 3 else 60)
+    process = subprocess.Popen(command, env=environment)
+    while len(server.requests) < 3:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert files_in(folders)
+    server.respond = lambda request: Answer()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "4\n"
+    assert len(server.requests) == 5  # two were answered, one was under way
+    assert not files_in(folders)
+
+
+def test_an_interruption_names_the_folder(server: FaultServer, folders: Path) -> None:
+    made = generator(max_concurrency=1)
+
+    async def cancelled() -> None:
+        server.respond = lambda request: Answer(delay_s=0.05)
+        task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        asyncio.run(cancelled())
+    notes = " ".join([*getattr(caught.value, "__notes__", ()), *getattr(caught.value.__context__, "__notes__", ())])
+    assert "Rows and replies so far are kept in" in notes
+
+
+# -- names of other versions
+
+
+def test_names_of_other_versions_are_taken(server: FaultServer) -> None:
+    made = DataSetGenerator(
+        system_prompt="You teach.",
+        model="openai/m-1",
+        base_url=server.url,
+        prompt_template=None,
+        conversation_type="agent_cot_tools",
+        available_tools=["get_time"],
+        max_tools_per_query=2,
+        max_agent_steps=4,
+        max_tokens=700,
+    )
+    (row,) = made.create_data(1, 1, TREE)
+    request = server.requests[0]
+    assert (request.json["model"], request.json["max_completion_tokens"]) == ("m-1", 700 * 5)
+    assert "in one to 2 steps" in request.prompt
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["get_time"]
+
+
+@pytest.mark.parametrize(
+    ("output_format", "keys"), [("instruction", ["instruction", "response"]), ({"q": "{instruction}"}, ["q"])]
+)
+def test_rows_may_have_another_form(server: FaultServer, output_format: Any, keys: list[str]) -> None:
+    (row,) = generator(output_format=output_format).create_data(1, 1, TREE)
+    assert list(row) == keys
+
+
+def test_tools_come_from_a_file_and_turns_and_repetitions_are_bounded(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "tools.json").write_text('[{"name": "tide", "parameters": [{"name": "station", "type": "str"}]}]')
+    server.respond = lambda request: BAD
+    made = generator(
+        conversation_type="chain_of_thought",
+        agent_mode="multi_turn",
+        tool_registry_path=tmp_path / "tools.json",
+        sample_retries=1,
+    )
+    made.create_data(1, 1, TREE)
+    assert len(server.requests) == 2
+    first = server.requests[0].prompt
+    assert '"name":"tide"' in first
+    assert "at least 2 and at most 4 exchanges" in first

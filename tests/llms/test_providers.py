@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import subprocess
 import sys
 import threading
@@ -251,6 +250,8 @@ def test_a_refused_key_is_sought_where_it_came_from(fault_server: FaultServer, m
     fault_server.respond = lambda request: Answer(status=403)
     with pytest.raises(ProviderError, match=r"Check what the key in OPENAI_API_KEY may use\."):
         OpenAIProvider(api_base=fault_server.url).generate("Hello")
+    with pytest.raises(ProviderError, match=r"No key was sent\. Set api_key_env to the variable with the key\."):
+        OpenAICompatibleProvider("m", api_base=fault_server.url).generate("Hello")
 
 
 def test_a_model_that_is_not_found_is_told_with_the_nearest_known_one(fault_server: FaultServer) -> None:
@@ -452,7 +453,6 @@ def test_limits_hold_over_all_direct_calls_of_a_provider(fault_server: FaultServ
     provider.generate("four")
     at = [request.at_s for request in fault_server.requests]
     assert at[-1] - at[0] >= 0.38  # ten a second
-    assert all(later - earlier > 0.07 for earlier, later in itertools.pairwise(at))
 
 
 def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:

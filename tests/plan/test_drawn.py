@@ -23,6 +23,8 @@ from datafast.schema.config import (
     RunConfig,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:expansion.num_random_samples is")  # of a single prompt
+
 BASE = "{num_samples} {language_name} {document_type} {topic} "
 LISTS = {"a": ["1", "2", "3"], "b": ["x", "y"], "c": ["p", "q", "r", "s"]}
 TEMPLATES = {

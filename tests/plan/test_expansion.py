@@ -15,10 +15,12 @@ from datafast.plan.expansion import Expansion, ExpansionSpec, Variant, expand_pr
 from datafast.plan.template import Template
 
 
-def expansion(texts: list[str], placeholders: dict[str, list[str]], **settings: object) -> Expansion:
+def expansion(
+    texts: list[str], placeholders: dict[str, list[str]], *, remark: bool = False, **settings: object
+) -> Expansion:
     lists = {name: tuple(values) for name, values in placeholders.items()}
     templates = [Template.parse(text, mandatory=(), placeholders=lists) for text in texts]
-    return Expansion(templates, ExpansionSpec(placeholders=lists, **settings))  # type: ignore[arg-type]
+    return Expansion(templates, ExpansionSpec(placeholders=lists, **settings), remark=remark)  # type: ignore[arg-type]
 
 
 def picks(of: Expansion, base: bytes = b"") -> list[Variant]:
@@ -260,7 +262,27 @@ def test_a_setting_out_of_range_is_refused_by_name(changes, message):
 
 def test_a_declared_placeholder_that_no_prompt_uses_is_warned_about():
     with pytest.warns(DatafastWarning, match="No prompt uses b. Write <<b>>"):
-        expansion(["<<a>>"], {"a": ["x"], "b": ["y"]})
+        expansion(["<<a>>"], {"a": ["x"], "b": ["y"]}, remark=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["plain"], "num_random_samples is 10, and there is one prompt, which is sent again and again"),
+        (["<<a>>", "plain"], "there are 4 different prompts, which are sent again and again"),
+        (["<<a>>", "<<a>>"], "there are 3 different prompts"),
+    ],
+)
+def test_more_random_samples_than_there_are_prompts_are_warned_about(texts, told):
+    placeholders = {"a": LISTS["a"]} if "<<a>>" in texts else {}
+    with pytest.warns(DatafastWarning, match=told):
+        expansion(texts, placeholders, remark=True, strategy="random", num_random_samples=10)
+
+
+def test_as_many_random_samples_as_there_are_prompts_are_not(recwarn):
+    expansion(["<<a>>"], {"a": LISTS["a"]}, remark=True, strategy="random", num_random_samples=3)
+    expansion(["plain"], {}, remark=True, strategy="random", num_random_samples=1)
+    assert recwarn.list == []
 
 
 # the public function
@@ -283,7 +305,8 @@ def test_expand_prompts_accepts_numbers_as_values():
 
 
 def test_expand_prompts_without_combinatorial_draws_at_random():
-    assert len(expand_prompts(["<<a>>"], {"a": ["x", "y"]}, combinatorial=False, num_random_samples=10)) == 10
+    lists = {"a": numbered(10)}
+    assert len(expand_prompts(["<<a>>"], lists, combinatorial=False, num_random_samples=10)) == 10
 
 
 def test_strategy_wins_over_combinatorial():
@@ -355,3 +378,21 @@ def test_a_permutation_of_any_size_stays_in_range_without_repeats(exponent):
 def test_a_permutation_of_a_size_out_of_range_is_refused(n):
     with pytest.raises(ConfigError, match="1 to 2\\*\\*800"):
         Permutation(n, b"")
+
+
+# numbers in messages
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "said"),
+    [
+        (10, "abc", "All combinations are 1,000 prompts"),
+        (10, "abcdefghijklmn", "All combinations are 100,000,000,000,000 prompts"),
+        (10, "abcdefghijklmno", r"All combinations are about 2\*\*49 prompts"),
+        (32, "abcdefghij", r"All combinations are about 2\*\*50 prompts"),
+    ],
+)
+def test_a_number_of_prompts_is_said_in_full_as_long_as_one_can_read_it(values: int, names: str, said: str) -> None:
+    lists = {name: numbered(values) for name in names}
+    with pytest.raises(ConfigError, match=said):
+        expansion([" ".join(f"<<{name}>>" for name in names)], lists, max_samples=999)

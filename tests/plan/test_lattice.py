@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datafast.plan.items import digest
 from datafast.plan.lattice import Lattice
 
 AXES = st.lists(st.integers(1, 9), min_size=1, max_size=5).filter(lambda sizes: math.prod(sizes) <= 1500)
@@ -47,6 +48,7 @@ def test_all_combinations_come_once_and_every_beginning_is_even(
 @given(sizes=AXES, before=st.integers(1, 8))
 def test_combinations_are_distinct_together_with_what_else_comes_round(sizes: list[int], before: int) -> None:
     lattice = Lattice(sizes, seed=1, before=before)
+    assert lattice.size == math.prod(sizes)
     number = before * math.prod(sizes)
     assert len({(index % before, *lattice.digits(index)) for index in range(number)}) == number
     assert max(spans(lattice, sizes, number)) <= 2
@@ -101,6 +103,34 @@ def test_the_order_is_the_same_on_every_platform_and_in_every_version() -> None:
         [0, 2, 1, 2],
         [1, 2, 4, 3],
     ]
+
+
+def test_values_come_in_a_seeded_order_even_if_there_are_only_two() -> None:
+    first = [[Lattice([2, 5], seed=seed).digits(index) for index in range(2)] for seed in range(20)]
+    assert {rows[0][0] for rows in first} == {0, 1}
+    assert {rows[0][1] for rows in first} == set(range(5))
+
+
+def test_the_order_of_many_shapes_stays() -> None:
+    shapes = [
+        ([2, 2], 1),
+        ([3, 9, 3, 2], 1),
+        ([4, 4, 4], 0),
+        ([2, 6, 10, 15], 2),
+        ([1, 5, 1], 0),
+        ([12, 8], 0),
+        ([3, 6, 2], 1),
+    ]
+    lattices = [
+        Lattice(sizes, seed=seed, leading=leading, fixed=1, before=5) for sizes, leading in shapes for seed in (0, 9)
+    ]
+    digits = [lattice.digits(index) for lattice in lattices for index in range(0, 400, 7)]
+    assert digest(str(digits)).hex() == "1dc3b5af927e1de066da8d514abe4221"
+
+
+def test_the_order_of_axes_of_one_size_stays() -> None:
+    rows = [Lattice([4, 4], seed=1).digits(index) for index in range(6)]
+    assert rows == [[0, 0], [2, 1], [3, 2], [1, 3], [0, 1], [2, 2]]
 
 
 def test_the_number_of_combinations_costs_nothing() -> None:

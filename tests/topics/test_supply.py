@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from datafast import RunConfig, RunStopped
 from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
-from datafast.errors import ConfigError, OutputError
+from datafast.errors import ConfigError, DatafastWarning, OutputError
 from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.topics.build import grown_record
+from tests import support
 from tests.servers.fault_server import FaultServer
 from tests.support import assert_balanced
 from tests.topics.support import GROWN, LEAVES, ROOT, asked, asked_of, provider, refusing, subtopics, talk, tree
@@ -112,7 +115,8 @@ def test_another_dataset_about_other_topics_in_the_same_place_grows_its_own(
 ) -> None:
     talk(tmp_path, GROWN).generate([provider(server)])
     dataset = talk(tmp_path, {**GROWN, "topic_prompt": "sky"})
-    dataset.generate([provider(server)])
+    with pytest.warns(DatafastWarning, match="The config has changed: 0 rows stay, 4 leave"):
+        dataset.generate([provider(server)])
     assert assert_balanced(dataset.report).written == 4
     assert {row.metadata["topic"][:3] for row in dataset.data_rows} == {"sky"}
 
@@ -207,3 +211,53 @@ def test_before_growing_rows_are_counted_and_estimated_with_topics_of_the_same_n
         assert dataset.get_num_expected_rows(["any"]) == 9
         assert dataset.estimate([SimulatedProvider()]).to_dict()["rows"] == 9
     assert not list(tmp_path.iterdir())
+
+
+# -- killed when the topics are in their file, and their ledger does not know yet
+
+
+def grow_and_die(url: str, folder: str, point: str, when: str) -> None:
+    """Run in a forked child."""
+    support.die_at(point, when)
+    talk(Path(folder), GROWN).generate([provider(url)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
+@pytest.mark.parametrize(
+    ("point", "when"),
+    [
+        ("datafast.store.ledger:Ledger.put_appends", "before"),
+        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.ledger:Ledger.checkpoint", "before"),
+    ],
+)
+def test_a_kill_after_the_topics_are_written_loses_no_call_of_the_budget(
+    server: FaultServer, tmp_path: Path, point: str, when: str
+) -> None:
+    with support.fork_server() as forks:
+        code = forks.run(
+            "tests.topics.test_supply:grow_and_die", url=server.url, folder=str(tmp_path), point=point, when=when
+        )
+    assert code == 9
+    assert grown_record(talk(tmp_path, GROWN).topic_supply.config, tmp_path / "out.jsonl.topics.json") is not None
+    assert len(server.requests) == 3
+    dataset = talk(tmp_path, GROWN, run={"max_calls": 6, "max_concurrency": 1})
+    with pytest.raises(RunStopped, match="max_calls"):
+        dataset.generate([provider(server)])
+    assert len(server.requests) == 6
+    assert not (tmp_path / "out.jsonl.topics.json.ledger-replies").exists()
+    dataset = talk(tmp_path, GROWN, run={"max_calls": 7})
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+    assert len(server.requests) == 7
+
+
+def test_the_log_says_what_grows(server: FaultServer, tmp_path: Path) -> None:
+    from datafast import configure_logger
+
+    configure_logger(log_file=tmp_path / "log.txt")
+    talk(tmp_path, GROWN).generate([provider(server)])
+    log = (tmp_path / "log.txt").read_text("utf-8")
+    assert "Growing the topic tree of 'sea' with openai_compatible/m. It is going to be in" in log
+    assert "1 rows requested" not in log
+    assert "4 rows requested" in log

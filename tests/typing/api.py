@@ -8,7 +8,7 @@ from typing import assert_type
 
 from pydantic import BaseModel
 
-from datafast import Estimate, FailedItem, RunReport, expand_prompts
+from datafast import Estimate, FailedItem, RunReport, dataset, expand_prompts, generator, sample
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.engine.events import Event
 from datafast.llms import LLMProvider, OpenAIProvider, SimulatedProvider
@@ -80,6 +80,13 @@ def plain_values() -> None:
     config.run = RunConfig(ledger=Path("elsewhere.sqlite"))
     ColumnsDatasetConfig(num_rows=3, columns={"level": {"type": "choice", "values": [1, 2]}}, output_file="rows.jsonl")
     RawDatasetConfig(document_types=3, topics=["tides"])  # type: ignore[arg-type]
+
+
+def frame() -> None:
+    made = dataset({"day": sample.datetime("2024-01-01", "2024-12-31"), "text": generator("openai")("On {day}.")}, n=5)
+    made.generate_sync(progress=True, concurrency=4, offline=True)
+    made.generate_sync(3, max_concurrency="4")  # type: ignore[arg-type]
+    assert_type(made.n, int)
 
 
 def calls(provider: OpenAIProvider) -> None:

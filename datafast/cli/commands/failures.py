@@ -12,6 +12,8 @@ from datafast.cli import options
 from datafast.cli.outputs import paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from datafast.store.failures import FailedItems, ValuesOf
     from datafast.store.reader import LedgerReader
     from datafast.types import FailedItem
@@ -84,15 +86,13 @@ def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
 
 def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
     from rich.console import Console
-    from rich.text import Text
 
     from datafast._util.notify import plain_text
     from datafast.cli.display.lines import Step, labelled, print_steps
 
     console = Console(highlight=False, soft_wrap=True)
     if items:
-        for number, line in enumerate(_table(items[:limit])):
-            console.print(Text(plain_text(line), style="" if number else "bold"))
+        _show_items(console, items[:limit])
         if len(items) > limit:
             console.print(f"... and {len(items) - limit:,} more; --limit {len(items)} shows all, --json in full")
         console.print()
@@ -109,10 +109,41 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
         labelled(console, "note", "a run is writing to it now")
 
 
+def _show_items(console: Console, items: list[FailedItem]) -> None:
+    """A table; on a terminal that is too narrow for it, a few lines for each item."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.lines import print_lines
+
+    table = [plain_text(line) for line in _table(items)]
+    if not console.is_terminal or max(map(cell_len, table)) < console.width:
+        for number, line in enumerate(table):
+            console.print(Text(line, style="" if number else "bold"))
+        return
+    for item, (category, rows, attempts, provider, about, error) in zip(items, _cells(items), strict=True):
+        asked = f"{rows} {'row' if item.rows == 1 else 'rows'}, {attempts} {'attempt' if item.attempts == 1 else 'attempts'}"
+        heading = Text.assemble(
+            (category, "bold"), plain_text(f"  {asked}, {provider}{f', about {about}' if about else ''}")
+        )
+        print_lines(console, heading, indent=2)
+        print_lines(console, Text(f"  {plain_text(error)}"), indent=2)
+
+
 def _table(items: list[FailedItem]) -> list[str]:
     """Lines of a table as wide as what stands in it, its header first."""
-    cells = [("category", "rows", "attempts", "provider", "about", "error")]
-    cells += [
+    cells = [("category", "rows", "attempts", "provider", "about", "error"), *_cells(items)]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
+    left = (str.ljust, str.rjust, str.rjust, str.ljust, str.ljust)
+    return [
+        "  ".join([*(align(cell, width) for align, cell, width in zip(left, row, widths, strict=False)), row[-1]])
+        for row in cells
+    ]
+
+
+def _cells(items: list[FailedItem]) -> list[tuple[str, str, str, str, str, str]]:
+    return [
         (
             item.category,
             f"{item.rows:,}",
@@ -122,12 +153,6 @@ def _table(items: list[FailedItem]) -> list[str]:
             _cut(item.error, _ERROR_LETTERS),
         )
         for item in items
-    ]
-    widths = [max(len(row[column]) for row in cells) for column in range(5)]
-    left = (str.ljust, str.rjust, str.rjust, str.ljust, str.ljust)
-    return [
-        "  ".join([*(align(cell, width) for align, cell, width in zip(left, row, widths, strict=False)), row[-1]])
-        for row in cells
     ]
 
 

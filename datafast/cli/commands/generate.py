@@ -31,6 +31,7 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path, allow_dash=True),
     help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
+@options.yes
 @options.env_file
 @options.as_json
 @options.verbose
@@ -46,6 +47,7 @@ def command(
     fresh: bool,
     retry_failed: bool,
     events: Path | None,
+    yes: bool,
     env_file: Path | None,
     as_json: bool,
     verbose: bool,
@@ -53,12 +55,12 @@ def command(
     """Generate the rows that are missing.
 
     Run it again after an interruption, a crash or a change of the config. Rows that are there stay, and nothing is paid
-    for twice.
+    for twice. Rows that a changed config does not ask for any more move to a file of their own; this is said first.
 
     \b
     Exit codes:
       0    all rows are there
-      2    the config or the command is wrong, nothing was sent
+      2    the config or the command is wrong, or you said no; nothing was sent
       3    some rows failed for good
       4    stopped early, the same command goes on
       130  interrupted, the same command goes on
@@ -79,6 +81,7 @@ def command(
         fresh=fresh,
         retry_failed=retry_failed,
         events=events,
+        yes=yes,
         env_file=env_file,
         verbose=verbose,
     )

@@ -48,7 +48,8 @@ def command(config: Path, number: int, as_json: bool) -> None:
     """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
     Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
-    a preview, because some replies are then known.
+    a preview, because some replies are then known. If the config has changed since the last run, it says which rows stay,
+    which leave, and what these have cost.
     """
     from datafast.config_files.loader import load_project
     from datafast.logger_config import configure_logger
@@ -177,7 +178,7 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("output file", summary["output_file"])
     for dimension in summary["dimensions"]:
         line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
-    line("prompts for each", summary["prompts_per_combination"], "templates with their placeholder values")
+    line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
     line("calls in all", summary["total_calls"])

@@ -29,6 +29,7 @@ _CALLS = 4  # shown where all have one role; of several roles the first of each 
 @options.offline
 @options.local
 @options.output
+@options.yes
 @options.env_file
 @options.as_json
 @options.verbose
@@ -40,6 +41,7 @@ def command(
     offline: bool,
     local: str | None,
     output: Path | None,
+    yes: bool,
     env_file: Path | None,
     as_json: bool,
     verbose: bool,
@@ -56,6 +58,7 @@ def command(
         local=local,
         output=output,
         limit=number,
+        yes=yes,
         env_file=env_file,
         verbose=verbose,
     )

@@ -37,22 +37,26 @@ def _schema(kinds: dict[str, type[Any]]) -> dict[str, Any]:
     definitions = {**shared["$defs"], "provider": provider_schema()}
     for name, kind in kinds.items():
         reference = refs[(kind.config_model, "validation")]["$ref"].rpartition("/")[2]
-        _add_own_fields(definitions[reference], name, takes_roles=hasattr(kind, "generate_roles"))
+        _add_own_fields(definitions[reference], name, kind)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "datafast config",
         "type": "object",
         "properties": {"kind": {"enum": list(kinds)}},
-        "required": ["kind", "providers"],
+        "required": ["kind"],
         "oneOf": [refs[(model, "validation")] for model in models.values()],
         "$defs": definitions,
     }
 
 
-def _add_own_fields(schema: dict[str, Any], kind: str, *, takes_roles: bool) -> None:
+def _add_own_fields(schema: dict[str, Any], name: str, kind: type[Any]) -> None:
     provider = {"$ref": "#/$defs/provider"}
     listed = {"type": "array", "items": provider, "minItems": 1, "description": "Every prompt goes to each of them."}
     by_role = {"type": "object", "additionalProperties": provider, "description": "Who answers in each role."}
-    own = {"kind": {"const": kind}, "providers": by_role if takes_roles else listed}
-    schema["properties"] = {**own, **schema["properties"]}
-    schema["required"] = [*own, *schema.get("required", [])]
+    takes_roles = hasattr(kind, "generate_roles")
+    # Where the config itself names who is asked, one provider may answer for all, and nobody may be asked.
+    named_freely = takes_roles and not kind.provider_keywords
+    one = {**listed, "maxItems": 1, "description": "One provider that answers for all names."}
+    providers = {"anyOf": [by_role, one]} if named_freely else by_role if takes_roles else listed
+    schema["properties"] = {"kind": {"const": name}, "providers": providers, **schema["properties"]}
+    schema["required"] = ["kind", *([] if named_freely else ["providers"]), *schema.get("required", [])]

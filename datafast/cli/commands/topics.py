@@ -159,7 +159,7 @@ def _show_built(display: Any, supply: TopicSupply, report: RunReport | None) -> 
         *(("undivided", f"{' > '.join(path)}: {error}") for path, error in list(model.failed.items())[:_SHOWN]),
     ]
     if report is not None:
-        lines.append(("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} from the ledger"))
+        lines.append(("calls", report.calls_line()))
         lines.append(("cost", money(report.cost_usd)))
     lines.append(("file", str(supply.path) if supply.path else "given in the config, nothing to grow"))
     for name, value in lines:

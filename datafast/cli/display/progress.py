@@ -8,10 +8,11 @@ Cost: an event adds to counters; drawing happens a few times a second in a threa
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -54,6 +55,7 @@ class RunDisplay:
         self._live: Live | None = None
         self._over = threading.Event()
         self._ticker: threading.Thread | None = None
+        self._is_paused = False
         self._messages: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -95,6 +97,19 @@ class RunDisplay:
         """Prints a message above the display."""
         print_lines(self.console, Text(plain_text(message)))
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Shows no progress as long as the context lasts."""
+        self._is_paused = True
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            self._is_paused = False
+            if self._live is not None:
+                self._live.start()
+
     def restore_terminal(self) -> None:
         """Before the process leaves without winding up: makes the cursor visible again."""
         if self._live is not None:
@@ -129,6 +144,8 @@ class RunDisplay:
     def _tick(self) -> None:
         started = time.monotonic()
         while not self._over.wait(self._pause(time.monotonic() - started)):
+            if self._is_paused:
+                continue
             if self.progress.requested:
                 self.say(self.progress.line(sum(self._in_flight().values())))
             elif self.progress.preparing:

@@ -50,7 +50,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
         lines.append(("failed", why + ended))
     lines += [
-        ("calls", f"{report.calls:,}, {report.retries:,} retries, {report.replayed:,} replayed from the ledger"),
+        ("calls", report.calls_line()),
         ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
         ("cost", money(report.cost_usd)),
         ("time", f"{report.elapsed_s:,.1f} s{speed}"),

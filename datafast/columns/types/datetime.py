@@ -34,6 +34,13 @@ class DatetimeColumn(Column):
 
     _bounds: dict[str, datetime | Template] = PrivateAttr(default_factory=dict)
 
+    @property
+    def says_the_day(self) -> bool:
+        """Whether the texts tell year, month and day, so that they can be read back."""
+        parts = ("%Y", "%y"), ("%m", "%b", "%B"), ("%d",)
+        form = self.format or "%Y-%m-%d"
+        return all(any(part in form for part in some) for some in parts)
+
     def prepare(self, setup: Setup) -> None:
         self._bounds = {field: self._bound(getattr(self, field), field, setup) for field in ("start", "end")}
         start, end = self._bounds["start"], self._bounds["end"]

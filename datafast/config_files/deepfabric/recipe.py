@@ -12,26 +12,15 @@ from datafast._util.config_model import ConfigModel
 from datafast.config_files.problems import Keys
 from datafast.config_files.project import Export
 from datafast.engine.settings import RunConfig
-from datafast.facades.deepfabric.names import parted
+from datafast.export.chat import FORMS
+from datafast.facades.deepfabric.forms import form_of
 from datafast.facades.deepfabric.rate_limit import RateLimit
 from datafast.facades.deepfabric.tools import as_openai, tools_in
+from datafast.llms.registry import parted
 
 __all__ = ["Layout", "Recipe", "Remarks", "defined_tools", "other_files", "renamed", "run_fields", "spec_of"]
 
 Remarks = list[tuple[Keys, str]]
-
-_FORMS = {
-    "alpaca": "alpaca",
-    "chatml": "chatml",
-    "im_format": "chatml",
-    "conversations": "sharegpt",
-    "openai": "openai",
-    "openai_schema": "openai",
-    "trl_sft_tools": "trl",
-    "tool_calling": "trl",
-    "unsloth": "sharegpt",
-}
-"""The form of ours for each of DeepFabric's formatters; those of one training method or model alone have none."""
 
 
 @dataclass
@@ -149,10 +138,10 @@ def other_files(formatters: Sequence[Mapping[str, Any]], keys: Keys, remarks: Re
     for number, formatter in enumerate(formatters):
         place = [*keys, number]
         template, output = str(formatter.get("template", "")), formatter.get("output")
-        form = _FORMS.get(template.removeprefix("builtin://").removesuffix(".py"))
+        form = form_of(template)
         if form is None or (calls and form == "alpaca"):
             why = "has no place for calls of tools" if form else "is not written by datafast"
-            known = ", ".join(dict.fromkeys(_FORMS.values()))
+            known = ", ".join(FORMS)
             remarks.append((place, f"The form {template or 'without a template'} {why}. The forms are {known}."))
         elif output:
             exports.append(Export(form, Path(str(output))))

@@ -247,7 +247,9 @@ class SectionsLayout(Layout):
         provider, model = own.provider or shared.provider, own.model or shared.model
         for name, value in (("provider", provider), ("model", model)):
             if value is None:
-                raise ValueError(f"{place}.llm.{name}: is missing. Name it here, or under llm for all sections.")
+                raise ValueError(
+                    f"{place}.llm.{name}: The field is missing. Name it here, or under llm for all sections."
+                )
         if own.provider not in (None, shared.provider) and own.model is None:
             raise ValueError(f"{place}.llm.provider: {own.provider} needs a model of its own. Add model:.")
         inherits = own.provider in (None, shared.provider)

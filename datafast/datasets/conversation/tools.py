@@ -17,7 +17,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.linear_schema import check_patterns, linear_validator
+from datafast._util.linear_schema import check_patterns, linear_validator, without_booleans
 from datafast.errors import ConfigError
 
 __all__ = ["ToolCall", "Tools"]
@@ -71,7 +71,8 @@ class Tools:
             raise ConfigError(f"{where}.function.parameters: This is not a JSON Schema: {error.message}.") from None
         # A tool that names no parameters takes no arguments, unless it takes arguments of any name.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
-        self._parameters[name] = {"type": "object", **named, **_inlined(parameters, parameters, where)}
+        inlined = _inlined(parameters, parameters, where)
+        self._parameters[name] = {"type": "object", **named, **without_booleans(inlined)}
         try:
             check_patterns(self._parameters[name])
         except ValueError as error:

@@ -1,8 +1,8 @@
 """A strict budget: no request is sent that could exceed it.
 
-Before a request, its upper bound is reserved (every byte of the prompt counts as a token, the reply has the greatest length, at list
-price). When the reply arrives, its real usage replaces the bound. A request that may have been charged although nothing usable came
-back stays charged at its bound. The limits hold for the whole output, over all its runs.
+Before a request, its upper bound is reserved (every byte of the prompt counts as a token, the reply has the greatest length that the
+request allows, at list price). When the reply arrives, its real usage replaces the bound. A request that may have been charged although
+nothing usable came back stays charged at its bound. The limits hold for the whole output, over all its runs.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.reply_limits import ReplyLimits, most_given
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import BudgetReached
 from datafast.engine.settings import RunConfig
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
-from datafast.llms.base import LIFTED_TOKENS, Request
+from datafast.llms.base import Request
 from datafast.store.records import Bound, Spent
 from datafast.store.writer import Store
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Booking", "Budget", "Cashier", "check_prices", "upper_bound"]
-
-_TOKENS_PER_MESSAGE = 16
+__all__ = ["Booking", "Budget", "Cashier", "allowed_at_once", "check_prices", "upper_bound"]
 
 
 class Budget:
@@ -46,6 +47,7 @@ class Budget:
             "max_tokens": spent.tokens,
         }
         self.num_reserved = 0
+        self.was_used = spent.calls > 0
 
     def passed_by(self, bound: Bound) -> str | None:
         """The name of the limit that one more request could exceed; None if there is room for it."""
@@ -56,6 +58,7 @@ class Budget:
         return None
 
     def reserve(self, bound: Bound) -> None:
+        self.was_used = True
         self.num_reserved += 1
         self._charge(bound.usd, bound.tokens)
         self._used["max_calls"] += 1
@@ -87,43 +90,59 @@ class Budget:
             + ("." if name == "max_calls" else ", or lower max_completion_tokens of the providers.")
         )
 
+    def describe_too_small(self, name: str, bound: Bound) -> str:
+        """Why a limit does not allow a single request, in words."""
+        limit, one = self._limits[name] or 0.0, bound.usd if name == "budget_usd" else bound.tokens
+        said = (
+            f"${limit:,.6g}, and one request may cost up to ${one:,.6g}"
+            if name == "budget_usd"
+            else (f"{limit:,} tokens, and one request may use up to {one:,}")
+        )
+        return (
+            f"run.{name} does not allow a single request: it is {said}. Raise it above that, or set a lower max_completion_tokens "
+            f"for the providers."
+        )
+
     def state(self, name: str) -> tuple[float, float]:
         """(used, limit) of one limit."""
         return self._used[name], self._limits[name] or 0.0
 
 
 def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> None:
-    """Refuses a budget that cannot be kept, because a price or the length of a reply is not known.
+    """Refuses a budget that cannot be kept, because a price is not known.
 
     Raises:
         ConfigError: names the provider and what to set.
     """
-    if settings.budget_usd is None and settings.max_tokens is None:
-        return
     for label, provider in providers.items():
         if settings.budget_usd is not None and provider.cost_usd(Usage(1, 1)) is None:
             raise ConfigError(
                 f"run.budget_usd cannot be kept: the price of {label} is not known. Give the provider a price, for example "
                 f"price: {{input_usd_per_million: 0.4, output_usd_per_million: 1.6}}."
             )
-        if provider.longest_reply is None:
-            raise ConfigError(
-                f"run.budget_usd and run.max_tokens cannot be kept: how long a reply of {label} may be is not known. "
-                f"Set its max_completion_tokens."
-            )
 
 
-def upper_bound(request: Request, provider: LLMProvider) -> Bound:
-    """The most that a request can use. A token is at least one byte, and the schema is part of the prompt."""
-    given = sum(len(message["content"].encode("utf-8", "surrogatepass")) for message in request.messages)
-    given += _TOKENS_PER_MESSAGE * len(request.messages)
-    if request.schema is not None:
-        given += len(request.schema.wire) + len(request.schema.instructions())
-    written = provider.longest_reply or 0
-    if request.lift_token_limit:
-        written = max(written, LIFTED_TOKENS)
-    usage = Usage(input_tokens=given, output_tokens=written)
-    return Bound(provider.cost_usd(usage) or 0.0, given + written)
+def upper_bound(request: Request, provider: LLMProvider, limits: ReplyLimits) -> Bound:
+    """The most that a request can use."""
+    given = most_given(request) + limits.hidden_tokens
+    written = limits.bound(request.token_limit or provider.max_completion_tokens)
+    return Bound(provider.cost_usd(Usage(given, written)) or 0.0, given + written)
+
+
+def allowed_at_once(settings: RunConfig, spent: Spent, bound: Bound) -> int | None:
+    """How many requests with this bound may be in flight at first; None if no budget limits them."""
+    if not settings.has_budget:
+        return None
+    left = [
+        (limit - used) / one
+        for limit, used, one in (
+            (settings.budget_usd, spent.usd, bound.usd),
+            (settings.max_tokens, spent.tokens, bound.tokens),
+            (settings.max_calls, spent.calls, 1),
+        )
+        if limit is not None and one
+    ]
+    return max(0, int(min(left))) if left else None
 
 
 class Booking(NamedTuple):
@@ -138,13 +157,27 @@ class Cashier:
 
     def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
         self._budget = Budget(settings, spent) if settings.has_budget else None
+        self._limits_replies = settings.budget_usd is not None or settings.max_tokens is not None
         self._store = store
         self._stop = stop
         self._emit = emit
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def limit_reply(self, call: Call) -> None:
+        """Puts a limit on the reply's tokens into the request, where a budget has to reserve them and the user has set none."""
+        limits = call.endpoint.reply_limits
+        if self._limits_replies and limits.are_ours and call.cut_at is None:
+            limit = limits.limit(call.role, call.record.num_rows)
+            if limit != call.request.token_limit:
+                call.request = replace(call.request, token_limit=limit)
+
+    def saw(self, call: Call, usage: Usage) -> None:
+        """Learns from the usage of a reply how long the next ones may be."""
+        if self._limits_replies:
+            call.endpoint.reply_limits.saw(call.role, call.request, usage)
+
     def bound(self, request: Request, endpoint: Endpoint) -> Bound | None:
-        return upper_bound(request, endpoint.provider) if self._budget else None
+        return upper_bound(request, endpoint.provider, endpoint.reply_limits) if self._budget else None
 
     def passed_by(self, bound: Bound | None) -> str | None:
         """The name of the limit that the request could exceed; None if it may be sent."""
@@ -183,12 +216,15 @@ class Cashier:
                 waiter.set_result(None)
                 return
 
-    async def wait(self, limit: str) -> None:
+    async def wait(self, limit: str, bound: Bound | None) -> None:
         """Waits for a request in flight, which may use less than its bound. Ends the run if there is none."""
-        if self._budget is None:
+        if self._budget is None or bound is None:
             return
         if self._budget.num_reserved:
             await self._stop.park(self._waiting)
+        elif not self._budget.was_used:
+            told = self._budget.describe_too_small(limit, bound)
+            self._stop.now(StopCause.BUDGET, told, ConfigError(told))
         elif not self._stop:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))

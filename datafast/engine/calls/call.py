@@ -32,6 +32,7 @@ class Call:
         elsewhere: whether another provider takes over where this one does not work.
         request: what is sent next; it changes with what is learned from errors and replies.
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
+        cut_at: our own token limit at which a reply was cut off; None if none was.
         unusable: the number of replies of this generation that were not what was asked.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
@@ -51,6 +52,7 @@ class Call:
     sent: int = 0
     sent_before: int = 0
     sent_at: float = 0.0
+    cut_at: int | None = None
     unusable: int = 0
     modes_tried: set[ReplyMode] = field(default_factory=set)
     raw: bytes = b""

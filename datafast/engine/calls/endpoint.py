@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Gate
 from datafast.engine.calls.breaker import FAULTS, Breaker
+from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
@@ -33,6 +34,7 @@ class Endpoint:
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
         open_calls: calls that it has not answered yet, in flight or waiting.
+        reply_limits: how long its replies may be, under a budget.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Endpoint:
         self.identity = identity
         self.gate = gate
         self.breaker = breaker
+        self.reply_limits = ReplyLimits(provider)
         self.backend = backend
         self.stopped: str | None = None
         self.open_calls = 0

@@ -102,11 +102,13 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
-        enough = False
+        enough, giver = False, ""
         while True:
-            counts, replayed = True, bool(recorded)
-            if recorded:
+            # What one provider gave is weighed together; what others gave is theirs.
+            counts, replayed = True, bool(recorded) and not (enough and recorded[0].provider != giver)
+            if replayed:
                 known = recorded.pop(0)
+                giver = known.provider
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = known.generation == call.record.generation and known.provider == endpoint.label
@@ -124,8 +126,8 @@ class Caller:
             except ReplyError as error:
                 usable = self._keep(call, error, partial)
                 invalid = error.category is ReplyCategory.INVALID
-                # After a cut a whole reply is asked for, unless rows were made without one. Of others the rest is missing.
-                will_do = usable and (invalid or not counts or (replayed and call.record.decided > 0))
+                # After a cut a whole reply is asked for, unless lost rows were made without one. Of others the rest is missing.
+                will_do = usable and (invalid or not counts or (replayed and call.record.kept > 0))
                 enough |= will_do
                 if usable and invalid:
                     self._learn_from(call)
@@ -155,17 +157,26 @@ class Caller:
         other_mode = call.other_mode() if formless and call.sent else None
         self._memory.note(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
-        limited = truncated and call.endpoint.provider.max_completion_tokens is not None
-        hopeless = error.category is ReplyCategory.REFUSED or limited or (truncated and call.request.lift_token_limit)
+        at_ours = truncated and call.endpoint.reply_limits.are_ours and call.cut_at is None
+        if at_ours and call.request.token_limit is not None:
+            call.unusable -= 1  # nobody but us is to blame for it
+        hopeless = error.category is ReplyCategory.REFUSED or (truncated and not at_ours)
         if hopeless or call.unusable > self._settings.max_parse_retries:
-            raise call.failed(str(error), error.category.value) from error
+            keep = (
+                " With run.on_truncation: keep it is taken as it is."
+                if truncated and isinstance(error.usable, str)
+                else ""
+            )
+            raise call.failed(f"{error}{keep}", error.category.value) from error
         messages = list(call.messages)
         if error.category is ReplyCategory.INVALID and isinstance(call.said, Completion):
             messages += correction(error, call.said.text)
         # With every way tried, on with the one that works for others: this call has just had bad luck with it.
         mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
-        lifted = truncated or call.request.lift_token_limit
-        call.request = replace(call.request, messages=messages, mode=mode, lift_token_limit=lifted)
+        if at_ours:
+            call.cut_at = call.request.token_limit or 0
+        limit = call.endpoint.reply_limits.lifted(call.cut_at) if call.cut_at is not None else call.request.token_limit
+        call.request = replace(call.request, messages=messages, mode=mode, token_limit=limit)
         if replaying:
             return
         self._sender.tally.retries += 1
@@ -224,6 +235,7 @@ class Sender:
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
+        self._cashier.limit_reply(call)
         tokens = _tokens_paced(call.request, endpoint)
         booking = await self._turns.take(call, tokens)
         sent_at = call.sent_at = time.monotonic()
@@ -277,6 +289,8 @@ class Sender:
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         recorded.settle(usage, cost)
+        if usage is not None:
+            self._cashier.saw(call, usage)
         self._count(usage or Usage(), cost)
         if not self._emit.listening:
             return usage

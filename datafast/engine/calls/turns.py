@@ -58,7 +58,7 @@ class Turns:
                 break
             self._admission.leave(gate)
             if limit is not None:
-                await self._cashier.wait(limit)
+                await self._cashier.wait(limit, bound)
         booking: Booking | None = None
         try:
             booking = self._cashier.book(bound, endpoint)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+import orjson
+
 from datafast._util.scratch import Scratch
+from datafast.engine.routes import Route, route_identities
+from datafast.errors import DataSetGeneratorError
+from datafast.plan.items import digest
+from datafast.store.lock import is_running
+from datafast.store.paths import OutputPaths
+from datafast.topics.model import TopicModel
 
 if TYPE_CHECKING:
-    from datafast.datasets.conversation.kind import ConversationDataset
+    from datafast.datasets.conversation.kind import ConversationDataset, ConversationDatasetConfig
     from datafast.llms.provider import LLMProvider
+    from datafast.types import RunReport
 
-__all__ = ["Call", "Folders"]
+__all__ = ["Call", "Folders", "about_call"]
 
 
 class Call:
@@ -21,7 +30,7 @@ class Call:
     Attributes:
         about: what distinguishes it from other calls.
         scratch: the temporary folder of its files; None if the user has given an output file.
-        taken: whether its rows were read.
+        taken: whether its rows were read. has_failures: whether rows of it failed for good.
     """
 
     def __init__(
@@ -32,29 +41,101 @@ class Call:
         self.about = about
         self.scratch = scratch
         self.taken = False
+        self.has_failures = False
+
+    @property
+    def report(self) -> RunReport:
+        """The report of the run, which has ended well."""
+        assert self.dataset.report is not None  # noqa: S101 - else an error was raised
+        return self.dataset.report
+
+    def topics_of(self, uuids: Collection[str]) -> dict[str, str]:
+        """The topics of rows that are not there, by their uuids. Looks through the plan until all are found."""
+        routes = route_identities([Route.single(self.provider)], fan_out=self.dataset.config.run.fan_out)
+        plan, found = self.dataset.plan(routes), dict[str, str]()
+        for index in range(len(plan)):
+            if len(found) == len(uuids):
+                break
+            item = plan[index]
+            for number, pick in enumerate(item.values["topic"].picks):
+                if (uuid := item.row_uuid(number)) in uuids:
+                    found[uuid] = pick.path[-1]
+        return found
 
     @property
     def num_rows(self) -> int:
         return self.dataset.get_num_expected_rows([self.provider])
 
 
+def about_call(config: ConversationDatasetConfig, provider: LLMProvider) -> bytes:
+    """What distinguishes a call from others, in this process and in later ones: all that its rows come from."""
+    fields = config.model_dump(mode="json", exclude={"output_file", "run", "example_data", "topics"})
+    source, topics = config.example_data, config.topics
+    assert isinstance(topics, TopicModel)  # noqa: S101 - which is what a generator gives
+    grown = getattr(topics, "config", None)  # a tree that the call grows is the same before and after
+    about = topics.digest if grown is None else f"{topics.provider.identity} {grown.model_dump_json()}".encode()  # type: ignore[attr-defined]
+    examples = b"" if source is None else source.digest
+    return digest("call", orjson.dumps(fields), provider.identity, about, examples, str(config.run.seed))
+
+
 class Folders:
-    """Temporary folders: a new one for each call, and the same one for the repetition of a call that ended early."""
+    """Temporary folders: the same one for the repetition of a call that ended early, also in a later process, and else a new one.
+
+    The folder of a call with failed rows stays until the process ends, so that they can be tried again.
+    """
 
     def __init__(self) -> None:
         self._unfinished: dict[bytes, list[Scratch]] = {}
+        self._with_failures: dict[bytes, Scratch] = {}
 
-    def take(self, about: bytes) -> Scratch:
-        waiting = self._unfinished.get(about)
-        return waiting.pop() if waiting else Scratch()
+    def take(self, about: bytes, *, again: bool) -> Scratch:
+        """The folder of a call. `again`: failed rows of the same call are tried again."""
+        if again and (kept := self._with_failures.pop(about, None)) is not None:
+            return kept
+        if waiting := self._unfinished.get(about):
+            return waiting.pop()
+        named = Scratch(about.hex())
+        if str(named.folder) in _IN_USE or is_running(OutputPaths.of(named.folder / _ROWS)):
+            return Scratch()  # the same call is going on
+        _IN_USE.add(str(named.folder))
+        return named
 
     @contextlib.contextmanager
     def keeping(self, call: Call) -> Iterator[None]:
-        """Removes the folder of a call whose rows were read or that wrote nothing; keeps the others."""
+        """Removes the folder of a call whose rows were read or that wrote nothing; keeps the others, and says where they are."""
+        scratch = call.scratch
+        if scratch is None:
+            yield
+            return
         try:
             yield
+        except DataSetGeneratorError:
+            raise
+        except BaseException as error:  # whatever interrupts a call must not lose paid replies
+            if (scratch.folder / _ROWS).exists():
+                error.add_note(
+                    f"Rows and replies so far are kept in {scratch.folder}. The same call goes on from there."
+                )
+            raise
         finally:
-            if call.scratch is not None and (call.taken or not any(call.scratch.folder.iterdir())):
-                call.scratch.remove()
-            elif call.scratch is not None:
-                self._unfinished.setdefault(call.about, []).append(call.scratch)
+            self._put_away(call, scratch)
+
+    def _put_away(self, call: Call, scratch: Scratch) -> None:
+        named = str(scratch.folder) in _IN_USE
+        if call.taken and call.has_failures:
+            former = self._with_failures.pop(call.about, None)
+            if former is not None:
+                former.remove()
+            scratch.remove_at_exit()
+            self._with_failures[call.about] = scratch
+            return  # and nobody else takes it
+        _IN_USE.discard(str(scratch.folder))
+        if call.taken or not scratch.folder.is_dir() or not any(scratch.folder.iterdir()):
+            scratch.remove()
+        elif not named:
+            self._unfinished.setdefault(call.about, []).append(scratch)
+
+
+_ROWS = "rows.jsonl"
+_IN_USE: set[str] = set()
+"""Named folders that calls of this process use."""

@@ -63,7 +63,10 @@ class explained:  # noqa: N801 - used like a function
             problems = [_in_words(detail) for detail in error.errors(include_url=False)]
             raise DataSetGeneratorError(" ".join(problems)) from error
         if isinstance(error, DatafastError) and not isinstance(error, DataSetGeneratorError):
-            raise DataSetGeneratorError(str(error)) from error
+            message, key = str(error), getattr(error, "key", None)
+            if key in _FIELDS and message.startswith(f"{key}: "):
+                message = _FIELDS[key] + message.removeprefix(key)
+            raise DataSetGeneratorError(message) from error
 
 
 _FIELDS = {
@@ -71,6 +74,13 @@ _FIELDS = {
     "num_rows": "num_steps",
     "num_examples": "default_num_examples",
     "topics": "topic_model",
+    "model_id": "model_name",
+    "timeout": "request_timeout",
+    "rpm_limit": "max_requests_per_minute",
+    "tpm_limit": "max_tokens_per_minute",
+    "retry_delay_s": "initial_retry_delay",
+    "max_retry_delay_s": "max_retry_delay",
+    "max_parse_retries": "sample_retries",
 }
 
 

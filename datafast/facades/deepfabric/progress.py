@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.events import CallFinished, Event, ItemDone, ItemFailed, Retry
+from datafast.errors import RunStopped
+from datafast.types import StopCause
 
 if TYPE_CHECKING:
     from datafast.datasets.conversation.kind import ConversationDatasetConfig
+    from datafast.errors import DatafastError
     from datafast.types import RunReport
 
 __all__ = ["Progress"]
@@ -22,6 +25,7 @@ class Progress:
         self._config = config
         self._num_rows = num_rows
         self._steps = 0
+        self._total_steps = -(-num_rows // config.examples_per_call)
         self._done: ItemDone | None = None
 
     def start(self) -> dict[str, Any]:
@@ -32,7 +36,7 @@ class Progress:
             "num_steps": self._num_rows,
             "batch_size": size,
             "total_samples": self._num_rows,
-            "total_steps": -(-self._num_rows // size),
+            "total_steps": self._total_steps,
         }
 
     def take(self, event: Event) -> Iterator[dict[str, Any]]:
@@ -42,7 +46,7 @@ class Progress:
             if not came:
                 yield from self.end_of_step()
             self._done = None
-            yield self._step(came, event.rows, [f"{event.category}: {event.error}"])
+            yield from self._step(came, event.rows, [f"{event.category}: {event.error}"])
             return
         yield from self.end_of_step()
         match event:
@@ -62,11 +66,18 @@ class Progress:
         """The step that is not reported yet, if there is one."""
         if self._done is not None:
             done, self._done = self._done, None
-            yield self._step(done.rows, 0, [])
+            yield from self._step(done.rows, 0, [])
 
-    def _step(self, generated: int, failed: int, reasons: list[str]) -> dict[str, Any]:
+    def stopped(self, error: DatafastError) -> dict[str, Any]:
+        """The last mapping of a run that ended early."""
+        if isinstance(error, RunStopped) and error.report.stop_cause is StopCause.INTERRUPTED:
+            return {"event": "generation_interrupted", "message": str(error)}
+        return {"event": "generation_error", "error": str(error)}
+
+    def _step(self, generated: int, failed: int, reasons: list[str]) -> Iterator[dict[str, Any]]:
         self._steps += 1
-        return {
+        yield {"event": "step_start", "step": self._steps, "total_steps": self._total_steps}
+        yield {
             "event": "step_complete",
             "step": self._steps,
             "samples_generated": generated,
@@ -74,6 +85,8 @@ class Progress:
             "failed_in_step": failed,
             "failure_reasons": reasons,
         }
+        if not generated:
+            yield {"event": "step_failed", "step": self._steps, "message": " ".join(reasons)}
 
     @staticmethod
     def complete(report: RunReport) -> dict[str, Any]:

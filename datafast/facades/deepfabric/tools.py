@@ -16,7 +16,15 @@ from ruamel.yaml.error import YAMLError
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 
-__all__ = ["BUILT_IN", "FILE_TOOLS", "as_openai", "chosen_tools", "tools_in"]
+__all__ = [
+    "BUILT_IN",
+    "FILE_TOOLS",
+    "as_openai",
+    "chosen_tools",
+    "get_default_tools",
+    "load_tools_from_file",
+    "tools_in",
+]
 
 _TYPES = {
     "str": "string",
@@ -148,3 +156,17 @@ BUILT_IN = [
     *FILE_TOOLS,
 ]
 """Tools that DeepFabric's configs name without defining them."""
+
+
+def get_default_tools() -> list[dict[str, Any]]:
+    """The everyday tools that DeepFabric has built in."""
+    return chosen_tools([], None, "tools")
+
+
+def load_tools_from_file(path: str | Path) -> list[dict[str, Any]]:
+    """The tools in a JSON or YAML file, in OpenAI's schema.
+
+    Raises:
+        ConfigError: it cannot be read, or holds no tools.
+    """
+    return tools_in(Path(path), "path")

@@ -195,8 +195,7 @@ class TransformersBackend:
             arguments={k: v for k, v in self._arguments.items() if k not in request.dropped_params},
             penalty=0.0 if "frequency_penalty" in request.dropped_params else provider.frequency_penalty or 0.0,
             grammar=grammar,
-            max_tokens=provider.max_completion_tokens,
-            whole_context=request.lift_token_limit,
+            max_tokens=request.token_limit or provider.max_completion_tokens,
             batch_size=provider.batch_size,
             timeout_s=provider.timeout,
         )

@@ -117,7 +117,7 @@ class Job:
         template: arguments of the chat template. arguments: those of `generate`; only jobs with equal ones share a batch.
         penalty: subtracted from a token's score for each time that the reply already has it.
         grammar: JSON Schema that the reply must match, None for free text.
-        max_tokens: of the reply; None for the usual number or, with `whole_context`, for the rest of the context.
+        max_tokens: of the reply; None for the usual number.
         future: gets the reply, or a `ProviderError`. Cancelled if nobody waits any more.
         prompt, most: the prompt's tokens, and the most tokens of the reply; set by the model's thread.
         matcher: follows the grammar; set by the model's thread.
@@ -130,7 +130,6 @@ class Job:
     penalty: float
     grammar: bytes | None
     max_tokens: int | None
-    whole_context: bool
     batch_size: int
     timeout_s: float
     future: concurrent.futures.Future[Generated] = field(default_factory=concurrent.futures.Future)

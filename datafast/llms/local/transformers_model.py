@@ -153,7 +153,7 @@ class LoadedModel:
                 code="context_length_exceeded",
             )
         usual = min(_USUAL_TOKENS, self._context // 2)
-        job.most = min(room, room if job.whole_context else job.max_tokens or usual)
+        job.most = min(room, job.max_tokens or usual)
 
     def _answer(self, jobs: list[Job]) -> None:
         jobs = [job for job in jobs if not job.future.done()]

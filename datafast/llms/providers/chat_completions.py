@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import orjson
 
 from datafast.errors import ConfigError
-from datafast.llms.base import LIFTED_TOKENS, ReplyMode
+from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
 from datafast.llms.provider import LLMProvider
@@ -137,8 +137,8 @@ class ChatCompletionsBackend:
         schema = request.schema
         body: dict[str, Any] = {"model": self._provider.model_id, "messages": request.messages}
         body |= self._params
-        if request.lift_token_limit:
-            body[self._limit_param] = LIFTED_TOKENS
+        if request.token_limit is not None:
+            body[self._limit_param] = request.token_limit
         if schema is not None:
             if request.mode is ReplyMode.JSON_SCHEMA:
                 wire = schema.bounded_wire if request.text_bounds else None

@@ -21,7 +21,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
-from datafast.llms.base import LIFTED_TOKENS, ReplyMode, Request, Response
+from datafast.llms.base import ReplyMode, Request, Response
 from datafast.llms.base_urls import base_from_environment, versioned_base
 from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import context_window, cost_usd
@@ -260,8 +260,8 @@ class LiteLLMBackend:
         # Copies, because litellm edits the messages.
         arguments: dict[str, Any] = {"model": self._model, "messages": [{**message} for message in request.messages]}
         arguments |= self._params
-        if request.lift_token_limit:
-            arguments[self._limit_param] = self._lifted_limit()
+        if request.token_limit is not None:
+            arguments[self._limit_param] = self._possible(request.token_limit)
         if request.schema is not None:
             if request.mode is ReplyMode.JSON_SCHEMA:
                 # A new one, because litellm may edit it.
@@ -280,10 +280,11 @@ class LiteLLMBackend:
             arguments["client"] = self._client
         return arguments
 
-    def _lifted_limit(self) -> int:
+    def _possible(self, token_limit: int) -> int:
+        """The limit, or what the model can write at most where litellm knows it."""
         known = self._litellm.model_cost.get(self._model) or self._litellm.model_cost.get(self._provider.model_id) or {}
         most = known.get("max_output_tokens")
-        return min(LIFTED_TOKENS, most) if isinstance(most, int) and most > 0 else LIFTED_TOKENS
+        return min(token_limit, most) if isinstance(most, int) and most > 0 else token_limit
 
 
 @lru_cache(maxsize=512)

@@ -181,9 +181,12 @@ def _some_text(completion: Completion, text: str) -> str:
 def _truncated(completion: Completion, *, usable: object = None, left_out: Sequence[int] = ()) -> ReplyError:
     count = f" after {completion.usage.output_tokens} output tokens" if completion.usage else ""
     thinking = " All of them went into reasoning." if not completion.text.strip() and completion.reasoning else ""
+    # A text can be taken as it is, an object only in part.
+    ways = (
+        ", ask for less, or take cut texts (run.on_truncation: keep)" if isinstance(usable, str) else " or ask for less"
+    )
     return ReplyError(
-        f"The reply was cut off at the output-token limit{count} ({_reason(completion)}).{thinking} "
-        "Raise max_completion_tokens or ask for less.",
+        f"The reply was cut off at the output-token limit{count} ({_reason(completion)}).{thinking} Raise max_completion_tokens{ways}.",
         category=ReplyCategory.TRUNCATED,
         usable=usable,
         left_out=left_out,

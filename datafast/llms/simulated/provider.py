@@ -238,7 +238,7 @@ class SimulatedBackend:
             text = _as_json(value, fault)
         spoiled = {"empty": "", "refused": "", "truncated": text[: len(text) // 2]}
         text = spoiled.get(fault or "", text)
-        limit = None if request.lift_token_limit else self._provider.max_completion_tokens
+        limit = request.token_limit or self._provider.max_completion_tokens
         if limit is not None and _tokens(len(text)) > limit:
             text, fault = text[: limit * _CHARS_PER_TOKEN], "truncated"
         sent = sum(len(message["content"]) for message in request.messages)

@@ -55,11 +55,14 @@ class ValueMaker:
         """One value for the whole schema."""
         return self._value(self._schema, "", 0)
 
-    def _value(self, node: Mapping[str, Any], name: str, depth: int) -> Any:
+    def _value(self, node: Mapping[str, Any] | bool, name: str, depth: int) -> Any:
         self._left -= 1
         self._nested += 1
         try:
-            return None if self._left < 0 or self._nested > _DEEPEST else self._made(node, name, depth)
+            if self._left < 0 or self._nested > _DEEPEST:
+                return None
+            # `true` and `false` are schemas too, of anything and of nothing.
+            return self._writer.phrase() if isinstance(node, bool) else self._made(node, name, depth)
         finally:
             self._nested -= 1
 

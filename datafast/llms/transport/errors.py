@@ -308,23 +308,28 @@ def _near_model(origin: Origin) -> str:
     return f" Did you mean {near!r}?" if near else ""
 
 
+def _where_keys_go(origin: Origin) -> str:
+    return (
+        f"{origin.key_variable} in the environment"
+        if origin.key_variable
+        else "api_key_env to the variable with the key"
+    )
+
+
 def _advice(kind: ErrorKind, status: int, origin: Origin) -> str:
     if status < 400:
         return f"HTTP {status}: {origin.address} redirects elsewhere. Set api_base to the address that answers itself."
     key = f"the value of {origin.key_variable}" if origin.key_variable else "api_key"
     refused = f"the API key was refused (HTTP {status}). Check {key}."
     if not origin.has_key:
-        where = (
-            f"{origin.key_variable} in the environment"
-            if origin.key_variable
-            else "api_key_env to the variable with the key"
-        )
-        refused = f"the server wants an API key, and none was sent (HTTP {status}). Set {where}."
-    held = f"the key in {origin.key_variable}" if origin.key_variable else "api_key"
+        refused = f"the server wants an API key, and none was sent (HTTP {status}). Set {_where_keys_go(origin)}."
+    denied = f"Check what {f'the key in {origin.key_variable}' if origin.key_variable else 'api_key'} may use."
+    if not origin.has_key:
+        denied = f"No key was sent. Set {_where_keys_go(origin)}."
     near = _near_model(origin) if kind is ErrorKind.MODEL_NOT_FOUND else ""
     known = {
         ErrorKind.AUTHENTICATION: refused,
-        ErrorKind.PERMISSION: f"access was denied (HTTP {status}). Check what {held} may use.",
+        ErrorKind.PERMISSION: f"access was denied (HTTP {status}). {denied}",
         ErrorKind.QUOTA: f"the quota or balance is used up (HTTP {status}). Check the account's billing.",
         ErrorKind.MODEL_NOT_FOUND: (
             f"model {origin.model_id!r} was not found (HTTP {status}). Check model_id, and api_base if it is yours: "

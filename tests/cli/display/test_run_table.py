@@ -15,6 +15,8 @@ from datafast.engine.events import (
     ItemDone,
     ItemFailed,
     LimitChanged,
+    ProviderPaused,
+    ProviderResumed,
     ProviderStopped,
     Retry,
     RunStarted,
@@ -147,6 +149,14 @@ def test_a_provider_that_was_stopped_or_slowed_down_says_so() -> None:
     lines = shown(progress, 120)
     assert lines[1].endswith("stopped")
     assert lines[2].endswith("at most 4 in flight")
+
+
+def test_a_provider_that_does_not_work_at_present_waits_until_it_answers() -> None:
+    progress = started(MINI, HAIKU)
+    progress.take(ProviderPaused(provider=MINI, reason="It cannot be reached.", wait_s=1.0))
+    assert shown(progress, 80)[1].endswith("waiting")
+    progress.take(ProviderResumed(provider=MINI))
+    assert not shown(progress, 80)[1].endswith("waiting")
 
 
 def test_an_unknown_cost_says_so() -> None:

@@ -182,3 +182,18 @@ def test_rows_are_in_plan_order_with_some_missing(tmp_path: Path, fault_server: 
     dataset.generate([provider(fault_server)], retry_failed=True)
     topics = [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")]
     assert topics == [f"topic {number}" for number in range(6)]
+
+
+def test_a_conversation_too_many_is_not_taken_for_a_topic_that_is_added_later(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.answer_next(of_topics("basic", None, None, None), of_topics("basic", None, None))
+    talk(tmp_path, 4, num_rows=2, examples_per_call=4).generate([provider(fault_server)])
+    talk(tmp_path, 4, num_rows=4, examples_per_call=4).generate([provider(fault_server)])
+    assert "1. topic 2\n2. topic 3" in fault_server.requests[1].prompt
+    assert answers_by_topic(tmp_path) == {
+        "topic 0": "answer 0",
+        "topic 1": "answer 1",
+        "topic 2": "answer 0",
+        "topic 3": "answer 1",
+    }

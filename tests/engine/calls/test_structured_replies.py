@@ -174,7 +174,7 @@ def test_what_was_learned_of_another_model_or_address_does_not_count(
     fault_server.requests.clear()
     base = other.pop("api_base", "")
     model = OpenAICompatibleProvider(other.pop("model", "m"), api_base=fault_server.url + base, **other)
-    raw(tmp_path, topics=["another"]).generate([model])
+    raw(tmp_path, topics=["another"]).generate([model], on_change=lambda ahead: True)
     assert [way(request) for request in fault_server.requests] == ["json_schema", "json_object", "prompt"]
 
 

@@ -315,7 +315,7 @@ def test_dropped_parameters_are_left_out(fault_server: FaultServer, make: MakePr
 
 @every_backend
 def test_a_lifted_token_limit_is_above_the_usual_one(fault_server: FaultServer, make: MakeProvider) -> None:
-    send(make(fault_server.url), asked(lift_token_limit=True))
+    send(make(fault_server.url), asked(token_limit=16_384))
     (sent,) = fault_server.requests
     assert setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens") >= 8192
 

@@ -279,7 +279,7 @@ def test_a_token_limit_cuts_replies_off_until_it_is_lifted() -> None:
     provider = SimulatedProvider(max_completion_tokens=5)
     cut = reply(provider, ask_for(PROMPT))
     assert (cut.finish_reason, len(cut.text)) == ("length", 20)
-    lifted = Request(messages=ask_for(PROMPT).messages, lift_token_limit=True)
+    lifted = Request(messages=ask_for(PROMPT).messages, token_limit=16_384)
     assert reply(provider, lifted).finish_reason == "stop"
 
 

@@ -1,0 +1,78 @@
+"""What a changed config does to an output, shown before it is done. On a terminal, a question where rows that were paid for leave."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from datafast.cli.display.lines import labelled
+from datafast.cli.display.progress import RunDisplay
+
+if TYPE_CHECKING:
+    from datafast.engine.estimate import Estimate
+
+__all__ = ["Question"]
+
+
+class Question:
+    """Shows a change, and asks about it.
+
+    Args:
+        is_answered: the answer is yes (`--yes`).
+    """
+
+    def __init__(self, display: RunDisplay, *, is_answered: bool) -> None:
+        self._display = display
+        self._is_answered = is_answered
+
+    def ask(self, ahead: Estimate) -> bool:
+        """Whether the run goes on. Without a terminal it does."""
+        with self._display.paused():
+            for number, sentence in enumerate(ahead.sentences()):
+                labelled(self._display.console, "" if number else "change", sentence)
+            removes = ahead.change is not None and ahead.change.removes_paid_rows
+            if not removes or self._is_answered or not _is_terminal():
+                return True
+            labelled(
+                self._display.console,
+                "",
+                "Their replies stay in the ledger: if the config changes back, the rows come back without a call.",
+            )
+            with _interrupts():
+                return self._answer()
+
+    def _answer(self) -> bool:
+        """What the user types. The end of the input and Ctrl-C say no."""
+        console = self._display.console
+        while True:
+            console.print("Go on? [y/N] ", end="", markup=False)
+            try:
+                line = sys.stdin.readline()
+            except KeyboardInterrupt:
+                line = ""
+            if not line.endswith("\n"):
+                console.print()
+            word = line.strip().casefold()
+            if word in {"y", "yes", "", "n", "no"}:
+                return word in {"y", "yes"}
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Lets Ctrl-C interrupt what waits for input; during a run it does not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

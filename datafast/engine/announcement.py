@@ -1,0 +1,46 @@
+"""Says what a changed config does to an output, before a run with it moves or sends anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from datafast._util.notify import warn_user
+from datafast.engine.changes import is_changed
+from datafast.engine.estimate import Estimate, estimate
+from datafast.errors import OutputError
+from datafast.logger_config import logger
+
+if TYPE_CHECKING:
+    from datafast.engine.job import Job
+
+__all__ = ["tell_change", "tell_change_async"]
+
+
+def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
+    """Tells `on_change`, or the log, what the plan of a job changes in its output. Nothing if it is the plan of the last run.
+
+    Raises:
+        OutputError: `on_change` has said no; nothing was sent, and no file has changed.
+    """
+    if job.fresh or not is_changed(job.paths, job.plan, simulated=job.simulated):
+        return
+    ahead = estimate(job)
+    if ahead.change is None:
+        return
+    if on_change is not None:
+        if not on_change(ahead):
+            raise OutputError(
+                f"{job.paths.rows} stays as it is, and nothing was sent. Change the config back, choose another output file, or "
+                f"keep rows that leave in the file with run: {{removed: keep}}."
+            )
+    elif ahead.change.removes_paid_rows:
+        warn_user(" ".join(ahead.sentences()))
+    else:
+        logger.info(" ".join(ahead.sentences()))
+
+
+async def tell_change_async(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
+    """`tell_change` in a thread, so that the event loop stays free."""
+    await asyncio.to_thread(tell_change, job, on_change)

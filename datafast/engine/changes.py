@@ -1,0 +1,138 @@
+"""What another config does to an output: which rows stay, which leave, and what was paid for these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from datafast._util.user_path import is_file
+from datafast.amounts import counted, money
+from datafast.errors import OutputError
+from datafast.store.lock import is_running
+from datafast.store.matching import former_of, has_places_of
+from datafast.store.reader import LedgerReader
+from datafast.store.recovery import rows_fit
+
+if TYPE_CHECKING:
+    from datafast.engine.job import Job
+    from datafast.engine.remaining import Remaining
+    from datafast.plan.items import Plan
+    from datafast.store.matching import Comparison
+    from datafast.store.paths import OutputPaths
+
+__all__ = ["Change", "change_of", "is_changed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happens to the rows and replies of an output when a run with this config begins.
+
+    Attributes:
+        output_file: the name of the output file.
+        rows_kept: rows in the file that stay.
+        rows_returning: rows of items that were in an earlier config and are back; their recorded replies are used.
+        rows_leaving: rows in the file of items that are not in the config any more.
+        rows_remade: those of them that are made again from recorded replies, without a call.
+        leaving_stay_in_file: whether leaving rows stay in the output file (`run.removed: keep`); else they move to a file of their own.
+        calls_unused: recorded calls, made for rows that leave, whose replies are not used any more.
+        cost_unused_usd: what these cost; None if a price is not known.
+        simulated: whether simulated models have made the rows.
+    """
+
+    output_file: str
+    rows_kept: int
+    rows_returning: int
+    rows_leaving: int
+    rows_remade: int
+    leaving_stay_in_file: bool
+    calls_unused: int
+    cost_unused_usd: float | None
+    simulated: bool
+
+    @property
+    def removes_paid_rows(self) -> bool:
+        """Whether rows leave with replies of a model, whatever its price, that are not used any more."""
+        return not self.simulated and self.rows_leaving > 0 and self.calls_unused > 0
+
+    def sentences(self) -> list[str]:
+        """The same in words."""
+        told = [f"The config has changed: {', '.join(self._counts())}."]
+        if self.rows_leaving:
+            told.append(
+                "They stay in the file, counted apart (run.removed: keep)."
+                if self.leaving_stay_in_file
+                else f"They move to {self.output_file}.stale-<time>."
+            )
+        if self.calls_unused and not self.simulated:
+            cost = money(self.cost_unused_usd)
+            told.append(f"Recorded replies that are not used any more: {self.calls_unused:,}, cost {cost}.")
+        if self.rows_remade:
+            told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
+        return told
+
+    def _counts(self) -> list[str]:
+        back, leaving = self.rows_returning, self.rows_leaving
+        return [
+            f"{counted(self.rows_kept, 'row')} {'stays' if self.rows_kept == 1 else 'stay'}",
+            *([f"{back:,} {'comes' if back == 1 else 'come'} back"] if back else []),
+            f"{leaving:,} {'leaves' if leaving == 1 else 'leave'}",
+        ]
+
+
+def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool) -> bool:
+    """Whether an output was last worked on with another plan. False if a run cannot begin on it, which the run then says."""
+    if not is_file(paths.ledger) or is_running(paths):
+        return False
+    try:
+        with LedgerReader(paths.ledger) as reader:
+            last = reader.meta("plan")
+            same_mode = reader.meta("mode") == ("simulated" if simulated else "real")
+            return (
+                last is not None and same_mode and not has_places_of(last, plan, former_of(plan, reader.key_versions))
+            )
+    except OutputError:
+        return False
+
+
+def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
+    """What a config changes in an output; None if it changes nothing."""
+    found = left.found
+    if found is None or not found.is_new or not (found.leaving or found.rows_cut or found.rows_returning or left.items):
+        return None
+    counts = reader.counts()
+    rows_leaving = sum(found.leaving.values()) + found.rows_cut
+    remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
+    calls, usd = _unused(reader, left, found)
+    return Change(
+        output_file=job.paths.rows.name,
+        rows_kept=counts.written - rows_leaving,
+        rows_returning=found.rows_returning,
+        rows_leaving=rows_leaving,
+        rows_remade=min(round(remade * left.scale), rows_leaving),
+        leaving_stay_in_file=job.settings.removed == "keep" and rows_fit(reader, job.fields),
+        calls_unused=calls,
+        cost_unused_usd=usd,
+        simulated=reader.meta("mode") == "simulated",
+    )
+
+
+def _unused(reader: LedgerReader, left: Remaining, found: Comparison) -> tuple[int, float | None]:
+    """The recorded calls behind rows that leave which nothing uses any more, and their cost."""
+    if not found.leaving:
+        return 0, 0.0
+    bills = reader.bills({item for items in found.donors.values() for item in items})
+    calls, usd = 0.0, 0.0
+    is_priced = True
+    for items in found.donors.values():
+        leaving = [item for item in items if item in found.leaving]
+        # An item may have been made of the replies to its earlier form alone.
+        billed = [item for item in leaving if item in bills] or [item for item in items if leaving and item in bills]
+        for item in billed:
+            calls += bills[item].calls
+            usd += bills[item].usd or 0.0
+            is_priced = is_priced and bills[item].usd is not None
+            if item in left.used_again:
+                used = [cost for key, cost in reader.call_costs(item) if key in left.used_again[item][0]]
+                calls -= len(used) * left.scale
+                usd -= sum(cost or 0.0 for cost in used) * left.scale
+    return max(0, round(calls)), max(0.0, usd) if is_priced else None

@@ -1,0 +1,160 @@
+"""What scripts of chatan write differently: names of options, values of samplers, doubled braces."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from datafast import RunConfig, dataset, generator, sample
+from datafast.errors import ConfigError, DatafastWarning
+from datafast.llms import OpenAIProvider, SimulatedProvider
+from tests.servers.fault_server import Answer, FaultServer
+from tests.support import rows_of
+
+
+def made(schema: dict[str, Any], n: int = 4, **options: Any) -> pd.DataFrame:
+    return dataset(schema).generate_sync(n, **options)
+
+
+# -- options
+
+
+def test_a_bar_shows_how_many_rows_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+    gen = generator(SimulatedProvider("m"))
+    seen: list[str] = []
+    ds = dataset({"a": gen("Of tides.")})
+    assert len(ds.generate_sync(3, progress=True, on_event=lambda event: seen.append(event.type))) == 3
+    shown = capsys.readouterr().err
+    assert "Generating rows" in shown
+    assert "3/3" in shown
+    assert seen[-1] == "run_ended"
+    assert len(asyncio.run(ds.generate(n=4, progress=False))) == 4
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [
+        ({"concurrency": 3}, 3),
+        ({"max_concurrent_rows": 2}, 2),
+        ({"max_concurrent_rows": 2, "max_concurrent_columns": 2}, 4),
+        ({"concurrency": 5, "max_concurrent_columns": -1}, 5),
+    ],
+)
+def test_rows_and_columns_at_once_bound_the_requests_in_flight(
+    openai: FaultServer, given: dict[str, int], most: int
+) -> None:
+    openai.respond = lambda request: Answer(text="yes", delay_s=0.05)
+    gen = generator("openai", "sk-0123456789")
+    made({"a": gen("one"), "b": gen("two")}, 6, **given)
+    assert openai.max_in_flight == most
+
+
+def test_an_option_that_does_not_exist_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ConfigError, match=r"^concurency: A run has no such option\. Did you mean 'max_concurrency'\?$"):
+        made({"a": "x"}, concurency=3)
+
+
+def test_the_names_of_parameters_of_openai_are_understood() -> None:
+    provider = generator("openai", "sk-0123456789", model="m", max_tokens=50, base_url="http://127.0.0.1:9/v1").provider
+    assert isinstance(provider, OpenAIProvider)
+    assert (provider.max_completion_tokens, provider.api_base) == (50, "http://127.0.0.1:9/v1")
+
+
+def test_a_dataset_tells_its_schema_and_its_number_of_rows() -> None:
+    schema = {"a": "x"}
+    assert (dataset(schema, n=50).n, dataset(schema).n, dataset(schema).schema) == (50, 100, schema)
+    for name in ("eval", "evaluate"):
+        with pytest.raises(AttributeError, match=rf"^A dataset has no {name}\. A column of type judge scores each row"):
+            getattr(dataset(schema), name)
+
+
+# -- samplers
+
+
+def test_datetimes_are_datetimes_in_the_frame_and_text_in_prompts_and_files(
+    openai: FaultServer, tmp_path: Path
+) -> None:
+    gen = generator("openai", "sk-0123456789")
+    schema = {"day": sample.datetime("01/02/2024", "05/02/2024", format="%d/%m/%Y"), "asked": gen("On {day}?")}
+    frame = dataset(schema, output_file=tmp_path / "rows.jsonl").generate_sync(5)
+    assert set(frame["day"].dt.month) == {2}
+    assert frame["day"].between(datetime.datetime(2024, 2, 1), datetime.datetime(2024, 2, 5)).all()
+    texts = [row["day"] for row in sorted(rows_of(tmp_path / "rows.jsonl"), key=lambda row: row["asked"])]
+    assert sorted(texts) == sorted(frame["day"].dt.strftime("%d/%m/%Y"))
+    assert list(frame["asked"]) == [f"<On {day}?>" for day in frame["day"].dt.strftime("%d/%m/%Y")]
+
+
+def test_a_format_that_does_not_tell_the_day_stays_text() -> None:
+    frame = made({"month": sample.datetime("2024-01-01", "2024-12-31", format="%B %Y")})
+    assert all(isinstance(month, str) for month in frame["month"])
+
+
+@pytest.mark.parametrize("empty", [pd.DataFrame({"c": []}), {"c": []}, []])
+def test_a_corpus_without_rows_gives_its_default(empty: Any) -> None:
+    assert set(made({"a": sample.from_dataset(empty, "c", default=sample.choice(["x", "y"]))}, 20)["a"]) == {"x", "y"}
+    assert set(made({"a": sample.from_dataset(empty, "c", default="z")})["a"]) == {"z"}
+    with pytest.raises(ConfigError, match="has no rows"):
+        made({"a": sample.from_dataset(empty, "c")})
+
+
+def test_a_corpus_with_rows_gives_its_own() -> None:
+    assert set(made({"a": sample.from_dataset({"c": ["q"]}, "c", default=sample.uuid())})["a"]) == {"q"}
+
+
+# -- templates
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sent"),
+    [
+        ('{{"k": 1}} about {t}', '{"k": 1} about T'),
+        ('{{"k": {{"deep": [1]}}}} about {t}', '{"k": {"deep": [1]}} about T'),
+        ('{{\n  "k": "{t}"\n}}', '{\n  "k": "T"\n}'),
+        ('{{"k": 1}} of {d[key]}', '{"k": 1} of V'),
+        # not written for str.format
+        ('{"k": 1} about {t}', '{"k": 1} about T'),
+        ("{{ t }} and {t}", "T and T"),
+        ("{{ t | upper }}: {t}", "T: T"),
+        ('{% if t %}{{"k": 1}}{% endif %}', '{{"k": 1}}'),
+        ('{{"k": 1}} as {"k": 1}', '{{"k": 1}} as {"k": 1}'),
+    ],
+)
+def test_doubled_braces_around_text_are_single_ones(openai: FaultServer, prompt: str, sent: str) -> None:
+    gen = generator("openai", "sk-0123456789")
+    made({"t": "T", "d": {"key": "V"}, "a": gen(prompt)}, 1)
+    assert [request.prompt for request in openai.requests] == [sent]
+
+
+@pytest.mark.parametrize("value", [lambda row: row["t"], sample.choice(["a", "b"])])
+def test_a_variable_that_differs_from_row_to_row_is_refused_with_what_to_write(value: Any) -> None:
+    gen = generator(SimulatedProvider("m"))
+    with pytest.raises(ConfigError, match=r"^name: .* is a column\. Put it into the schema: dataset\(\{'name': \.\.\."):
+        gen("Hello {name}", name=value)
+
+
+def test_fixed_variables_are_filled_in(openai: FaultServer) -> None:
+    gen = generator("openai", "sk-0123456789")
+    made({"a": gen("Hello {name}", name="Bob")}, 1)
+    assert openai.requests[0].prompt == "Hello Bob"
+    assert json.loads(openai.requests[0].raw)["messages"] == [{"role": "user", "content": "Hello Bob"}]
+
+
+def test_cut_texts_fail_their_rows_unless_they_are_wanted(openai: FaultServer) -> None:
+    openai.respond = lambda request: Answer(text="Once upon a", finish_reason="length")
+    gen = generator("openai", "sk-0123456789", max_tokens=3)
+    ds = dataset({"a": gen("Tell.")})
+    with pytest.warns(DatafastWarning, match="2 of 2 rows failed"):
+        assert ds.generate_sync(2).empty
+    assert "or take cut texts (run.on_truncation: keep)." in ds.failed_items[0].error
+    sent = len(openai.requests)
+    kept = dataset({"a": gen("Tell.")}, run=RunConfig(on_truncation="keep"))
+    with pytest.warns(DatafastWarning, match="2 texts were cut"):
+        assert list(kept.generate_sync(2, retry_failed=True)["a"]) == ["Once upon a"] * 2
+    assert len(openai.requests) == sent == 2

@@ -1,0 +1,126 @@
+"""`Dataset`: rows in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast import DataSetGeneratorError
+from datafast.deepfabric import Dataset, load_dataset
+
+ROWS = [
+    {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}], "n": n}
+    for n in range(10)
+]
+
+
+def test_it_is_filled_by_hand_and_saved(tmp_path: Path) -> None:
+    dataset = Dataset()
+    dataset.samples = ROWS[:2]
+    dataset.save(tmp_path / "rows.jsonl")
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()] == ROWS[:2]
+    assert Dataset.from_jsonl(tmp_path / "rows.jsonl") == dataset == Dataset.from_list(ROWS[:2])
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "rows.json"])
+def test_other_formats_are_written(tmp_path: Path, name: str) -> None:
+    assert Dataset(ROWS).save(tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "rows.jsonl:1: This is not JSON"), ("\n7", "rows.jsonl:2: expected an object")]
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(DataSetGeneratorError, match=problem):
+        Dataset.from_jsonl(tmp_path / "rows.jsonl")
+    with pytest.raises(DataSetGeneratorError, match="Cannot read"):
+        Dataset.from_jsonl(tmp_path / "none.jsonl")
+
+
+def test_rows_and_columns_are_taken_out() -> None:
+    dataset = Dataset(ROWS)
+    assert (dataset[0], dataset[-1]["n"], dataset["n"]) == (ROWS[0], 9, list(range(10)))
+    assert dataset[2:4] == Dataset(ROWS[2:4])
+    assert (dataset.column_names, dataset.num_rows, len(dataset)) == (["messages", "n"], 10, 10)
+    assert dataset.select([3, 1])["n"] == [3, 1]
+    assert dataset.filter(lambda row: row["n"] > 7)["n"] == [8, 9]
+    with pytest.raises(KeyError, match="There is no column 'm'"):
+        dataset["m"]
+
+
+def test_map_is_given_copies() -> None:
+    dataset = Dataset(ROWS)
+    mapped = dataset.map(lambda row: row | {"n": row.pop("n") + 1})
+    assert mapped["n"] == list(range(1, 11))
+    assert dataset["n"] == list(range(10))
+
+
+def test_order_and_split_are_seeded_and_no_part_is_empty() -> None:
+    dataset = Dataset(ROWS)
+    parts = dataset.split(test_size=0.2, seed=3)
+    assert (len(parts["train"]), len(parts["test"])) == (8, 2)
+    assert sorted(parts["train"]["n"] + parts["test"]["n"]) == list(range(10))
+    assert dataset.train_test_split(0.2, seed=3) == parts
+    assert dataset.shuffle(1)["n"] != dataset.shuffle(2)["n"]
+    assert [len(part) for part in Dataset(ROWS[:2]).split(0.01).values()] == [1, 1]
+    for share in (0, 1, True, "0.5"):
+        with pytest.raises(DataSetGeneratorError, match="test_size: expected a share"):
+            dataset.split(share)  # type: ignore[arg-type]
+
+
+def test_it_becomes_a_dataframe_and_a_dataset_of_hugging_face() -> None:
+    assert Dataset(ROWS).to_pandas()["n"].tolist() == list(range(10))
+    assert Dataset(ROWS).to_hf()["n"][:2] == [0, 1]
+
+
+def test_rows_that_are_not_conversations_are_refused() -> None:
+    dataset = Dataset()
+    refused, reasons = dataset.add_samples([ROWS[0], {"text": "a"}, {"messages": [{"role": "user"}]}])
+    assert (len(dataset), len(refused), len(reasons)) == (1, 2, 2)
+    assert dataset.failed_samples == refused
+
+
+def test_statistics_count_messages_and_roles() -> None:
+    found = Dataset(ROWS).get_statistics()
+    assert (found["total_samples"], found["avg_messages_per_sample"], found["avg_content_length"]) == (10, 2, 2)
+    assert found["role_distribution"] == {"user": 0.5, "assistant": 0.5}
+    assert [len(row["messages"]) for row in Dataset(ROWS).filter_by_role("user")] == [1] * 10
+
+
+def test_formatters_give_other_forms_and_write_their_files(tmp_path: Path) -> None:
+    formatters = [
+        {"name": "a", "template": "builtin://alpaca.py", "output": str(tmp_path / "a.jsonl")},
+        {"name": "t", "template": "builtin://chatml"},
+    ]
+    made = Dataset(ROWS[:1]).apply_formatters(formatters)
+    assert made["a"][0] == {"instruction": "q0", "input": "", "output": "a0"}
+    assert json.loads((tmp_path / "a.jsonl").read_text("utf-8")) == made["a"][0]
+    assert made["t"][0]["text"].startswith("<|im_start|>user\nq0")
+    with pytest.raises(DataSetGeneratorError, match=r"'builtin://grpo' is not written by datafast\. The forms are trl"):
+        Dataset(ROWS).apply_formatters([{"template": "builtin://grpo"}])
+
+
+def test_a_tokenizer_writes_the_texts() -> None:
+    class Tokenizer:
+        def apply_chat_template(self, messages: list[dict[str, Any]], *, tools: Any, tokenize: bool) -> str:
+            assert (tools, tokenize) == (None, False)
+            return "|".join(message["content"] for message in messages)
+
+    assert Dataset(ROWS[:1]).format(tokenizer=Tokenizer())["text"] == ["q0|a0"]
+    with pytest.raises(DataSetGeneratorError, match=r"AutoTokenizer.from_pretrained\('org/model'\)"):
+        Dataset(ROWS).format("org/model")
+
+
+def test_a_file_is_loaded_as_the_split_train(tmp_path: Path) -> None:
+    Dataset(ROWS).save(tmp_path / "rows.jsonl")
+    found = load_dataset("json", data_files=tmp_path / "rows.jsonl")
+    assert isinstance(found, dict)
+    assert found["train"] == load_dataset(tmp_path / "rows.jsonl", split="train") == Dataset(ROWS)
+    with pytest.raises(DataSetGeneratorError, match="the split train alone"):
+        load_dataset(tmp_path / "rows.jsonl", split="test")
+    with pytest.raises(DataSetGeneratorError, match="not a JSONL file"):
+        load_dataset("someone/things")
