@@ -69,3 +69,10 @@ def test_a_dataset_shows_its_first_rows_and_lines_that_were_edited(tmp_path: Pat
     file = Path(dataset.config.output_file)
     file.write_bytes(b"<script>\n[1]\n" + orjson.dumps({"text": "<u>"}) + b"\n")
     assert "<script>" in read(dataset._repr_html_()).text
+
+
+def test_outside_of_a_notebook_a_dataset_names_its_file_and_its_counts(tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=3)
+    assert repr(dataset) == f"<RawDataset in {tmp_path / 'out.jsonl'}>"
+    dataset.generate([SimulatedProvider()])
+    assert repr(dataset).endswith("out.jsonl: 3 rows requested: 3 written, 0 filtered, 0 failed, 0 pending>")

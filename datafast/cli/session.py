@@ -222,9 +222,12 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
-        fresh = shlex.join(["datafast", "generate", str(settings.config), "--fresh"])
+        do_it = ["datafast", "generate", str(settings.config)]
         steps.append(Step(real, "what the real models will be asked, and its cost"))
-        steps.append(Step(fresh, "do it; the simulated rows are moved aside"))
+        if settings.output is None:
+            steps.append(Step(shlex.join([*do_it, "--fresh"]), "do it; the simulated rows are moved aside"))
+        else:
+            steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and not report.simulated:
         steps.append(Step('dataset.push_to_hub("owner/name")', "in Python: publishes the rows"))
     return steps

@@ -186,6 +186,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             f"object a line; then data_rows, save and push_to_hub have them."
         )
 
+    def __repr__(self) -> str:
+        counts = f": {self.report.counts_line()}" if self.report is not None else ""
+        return f"<{type(self).__name__} in {self.config.output_file}{counts}>"
+
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
         rows = RowSequence(Path(self.config.output_file), self.row_model)._repr_html_()

@@ -96,6 +96,16 @@ def test_rows_of_simulated_models_lead_to_the_real_ones() -> None:
     assert "datafast plan c.yaml" in generate("--offline").stderr
 
 
+def test_the_real_models_get_a_file_of_their_own_or_the_simulated_rows_move_aside() -> None:
+    Path("c.yaml").write_text(CONFIG.split("providers")[0] + "providers: [openai/gpt-5-mini]\n", encoding="utf-8")
+    assert (
+        "datafast generate c.yaml --fresh   (do it; the simulated rows are moved aside)" in generate("--offline").stderr
+    )
+    elsewhere = generate("--offline", "--output", "other.jsonl").stderr
+    assert "datafast generate c.yaml   (do it, into the file of the config)" in elsewhere
+    assert "--fresh" not in elsewhere
+
+
 def test_failed_rows_lead_to_why_and_to_another_try() -> None:
     Path("c.yaml").write_text(CONFIG.replace("model_id: a", "model_id: a, faults: {refused: 1.0}"), encoding="utf-8")
     shown = generate().stderr

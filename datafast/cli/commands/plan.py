@@ -122,7 +122,7 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
         steps = dataset.preparations(project.routes, {})
     except OutputError as error:
         return [str(error)]
-    return [f"{step.what}, about {step.calls:,} calls that are not in the estimate" for step in steps]
+    return [f"{step.what}, about {step.calls:,} calls, which are in the estimate" for step in steps]
 
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
