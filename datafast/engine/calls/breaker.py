@@ -196,7 +196,7 @@ class Breaker:
         wait_s = max(wait_s, error.retry_after_s or 0.0)
         self._probe_from = now + wait_s
         self._probing = False
-        self._gate.close(self._probe_from)
+        self._gate.close(self._probe_from, beside=self.on_wire)
         self._on_pause(wait_s, error)
 
     def _resume(self) -> None:

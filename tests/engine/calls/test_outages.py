@@ -390,3 +390,23 @@ def test_refusals_that_differ_in_their_words_stop_a_provider_too(
         dataset.generate([direct(fault_server)])
     assert assert_balanced(dataset.report).pending == 60
     assert len(fault_server.requests) <= 40  # with those that ask for structure in another way
+
+
+def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    together: list[int] = []
+
+    def respond(request: Recorded) -> Answer:
+        number, began = len(fault_server.requests), fault_server.requests[0].at_s
+        if number <= 20 or request.at_s > began + 1.5:
+            return Answer()
+        together.append(fault_server.in_flight)
+        return Answer(status=503, delay_s=0.1)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=60, run={"max_concurrency": 12})
+    dataset.generate([direct(fault_server, rpm_limit=3000)])
+    assert assert_balanced(dataset.report).written == 60
+    assert len(together) <= 14
+    assert together[-2:] == [1, 1]
