@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
@@ -20,7 +21,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.routes import Route, providers_of
-from datafast.errors import ConfigError, RunStopped, TopicsError
+from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
 from datafast.store.paths import UsedFile, refuse_shared
@@ -341,7 +342,14 @@ def _log_file() -> Iterator[UsedFile]:
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
-    return estimate(Generation(dataset, routes, {}).job())
+    found = estimate(Generation(dataset, routes, {}).job())
+    try:
+        before = [preparation.estimate() for preparation in dataset.preparations(routes, {})]
+    except OutputError as error:
+        return replace(found, notes=(str(error), *found.notes))
+    for other in before:
+        found = found.after(other)
+    return found
 
 
 def _some(providers: Any, llms: Any = None) -> Any:

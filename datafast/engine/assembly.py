@@ -82,6 +82,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         fields=job.fields,
         stages=settings_of(job.stages),
         notes=job.notes,
+        made_for=job.made_for,
     )
     with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(job.settings.max_concurrency)
@@ -220,13 +221,12 @@ def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:
 
 
 def _spent(job: Job, output: OpenOutput) -> Spent:
-    """What counts for the budget as used before this run."""
+    """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    spent = output.store.spent
+    spent = output.store.spent(job.buyer)
     for ledger in job.also_spent:
         if is_file(ledger):
             with LedgerReader(ledger) as reader:
-                other = reader.spent()
-            spent = Spent(spent.usd + other.usd, spent.calls + other.calls, spent.tokens + other.tokens)
+                spent = spent.plus(reader.spent(job.buyer))
     return spent

@@ -22,7 +22,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from datafast._util import background
@@ -95,6 +95,36 @@ class Estimate:
     in_flight: int | None = None
     change: Change | None = None
 
+    def times(self, factor: float) -> Estimate:
+        """The estimate of so many times the work, with the same calls in flight at once."""
+        return replace(
+            self,
+            calls=round(self.calls * factor),
+            replayed=round(self.replayed * factor),
+            input_tokens=self.input_tokens * factor,
+            output_tokens=self.output_tokens * factor,
+            cost_usd=None if self.cost_usd is None else self.cost_usd * factor,
+            seconds=self.seconds * factor,
+            providers=tuple(part.times(factor) for part in self.providers),
+        )
+
+    def after(self, other: Estimate) -> Estimate:
+        """This work with another one that has to come first. Rows, items and the change are those of this one."""
+        costs = [part.cost_usd for part in (self, other) if part.calls]
+        known = [cost for cost in costs if cost is not None]
+        return replace(
+            self,
+            calls=self.calls + other.calls,
+            replayed=self.replayed + other.replayed,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=_sum(known) if len(known) == len(costs) else None,
+            seconds=self.seconds + other.seconds,
+            providers=(*other.providers, *self.providers),
+            rendered=self.rendered + other.rendered,
+            notes=tuple(dict.fromkeys([*self.notes, *other.notes])),
+        )
+
     def sentences(self) -> list[str]:
         """What the config changes in the output, and what is still to make, in words."""
         told = [] if self.change is None else self.change.sentences()
@@ -140,12 +170,16 @@ class Estimate:
         return facts(self.lines())
 
 
-def estimate(job: Job) -> Estimate:
-    """Estimates what is left of a job; see the module for the method."""
+def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
+    """Estimates what is left of a job; see the module for the method.
+
+    Args:
+        tokens_per_text: what is guessed for the output where no earlier replies are known.
+    """
     plan, routes = job.plan, job.routes
     sample = [plan[position] for position in spread(plan, _SAMPLE, seed=job.settings.seed)]
     labels = labels_of(job.providers)
-    past = _Past.read(job, sample)
+    past = _Past.read(job, sample, tokens_per_text)
     work = _Work(routes, job.settings)
     asked = _ask(job, sample)
     work.add_items(past.left.untouched, asked)
@@ -255,26 +289,26 @@ class _Past:
     """What is left, what earlier replies used, and what the config has changed."""
 
     left: Remaining
-    history: History = field(default_factory=History)
+    history: History
     change: Change | None = None
     note: str = ""
     spent: Spent = _NOTHING
 
     @classmethod
-    def read(cls, job: Job, sample: Sequence[WorkItem]) -> _Past:
+    def read(cls, job: Job, sample: Sequence[WorkItem], guess: Span) -> _Past:
         plan, ledger = job.plan, job.paths.ledger
-        everything = Remaining(per_route(plan), plan.num_rows)
-        if not is_file(ledger) or not sample:
-            return cls(everything)
+        nothing = cls(Remaining(per_route(plan), plan.num_rows), History(tokens_per_text=guess))
+        if job.fresh or not is_file(ledger) or not sample:
+            return nothing
         try:
             with LedgerReader(ledger) as reader:
                 if reader.meta("mode") != ("simulated" if job.simulated else "real"):
-                    return cls(everything)  # a run on this output would be refused
+                    return nothing  # a run on this output would be refused
                 left = remaining(reader, job)
-                history = History.read(reader, num_rows=sample[0].num_rows)
-                return cls(left, history, change_of(reader, left, job), spent=reader.spent())
+                history = History.read(reader, num_rows=sample[0].num_rows, tokens_per_text=guess)
+                return cls(left, history, change_of(reader, left, job), spent=reader.spent(job.buyer))
         except (OutputError, ConfigError) as error:
-            return cls(everything, note=f"Nothing counts as done: {error}")
+            return replace(nothing, note=f"Nothing counts as done: {error}")
 
 
 # -- totals
@@ -308,7 +342,7 @@ def _slips(providers: Sequence[LLMProvider]) -> list[str]:
 
 
 def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) -> list[str]:
-    guess = TOKENS_PER_TEXT
+    guess = past.history.tokens_per_text
     called = [part for part in parts if any(part.calls.values())]
     notes = [past.note] if past.note else []
     notes.append("Input: a token for 4 characters (5 to 3) of prompt and reply schema.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from datafast.engine.settings import RunConfig
@@ -91,6 +91,17 @@ class ProviderEstimate:
     latency_basis: Basis
     seconds: Span
 
+    def times(self, factor: float) -> ProviderEstimate:
+        """The estimate of so many times the work."""
+        return replace(
+            self,
+            calls={role: round(count * factor) for role, count in self.calls.items()},
+            input_tokens=self.input_tokens * factor,
+            output_tokens=self.output_tokens * factor,
+            cost_usd=None if self.cost_usd is None else self.cost_usd * factor,
+            seconds=self.seconds * factor,
+        )
+
 
 class Asked:
     """The calls of one role: how many, and the mean length of one."""
@@ -141,7 +152,7 @@ class History:
     tokens_per_text: Span = TOKENS_PER_TEXT
 
     @classmethod
-    def read(cls, reader: LedgerReader, *, num_rows: int) -> History:
+    def read(cls, reader: LedgerReader, *, num_rows: int, tokens_per_text: Span) -> History:
         """From the replies to items of this number of rows."""
         tokens: dict[tuple[str, str], list[float]] = defaultdict(list)
         seconds: dict[str, list[float]] = defaultdict(list)
@@ -151,6 +162,7 @@ class History:
         return cls(
             {who: _span_of(values) for who, values in tokens.items()},
             {who: _span_of(values) for who, values in seconds.items()},
+            tokens_per_text,
         )
 
 

@@ -43,7 +43,9 @@ class Job:
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
-        also_spent: ledgers whose costs also count for the budget; they need not exist.
+        also_spent: ledgers whose costs for this output also count for the budget; they need not exist.
+        made_for: of a run in front of others' runs: the ledger of the output that it is made for (an empty path if for none), whose budget
+            its costs count for. None for a run that is made for its own output.
     """
 
     plan: Plan
@@ -60,12 +62,18 @@ class Job:
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     also_spent: Sequence[Path] = ()
+    made_for: Path | None = None
     on_report: Callable[[RunReport], None] | None = None
 
     @property
     def providers(self) -> list[LLMProvider]:
         """All providers, each once."""
         return providers_of(self.routes)
+
+    @property
+    def buyer(self) -> Path:
+        """The ledger of the output whose budget its costs count for; an empty path for none."""
+        return self.paths.ledger if self.made_for is None else self.made_for
 
     @property
     def simulated(self) -> bool:

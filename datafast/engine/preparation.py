@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast._util.user_path import is_file
+from datafast.engine.estimate import Estimate, Span, estimate
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Counts, by_category, by_provider, by_stage
@@ -33,12 +34,21 @@ class Preparation:
         job: the run; its `on_event` gets every event.
         done: takes its result; raises if there is none.
         calls: the number of its calls if every reply is usable.
+        measured: a job like it from which its cost is estimated; the job itself if it is small.
+        tokens_per_text: what is guessed for a text that it asks for.
     """
 
     what: str
     job: Job
     done: Callable[[RunReport], None]
     calls: int
+    measured: Job
+    tokens_per_text: Span
+
+    def estimate(self) -> Estimate:
+        """What it will use and cost."""
+        found = estimate(self.measured, tokens_per_text=self.tokens_per_text)
+        return found.times(self.calls / max(1, found.calls + found.replayed))
 
     def announced(self, on_event: EventCallback | None) -> Job:
         """The job, with its events passed on as far as they concern the dataset."""

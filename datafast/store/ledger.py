@@ -19,10 +19,12 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,19 @@ from datafast.store.row_values import append_from, failure_values, item_from, it
 __all__ = ["Ledger"]
 
 _AT_ONCE = 10_000
+_ALL = 2**62
 
 _LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
+
+
+def _name_of(buyer: Path, ledger: Path) -> str:
+    """A ledger as seen from another one, so that both may be moved together; empty for none."""
+    if buyer == Path():
+        return ""
+    try:
+        return Path(os.path.relpath(buyer.absolute(), ledger.absolute().parent)).as_posix()
+    except ValueError:  # on another drive
+        return buyer.absolute().as_posix()
 
 
 class Ledger:
@@ -339,17 +352,42 @@ class Ledger:
     def put_charges(self, charges: Iterable[Charge]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
 
-    def charged(self) -> tuple[float, int]:
-        """(USD, tokens) charged for requests whose usage is not known."""
-        found = self._db.execute("SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges").fetchone()
-        return float(found[0]), int(found[1])
+    def begin_for(self, buyer: Path) -> None:
+        """Notes for which output what follows is bought, by its ledger; an empty path for none."""
+        parts = self._parts()
+        name = _name_of(buyer, self.path)
+        if not parts or parts[-1][2] != name:
+            parts.append([self.max_id("calls") + 1, int(self.meta("requests") or 0) + 1, name])
+            self.set_meta("made_for", orjson.dumps(parts).decode())
 
-    def spent(self) -> Spent:
-        """What this output has used so far; requests that may have been charged count at their bound."""
-        totals = self.totals()
-        usd, tokens = self.charged()
-        requests = max(int(self.meta("requests") or 0), totals.attempts)
-        return Spent((totals.cost_usd or 0.0) + usd, requests, totals.input_tokens + totals.output_tokens + tokens)
+    def spent(self, buyer: Path) -> Spent:
+        """What was used so far for the output with this ledger; requests that may have been charged count at their bound.
+
+        What was bought before it was noted for which output, counts for all.
+        """
+        parts = [[0, 0, None], *self._parts(), [_ALL, _ALL, None]]
+        spent = Spent(0.0, 0, 0)
+        for (call, request, name), (next_call, next_request, _) in pairwise(parts):
+            if name in {None, _name_of(buyer, self.path)}:
+                spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
+        return spent
+
+    def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
+        """What calls and requests with these ids have used: from the first one on, without the last one."""
+        cost, attempts, used = self._db.execute(
+            "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "
+            "coalesce(sum(output_tokens), 0) FROM calls WHERE id >= ? AND id < ?",
+            calls,
+        ).fetchone()
+        usd, tokens = self._db.execute(
+            "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges WHERE id >= ? AND id < ?", requests
+        ).fetchone()
+        sent = min(requests[1], int(self.meta("requests") or 0) + 1) - max(requests[0], 1)
+        return Spent(cost + usd, max(sent, attempts), used + tokens)
+
+    def _parts(self) -> list[list[Any]]:
+        """The first call and the first request of each part of what was bought, and the name of the output that it was for."""
+        return list(orjson.loads(self.meta("made_for") or "[]"))
 
     # -- appends
 

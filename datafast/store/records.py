@@ -240,3 +240,7 @@ class Spent(NamedTuple):
     usd: float
     calls: int
     tokens: int
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(self.usd + other.usd, self.calls + other.calls, self.tokens + other.tokens)

@@ -79,6 +79,7 @@ class Opening:
         keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
         fields: the names of the fields of a row.
         stages: the settings of the stages that decide about rows, as JSON.
+        made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
     """
 
@@ -92,6 +93,7 @@ class Opening:
     fields: Sequence[str] = ()
     stages: str = "[]"
     notes: Mapping[str, Any] = field(default_factory=dict)
+    made_for: Path | None = None
 
 
 @contextlib.contextmanager
@@ -193,6 +195,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
+            if how.made_for is not None:
+                ledger.begin_for(how.made_for)
         counts = ledger.counts()
         _note_stages(paths, ledger, how.stages, counts)
         rows = AppendFile(paths.rows, what="output file")

@@ -157,10 +157,9 @@ class Store:
 
     # -- requests under a budget
 
-    @property
-    def spent(self) -> Spent:
-        """What this output has used so far."""
-        return self._ledger.spent()
+    def spent(self, buyer: Path) -> Spent:
+        """See `Ledger.spent`."""
+        return self._ledger.spent(buyer)
 
     def reserve(self, provider: str, bound: Bound) -> int:
         """Records that a request is about to be sent, with the most that it can cost. Returns its number.

@@ -5,6 +5,7 @@ So nothing is paid for twice after the process died, and many datasets can use t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from datafast._util.scratch import Scratch
 from datafast._util.user_path import is_file
+from datafast.engine.estimate import Span
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
@@ -36,7 +38,20 @@ if TYPE_CHECKING:
     from datafast.topics.config import TopicsConfig
     from datafast.types import RunReport
 
-__all__ = ["Growth", "TopicsRow", "growing", "grown_record", "is_simulated", "read_record", "was_interrupted"]
+__all__ = [
+    "TOKENS_PER_TOPIC",
+    "Growth",
+    "TopicsRow",
+    "growing",
+    "grown_record",
+    "is_simulated",
+    "read_record",
+    "was_interrupted",
+]
+
+TOKENS_PER_TOPIC = Span(5.0, 12.0, 25.0)
+"""What is guessed for a topic of at most ten words, in JSON."""
+_MEASURED_CALLS = 300
 
 
 class TopicsRow(BaseModel):
@@ -59,7 +74,8 @@ class Growth:
         begin: makes a model of the config's shape that has only a root.
         run: limits and retries. Missing subtopics are always asked for again.
         offline: use a simulated model.
-        also_spent: ledgers whose costs also count for the budget in `run`.
+        dataset: the ledger of the dataset that it is grown for; the budget in `run` holds for both together.
+        shared: whether other datasets may use the file too; each budget then counts only what was bought for its own dataset.
         on_divided: is told of each topic that is divided.
     """
 
@@ -72,7 +88,8 @@ class Growth:
         run: RunConfig | None = None,
         offline: bool = False,
         executor: Executor | None = None,
-        also_spent: Sequence[Path] = (),
+        dataset: Path | None = None,
+        shared: bool = True,
         on_divided: Divided | None = None,
     ) -> None:
         self.offline = offline
@@ -81,7 +98,8 @@ class Growth:
         self._provider = SimulatedProvider.standing_in_for(provider) if offline else provider
         self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
         self._executor = executor or LocalExecutor()
-        self._also_spent = tuple(also_spent)
+        self._dataset = dataset
+        self._shared = shared
         self.on_divided = on_divided
         self.path = config.file or self._scratch() / "topics.json"
 
@@ -118,9 +136,18 @@ class Growth:
             retry_failed=True,  # growing again means to retry what failed
             on_event=on_event,
             what=growing(self._config),
-            also_spent=self._also_spent,
+            also_spent=[] if self._dataset is None else [self._dataset],
+            made_for=(self._dataset or Path()) if self._shared else None,
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
+
+    def measured(self, *, fresh: bool = False) -> Job:
+        """The run, or that of a model with fewer levels, which is small enough to be tried out."""
+        config, small = self._config, copy.copy(self)
+        while config.depth > 1 and config.num_calls > _MEASURED_CALLS:
+            config = config.model_copy(update={"depth": config.depth - 1})
+        small._config, small.on_divided = config, None
+        return small.job(fresh=fresh)
 
     def _plan(self, routes: Sequence[str]) -> GridPlan:
         config = self._config

@@ -112,7 +112,7 @@ class TopicSupply:
         """
         if self._config is None:
             return ()
-        from datafast.topics.build import Growth, growing, is_simulated, was_interrupted
+        from datafast.topics.build import TOKENS_PER_TOPIC, Growth, growing, is_simulated, was_interrupted
 
         path = self._file or Path()
         first = route.members[0]
@@ -136,6 +136,7 @@ class TopicSupply:
         run = self._run
         if (wanted := options.get("max_concurrency")) is not None:
             run = run.model_copy(update={"max_concurrency": wanted})
+
         growth = Growth(
             self._config.model_copy(update={"file": path}),
             provider,
@@ -143,7 +144,8 @@ class TopicSupply:
             run=run,
             offline=offline,
             executor=executor,
-            also_spent=[ledger],
+            dataset=ledger,
+            shared=self._config.file is not None,
         )
 
         def done(report: RunReport) -> None:
@@ -152,7 +154,16 @@ class TopicSupply:
             if self._object is not None and not offline:
                 self._object.take_grown(record, report)  # later uses of the object need not grow it again
 
-        return [Preparation(growing(self._config), growth.job(fresh=fresh), done, self._config.num_calls)]
+        return [
+            Preparation(
+                growing(self._config),
+                growth.job(fresh=fresh),
+                done,
+                calls=self._config.num_calls,
+                measured=growth.measured(fresh=fresh),
+                tokens_per_text=TOKENS_PER_TOPIC,
+            )
+        ]
 
 
 def _provider_of(config: TopicsConfig) -> LLMProvider | None:

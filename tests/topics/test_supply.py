@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datafast import RunConfig, RunStopped
+from datafast.engine.estimate import Span
 from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
 from datafast.errors import ConfigError, DatafastWarning, OutputError
 from datafast.llms import OpenAIProvider, SimulatedProvider
@@ -162,6 +163,57 @@ def test_a_budget_in_dollars_counts_what_growing_has_cost(server: FaultServer, t
         dataset.generate([priced])
     report = assert_balanced(dataset.report)
     assert (report.written, report.cost_usd) == (2, pytest.approx(5.0))
+
+
+def test_a_shared_file_counts_once_for_the_dataset_that_bought_it(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "file": tmp_path / "shared.json"}
+
+    def dataset(name: str, max_calls: int, **changed: Any) -> Any:
+        output = tmp_path / f"{name}.jsonl"
+        return talk(tmp_path, {**topics, **changed}, output_file=output, run=RunConfig(max_calls=max_calls))
+
+    for name, max_calls in (("first", 3 + 4), ("second", 4), ("third", 4)):
+        made = dataset(name, max_calls).generate([provider(server)])
+        assert assert_balanced(made.report).written == 4
+    assert len(server.requests) == 3 + 3 * 4
+    # The first one has used 7 of its 8, so it buys one of the four that are missing now; the second one buys the others.
+    with pytest.raises(RunStopped, match="8 of 8 used"):
+        dataset("first", 8, depth=3).generate([provider(server)], on_change=lambda ahead: True)
+    deeper = dataset("second", 4 + 3 + 8, depth=3).generate([provider(server)], on_change=lambda ahead: True)
+    assert assert_balanced(deeper.report).written == 8
+
+
+def test_topics_that_were_grown_for_none_count_for_none(server: FaultServer, tmp_path: Path) -> None:
+    file = tmp_path / "shared.json"
+    tree(server, path=file).build()
+    dataset = talk(tmp_path, {**GROWN, "file": file}, run=RunConfig(max_calls=4)).generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+    assert len(server.requests) == 3 + 4
+
+
+# -- what growing will cost
+
+
+def test_an_estimate_has_the_calls_that_grow_topics_with_their_price(server: FaultServer, tmp_path: Path) -> None:
+    priced = provider(server, price={"input_usd_per_million": 1.0, "output_usd_per_million": 10.0})
+    estimate = talk(tmp_path, GROWN).estimate([priced])
+    growing, talking = estimate.providers
+    assert (growing.calls, list(talking.calls.values())) == ({"topics": 3}, [4])
+    assert growing.output_tokens == Span(3 * 2 * 5, 3 * 2 * 12, 3 * 2 * 25)
+    assert growing.cost_usd is not None
+    assert 0 < growing.cost_usd.low < growing.cost_usd.expected < growing.cost_usd.high
+    assert estimate.cost_usd is not None
+    assert talking.cost_usd is not None
+    assert estimate.cost_usd.expected == pytest.approx(growing.cost_usd.expected + talking.cost_usd.expected)
+    assert not server.requests
+    report = talk(tmp_path, GROWN).generate([priced]).report
+    assert assert_balanced(report).calls == estimate.calls == 7
+    assert talk(tmp_path, GROWN).estimate([priced]).calls == 0
+
+
+def test_a_large_model_is_priced_by_its_first_levels(tmp_path: Path) -> None:
+    estimate = talk(tmp_path, {**GROWN, "degree": 10, "depth": 4}).estimate([SimulatedProvider()])
+    assert estimate.providers[0].calls == {"topics": 1111}
 
 
 # -- simulated and real

@@ -122,7 +122,7 @@ def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
         steps = dataset.preparations(project.routes, {})
     except OutputError as error:
         return [str(error)]
-    return [f"{step.what}, about {step.calls:,} calls that are not in the estimate" for step in steps]
+    return [f"{step.what}, about {step.calls:,} calls, which are in the estimate" for step in steps]
 
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
@@ -177,7 +177,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("kind", summary["kind"])
     line("output file", summary["output_file"])
     for dimension in summary["dimensions"]:
-        line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
+        numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
+        line(dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension))
     line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")

@@ -57,6 +57,19 @@ def test_no_more_requests_are_sent_than_max_calls_allows(tmp_path: Path, fault_s
     assert [(event.limit, event.used, event.allowed) for event in reached] == [("max_calls", 10, 10)]
 
 
+def test_a_call_of_unknown_cost_hides_none_of_the_others_from_the_next_run(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    dataset(tmp_path, topics=6, budget_usd=1.0).generate([priced(fault_server)])
+    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+        db.execute("UPDATE calls SET cost_usd = NULL WHERE id = 2")
+        known = float(db.execute("SELECT sum(cost_usd) FROM calls").fetchone()[0])
+    db.close()
+    with pytest.raises(RunStopped, match="budget_usd"):
+        dataset(tmp_path, topics=7, budget_usd=known).generate([priced(fault_server)])
+    assert len(fault_server.requests) == 6
+
+
 def test_requests_that_fail_count_as_calls(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(status=429, headers={"Retry-After": "0"})
     with pytest.raises(RunStopped, match="max_calls"):
