@@ -420,7 +420,7 @@ def test_in_a_fallback_the_first_provider_goes_on_where_the_next_one_does_not_wo
         second.respond = lambda request: Answer(delay_s=8.0) if second_hangs else DEAD["503"]
 
         def respond(request: Recorded) -> Answer:
-            out = 0 < len(fault_server.requests) - 10 and request.at_s < fault_server.requests[10].at_s + 0.3
+            out = len(fault_server.requests) > 10 and request.at_s < fault_server.requests[10].at_s + 0.3
             return DEAD["503"] if out else Answer()
 
         fault_server.respond = respond
