@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from datafast.errors import ConfigError
-from datafast.topics.model import TopicModel, TopicNode
+from datafast.topics.model import TopicModel, TopicNode, normalised
 
 __all__ = ["GraphNames", "Names", "Topic", "TopicPathWithId"]
 
@@ -78,14 +78,17 @@ class GraphNames(Names):
     """DeepFabric's names of a graph."""
 
     def add_node(self, topic: str, metadata: Mapping[str, Any] | None = None) -> TopicNode:
-        """A new topic, which lies below none until `add_edge` puts it there. `metadata` is not kept.
+        """A new topic, which lies below none until `add_edge` puts it there; or the one with the same text, if there is one.
 
         Raises:
-            ConfigError: it is there already, or blank.
+            ConfigError: it is blank, or has `metadata`, which is not kept.
         """
         if metadata:
             raise ConfigError("metadata: Topics have no data of their own here. Leave it out.")
-        made = type(self).from_topics([topic]).leaves()[0]
+        (made,) = type(self).from_topics([topic]).leaves()
+        for node in self.nodes:
+            if normalised(node.topic) == normalised(made):
+                return node
         node = TopicNode(made, [], len(self.nodes))
         self.nodes.append(node)
         self._made()

@@ -86,6 +86,8 @@ def test_a_graph_is_extended_by_hand_and_saved(tmp_path: Path) -> None:
     node = graph.add_node("harbours")
     graph.add_edge(graph.root.id, node.id)
     graph.add_edge(graph.nodes[1].id, node.id)
+    assert graph.add_node(" Harbours ") is node
+    assert graph.add_node("tides").id == 1
     graph.save(tmp_path / "graph.json")
     again = Graph.load(tmp_path / "graph.json")
     assert again.paths() == graph.paths() == [["sea", "tides", "harbours"], ["sea", "ice"], ["sea", "harbours"]]

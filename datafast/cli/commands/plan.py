@@ -177,7 +177,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("kind", summary["kind"])
     line("output file", summary["output_file"])
     for dimension in summary["dimensions"]:
-        line(dimension["name"].replace("_", " "), dimension["count"], _few(dimension))
+        numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
+        line(dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension))
     line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")

@@ -96,10 +96,14 @@ def show_sample(console: Console, row: Mapping[str, Any]) -> None:
 def in_words(value: object) -> str:
     """A mapping as `name: value` pairs, chat messages one below the other, anything else as it is."""
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {part}" for key, part in value.items() if part is not None)
+        return ", ".join(f"{key}: {_listed(part)}" for key, part in value.items() if part is not None)
     if isinstance(value, list) and value and all(isinstance(part, dict) and "role" in part for part in value):
         return "\n".join(_message(part) for part in value)
     return str(value)
+
+
+def _listed(value: object) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _message(message: dict[str, Any]) -> str:

@@ -158,12 +158,16 @@ class Gate:
             self.limit = max(1, int(self.limit * _CUT))
             self._on_limit(self.limit)
 
-    def close(self, until: float) -> None:
-        """Lets nothing through until a moment, then one request, and with each success one more."""
+    def close(self, until: float, *, beside: int) -> None:
+        """Lets nothing through until a moment, then one request beside so many that are on the wire, and with each success one more."""
         if self._reopens_to is None:
             self._reopens_to = self.limit
-        self.limit = 1
+        self.limit = beside + 1
         self._blocked_until = max(self._blocked_until, until)
+
+    def one_less(self) -> None:
+        """A request has landed that was in flight when this was closed."""
+        self.limit = max(1, self.limit - 1)
 
     def succeeded(self) -> None:
         self._bursts = 0

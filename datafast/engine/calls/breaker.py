@@ -2,10 +2,12 @@
 
 After three faults of the provider in a row, or ten among its last fifty answers, nothing is sent for a while. Then one request goes first,
 as a probe. If it meets a fault too, the next one waits longer; if it is answered, the limit of requests in flight grows with each answer
-until it is what it was. So an outage costs time and a few requests, and items wait for its end.
+until it is what it was. So an outage costs time and a few requests, and items wait for its end. Where one of
+the first two probes is answered the provider was not down, only unreliable: from then on it takes twice as many faults, then four times.
 
 A request that is refused (HTTP 400, 401, 403, 404, ...) says nothing by itself: the prompt may be to blame, or the account. Refusals are
-counted until something succeeds; many in a row are the provider's.
+counted until a request succeeds that was sent after the first of them; what was sent before tells nothing about it. After ten nothing
+more is sent until those in flight have told.
 
 The pattern is the circuit breaker of M. Nygard, "Release It!" (2007); the growth afterwards is the slow start of TCP (RFC 5681).
 """
@@ -28,9 +30,11 @@ FAULTS = frozenset({ErrorKind.SERVER, ErrorKind.TIMEOUT, ErrorKind.CONNECTION, E
 _IN_A_ROW = 3
 _WINDOW = 50
 _OF_WINDOW = 10
+_BRIEF = 2  # probes; after so few a provider was not down, only unreliable
+_MOST_TOLERANT = 4  # times the numbers above
+_REFUSED_IN_A_ROW = 10
 _MOMENT_S = 0.05
-
-Refusal = tuple[int | None, str | None, str | None]
+_LATE_S = 5.0  # so late, the process was not running, or waited for other reasons
 
 
 class Breaker:
@@ -44,7 +48,9 @@ class Breaker:
 
     Attributes:
         last_success: when the newest reply came.
-        widespread: whether requests failed since then that are not known to fail.
+        answered: the newest moment at which a request was sent that has been answered.
+        on_wire: the number of requests in flight.
+        refused_items: how often each item was refused since a request succeeded that was sent after the first refusal.
         listeners: woken by each success.
     """
 
@@ -63,17 +69,20 @@ class Breaker:
         self._on_pause = on_pause
         self._on_resume = on_resume
         self.last_success = float("-inf")
-        self.widespread = False
+        self.answered = float("-inf")
+        self.on_wire = 0
+        self.refused_items: Counter[int] = Counter()
         self.listeners: deque[asyncio.Future[None]] = deque()
-        self._on_wire = 0
         self._failing_since: float | None = None  # the first error since the last success
         self._earlier = 0  # requests in flight that were sent before that
+        self._refused_since = 0.0
         self._answers = 0
-        self._faults: deque[int] = deque(maxlen=_OF_WINDOW)  # the numbers of the answers that were faults
+        self._faults: deque[int] = deque(maxlen=_WINDOW)  # the numbers of the answers that were faults
         self._in_a_row = 0
+        self._tolerance = 1
         self._pauses = 0
         self._probe_from = 0.0
-        self._refusals: dict[Refusal, Counter[int]] = {}
+        self._probing = False
 
     @property
     def has_answered(self) -> bool:
@@ -82,13 +91,14 @@ class Breaker:
 
     @property
     def is_down(self) -> bool:
-        """Whether it is paused, and it is not the time for a probe."""
-        return self._pauses > 0 and (self._on_wire > 0 or time.monotonic() < self._probe_from)
+        """Whether nothing is to be sent to it now: it is paused, and it is not the time for a probe, or it refuses everything."""
+        paused = self._pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
+        return paused or self.refuses_all
 
     @property
-    def may_yet_succeed(self) -> bool:
-        """Whether requests are in flight that were sent before the first error since the last success."""
-        return self._earlier > 0
+    def refuses_all(self) -> bool:
+        """Whether so many requests in a row were refused that nothing more is sent until it is known whose fault that is."""
+        return bool(self.refused_items) and self.refused_items.total() >= _REFUSED_IN_A_ROW
 
     @property
     def stalled(self) -> bool:
@@ -98,43 +108,60 @@ class Breaker:
 
     # -- what becomes of its requests
 
-    def sent(self) -> None:
-        self._on_wire += 1
+    def sent(self, at: float) -> None:
+        """A request is sent."""
+        self.on_wire += 1
+        if not self._pauses:
+            return
+        late_s = at - self._probe_from
+        if not self._probing and late_s > _LATE_S and self._failing_since is not None:
+            self._failing_since += late_s  # time in which nothing was tried is no stall
+            self._probe_from = at
+        self._probing = True
 
     def landed(self, sent_at: float) -> None:
         """A request is not in flight any more, whatever became of it."""
-        self._on_wire -= 1
+        self.on_wire -= 1
         if self._earlier and self._failing_since is not None and sent_at <= self._failing_since:
             self._earlier -= 1
+        if self._pauses:
+            if sent_at >= self._probe_from:
+                self._probing = False
+            else:
+                self._gate.one_less()
 
     def succeeded(self, sent_at: float) -> None:
         """A reply came to the request that was sent at `sent_at`."""
         self.last_success = time.monotonic()
+        self.answered = max(self.answered, sent_at)
         self._answers += 1
-        if self._failing_since is not None or self._pauses:
-            self._recover(sent_at)
+        if self._failing_since is not None:
+            self._failing_since = None
+            self._earlier = 0
+            self._in_a_row = 0
+        if self.refused_items and sent_at > self._refused_since:
+            self.refused_items.clear()
+        for listener in self.listeners:
+            if not listener.done():
+                listener.set_result(None)
+        if self._pauses:
+            if sent_at < self._probe_from:
+                return  # a request that was sent before the pause says nothing new
+            self._resume()
         self._gate.succeeded()
 
     def limited(self) -> None:
         """A request came too early (429)."""
         self._fails()
 
-    def refused(self, refusal: Refusal, item: int) -> tuple[int, int, int]:
-        """A request was refused.
-
-        Args:
-            refusal: what distinguishes this refusal from others.
-            item: what the request was for.
-
-        Returns:
-            How many requests have been so refused since the last success, those of this item, and the number of items.
-        """
+    def refused(self, item: int) -> None:
+        """A request for an item was refused."""
         self._answers += 1
         self._in_a_row = 0
         self._fails()
-        items = self._refusals.setdefault(refusal, Counter())
-        items[item] += 1
-        return items.total(), items[item], len(items)
+        if not self.refused_items:
+            self._refused_since = time.monotonic()
+        self.refused_items[item] += 1
 
     def faulted(self, error: ProviderError, sent_at: float) -> None:
         """The provider, or the way to it, did not work for the request that was sent at `sent_at`."""
@@ -146,8 +173,9 @@ class Breaker:
             if sent_at >= self._probe_from:
                 self._pause(error)
             return  # a request that was sent before the pause says nothing new
-        many = len(self._faults) == _OF_WINDOW and self._answers - self._faults[0] < _WINDOW
-        if self._in_a_row >= _IN_A_ROW or many:
+        enough = _OF_WINDOW * self._tolerance
+        many = len(self._faults) >= enough and self._answers - self._faults[-enough] < _WINDOW
+        if many or self._in_a_row >= _IN_A_ROW * self._tolerance:
             self._pause(error)
 
     # -- pausing and going on
@@ -155,29 +183,25 @@ class Breaker:
     def _fails(self) -> None:
         if self._failing_since is None:
             self._failing_since = time.monotonic()
-            self._earlier = self._on_wire
+            self._earlier = self.on_wire
 
     def _pause(self, error: ProviderError) -> None:
         self._pauses += 1
         now = time.monotonic()
         assert self._failing_since is not None  # noqa: S101 - a fault came just now
-        # The last probe is not put off beyond the moment at which the provider is given up.
-        left_s = max(0.0, self._failing_since + self._max_stall_s - now) + _MOMENT_S
-        wait_s = max(min(self._backoff.probe_wait_s(self._pauses), left_s), error.retry_after_s or 0.0)
+        wait_s = self._backoff.probe_wait_s(self._pauses)
+        left_s = self._failing_since + self._max_stall_s - now
+        if left_s > 0.0:  # the last probe is not put off beyond the moment at which the provider is given up
+            wait_s = min(wait_s, left_s + _MOMENT_S)
+        wait_s = max(wait_s, error.retry_after_s or 0.0)
         self._probe_from = now + wait_s
-        self._gate.close(self._probe_from)
+        self._probing = False
+        self._gate.close(self._probe_from, beside=self.on_wire)
         self._on_pause(wait_s, error)
 
-    def _recover(self, sent_at: float) -> None:
-        self._failing_since = None
-        self._earlier = 0
-        self._in_a_row = 0
-        self.widespread = False
-        self._refusals.clear()
-        for listener in self.listeners:
-            if not listener.done():
-                listener.set_result(None)
-        if self._pauses and sent_at >= self._probe_from:
-            self._pauses = 0
-            self._faults.clear()
-            self._on_resume()
+    def _resume(self) -> None:
+        if self._pauses <= _BRIEF:
+            self._tolerance = min(2 * self._tolerance, _MOST_TOLERANT)
+        self._pauses = 0
+        self._faults.clear()
+        self._on_resume()

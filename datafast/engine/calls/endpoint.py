@@ -33,6 +33,7 @@ class Endpoint:
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
+        open_calls: calls that it has not answered yet, in flight or waiting.
         reply_limits: how long its replies may be, under a budget.
     """
 
@@ -47,6 +48,7 @@ class Endpoint:
         self.reply_limits = ReplyLimits(provider)
         self.backend = backend
         self.stopped: str | None = None
+        self.open_calls = 0
         self.dropped_params: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds

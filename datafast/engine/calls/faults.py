@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Faults", "Trouble"]
 
 _TOO_LARGE = 413  # in any form
-_REFUSED_IN_A_ROW = 10
-_REFUSED_EACH = 3
-_FEW = 3  # fewer refused items than that, after others were answered, are to blame themselves
+_TRIED = 3  # times that an item is refused, or meets faults alone, before it can be to blame
+_FEW = 3  # fewer than that, with no others left to be asked, are to blame themselves if others were answered before
 _SUSPICIOUS = 2
 _LOOK_S = 0.25
 
@@ -99,6 +98,8 @@ class Faults:
                 raise call.failed(str(error), error.kind.value) from error
             case Action.WEIGH:
                 return self._weigh(call, error, trouble)
+        if error.kind is not ErrorKind.RATE_LIMITED and self._is_to_blame(call, error, trouble):
+            raise call.failed(str(error), error.kind.value) from error
         if endpoint.breaker.stalled:
             self._stop_provider(
                 endpoint,
@@ -108,8 +109,6 @@ class Faults:
         self._check_patience(endpoint, error)
         if error.kind is ErrorKind.RATE_LIMITED:
             return max(0.0, endpoint.gate.blocked_for())
-        if self._is_to_blame(call, error, trouble):
-            raise call.failed(str(error), error.kind.value) from error
         return self._backoff.wait_s(trouble.faults, retry_after_s=error.retry_after_s)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
@@ -135,46 +134,60 @@ class Faults:
         if error.kind not in FAULTS:  # what the model wrote was refused by the server: bad luck, so many times
             trouble.faults += 1
             return trouble.faults > self._settings.max_retries
-        breaker = call.endpoint.breaker
+        if error.status is None and not error.maybe_paid:
+            return False  # it did not even get there
+        breaker, few = call.endpoint.breaker, call.endpoint.open_calls < _FEW
+        if few and breaker.has_answered and breaker.stalled and call.sent >= _TRIED:
+            return True  # it was tried all the time, and no others are left to be asked
         others = breaker.last_success > (trouble.met_at or call.sent_at)
-        # The last item of a run has no others beside it. It failed before while they succeeded, and now fails alone.
-        alone = trouble.faults >= _SUSPICIOUS and not breaker.widespread
+        # The last items of a run have no others beside them. They failed before while others succeeded, and now fail alone.
+        alone = few and trouble.faults >= _SUSPICIOUS
         trouble.met_at = time.monotonic()
         if not trouble.faults or others or alone:
             trouble.faults += 1
-        if trouble.faults < _SUSPICIOUS:
-            breaker.widespread = True
         return (others or alone) and trouble.faults > self._settings.max_retries
 
     # -- refusals
 
     def _weigh(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
         """Seconds to wait for others to succeed, which tells whether the item or the provider is to blame for a refusal."""
-        endpoint, breaker = call.endpoint, call.endpoint.breaker
+        breaker = call.endpoint.breaker
         if breaker.has_answered and self._store.was_refused(call.record):
             raise call.failed(str(error), error.kind.value) from error
-        in_a_row, of_item, items = breaker.refused((error.status, error.code, error.param), call.record.position)
+        breaker.refused(call.record.position)
         trouble.refusals += 1
         trouble.met_at = time.monotonic()
-        undecided = in_a_row < _REFUSED_IN_A_ROW and of_item < _REFUSED_EACH
-        if undecided or breaker.may_yet_succeed:
-            return self._backoff.wait_s(1)
-        if breaker.has_answered and items < _FEW and not _is_accounts(error):
-            raise call.failed(str(error), error.kind.value) from error
-        self._stop_provider(endpoint, f"{_sentence(error)} It refused {in_a_row} requests in a row.")
-        raise ItemPending
+        return self._backoff.wait_s(1)
 
     async def _hear(self, call: Call, error: ProviderError, trouble: Trouble, moment: float) -> None:
-        """Waits until others succeed, or a moment is over and none is in flight that may."""
+        """Waits until a request succeeds that was sent after the refusal, or a moment is over and none is in flight that may."""
         breaker = call.endpoint.breaker
-        while breaker.last_success <= trouble.met_at:
+        while breaker.answered <= trouble.met_at:
             left = moment - time.monotonic()
-            if left <= 0.0 and not breaker.may_yet_succeed:
-                return
+            if not breaker.on_wire:
+                self._judge(call, error)
+                if left <= 0.0:
+                    return
             await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
             self._turns.check(call.endpoint)
-        if trouble.refusals >= (_REFUSED_EACH if _is_accounts(error) else 1):
+        if trouble.refusals >= (_TRIED if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
+
+    def _judge(self, call: Call, error: ProviderError) -> None:
+        """Ends a call, or its provider, where refusals repeat and nothing is in flight that may yet succeed.
+
+        Raises:
+            CallFailed: few others are refused, so the item is to blame.
+            ItemPending: the provider is.
+        """
+        endpoint, breaker = call.endpoint, call.endpoint.breaker
+        refused = breaker.refused_items
+        if not breaker.refuses_all and refused[call.record.position] < _TRIED:
+            return
+        if breaker.has_answered and len(refused) < _FEW and not _is_accounts(error):
+            raise call.failed(str(error), error.kind.value) from error
+        self._stop_provider(endpoint, f"{_sentence(error)} It refused {refused.total()} requests in a row.")
+        raise ItemPending
 
     # -- stopping
 

@@ -213,6 +213,7 @@ class Sender:
             ItemPending: the run, or this provider, has stopped.
         """
         trouble = Trouble()
+        call.endpoint.open_calls += 1
         try:
             while (error := await self._attempt(call)) is not None:
                 if not self._faults.adapts(call, error):
@@ -221,6 +222,8 @@ class Sender:
             if trouble.refusals:
                 self._store.note_refused(call.record)
             raise
+        finally:
+            call.endpoint.open_calls -= 1
 
     async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
         """Waits until the request may be sent again; raises where it must not be."""
@@ -237,7 +240,7 @@ class Sender:
         booking = await self._turns.take(call, tokens)
         sent_at = call.sent_at = time.monotonic()
         call.sent += 1
-        endpoint.breaker.sent()
+        endpoint.breaker.sent(sent_at)
         usage: Usage | None = None
         maybe_paid = True  # also where the wait for it is cancelled
         try:

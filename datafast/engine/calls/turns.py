@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from datafast.engine.calls.budget import Booking, Cashier
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.store.records import Bound
     from datafast.store.writer import Store
 
 __all__ = ["Turns"]
+
+_LOOK_S = 0.25
 
 
 class Turns:
@@ -34,9 +37,28 @@ class Turns:
 
     async def take(self, call: Call, tokens: int) -> Booking | None:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
-        endpoint, gate = call.endpoint, call.endpoint.gate
+        endpoint = call.endpoint
         bound = self._cashier.bound(call.request, endpoint)
         await self._prepare(endpoint)
+        while True:
+            await self._enter(call, bound)
+            booking, goes = None, False
+            try:
+                booking = self._cashier.book(bound, endpoint)
+                goes = await self._pace(endpoint, tokens)
+            except OutputWriteError as error:
+                self._stop.now(StopCause.OUTPUT, str(error), error)
+                raise ItemPending from error
+            finally:
+                if not goes:
+                    self._cashier.settle(booking, None, None)
+                    self._admission.leave(endpoint.gate)
+            if goes:
+                return booking
+
+    async def _enter(self, call: Call, bound: Bound | None) -> None:
+        """Waits for a slot at a provider that is not paused, and for room in the budget."""
+        endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
             if call.elsewhere and endpoint.breaker.is_down:
@@ -45,26 +67,17 @@ class Turns:
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
                 continue
+            if endpoint.breaker.refuses_all:
+                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
+                continue
             await self._admission.enter(gate)
-            ready = not endpoint.stopped and not self._stop and gate.blocked_for() <= 0
+            ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
             limit = self._cashier.passed_by(bound) if ready else None
             if ready and limit is None:
-                break
+                return
             self._admission.leave(gate)
             if limit is not None:
                 await self._cashier.wait(limit, bound)
-        booking: Booking | None = None
-        try:
-            booking = self._cashier.book(bound, endpoint)
-            await self._pace(endpoint, tokens)
-        except BaseException as error:  # a cancellation too must give back its slot and its money; it is raised again
-            self._cashier.settle(booking, None, None)
-            self._admission.leave(gate)
-            if isinstance(error, OutputWriteError):
-                self._stop.now(StopCause.OUTPUT, str(error), error)
-                raise ItemPending from error
-            raise
-        return booking
 
     async def _prepare(self, endpoint: Endpoint) -> None:
         """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
@@ -74,17 +87,24 @@ class Turns:
             self._stop.now(StopCause.PROVIDER, str(error), error)
             raise ItemPending from error
 
-    async def _pace(self, endpoint: Endpoint, tokens: int) -> None:
-        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace."""
+    async def _pace(self, endpoint: Endpoint, tokens: int) -> bool:
+        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace.
+
+        Returns:
+            Whether it may go. It may not while the provider is paused: those who wait here must not go all at once afterwards.
+        """
         gate = endpoint.gate
         if not gate.is_paced:
-            return
+            return True
         async with gate.turns:
             self.check(endpoint)
-            while (left := gate.next_turn - time.monotonic()) > 0:
+            while (left := gate.next_turn - time.monotonic()) > 0 and not endpoint.breaker.is_down:
                 await self._stop.sleep(left, gate.sooner)
                 self.check(endpoint)
+            if endpoint.breaker.is_down:
+                return False
             gate.book(tokens)
+            return True
 
     def check(self, endpoint: Endpoint) -> None:
         """Raises ItemPending where nothing more is sent."""
