@@ -8,6 +8,8 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
@@ -534,3 +536,43 @@ def test_a_frame_of_polars_gives_its_rows() -> None:
 
 def test_two_columns_of_one_name_are_refused_in_a_frame() -> None:
     assert "two columns named 'a'" in refusal(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_no_row_of_a_parquet_file_or_a_stream_is_held_in_memory(tmp_path: Path, streamed: bool) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    class Stream:
+        """What is told from a streamed dataset of `datasets` by nothing that we look at."""
+
+        column_names = features = ("n", "t")
+
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            return ({"n": number, "t": f"{number} " * 200} for number in range(10_000))
+
+    if not streamed:
+        table = pa.Table.from_pylist(list(Stream()))
+        pq.write_table(table, tmp_path / "a.parquet")
+        del table
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    rows = opened(Stream() if streamed else tmp_path / "a.parquet")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    assert held < 2_000_000  # of more than ten
+    assert rows[9_999] == {"n": 9_999, "t": "9999 " * 200}
+    assert rows[0] == {"n": 0, "t": "0 " * 200}
+    assert len({rows.id_of(number) for number in range(10_000)}) == 10_000
+
+
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.99])
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path, place: float) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"t": [f"text {number}" for number in range(3_000)]}).to_parquet(path)
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * place)
+    data[start : start + 300] = bytes(300)
+    path.write_bytes(data)
+    assert "Cannot read" in refusal(path)

@@ -50,7 +50,12 @@ class Scratch:
     def remove_with(self, owner: object) -> None:
         """Removes it when `owner` is no longer used."""
         # Not a TemporaryDirectory, which warns when it is removed with its owner.
-        weakref.finalize(owner, shutil.rmtree, self.folder, ignore_errors=True)
+        weakref.finalize(owner, _remove_of, os.getpid(), self.folder)
+
+
+def _remove_of(process: int, folder: Path) -> None:
+    if os.getpid() == process:  # a forked child ends before its parent, which goes on using it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _new() -> Path:

@@ -10,8 +10,9 @@ Guarantee: a source is read from its first row to its last when it is opened, an
 line and column. A row comes out as a plain mapping of column names to JSON values. Cells of CSV and TSV files are text to the letter;
 `types` makes numbers of those that are named. Rows are told apart by what they hold: a row keeps its `id` wherever the source lies and
 whatever becomes of other rows. Nothing of the user's is changed.
-Cost: one pass over the source, 16 bytes a row, and for JSONL, CSV and TSV files 8 more; their rows are read from the file as they are asked
-for. Parquet files are held as Arrow tables; lists and DataFrames are gone through once.
+Cost: one pass over the source, and 16 bytes a row. Rows of JSONL, CSV and TSV files are read from the file as they are asked for, with 8
+bytes more a row; so are those of Parquet files and streamed datasets, from a temporary file that the pass writes (below TMPDIR). Lists
+and DataFrames are gone through once.
 Limits: a file that changes while it is used gives an error where its rows have changed.
 """
 

@@ -9,6 +9,7 @@ from typing import Any
 from datafast.errors import ConfigError
 from datafast.sources.reading import Reading
 from datafast.sources.rows import SourceRows, gone_through
+from datafast.sources.spool import Spool
 from datafast.sources.values import Row, RowReader, formerly_written, is_nothing
 
 __all__ = ["is_frame", "of_columns", "of_frame", "of_iterable", "of_list"]
@@ -19,16 +20,7 @@ def of_list(given: Sequence[Any], reading: Reading, name: str) -> SourceRows:
     reader = RowReader(reading.encoding)
     former = blake2b(digest_size=16)
 
-    def plain() -> Iterator[Row]:
-        for number, row in enumerate(given):
-            if not isinstance(row, Mapping):
-                raise ConfigError(
-                    f"{reading.field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
-                )
-            former.update(formerly_written(row))
-            yield reader.plain(row, number)
-
-    found = gone_through(plain())
+    found = gone_through(_plain(given, reading, reader, former))
     read = given.__getitem__
     return SourceRows(
         name, found, lambda number: reader.plain(read(number), number), reader=reader, former_digest=former.digest()
@@ -36,8 +28,22 @@ def of_list(given: Sequence[Any], reading: Reading, name: str) -> SourceRows:
 
 
 def of_iterable(given: Iterable[Any], reading: Reading, name: str) -> SourceRows:
-    """Rows that come one by one, like those of a streamed dataset. They are held as plain values."""
-    return of_list(list(given), reading, name)
+    """Rows that come one by one, like those of a streamed dataset."""
+    reader, spool = RowReader(reading.encoding), Spool()
+    former = blake2b(digest_size=16)
+    found = gone_through(spool.keeping(_plain(given, reading, reader, former)))
+    return SourceRows(name, found, lambda number: spool[number], reader=reader, former_digest=former.digest())
+
+
+def _plain(given: Iterable[Any], reading: Reading, reader: RowReader, former: Any) -> Iterator[Row]:
+    """The rows as plain values; `former` gets what version 0.1.0 made its digest of."""
+    for number, row in enumerate(given):
+        if not isinstance(row, Mapping):
+            raise ConfigError(
+                f"{reading.field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
+            )
+        former.update(formerly_written(row))
+        yield reader.plain(row, number)
 
 
 def of_columns(given: Mapping[Any, Any], reading: Reading) -> SourceRows:

@@ -1,13 +1,15 @@
-"""`.parquet`, held as an Arrow table."""
+"""`.parquet`, read a thousand rows at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from datafast.errors import ConfigError
 from datafast.sources.reading import Reading
-from datafast.sources.rows import SourceRows, gone_through
+from datafast.sources.rows import Found, SourceRows, gone_through
+from datafast.sources.spool import Spool
 from datafast.sources.text_file import digest_of
 from datafast.sources.values import Row, RowReader
 
@@ -18,28 +20,31 @@ _BATCH = 1_000
 
 def read_parquet(path: Path, reading: Reading) -> SourceRows:
     import pyarrow
-    import pyarrow.parquet
 
+    reader, spool = RowReader(reading.encoding), Spool()
     try:
-        table = pyarrow.parquet.read_table(path, memory_map=True)
+        found = _gone_through(path, reading, reader, spool)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise ConfigError(
             f"{reading.field}: Cannot read {path}: {error}. Check that its content matches its ending."
         ) from error
-    names = table.column_names
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigError(f"{reading.field}: {path}: Two columns are named {twice!r}. Give one of them another name.")
-    reader = RowReader(reading.encoding)
+    # A row group holds up to a million rows, too many to be read again for each that is asked for.
+    return SourceRows(str(path), found, lambda number: spool[number], reader=reader, former_digest=digest_of(path))
 
-    def plain() -> Iterator[Row]:
-        for start in range(0, table.num_rows, _BATCH):
-            for number, row in enumerate(table.slice(start, _BATCH).to_pylist(), start):
+
+def _gone_through(path: Path, reading: Reading, reader: RowReader, spool: Spool) -> Found:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        names = file.schema_arrow.names
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(
+                f"{reading.field}: {path}: Two columns are named {twice!r}. Give one of them another name."
+            )
+
+        def plain() -> Iterator[Row]:
+            rows = chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(_BATCH))
+            for number, row in enumerate(rows):
                 yield reader.plain(row, number)
 
-    return SourceRows(
-        str(path),
-        gone_through(plain(), columns=names),
-        lambda number: reader.plain(table.slice(number, 1).to_pylist()[0], number),
-        reader=reader,
-        former_digest=digest_of(path),
-    )
+        return gone_through(spool.keeping(plain()), columns=names)
