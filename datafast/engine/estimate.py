@@ -128,10 +128,13 @@ class Estimate:
     def sentences(self) -> list[str]:
         """What the config changes in the output, and what is still to make, in words."""
         told = [] if self.change is None else self.change.sentences()
-        if not self.calls:
-            return [*told, f"To make: {counted(self.rows, 'row')}, without a call."] if self.rows else told
+        if not self.rows and not self.calls:
+            return told
+        work = [counted(self.calls, "call")] if self.calls else []
+        work += [f"{self.replayed:,} recorded {'reply' if self.replayed == 1 else 'replies'}"] if self.replayed else []
         cost = "unknown" if self.cost_usd is None else self.cost_usd.shown(money)
-        return [*told, f"To make: {counted(self.rows, 'row')} with {counted(self.calls, 'call')}, cost {cost}."]
+        price = f", cost {cost}" if self.calls else ""
+        return [*told, f"To make: {counted(self.rows, 'row')} with {' and '.join(work) or 'no call'}{price}."]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""

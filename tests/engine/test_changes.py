@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from datafast.engine.changes import Change
 from datafast.errors import DatafastWarning, OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
 from tests.servers.fault_server import FaultServer
-from tests.support import CountingProvider, columns, preference, raw, roles, rows_of, snapshot
+from tests.support import CountingProvider, ForkServer, columns, fork_server, preference, raw, roles, rows_of, snapshot
 
 PRICE = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
 CALL_USD = 11e-6 + 7 * 10e-6  # what the server counts for each reply
@@ -27,6 +28,12 @@ TEMPLATES = [
 @pytest.fixture
 def model(fault_server: FaultServer) -> OpenAICompatibleProvider:
     return OpenAICompatibleProvider("m", api_base=fault_server.url, price=PRICE)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as running:
+        yield running
 
 
 class Watch:
@@ -195,6 +202,7 @@ def test_an_added_column_is_bought_alone_and_the_rest_is_replayed(
     assert (ahead.calls, ahead.replayed) == (30, 60)
     assert (change.rows_leaving, change.rows_remade, change.calls_unused) == (30, 0, 0)
     assert not change.removes_paid_rows
+    assert ahead.sentences()[-1].startswith("To make: 30 rows with 30 calls and 60 recorded replies, cost $")
     fewer = {name: column for name, column in SCHEMA.items() if name != "answer"}
     change, ahead = told(columns(tmp_path, fewer, rows=30), {"default": model})
     assert (ahead.calls, ahead.replayed, change.rows_remade) == (0, 30, 30)
@@ -276,3 +284,17 @@ def test_rows_beyond_a_smaller_number_leave_one_by_one(tmp_path: Path, model: Op
     change, ahead = told(dataset(15), [model])
     assert change.rows_kept == 10
     assert ahead.rows == 5
+
+
+def test_after_a_kill_a_change_is_still_announced(tmp_path: Path, server: ForkServer) -> None:
+    crash = {
+        "folder": str(tmp_path),
+        "log": str(tmp_path / "log"),
+        "point": "datafast.store.writer:Store.close",
+        "when": "before",
+    }
+    assert server.run("tests.support:crashing_run", topics=40, **crash) == 9
+    model = CountingProvider("m", log=tmp_path / "log")
+    change, ahead = told(raw(tmp_path, topics=["topic 1", "new"]), [model])
+    assert ahead.calls == 1
+    assert 0 < change.rows_leaving < 40  # some replies may be in the journal alone

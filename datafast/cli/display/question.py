@@ -43,17 +43,18 @@ class Question:
                 "Their replies stay in the ledger: if the config changes back, the rows come back without a call.",
             )
             with _interrupts():
-                return self._answer()
+                try:
+                    return self._answer()
+                except KeyboardInterrupt:
+                    self._display.console.print()
+                    return False
 
     def _answer(self) -> bool:
-        """What the user types. The end of the input and Ctrl-C say no."""
+        """What the user types. The end of the input says no."""
         console = self._display.console
         while True:
             console.print("Go on? [y/N] ", end="", markup=False)
-            try:
-                line = sys.stdin.readline()
-            except KeyboardInterrupt:
-                line = ""
+            line = sys.stdin.readline()
             if not line.endswith("\n"):
                 console.print()
             word = line.strip().casefold()

@@ -61,14 +61,15 @@ class Turns:
         endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
-            if call.elsewhere and endpoint.breaker.is_down:
-                raise ItemPending  # the next provider takes over
+            breaker = endpoint.breaker
+            if breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
+                if call.elsewhere is not None and call.elsewhere():
+                    raise ItemPending  # another provider takes over
+                await self._stop.sleep(_LOOK_S, breaker.listeners)
+                continue
             blocked = gate.blocked_for()
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
-                continue
-            if endpoint.breaker.refuses_all:
-                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
                 continue
             await self._admission.enter(gate)
             ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
