@@ -42,5 +42,6 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
 
 
 async def tell_change_async(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
-    """`tell_change` in a thread, so that the event loop stays free."""
-    await asyncio.to_thread(tell_change, job, on_change)
+    """`tell_change` in a thread, so that the event loop stays free. Where there is no output yet, there is nothing to wait for."""
+    if job.paths.ledger.is_file():
+        await asyncio.to_thread(tell_change, job, on_change)

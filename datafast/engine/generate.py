@@ -57,7 +57,7 @@ class Generate:
         most_rows: int,
         route: Route[Endpoint],
         waiting: Callable[[int], None],
-        elsewhere: bool = False,
+        elsewhere: Callable[[], bool] | None = None,
         top_up: bool = False,
     ) -> None:
         self._caller = caller

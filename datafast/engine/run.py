@@ -21,7 +21,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.generate import Generate
 from datafast.engine.job import Job
-from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.shares import Share, deal, share_out, up
 from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import CallFailed, OutputError, OutputWriteError
@@ -189,33 +189,8 @@ class _Run:
 
     async def _process(self, item: WorkItem, share: Share) -> None:
         record = self._store.open_item(item)
-        recorded = self._store.recorded_calls(record)
         calls_before = self._sender.tally.calls
-        best: _Outcome | None = None
-        tried: set[str] = set()
-        routes = share.working
-        for route in routes:
-            generate = Generate(
-                caller=self._caller,
-                item=item,
-                record=record,
-                recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
-                most_rows=max(item.most_rows, self._store.most_donated),
-                route=route,
-                waiting=lambda change: self._waiting(share, change),
-                elsewhere=route is not routes[-1],
-                top_up=self._settings.top_up,
-            )
-            try:
-                outcome = await self._produce_rows(item, generate)
-            except ItemPending:
-                if self._stop:
-                    break
-                continue  # this provider does not work now; the next one takes over, if there is one
-            if best is None or len(outcome.lines) > len(best.lines):
-                best = outcome
-            if best.error is None:
-                break
+        best = await self._best_outcome(item, record, share)
         replayed = calls_before == self._sender.tally.calls
         if best is not None and best.lines and (self._job.stages or record.filtered):
             best = self._decided(item, record, best, share)
@@ -226,6 +201,41 @@ class _Run:
             self._finish(record, best, share, replayed=replayed)
         else:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
+
+    async def _best_outcome(self, item: WorkItem, record: ItemRecord, share: Share) -> _Outcome | None:
+        """The outcome on the first route that answers, or that with the most rows; None if the item stays pending."""
+        recorded = self._store.recorded_calls(record)
+        best: _Outcome | None = None
+        tried: set[str] = set()
+        done: list[Route[Endpoint]] = []  # routes that have answered, or will not
+        while left := [route for route in share.working if route not in done]:
+            route = up(left) or left[0]
+            generate = Generate(
+                caller=self._caller,
+                item=item,
+                record=record,
+                recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
+                most_rows=max(item.most_rows, self._store.most_donated),
+                route=route,
+                waiting=lambda change: self._waiting(share, change),
+                elsewhere=_elsewhere(route, left),
+                top_up=self._settings.top_up,
+            )
+            try:
+                outcome = await self._produce_rows(item, generate)
+            except ItemPending:
+                if self._stop:
+                    break
+                # This provider does not work now. Another one takes over, or this one again, unless it has answered a part already.
+                if generate.last is not None:
+                    done.append(route)
+                continue
+            done.append(route)
+            if best is None or len(outcome.lines) > len(best.lines):
+                best = outcome
+            if best.error is None:
+                break
+        return best
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
         rows: Sequence[BaseModel | CallFailed | None] = ()
@@ -379,6 +389,12 @@ class _Run:
             stopped_providers=self._stopped_providers(),
             set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
+
+
+def _elsewhere(route: Route[Endpoint], left: Sequence[Route[Endpoint]]) -> Callable[[], bool] | None:
+    """Says whether a provider of another of these routes can take over; None where there is no other."""
+    others = [other for other in left if other is not route]
+    return (lambda: up(others) is not None) if others else None
 
 
 def _for_route(recorded: Replies, route: Route[Endpoint], share: Share, tried: set[str]) -> Replies:

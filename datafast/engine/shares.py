@@ -19,7 +19,7 @@ from datafast.engine.quotas import Quotas
 from datafast.engine.routes import Route, identities, label_of
 from datafast.plan.items import Plan, digest
 
-__all__ = ["Share", "deal", "pick_weighted", "share_out"]
+__all__ = ["Share", "deal", "pick_weighted", "share_out", "up"]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +64,15 @@ class Share:
             if endpoint.stopped:
                 return [route for route in self.routes if not any(member.stopped for member in route.members)]
         return self.routes
+
+
+def up(routes: Iterable[Route[Endpoint]]) -> Route[Endpoint] | None:
+    """The first of these routes none of whose providers is paused or has stopped."""
+
+    def is_up(route: Route[Endpoint]) -> bool:
+        return not any(member.stopped or member.breaker.is_down for member in route.members)
+
+    return next(filter(is_up, routes), None)
 
 
 def deal(

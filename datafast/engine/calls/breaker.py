@@ -6,8 +6,8 @@ until it is what it was. So an outage costs time and a few requests, and items w
 the first two probes is answered the provider was not down, only unreliable: from then on it takes twice as many faults, then four times.
 
 A request that is refused (HTTP 400, 401, 403, 404, ...) says nothing by itself: the prompt may be to blame, or the account. Refusals are
-counted until a request succeeds that was sent after the first of them; what was sent before tells nothing about it. After ten nothing
-more is sent until those in flight have told.
+counted until a request succeeds that was sent after the first of them. One that was sent before tells nothing: credit may have run out
+in between. After ten nothing more is sent until those in flight have told.
 
 The pattern is the circuit breaker of M. Nygard, "Release It!" (2007); the growth afterwards is the slow start of TCP (RFC 5681).
 """
@@ -50,7 +50,7 @@ class Breaker:
         last_success: when the newest reply came.
         answered: the newest moment at which a request was sent that has been answered.
         on_wire: the number of requests in flight.
-        refused_items: how often each item was refused since a request succeeded that was sent after the first refusal.
+        refused_items: how often each item was refused since a request succeeded that was sent after the first of them.
         listeners: woken by each success.
     """
 
@@ -154,13 +154,13 @@ class Breaker:
         """A request came too early (429)."""
         self._fails()
 
-    def refused(self, item: int) -> None:
-        """A request for an item was refused."""
+    def refused(self, item: int, sent_at: float) -> None:
+        """A request for an item, sent at `sent_at`, was refused."""
         self._answers += 1
         self._in_a_row = 0
         self._fails()
         if not self.refused_items:
-            self._refused_since = time.monotonic()
+            self._refused_since = sent_at
         self.refused_items[item] += 1
 
     def faulted(self, error: ProviderError, sent_at: float) -> None:

@@ -29,7 +29,7 @@ class Call:
         endpoint: who is asked.
         record: the item that it belongs to.
         waiting: called with +1 and -1 around a wait without a slot.
-        elsewhere: whether another provider takes over where this one does not work.
+        elsewhere: says whether another provider can take over now, if this one does not work; None where there is no other.
         request: what is sent next; it changes with what is learned from errors and replies.
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
         cut_at: our own token limit at which a reply was cut off; None if none was.
@@ -47,7 +47,7 @@ class Call:
     endpoint: Endpoint
     record: ItemRecord
     waiting: Callable[[int], None]
-    elsewhere: bool = False
+    elsewhere: Callable[[], bool] | None = None
     request: Request = field(init=False)
     sent: int = 0
     sent_before: int = 0

@@ -42,11 +42,13 @@ class Trouble:
         faults: faults of the provider, between which others succeeded.
         refusals: how often it was refused.
         met_at: when the newest of them came (monotonic seconds).
+        sent_at: when what was refused had been sent first, before it was put differently.
     """
 
     faults: int = 0
     refusals: int = 0
     met_at: float = 0.0
+    sent_at: float = 0.0
 
 
 class Faults:
@@ -154,15 +156,14 @@ class Faults:
         breaker = call.endpoint.breaker
         if breaker.has_answered and self._store.was_refused(call.record):
             raise call.failed(str(error), error.kind.value) from error
-        breaker.refused(call.record.position)
+        breaker.refused(call.record.position, trouble.sent_at)
         trouble.refusals += 1
-        trouble.met_at = time.monotonic()
         return self._backoff.wait_s(1)
 
     async def _hear(self, call: Call, error: ProviderError, trouble: Trouble, moment: float) -> None:
-        """Waits until a request succeeds that was sent after the refusal, or a moment is over and none is in flight that may."""
+        """Waits until a request succeeds that was sent after the refused one, or a moment is over and none is in flight that may."""
         breaker = call.endpoint.breaker
-        while breaker.answered <= trouble.met_at:
+        while breaker.answered <= trouble.sent_at:
             left = moment - time.monotonic()
             if not breaker.on_wire:
                 self._judge(call, error)
@@ -186,7 +187,11 @@ class Faults:
             return
         if breaker.has_answered and len(refused) < _FEW and not _is_accounts(error):
             raise call.failed(str(error), error.kind.value) from error
-        self._stop_provider(endpoint, f"{_sentence(error)} It refused {refused.total()} requests in a row.")
+        self._stop_provider(
+            endpoint,
+            f"{_sentence(error)} It refused {refused.total()} requests in a row. "
+            "Check the account, its credit and the model's settings, or the prompts that are left.",
+        )
         raise ItemPending
 
     # -- stopping

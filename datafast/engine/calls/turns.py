@@ -39,13 +39,14 @@ class Turns:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint = call.endpoint
         bound = self._cashier.bound(call.request, endpoint)
-        await self._prepare(endpoint)
+        if endpoint.starts_slowly:
+            await self._prepare(endpoint)
         while True:
             await self._enter(call, bound)
             booking, goes = None, False
             try:
                 booking = self._cashier.book(bound, endpoint)
-                goes = await self._pace(endpoint, tokens)
+                goes = not endpoint.gate.is_paced or await self._pace(endpoint, tokens)
             except OutputWriteError as error:
                 self._stop.now(StopCause.OUTPUT, str(error), error)
                 raise ItemPending from error
@@ -61,14 +62,15 @@ class Turns:
         endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
-            if call.elsewhere and endpoint.breaker.is_down:
-                raise ItemPending  # the next provider takes over
+            breaker = endpoint.breaker
+            if breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
+                if call.elsewhere is not None and call.elsewhere():
+                    raise ItemPending  # another provider takes over
+                await self._stop.sleep(_LOOK_S, breaker.listeners)
+                continue
             blocked = gate.blocked_for()
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
-                continue
-            if endpoint.breaker.refuses_all:
-                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
                 continue
             await self._admission.enter(gate)
             ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
@@ -94,8 +96,6 @@ class Turns:
             Whether it may go. It may not while the provider is paused: those who wait here must not go all at once afterwards.
         """
         gate = endpoint.gate
-        if not gate.is_paced:
-            return True
         async with gate.turns:
             self.check(endpoint)
             while (left := gate.next_turn - time.monotonic()) > 0 and not endpoint.breaker.is_down:

@@ -410,3 +410,41 @@ def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
     assert assert_balanced(dataset.report).written == 60
     assert len(together) <= 14
     assert together[-2:] == [1, 1]
+
+
+@pytest.mark.parametrize("second_hangs", [True, False])
+def test_in_a_fallback_the_first_provider_goes_on_where_the_next_one_does_not_work_either(
+    tmp_path: Path, fault_server: FaultServer, second_hangs: bool
+) -> None:
+    with FaultServer() as second:
+        second.respond = lambda request: Answer(delay_s=8.0) if second_hangs else DEAD["503"]
+
+        def respond(request: Recorded) -> Answer:
+            out = len(fault_server.requests) > 10 and request.at_s < fault_server.requests[10].at_s + 0.3
+            return DEAD["503"] if out else Answer()
+
+        fault_server.respond = respond
+        run = {"max_concurrency": 4, "fan_out": "fallback", "max_stall_s": 3.0, "max_retries": 1}
+        dataset = raw(tmp_path, topics=60, run=run)
+        other = OpenAICompatibleProvider("second", api_base=second.url, timeout=0.5)
+        dataset.generate([direct(fault_server), other])
+        report = assert_balanced(dataset.report)
+        assert (report.written, report.failed, report.pending) == (60, 0, 0)
+        assert not report.stopped_providers
+
+
+def test_several_refused_prompts_among_many_that_are_sent_at_once_fail_alone(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    """All replies but theirs come later, and none is sent after the refusals came."""
+    poison = [f"topic {number}." for number in range(14)]
+
+    def respond(request: Recorded) -> Answer:
+        return DEAD["credit"] if any(name in _asked(request) for name in poison) else Answer(delay_s=0.2)
+
+    fault_server.respond = respond
+    topics = [f"topic {number}." for number in range(40)]
+    dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 64})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (26, 14, 0)
