@@ -32,6 +32,7 @@ _ELSEWHERE = {
     "max_tokens": "max_completion_tokens",
 }
 """What other libraries call what is known here by another name."""
+_SHORT = 3
 _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call functions of ours
 _THREADS = frozenset(["asyncio", "concurrent", "threading"])  # what stands below the code of a thread
 
@@ -87,11 +88,17 @@ def _likeness(given: str, candidate: str) -> float:
     whole = _ratio(given, candidate)
     words, others = _words(given), _words(candidate)
     if len(words) == len(others):
-        same = all(_ratio(*pair) >= _WORD_LIKE for pair in zip(words, others, strict=True))
+        same = all(_alike(*pair) for pair in zip(words, others, strict=True))
         return whole if same or whole >= _SURELY else 0.0
     if len(words) < len(others) and all(max(_ratio(word, other) for other in others) >= _SURELY for word in words):
         return max(whole, _LIKE + whole / 100)
     return whole if whole >= _SURELY else 0.0
+
+
+def _alike(word: str, other: str) -> bool:
+    """Whether a word is much like another; of two short ones (`de`, `dd`) the first letter tells."""
+    short = max(len(word), len(other)) <= _SHORT
+    return _ratio(word, other) >= _WORD_LIKE or (short and word[:1] == other[:1])
 
 
 def _words(name: str) -> list[str]:

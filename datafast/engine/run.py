@@ -126,7 +126,8 @@ class _Run:
             )
         if tally.replaced:
             yield (
-                f"{tally.replaced:,} replies have characters that no text can hold (half a surrogate pair, bytes that are not UTF-8). "
+                f"{'1 reply has' if tally.replaced == 1 else f'{tally.replaced:,} replies have'} characters that no text can hold "
+                "(half a surrogate pair, bytes that are not UTF-8). "
                 "The rows have U+FFFD in their place. Search them for it."
             )
 

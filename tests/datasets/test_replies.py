@@ -369,7 +369,7 @@ def test_half_a_surrogate_pair_in_a_text_is_replaced_and_told_of(
     body = f'{{"choices": [{{"message": {{"content": "{content}"}}, "finish_reason": "stop"}}]}}'
     fault_server.respond = lambda request: Answer(body=body)
     dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1)
-    with pytest.warns(DatafastWarning, match=r"1 replies have characters .* U\+FFFD"):
+    with pytest.warns(DatafastWarning, match=r"1 reply has characters .* U\+FFFD"):
         dataset.generate({"default": provider(fault_server)})
     assert rows_of(tmp_path / "out.jsonl") == [{"a": text}]
 
@@ -379,7 +379,7 @@ def test_it_is_so_in_a_structured_reply(tmp_path: Path, fault_server: FaultServe
     reply = framed.replace("{}", f'{{"texts": ["a{HALF}b", "{PAIR}", "\\\\{HALF}"]}}')
     fault_server.respond = lambda request: Answer(text=reply)
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=3)
-    with pytest.warns(DatafastWarning, match="1 replies have characters"):
+    with pytest.warns(DatafastWarning, match="1 reply has characters"):
         dataset.generate([provider(fault_server)])
     assert texts_of(dataset) == ["a\ufffdb", "\U0001f600", "\\\ufffd"]
 

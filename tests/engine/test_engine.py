@@ -153,7 +153,7 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
     assert dataset.report is not None
     assert dataset.report.stop_reason == (
         "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. "
-        "It refused 10 requests in a row"
+        "It refused 10 requests in a row. Check the account, its credit and the model's settings, or the prompts that are left"
     )
 
 

@@ -134,7 +134,7 @@ def test_content_in_parts_is_one_text(tmp_path: Path, fault_server: FaultServer)
 
 @every_back_end
 def test_a_huge_reply_is_kept_whole(tmp_path: Path, fault_server: FaultServer, make: MakeProvider) -> None:
-    text = 'æ\u2028\\"\n' * 1_000_000
+    text = 'æ\u2028\\"\n' * 40_000
     fault_server.respond = lambda request: Answer(text=json.dumps({"texts": [text + "."]}))
     dataset = raw(tmp_path, topics=2)
     dataset.generate([make(fault_server)])

