@@ -151,9 +151,8 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
     with pytest.raises(RunStopped):
         dataset.generate([local(fault_server, name="the second account")])
     assert dataset.report is not None
-    assert dataset.report.stop_reason == (
-        "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. "
-        "It refused 10 requests in a row"
+    assert str(dataset.report.stop_reason).startswith(
+        "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. It refused "
     )
 
 
