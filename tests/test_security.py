@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import datafast
 from datafast import logger_config
+from datafast.columns.json_schema import schema_model
 from datafast.datasets import RawDataset
+from datafast.datasets.conversation.tools import Tools
 from datafast.engine.events import Event
-from datafast.errors import ProviderError, RunStopped
+from datafast.errors import ConfigError, ProviderError, RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig, RunConfig
@@ -137,3 +141,19 @@ def test_an_error_in_the_log_steers_no_terminal(tmp_path: Path, capfd: pytest.Ca
         assert text.count("\\x1b[31mred") == 2
         assert "Traceback" in text
         assert not set(text) & STEERING
+
+
+@pytest.mark.parametrize("key", ["$ref", "$dynamicRef", "$recursiveRef", "$schema"])
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", ["column", "tool"])
+def test_no_schema_is_ever_fetched(kind: str, deep: bool, key: str, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(body={"type": "string"})
+    part = {key: f"{fault_server.url}/schema.json"}
+    properties: dict[str, Any] = {"x": part if deep else {"type": "string"}}
+    schema = {"type": "object", "properties": properties, **({} if deep else part)}
+    with suppress(ConfigError):
+        if kind == "tool":
+            assert Tools([{"name": "f", "parameters": schema}]).problem({"name": "f", "arguments": {"x": "a"}}) is None
+        else:
+            schema_model(schema, name="A").model_validate({"x": "a"})
+    assert not fault_server.requests

@@ -14,12 +14,19 @@ __all__ = ["check_patterns", "linear_validator", "matches", "without_booleans"]
 
 _OF_NAMES = ("properties", "$defs", "patternProperties", "dependentSchemas")
 _LISTED = ("anyOf", "allOf", "oneOf", "prefixItems")
+_DYNAMIC = ("$dynamicRef", "$recursiveRef")
 _SINGLE = ("items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames")
 
 
+def linear_validator(schema: Mapping[str, Any]) -> Any:
+    """The dialect's own validator of a schema, with patterns that are matched in linear time. Nothing is ever fetched for it."""
+    from referencing import Registry
+
+    return _linear()(schema, registry=Registry())
+
+
 @lru_cache(maxsize=1)
-def linear_validator() -> Any:
-    """The dialect's own validator, whose patterns are matched in linear time: texts of models meet them."""
+def _linear() -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
@@ -80,6 +87,8 @@ def check_patterns(schema: Any) -> None:
                 _check_pattern(pattern)
         by_name |= isinstance(named, Mapping)
         unevaluated |= "unevaluatedProperties" in node
+        if dynamic := [key for key in _DYNAMIC if isinstance(node.get(key), str)]:
+            raise ValueError(f"{dynamic[0]} is not possible here. Write a $ref to a definition under $defs.")
         if node is not schema and isinstance(node.get("$schema"), str):
             # Below it jsonschema would match with a validator of its own.
             raise ValueError("Only the whole schema has a $schema. Take it out of its parts.")

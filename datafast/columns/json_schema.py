@@ -68,7 +68,7 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
         check_patterns(schema)
     except ValueError as error:
         raise ConfigError(f"json_schema: {error}") from None
-    checker = linear_validator()(schema)
+    checker = linear_validator(schema)
     return type(name, (SchemaReply,), {"given": without_booleans(schema), "checker": checker, "__module__": __name__})
 
 

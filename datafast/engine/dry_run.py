@@ -153,16 +153,17 @@ async def dry_resume(
     settings: RunConfig,
     record: ItemRecord | None,
     recorded: Mapping[bytes, list[Recorded]],
+    most_rows: int,
 ) -> DryRun:
     """Runs an item's `produce` with the replies that are recorded for it, and without a network.
 
     Args:
         route: one of `stand_ins`.
         record: the item in the ledger, if it is there.
-        recorded: the replies that it may use, by the keys of their calls.
+        recorded: the replies that it may use, by the keys of their calls; `most_rows` is the most rows that one was asked for.
     """
     player = _Player(settings.max_parse_retries)
-    generate = _generate(player, item, route, recorded, record=record, top_up=settings.top_up)
+    generate = _generate(player, item, route, recorded, record=record, most_rows=most_rows, top_up=settings.top_up)
     with contextlib.suppress(CallFailed):  # the item fails again; what it asked until then counts
         await produce(item, generate)
     return player.seen()
@@ -208,6 +209,7 @@ def _generate(
     recorded: Mapping[bytes, list[Recorded]],
     *,
     record: ItemRecord | None = None,
+    most_rows: int = 0,
     top_up: bool = False,
 ) -> Generate:
     return Generate(
@@ -215,7 +217,7 @@ def _generate(
         item=item,
         record=record or ItemRecord(0, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows),
         recorded=dict(recorded),
-        most_rows=item.most_rows,
+        most_rows=max(item.most_rows, most_rows),
         route=route,
         waiting=lambda change: None,
         top_up=top_up,

@@ -195,7 +195,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
     return Estimate(
         rows=past.left.rows,
         items=past.left.items,
-        calls=sum(sum(part.calls.values()) for part in parts),
+        calls=round(sum(sum(calls.values()) for calls in work.calls.values())),
         replayed=round(past.left.replayed),
         input_tokens=_sum(part.input_tokens for part in parts),
         output_tokens=_sum(part.output_tokens for part in parts),

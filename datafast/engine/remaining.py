@@ -151,6 +151,7 @@ async def _produced(
             settings=job.settings,
             record=known,
             recorded=recorded,
+            most_rows=found.most_donated,
         )
         runs.append((item, run))
     return runs

@@ -180,10 +180,14 @@ class GridPlan:
 
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
-        for dimension in reversed(self._dimensions):
-            index, place = divmod(index, len(dimension))
+        for size in self._sizes_fastest_first:
+            index, place = divmod(index, size)
             places.append(place)
         return places[::-1]
+
+    @cached_property
+    def _sizes_fastest_first(self) -> list[int]:
+        return [len(dimension) for dimension in reversed(self._dimensions)]
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""

@@ -224,7 +224,8 @@ class Ledger:
 
     def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
         """Gives items (id, position) their positions in a new plan."""
-        self._db.executemany("UPDATE items SET position = ?2 WHERE id = ?1", positions)
+        moved = ((position, item_id) for item_id, position in positions)
+        self._db.executemany("UPDATE items SET position = ? WHERE id = ?", moved)
 
     def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
@@ -403,8 +404,9 @@ class Ledger:
 
     def appends_between(self, start: int, end: int | None) -> Generator[Append, None, None]:
         """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
-        query = "SELECT * FROM appends WHERE start >= ? AND (?2 IS NULL OR start + size <= ?2) ORDER BY id"
-        for row in self._db.execute(query, (start, end)):
+        # Named, because some releases of Python 3.12 warn of numbered ones.
+        query = "SELECT * FROM appends WHERE start >= :start AND (:end IS NULL OR start + size <= :end) ORDER BY id"
+        for row in self._db.execute(query, {"start": start, "end": end}):
             yield append_from(row)
 
     # Items that have left the plan come behind all others, in an order that never changes.

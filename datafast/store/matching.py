@@ -63,6 +63,7 @@ class Comparison:
         begun: items of the plan that are not settled although the ledger has them, by position; also those that come back.
         leaving: items that are in the ledger's plan and not in this one: how many of their rows are in the file, by id.
         donors: ids of all items that are not in this plan, by content; their replies may still be used.
+        most_donated: the most rows that one of these items asks for.
         rows_settled: the rows of settled items.
         rows_cut: rows in the file that are more than their items ask for in this plan.
         rows_returning: the rows of begun items that were not in the last plan.
@@ -74,6 +75,7 @@ class Comparison:
     begun: dict[int, ItemRecord] = field(default_factory=dict)
     leaving: dict[int, int] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
+    most_donated: int = 0
     rows_settled: int = 0
     rows_cut: int = 0
     rows_returning: int = 0
@@ -149,10 +151,11 @@ def compare(ledger: Ledger, plan: Plan) -> Comparison:
     # All items have to be read only if some of those that are done leave.
     for item in ledger.items(*(() if found.leaving else (ItemState.STALE,))):
         if item.id in found.leaving:
-            found.leaving[item.id] = item.rows_written
+            found.leaving[item.id] = (item.slots & ((1 << item.num_rows) - 1)).bit_count()
         elif item.state is not ItemState.STALE or item.id in begun:
             continue
         found.donors.setdefault(item.content, []).append(item.id)
+        found.most_donated = max(found.most_donated, item.num_rows)
     for item_id, filtered in ledger.filtered_of_unfinished().items():
         if item_id in begun:
             begun[item_id].filtered = filtered

@@ -69,8 +69,10 @@ class LedgerReader(Ledger):
 
     def failure_ids(self, *, category: str | None = None, provider: str | None = None) -> array[int]:
         """The ids of failed items, oldest failure first."""
-        query = f"SELECT f.item {_FAILED} AND (?1 IS NULL OR f.category = ?1) AND (?2 IS NULL OR f.provider = ?2)"
-        return array("q", (row[0] for row in self._db.execute(f"{query} ORDER BY f.at, f.item", (category, provider))))
+        wanted = {"category": category, "provider": provider}
+        chosen = " ".join(f"AND (:{name} IS NULL OR f.{name} = :{name})" for name in wanted)
+        query = f"SELECT f.item {_FAILED} {chosen} ORDER BY f.at, f.item"
+        return array("q", (row[0] for row in self._db.execute(query, wanted)))
 
     def failed(self, item_ids: Sequence[int]) -> list[tuple[FailureRow, ItemRecord]]:
         """The failures of these items, in this order; items that have not failed are left out."""

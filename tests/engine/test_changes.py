@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -298,3 +299,39 @@ def test_after_a_kill_a_change_is_still_announced(tmp_path: Path, server: ForkSe
     change, ahead = told(raw(tmp_path, topics=["topic 1", "new"]), [model])
     assert ahead.calls == 1
     assert 0 < change.rows_leaving < 40  # some replies may be in the journal alone
+
+
+def test_replies_that_asked_for_more_rows_are_used_for_fewer(tmp_path: Path) -> None:
+    model = CountingProvider("m", log=tmp_path / "log")
+    raw(tmp_path, topics=4, num_samples_per_prompt=3).generate([model])
+    change, ahead = told(raw(tmp_path, topics=["topic 1", "topic 2", "new"], num_samples_per_prompt=1), [model])
+    assert (ahead.calls, ahead.replayed, change.rows_leaving, change.calls_unused) == (1, 2, 12, 2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_said_is_what_happens_whatever_changes(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(8):
+        run = {
+            "removed": chance.choice(["keep", "move"]),
+            "ordered": chance.random() < 0.4,
+            "fan_out": chance.choice(["all", "split", "fallback"]),
+        }
+        models = [CountingProvider(name, log=tmp_path / "log") for name in chance.sample("xy", chance.randint(1, 2))]
+        topics = chance.sample("abcdefgh", chance.randint(1, 6))
+        dataset = raw(
+            tmp_path,
+            topics=topics,
+            run=run,
+            num_samples_per_prompt=chance.choice([1, 3]),
+            prompts=chance.choice([None, TEMPLATES]),
+        )
+        watch = Watch()
+        expected = dataset.estimate(models)
+        report = dataset.generate(models, on_change=watch).report
+        assert report is not None
+        assert (report.calls, report.pending, report.written) == (expected.calls, 0, report.requested)
+        assert len(rows_of(tmp_path / "out.jsonl")) == report.written + report.removed
+        if watch.told:
+            assert watch.change == expected.change
+            assert watch.change.rows_kept + watch.change.rows_returning <= report.written

@@ -77,7 +77,7 @@ class Tools:
             check_patterns(self._parameters[name])
         except ValueError as error:
             raise ConfigError(f"{where}.function.parameters: {error}") from None
-        self._validators[name] = linear_validator()(self._parameters[name])
+        self._validators[name] = linear_validator(self._parameters[name])
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
 
     @property

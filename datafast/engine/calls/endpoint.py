@@ -56,6 +56,11 @@ class Endpoint:
         self._slow_start = backend if isinstance(backend, SlowStart) else None
         self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
 
+    @property
+    def starts_slowly(self) -> bool:
+        """Whether its back end has to load something first."""
+        return self._slow_start is not None
+
     async def prepare(self) -> None:
         """Lets the back end load what it needs, before pacing begins, so that no requests queue up behind it."""
         if self._slow_start is not None:

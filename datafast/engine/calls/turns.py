@@ -39,13 +39,14 @@ class Turns:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint = call.endpoint
         bound = self._cashier.bound(call.request, endpoint)
-        await self._prepare(endpoint)
+        if endpoint.starts_slowly:
+            await self._prepare(endpoint)
         while True:
             await self._enter(call, bound)
             booking, goes = None, False
             try:
                 booking = self._cashier.book(bound, endpoint)
-                goes = await self._pace(endpoint, tokens)
+                goes = not endpoint.gate.is_paced or await self._pace(endpoint, tokens)
             except OutputWriteError as error:
                 self._stop.now(StopCause.OUTPUT, str(error), error)
                 raise ItemPending from error
@@ -95,8 +96,6 @@ class Turns:
             Whether it may go. It may not while the provider is paused: those who wait here must not go all at once afterwards.
         """
         gate = endpoint.gate
-        if not gate.is_paced:
-            return True
         async with gate.turns:
             self.check(endpoint)
             while (left := gate.next_turn - time.monotonic()) > 0 and not endpoint.breaker.is_down:
