@@ -169,7 +169,7 @@ class Faults:
                 self._judge(call, error)
                 if left <= 0.0:
                     return
-            await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
+            await self._stop.sleep(left if left > 0.0 else _LOOK_S, breaker.listeners)
             self._turns.check(call.endpoint)
         if trouble.refusals >= (_TRIED if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error

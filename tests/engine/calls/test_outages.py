@@ -115,15 +115,15 @@ def test_an_outage_that_passes_loses_no_row(
 
     fault_server.respond = respond
     seen: list[Event] = []
-    dataset = raw(tmp_path, topics=120, run={"max_concurrency": 8, "max_retries": 1})
+    dataset = raw(tmp_path, topics=80, run={"max_concurrency": 8, "max_retries": 1})
     dataset.generate([make(fault_server)], on_event=seen.append)
     report = assert_balanced(dataset.report)
-    assert (report.written, report.failed, report.pending) == (120, 0, 0)
+    assert (report.written, report.failed, report.pending) == (80, 0, 0)
     kinds = [event.type for event in seen]
     assert kinds.count("provider_resumed") >= 1
     paused = [event for event in seen if event.type == "provider_paused"]
     assert all(event.wait_s > 0 and event.reason.endswith(".") for event in paused)
-    assert len(fault_server.requests) <= 120 + 8 + 40  # few probes
+    assert len(fault_server.requests) <= 80 + 8 + 40  # few probes
 
 
 @every_back_end
@@ -327,13 +327,13 @@ def test_a_provider_is_probed_while_a_reply_hangs_and_no_more_often_than_otherwi
 ) -> None:
     """It is not given up while that reply is out."""
     slow = iter([True])
-    fault_server.respond = lambda request: Answer(delay_s=1.0) if next(slow, False) else DEAD["503"]
+    fault_server.respond = lambda request: Answer(delay_s=0.7) if next(slow, False) else DEAD["503"]
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
     with pytest.raises(RunStopped, match="Nothing else came"):
         dataset.generate([direct(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (1, 0, 11)
-    ended = fault_server.requests[0].at_s + 1.0
+    ended = fault_server.requests[0].at_s + 0.7
     assert 3 <= sum(request.at_s < ended for request in fault_server.requests) - 4 <= 8
 
 
@@ -399,7 +399,7 @@ def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
 
     def respond(request: Recorded) -> Answer:
         number, began = len(fault_server.requests), fault_server.requests[0].at_s
-        if number <= 20 or request.at_s > began + 1.5:
+        if number <= 20 or request.at_s > began + 1.0:
             return Answer()
         together.append(fault_server.in_flight)
         return Answer(status=503, delay_s=0.1)
