@@ -1,7 +1,8 @@
 """An append-only file to which each raw reply is written at once, before anything else is done with it.
 
 Guarantee: when `record` has returned, the reply survives the death of the process. A record that was cut
-short by a crash is recognised by its length and checksum, and ignored with everything after it.
+short by a crash is recognised by its length and checksum, and ignored with everything after it. One whose
+body was damaged later is left out, and those after it are read.
 
 Record: one line of JSON (the header, with the body's `size` and `crc`), the body as raw bytes, a newline.
 """
@@ -51,9 +52,11 @@ def read_journal(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
                 if not 0 <= header["size"] < end - file.tell():
                     return
                 body = file.read(header["size"])
-                whole = file.read(1) == b"\n" and zlib.crc32(body) == header["crc"]
+                ends = file.read(1) == b"\n"
+                whole = ends and zlib.crc32(body) == header["crc"]
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 return  # a torn header: the process died while it was written
-            if not whole:
-                return
-            yield header, body
+            if whole:
+                yield header, body
+            elif not ends:
+                return  # a torn body. One that ends where it should is damaged, and those behind it are not.

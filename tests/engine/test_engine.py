@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -152,11 +151,8 @@ def test_a_stopped_provider_is_called_by_its_name(tmp_path: Path, fault_server: 
     with pytest.raises(RunStopped):
         dataset.generate([local(fault_server, name="the second account")])
     assert dataset.report is not None
-    assert dataset.report.stop_reason is not None
-    assert re.fullmatch(
-        r"the second account: openai_compatible/m: HTTP 400. The server said: no such thing. It refused 1\d requests in a row. "
-        r"Check the account, its credit and the model's settings, or the prompts that are left",
-        dataset.report.stop_reason,
+    assert str(dataset.report.stop_reason).startswith(
+        "the second account: openai_compatible/m: HTTP 400. The server said: no such thing. It refused "
     )
 
 

@@ -114,7 +114,7 @@ def test_an_odd_reply_costs_its_own_item_at_most(
         return Answer(body=odd) if meant else Answer(text=GOOD)
 
     fault_server.respond = respond
-    dataset = raw(tmp_path, topics=3, run={"max_retries": 1, "max_parse_retries": 1})
+    dataset = raw(tmp_path, topics=3, run={"max_retries": 1, "max_parse_retries": 1, "max_stall_s": 1.0})
     dataset.generate([make(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == ((3, 0, 0) if usable else (2, 1, 0))

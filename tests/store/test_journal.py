@@ -169,3 +169,13 @@ def test_appending_counts_what_was_there(tmp_path: Path) -> None:
     rows.sync()
     rows.close()
     assert path.read_bytes() == b"before\nafter\n"
+
+
+def test_a_body_that_was_damaged_costs_no_other_record(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    for number in range(3):
+        journal.record({"id": number}, b"reply %d" % number)
+    journal.close()
+    path.write_bytes(path.read_bytes().replace(b"reply 1", b"rep?y 1"))
+    assert [(header["id"], body) for header, body in read_journal(path)] == [(0, b"reply 0"), (2, b"reply 2")]

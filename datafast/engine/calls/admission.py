@@ -1,7 +1,8 @@
 """When a request may be sent: limits on requests in flight, on requests and tokens per minute, waits after rate limiting and faults.
 
 Limits hold for a provider over the whole run.
-Concurrency falls by a quarter once per burst of 429s and climbs back by one per 25 successes.
+Concurrency falls by a quarter once per burst of 429s, by half where nothing succeeded since the last one, and climbs back by one per 25
+successes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datafast.llms.pace import MINUTE_S, Pacer
 __all__ = ["Admission", "Backoff", "Gate"]
 
 _CUT = 0.75  # the part of a limit that is left after a burst of 429s
+_CUT_AGAIN = 0.5  # the same after another one, with no success in between
 _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
 _LONGEST_PROBE_WAIT_S = 30.0
@@ -155,7 +157,7 @@ class Gate:
 
     def _lower(self) -> None:
         if self.limit > 1:
-            self.limit = max(1, int(self.limit * _CUT))
+            self.limit = max(1, int(self.limit * (_CUT if self._bursts == 1 else _CUT_AGAIN)))
             self._on_limit(self.limit)
 
     def close(self, until: float, *, beside: int) -> None:

@@ -154,13 +154,13 @@ class Breaker:
         """A request came too early (429)."""
         self._fails()
 
-    def refused(self, item: int, sent_at: float) -> None:
-        """A request for an item, sent at `sent_at`, was refused."""
+    def refused(self, item: int) -> None:
+        """A request for an item was refused."""
         self._answers += 1
         self._in_a_row = 0
         self._fails()
         if not self.refused_items:
-            self._refused_since = sent_at
+            self._refused_since = time.monotonic()
         self.refused_items[item] += 1
 
     def faulted(self, error: ProviderError, sent_at: float) -> None:

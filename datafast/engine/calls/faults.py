@@ -30,6 +30,7 @@ __all__ = ["Faults", "Trouble"]
 _TOO_LARGE = 413  # in any form
 _TRIED = 3  # times that an item is refused, or meets faults alone, before it can be to blame
 _FEW = 3  # fewer than that, with no others left to be asked, are to blame themselves if others were answered before
+_FEW_AGAIN = 10  # the same where they were refused in an earlier run already, and nothing else is left
 _SUSPICIOUS = 2
 _LOOK_S = 0.25
 
@@ -42,13 +43,11 @@ class Trouble:
         faults: faults of the provider, between which others succeeded.
         refusals: how often it was refused.
         met_at: when the newest of them came (monotonic seconds).
-        sent_at: when what was refused had been sent first, before it was put differently.
     """
 
     faults: int = 0
     refusals: int = 0
     met_at: float = 0.0
-    sent_at: float = 0.0
 
 
 class Faults:
@@ -156,20 +155,21 @@ class Faults:
         breaker = call.endpoint.breaker
         if breaker.has_answered and self._store.was_refused(call.record):
             raise call.failed(str(error), error.kind.value) from error
-        breaker.refused(call.record.position, trouble.sent_at)
+        breaker.refused(call.record.position)
         trouble.refusals += 1
+        trouble.met_at = time.monotonic()
         return self._backoff.wait_s(1)
 
     async def _hear(self, call: Call, error: ProviderError, trouble: Trouble, moment: float) -> None:
-        """Waits until a request succeeds that was sent after the refused one, or a moment is over and none is in flight that may."""
+        """Waits until a request succeeds that was sent after the refusal, or a moment is over and none is in flight that may."""
         breaker = call.endpoint.breaker
-        while breaker.answered <= trouble.sent_at:
+        while breaker.answered <= trouble.met_at:
             left = moment - time.monotonic()
             if not breaker.on_wire:
                 self._judge(call, error)
                 if left <= 0.0:
                     return
-            await self._stop.sleep(max(left, _LOOK_S), breaker.listeners)
+            await self._stop.sleep(left if left > 0.0 else _LOOK_S, breaker.listeners)
             self._turns.check(call.endpoint)
         if trouble.refusals >= (_TRIED if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
@@ -185,7 +185,8 @@ class Faults:
         refused = breaker.refused_items
         if not breaker.refuses_all and refused[call.record.position] < _TRIED:
             return
-        if breaker.has_answered and len(refused) < _FEW and not _is_accounts(error):
+        few = len(refused) < (_FEW if breaker.has_answered else _FEW_AGAIN)
+        if few and self._others_were_answered(endpoint) and not _is_accounts(error):
             raise call.failed(str(error), error.kind.value) from error
         self._stop_provider(
             endpoint,
@@ -193,6 +194,11 @@ class Faults:
             "Check the account, its credit and the model's settings, or the prompts that are left.",
         )
         raise ItemPending
+
+    def _others_were_answered(self, endpoint: Endpoint) -> bool:
+        """Whether others were answered: in this run; or earlier, and only items are left that were refused then too."""
+        known = self._store.counts.written > 0 and self._store.refused_before.issuperset(endpoint.breaker.refused_items)
+        return endpoint.breaker.has_answered or known
 
     # -- stopping
 

@@ -216,10 +216,8 @@ class Sender:
         call.endpoint.open_calls += 1
         try:
             while (error := await self._attempt(call)) is not None:
-                trouble.sent_at = trouble.sent_at or call.sent_at
                 if not self._faults.adapts(call, error):
                     await self._endure(call, error, trouble)
-                    trouble.sent_at = 0.0
         except ItemPending:
             if trouble.refusals:
                 self._store.note_refused(call.record)

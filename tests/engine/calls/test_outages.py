@@ -55,8 +55,8 @@ DEAD = {
     "forbidden": Answer(status=403, body="<html>not from here</html>", headers={"Content-Type": "text/html"}),
     "model gone": Answer(status=404, body={"error": {"message": "no such model"}}),
 }
-THROUGH_LITELLM = ("500", "reset", "slow", "no choices", "html", "cut json", "credit", "quota", "key revoked")
-ONE_AT_A_TIME = ("503", "slow", "html", "credit", "quota", "key revoked")
+THROUGH_LITELLM = ("500", "reset", "slow", "no choices", "credit", "quota")
+ONE_AT_A_TIME = ("503", "slow", "credit", "key revoked")
 DYING = [
     *((direct, 8, shape) for shape in DEAD),
     *((direct, 1, shape) for shape in ONE_AT_A_TIME),
@@ -115,15 +115,15 @@ def test_an_outage_that_passes_loses_no_row(
 
     fault_server.respond = respond
     seen: list[Event] = []
-    dataset = raw(tmp_path, topics=120, run={"max_concurrency": 8, "max_retries": 1})
+    dataset = raw(tmp_path, topics=80, run={"max_concurrency": 8, "max_retries": 1})
     dataset.generate([make(fault_server)], on_event=seen.append)
     report = assert_balanced(dataset.report)
-    assert (report.written, report.failed, report.pending) == (120, 0, 0)
+    assert (report.written, report.failed, report.pending) == (80, 0, 0)
     kinds = [event.type for event in seen]
     assert kinds.count("provider_resumed") >= 1
     paused = [event for event in seen if event.type == "provider_paused"]
     assert all(event.wait_s > 0 and event.reason.endswith(".") for event in paused)
-    assert len(fault_server.requests) <= 120 + 8 + 40  # few probes
+    assert len(fault_server.requests) <= 80 + 8 + 40  # few probes
 
 
 @every_back_end
@@ -327,13 +327,13 @@ def test_a_provider_is_probed_while_a_reply_hangs_and_no_more_often_than_otherwi
 ) -> None:
     """It is not given up while that reply is out."""
     slow = iter([True])
-    fault_server.respond = lambda request: Answer(delay_s=1.0) if next(slow, False) else DEAD["503"]
+    fault_server.respond = lambda request: Answer(delay_s=0.7) if next(slow, False) else DEAD["503"]
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
     with pytest.raises(RunStopped, match="Nothing else came"):
         dataset.generate([direct(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (1, 0, 11)
-    ended = fault_server.requests[0].at_s + 1.0
+    ended = fault_server.requests[0].at_s + 0.7
     assert 3 <= sum(request.at_s < ended for request in fault_server.requests) - 4 <= 8
 
 
@@ -399,7 +399,7 @@ def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
 
     def respond(request: Recorded) -> Answer:
         number, began = len(fault_server.requests), fault_server.requests[0].at_s
-        if number <= 20 or request.at_s > began + 1.5:
+        if number <= 20 or request.at_s > began + 1.0:
             return Answer()
         together.append(fault_server.in_flight)
         return Answer(status=503, delay_s=0.1)
@@ -433,18 +433,23 @@ def test_in_a_fallback_the_first_provider_goes_on_where_the_next_one_does_not_wo
         assert not report.stopped_providers
 
 
-def test_several_refused_prompts_among_many_that_are_sent_at_once_fail_alone(
-    tmp_path: Path, fault_server: FaultServer
-) -> None:
-    """All replies but theirs come later, and none is sent after the refusals came."""
-    poison = [f"topic {number}." for number in range(14)]
-
-    def respond(request: Recorded) -> Answer:
-        return DEAD["credit"] if any(name in _asked(request) for name in poison) else Answer(delay_s=0.2)
-
-    fault_server.respond = respond
-    topics = [f"topic {number}." for number in range(40)]
-    dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 64})
+def test_refused_prompts_that_alone_are_left_fail_in_the_next_run(tmp_path: Path, fault_server: FaultServer) -> None:
+    poison = [f"topic {number}." for number in range(16, 20)]
+    fault_server.respond = lambda request: (
+        DEAD["credit"] if any(name in _asked(request) for name in poison) else Answer()
+    )
+    dataset = raw(tmp_path, topics=[f"topic {number}." for number in range(20)], run={"max_concurrency": 2})
+    with pytest.raises(RunStopped, match="or the prompts that are left"):
+        dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).pending == 4
     dataset.generate([direct(fault_server)])
     report = assert_balanced(dataset.report)
-    assert (report.written, report.failed, report.pending) == (26, 14, 0)
+    assert (report.written, report.failed, report.pending) == (16, 4, 0)
+
+
+def test_a_provider_with_429_alone_gets_ever_fewer_requests(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else Answer(status=429)
+    dataset = raw(tmp_path, topics=400, run={"max_concurrency": 64, "max_stall_s": 0.5})
+    with pytest.raises(RunStopped, match="rate limited"):
+        dataset.generate([direct(fault_server)])
+    assert len(fault_server.requests) - 30 <= 3 * 64 + 20
