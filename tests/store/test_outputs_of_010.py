@@ -149,7 +149,9 @@ def test_commands_that_only_read_take_old_outputs_as_they_are(case: str, folder:
     restore(case, folder, server.url)
     before = hashes(folder)
     status, codes = read_only(folder)
-    assert status == EXPECTED[case]["status"]
+    expected = EXPECTED[case]["status"]
+    # Releases of SQLite differ in the last digit of a sum.
+    assert status == {**expected, "cost_usd": expected["cost_usd"] and pytest.approx(expected["cost_usd"])}
     assert set(codes) == {0}
     assert hashes(folder) == before
     assert server.requests == []
