@@ -210,7 +210,7 @@ class _Run:
         tried: set[str] = set()
         done: list[Route[Endpoint]] = []  # routes that have answered, or will not
         while left := [route for route in share.working if route not in done]:
-            route = up(left) or left[0]
+            route = left[0] if len(left) == 1 else up(left) or left[0]
             generate = Generate(
                 caller=self._caller,
                 item=item,
@@ -219,7 +219,7 @@ class _Run:
                 most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=lambda change: self._waiting(share, change),
-                elsewhere=_elsewhere(route, left),
+                elsewhere=_elsewhere(route, left) if len(left) > 1 else None,
                 top_up=self._settings.top_up,
             )
             try:

@@ -51,6 +51,7 @@ class Breaker:
         answered: the newest moment at which a request was sent that has been answered.
         on_wire: the number of requests in flight.
         refused_items: how often each item was refused since a request succeeded that was sent after the first of them.
+        refuses_all: whether so many in a row were refused that nothing more is sent until it is known whose fault that is.
         listeners: woken by each success.
     """
 
@@ -72,6 +73,7 @@ class Breaker:
         self.answered = float("-inf")
         self.on_wire = 0
         self.refused_items: Counter[int] = Counter()
+        self.refuses_all = False
         self.listeners: deque[asyncio.Future[None]] = deque()
         self._failing_since: float | None = None  # the first error since the last success
         self._earlier = 0  # requests in flight that were sent before that
@@ -94,11 +96,6 @@ class Breaker:
         """Whether nothing is to be sent to it now: it is paused, and it is not the time for a probe, or it refuses everything."""
         paused = self._pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
         return paused or self.refuses_all
-
-    @property
-    def refuses_all(self) -> bool:
-        """Whether so many requests in a row were refused that nothing more is sent until it is known whose fault that is."""
-        return bool(self.refused_items) and self.refused_items.total() >= _REFUSED_IN_A_ROW
 
     @property
     def stalled(self) -> bool:
@@ -141,6 +138,7 @@ class Breaker:
             self._in_a_row = 0
         if self.refused_items and sent_at > self._refused_since:
             self.refused_items.clear()
+            self.refuses_all = False
         for listener in self.listeners:
             if not listener.done():
                 listener.set_result(None)
@@ -162,6 +160,7 @@ class Breaker:
         if not self.refused_items:
             self._refused_since = time.monotonic()
         self.refused_items[item] += 1
+        self.refuses_all = self.refused_items.total() >= _REFUSED_IN_A_ROW
 
     def faulted(self, error: ProviderError, sent_at: float) -> None:
         """The provider, or the way to it, did not work for the request that was sent at `sent_at`."""

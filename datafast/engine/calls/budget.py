@@ -153,11 +153,15 @@ class Booking(NamedTuple):
 
 
 class Cashier:
-    """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing."""
+    """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing.
+
+    Attributes:
+        limits_replies: whether a reply's tokens have to be reserved; `limit_reply` and `saw` are called only then.
+    """
 
     def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
         self._budget = Budget(settings, spent) if settings.has_budget else None
-        self._limits_replies = settings.budget_usd is not None or settings.max_tokens is not None
+        self.limits_replies = settings.budget_usd is not None or settings.max_tokens is not None
         self._store = store
         self._stop = stop
         self._emit = emit
@@ -166,15 +170,14 @@ class Cashier:
     def limit_reply(self, call: Call) -> None:
         """Puts a limit on the reply's tokens into the request, where a budget has to reserve them and the user has set none."""
         limits = call.endpoint.reply_limits
-        if self._limits_replies and limits.are_ours and call.cut_at is None:
+        if limits.are_ours and call.cut_at is None:
             limit = limits.limit(call.role, call.record.num_rows)
             if limit != call.request.token_limit:
                 call.request = replace(call.request, token_limit=limit)
 
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
-        if self._limits_replies:
-            call.endpoint.reply_limits.saw(call.role, call.request, usage)
+        call.endpoint.reply_limits.saw(call.role, call.request, usage)
 
     def bound(self, request: Request, endpoint: Endpoint) -> Bound | None:
         return upper_bound(request, endpoint.provider, endpoint.reply_limits) if self._budget else None

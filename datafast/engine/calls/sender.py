@@ -235,7 +235,8 @@ class Sender:
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
-        self._cashier.limit_reply(call)
+        if self._cashier.limits_replies:
+            self._cashier.limit_reply(call)
         tokens = _tokens_paced(call.request, endpoint)
         booking = await self._turns.take(call, tokens)
         sent_at = call.sent_at = time.monotonic()
@@ -289,7 +290,7 @@ class Sender:
         if usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         recorded.settle(usage, cost)
-        if usage is not None:
+        if usage is not None and self._cashier.limits_replies:
             self._cashier.saw(call, usage)
         self._count(usage or Usage(), cost)
         if not self._emit.listening:
