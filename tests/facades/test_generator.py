@@ -433,19 +433,20 @@ def test_a_call_without_its_key_leaves_no_folder(folders: Path) -> None:
     assert not files_in(folders)
 
 
+async def cancelled(made: DataSetGenerator, server: FaultServer, *, after: int) -> None:
+    """Cancels a call that makes four rows once the server has seen so many requests."""
+    server.respond = lambda request: Answer(delay_s=0.05)
+    task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
+    while len(server.requests) < after:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    await task
+
+
 def test_a_cancelled_call_keeps_what_was_paid_for_and_the_same_call_goes_on(server: FaultServer, folders: Path) -> None:
     made = generator(max_concurrency=1)
-
-    async def cancelled() -> None:
-        server.respond = lambda request: Answer(delay_s=0.05)
-        task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
-        while len(server.requests) < 3:
-            await asyncio.sleep(0.005)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(cancelled())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled(made, server, after=3))
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) == 4
     assert not files_in(folders)
@@ -640,17 +641,8 @@ def test_a_script_without_an_output_file_that_is_killed_goes_on(server: FaultSer
 
 def test_an_interruption_names_the_folder(server: FaultServer, folders: Path) -> None:
     made = generator(max_concurrency=1)
-
-    async def cancelled() -> None:
-        server.respond = lambda request: Answer(delay_s=0.05)
-        task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
-        while len(server.requests) < 2:
-            await asyncio.sleep(0.005)
-        task.cancel()
-        await task
-
     with pytest.raises(asyncio.CancelledError) as caught:
-        asyncio.run(cancelled())
+        asyncio.run(cancelled(made, server, after=2))
     notes = " ".join([*getattr(caught.value, "__notes__", ()), *getattr(caught.value.__context__, "__notes__", ())])
     assert "Rows and replies so far are kept in" in notes
 

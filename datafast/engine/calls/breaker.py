@@ -2,8 +2,8 @@
 
 After three faults of the provider in a row, or ten among its last fifty answers, nothing is sent for a while. Then one request goes first,
 as a probe. If it meets a fault too, the next one waits longer; if it is answered, the limit of requests in flight grows with each answer
-until it is what it was. So an outage costs time and a few requests, and items wait for its end. Where one of
-the first two probes is answered the provider was not down, only unreliable: from then on it takes twice as many faults, then four times.
+until it is what it was. So an outage costs time and a few requests, and items wait for its end. Where one of the first two probes is
+answered the provider was not down, only unreliable: from then on it takes twice as many faults, then four times.
 
 A request that is refused (HTTP 400, 401, 403, 404, ...) says nothing by itself: the prompt may be to blame, or the account. Refusals are
 counted until a request succeeds that was sent after the first of them. One that was sent before tells nothing: credit may have run out
