@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def priced(server: FaultServer, **options: Any) -> OpenAICompatibleProvider:
 
 
 def spent_usd(tmp_path: Path) -> float:
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         calls = db.execute("SELECT coalesce(sum(cost_usd), 0) FROM calls").fetchone()[0]
         charges = db.execute("SELECT coalesce(sum(usd), 0) FROM charges").fetchone()[0]
     db.close()
@@ -61,7 +62,7 @@ def test_a_call_of_unknown_cost_hides_none_of_the_others_from_the_next_run(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
     dataset(tmp_path, topics=6, budget_usd=1.0).generate([priced(fault_server)])
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         db.execute("UPDATE calls SET cost_usd = NULL WHERE id = 2")
         known = float(db.execute("SELECT sum(cost_usd) FROM calls").fetchone()[0])
     db.close()
@@ -163,6 +164,6 @@ def test_requests_in_flight_at_a_kill_stay_charged(tmp_path: Path, fault_server:
     with pytest.raises(RunStopped, match="max_calls"):
         dataset(tmp_path, max_calls=20).generate([priced(fault_server)])
     assert len(fault_server.requests) == 20
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         assert db.execute("SELECT count(*) FROM charges").fetchone() == (4,)
     db.close()
