@@ -90,6 +90,8 @@ class Space:
 
     def listed(self, number: int, *, again: int = 0) -> Variant:
         """Combination `number` of all listed values, the last name changing fastest; see `at`."""
+        if not self.lists:
+            return Variant(self.index, {}, self.ordinal + self.copies * again)
         places: list[int] = []
         for values in reversed(self.lists):
             number, place = divmod(number, len(values.values))
