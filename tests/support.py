@@ -240,6 +240,8 @@ def counting_raw_run(folder: str, log: str, kill_after_s: float | None, **fields
 
 def interrupted_raw_run(folder: str, log: str, at: int, **fields: Any) -> None:
     """A run of `raw` that is interrupted as by Ctrl-C when so many requests were answered, with others in flight."""
+    # A shell that runs the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answered = itertools.count(1)
 
     def reply(_: Request) -> None:

@@ -307,7 +307,7 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
             ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
     if damaged:
         warn_user(
-            f"{damaged} records of {journal.path} are damaged. What they held is bought again where it is missing."
+            f"{damaged} records of {journal.path} are damaged. Replies that are lost with them are paid for again."
         )
     if journal.size:
         ledger.checkpoint()
