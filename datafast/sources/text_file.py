@@ -10,7 +10,7 @@ from typing import IO
 
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
-from datafast.sources.reading import BOM, Reading
+from datafast.sources.reading import BOM, Reading, wide_encoding
 
 __all__ = ["TextFile", "digest_of"]
 
@@ -44,6 +44,11 @@ class TextFile:
         self._given = reading.encoding
         with path.open("rb") as file:
             encoding = reading.encoding_of(file)
+            if encoding == "utf-8" and (wide := wide_encoding(file)):
+                raise ConfigError(
+                    f"{reading.field}: {path} seems to be in UTF-16 or UTF-32, without a mark at its beginning that says so. "
+                    f"Write encoding: {wide}, or save it as UTF-8."
+                )
             self._readable = path if encoding == "utf-8" else self._rewritten(file, encoding)
 
     def open(self) -> IO[bytes]:
