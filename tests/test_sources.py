@@ -269,7 +269,11 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
         ("rows.csv", "a;b\n1;2\n", "write delimiter: ';'"),
         ("rows.csv", "a\tb\n1\t2\n", r"write delimiter: '\t'"),
         ("rows.jsonl", '{"a": 1}\n' * 1_499 + '{"a": \n', ":1500: This line is not JSON"),
-        ("rows.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', ":2: An object names 'a' twice, with different values. Keep one"),
+        (
+            "rows.jsonl",
+            '{"a": 1}\n{"a": 1, "a": 2}\n',
+            ":2: An object names 'a' twice, with different values. Keep one",
+        ),
         ("rows.jsonl", '{"a": {"b": [{"c": 1, "c": 2}]}}\n', ":1: An object names 'c' twice"),
         ("rows.json", '[{"a": 1, "a": "1"}]', "An object names 'a' twice"),
         ("rows.csv", "a,b\n", "has no rows"),

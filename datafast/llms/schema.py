@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, member_names, portable_schema, strict_schema
+from datafast.llms.strict_schema import (
+    has_numbers,
+    has_text_bounds,
+    is_strict,
+    member_names,
+    portable_schema,
+    strict_schema,
+)
 from datafast.types import Message
 
 if TYPE_CHECKING:

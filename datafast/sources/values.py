@@ -41,7 +41,9 @@ class RowReader:
         if len(found) < len(row):
             names = [str(name) for name in row]
             twice = next(name for name in names if names.count(name) > 1)
-            found[twice] = _Refused("stands twice in a row, once under a name that is no text; give one of them another name")
+            found[twice] = _Refused(
+                "stands twice in a row, once under a name that is no text; give one of them another name"
+            )
         for name, value in found.items():
             if type(value) is _Refused:
                 self.refused.setdefault(name, (number, value.why))
