@@ -127,7 +127,10 @@ def _plain_parts(value: Any, depth: int) -> Any:
         return [plain(part, depth) for part in sorted(value, key=repr)]
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         plain(value.tolist(), depth)  # orjson would write what is not finite as null
-    return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+    try:
+        return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+    except TypeError as error:
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON") from error
 
 
 def _key(key: Any) -> str:
@@ -154,7 +157,7 @@ def type_of(values: Sequence[Any]) -> Any:
 def _dumped(value: Any) -> Any:
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return value.tolist()  # of texts or objects; numbers are orjson's
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    raise TypeError
 
 
 def jinja_name(column: str) -> str:
