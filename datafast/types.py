@@ -63,7 +63,9 @@ class ProviderUsage:
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
 
     def in_words(self) -> str:
-        return f"{self.calls:,} calls, {self.input_tokens:,} tokens in, {self.output_tokens:,} out, {money(self.cost_usd)}"
+        return (
+            f"{self.calls:,} calls, {self.input_tokens:,} tokens in, {self.output_tokens:,} out, {money(self.cost_usd)}"
+        )
 
 
 class StopCause(StrEnum):
