@@ -34,7 +34,8 @@ _NAMES: dict[Ending, str] = {
     Ending.TOOL_CALL: "tool_calls tool_call tool_use function_call",
     Ending.TRUNCATED: """
         length max_tokens max_output_tokens max_completion_tokens max_new_tokens max_length model_length token_limit limit incomplete
-        error_limit max_output max_len maximum_tokens max_predicted_tokens_reached context_length_reached context_length context_length_exceeded context_window_exceeded model_context_window_exceeded
+        error_limit max_output max_len maximum_tokens max_predicted_tokens_reached context_length_reached
+        context_length context_length_exceeded context_window_exceeded model_context_window_exceeded
         finish_reason_max_tokens finish_reason_length""",
     Ending.REFUSED: """
         content_filter content_filtered contentfilter content_policy content_policy_violation refusal refused safety sensitive

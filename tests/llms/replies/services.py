@@ -1,4 +1,4 @@
-"""The reasons that services and servers give for the end of a reply, and what each has to become; put down by hand, from what they document."""
+"""The reasons that services and servers give for the end of a reply, and what each has to become: put down by hand."""
 
 from __future__ import annotations
 
