@@ -53,7 +53,11 @@ def test_the_report_and_the_status_say_what_was_used_of_each_provider(
 ) -> None:
     raw = dataset(tmp_path, "all", topics=3)
     cheap, dear = (
-        OpenAICompatibleProvider(name, api_base=fault_server.url, price={"input": usd, "output": usd})
+        OpenAICompatibleProvider(
+            name,
+            api_base=fault_server.url,
+            price={"input_usd_per_million": usd, "output_usd_per_million": usd},
+        )
         for name, usd in (("cheap", 1.0), ("dear", 100.0))
     )
     report = raw.generate([cheap, dear]).report
