@@ -238,7 +238,8 @@ class PromptDatasetConfig(DatasetConfig):
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
     keep_repeats: bool = False
-    """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
+    """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
+    missing."""
 
     _built: Expansion | None = PrivateAttr(default=None)
 

@@ -152,6 +152,18 @@ def test_a_conversation_that_is_not_right_costs_no_other_its_row_or_its_topic(
     assert len(fault_server.requests) == sent
 
 
+@pytest.mark.parametrize("keep_repeats", [False, True])
+def test_a_conversation_that_comes_again_counts_as_missing_for_its_topic(
+    tmp_path: Path, fault_server: FaultServer, keep_repeats: bool
+) -> None:
+    other = {**EXCHANGES["basic"], "assistant": "answer 0"}
+    fault_server.respond = lambda request: of_topics("basic", None, other, None)
+    dataset = talk(tmp_path, 3, examples_per_call=3, keep_repeats=keep_repeats).generate([provider(fault_server)])
+    repeated = {"topic 1": "answer 0"} if keep_repeats else {}
+    assert answers_by_topic(tmp_path) == {"topic 0": "answer 0", **repeated, "topic 2": "answer 2"}
+    assert assert_balanced(dataset.report).failed == (0 if keep_repeats else 1)
+
+
 def test_topping_up_goes_on_until_every_topic_has_its_conversation(tmp_path: Path, fault_server: FaultServer) -> None:
     wrong = WRONG["blank"][1]
     fault_server.answer_next(
