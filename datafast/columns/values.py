@@ -95,7 +95,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
-            raise ValueError("half of a surrogate pair, which is no text")
+            raise ValueError("half of a surrogate pair, which is not text")
         return str(value)
     if isinstance(value, int):
         if not -_LARGEST <= value <= _LARGEST:
@@ -103,7 +103,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} is no finite number")
+            raise ValueError(f"{value} is not a finite number")
         return float(value)
     if depth > _DEEPEST:
         raise ValueError(f"it is nested more than {_DEEPEST} deep")

@@ -28,7 +28,7 @@ class Texts(ReplyModel):
         return texts
 
     def usable(self) -> list[str]:
-        """The texts without outer whitespace. Blank ones are no rows."""
+        """The texts without outer whitespace. A blank one is not a row."""
         return [text.strip() for text in self.texts if text.strip()]
 
 

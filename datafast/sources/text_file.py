@@ -30,7 +30,7 @@ def whole_text(path: Path) -> str:
     """A small file as text: in UTF-8, or in what the byte order mark at its beginning says.
 
     Raises:
-        ConfigError: it cannot be read, or is no such text; names the line.
+        ConfigError: it cannot be read, or is not such text; names the line.
     """
     try:
         with path.open("rb") as file:

@@ -42,7 +42,7 @@ class RowReader:
             names = [str(name) for name in row]
             twice = next(name for name in names if names.count(name) > 1)
             found[twice] = _Refused(
-                "stands twice in a row, once under a name that is no text; give one of them another name"
+                "stands twice in a row, once under a name that is not text; give one of them another name"
             )
         for name, value in found.items():
             if type(value) is _Refused:
@@ -56,7 +56,7 @@ class RowReader:
             return (
                 value
                 if value.isascii() or _is_text(value)
-                else _Refused("holds half of a surrogate pair, which is no text")
+                else _Refused("holds half of a surrogate pair, which is not text")
             )
         if value is None:
             return None

@@ -77,7 +77,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
 
 def lenient_json(raw: bytes) -> Any | None:
     """The value of JSON that only Python's own reader takes: with a byte order mark, NaN, Infinity, or half a surrogate pair (read as
-    U+FFFD); None for what is no JSON."""
+    U+FFFD); None for what is not JSON."""
     try:
         return whole_value(json.loads(raw.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):
