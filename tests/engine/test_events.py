@@ -77,6 +77,7 @@ def test_the_events_of_a_run_come_in_order_from_its_start_to_its_end(tmp_path: P
 def test_the_stream_holds_what_a_callback_gets_and_the_callback_still_gets_it(tmp_path: Path) -> None:
     called: list[Event] = []
     assert asyncio.run(collected(raw(tmp_path), SimulatedProvider(), on_event=called.append)) == called
+    assert sum(isinstance(event, ItemDone) for event in called) == 6
 
 
 def test_a_preference_dataset_streams_its_events_too(tmp_path: Path) -> None:
