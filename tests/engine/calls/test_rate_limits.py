@@ -141,6 +141,20 @@ def test_a_429_with_a_wait_holds_back_every_request_to_that_provider(
     assert most_in_any(0.15, after) <= 4
 
 
+def test_a_run_sleeps_while_it_waits(tmp_path: Path, fault_server: FaultServer) -> None:
+    """A wait under a second too."""
+    used_s: list[float] = []
+
+    def respond(request: Recorded) -> Answer:
+        used_s.append(time.process_time())
+        return Answer() if len(used_s) > 1 else Answer(status=429, headers={"Retry-After": "0.8"})
+
+    fault_server.respond = respond
+    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    assert gaps(fault_server)[0] >= 0.8
+    assert used_s[1] - used_s[0] < 0.4
+
+
 @every_back_end
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_asks_for_a_longer_wait_than_a_run_may_stall_is_stopped_at_once(

@@ -288,6 +288,31 @@ def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
     assert modes.next_after(ReplyMode.PROMPT, tried, refused=True) is None
 
 
+def test_what_is_learned_of_ways_is_noted_once_and_proven_by_a_reply() -> None:
+    modes = ReplyModes()
+    assert (modes.changes, modes.proven) == (0, False)
+    for _ in range(3):
+        modes.worked(ReplyMode.JSON_SCHEMA)
+    assert (modes.changes, modes.proven) == (1, True)
+    modes.failed(ReplyMode.JSON_OBJECT)
+    assert modes.changes == 2
+    assert ReplyModes(ReplyMode.PROMPT, proven=True).proven
+    assert not ReplyModes(ReplyMode.PROMPT).proven
+    assert ReplyModes(ReplyMode.PROMPT).usual is ReplyMode.PROMPT
+
+
+def test_of_ways_that_all_mostly_fail_the_one_that_works_most_often_is_taken() -> None:
+    modes = ReplyModes()
+    for mode, worked in zip(ReplyMode, (0, 2, 1), strict=True):
+        for _ in range(worked):
+            modes.worked(mode)
+        for _ in range(worked + 1):
+            modes.failed(mode)
+    assert modes.usual is ReplyMode.JSON_SCHEMA
+    modes.worked(ReplyMode.PROMPT)
+    assert modes.usual is ReplyMode.PROMPT
+
+
 def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
     modes = ReplyModes()
     for mode in ReplyMode:
