@@ -1,6 +1,6 @@
 """Retries, rate limits and pace, measured where it counts: at the server.
 
-DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test refuses 90 % of all requests (4 by default).
+DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test refuses 90 % of all requests (2 by default).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
-LIMITED_S = float(os.environ.get("DATAFAST_TEST_LIMITED_S", "4"))
+LIMITED_S = float(os.environ.get("DATAFAST_TEST_LIMITED_S", "2"))
 MakeProvider = Callable[..., LLMProvider]
 
 
