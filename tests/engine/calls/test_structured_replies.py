@@ -21,7 +21,7 @@ from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import ReplyMode
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.support import ROOT, assert_balanced, raw
+from tests.support import ROOT, assert_balanced, columns, raw
 
 MakeProvider = Callable[..., LLMProvider]
 GOOD = '{"texts": ["a text"]}'
@@ -113,6 +113,24 @@ def test_a_format_that_does_not_work_wastes_a_round_of_requests_at_most(
     assert seen["json_schema"] <= (2 * 32 if "refuses" in unwilling else 32 + 4)
     assert seen["prompt"] <= 2
     assert seen["json_object"] <= 300 + 2
+
+
+def test_replies_in_plain_text_prove_no_way_of_asking_for_structure(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Recorded) -> Answer:
+        if way(request) == "text":
+            return Answer(text="plain")
+        return Answer(text='{"n": 1}') if way(request) == "json_object" else UNWILLING["refuses"]
+
+    fault_server.respond = respond
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema = {
+        "first": {"type": "text", "prompt": "say"},
+        "then": {"type": "structured", "prompt": "{first}", "json_schema": form},
+    }
+    dataset = columns(tmp_path, schema, rows=4, run={"max_concurrency": 1})
+    dataset.generate({"default": direct(fault_server)})
+    assert assert_balanced(dataset.report).written == 4
+    assert ways(fault_server) == {"text": 4, "json_object": 4, "json_schema": 1}
 
 
 def test_bounds_on_texts_go_to_servers_that_may_decode_by_them(tmp_path: Path, fault_server: FaultServer) -> None:
