@@ -61,9 +61,9 @@ def test_a_prompt_is_shown_with_its_system_message_and_the_form_of_the_reply_abo
 
 
 def test_json_has_every_call_with_its_messages_its_schema_and_its_rows() -> None:
-    shown = prompts(RAW, "-n", "2")
-    assert len(shown) == 2
-    for prompt in shown:
+    found = prompts(RAW, "-n", "2")
+    assert len(found) == 2
+    for prompt in found:
         (call,) = prompt["calls"]
         assert call["provider"] in {"simulated/a", "simulated/b"}
         assert [message["role"] for message in call["messages"]] == ["system", "user"]
