@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
-from datafast._util.user_path import is_file
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
-from datafast.engine.calls.budget import check_prices
+from datafast.engine.calls.budget import check_prices, spent_elsewhere
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
@@ -28,7 +27,6 @@ from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
 from datafast.llms.replies.formats import usage_of
-from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
 from datafast.types import Usage
@@ -100,8 +98,10 @@ def _parts(
         store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
     )
     memory = Memory(output.store)
+    sizes = output.store.reply_sizes() if sender.limits_replies else {}
     for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
         memory.recall(endpoint)
+        endpoint.reply_limits.recall(sizes.get(endpoint.label, {}))
     caller = Caller(sender, memory=memory, settings=settings, emit=emit)
     window = _WINDOW_PER_SLOT * settings.max_concurrency
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
@@ -224,9 +224,4 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    spent = output.store.spent(job.buyer)
-    for ledger in job.also_spent:
-        if is_file(ledger):
-            with LedgerReader(ledger) as reader:
-                spent = spent.plus(reader.spent(job.buyer))
-    return spent
+    return output.store.spent(job.buyer).plus(spent_elsewhere(job.also_spent, job.buyer))

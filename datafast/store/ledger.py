@@ -45,6 +45,7 @@ from datafast.store.records import (
     ItemRecord,
     ItemState,
     Recorded,
+    Sizes,
     Spent,
     Totals,
 )
@@ -372,6 +373,17 @@ class Ledger:
             if name in {None, _name_of(buyer, self.path)}:
                 spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
         return spent
+
+    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
+        """The sizes of the replies whose usage is known, by provider and role."""
+        query = (
+            "SELECT provider, role, count(*), max(output_tokens), sum(output_tokens) FROM calls WHERE output_tokens IS NOT NULL "
+            "GROUP BY provider, role"
+        )
+        found: dict[str, dict[str, Sizes]] = {}
+        for provider, role, *sizes in self._db.execute(query):
+            found.setdefault(provider, {})[role] = Sizes(*sizes)
+        return found
 
     def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
         """What calls and requests with these ids have used: from the first one on, without the last one."""

@@ -38,11 +38,10 @@ class Turns:
     async def take(self, call: Call, tokens: int) -> Booking | None:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint = call.endpoint
-        bound = self._cashier.bound(call.request, endpoint)
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
         while True:
-            await self._enter(call, bound)
+            bound = await self._enter(call)
             booking, goes = None, False
             try:
                 booking = self._cashier.book(bound, endpoint)
@@ -57,8 +56,8 @@ class Turns:
             if goes:
                 return booking
 
-    async def _enter(self, call: Call, bound: Bound | None) -> None:
-        """Waits for a slot at a provider that is not paused, and for room in the budget."""
+    async def _enter(self, call: Call) -> Bound | None:
+        """Waits for a slot at a provider that is not paused, and for room in the budget. Returns the most that the request can use."""
         endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
@@ -74,9 +73,10 @@ class Turns:
                 continue
             await self._admission.enter(gate)
             ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
-            limit = self._cashier.passed_by(bound) if ready else None
+            bound = self._cashier.prepare(call) if ready else None
+            limit = self._cashier.passed_by(bound)
             if ready and limit is None:
-                return
+                return bound
             self._admission.leave(gate)
             if limit is not None:
                 await self._cashier.wait(limit, bound)

@@ -17,6 +17,7 @@ from datafast.errors import ConfigError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.schema.config import RawDatasetConfig, RunConfig
 from tests.servers.fault_server import Answer, FaultServer
+from tests.support import die_at, fork_server, raw
 
 PRICE = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
 
@@ -165,4 +166,25 @@ def test_requests_in_flight_at_a_kill_stay_charged(tmp_path: Path, fault_server:
     assert len(fault_server.requests) == 20
     with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
         assert db.execute("SELECT count(*) FROM charges").fetchone() == (4,)
+    db.close()
+
+
+def charged_run(folder: str, url: str) -> None:
+    """A run in which each reply breaks off, whose process is gone before that is in the ledger."""
+    die_at("datafast.store.ledger:Ledger.put_charges", "before", 2)
+    provider = OpenAICompatibleProvider("m", api_base=url, max_completion_tokens=200, price=PRICE)
+    raw(Path(folder), topics=40, run={"max_concurrency": 1, "retry_delay_s": 0.01, "budget_usd": 1.0}).generate(
+        [provider]
+    )
+
+
+def test_what_stays_charged_is_not_forgotten_at_a_kill(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(cut_after=10)
+    with fork_server() as forks:
+        assert forks.run(f"{__name__}:charged_run", folder=str(tmp_path), url=fault_server.url) == 9
+    sent = len(fault_server.requests)
+    fault_server.respond = lambda request: Answer()
+    dataset(tmp_path, topics=1, budget_usd=1.0).generate([priced(fault_server)])
+    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+        assert db.execute("SELECT count(*) FROM charges").fetchone() == (sent,)
     db.close()
