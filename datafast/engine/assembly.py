@@ -27,6 +27,7 @@ from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
 from datafast.llms.replies.formats import usage_of
+from datafast.plan.grid import spread
 from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
 from datafast.types import Usage
@@ -74,6 +75,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         pricing=_pricing(job.providers, labels),
         fresh=job.fresh,
         retry_failed=job.retry_failed,
+        chosen=_chosen(job),
         durability=job.settings.durability,
         ordered=job.settings.ordered,
         keep_removed=job.settings.removed == "keep",
@@ -88,6 +90,11 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
+
+
+def _chosen(job: Job) -> frozenset[int] | None:
+    """The positions of the items that a run with a limit takes."""
+    return None if job.limit is None else frozenset(spread(job.plan, job.limit, seed=job.settings.seed))
 
 
 def _parts(

@@ -260,12 +260,11 @@ class Ledger:
         items = self.items_of(ids).values() if ids else ()
         return [item for item in items if item.slots >> item.num_rows and item.state is not ItemState.STALE]
 
-    def raise_generation(self) -> None:
-        """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
-        self._db.execute(
-            f"UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2 OR id IN (SELECT f.item {_LOST})"  # noqa: S608 - our own text
-        )
-        self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
+    def raise_generation(self, item_ids: Sequence[int]) -> None:
+        """Opens failed items again. Replies that failed them do not count any more; valid ones still do."""
+        ids = [(item_id,) for item_id in item_ids]
+        self._db.executemany("UPDATE items SET state = 0, generation = generation + 1 WHERE id = ?", ids)
+        self._db.executemany("DELETE FROM failures WHERE item = ?", ids)
 
     @property
     def requested(self) -> int:

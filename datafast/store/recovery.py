@@ -7,8 +7,9 @@ named in the report); every paid reply is found again; a crash at any moment of 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ import orjson
 
 from datafast._util.bitmap import PositionSet
 from datafast._util.notify import warn_user
+from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
@@ -26,10 +28,10 @@ from datafast.store.journal import Journal, read_journal
 from datafast.store.journal_records import call_of, item_of
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
-from datafast.store.matching import match
+from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
 from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
-from datafast.store.rows import size_of, split_off_tail, verify
+from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
 from datafast.store.writer import Store
 from datafast.types import Usage
 
@@ -75,6 +77,7 @@ class Opening:
         pricing: prices replies that a crash left only in the journal.
         fresh: move existing files aside and start over.
         retry_failed: open failed items again.
+        chosen: the positions of the items that the run takes; None for all.
         ordered: whether `close` puts the rows in plan order.
         keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
         fields: the names of the fields of a row.
@@ -87,6 +90,7 @@ class Opening:
     pricing: Pricing
     fresh: bool = False
     retry_failed: bool = False
+    chosen: Collection[int] | None = None
     durability: str = "normal"
     ordered: bool = False
     keep_removed: bool = False
@@ -182,12 +186,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
-        _replay_journal(ledger, journal, how.pricing)
+        _replay_journal(ledger, journal, how.pricing, set_aside)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
-        if how.retry_failed:
-            with ledger.transaction():
-                ledger.raise_generation()
         matched = match(ledger, plan)
+        if how.retry_failed:
+            _reopen(ledger, matched, how.chosen)
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
             matched.forget_rows_beyond()
@@ -220,6 +223,20 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:
+    """Opens failed items again, also those that are open because some of their rows were lost."""
+    failed = [
+        item
+        for position, item in matched.unfinished.items()
+        if (item.state is ItemState.FAILED or item.failure is not None) and (chosen is None or position in chosen)
+    ]
+    with ledger.transaction():
+        ledger.raise_generation([item.id for item in failed])
+    for item in failed:
+        item.state, item.failure = ItemState.OPEN, None
+        item.generation += 1
 
 
 def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
@@ -278,13 +295,18 @@ def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts
         )
 
 
-def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
-    """Writes replies that are only in the journal into the ledger, then empties the journal."""
+def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
+    """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
     newest = ledger.max_id("calls")
     reserved: dict[int, Charge] = {}
     requests = damaged = 0
+
+    def met_damage() -> None:
+        nonlocal damaged
+        damaged += 1
+
     with ledger.transaction():
-        for header, raw in read_journal(journal.path):
+        for header, raw in read_journal(journal.path, met_damage):
             try:
                 if "reserve" in header:
                     charge = Charge(**header["reserve"])
@@ -300,14 +322,18 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
                 TypeError,
                 ValueError,
             ):  # a header in which bits are not as they were written
-                damaged += 1
+                met_damage()
         if requests:
             # Requests that were in flight when the process died may have been charged.
             ledger.put_charges(reserved.values())
             ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
     if damaged:
+        kept = set_aside_name(journal.path, "damaged")
+        shutil.copyfile(journal.path, kept)
+        set_aside.append(kept)
         warn_user(
-            f"{damaged} records of {journal.path} are damaged. What they held is bought again where it is missing."
+            f"{journal.path} is damaged in {counted(damaged, 'place')}. What stood there is bought again where it is missing. To "
+            f"restore it instead, stop now and look into {kept}, which holds the journal as it was."
         )
     if journal.size:
         ledger.checkpoint()
