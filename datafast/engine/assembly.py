@@ -20,17 +20,16 @@ from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
+from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
-from datafast.llms.replies.formats import usage_of
 from datafast.plan.grid import spread
 from datafast.store.records import Spent
-from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
-from datafast.types import Usage
+from datafast.store.recovery import Opening, OpenOutput, open_output
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -72,7 +71,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     opening = Opening(
         simulated=job.simulated,
-        pricing=_pricing(job.providers, labels),
+        pricing=pricing_of(job.providers),
         fresh=job.fresh,
         retry_failed=job.retry_failed,
         chosen=_chosen(job),
@@ -142,16 +141,6 @@ def _within_descriptors(job: Job) -> Job:
         f"so at most that many requests are in flight. Raise the limit (ulimit -n) to have more."
     )
     return replace(job, settings=job.settings.model_copy(update={"max_concurrency": possible}))
-
-
-def _pricing(providers: Sequence[LLMProvider], labels: dict[int, str]) -> Pricing:
-    by_label = {labels[id(provider)]: provider for provider in providers}
-
-    def price(label: str, raw: bytes, wire_format: str) -> tuple[Usage | None, float | None]:
-        usage, provider = usage_of(raw, wire_format), by_label.get(label)
-        return usage, provider.cost_usd(usage) if provider and usage is not None else None
-
-    return price
 
 
 # -- who answers

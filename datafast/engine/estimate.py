@@ -44,6 +44,7 @@ from datafast.engine.expected_usage import (
     expected,
     longest,
 )
+from datafast.engine.pricing import pricing_of
 from datafast.engine.remaining import MOST_S, Remaining, per_route, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
@@ -52,6 +53,7 @@ from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
+from datafast.store.lock import is_running
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Sizes, Spent
 
@@ -218,6 +220,8 @@ class _Past:
             with LedgerReader(ledger) as reader:
                 if reader.meta("mode") != ("simulated" if job.simulated else "real"):
                     return nothing  # a run on this output would be refused
+                if not is_running(job.paths):
+                    reader.take_in(job.paths.journal, pricing_of(job.providers))
                 left = remaining(reader, job)
                 history = History.read(reader, num_rows=sample[0].num_rows, tokens_per_text=guess)
                 return cls(

@@ -92,7 +92,7 @@ def _next_record(file: BinaryIO, start: int, end: int) -> int | None:
     line = file.readline()
     behind = file.tell()
     with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        after = behind + orjson.loads(line)["size"] + 1
+        after: int = behind + orjson.loads(line)["size"] + 1
         if behind < after < end:
             file.seek(after)
             if _record(file, end) is not None:

@@ -49,7 +49,16 @@ from datafast.store.records import (
     Spent,
     Totals,
 )
-from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
+from datafast.store.row_values import (
+    append_from,
+    call_values,
+    failure_values,
+    item_from,
+    item_values,
+    masks_from,
+    pack,
+    storable,
+)
 
 __all__ = ["Ledger"]
 
@@ -305,26 +314,7 @@ class Ledger:
 
     def put_calls(self, calls: Iterable[CallRow]) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    *(
-                        c.id,
-                        c.item,
-                        c.key,
-                        c.generation,
-                        c.role,
-                        c.provider,
-                        c.model_id,
-                        c.sent_at,
-                        c.latency_s,
-                        c.attempts,
-                    ),
-                    *(c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw),
-                    None if c.format == DEFAULT_FORMAT else c.format,
-                )
-                for c in calls
-            ],
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", map(call_values, calls)
         )
 
     def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:

@@ -24,22 +24,17 @@ from datafast.errors import DatafastError, OutputChangedError, OutputError, Outp
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
-from datafast.store.journal import Journal, read_journal
-from datafast.store.journal_records import call_of, item_of
+from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
+from datafast.store.records import Counts, ItemState
 from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
+from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.writer import Store
-from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
-
-Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
-"""(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
-
+__all__ = ["OpenOutput", "Opening", "open_output", "rows_fit"]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -297,53 +292,26 @@ def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts
 
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
     """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
-    newest = ledger.max_id("calls")
-    reserved: dict[int, Charge] = {}
-    requests = damaged = 0
-
-    def met_damage() -> None:
-        nonlocal damaged
-        damaged += 1
-
+    found = read_unrecorded(journal.path, newest=ledger.max_id("calls"), pricing=pricing)
     with ledger.transaction():
-        for header, raw in read_journal(journal.path, met_damage):
-            try:
-                if "reserve" in header:
-                    charge = Charge(**header["reserve"])
-                    requests = max(requests, charge.id)
-                    reserved[charge.id] = charge
-                elif "release" in header:
-                    reserved.pop(header["release"], None)
-                elif header["id"] > newest:
-                    _record(ledger, item_of(header), call_of(header, raw), pricing)
-            except (
-                AttributeError,
-                LookupError,
-                TypeError,
-                ValueError,
-            ):  # a header in which bits are not as they were written
-                met_damage()
-        if requests:
+        for item, call in found.calls:
+            ledger.add_item_if_new(item)
+            ledger.put_calls([call])
+        if found.requests:
             # Requests that were in flight when the process died may have been charged.
-            ledger.put_charges(reserved.values())
-            ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
-    if damaged:
+            ledger.put_charges(found.charges.values())
+            ledger.set_meta("requests", max(found.requests, int(ledger.meta("requests") or 0)))
+    if found.damaged:
         kept = set_aside_name(journal.path, "damaged")
         shutil.copyfile(journal.path, kept)
         set_aside.append(kept)
         warn_user(
-            f"{journal.path} is damaged in {counted(damaged, 'place')}. What stood there is bought again where it is missing. To "
+            f"{journal.path} is damaged in {counted(found.damaged, 'place')}. What stood there is bought again where it is missing. To "
             f"restore it instead, stop now and look into {kept}, which holds the journal as it was."
         )
     if journal.size:
         ledger.checkpoint()
         journal.clear()
-
-
-def _record(ledger: Ledger, item: ItemRecord, call: CallRow, pricing: Pricing) -> None:
-    ledger.add_item_if_new(item)
-    call.settle(*pricing(call.provider, call.raw, call.format))
-    ledger.put_calls([call])
 
 
 def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:

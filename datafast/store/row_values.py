@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from datafast.store.records import Append, FailureRow, ItemRecord, ItemState
+from datafast.store.records import DEFAULT_FORMAT, Append, CallRow, FailureRow, ItemRecord, ItemState
 
-__all__ = ["append_from", "failure_values", "item_from", "item_values", "masks_from", "pack", "storable"]
+__all__ = ["append_from", "call_values", "failure_values", "item_from", "item_values", "masks_from", "pack", "storable"]
 
 
 def failure_values(f: FailureRow) -> tuple[Any, ...]:
@@ -24,6 +24,12 @@ def item_values(item: ItemRecord) -> tuple[Any, ...]:
     kept = item.kept.to_bytes((item.kept.bit_length() + 7) // 8, "little") if item.kept else None
     written = (item.rows_written, pack(item.slots), kept)
     return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
+
+
+def call_values(c: CallRow) -> tuple[Any, ...]:
+    asked = (c.id, c.item, c.key, c.generation, c.role, c.provider, c.model_id, c.sent_at, c.latency_s, c.attempts)
+    used = (c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd)
+    return (*asked, *used, c.raw, None if c.format == DEFAULT_FORMAT else c.format)
 
 
 def item_from(row: tuple[Any, ...]) -> ItemRecord:
