@@ -51,12 +51,12 @@ from datafast.store.records import (
 )
 from datafast.store.row_values import (
     append_from,
+    append_values,
     call_values,
     failure_values,
     item_from,
     item_values,
     masks_from,
-    pack,
     storable,
 )
 
@@ -64,6 +64,7 @@ __all__ = ["Ledger"]
 
 _AT_ONCE = 10_000
 _ALL = 2**62
+_ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 
 _LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 
@@ -167,10 +168,10 @@ class Ledger:
     # -- items
 
     def put_items(self, items: Iterable[ItemRecord]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", map(item_values, items))
+        self._db.executemany(f"INSERT OR REPLACE INTO items VALUES({_ITEM})", map(item_values, items))
 
     def add_item_if_new(self, item: ItemRecord) -> None:
-        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", item_values(item))
+        self._db.execute(f"INSERT OR IGNORE INTO items VALUES({_ITEM})", item_values(item))
 
     def items(self, *states: ItemState) -> Iterator[ItemRecord]:
         """Items in these states (by default all), in the order of their ids."""
@@ -314,7 +315,8 @@ class Ledger:
 
     def put_calls(self, calls: Iterable[CallRow]) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", map(call_values, calls)
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,''))",
+            map(call_values, calls),
         )
 
     def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
@@ -394,10 +396,7 @@ class Ledger:
     # -- appends
 
     def put_appends(self, appends: Iterable[Append]) -> None:
-        self._db.executemany(
-            "INSERT INTO appends VALUES(?,?,?,?,?,?,?)",
-            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, pack(a.slots)) for a in appends],
-        )
+        self._db.executemany("INSERT INTO appends VALUES(?,?,?,?,?,?,nullif(?,''))", map(append_values, appends))
 
     def appends(self) -> Iterator[Append]:
         """All appends in the order of the file."""

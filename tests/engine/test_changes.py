@@ -147,6 +147,39 @@ def test_what_is_new_is_said_with_its_cost_and_loses_nothing(tmp_path: Path, mod
     assert ahead.sentences()[1].startswith("To make: 1 row with 1 call, cost $")
 
 
+def test_rows_that_were_kept_and_are_not_to_stay_any_more_are_announced(
+    tmp_path: Path, model: OpenAICompatibleProvider
+) -> None:
+    raw(tmp_path, topics=4).generate([model])
+    raw(tmp_path, topics=1, run={"removed": "keep"}).generate([model], on_change=Watch())
+    before = snapshot(tmp_path)
+    moving = raw(tmp_path, topics=1)
+    with pytest.raises(OutputError, match="stays as it is"):
+        moving.generate([model], on_change=Watch(answer=False))
+    assert snapshot(tmp_path) == before
+    change, ahead = told(raw(tmp_path, topics=1), [model])
+    assert (change.rows_kept, change.rows_leaving, change.rows_no_longer_kept) == (1, 3, 3)
+    assert change.removes_paid_rows
+    assert ahead.sentences()[:2] == [
+        "The config has changed: 1 row stays, 3 leave.",
+        "They move to out.jsonl.stale-<time>.",
+    ]
+    assert len(rows_of(tmp_path / "out.jsonl")) == 1
+    watch = Watch(answer=False)
+    raw(tmp_path, topics=1).generate([model], on_change=watch)
+    assert watch.told == []
+
+
+def test_kept_rows_whose_items_are_back_do_not_leave(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
+    raw(tmp_path, topics=4).generate([model])
+    raw(tmp_path, topics=1, run={"removed": "keep"}).generate([model], on_change=Watch())
+    watch = Watch()
+    report = raw(tmp_path, topics=3).generate([model], on_change=watch).report
+    assert report is not None
+    assert (watch.change.rows_kept, watch.change.rows_returning, watch.change.rows_leaving) == (1, 2, 1)
+    assert (report.calls, report.written, len(rows_of(tmp_path / "out.jsonl"))) == (0, 3, 3)
+
+
 def test_rows_that_stay_in_the_file_are_announced_as_such(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
     raw(tmp_path, topics=4).generate([model])
     change, ahead = told(raw(tmp_path, topics=1, run={"removed": "keep"}), [model])

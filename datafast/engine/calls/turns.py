@@ -40,6 +40,8 @@ class Turns:
         endpoint = call.endpoint
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
+        if not (self._cashier.has_budget or endpoint.gate.is_paced) and self._enters_at_once(endpoint):
+            return None
         while True:
             bound = await self._enter(call)
             booking, goes = None, False
@@ -55,6 +57,12 @@ class Turns:
                     self._admission.leave(endpoint.gate)
             if goes:
                 return booking
+
+    def _enters_at_once(self, endpoint: Endpoint) -> bool:
+        """Takes a slot where there is nothing to wait for, as for nearly every request. Says whether."""
+        self.check(endpoint)
+        gate = endpoint.gate
+        return endpoint.breaker.lets_all_through and gate.blocked_for() <= 0 and self._admission.enters_at_once(gate)
 
     async def _enter(self, call: Call) -> Bound | None:
         """Waits for a slot at a provider that is not paused, and for room in the budget. Returns the most that the request can use."""
