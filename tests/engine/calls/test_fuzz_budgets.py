@@ -18,12 +18,13 @@ from datafast.types import RunReport
 from tests.servers.bank import PRICES, SHAPES, TOLD, Bank, Habits
 from tests.servers.fault_server import FaultServer
 from tests.support import ForkServer, assert_balanced, columns, die_at, fork_server, preference, raw, roles
+from tests.topics.support import talk
 
 MANY = int(os.environ.get("DATAFAST_FUZZ", "1"))
 CASES = 24 * MANY
 
 MOMENTS = ("datafast.store.journal:Journal.record", "datafast.store.ledger:Ledger.put_charges")
-KINDS = ("raw", "raw", "all", "split", "fallback", "columns", "preference")
+KINDS = ("raw", "raw", "all", "split", "fallback", "columns", "preference", "grown")
 COLUMNS = {
     "row": {"type": "range", "start": 0, "end": 10_000, "step": 1},
     "topic": {"type": "choice", "values": ["tides", "ice", "cranes"]},
@@ -55,6 +56,10 @@ def run(kind: str, folder: Path, url: str, settings: dict[str, Any]) -> RunRepor
     elif kind == "preference":
         dataset = preference(folder, documents=20, run=settings)
         given = roles(provider(url), judge=provider(url, "dear"))
+    elif kind == "grown":
+        topics = {"topic_prompt": "sea", "degree": 3, "depth": 2}
+        dataset = talk(folder, topics, num_rows=60, run=settings)
+        given = [provider(url)]
     else:
         dataset = raw(folder, topics=150, run=settings if kind == "raw" else {**settings, "fan_out": kind})
         given = [provider(url)] if kind == "raw" else [provider(url, "cheap"), provider(url, "dear")]
@@ -62,6 +67,9 @@ def run(kind: str, folder: Path, url: str, settings: dict[str, Any]) -> RunRepor
         dataset.generate(given)
     except RunStopped:
         assert dataset.report.stop_cause == "budget", dataset.report
+        if not (folder / "out.jsonl").exists():  # the budget ended while topics grew
+            assert dataset.report.written == 0
+            return dataset.report
     return assert_balanced(dataset.report)
 
 
@@ -112,7 +120,8 @@ def test_no_budget_is_passed_by_the_models_own_books(tmp_path: Path, number: int
 @pytest.mark.parametrize("number", range(CASES // 2))
 def test_a_budget_above_the_cost_ends_with_all_rows(tmp_path: Path, number: int) -> None:
     rng = random.Random(f"enough {number}")
-    kind, concurrency = rng.choice(KINDS), rng.choice([1, 2, 5, 16, 64])
+    # The prompts of conversations are too long beside their replies here: their bytes are reserved as tokens.
+    kind, concurrency = rng.choice(KINDS[:-1]), rng.choice([1, 2, 5, 16, 64])
     shapes = tuple(rng.sample(sorted(TOLD), rng.randint(1, 4)))
     habits = Habits(**{**any_habits(rng), "shapes": shapes, "dropped": 0.0, "times": 10})
     if kind == "fallback":  # what the dear one gives in the cheap one's place is beyond what it cost before
