@@ -74,8 +74,13 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Kept from here on, because an error may come before the command has read its options.
-        ctx.meta[_JSON] = "--json" in args
-        return super().parse_args(ctx, args)
+        ctx.meta[_JSON] = any(arg.partition("=")[0] == "--json" for arg in args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if ctx.meta[_JSON]:
+                _print_error("UsageError", error)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
