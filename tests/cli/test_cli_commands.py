@@ -253,6 +253,25 @@ def test_plan_counts_the_calls_of_each_role(run: Run) -> None:
     assert plan["rows"] == 12
 
 
+def test_plan_and_its_estimate_count_the_same_calls_where_rows_differ_in_them(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        """\
+kind: columns
+num_rows: 60
+output_file: out.jsonl
+providers: {m: {provider: simulated, model_id: a}}
+columns:
+  level: {type: choice, values: {easy: 3, hard: 1}}
+  question: {type: text, provider: m, prompt: "Ask something {level}."}
+  hint: {type: text, provider: m, prompt: "Help with {question}", when: level == 'hard'}
+""",
+        encoding="utf-8",
+    )
+    shown = json.loads(CliRunner().invoke(cli, ["plan", str(tmp_path / "c.yaml"), "--json"]).stdout)
+    assert 60 < shown["total_calls"] < 120
+    assert shown["total_calls"] == shown["estimate"]["calls"]
+
+
 def test_plan_shows_prompts_as_they_will_be_sent(run: Run) -> None:
     plan = json.loads(run("plan", "c.yaml", "-n", 2, "--json").stdout)
     assert len(plan["examples"]) == 2
