@@ -48,7 +48,15 @@ class _Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance's; its stub says ClassVar
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"error: {self.message}", err=True)
+        if not sys.stderr.isatty():
+            click.echo(f"error: {self.message}", err=True)
+            return
+        from rich.console import Console  # only here, because it is slow to import
+        from rich.text import Text
+
+        from datafast.cli.display.lines import print_lines
+
+        print_lines(Console(stderr=True, highlight=False), Text(f"error: {self.message}"))
 
 
 class _Commands(click.Group):
