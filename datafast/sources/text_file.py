@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from datafast._util.read_whole import MIB
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
 from datafast.sources.reading import BOM, Reading
@@ -15,14 +16,29 @@ from datafast.sources.reading import BOM, Reading
 __all__ = ["TextFile", "digest_of"]
 
 _BLOCK = 1 << 20
+_MOST_MB = 64  # of a line: no prompt is that long, and a line is read into memory
 
 
-def digest_of(path: Path) -> bytes:
-    """16 bytes that stand for the bytes of a file."""
+def digest_of(path: Path, *, field: str | None = None) -> bytes:
+    """16 bytes that stand for the bytes of a file.
+
+    Args:
+        field: the config field of a file that is read line by line.
+
+    Raises:
+        ConfigError: a line of such a file is too long for a row.
+    """
     state = blake2b(digest_size=16)
+    line = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             state.update(block)
+            end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            line = len(block) - end - 1 if end >= 0 else line + len(block)
+            if field is not None and line > _MOST_MB * MIB:
+                raise ConfigError(
+                    f"{field}: {path} has a line of more than {_MOST_MB} MiB, which is no row. Check that it is the right file."
+                )
     return state.digest()
 
 
@@ -36,9 +52,9 @@ class TextFile:
         digest: of its bytes.
     """
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, path: Path, reading: Reading, *, in_lines: bool = True) -> None:
         self.path = path
-        self.digest = digest_of(path)
+        self.digest = digest_of(path, field=reading.field if in_lines else None)
         self._field = reading.field
         self._signature = _signature(path)
         self._given = reading.encoding

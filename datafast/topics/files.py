@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 
 from datafast._util.atomic_write import write_whole
+from datafast._util.read_whole import read_whole
 from datafast.errors import ConfigError, OutputWriteError
 
 __all__ = ["FORMAT", "is_deepfabric_graph", "is_record", "of_deepfabric_graph", "read", "save", "save_paths"]
 
 FORMAT = "datafast-topics-1"
+_MOST_MB = 256
 
 
 def is_record(value: Mapping[str, Any]) -> bool:
@@ -68,7 +70,7 @@ def read(path: Path) -> Any:
         ConfigError: there is no such file, or it is neither.
     """
     try:
-        text = path.read_bytes()
+        text = read_whole(path, most_mb=_MOST_MB, what="a topic model")
     except OSError as error:
         raise ConfigError(
             f"Cannot read the topic model {path}: {error.strerror}. Check its name and permissions."
