@@ -151,7 +151,7 @@ TOPICS = f"{TALK}{OUT}topics: {{}}"
         ("rows.jsonl", 2**26 + 2**20, SOURCE, "columns.b.source: rows.jsonl has a line of more than 64 MiB"),
         ("rows.csv", 2**26 + 2**20, SOURCE, "columns.b.source: rows.csv has a line of more than 64 MiB"),
         ("rows.json", 2**30 + 1, SOURCE, "columns.b.source: rows.json has more than 1 GiB"),
-        ("topics.json", 2**28 + 1, TOPICS, "topics: topics.json: The file has more than 256 MiB"),
+        ("t.json", 2**28 + 1, TOPICS, "topics: t.json: The file has more than 256 MiB"),
     ],
 )
 def test_a_file_without_end_is_refused_before_it_fills_the_memory(
