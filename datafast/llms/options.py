@@ -6,6 +6,7 @@ parameter. None means not set; parameters that are not set are not sent.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -119,6 +120,8 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     return checked
 
 
+_MOST = 2**31 - 1
+
 # --- checks: each takes the parameter's name and its value, None if it was not given
 
 
@@ -149,11 +152,13 @@ def checked_number(
 
 
 def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
-    """A whole number of at least `least`."""
+    """A whole number of at least `least`, and not so large that no server and no ledger can hold it."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise _refused(key, f"a whole number, {least} or more", value)
+    if value > _MOST:
+        raise ConfigError(f"{key}: expected a whole number of at most {_MOST:,}.", key=key)
     return value
 
 
@@ -238,7 +243,8 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         )
     try:
         orjson.dumps(dict(value))
-    except TypeError as error:
+        json.dumps(dict(value), allow_nan=False)  # orjson writes null in the place of NaN and Infinity
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: expected values that can be written as JSON ({error}).", key=key) from error
     return dict(value)
 

@@ -87,6 +87,7 @@ def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> Non
         ("api_base", f"http://{'a.' * 127}com"), ("api_base", "http://host/模型"), ("api_base", "http://host:port"),
         ("extra_headers", {"X-Team": "研究"}), ("extra_headers", {"X Team": "a"}), ("extra_headers", {"X-é": "a"}),
         ("extra_headers", {"X-Team": "a\0"}), ("extra_headers", {"Content-Length": "3"}), ("api_key", "sk-ключ"), ("api_key", "a\nb"),
+        ("max_completion_tokens", 2**31), ("max_completion_tokens", 10**20), ("extra", {"x": [float("nan")]}), ("extra", {"x": 10**20}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("cls", [OpenAIProvider, AnthropicProvider])
