@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,21 @@ def test_status_of_what_it_cannot_read_ends_with_2(run: Run, prepare: Callable[[
     result = run("status", "rows.jsonl")
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "failures"])
+@pytest.mark.parametrize("folder", [".", "/", ""])
+def test_a_folder_in_place_of_an_output_is_refused(run: Run, command: str, folder: str) -> None:
+    result = run(command, folder)
+    assert result.exit_code == 2
+    assert "is a folder. Give the output file in it." in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is text")
+def test_a_file_whose_name_is_not_text_is_shown_escaped(run: Run) -> None:
+    events = os.fsdecode(b"e\xff.jsonl")
+    assert run("generate", "c.yaml", "--limit", "1", "--events", events).exit_code == 0
+    assert "--events 'e\\udcff.jsonl'" in run("status", "rows.jsonl").stdout
 
 
 # -- schema
