@@ -115,13 +115,14 @@ def _calls_per_item(asked: Sequence[DryRun]) -> dict[str, float]:
 
 def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
     """What has to be asked before the prompts are known."""
+    from datafast.amounts import counted
     from datafast.errors import OutputError
 
     try:
         steps = dataset.preparations(project.routes, {})
     except OutputError as error:
         return [str(error)]
-    return [f"{step.what}, about {step.calls:,} calls, which are in the estimate" for step in steps]
+    return [f"{step.what}, about {counted(step.calls, 'call')}, in the estimate" for step in steps]
 
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:
