@@ -172,6 +172,12 @@ def test_a_key_in_the_wrong_place_is_refused_without_being_shown(options: dict[s
     assert "canary" not in str(caught.value)
 
 
+def test_the_name_of_a_cookie_is_not_secret() -> None:
+    provider = OllamaProvider(extra_headers={"Cookie": "session_identifier=canary-0123456789; theme=dark"})
+    assert "canary-0123456789" in provider.secrets
+    assert "session_identifier" not in provider.secrets
+
+
 def test_names_that_only_resemble_a_secrets_are_none() -> None:
     provider = OllamaProvider(
         extra={

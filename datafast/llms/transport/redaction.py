@@ -180,7 +180,9 @@ def _forms(secret: str) -> list[str]:
 
 def _parts(secret: str) -> Iterator[str]:
     yield from (secret, secret.rpartition(" ")[2])
-    yield from (part for part in _BETWEEN_PARTS.split(secret) if len(part) >= _SHORTEST_PART)
+    # A digit tells a credential from the name in front of it.
+    parts = _BETWEEN_PARTS.split(secret)
+    yield from (part for part in parts if len(part) >= _SHORTEST_PART and any(map(str.isdigit, part)))
 
 
 def _standing_out(text: str) -> Iterator[str]:
