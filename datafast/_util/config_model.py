@@ -75,10 +75,7 @@ def default_of(value: Any) -> Any:
 class ConfigModel(BaseModel):
     """A pydantic model that forbids unknown fields and validates assignments."""
 
-    # Without the input, which may hold a key: our messages say what was given where it may be shown.
-    model_config = ConfigDict(
-        extra="forbid", validate_assignment=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
 
     @model_validator(mode="wrap")
     @classmethod

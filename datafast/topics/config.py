@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
 from datafast.errors import ConfigError
@@ -20,6 +20,8 @@ _MAX_TOPICS = 200_000
 
 class TopicsConfig(ConfigModel):
     """A topic model that a language model grows from a root, level by level."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # `provider` may hold a key in the wrong place
 
     topic_prompt: NonBlank
     """The root: the subject that is divided."""
