@@ -186,7 +186,7 @@ def test_names_that_only_resemble_a_secrets_are_none() -> None:
             "tokenizer": "mistral-v3-1",
             "lib": "sk-learn-classifier",
         },
-        extra_headers={"X-Title": "datafast-datafast", "HTTP-Referer": "https://example.com/app"},
+        extra_headers={"X-Title": "Token classification", "HTTP-Referer": "https://example.com/app"},
         api_base="http://127.0.0.1:9/v1?api-version=2024-10-21",
     )
     assert provider.secrets == ()

@@ -64,8 +64,9 @@ _IN_QUERY = re.compile(r"([?&;])([^=&;#]+)=([^&;#]*)")
 _IN_AUTHORITY = re.compile(r"(?<=//)[^/?#\s@]+(?=@)")
 _BETWEEN_PARTS = re.compile(r"[\s;,=\"']+")
 _SHORTEST_PART = 12
-_WITH_SCHEME = re.compile(r"(?:basic|bearer|digest|key|token)\s+(\S{8,})", re.IGNORECASE)
-# What the keys of vendors begin with; a digit tells them from words.
+# A digit tells credentials and keys from words.
+_WITH_SCHEME = re.compile(r"(?:basic|bearer|digest|key|token)\s+((?=\S*\d)\S{8,})", re.IGNORECASE)
+# What the keys of vendors begin with.
 _OF_VENDORS = re.compile(
     r"(?<![\w-])(?:sk-|pk-|csk-|gsk_|hf_|xai-|AIza|AKIA|gh[opsu]_|github_pat_|glpat-|nvapi-|pplx-|eyJ)"
     r"(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*",
