@@ -163,7 +163,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         if isinstance(first, list | tuple) and not others:
             raise ConfigError(
                 f"providers: expected a provider for each role, got a list. Give them one by one, in the order "
-                f"{', '.join(self.config.roles)}, or as a mapping of roles."  # type: ignore[attr-defined]
+                f"{', '.join(self.config.roles)}, or as a mapping of roles."
             )
         given = (first, *others)
         if len(given) > len(self.provider_keywords) or isinstance(first, Mapping):
