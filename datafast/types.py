@@ -30,13 +30,16 @@ class Message(TypedDict):
 class Usage:
     """Tokens of one reply, or of many added up, as the provider counted them.
 
-    `input_tokens` includes `cached_tokens`; `output_tokens` includes `reasoning_tokens`.
+    `input_tokens` includes `cached_tokens` (read from a prompt cache) and `cache_write_tokens` (written to one), and the latter those
+    that are kept there for longer than usual. `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -44,6 +47,8 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.long_cache_write_tokens + other.long_cache_write_tokens,
         )
 
 

@@ -9,7 +9,7 @@ Limits: an object with free keys (`dict[str, ...]`) cannot be strict; `is_strict
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "lossy_number",
     "portable_schema",
     "strict_schema",
+    "worded_schema",
     "wordless_schema",
 ]
 
@@ -58,11 +59,20 @@ def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> 
     Args:
         text_bounds: keep the bounds on lengths of texts, for servers that use them.
     """
-    node = _rebuilt(schema, lambda sub: portable_schema(sub, text_bounds=text_bounds))
     kept = _TEXT_BOUNDS if text_bounds else ()
-    told = {key: node.pop(key) for key in _TOLD_IN_WORDS if key in node and key not in kept}
-    if told:
-        words = ", ".join(f"{key}: {value}" for key, value in told.items())
+    return worded_schema(schema, lambda node: [key for key in _TOLD_IN_WORDS if key in node and key not in kept])
+
+
+def worded_schema(schema: Mapping[str, Any], told: Callable[[Mapping[str, Any]], Collection[str]]) -> Schema:
+    """The schema with keywords moved into descriptions.
+
+    Args:
+        told: gives the keywords of one node that are moved.
+    """
+    node = _rebuilt(schema, lambda sub: worded_schema(sub, told))
+    values = {key: node.pop(key) for key in told(node)}
+    if values:
+        words = ", ".join(f"{key}: {value}" for key, value in values.items())
         node["description"] = f"{node.get('description', '')} ({words})".strip()
     return node
 

@@ -1,15 +1,254 @@
-"""Anthropic's models, called through litellm."""
+"""Anthropic's models, by the Messages API, and their back end, which uses only orjson and our own HTTP client.
+
+Structured replies are asked for by the API's own schema mode; where the model or the schema is not made for that, by a tool that has to
+be called. No tool is forced on a model that thinks, since the API refuses that: it is offered, and the schema told in words.
+
+Guarantee and limits: those of `JsonApi`. Cost: about that of chat completions.
+"""
 
 from __future__ import annotations
 
-from datafast.llms.providers.litellm import NamedLiteLLMProvider
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["AnthropicProvider"]
+import orjson
+
+from datafast._util.notify import warn_user
+from datafast.llms.base import ReplyMode
+from datafast.llms.base_urls import versioned_base
+from datafast.llms.prices import context_window
+from datafast.llms.provider import LLMProvider
+from datafast.llms.schema import ask
+from datafast.llms.strict_schema import inlined_schema, worded_schema
+from datafast.llms.transport.wire_format import WireFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from datafast.llms.base import Backend, Request, Response
+    from datafast.llms.schema import ResponseSchema
+    from datafast.types import Message
+
+__all__ = ["AnthropicBackend", "AnthropicProvider"]
+
+_VERSION = "2023-06-01"
+_MESSAGES = "/messages"
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+_UNKNOWN_LIMIT = 8192
+"""The limit for a model whose own is not known. Each request must have one, and nearly every model takes this."""
+
+# The numbers of a model's version, which stand before or behind its family: claude-3-5-haiku-latest, claude-sonnet-4-20250514.
+_MODEL = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_ADAPTIVE = (4, 6)  # from here on models choose themselves how much they think
+_WITH_SCHEMAS = (4, 5)
+_THINKING_UNASKED = (5, 0)
+# Tokens to think with, of models that are told how many.
+_THINKING_TOKENS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
+_LEAST_THINKING_TOKENS = 1024
+_EFFORTS = {"minimal": "low"}
+# What the schema mode refuses; it is told in words. `minItems` may be 0 or 1.
+_TOLD_IN_WORDS = frozenset(
+    [
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems"),
+        *("minProperties", "maxProperties", "propertyNames"),
+    ]
+)
+_FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"])
 
 
-class AnthropicProvider(NamedLiteLLMProvider):
+def _part(data: dict[str, Any]) -> dict[str, Any] | None:
+    return data if isinstance(data.get("content"), list) else None
+
+
+_MESSAGE = WireFormat("anthropic_messages", re.compile(rb'"content"\s*+:\s*+\['), _part)
+
+
+class AnthropicProvider(LLMProvider):
+    """Anthropic's models, or others at a server that speaks the Messages API (`api_base`)."""
+
     provider_name = "anthropic"
     env_key_name = "ANTHROPIC_API_KEY"
     default_model_id = "claude-haiku-4-5-20251001"
     default_base = "https://api.anthropic.com"
-    litellm_prefix = "anthropic/"
+
+    @property
+    def messages_url(self) -> str:
+        """Where requests go: below the address, with `/v1` if it has no version."""
+        parts = urlsplit(versioned_base(self.api_base.removesuffix(_MESSAGES)))
+        return urlunsplit(parts._replace(path=parts.path + _MESSAGES))
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """The version in the model's name; None where it has none that is Anthropic's."""
+        found = _MODEL.search(self.model_id)
+        return (int(found[1]), int(found[2] or 0)) if found else None
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The most tokens that the model writes, where that is known."""
+        return _most_tokens(self.version, self.model_id) if self.version else None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model thinks before it answers, as it is asked here."""
+        asked = self.extra.get("thinking")
+        if isinstance(asked, dict):
+            return asked.get("type") != "disabled"
+        if self.reasoning_effort is not None:
+            return self.reasoning_effort != "none"
+        return (self.version or (0, 0)) >= _THINKING_UNASKED
+
+    @property
+    def longest_reply(self) -> int | None:
+        return self.max_completion_tokens or self.most_tokens or context_window(self.provider_name, self.model_id)
+
+    def require_ready(self) -> None:
+        super().require_ready()
+        from datafast.llms.transport.proxies import proxy_for
+
+        proxy_for(self.messages_url)
+
+    def open(self, *, max_connections: int) -> Backend:
+        return AnthropicBackend(self, max_connections=max_connections)
+
+
+class AnthropicBackend:
+    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+
+    def __init__(self, provider: AnthropicProvider, *, max_connections: int, use_proxy: bool = True) -> None:
+        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
+        from datafast.llms.transport.json_api import JsonApi
+
+        self._provider = provider
+        self._adaptive = (provider.version or (0, 0)) >= _ADAPTIVE
+        self._has_schemas = provider.version is None or provider.version >= _WITH_SCHEMAS
+        self._forces_tools = not provider.thinks
+        self._most_tokens = provider.most_tokens
+        self._default_limit = provider.max_completion_tokens or self._most_tokens or _UNKNOWN_LIMIT
+        self._params = {name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}}
+        if provider.frequency_penalty is not None:
+            warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
+        key = provider.api_key
+        self._api = JsonApi(
+            provider,
+            provider.messages_url,
+            headers={"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {}),
+            max_connections=max_connections,
+            wire=_MESSAGE,
+            use_proxy=use_proxy,
+        )
+
+    def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Backend.complete`. It hands on the coroutine that posts."""
+        return self._api.post(self._body(request))
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+    def _body(self, request: Request) -> bytes:
+        limit = self._limit(request.token_limit)
+        messages, form = self._asked(request)
+        system, turns = _parted(messages)
+        body: dict[str, Any] = {"model": self._provider.model_id, "max_tokens": limit, "messages": turns, **self._params}
+        if system:
+            body["system"] = system
+        effort = self._provider.reasoning_effort
+        if effort is not None and "reasoning_effort" not in request.dropped_params:
+            body |= self._thinking(effort, limit)
+        body = _merged(_merged(body, form), self._provider.extra)
+        for name in request.dropped_params:
+            if name not in {"model", "messages", "max_tokens"}:
+                body.pop(name, None)
+        return orjson.dumps(body)
+
+    def _limit(self, asked: int | None) -> int:
+        if asked is None:
+            return self._default_limit
+        return asked if self._most_tokens is None else min(asked, self._most_tokens)
+
+    def _thinking(self, effort: str, limit: int) -> dict[str, Any]:
+        if effort == "none":
+            return {"thinking": {"type": "disabled"}}
+        if self._adaptive:
+            return {"thinking": {"type": "adaptive"}, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
+        # The answer needs some of the limit too.
+        tokens = min(_THINKING_TOKENS.get(effort, _THINKING_TOKENS["medium"]), limit // 2)
+        return {"thinking": {"type": "enabled", "budget_tokens": max(tokens, _LEAST_THINKING_TOKENS)}}
+
+    def _asked(self, request: Request) -> tuple[Sequence[Message], Mapping[str, Any]]:
+        """The messages, and the fields that ask for structure."""
+        schema, mode = request.schema, request.mode
+        if schema is None:
+            return request.messages, {}
+        if mode is ReplyMode.PROMPT:
+            return ask(request.messages, schema, mode), {}
+        form = _output_format(schema) if mode is ReplyMode.JSON_SCHEMA and self._has_schemas else None
+        if form is not None:
+            return request.messages, form
+        if self._forces_tools:
+            return request.messages, _tool(schema, forced=True)
+        return ask(request.messages, schema, ReplyMode.PROMPT), _tool(schema, forced=False)
+
+
+def _most_tokens(version: tuple[int, int], model_id: str) -> int:
+    """The most tokens that a model of a version writes."""
+    if version >= _ADAPTIVE:
+        return 128_000
+    if version >= (4, 0):
+        return 32_000 if "opus" in model_id and version < (4, 5) else 64_000
+    if version >= (3, 7):
+        return 64_000
+    return 8192 if version >= (3, 5) else 4096
+
+
+def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
+    """The system prompt, which is a field of its own, and the turns. There must be a turn."""
+    system = [message["content"] for message in messages if message["role"] in _SYSTEM_ROLES]
+    turns = [
+        {"role": "assistant" if message["role"] == "assistant" else "user", "content": message["content"]}
+        for message in messages
+        if message["role"] not in _SYSTEM_ROLES
+    ]
+    told = "\n\n".join(system) if system else ""
+    return (told, turns) if turns else ("", [{"role": "user", "content": told}])
+
+
+def _merged(body: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with further fields; those of an object that stands in both are put together."""
+    for name, value in more.items():
+        mine = body.get(name)
+        body[name] = {**mine, **value} if isinstance(mine, dict) and isinstance(value, dict) else value
+    return body
+
+
+@lru_cache(maxsize=512)
+def _output_format(schema: ResponseSchema) -> Mapping[str, Any] | None:
+    """The fields of the schema mode; None for what it cannot say: objects with any keys, and references to themselves."""
+    if schema.free or "$defs" in inlined_schema(schema.json_schema):
+        return None
+    wire = worded_schema(schema.json_schema, _unsaid)
+    return {"output_config": {"format": {"type": "json_schema", "schema": orjson.Fragment(orjson.dumps(wire))}}}
+
+
+def _unsaid(node: Mapping[str, Any]) -> list[str]:
+    """The keywords of a schema that its mode refuses."""
+    refused = [name for name in node if name in _TOLD_IN_WORDS and not (name == "minItems" and node[name] in {0, 1})]
+    return [*refused, "format"] if "format" in node and node["format"] not in _FORMATS else refused
+
+
+@lru_cache(maxsize=512)
+def _tool(schema: ResponseSchema, *, forced: bool) -> Mapping[str, Any]:
+    """The fields that let the model answer by calling a tool."""
+    tool = {
+        "name": schema.name,
+        "description": "Takes your whole answer. Call it once.",
+        "input_schema": schema.json_schema,
+    }
+    choice = {"type": "tool", "name": schema.name} if forced else {"type": "auto"}
+    return {
+        "tools": [orjson.Fragment(orjson.dumps(tool))],
+        "tool_choice": {**choice, "disable_parallel_tool_use": True},
+    }
