@@ -18,9 +18,10 @@ __all__ = [
     "inlined_schema",
     "is_strict",
     "lossy_number",
+    "mapped_schema",
     "portable_schema",
     "strict_schema",
-    "worded_schema",
+    "tell",
     "wordless_schema",
 ]
 
@@ -60,21 +61,24 @@ def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> 
         text_bounds: keep the bounds on lengths of texts, for servers that use them.
     """
     kept = _TEXT_BOUNDS if text_bounds else ()
-    return worded_schema(schema, lambda node: [key for key in _TOLD_IN_WORDS if key in node and key not in kept])
+    return mapped_schema(
+        schema, lambda node: tell(node, [key for key in _TOLD_IN_WORDS if key in node and key not in kept])
+    )
 
 
-def worded_schema(schema: Mapping[str, Any], told: Callable[[Mapping[str, Any]], Collection[str]]) -> Schema:
-    """The schema with keywords moved into descriptions.
+def mapped_schema(schema: Mapping[str, Any], change: Callable[[Schema], None]) -> Schema:
+    """A copy of the schema in which `change` has changed each node in place, the innermost first."""
+    node = _rebuilt(schema, lambda sub: mapped_schema(sub, change))
+    change(node)
+    return node
 
-    Args:
-        told: gives the keywords of one node that are moved.
-    """
-    node = _rebuilt(schema, lambda sub: worded_schema(sub, told))
-    values = {key: node.pop(key) for key in told(node)}
+
+def tell(node: Schema, keywords: Collection[str]) -> None:
+    """Moves keywords of a node, which are in it, into its description."""
+    values = {key: node.pop(key) for key in keywords}
     if values:
         words = ", ".join(f"{key}: {value}" for key, value in values.items())
         node["description"] = f"{node.get('description', '')} ({words})".strip()
-    return node
 
 
 def inlined_schema(schema: Schema) -> Schema:

@@ -21,7 +21,7 @@ from datafast.llms.base_urls import versioned_base
 from datafast.llms.prices import context_window
 from datafast.llms.provider import LLMProvider
 from datafast.llms.schema import ask
-from datafast.llms.strict_schema import inlined_schema, worded_schema
+from datafast.llms.strict_schema import inlined_schema, mapped_schema, tell
 from datafast.llms.transport.wire_format import WireFormat
 
 if TYPE_CHECKING:
@@ -152,7 +152,12 @@ class AnthropicBackend:
         limit = self._limit(request.token_limit)
         messages, form = self._asked(request)
         system, turns = _parted(messages)
-        body: dict[str, Any] = {"model": self._provider.model_id, "max_tokens": limit, "messages": turns, **self._params}
+        body: dict[str, Any] = {
+            "model": self._provider.model_id,
+            "max_tokens": limit,
+            "messages": turns,
+            **self._params,
+        }
         if system:
             body["system"] = system
         effort = self._provider.reasoning_effort
@@ -229,14 +234,16 @@ def _output_format(schema: ResponseSchema) -> Mapping[str, Any] | None:
     """The fields of the schema mode; None for what it cannot say: objects with any keys, and references to themselves."""
     if schema.free or "$defs" in inlined_schema(schema.json_schema):
         return None
-    wire = worded_schema(schema.json_schema, _unsaid)
+    wire = mapped_schema(schema.json_schema, _without_refused)
     return {"output_config": {"format": {"type": "json_schema", "schema": orjson.Fragment(orjson.dumps(wire))}}}
 
 
-def _unsaid(node: Mapping[str, Any]) -> list[str]:
-    """The keywords of a schema that its mode refuses."""
+def _without_refused(node: dict[str, Any]) -> None:
+    """Tells the keywords that the schema mode refuses in words."""
     refused = [name for name in node if name in _TOLD_IN_WORDS and not (name == "minItems" and node[name] in {0, 1})]
-    return [*refused, "format"] if "format" in node and node["format"] not in _FORMATS else refused
+    if "format" in node and node["format"] not in _FORMATS:
+        refused.append("format")
+    tell(node, refused)
 
 
 @lru_cache(maxsize=512)

@@ -70,10 +70,13 @@ _BY_FIELD = {
     "content_filter": ErrorKind.CONTENT_FILTER,
     "content_policy_violation": ErrorKind.CONTENT_FILTER,
     "context_length_exceeded": ErrorKind.CONTEXT_LENGTH,
+    "contract_spend_limit_reached": ErrorKind.QUOTA,
+    "enforced_spend_limit_reached": ErrorKind.QUOTA,
     "exceed_context_size_error": ErrorKind.CONTEXT_LENGTH,
     "insufficient_quota": ErrorKind.QUOTA,
     "invalid_api_key": ErrorKind.AUTHENTICATION,
     "json_validate_failed": ErrorKind.UNUSABLE_REPLY,
+    "linked_organization_spend_limit_reached": ErrorKind.QUOTA,
     "model_not_found": ErrorKind.MODEL_NOT_FOUND,
     "tool_use_failed": ErrorKind.UNUSABLE_REPLY,
 }

@@ -77,9 +77,7 @@ class JsonApi:
         status, body = answer.status, answer.body
         if not 200 <= status < 300:
             raise from_answer(self._origin, status=status, body=body, headers=answer.headers)
-        refusal = from_success(
-            self._origin, status=status, body=body, headers=lambda: answer.headers, wire=self._wire
-        )
+        refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers, wire=self._wire)
         if refusal is not None:
             raise refusal
         return Response(answer.body, time.perf_counter() - started, self._wire.name)

@@ -38,15 +38,23 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
 FOLLOWED = "a redirect"
 
 
+def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return AnthropicProvider(model, api_base=server.url, **options)
+
+
+def gemini(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return GeminiProvider(model, api_base=server.url, **options)
+
+
 def litellm_anthropic(server: FaultServer, **options: Any) -> LLMProvider:
-    return AnthropicProvider("m", api_base=server.url, **options)
+    return LiteLLMProvider("anthropic/m", api_base=server.url, **options)
 
 
 def litellm_gemini(server: FaultServer, **options: Any) -> LLMProvider:
-    return GeminiProvider("gemini-2.0-flash", api_base=server.url, **options)
+    return LiteLLMProvider("gemini/gemini-2.0-flash", api_base=server.url, **options)
 
 
-every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 
 class Row(NamedTuple):
@@ -134,6 +142,8 @@ FAULTS = {
 }
 
 
+# A choice is nothing to them.
+OF_OTHER_FORMATS: dict[str, tuple[str, str]] = {}
 # What litellm cannot read it reports as an error, and an error in a choice it leaves out.
 THROUGH_LITELLM = {
     "HTTP 200 that is no JSON": ("server_error", FAULT),
@@ -157,7 +167,7 @@ def about_topic_1(server: FaultServer) -> list[Recorded]:
 
 
 def asked(request: Recorded) -> str:
-    return "".join(message["content"] for message in request.json["messages"])
+    return request.raw.decode()
 
 
 @every_back_end
@@ -190,6 +200,8 @@ def test_each_fault_has_its_treatment(
     report = assert_balanced(dataset.report)
     assert len(good_server.requests) == len(TOPICS)
 
+    if make in {anthropic, gemini}:
+        category, done = OF_OTHER_FORMATS.get(fault, (category, done))
     if make is litellm:
         category, done = THROUGH_LITELLM.get(fault, (category, done))
     expected = {
@@ -286,7 +298,7 @@ def test_items_of_a_stopped_provider_are_bought_by_the_next_run(
     assert assert_balanced(dataset.report).written == 5
 
 
-@pytest.mark.parametrize("make", [direct, litellm_anthropic, litellm_gemini])
+@pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm_anthropic, litellm_gemini])
 def test_a_redirect_is_not_followed_with_the_key(
     tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider
 ) -> None:

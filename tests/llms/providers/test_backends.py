@@ -319,14 +319,14 @@ def test_dropped_parameters_are_left_out(fault_server: FaultServer, make: MakePr
     send(provider, asked(dropped_params=frozenset({"temperature"})))
     sent = fault_server.requests[0]
     assert setting(sent, "temperature") is None
-    assert setting(sent, "top_p") == 0.9
+    assert setting(sent, "top_p", "topP") == 0.9
 
 
 @every_backend
 def test_a_lifted_token_limit_is_above_the_usual_one(fault_server: FaultServer, make: MakeProvider) -> None:
     send(make(fault_server.url), asked(token_limit=16_384))
     (sent,) = fault_server.requests
-    assert setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens") >= 8192
+    assert setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens") >= 8192
 
 
 @pytest.mark.parametrize("make", [anthropic, litellm_anthropic])
