@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 from datafast.amounts import money
 from datafast.html import facts
 
-__all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+__all__ = ["AsJson", "FailedItem", "Message", "RateLimit", "RateLimits", "RunReport", "StopCause", "Usage"]
 
 
 class AsJson:
@@ -50,6 +50,31 @@ class Usage:
             self.cache_write_tokens + other.cache_write_tokens,
             self.long_cache_write_tokens + other.long_cache_write_tokens,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One limit, as a server told it with an answer. None for what it did not tell.
+
+    Attributes:
+        limit: how much it allows, usually in a minute.
+        remaining: how much of that is left.
+        reset_s: seconds after the answer until all of it is there again.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a server told about its limits with an answer; None for those that it did not tell. `tokens` are input and output together."""
+
+    requests: RateLimit | None = None
+    tokens: RateLimit | None = None
+    input_tokens: RateLimit | None = None
+    output_tokens: RateLimit | None = None
 
 
 class StopCause(StrEnum):

@@ -18,8 +18,9 @@ import orjson
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
 from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
+from datafast.llms.transport.rate_limits import rate_limits
 from datafast.llms.transport.redaction import redact
-from datafast.llms.transport.retry_after import retry_after_s
+from datafast.llms.transport.retry_after import own_names, retry_after_s
 from datafast.llms.transport.wire_format import CHAT_COMPLETIONS, WireFormat
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def _refusal(
         code=found.codes[0] if found.codes else None,
         param=found.param,
         retry_after_s=retry_after_s(headers, status=status, delay=found.delay),
+        rate_limits=rate_limits(own_names(headers)),
         body=text,
         maybe_paid=kind is ErrorKind.UNUSABLE_REPLY,
     )

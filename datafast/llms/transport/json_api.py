@@ -80,7 +80,7 @@ class JsonApi:
         refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers, wire=self._wire)
         if refusal is not None:
             raise refusal
-        return Response(answer.body, time.perf_counter() - started, self._wire.name)
+        return Response(answer.body, time.perf_counter() - started, self._wire.name, answer.raw_headers)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
