@@ -142,8 +142,6 @@ FAULTS = {
 }
 
 
-# A choice is nothing to them.
-OF_OTHER_FORMATS: dict[str, tuple[str, str]] = {}
 # What litellm cannot read it reports as an error, and an error in a choice it leaves out.
 THROUGH_LITELLM = {
     "HTTP 200 that is no JSON": ("server_error", FAULT),
@@ -200,8 +198,6 @@ def test_each_fault_has_its_treatment(
     report = assert_balanced(dataset.report)
     assert len(good_server.requests) == len(TOPICS)
 
-    if make in {anthropic, gemini}:
-        category, done = OF_OTHER_FORMATS.get(fault, (category, done))
     if make is litellm:
         category, done = THROUGH_LITELLM.get(fault, (category, done))
     expected = {

@@ -39,7 +39,8 @@ OPTIONS: dict[str, Any] = {"api_key": "sk-canary-0123456789", "temperature": 0.5
 
 def formats(folder: Path) -> list[str]:
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as ledger:
-        return [name for (name,) in ledger.execute("SELECT DISTINCT format FROM calls ORDER BY format")]
+        found = ledger.execute("SELECT DISTINCT coalesce(format, 'chat_completions') FROM calls ORDER BY 1").fetchall()
+    return [name for (name,) in found]
 
 
 @pytest.mark.parametrize(("former", "native", "model", "wire_format"), PAIRS)
@@ -55,7 +56,7 @@ def test_moving_a_provider_to_its_own_back_end_buys_nothing(
     new = native(model, api_base=fault_server.url, **OPTIONS)
     assert (new.identity, new.label) == (old.identity, old.label)
     raw(tmp_path, topics=3).generate([old])
-    bought, rows = len(fault_server.requests), rows_of(tmp_path)
+    bought, rows = len(fault_server.requests), rows_of(tmp_path / "out.jsonl")
     assert formats(tmp_path) == ["chat_completions"]
 
     again = raw(tmp_path, topics=3)
@@ -66,7 +67,7 @@ def test_moving_a_provider_to_its_own_back_end_buys_nothing(
     again = raw(tmp_path, topics=3)
     again.generate([new])
     assert len(fault_server.requests) == bought
-    assert sorted(map(str, rows_of(tmp_path))) == sorted(map(str, rows))
+    assert sorted(map(str, rows_of(tmp_path / "out.jsonl"))) == sorted(map(str, rows))
 
     more = raw(tmp_path, topics=5)
     more.generate([new])
@@ -86,9 +87,9 @@ def test_rows_are_made_anew_of_the_apis_own_replies(
     """Also by a back end that speaks another format."""
     provider = native(model, api_base=fault_server.url, **OPTIONS)
     raw(tmp_path, topics=3).generate([provider])
-    rows = rows_of(tmp_path)
+    rows = rows_of(tmp_path / "out.jsonl")
     (tmp_path / "out.jsonl").unlink()
     fault_server.respond = lambda request: Answer(status=500)
     raw(tmp_path, topics=3).generate([former(model, api_base=fault_server.url, **OPTIONS)])
-    assert sorted(map(str, rows_of(tmp_path))) == sorted(map(str, rows))
+    assert sorted(map(str, rows_of(tmp_path / "out.jsonl"))) == sorted(map(str, rows))
     assert formats(tmp_path) == [wire_format]
