@@ -43,15 +43,9 @@ def decode_content(raw: bytes) -> Completion:
     structured = "\n".join(map(as_json, calls))
     text = "" if calls else "".join(texts)
     reason, native = chat_reason(text_of(candidate.get("finishReason")))
-    return Completion(
-        text=text,
-        finish_reason=reason,
-        usage=_usage(usage, wrote=bool(text or structured or thoughts)),
-        model_id=model_id,
-        reasoning="\n\n".join(thoughts),
-        structured=structured,
-        native_finish_reason=native,
-    )
+    told = _usage(usage, wrote=bool(text or structured or thoughts))
+    # By place: names would double what it costs.
+    return Completion(text, reason, told, model_id, "\n\n".join(thoughts), "", structured, native)
 
 
 def _parts(parts: object) -> tuple[list[str], list[str], list[Any]]:
