@@ -126,7 +126,7 @@ def upper_bound(request: Request, provider: LLMProvider, limits: ReplyLimits) ->
     """The most that a request can use."""
     given = most_given(request) + limits.hidden_tokens
     written = limits.bound(request.token_limit or provider.max_completion_tokens)
-    return Bound(provider.cost_usd(Usage(given, written)) or 0.0, given + written)
+    return Bound(provider.most_usd(given, written) or 0.0, given + written)
 
 
 def allowed_at_once(settings: RunConfig, spent: Spent, bound: Bound) -> int | None:

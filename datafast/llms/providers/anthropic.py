@@ -9,23 +9,29 @@ Guarantee and limits: those of `JsonApi`. Cost: about that of chat completions.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from datafast._util.notify import warn_user
+from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
+from datafast.llms.options import ProviderOptions
 from datafast.llms.prices import context_window
 from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.claude_models import ClaudeModel, claude_model
+from datafast.llms.providers.prompt_cache import PromptCache
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema, mapped_schema, tell
 from datafast.llms.transport.wire_format import WireFormat
+from datafast.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from datafast.llms.base import Backend, Request, Response
     from datafast.llms.schema import ResponseSchema
@@ -35,15 +41,11 @@ __all__ = ["AnthropicBackend", "AnthropicProvider"]
 
 _VERSION = "2023-06-01"
 _MESSAGES = "/messages"
+_CHARACTERS_PER_TOKEN = 4
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _UNKNOWN_LIMIT = 8192
 """The limit for a model whose own is not known. Each request must have one, and nearly every model takes this."""
 
-# The numbers of a model's version, which stand before or behind its family: claude-3-5-haiku-latest, claude-sonnet-4-20250514.
-_MODEL = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
-_ADAPTIVE = (4, 6)  # from here on models choose themselves how much they think
-_WITH_SCHEMAS = (4, 5)
-_THINKING_UNASKED = (5, 0)
 # Tokens to think with, of models that are told how many.
 _THINKING_TOKENS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
 _LEAST_THINKING_TOKENS = 1024
@@ -67,12 +69,39 @@ _MESSAGE = WireFormat("anthropic_messages", re.compile(rb'"content"\s*+:\s*+\[')
 
 
 class AnthropicProvider(LLMProvider):
-    """Anthropic's models, or others at a server that speaks the Messages API (`api_base`)."""
+    """Anthropic's models, or others at a server that speaks the Messages API (`api_base`).
+
+    Args:
+        model_id: the model, as Anthropic names it.
+        api_key: the key; by default the environment variable is read when a run starts.
+        prompt_cache: "auto" marks long system prompts that come more than once for the prompt cache; "off", the default, marks none.
+        **options: see `ProviderOptions`.
+    """
 
     provider_name = "anthropic"
     env_key_name = "ANTHROPIC_API_KEY"
     default_model_id = "claude-haiku-4-5-20251001"
     default_base = "https://api.anthropic.com"
+    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "prompt_cache": {
+            "enum": ["auto", "off"],
+            "description": "auto: long system prompts are marked for the prompt cache.",
+        }
+    }
+
+    def __init__(
+        self,
+        model_id: str | None = None,
+        api_key: str | None = None,
+        *,
+        prompt_cache: str | None = None,
+        **options: Unpack[ProviderOptions],
+    ) -> None:
+        if prompt_cache not in {None, "auto", "off"}:
+            raise ConfigError(f"prompt_cache: expected auto or off, got {prompt_cache!r}.", key="prompt_cache")
+        super().__init__(model_id, api_key, **options)
+        self.prompt_cache = prompt_cache or "off"
+        self._options |= {"prompt_cache": prompt_cache} if prompt_cache else {}
 
     @property
     def messages_url(self) -> str:
@@ -81,15 +110,9 @@ class AnthropicProvider(LLMProvider):
         return urlunsplit(parts._replace(path=parts.path + _MESSAGES))
 
     @property
-    def version(self) -> tuple[int, int] | None:
-        """The version in the model's name; None where it has none that is Anthropic's."""
-        found = _MODEL.search(self.model_id)
-        return (int(found[1]), int(found[2] or 0)) if found else None
-
-    @property
-    def most_tokens(self) -> int | None:
-        """The most tokens that the model writes, where that is known."""
-        return _most_tokens(self.version, self.model_id) if self.version else None
+    def model(self) -> ClaudeModel:
+        """What is known of the model."""
+        return claude_model(self.model_id)
 
     @property
     def thinks(self) -> bool:
@@ -99,11 +122,17 @@ class AnthropicProvider(LLMProvider):
             return asked.get("type") != "disabled"
         if self.reasoning_effort is not None:
             return self.reasoning_effort != "none"
-        return (self.version or (0, 0)) >= _THINKING_UNASKED
+        return self.model.thinks_unasked
 
     @property
     def longest_reply(self) -> int | None:
-        return self.max_completion_tokens or self.most_tokens or context_window(self.provider_name, self.model_id)
+        return self.max_completion_tokens or self.model.most_tokens or context_window(self.provider_name, self.model_id)
+
+    def most_usd(self, given: int, written: int) -> float | None:
+        caching = self.extra.get("cache_control")
+        cached = given if caching or self.prompt_cache == "auto" else 0
+        kept_long = given if isinstance(caching, dict) and caching.get("ttl") == "1h" else 0
+        return self.cost_usd(Usage(given, written, cache_write_tokens=cached, long_cache_write_tokens=kept_long))
 
     def require_ready(self) -> None:
         super().require_ready()
@@ -123,11 +152,10 @@ class AnthropicBackend:
         from datafast.llms.transport.json_api import JsonApi
 
         self._provider = provider
-        self._adaptive = (provider.version or (0, 0)) >= _ADAPTIVE
-        self._has_schemas = provider.version is None or provider.version >= _WITH_SCHEMAS
+        self._model = provider.model
         self._forces_tools = not provider.thinks
-        self._most_tokens = provider.most_tokens
-        self._default_limit = provider.max_completion_tokens or self._most_tokens or _UNKNOWN_LIMIT
+        self._default_limit = provider.max_completion_tokens or self._model.most_tokens or _UNKNOWN_LIMIT
+        self._cache = PromptCache() if provider.prompt_cache == "auto" else None
         self._params = {name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}}
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
@@ -142,13 +170,29 @@ class AnthropicBackend:
         )
 
     def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """See `Backend.complete`. It hands on the coroutine that posts."""
-        return self._api.post(self._body(request))
+        """See `Backend.complete`. Without a prompt cache it hands on the coroutine that posts."""
+        body = self._body(request)
+        if (
+            self._cache is not None
+            and (prefix := self._long_prefix(body)) is not None
+            and self._cache.is_shared(prefix)
+        ):
+            return self._cache.in_turn(prefix, lambda: self._api.post(orjson.dumps(_marked(body))))
+        return self._api.post(orjson.dumps(body))
 
     async def aclose(self) -> None:
         await self._api.aclose()
 
-    def _body(self, request: Request) -> bytes:
+    def _long_prefix(self, body: Mapping[str, Any]) -> tuple[str, int] | None:
+        """What comes before the turns, if it is long enough for the prompt cache."""
+        system, tools = body.get("system"), body.get("tools")
+        if not isinstance(system, str):
+            return None
+        of_tools = orjson.dumps(tools) if tools else b""
+        tokens = (len(system) + len(of_tools)) // _CHARACTERS_PER_TOKEN
+        return (system, hash(of_tools)) if tokens >= self._model.least_cached else None
+
+    def _body(self, request: Request) -> dict[str, Any]:
         limit = self._limit(request.token_limit)
         messages, form = self._asked(request)
         system, turns = _parted(messages)
@@ -167,17 +211,17 @@ class AnthropicBackend:
         for name in request.dropped_params:
             if name not in {"model", "messages", "max_tokens"}:
                 body.pop(name, None)
-        return orjson.dumps(body)
+        return body
 
     def _limit(self, asked: int | None) -> int:
         if asked is None:
             return self._default_limit
-        return asked if self._most_tokens is None else min(asked, self._most_tokens)
+        return asked if self._model.most_tokens is None else min(asked, self._model.most_tokens)
 
     def _thinking(self, effort: str, limit: int) -> dict[str, Any]:
         if effort == "none":
             return {"thinking": {"type": "disabled"}}
-        if self._adaptive:
+        if self._model.is_adaptive:
             return {"thinking": {"type": "adaptive"}, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
         # The answer needs some of the limit too.
         tokens = min(_THINKING_TOKENS.get(effort, _THINKING_TOKENS["medium"]), limit // 2)
@@ -190,23 +234,12 @@ class AnthropicBackend:
             return request.messages, {}
         if mode is ReplyMode.PROMPT:
             return ask(request.messages, schema, mode), {}
-        form = _output_format(schema) if mode is ReplyMode.JSON_SCHEMA and self._has_schemas else None
+        form = _output_format(schema) if mode is ReplyMode.JSON_SCHEMA and self._model.has_schemas else None
         if form is not None:
             return request.messages, form
         if self._forces_tools:
             return request.messages, _tool(schema, forced=True)
         return ask(request.messages, schema, ReplyMode.PROMPT), _tool(schema, forced=False)
-
-
-def _most_tokens(version: tuple[int, int], model_id: str) -> int:
-    """The most tokens that a model of a version writes."""
-    if version >= _ADAPTIVE:
-        return 128_000
-    if version >= (4, 0):
-        return 32_000 if "opus" in model_id and version < (4, 5) else 64_000
-    if version >= (3, 7):
-        return 64_000
-    return 8192 if version >= (3, 5) else 4096
 
 
 def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
@@ -219,6 +252,11 @@ def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
     ]
     told = "\n\n".join(system) if system else ""
     return (told, turns) if turns else ("", [{"role": "user", "content": told}])
+
+
+def _marked(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with a mark behind its system prompt: all before it is to be kept."""
+    return {**body, "system": [{"type": "text", "text": body["system"], "cache_control": {"type": "ephemeral"}}]}
 
 
 def _merged(body: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

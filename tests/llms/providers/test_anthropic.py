@@ -247,7 +247,7 @@ def test_the_limit_is_one_that_the_model_takes(fault_server: FaultServer, model:
     assert body(fault_server, model)["max_tokens"] == most
     assert body(fault_server, model, max_completion_tokens=77)["max_tokens"] == 77
     lifted = body(fault_server, model, asked(token_limit=200_000))["max_tokens"]
-    assert lifted == (most if provider(fault_server, model).most_tokens else 200_000)
+    assert lifted == (most if provider(fault_server, model).model.most_tokens else 200_000)
 
 
 # -- answers
