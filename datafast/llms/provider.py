@@ -59,6 +59,8 @@ class LLMProvider:
     """The class's parameters besides `ProviderOptions`, each with its JSON Schema ({} allows all values)."""
     unused_options: ClassVar[tuple[str, ...]] = ()
     """Names of `ProviderOptions` that are useless for the class; they are refused."""
+    wire_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What options are called in requests, where that is something else: errors may name them so."""
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 

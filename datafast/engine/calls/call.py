@@ -34,6 +34,7 @@ class Call:
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
         cut_at: our own token limit at which a reply was cut off; None if none was.
         unusable: the number of replies of this generation that were not what was asked.
+        on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
@@ -54,6 +55,7 @@ class Call:
     sent_at: float = 0.0
     cut_at: int | None = None
     unusable: int = 0
+    on_trial: str | None = None
     modes_tried: set[ReplyMode] = field(default_factory=set)
     raw: bytes = b""
     said: Completion | ReplyError = field(init=False)

@@ -298,6 +298,8 @@ class Sender:
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
             endpoint.met(unread, sent_at)
             return unread
+        if call.request.dropped_params is not endpoint.dropped_params:
+            endpoint.leave_out(call.request.dropped_params)
         endpoint.breaker.succeeded(sent_at)
         if not endpoint.bounds_worked:
             endpoint.bounds_worked = call.sends_bounds

@@ -82,6 +82,7 @@ class AnthropicProvider(LLMProvider):
     env_key_name = "ANTHROPIC_API_KEY"
     default_model_id = "claude-haiku-4-5-20251001"
     default_base = "https://api.anthropic.com"
+    wire_names: ClassVar[Mapping[str, tuple[str, ...]]] = {"reasoning_effort": ("thinking", "effort", "budget_tokens")}
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "prompt_cache": {
             "enum": ["auto", "off"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
@@ -24,7 +24,7 @@ from datafast.llms.strict_schema import mapped_schema, tell
 from datafast.llms.transport.wire_format import WireFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from datafast.llms.base import Backend, Request, Response
     from datafast.llms.schema import ResponseSchema
@@ -71,6 +71,11 @@ class GeminiProvider(LLMProvider):
     env_key_name = "GEMINI_API_KEY"
     default_model_id = "gemini-3.5-flash-lite"
     default_base = "https://generativelanguage.googleapis.com/v1beta"
+    wire_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "top_p": ("topP",),
+        "frequency_penalty": ("frequencyPenalty",),
+        "reasoning_effort": ("thinkingConfig", "thinkingLevel", "thinkingBudget", "thinking_level", "thinking_budget"),
+    }
 
     @property
     def content_url(self) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import ConfigError, RunStopped
+from datafast.errors import ConfigError
 from datafast.llms import AnthropicProvider
 from datafast.llms.registry import provider_from_spec
 from datafast.types import Usage
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.servers.vendors import anthropic_message
+from tests.servers.vendors import anthropic_error, anthropic_message
 from tests.support import assert_balanced, raw
 
 LONG = "You write for a museum of clocks. " * 600  # some 5,000 tokens, more than any model's least
@@ -111,7 +111,7 @@ def test_a_first_request_that_fails_is_followed_by_another_first_one(
         nonlocal failed
         if isinstance(request.json.get("system"), list) and failed < 2:
             failed += 1
-            return Answer(status=500, delay_s=0.05, body={"error": {"message": "broken"}})
+            return Answer(status=529, delay_s=0.05, body=anthropic_error("overloaded_error"))
         return answer(request)
 
     fault_server.respond = respond
@@ -130,7 +130,7 @@ def test_a_budget_reserves_the_price_of_writing(
     given = len(LONG.encode())
     between = (plain.most_usd(given, 10) or 0.0) * 1.2
     assert (caching_one.most_usd(given, 10) or 0.0) > between
-    with pytest.raises(RunStopped, match="budget"):
+    with pytest.raises(ConfigError, match="does not allow a single request"):
         raw(tmp_path, topics=2, system_prompt=LONG, run={"budget_usd": between}).generate([caching_one])
     assert caching.requests == []
 
