@@ -19,6 +19,7 @@ __all__ = [
     "is_strict",
     "lossy_number",
     "mapped_schema",
+    "member_names",
     "portable_schema",
     "strict_schema",
     "tell",
@@ -121,6 +122,11 @@ def has_text_bounds(schema: Mapping[str, Any]) -> bool:
 def has_numbers(schema: Mapping[str, Any]) -> bool:
     """Whether it has numbers."""
     return any(_is_number(node) for node in _nodes(schema))
+
+
+def member_names(schema: Mapping[str, Any]) -> set[str]:
+    """The names of all members of the objects in it."""
+    return {name for node in _nodes(schema) for name in node.get("properties", {})}
 
 
 def lossy_number(value: object, schema: Mapping[str, Any]) -> str | None:
