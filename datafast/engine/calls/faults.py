@@ -62,7 +62,11 @@ class Faults:
         self._emit = emit
 
     def adapts(self, call: Call, error: ProviderError) -> bool:
-        """Whether the request can be put differently and sent again at once."""
+        """Whether the request can be put differently and sent again at once.
+
+        Raises:
+            CallFailed: it cannot, and the item is to blame.
+        """
         endpoint, request = call.endpoint, call.request
         if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
             call.request = replace(request, dropped_params=endpoint.dropped_params)
@@ -70,6 +74,8 @@ class Faults:
         if self._leaves_out_on_trial(call, error):
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
+        if refused and call.lower_limit():
+            return True
         if refused and call.sends_bounds and not endpoint.bounds_worked:
             endpoint.text_bounds = False
             call.request = replace(request, text_bounds=False)
