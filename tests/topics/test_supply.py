@@ -29,6 +29,7 @@ def test_a_dataset_grows_its_topics_first_and_reports_both_together(server: Faul
     dataset.generate([provider(server)], on_event=events.append)
     report = assert_balanced(dataset.report)
     assert (report.written, report.calls, report.input_tokens) == (4, 3 + 4, 7 * 11)
+    assert [usage.input_tokens for usage in report.usage_by_provider.values()] == [7 * 11]
     assert sorted(row.metadata["topic_path"] for row in dataset.data_rows) == [" > ".join(path) for path in LEAVES]
     kinds = [type(event) for event in events if isinstance(event, PreparationStarted | RunStarted | RunEnded)]
     assert kinds == [PreparationStarted, RunStarted, RunEnded]
@@ -152,6 +153,30 @@ def test_a_budget_that_is_used_up_by_the_topics_buys_no_row(server: FaultServer,
     assert len(server.requests) == 2
     assert dataset.report is not None
     assert dataset.report.written == 0
+
+
+def test_topics_that_became_leaves_are_tried_again_with_the_failed_rows(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "on_error": "leaf"}
+    server.respond = refusing(f"{ROOT} 1")
+    dataset = talk(tmp_path, topics).generate([provider(server)])
+    paths = dataset.topics.paths()
+    assert paths == [[ROOT, f"{ROOT} 1"], *LEAVES[2:]]
+    for _ in range(2):  # the second time nothing has come of it
+        del server.requests[:]
+        dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+        assert {*asked(server)} == {f"{ROOT} 1"}
+        assert dataset.topics.paths() == paths
+    server.respond = subtopics
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)])
+    assert server.requests == []
+    dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+    assert asked(server) == [f"{ROOT} 1"]
+    assert dataset.topics.paths() == LEAVES
+    assert assert_balanced(dataset.report).written == 4
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)], retry_failed=True)
+    assert server.requests == []
 
 
 def test_a_budget_in_dollars_counts_what_growing_has_cost(server: FaultServer, tmp_path: Path) -> None:
