@@ -135,7 +135,7 @@ def upper_bound(request: Request, provider: LLMProvider, limits: ReplyLimits) ->
     """The most that a request can use."""
     given = most_given(request) + limits.surprises.hidden
     written = limits.bound(request.token_limit or provider.max_completion_tokens)
-    return Bound(provider.cost_usd(Usage(given, written)) or 0.0, given + written)
+    return Bound(provider.most_usd(given, written) or 0.0, given + written)
 
 
 def spent_elsewhere(ledgers: Iterable[Path], buyer: Path) -> Spent:

@@ -319,6 +319,8 @@ class Sender:
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
             endpoint.met(unread, sent_at)
             return unread
+        if call.request.dropped_params is not endpoint.dropped_params:
+            endpoint.leave_out(call.request.dropped_params)
         if call.request.token_limit is not None:
             endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
             call.refused_limit = None
