@@ -85,19 +85,17 @@ class Caller:
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
-        error: ReplyError | None = None
-        if not recorded and call.record.failure is None:
+        if recorded or call.record.failure is not None:
+            answer = await self._another(call, recorded, None)
+        else:
             await self._sender.send(call)
             try:
                 answer = read_reply(call.said, call.schema)
-            except ReplyError as problem:
-                error = problem
-            else:  # nearly every call ends here
                 self._learn_from(call)
-                self._look_for_replaced(call)
-                return answer
-        answer = await self._another(call, recorded, error)
-        self._look_for_replaced(call)
+            except ReplyError as error:
+                answer = await self._another(call, recorded, error)
+        if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
+            self._sender.tally.replaced += 1
         return answer
 
     async def _another(self, call: Call, recorded: list[Recorded], error: ReplyError | None) -> BaseModel | str:
@@ -174,11 +172,6 @@ class Caller:
         if call.schema is not None and call.sent:
             call.endpoint.modes.worked(call.request.mode)
             self._memory.note(call.endpoint)
-
-    def _look_for_replaced(self, call: Call) -> None:
-        """Counts an answer in which characters were replaced."""
-        if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
-            self._sender.tally.replaced += 1
 
     def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
         """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
@@ -306,7 +299,8 @@ class Sender:
             endpoint.met(unread, sent_at)
             return unread
         endpoint.breaker.succeeded(sent_at)
-        endpoint.bounds_worked |= call.sends_bounds
+        if not endpoint.bounds_worked:
+            endpoint.bounds_worked = call.sends_bounds
         return None
 
     def _take(self, call: Call, response: Response, tokens: int) -> Usage | None:
