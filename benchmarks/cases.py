@@ -48,7 +48,6 @@ QUICK = Sizes(
     repeats=3,
     rows=2_000,
     topics=3_000,
-   
     waves=3,
     memory_rows=30_000,
     axis=300,
