@@ -24,6 +24,7 @@ TINY = Sizes(
     warm_up=2,
     topics=20,
     budget_rows=20,
+    budget_times=3.0,
     waves=1,
     widths=((4, 1.06),),
     litellm_calls=4,
@@ -43,7 +44,7 @@ EXPECTED = {
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
     "budget": [
         "wall time of 20 rows, 64 in flight at 0.2 s each, budget of the estimate",
-        "wall time of 20 rows, 64 in flight at 0.2 s each, budget of 1.1 times the cost",
+        "wall time of 20 rows, 64 in flight at 0.2 s each, budget of 3.0 times the cost",
     ],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
