@@ -20,7 +20,7 @@ from datafast.types import Usage
 if TYPE_CHECKING:
     from datafast.datasets import ConversationDataset
 
-__all__ = ["budgeted", "columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
+__all__ = ["budgeted", "columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory", "native"]
 
 _PLACEHOLDERS = 12
 
@@ -102,6 +102,14 @@ def budgeted(
     if estimated is None or dataset.report is None or dataset.report.cost_usd is None:
         raise RuntimeError("the price is not known")
     return {**spent._asdict(), "estimated_usd": estimated.expected, "cost_usd": dataset.report.cost_usd}
+
+
+def native(*, url: str, vendor: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `items` rows over the back end of a vendor's own API."""
+    from datafast.llms.registry import load_provider
+
+    provider = load_provider(vendor)(MODEL, "none", api_base=url)
+    return _measured(provider, items, in_flight, folder, warm_up)
 
 
 def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
