@@ -371,8 +371,26 @@ def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"])
-def test_litellm_without_credentials_is_an_authentication_fault(model: str) -> None:
-    assert refused(LiteLLMProvider(model)).kind is ErrorKind.AUTHENTICATION
+def test_litellm_without_credentials_is_an_authentication_fault_of_no_server(model: str) -> None:
+    error = refused(LiteLLMProvider(model))
+    assert (error.kind, error.status) == (ErrorKind.AUTHENTICATION, None)
+    assert "litellm failed before it sent anything. Set the credentials" in str(error)
+
+
+@pytest.mark.parametrize("model", ["unheard-of/model", "openai/gpt-5"])
+def test_what_litellm_refuses_itself_bears_no_status(fault_server: FaultServer, model: str) -> None:
+    error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, temperature=0.5))
+    assert (error.kind, error.status) == (ErrorKind.BAD_REQUEST, None)
+    assert "litellm failed before it sent anything" in str(error)
+    assert "HTTP" not in str(error)
+    assert fault_server.requests == []
+
+
+def test_a_success_that_litellm_fails_on_may_have_been_paid_for(fault_server: FaultServer) -> None:
+    fault_server.answer_next(Answer(body="[]"))
+    error = refused(litellm_anthropic(fault_server.url))
+    assert (error.kind, error.maybe_paid) == (ErrorKind.NO_COMPLETION, True)
+    assert "Traceback" not in str(error) + error.body
 
 
 @every_backend
