@@ -34,6 +34,7 @@ class Call:
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
         cut_at: the tokens at which the newest reply was cut off, though the user has set no limit (0: unknown); None if none was.
         refused_limit: our own token limit with which the request was refused before it was lowered; None if it was not.
+        has_needed_limit: whether the request has a limit because the API wants one, and there is no budget.
         limit_is_fine: whether the request was refused with every lower limit too.
         unusable: the number of replies of this generation that were not what was asked.
         on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
@@ -58,6 +59,7 @@ class Call:
     cut_at: int | None = None
     refused_limit: int | None = None
     limit_is_fine: bool = False
+    has_needed_limit: bool = False
     unusable: int = 0
     on_trial: str | None = None
     modes_tried: set[ReplyMode] = field(default_factory=set)
@@ -94,6 +96,14 @@ class Call:
         if tokens != self.request.token_limit:
             self.request = replace(self.request, token_limit=tokens)
 
+    def lower_needed_limit(self) -> bool:
+        """Lowers a limit that the request had to have and that was refused. Says whether there is a lower one to try."""
+        refused = self.request.token_limit
+        lower = self.endpoint.reply_limits.lower_needed(refused) if self.has_needed_limit and refused else None
+        if lower is not None:
+            self.limit_to(lower)
+        return lower is not None
+
     def lower_limit(self) -> bool:
         """Lowers a limit of our own with which the request was refused. Says whether there is a lower one to try.
 
@@ -101,7 +111,7 @@ class Call:
             CallFailed: a reply was cut off, and the server takes no limit that is higher.
         """
         limits, refused = self.endpoint.reply_limits, self.request.token_limit
-        if refused is None or not limits.are_ours or self.limit_is_fine:
+        if refused is None or not limits.are_ours or self.limit_is_fine or self.has_needed_limit:
             return False
         lower = limits.below(refused, self.cut_at)
         if lower is not None:

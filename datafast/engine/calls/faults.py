@@ -74,6 +74,9 @@ class Faults:
         if self._leaves_out_on_trial(call, error):
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
+        limit_param = endpoint.provider.token_limit_param
+        if refused and endpoint.is_named(error, limit_param) and call.lower_needed_limit():
+            return True
         if refused and call.lower_limit():
             return True
         if refused and call.sends_bounds and not endpoint.bounds_worked:

@@ -76,10 +76,13 @@ class Caller:
             ItemPending: the run, or this provider, has stopped.
         """
         endpoint, modes = call.endpoint, call.endpoint.modes
+        needed = None if self._sender.limits_replies else endpoint.reply_limits.needed
+        call.has_needed_limit = needed is not None
         call.request = Request(
             call.messages,
             call.schema,
             modes.choose() if call.schema is not None and not recorded else modes.usual,
+            needed,
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
