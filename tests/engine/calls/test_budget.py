@@ -23,7 +23,7 @@ from datafast.schema.config import RawDatasetConfig, RunConfig
 from datafast.store.records import Bound, Spent
 from datafast.types import Usage
 from tests.servers.fault_server import Answer, FaultServer
-from tests.support import die_at, fork_server, raw
+from tests.support import die_at, fork_server, raw, short_waits
 
 PRICE = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
 
@@ -128,6 +128,28 @@ def test_a_reply_without_usage_stays_charged_at_its_bound(tmp_path: Path, fault_
     with pytest.raises(RunStopped, match="budget_usd"):
         dataset(tmp_path, budget_usd=0.02).generate([priced(fault_server)])
     assert 0.015 < spent_usd(tmp_path) <= 0.02
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body='data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n'),
+        Answer(body="<html>a proxy's page</html>"),
+        Answer(body='{"choices": [{"message": {"con'),
+        Answer(body={"choices": []}),
+        Answer(cut_after=40),
+    ],
+    ids=["events", "HTML", "JSON that is cut", "no choice", "a connection that is cut"],
+)
+def test_an_answer_that_cannot_be_read_stays_charged_at_its_bound(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    short_waits(monkeypatch)
+    fault_server.respond = lambda request: answer
+    with pytest.raises(RunStopped, match="budget_usd"):
+        dataset(tmp_path, budget_usd=0.02, max_concurrency=1).generate([priced(fault_server)])
+    assert 0.015 < spent_usd(tmp_path) <= 0.02
+    assert 0 < len(fault_server.requests) < 20
 
 
 def test_a_budget_with_an_unknown_price_is_refused_before_any_request(
