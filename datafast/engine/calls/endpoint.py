@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -12,7 +14,7 @@ from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
 from datafast.llms.transport.redaction import MASK
-from datafast.types import Usage
+from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -33,7 +35,8 @@ class Endpoint:
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
-        open_calls: calls that it has not answered yet, in flight or waiting.
+        known_good: messages that it has answered, in this run or an earlier one; None if it never has.
+        proving: held by the call that sends them again.
         reply_limits: how long its replies may be, under a budget.
     """
 
@@ -48,13 +51,19 @@ class Endpoint:
         self.reply_limits = ReplyLimits(provider)
         self.backend = backend
         self.stopped: str | None = None
-        self.open_calls = 0
+        self.known_good: Sequence[Message] | None = None
+        self.proving = asyncio.Lock()
         self.dropped_params: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
         self._slow_start = backend if isinstance(backend, SlowStart) else None
         self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
+
+    @property
+    def waits_for_proof(self) -> bool:
+        """Whether nothing else is sent before it is known whose fault it is that requests fail."""
+        return self.breaker.refuses_all or (self.breaker.pauses > 0 and self.proving.locked())
 
     @property
     def starts_slowly(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a run has learned about its providers, for later runs of the same output: the reply mode that works.
+"""What a run has learned about its providers, for later runs of the same output: the reply mode that works, and a prompt that was answered.
 
 Without it a run that is killed and begun again would go through the reply modes each time, and an unusable reply in each of them counts
 as a try. Parameters that a model refuses, and bounds on texts, are learned anew: a refusal costs nothing and is no try.
@@ -7,16 +7,21 @@ Cost: one comparison a call; the ledger is written where something has changed. 
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import orjson
 
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.llms.base import ReplyMode
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.llms.provider import LLMProvider
     from datafast.store.writer import Store
+    from datafast.types import Message
 
 __all__ = ["Memory"]
 
@@ -34,6 +39,13 @@ class Memory:
         if mode in set(ReplyMode):
             endpoint.modes = ReplyModes(ReplyMode(mode), proven=bool(proven))
 
+        endpoint.known_good = _messages(self._store.learned.get(f"{_name(endpoint.provider)} answered", ""))
+
+    def keep_answered(self, call: Call) -> None:
+        """Keeps the messages of a call as some that its endpoint has answered."""
+        call.endpoint.known_good = call.messages
+        self._store.learn(f"{_name(call.endpoint.provider)} answered", json.dumps(call.messages))
+
     def note(self, endpoint: Endpoint) -> None:
         """Keeps what was learned at an endpoint."""
         modes = endpoint.modes
@@ -41,6 +53,13 @@ class Memory:
             return
         self._noted[endpoint] = modes.changes
         self._store.learn(_name(endpoint.provider), f"{modes.usual} proven" if modes.proven else modes.usual.value)
+
+
+def _messages(text: str) -> list[Message] | None:
+    try:
+        return cast("list[Message]", orjson.loads(text)) or None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _name(provider: LLMProvider) -> str:

@@ -121,6 +121,8 @@ class Caller:
                 raise call.failed(call.record.failure.error, call.record.failure.category)
             else:
                 await self._sender.send(call)
+                if endpoint.known_good is None:
+                    self._memory.keep_answered(call)
             try:
                 value = read_reply(call.said, schema)
             except ReplyError as error:
@@ -203,7 +205,9 @@ class Sender:
         self._emit = emit
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
-        self._faults = Faults(stop=stop, turns=self._turns, store=store, settings=settings, emit=emit)
+        self._faults = Faults(
+            stop=stop, turns=self._turns, store=store, settings=settings, emit=emit, attempt=self._attempt
+        )
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -213,7 +217,6 @@ class Sender:
             ItemPending: the run, or this provider, has stopped.
         """
         trouble = Trouble()
-        call.endpoint.open_calls += 1
         try:
             while (error := await self._attempt(call)) is not None:
                 if not self._faults.adapts(call, error):
@@ -222,8 +225,6 @@ class Sender:
             if trouble.refusals:
                 self._store.note_refused(call.record)
             raise
-        finally:
-            call.endpoint.open_calls -= 1
 
     async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
         """Waits until the request may be sent again; raises where it must not be."""

@@ -63,7 +63,8 @@ class Turns:
         while True:
             self.check(endpoint)
             breaker = endpoint.breaker
-            if breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
+            waits = endpoint.waits_for_proof and not call.is_proof
+            if waits or (call.elsewhere is not None and breaker.is_down):
                 if call.elsewhere is not None and call.elsewhere():
                     raise ItemPending  # another provider takes over
                 await self._stop.sleep(_LOOK_S, breaker.listeners)
@@ -73,7 +74,8 @@ class Turns:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
                 continue
             await self._admission.enter(gate)
-            ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
+            waits = gate.blocked_for() > 0 or (endpoint.waits_for_proof and not call.is_proof)
+            ready = not (endpoint.stopped or self._stop or waits)
             limit = self._cashier.passed_by(bound) if ready else None
             if ready and limit is None:
                 return

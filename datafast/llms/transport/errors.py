@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
+from datafast.llms.transport.error_body import ErrorBody, error_of_choice, error_within, read_error
 from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
 from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import retry_after_s
@@ -116,7 +116,7 @@ def from_success(
         except orjson.JSONDecodeError:
             return None
     choice = _choice(data)
-    if choice is not None and not choice.get("error") and "base_resp" not in data:
+    if choice is not None and not error_of_choice(choice) and "base_resp" not in data:
         return None  # an error beside it says nothing, or is a warning
     found = error_within(data)
     if found is None:
