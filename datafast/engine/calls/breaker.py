@@ -93,10 +93,14 @@ class Breaker:
         return self.last_success > float("-inf")
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it is paused, and it is not the time for a probe."""
+        return self.pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
+
+    @property
     def is_down(self) -> bool:
-        """Whether nothing is to be sent to it now: it is paused, and it is not the time for a probe, or it refuses everything."""
-        paused = self.pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
-        return paused or self.refuses_all
+        """Whether nothing is to be sent to it now: it is paused, or it refuses everything."""
+        return self.is_paused or self.refuses_all
 
     @property
     def stalled(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ class Endpoint:
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
         known_good: messages that it has answered, in this run or an earlier one; None if it never has.
-        proving: held by the call that sends them again.
+        is_proving: whether they are being sent again.
         reply_limits: how long its replies may be, under a budget.
     """
 
@@ -52,7 +51,7 @@ class Endpoint:
         self.backend = backend
         self.stopped: str | None = None
         self.known_good: Sequence[Message] | None = None
-        self.proving = asyncio.Lock()
+        self.is_proving = False
         self.dropped_params: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
@@ -63,7 +62,7 @@ class Endpoint:
     @property
     def waits_for_proof(self) -> bool:
         """Whether nothing else is sent before it is known whose fault it is that requests fail."""
-        return self.breaker.refuses_all or (self.breaker.pauses > 0 and self.proving.locked())
+        return self.breaker.refuses_all or (self.breaker.pauses > 0 and self.is_proving)
 
     @property
     def starts_slowly(self) -> bool:

@@ -175,21 +175,30 @@ class Faults:
         Raises:
             ItemPending: it is not answered, so the provider does not work.
         """
-        endpoint = call.endpoint
-        async with endpoint.proving:
+        endpoint, breaker = call.endpoint, call.endpoint.breaker
+        while endpoint.is_proving and breaker.answered <= since:
+            await self._stop.sleep(_LOOK_S, breaker.listeners)
             self._turns.check(endpoint)
-            if endpoint.breaker.answered > since:
-                return
-            proof = call.proof()
-            while (error := await self._attempt(proof)) is not None:
-                if error.kind is not ErrorKind.RATE_LIMITED and error.kind not in FAULTS:
-                    self._stop_provider(
-                        endpoint,
-                        f"{_sentence(error)} It refused {proof.sent + endpoint.breaker.refused_items.total()} requests in a row, "
-                        "one of which it had answered before. Check the account, its credit and the model's settings.",
-                    )
-                    raise ItemPending
-                await self._turns.sleep_until(time.monotonic() + self._outlast(endpoint, error, 1), endpoint)
+            self._turns.give_way(call)
+        if breaker.answered > since:
+            return
+        endpoint.is_proving = True
+        try:
+            await self._send_known_good(call.proof())
+        finally:
+            endpoint.is_proving = False
+
+    async def _send_known_good(self, proof: Call) -> None:
+        endpoint = proof.endpoint
+        while (error := await self._attempt(proof)) is not None:
+            if error.kind is not ErrorKind.RATE_LIMITED and error.kind not in FAULTS:
+                self._stop_provider(
+                    endpoint,
+                    f"{_sentence(error)} It refused {proof.sent + endpoint.breaker.refused_items.total()} requests in a row, "
+                    "one of which it had answered before. Check the account, its credit and the model's settings.",
+                )
+                raise ItemPending
+            await self._turns.sleep_until(time.monotonic() + self._outlast(endpoint, error, 1), endpoint)
 
     # -- refusals
 

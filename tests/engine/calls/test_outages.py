@@ -55,12 +55,11 @@ DEAD = {
     "forbidden": Answer(status=403, body="<html>not from here</html>", headers={"Content-Type": "text/html"}),
     "model gone": Answer(status=404, body={"error": {"message": "no such model"}}),
 }
-THROUGH_LITELLM = ("500", "reset", "slow", "no choices", "credit", "quota")
 ONE_AT_A_TIME = ("503", "slow", "credit", "key revoked")
 DYING = [
     *((direct, 8, shape) for shape in DEAD),
     *((direct, 1, shape) for shape in ONE_AT_A_TIME),
-    *((litellm, 8, shape) for shape in THROUGH_LITELLM),
+    *((litellm, 8, shape) for shape in DEAD),
 ]
 
 
@@ -100,7 +99,11 @@ def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
 
 
 @pytest.mark.parametrize(
-    ("make", "shape"), [(direct, "500"), (direct, "reset"), (direct, "no choices"), (direct, "html"), (litellm, "503")]
+    ("make", "shape"),
+    [
+        *((direct, shape) for shape in ("500", "reset", "no choices", "html")),
+        *((litellm, shape) for shape in ("503", "reset", "error in the choice", "html")),
+    ],
 )
 def test_an_outage_that_passes_loses_no_row(
     tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], shape: str
@@ -468,6 +471,19 @@ def test_refused_prompts_fail_in_a_run_that_has_nothing_else_to_ask(tmp_path: Pa
     assert sent - before <= 15 * 2 + 4
     dataset.generate([direct(fault_server)])
     assert len(fault_server.requests) == sent
+
+
+@pytest.mark.parametrize("second_works", [True, False])
+def test_in_a_fallback_refused_prompts_that_alone_are_left_end_the_run(
+    tmp_path: Path, fault_server: FaultServer, second_works: bool
+) -> None:
+    topics = _poisoned(fault_server, 12, "credit")
+    with FaultServer() as second:
+        second.respond = lambda request: Answer() if second_works else DEAD["quota"]
+        dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 4, "fan_out": "fallback"})
+        dataset.generate([direct(fault_server), OpenAICompatibleProvider("second", api_base=second.url)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == ((40, 0, 0) if second_works else (28, 12, 0))
 
 
 @pytest.mark.parametrize("left", [1, 2, 12])
