@@ -552,6 +552,29 @@ def test_an_outage_that_begins_among_answers_loses_no_row_without_retries(
     assert (report.written, report.failed, report.pending) == (60, 0, 0)
 
 
+@pytest.mark.parametrize("shape", ["500", "503", "html"])
+def test_an_outage_before_the_first_reply_does_not_teach_that_schemas_are_refused(
+    tmp_path: Path, fault_server: FaultServer, shape: str
+) -> None:
+    """A 500 may mean that, so other ways are tried, and soon the schema again."""
+
+    def respond(request: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        out = request.at_s < fault_server.requests[0].at_s + 0.2
+        return DEAD[shape] if out else Answer(text=f'{{"texts": ["Text number {number}."]}}')
+
+    fault_server.respond = respond
+    raw(tmp_path, topics=120, run={"max_concurrency": 8}).generate([direct(fault_server)])
+    forms = [request.json.get("response_format", {}).get("type") for request in fault_server.requests]
+    assert forms[-60:] == ["json_schema"] * 60
+    before = len(forms)
+    dataset = raw(tmp_path, topics=140, run={"max_concurrency": 8})
+    dataset.generate([direct(fault_server)])
+    assert assert_balanced(dataset.report).written == 140
+    later = [request.json.get("response_format", {}).get("type") for request in fault_server.requests[before:]]
+    assert later == ["json_schema"] * 20
+
+
 def test_a_provider_with_429_alone_gets_ever_fewer_requests(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else Answer(status=429)
     dataset = raw(tmp_path, topics=400, run={"max_concurrency": 64, "max_stall_s": 0.5})
