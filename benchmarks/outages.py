@@ -20,14 +20,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.instruments import ROOT, raise_file_limit
 
-__all__ = ["BACK_ENDS", "SHAPES", "VARIANTS", "Cell", "Outcome", "as_markdown", "measure"]
+__all__ = ["BACK_ENDS", "SHAPES", "VARIANTS", "Cell", "Outcome", "as_markdown", "measure", "update"]
 
 BACK_ENDS = ("direct", "litellm")
 _STATUS = "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
@@ -56,6 +56,8 @@ SHAPES = (*_ANSWERS, "refused", "swallowed", "hangs", "no name")
 """What an outage looks like. refused, swallowed: no connection comes about; hangs: one does, and no answer comes; no name: DNS fails."""
 
 _LATENCY_S = 0.05
+_VARIED = ("503", "refused")
+_MARK = "<!-- outages -->"
 _REQUEST_TIMEOUT_S = 10.0  # of the provider: an outage that hangs is noticed within it
 
 
@@ -365,11 +367,11 @@ async def _started(cell: Cell) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe, stderr=pipe)
 
 
-def as_markdown(outcomes: list[Outcome]) -> str:
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """A table with a line for each shape and variant, and a column for each back end and duration."""
     places = sorted({(outcome.cell.back_end, outcome.cell.seconds) for outcome in outcomes})
     by_line: dict[str, dict[tuple[str, float], Outcome]] = {}
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=_rank):
         name = ", ".join(filter(None, [outcome.cell.shape, outcome.cell.variant]))
         by_line.setdefault(name, {})[outcome.cell.back_end, outcome.cell.seconds] = outcome
     head = ["outage", *(f"{back_end}, {seconds:g} s" for back_end, seconds in places)]
@@ -377,11 +379,23 @@ def as_markdown(outcomes: list[Outcome]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
+def _rank(outcome: Outcome) -> tuple[int, int]:
+    return ["", *VARIANTS].index(outcome.cell.variant), SHAPES.index(outcome.cell.shape)
+
+
 def _cell(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
-    forgotten = "" if "json_schema" in outcome.modes else ", the way of asking for structure was given up"
-    return f"{outcome.lost} lost, {outcome.further} requests, {outcome.longer_s:.0f} s{forgotten}"
+    forgotten = "" if "json_schema" in outcome.modes else ", no schema any more"
+    return f"{outcome.lost} / {outcome.further} / {outcome.longer_s:.0f} s{forgotten}"
+
+
+def update(page: Path, outcomes: Sequence[Outcome]) -> None:
+    """Puts the table into a page, between its marks."""
+    before, *old, after = page.read_text(encoding="utf-8").split(_MARK)
+    if len(old) != 1:
+        raise SystemExit(f"{page}: there must be two lines {_MARK}; the table is put between them")
+    page.write_text(f"{before}{_MARK}\n\n{as_markdown(outcomes)}\n\n{_MARK}{after}", encoding="utf-8")
 
 
 def _cells(options: argparse.Namespace) -> Iterator[Cell]:
@@ -389,10 +403,10 @@ def _cells(options: argparse.Namespace) -> Iterator[Cell]:
         for seconds in options.seconds:
             for shape in options.shapes:
                 yield Cell(back_end, shape, seconds, options.rows)
-            for variant in options.variants:
-                for shape in ("503", "refused"):
-                    rows = options.rows if variant != "topics" else 25
-                    yield Cell(back_end, shape, seconds, rows, variant)
+        for variant in options.variants:
+            for shape in _VARIED:
+                rows = options.rows if variant != "topics" else 25
+                yield Cell(back_end, shape, min(30.0, max(options.seconds)), rows, variant)
 
 
 async def _all(options: argparse.Namespace) -> list[Outcome]:
@@ -418,6 +432,7 @@ def main() -> int:
     parser.add_argument("--seconds", nargs="*", type=float, default=[5.0, 30.0, 120.0])
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=max(2, (os.cpu_count() or 2) * 2), help="runs at once")
+    parser.add_argument("--update", type=Path, metavar="PAGE", help="put the table into this page, between its marks")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -426,6 +441,8 @@ def main() -> int:
     raise_file_limit()
     outcomes = asyncio.run(_all(options))
     print(as_markdown(outcomes))
+    if options.update:
+        update(options.update, outcomes)
     return int(any(outcome.lost for outcome in outcomes))
 
 
