@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyError
@@ -76,8 +77,12 @@ class Call:
         return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
 
     def proof(self) -> Call:
-        """A call like this one whose request was answered before. Its replies are recorded beside those of the item, for their cost."""
-        known = self.endpoint.known_good or ()
+        """A call like this one with a prompt that was answered before. Its replies are recorded beside those of the item, for their cost.
+
+        A few letters at its end keep a cache on the way from answering in the provider's place.
+        """
+        *before, last = self.endpoint.known_good or ()
+        known: list[Message] = [*before, {**last, "content": f"{last['content']}\n\n({token_hex(4)})"}]
         proof = replace(
             self, key=digest(self.record.key, "proof"), messages=known, is_proof=True, sent=0, sent_before=0
         )

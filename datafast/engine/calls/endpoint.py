@@ -35,6 +35,7 @@ class Endpoint:
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
         known_good: messages that it has answered, in this run or an earlier one; None if it never has.
+        has_known_good: whether they are of this run.
         is_proving: whether they are being sent again.
         reply_limits: how long its replies may be, under a budget.
     """
@@ -51,6 +52,7 @@ class Endpoint:
         self.backend = backend
         self.stopped: str | None = None
         self.known_good: Sequence[Message] | None = None
+        self.has_known_good = False
         self.is_proving = False
         self.dropped_params: frozenset[str] = frozenset()
         self.modes = ReplyModes()

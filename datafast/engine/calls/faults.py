@@ -4,7 +4,7 @@ Only what is the prompt's own fault fails an item: an error that says so, or one
 provider's fault is waited out, and at last stops the provider; its items stay pending.
 
 Where no others are left that could succeed, a request that was answered before is sent again. If it is answered once more, the provider
-works; if not, the provider is to blame. It costs what such a request costs, at most once for ten refusals and once a repeat of a fault.
+works; if not, the provider is to blame. It costs what such a request costs, at most once for three refusals and once a repeat of a fault.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from datafast.engine.calls.turns import Turns
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
-    from datafast.store.writer import Store
 
 __all__ = ["Faults", "Trouble"]
 
@@ -60,14 +59,12 @@ class Faults:
         *,
         stop: StopSignal,
         turns: Turns,
-        store: Store,
         settings: RunConfig,
         emit: Emitter,
         attempt: Callable[[Call], Awaitable[ProviderError | None]],
     ) -> None:
         self._stop = stop
         self._turns = turns
-        self._store = store
         self._settings = settings
         self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
@@ -215,7 +212,7 @@ class Faults:
         while breaker.answered <= trouble.met_at:
             left = moment - time.monotonic()
             if not breaker.on_wire:
-                if self._repeats(call):
+                if breaker.refuses_all or breaker.refused_items[call.record.position] >= _TRIED:
                     await self._ask_known_good(call, error, trouble)
                     continue
                 if left <= 0.0:
@@ -224,12 +221,6 @@ class Faults:
             self._turns.check(call.endpoint)
         if trouble.refusals >= (_TRIED if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
-
-    def _repeats(self, call: Call) -> bool:
-        """Whether there were enough refusals to find out whose fault they are."""
-        breaker = call.endpoint.breaker
-        enough = 1 if self._store.was_refused(call.record) else _TRIED
-        return breaker.refuses_all or breaker.refused_items[call.record.position] >= enough
 
     async def _ask_known_good(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
         """Finds out whether the provider refuses everything, and stops it if so."""

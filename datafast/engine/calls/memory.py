@@ -38,12 +38,12 @@ class Memory:
         mode, _, proven = self._store.learned.get(_name(endpoint.provider), "").partition(" ")
         if mode in set(ReplyMode):
             endpoint.modes = ReplyModes(ReplyMode(mode), proven=bool(proven))
-
         endpoint.known_good = _messages(self._store.learned.get(f"{_name(endpoint.provider)} answered", ""))
 
     def keep_answered(self, call: Call) -> None:
         """Keeps the messages of a call as some that its endpoint has answered."""
         call.endpoint.known_good = call.messages
+        call.endpoint.has_known_good = True
         self._store.learn(f"{_name(call.endpoint.provider)} answered", json.dumps(call.messages))
 
     def note(self, endpoint: Endpoint) -> None:
@@ -56,10 +56,15 @@ class Memory:
 
 
 def _messages(text: str) -> list[Message] | None:
+    """What stands there; None where it is anything else than messages."""
     try:
-        return cast("list[Message]", orjson.loads(text)) or None
+        found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
+    sound = isinstance(found, list) and all(
+        isinstance(one, dict) and all(isinstance(one.get(name), str) for name in ("role", "content")) for one in found
+    )
+    return cast("list[Message]", found) if sound and found else None
 
 
 def _name(provider: LLMProvider) -> str:

@@ -121,7 +121,7 @@ class Caller:
                 raise call.failed(call.record.failure.error, call.record.failure.category)
             else:
                 await self._sender.send(call)
-                if endpoint.known_good is None:
+                if not endpoint.has_known_good:
                     self._memory.keep_answered(call)
             try:
                 value = read_reply(call.said, schema)
@@ -205,9 +205,7 @@ class Sender:
         self._emit = emit
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
-        self._faults = Faults(
-            stop=stop, turns=self._turns, store=store, settings=settings, emit=emit, attempt=self._attempt
-        )
+        self._faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
