@@ -16,7 +16,7 @@ from datafast.store.paths import UsedFile
 if TYPE_CHECKING:
     from datafast.datasets.base import Dataset, RunOptions
     from datafast.datasets.config import DatasetConfig
-    from datafast.engine.estimate import Estimate
+    from datafast.engine.estimated import Estimate
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem

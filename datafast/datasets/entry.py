@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.announcement import tell_change, tell_change_async
-from datafast.engine.estimate import Estimate, estimate
+from datafast.engine.estimate import estimate
+from datafast.engine.estimated import Estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.job import Job

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.changes import is_changed
-from datafast.engine.estimate import Estimate, estimate
+from datafast.engine.estimate import estimate
+from datafast.engine.estimated import Estimate
 from datafast.errors import OutputError
 from datafast.logger_config import logger
 

@@ -10,7 +10,7 @@ from datafast.engine.events import EventCallback
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from datafast.engine.estimate import Estimate
+    from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["RunOptions", "check_options", "checked_provider"]

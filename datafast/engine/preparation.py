@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast._util.user_path import is_file
-from datafast.engine.estimate import Estimate, Span, estimate
+from datafast.engine.estimate import estimate
+from datafast.engine.estimated import Estimate
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
+from datafast.engine.expected_usage import Span
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Counts, by_category, by_provider, by_stage
 from datafast.types import RunReport, StopCause

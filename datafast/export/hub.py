@@ -22,8 +22,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass, replace
-from json import JSONDecodeError
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,12 +31,11 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
+from datafast.export.hub_client import Fault, HubFailed, asked, chain, told
 from datafast.export.parquet import Export, export_parquet
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from huggingface_hub import HfApi
     from pydantic import BaseModel
 
@@ -160,82 +158,6 @@ def _check_arguments(repo_id: str, *, train_size: float | None, seed: int | None
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fault:
-    """What went wrong between us and the Hub: HTTP status (None: no answer) and seconds to wait, if it said so."""
-
-    status: int | None
-    retry_after_s: float | None
-    passes: bool
-
-    @classmethod
-    def of(cls, error: BaseException) -> _Fault:
-        from huggingface_hub.errors import OfflineModeIsEnabled
-
-        links = _chain(error)
-        response = next((found for link in links if (found := getattr(link, "response", None)) is not None), None)
-        if response is not None:
-            status = int(response.status_code)
-            passes = status in (408, 412, 429) or status >= 500
-            return cls(status=status, retry_after_s=_seconds(response.headers.get("Retry-After")), passes=passes)
-        # An answer that is not JSON comes from a gateway before the Hub.
-        is_offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
-        passes = not is_offline and any(
-            isinstance(link, (OSError, JSONDecodeError)) or _is_a("TransportError", link) for link in links
-        )
-        return cls(status=None, retry_after_s=None, passes=passes)
-
-
-class _Failed(Exception):
-    """The client raised something. It never reaches the user."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.fault = _Fault.of(error)
-
-
-def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a function of the client returns.
-
-    Whatever it raises is told by what it carries, because each of its releases has classes of its own: HTTP and connection
-    errors of requests, httpx or httpx2, RuntimeError around a failed upload, ValueError and KeyError of answers that it
-    cannot read.
-    """
-    try:
-        return function(*arguments, **options)
-    except Exception as error:  # noqa: BLE001 - see above
-        raise _Failed(error) from None
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what led to it, nearest first."""
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None:
-        links.append(link)
-        link = link.__cause__ or link.__context__
-    return links
-
-
-def _told(error: BaseException) -> str:
-    said = str(error).strip()
-    return f"{type(error).__name__}: {said}" if not said or isinstance(error, LookupError) else said
-
-
-def _is_a(name: str, error: BaseException) -> bool:
-    """Whether an error is of a class of that name. The client's HTTP library is requests, httpx or httpx2, by its
-    release, and the classes of one are unknown to the others; the names stay."""
-    return any(kind.__name__ == name for kind in type(error).__mro__)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, float(retry_after)) if retry_after else None
-    except ValueError:
-        return None  # a date: the Hub sends seconds, and our own delay does for the rest
-
-
 class _Push:
     """One push of a finished export: `run` tries until it is through or cannot be."""
 
@@ -276,7 +198,7 @@ class _Push:
             try:
                 self._attempt(api)
                 break
-            except _Failed as failed:
+            except HubFailed as failed:
                 fault = failed.fault
                 wait = fault.retry_after_s if fault.retry_after_s is not None else delay or 0.0
                 if delay is None or not fault.passes or wait > _MAX_RETRY_AFTER_S:
@@ -291,12 +213,12 @@ class _Push:
 
         head = self._repository(api)
         self._check_visibility(is_private=bool(head.private))
-        present = set(_asked(api.list_repo_files, self._repo_id, repo_type="dataset", revision=head.sha))
+        present = set(asked(api.list_repo_files, self._repo_id, repo_type="dataset", revision=head.sha))
         previous = self._read_card(api, head.sha) if "README.md" in present else ""
         ours = {file.path_in_repo: file.path for file in self._export.files}
         info = self._info if self._upload_card else None
         content = readme(info, self._contents, self._front(), previous=previous, secrets=[self._token])
-        _asked(
+        asked(
             api.create_commit,
             self._repo_id,
             [
@@ -315,17 +237,17 @@ class _Push:
 
     def _repository(self, api: HfApi) -> Any:
         """The state of the repository, which is made if it is not there."""
-        refused: _Failed | None = None
+        refused: HubFailed | None = None
         try:
-            _asked(api.create_repo, self._repo_id, repo_type="dataset", private=self._private)
-        except _Failed as failed:
+            asked(api.create_repo, self._repo_id, repo_type="dataset", private=self._private)
+        except HubFailed as failed:
             # It is there (409), it may not be made (403), or the client cannot read the answer. What is there decides.
             if failed.fault.passes or failed.fault.status not in (None, 403, 409):
                 raise
             refused = failed
         try:
-            return _asked(api.repo_info, self._repo_id, repo_type="dataset")
-        except _Failed as failed:
+            return asked(api.repo_info, self._repo_id, repo_type="dataset")
+        except HubFailed as failed:
             raise (refused if refused is not None and refused.fault.status == 403 else failed) from None
 
     def _check_visibility(self, *, is_private: bool) -> None:
@@ -338,7 +260,7 @@ class _Push:
             warn_user(f"{self._repo_id} is private and stays so. Its visibility is changed in its settings on the Hub.")
 
     def _read_card(self, api: HfApi, revision: str | None) -> str:
-        path = _asked(
+        path = asked(
             api.hf_hub_download,
             self._repo_id,
             "README.md",
@@ -366,7 +288,7 @@ class _Push:
         DatasetInfosDict({"default": info}).to_dataset_card_data(data)
         return {**front_matter(self._info, self._contents), "dataset_info": data["dataset_info"]}
 
-    def _explained(self, fault: _Fault, error: BaseException) -> str:
+    def _explained(self, fault: Fault, error: BaseException) -> str:
         owner = self._repo_id.partition("/")[0]
         match fault.status:
             case 401:
@@ -386,6 +308,6 @@ class _Push:
             case _:
                 what = "The Hub or its client refused the push, for the reason below."
         answer = f"HTTP {fault.status}" if fault.status else "no answer"
-        told = dict.fromkeys(_told(link) for link in (error, _chain(error)[-1]))
-        detail = redact("\n".join(told), [self._token])
+        details = dict.fromkeys(told(link) for link in (error, chain(error)[-1]))
+        detail = redact("\n".join(details), [self._token])
         return f"The push to {self._repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"

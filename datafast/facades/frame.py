@@ -14,12 +14,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
@@ -28,18 +27,17 @@ from datafast._util.user_path import user_path
 from datafast.columns.base import Column
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.datetime import DatetimeColumn
-from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
 from datafast.columns.types.samplers import ConstantColumn
 from datafast.datasets.columns import ColumnsDataset, ColumnsDatasetConfig
 from datafast.engine.notebook import in_notebook
 from datafast.engine.options import check_options
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
-from datafast.facades.chatan import FrameOptions, model_options, run_options, shown, unescaped
+from datafast.facades.chatan import FrameOptions, run_options, shown
+from datafast.facades.model_columns import Generator, ModelColumn, config_error, generator
 from datafast.facades.sample import sample
 from datafast.html import paragraph
 from datafast.llms.provider import LLMProvider
-from datafast.llms.registry import provider_from_spec
 from datafast.plan.items import digest
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
@@ -58,102 +56,6 @@ _DEFAULT_ROWS = 100
 _ROWS = "rows.jsonl"
 _USERS: dict[str, WeakSet[ColumnsFrame]] = {}
 """The datasets of this process by the temporary folder that they use."""
-
-
-@dataclass(frozen=True)
-class ModelColumn:
-    """A column that a model writes, and the provider that serves it. Made by a `Generator`."""
-
-    provider: LLMProvider
-    column: Column
-
-
-class Generator:
-    """Makes columns that one model writes. Made by `generator`.
-
-    Attributes:
-        provider: the provider that is asked.
-    """
-
-    def __init__(self, provider: LLMProvider) -> None:
-        self.provider = provider
-
-    def __call__(
-        self,
-        prompt: str,
-        *,
-        system: str | None = None,
-        when: str | None = None,
-        on_error: str = "fail_row",
-        **variables: Any,
-    ) -> ModelColumn:
-        """A column of text.
-
-        Args:
-            prompt, system: templates: `{column}`, and Jinja's tags.
-            when: an expression; where it is false the cell is null and costs nothing.
-            on_error: fail_row, null or stop.
-            **variables: more names for the templates, with their values.
-        """
-        for name, value in variables.items():
-            if callable(value) or isinstance(value, Column | ModelColumn):
-                raise ConfigError(
-                    f"{name}: A value that differs from row to row is a column. Put it into the schema: "
-                    f"dataset({{{name!r}: ..., ...}}); templates then write {{{name}}}."
-                )
-        return self._column(
-            TextColumn, prompt=unescaped(prompt), system=system, when=when, on_error=on_error, variables=variables
-        )
-
-    def structured(
-        self,
-        prompt: str,
-        form: type[BaseModel] | Mapping[str, Any],
-        *,
-        variables: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> ModelColumn:
-        """A column of objects. `form` is a pydantic model or a JSON Schema; `options` are those of `StructuredColumn`."""
-        given = {"json_schema": dict(form)} if isinstance(form, Mapping) else {"response_model": form}
-        return self._column(StructuredColumn, prompt=prompt, variables=dict(variables or {}), **given, **options)
-
-    def judge(self, prompt: str, rubric: str | Mapping[int, str] | None = None, **options: Any) -> ModelColumn:
-        """A column of judgements, {reason, score}. `options` are those of `JudgeColumn`."""
-        return self._column(JudgeColumn, prompt=prompt, rubric=rubric, **options)
-
-    def _column(self, kind: type[Column], **fields: Any) -> ModelColumn:
-        try:
-            return ModelColumn(self.provider, kind(**fields))
-        except ValidationError as error:
-            raise _config_error(error) from None
-
-    def __repr__(self) -> str:
-        return f"<generator {self.provider.label}>"
-
-
-def generator(
-    provider: str | LLMProvider = "openai", api_key: str | None = None, *, model: str | None = None, **options: Any
-) -> Generator:
-    """A model that columns can ask.
-
-    Args:
-        provider: its name, in any case: openai, anthropic, gemini, ollama, transformers ...; or a provider object.
-        api_key: the key; by default the provider's environment variable is read when a run starts.
-        model: the model; by default the provider's default model.
-        **options: the provider's parameters, like `temperature`, `max_concurrency` or `api_base`. `max_tokens` and `base_url`
-            are understood too.
-
-    Raises:
-        ConfigError: there is no such provider or parameter; the error gives the nearest one.
-    """
-    if isinstance(provider, LLMProvider):
-        if api_key is not None or model is not None or options:
-            raise ConfigError("generator: A provider object already has its parameters. Give them to the object.")
-        return Generator(provider)
-    name, slash, rest = str(provider).strip().partition("/")
-    given = {"api_key": api_key, "model_id": model or (rest if slash else None), **model_options(options)}
-    spec = {"provider": name.lower(), **{key: value for key, value in given.items() if value is not None}}
-    return Generator(provider_from_spec(spec))
 
 
 def dataset(
@@ -203,7 +105,7 @@ class ColumnsFrame:
         try:
             self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
         except ValidationError as error:
-            raise _config_error(error) from None
+            raise config_error(error) from None
         self._output_file = None if output_file is None else user_path(output_file)
         self._scratch: dict[bool, Scratch] = {}
         self._dataset: ColumnsDataset | None = None
@@ -270,7 +172,7 @@ class ColumnsFrame:
             config.num_rows = count
             config.output_file = self._output_file or self._scratch_for(options).folder / _ROWS
         except ValidationError as error:
-            raise _config_error(error) from None
+            raise config_error(error) from None
         self._dataset = ColumnsDataset(config)
         return self._dataset
 
@@ -416,13 +318,3 @@ def _name_of(provider: LLMProvider) -> str:
     if not provider.sampling and not provider.extra and not provider.name:
         return provider.label
     return f"{provider.label}#{hashlib.blake2b(provider.identity.encode(), digest_size=3).hexdigest()}"
-
-
-def _config_error(error: ValidationError) -> ConfigError:
-    """All problems that pydantic found, one a line, without pydantic's other words."""
-    lines = []
-    for detail in error.errors(include_url=False, include_context=False):
-        place = ".".join(str(part) for part in detail["loc"] if part != "columns")
-        message = detail["msg"].removeprefix("Value error, ")
-        lines.append(f"{place}: {message}" if place else message)
-    return ConfigError("\n".join(lines))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
-    from datafast.datasets.conversation.kind import ConversationDatasetConfig
+    from datafast.datasets.conversation.config import ConversationDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
@@ -21,7 +21,7 @@ else:
             "datafast.datasets.classification": ["ClassificationDatasetConfig", "TextClass"],
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
-            "datafast.datasets.conversation.kind": ["ConversationDatasetConfig"],
+            "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from datafast._util.scratch import Scratch
 from datafast._util.user_path import is_file
-from datafast.engine.estimate import Span
+from datafast.engine.expected_usage import Span
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig

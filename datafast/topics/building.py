@@ -17,7 +17,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-from datafast.topics.model import TopicModel, TopicPath
+from datafast.topics.model import TopicModel
+from datafast.topics.nodes import TopicPath
 
 __all__ = ["Building", "Divided", "Event", "after_build", "before_build", "divided"]
 

@@ -18,7 +18,8 @@ from pydantic.config import JsonDict
 
 from datafast.errors import CallFailed
 from datafast.llms.reply_model import ReplyModel, with_first_words
-from datafast.topics.model import TopicNode, TopicPath, normalised
+from datafast.topics.nodes import TopicNode, TopicPath
+from datafast.topics.normalised import normalised
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate

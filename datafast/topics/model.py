@@ -10,11 +10,8 @@ Cost: `path(i)` and `num_paths` need memory for one number a node, for any numbe
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from itertools import accumulate
@@ -26,48 +23,13 @@ import orjson
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.files import FORMAT, is_deepfabric_graph, is_record, of_deepfabric_graph, read, save, save_paths
+from datafast.topics.nodes import TopicNode, TopicPath, first_parents, levels, paths_below, walk
+from datafast.topics.normalised import normalised
 from datafast.topics.views import to_mermaid, to_text
 
-__all__ = ["TopicModel", "TopicNode", "TopicPath", "normalised"]
-
-TopicPath = tuple[str, ...]
+__all__ = ["TopicModel"]
 
 _MAX_DEPTH = 100
-
-
-def normalised(topic: str) -> str:
-    """The text by which topics are compared: letters, marks, digits and symbols, without case, width, spacing or punctuation.
-
-    Marks are kept because in many scripts they are the vowels. Symbols, and a sharp after a letter, are kept because C, C++ and C#
-    are three topics.
-    """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", topic).casefold())
-    words = _NO_WORD.sub(" ", folded) if folded.isascii() else "".join(map(_of_word, folded, f" {folded}"))
-    return " ".join(words.split()) or " ".join(folded.split())
-
-
-_NO_WORD = re.compile(r"(?<![a-z0-9])#|[^a-z0-9+<=>|~$#]")
-_VARIATION_SELECTORS = "\ufe0e\ufe0f"
-
-
-def _of_word(letter: str, before: str) -> str:
-    """What a character adds to the normalised text; a space if it separates words."""
-    kind = unicodedata.category(letter)
-    if kind == "Cf" or letter in _VARIATION_SELECTORS:
-        return ""
-    if kind[0] in "LMN" or kind in {"Sc", "Sm", "So"} or (letter == "#" and before.isalnum()):
-        return letter
-    return " "
-
-
-@dataclass(slots=True)
-class TopicNode:
-    """A topic, and the numbers of the topics below it."""
-
-    topic: str
-    children: list[int] = field(default_factory=list)
-    id: int = field(default=0, compare=False)
-    """Its number, by which other nodes name it."""
 
 
 class TopicModel:
@@ -296,26 +258,7 @@ class TopicModel:
 
     @cached_property
     def _paths_below(self) -> list[int]:
-        """For each node, the number of paths from it to a leaf. Refuses cycles."""
-        counts = [0] * len(self.nodes)
-        state = bytearray(len(self.nodes))  # 0 new, 1 being counted, 2 counted
-        stack = [0] if self.nodes else []
-        while stack:
-            number = stack[-1]
-            children = self.nodes[number].children
-            if state[number] == 0:
-                state[number] = 1
-                if any(state[child] == 1 for child in children):
-                    raise ConfigError(
-                        f"The topic {self.nodes[number].topic!r} lies below itself. Remove one of the links."
-                    )
-                stack.extend(child for child in children if state[child] == 0)
-                continue
-            stack.pop()
-            if state[number] == 1:
-                counts[number] = sum(counts[child] for child in children) if children else 1
-                state[number] = 2
-        return counts
+        return paths_below(self.nodes)
 
     @cached_property
     def _ends(self) -> list[list[int]]:
@@ -377,37 +320,16 @@ class TopicModel:
 
     @cached_property
     def _parents(self) -> list[int | None]:
-        """The parent of each node on the first path that leads to it."""
-        parents: list[int | None] = [None] * len(self.nodes)
-        seen: set[int] = set()
-        stack: list[tuple[int, int | None]] = [(0, None)] if self.nodes else []
-        while stack:
-            number, parent = stack.pop()
-            if number not in seen:
-                seen.add(number)
-                parents[number] = parent
-                stack.extend((child, number) for child in reversed(self.nodes[number].children))
-        return parents
+        return first_parents(self.nodes)
 
     @property
     def depth(self) -> int:
         """Levels below the root."""
-        deepest, level = 0, [0] if self.nodes else []
-        while level := list(dict.fromkeys(child for number in level for child in self.nodes[number].children)):
-            deepest += 1
-        return deepest
+        return levels(self.nodes)
 
     def walk(self) -> Iterator[tuple[int, int]]:
         """(number, depth) of every node, parents before children and left before right, each once below its first parent."""
-        seen: set[int] = set()
-        stack = [(0, 0)] if self.nodes else []
-        while stack:
-            number, depth = stack.pop()
-            if number in seen:
-                continue
-            seen.add(number)
-            yield number, depth
-            stack.extend((child, depth + 1) for child in reversed(self.nodes[number].children))
+        return walk(self.nodes)
 
     # -- writing it
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from datafast.errors import ConfigError
-from datafast.topics.model import TopicModel, TopicNode, normalised
+from datafast.topics.model import TopicModel
+from datafast.topics.nodes import TopicNode
+from datafast.topics.normalised import normalised
 
 __all__ = ["GraphNames", "Names", "Topic", "TopicPathWithId"]
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from datafast._util.permutation import Permutation
-from datafast.topics.model import TopicModel, TopicPath
+from datafast.topics.model import TopicModel
+from datafast.topics.nodes import TopicPath
 
 __all__ = ["Pick", "Selection", "Strategy"]
 

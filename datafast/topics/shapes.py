@@ -23,8 +23,9 @@ from datafast.errors import ConfigError
 from datafast.topics.building import Building, Event, after_build, before_build, divided
 from datafast.topics.config import TopicsConfig
 from datafast.topics.files import is_deepfabric_graph, read
-from datafast.topics.model import TopicModel, normalised
+from datafast.topics.model import TopicModel
 from datafast.topics.names import GraphNames, Names
+from datafast.topics.normalised import normalised
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback

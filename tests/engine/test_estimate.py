@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from datafast import AnthropicProvider, Estimate, OpenAICompatibleProvider, OpenAIProvider
 from datafast.cli.main import cli
-from datafast.engine.estimate import Span
+from datafast.engine.expected_usage import Span
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import Usage
 from tests.support import ROOT, CountingProvider, preference, raw, requests_in, snapshot

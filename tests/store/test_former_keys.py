@@ -249,11 +249,11 @@ def test_a_version_that_would_change_the_shape_of_plans_is_refused(
 def test_the_words_of_the_first_version_never_change() -> None:
     """They are what outputs of version 0.1.0 are keyed by. Bettered texts are a new version."""
     from datafast.datasets import classification
-    from datafast.datasets.conversation import kind
+    from datafast.datasets.conversation import config
     from datafast.plan.items import digest
 
     found = {}
-    for defaults in (DEFAULTS, classification.DEFAULTS, preference.DEFAULTS, kind.DEFAULTS):
+    for defaults in (DEFAULTS, classification.DEFAULTS, preference.DEFAULTS, config.DEFAULTS):
         first = editions(defaults)[-1]
         assert first.prompts is not None
         texts = [text.keyed for field in first.prompts.texts for text in first.texts(field)]

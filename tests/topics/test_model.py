@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datafast import Graph, Tree
 from datafast.errors import ConfigError
-from datafast.topics.model import normalised
+from datafast.topics.normalised import normalised
 from tests.topics.support import SEA, both, crossing, shape_of, topic
 
 # -- what they hold

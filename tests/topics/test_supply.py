@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from datafast import RunConfig, RunStopped
-from datafast.engine.estimate import Span
 from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
+from datafast.engine.expected_usage import Span
 from datafast.errors import ConfigError, DatafastWarning, OutputError
 from datafast.llms import OpenAIProvider, SimulatedProvider
 from datafast.topics.build import grown_record

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datafast.config_files.project import Project
     from datafast.datasets.base import Dataset
     from datafast.engine.dry_run import DryRun
-    from datafast.engine.estimate import Estimate
+    from datafast.engine.estimated import Estimate
     from datafast.plan.grid import Dimension, GridPlan
     from datafast.plan.items import WorkItem
 

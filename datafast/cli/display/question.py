@@ -13,7 +13,7 @@ from datafast.cli.display.lines import labelled
 from datafast.cli.display.progress import RunDisplay
 
 if TYPE_CHECKING:
-    from datafast.engine.estimate import Estimate
+    from datafast.engine.estimated import Estimate
 
 __all__ = ["Question"]
 

@@ -17,7 +17,8 @@ from datafast.store.paths import OutputPaths
 from datafast.topics.model import TopicModel
 
 if TYPE_CHECKING:
-    from datafast.datasets.conversation.kind import ConversationDataset, ConversationDatasetConfig
+    from datafast.datasets.conversation.config import ConversationDatasetConfig
+    from datafast.datasets.conversation.kind import ConversationDataset
     from datafast.llms.provider import LLMProvider
     from datafast.types import RunReport
 

@@ -10,7 +10,7 @@ from datafast.errors import RunStopped
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
-    from datafast.datasets.conversation.kind import ConversationDatasetConfig
+    from datafast.datasets.conversation.config import ConversationDatasetConfig
     from datafast.errors import DatafastError
     from datafast.types import RunReport
 

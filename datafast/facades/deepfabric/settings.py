@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datafast._util.user_path import user_path
-from datafast.datasets.conversation.kind import ConversationDatasetConfig
+from datafast.datasets.conversation.config import ConversationDatasetConfig
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
 from datafast.facades.deepfabric.first_versions import with_provider

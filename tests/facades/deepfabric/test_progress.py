@@ -1,0 +1,78 @@
+"""`DataSetGenerator`: the events of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from datafast import DataSetGenerator
+from datafast.facades.deepfabric.generated import Dataset
+from tests.facades.deepfabric.making import BAD, TREE, generator
+from tests.servers.fault_server import Answer, FaultServer
+
+
+def events_of(made: DataSetGenerator, *call: Any) -> list[Any]:
+    async def main() -> list[Any]:
+        return [event async for event in made.create_data_with_events_async(*call)]
+
+    return asyncio.run(main())
+
+
+def test_events_come_in_order_with_their_keys_and_the_dataset_last(server: FaultServer) -> None:
+    *events, dataset = events_of(generator(), 7, 3, TREE)
+    assert isinstance(dataset, Dataset)
+    told = [event for event in events if event["event"] not in {"call_complete", "retry"}]
+    each = ["step_start", "step_complete"]
+    assert [event["event"] for event in told] == ["generation_start", *each * 3, "generation_complete"]
+    assert [event["step"] for event in told if event["event"] == "step_start"] == [1, 2, 3]
+    told = [event for event in told if event["event"] != "step_start"]
+    assert (told[0]["total_samples"], told[0]["batch_size"], told[0]["total_steps"]) == (7, 3, 3)
+    steps = told[1:-1]
+    assert [step["step"] for step in steps] == [1, 2, 3]
+    assert sum(step["samples_generated"] for step in steps) == 7
+    assert all(step["failed_in_step"] == 0 for step in steps)
+    assert (told[-1]["total_samples"], told[-1]["failed_samples"]) == (7, 0)
+
+
+def test_a_step_tells_of_its_failures_and_counts_once(server: FaultServer) -> None:
+    def one_of_three(request: Any) -> Answer:
+        return Answer(text='{"conversations": [{"exchanges": [{"user": "u", "assistant": "a"}]}]}')
+
+    server.respond = one_of_three
+    *events, dataset = events_of(generator(max_concurrency=8), 24, 3, TREE)
+    steps = [event for event in events if event["event"] == "step_complete"]
+    assert [(step["samples_generated"], step["failed_in_step"]) for step in steps] == [(1, 2)] * 8
+    assert all("short_reply" in step["failure_reasons"][0] for step in steps)
+    assert (events[-1]["total_samples"], events[-1]["failed_samples"], len(dataset)) == (8, 16, 8)
+
+
+def test_an_interruption_is_an_event_of_its_own(server: FaultServer) -> None:
+    from datafast.errors import RunStopped
+    from datafast.facades.deepfabric.progress import Progress
+    from datafast.types import StopCause
+
+    made = generator()
+    report = made.create_data(1, 1, TREE).report
+    assert report is not None
+    for cause, name in ((StopCause.INTERRUPTED, "generation_interrupted"), (StopCause.BUDGET, "generation_error")):
+        stopped = RunStopped(dataclasses.replace(report, stop_cause=cause, stop_reason="Stopped."))
+        progress = Progress.__new__(Progress)
+        assert progress.stopped(stopped)["event"] == name
+
+
+def test_a_step_of_which_nothing_came_has_failed(server: FaultServer) -> None:
+    server.respond = lambda request: BAD
+    *events, _ = events_of(generator(), 1, 1, TREE)
+    told = [event["event"] for event in events if event["event"].startswith("step")]
+    assert told == ["step_start", "step_complete", "step_failed"]
+
+
+def test_events_are_iterated_over_without_a_loop_and_below_one(server: FaultServer) -> None:
+    *events, dataset = generator().create_data_with_events(4, 2, TREE)
+    assert ([events[0]["event"], events[-1]["event"]], len(dataset)) == (["generation_start", "generation_complete"], 4)
+
+    async def below() -> int:
+        return len(list(generator().create_data_with_events(4, 2, TREE))[-1])
+
+    assert asyncio.run(below()) == 4
