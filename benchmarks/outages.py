@@ -368,7 +368,7 @@ async def _started(cell: Cell) -> asyncio.subprocess.Process:
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """A table with a line for each shape and variant, and a column for each back end and duration."""
+    """A table with a line for each shape and variant, and a column for each back end and duration: rows lost, and further requests."""
     places = sorted({(outcome.cell.back_end, outcome.cell.seconds) for outcome in outcomes})
     by_line: dict[str, dict[tuple[str, float], Outcome]] = {}
     for outcome in sorted(outcomes, key=_rank):
@@ -387,7 +387,7 @@ def _cell(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
     forgotten = "" if "json_schema" in outcome.modes else ", no schema any more"
-    return f"{outcome.lost} / {outcome.further} / {outcome.longer_s:.0f} s{forgotten}"
+    return f"{outcome.lost} / {outcome.further}{forgotten}"
 
 
 def update(page: Path, outcomes: Sequence[Outcome]) -> None:
