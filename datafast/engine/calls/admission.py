@@ -203,10 +203,16 @@ class Admission:
     def add(self, gate: Gate) -> None:
         self._gates.append(gate)
 
+    def enters_at_once(self, gate: Gate) -> bool:
+        """Takes a slot if one is free that nobody waits for. Says whether."""
+        if self._in_flight >= self._total or gate.waiting or not gate.has_room:
+            return False
+        self._take(gate)
+        return True
+
     async def enter(self, gate: Gate) -> None:
         """Waits for a slot. First come, first served at each gate; gates take turns at the total."""
-        if self._in_flight < self._total and gate.has_room and not gate.waiting:
-            self._take(gate)
+        if self.enters_at_once(gate):
             return
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         gate.waiting.append(slot)

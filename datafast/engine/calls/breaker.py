@@ -93,6 +93,11 @@ class Breaker:
         return self.last_success > float("-inf")
 
     @property
+    def lets_all_through(self) -> bool:
+        """Whether it is neither paused nor refuses everything."""
+        return not (self.pauses or self.refuses_all)
+
+    @property
     def is_paused(self) -> bool:
         """Whether it is paused, and it is not the time for a probe."""
         return self.pauses > 0 and (self._probing or time.monotonic() < self._probe_from)

@@ -38,9 +38,11 @@ class Turns:
     async def take(self, call: Call, tokens: int) -> Booking | None:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint = call.endpoint
-        bound = self._cashier.bound(call.request, endpoint)
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
+        if not (self._cashier.has_budget or endpoint.gate.is_paced) and self._enters_at_once(endpoint):
+            return None
+        bound = self._cashier.bound(call.request, endpoint)
         while True:
             await self._enter(call, bound)
             booking, goes = None, False
@@ -56,6 +58,12 @@ class Turns:
                     self._admission.leave(endpoint.gate)
             if goes:
                 return booking
+
+    def _enters_at_once(self, endpoint: Endpoint) -> bool:
+        """Takes a slot where there is nothing to wait for, as for nearly every request. Says whether."""
+        self.check(endpoint)
+        gate = endpoint.gate
+        return endpoint.breaker.lets_all_through and gate.blocked_for() <= 0 and self._admission.enters_at_once(gate)
 
     async def _enter(self, call: Call, bound: Bound | None) -> None:
         """Waits for a slot at a provider that is not paused, and for room in the budget."""
