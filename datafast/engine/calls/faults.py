@@ -40,13 +40,15 @@ class Trouble:
     """What one request has met since it was sent for the first time.
 
     Attributes:
-        faults: faults of the provider, between which others succeeded; `met`: all that may be the prompt's own fault.
+        faults: faults of the provider, between which others succeeded; `met`: all that may be the prompt's own fault; `alone`: those since
+            another one succeeded.
         refusals: how often it was refused.
         met_at: when the newest of them came (monotonic seconds).
     """
 
     faults: int = 0
     met: int = 0
+    alone: int = 0
     refusals: int = 0
     met_at: float = 0.0
 
@@ -144,6 +146,8 @@ class Faults:
         # The first one tells nothing: an outage may begin with it.
         if trouble.met == 1 or call.endpoint.breaker.answered > trouble.met_at:
             trouble.faults += 1
+            trouble.alone = 0
+        trouble.alone += 1
         trouble.met_at = time.monotonic()
         return trouble.faults > max(1, self._settings.max_retries)
 
@@ -163,7 +167,8 @@ class Faults:
     def _is_doubtful(self, endpoint: Endpoint, trouble: Trouble) -> bool:
         """Whether faults may be the fault of the prompts alone that are tried."""
         breaker = endpoint.breaker
-        repeats = trouble.met >= _TRIED or (trouble.met > 0 and breaker.pauses >= _TRIED)
+        while_paused = breaker.pauses > 0 and max(trouble.met, breaker.pauses) >= _TRIED
+        repeats = trouble.alone >= _TRIED or (trouble.met > 0 and while_paused)
         return repeats and not breaker.on_wire and endpoint.known_good is not None
 
     async def _prove(self, call: Call, since: float) -> None:
