@@ -42,6 +42,7 @@ def test_a_seed_decides_every_row_whatever_the_concurrency_and_the_order_of_repl
 
 def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
     one, two = rows(tmp_path / "a", DRAWN, seed=1), rows(tmp_path / "b", DRAWN, seed=2)
+    assert len(one) == 6
     assert all(
         first[name] != second[name]
         for first, second in zip(one, two, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -100,6 +101,44 @@ def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
     asyncio.run(main())
 
 
+def test_where_slots_of_the_run_are_short_the_provider_with_the_smaller_part_of_its_limit_goes_first() -> None:
+    async def main() -> None:
+        admission, small, large = Admission(4), Gate(2), Gate(10)
+        admission.add(small)
+        admission.add(large)
+        for gate in (small, large, large, large):
+            await admission.enter(gate)
+        next_small = asyncio.ensure_future(admission.enter(small))
+        next_large = asyncio.ensure_future(admission.enter(large))
+        await asyncio.sleep(0)
+        admission.leave(large)  # 1 of 2 against 2 of 10
+        await asyncio.sleep(0)
+        assert (next_small.done(), next_large.done()) == (False, True)
+        admission.leave(small)
+        await asyncio.sleep(0)
+        assert next_small.done()
+
+    asyncio.run(main())
+
+
+def test_one_who_is_cancelled_as_the_second_of_those_who_wait_leaves_the_others_their_places() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1), Gate(1)
+        admission.add(gate)
+        await admission.enter(gate)
+        first, second, third = [asyncio.ensure_future(admission.enter(gate)) for _ in range(3)]
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert len(gate.waiting) == 2
+        for waiting in (first, third):
+            admission.leave(gate)
+            await asyncio.wait_for(waiting, 1)
+        assert admission.in_flight == gate.in_flight == 1
+
+    asyncio.run(main())
+
+
 def test_those_who_came_first_enter_first() -> None:
     async def main() -> None:
         admission, gate = Admission(1), Gate(5)
@@ -161,6 +200,76 @@ def test_a_lowered_limit_climbs_back_to_the_setting_and_no_further() -> None:
     assert seen == [3, 4]
 
 
+def test_a_lowered_limit_rises_by_one_for_25_answers() -> None:
+    gate = Gate(8)
+    gate.rate_limited(sent_at=1.0, retry_after_s=None)
+    limits = []
+    for _ in range(51):
+        gate.succeeded()
+        limits.append(gate.limit)
+    assert limits == [6] * 24 + [7] * 25 + [8] * 2
+
+
+def test_a_second_burst_with_no_answer_in_between_halves_the_limit_and_one_after_an_answer_does_not() -> None:
+    gate = Gate(64)
+    for expected in (48, 24, 12):
+        gate.rate_limited(sent_at=time.monotonic() + 1.0, retry_after_s=0.0)
+        assert gate.limit == expected
+    gate.succeeded()
+    gate.rate_limited(sent_at=time.monotonic() + 1.0, retry_after_s=0.0)
+    assert gate.limit == 9
+
+
+def test_a_429_for_a_request_that_was_sent_before_the_burst_changes_no_limit() -> None:
+    gate = Gate(8)
+    sent = time.monotonic()
+    gate.rate_limited(sent, retry_after_s=0.0)
+    gate.rate_limited(sent, retry_after_s=0.0)
+    assert gate.limit == 6
+
+
+def test_a_429_that_says_nothing_is_waited_for_20_seconds_at_most() -> None:
+    waits = []
+    for _ in range(200):
+        gate = Gate(4, backoff=Backoff(60.0))
+        gate.rate_limited(sent_at=1.0, retry_after_s=None)
+        waits.append(gate.blocked_for())
+    assert min(waits) >= -0.1
+    assert 19.0 < max(waits) <= 20.0
+
+
+def test_a_raised_setting_does_not_lift_a_limit_that_rate_limiting_has_lowered() -> None:
+    gate = Gate(8)
+    gate.set_limit(12)
+    assert (gate.limit, gate.setting, gate.has_room) == (12, 12, True)
+    gate.rate_limited(sent_at=1.0, retry_after_s=0.0)
+    gate.set_limit(20)
+    assert (gate.limit, gate.setting) == (9, 20)
+    gate.set_limit(5)
+    assert (gate.limit, gate.setting) == (5, 5)
+
+
+def test_a_closed_gate_reopens_to_what_it_was_and_then_climbs_slowly_to_the_setting() -> None:
+    seen: list[int] = []
+    gate = Gate(8, on_limit=seen.append)
+    gate.rate_limited(sent_at=1.0, retry_after_s=0.0)  # 6
+    gate.close(time.monotonic(), beside=1)
+    gate.close(time.monotonic(), beside=0)
+    assert gate.limit == 1
+    gate.one_less()
+    assert gate.limit == 1
+    for _ in range(5):
+        gate.succeeded()
+    assert gate.limit == 6
+    for _ in range(24):
+        gate.succeeded()
+    assert gate.limit == 6
+    for _ in range(26):
+        gate.succeeded()
+    assert gate.limit == 8
+    assert seen == [6, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_a_server_that_asks_for_patience_gets_it() -> None:
     gate = Gate(4)
     gate.rate_limited(sent_at=1.0, retry_after_s=3.0)
@@ -175,6 +284,14 @@ def test_a_wait_is_never_shorter_than_asked_and_never_much_longer_than_a_minute(
 ) -> None:
     wait = Backoff().wait_s(attempt, retry_after_s=asked)
     assert (asked or 0.0) <= wait <= (asked or 0.0) + 60.0
+
+
+@given(st.integers(1, 50), st.floats(0, 1000))
+def test_those_who_were_told_to_wait_do_not_all_come_back_at_once(attempt: int, asked: float) -> None:
+    """A tenth of the usual wait is added by chance."""
+    waits = {Backoff(first_s=8.0).wait_s(attempt, retry_after_s=asked) for _ in range(40)}
+    assert len(waits) > 1
+    assert max(waits) <= asked + 0.1 * min(60.0, 8.0 * 2.0 ** (attempt - 1)) + 1e-9
 
 
 # -- pace
@@ -222,3 +339,45 @@ def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: p
     assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).book(0) <= 5006.2
     assert Gate(8, rpm=6, earlier=[(400.0, 0)]).book(0) == 5000.0
     assert Gate(8, rpm=6).book(0) == 5000.0
+
+
+def test_the_later_of_both_limits_says_when_the_next_request_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
+    gate = Gate(8, rpm=60.5, tpm=6050)
+    assert (gate.is_paced, gate.paces_tokens) == (True, True)
+    assert gate.book(1) == 5000.0
+    assert gate.next_turn == pytest.approx(5001.0)  # a request a second
+    assert gate.book(500) == pytest.approx(5001.0)
+    assert gate.next_turn == pytest.approx(5005.01)  # and a hundred tokens
+    gate.correct_tokens(-400)
+    assert gate.next_turn == pytest.approx(5002.0)
+    gate.correct_tokens(200)
+    assert gate.next_turn == pytest.approx(5003.01)
+    gate.close(5009.0, beside=0)
+    assert gate.next_turn == 5009.0
+    assert gate.blocked_for() == 9.0
+    assert gate.book(0) == 5009.0
+
+
+def test_a_gate_without_limits_per_minute_is_not_paced() -> None:
+    gate = Gate(8)
+    assert (gate.is_paced, gate.paces_tokens) == (False, False)
+    assert (Gate(8, rpm=5).is_paced, Gate(8, rpm=5).paces_tokens) == (True, False)
+    gate.correct_tokens(-5)
+    assert gate.blocked_for() <= 0.0
+
+
+def test_only_tokens_that_are_given_back_wake_those_who_wait_for_their_turn() -> None:
+    async def main() -> list[bool]:
+        gate = Gate(8, tpm=6000)
+        loop = asyncio.get_running_loop()
+        sleeper, gone = loop.create_future(), loop.create_future()
+        gone.cancel()
+        gate.sooner.extend([gone, sleeper])
+        woken = []
+        for difference in (100, 0, -1):
+            gate.correct_tokens(difference)
+            woken.append(sleeper.done())
+        return woken
+
+    assert asyncio.run(main()) == [False, False, True]

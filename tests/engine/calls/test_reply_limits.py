@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from datafast.engine.calls.reply_limits import ReplyLimits, most_given
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms.base import Request
+from datafast.llms.schema import ResponseSchema
+from datafast.types import Usage
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
@@ -211,3 +216,92 @@ def test_the_estimate_says_how_many_requests_the_budget_lets_be_in_flight(
     assert few.in_flight in {3, 4}
     assert ("budget", f"lets {few.in_flight} requests be in flight at first") in list(few.lines())
     assert raw(tmp_path, topics=99, run={"max_calls": 7}).estimate([provider]).in_flight == 7
+
+
+# -- what is learned from the usage of replies
+
+
+class Texts(BaseModel):
+    """The structure of a reply."""
+
+    texts: list[str]
+
+
+def limits_of(model: str = "m", **options: Any) -> ReplyLimits:
+    return ReplyLimits(OpenAICompatibleProvider(model, api_base="http://127.0.0.1:9", price=PRICE, **options))
+
+
+def asked(text: str = "x" * 84, *, token_limit: int | None = 100) -> Request:
+    """A request that gives 100 tokens at most: 84 bytes, and 16 for what stands around a message."""
+    return Request([{"role": "user", "content": text}], token_limit=token_limit)
+
+
+def test_the_first_limit_grows_with_the_rows_that_are_asked_for_and_not_for_reasoning() -> None:
+    limits = limits_of()
+    assert [limits.limit("writer", rows) for rows in (1, 2, 6)] == [2048, 2648, 5048]
+    assert [limits_of("qwq").limit("writer", rows) for rows in (1, 6)] == [16_384, 16_384]
+    assert limits_of("m", reasoning_effort="none").limit("writer", 1) == 2048
+    assert limits_of("m", reasoning_effort="low").limit("writer", 1) == 16_384
+    assert limits_of("qwq", reasoning_effort="none").limit("writer", 1) == 2048
+
+
+def test_each_role_learns_for_itself_and_the_largest_reply_counts() -> None:
+    limits = limits_of()
+    for written in (1000, 4001, 10):
+        limits.saw("writer", asked(token_limit=5000), Usage(50, written))
+    assert limits.limit("writer", 1) == 6002  # half as much again, rounded up
+    assert limits.limit("judge", 1) == 2048
+    thinking = limits_of("qwq")
+    thinking.saw("writer", asked(token_limit=50_000), Usage(50, 20_000))
+    assert thinking.limit("writer", 1) == 40_000
+
+
+def test_no_limit_is_longer_than_the_longest_reply_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenAICompatibleProvider, "longest_reply", 4000)
+    limits = limits_of()
+    assert limits.limit("writer", 9) == 4000
+    assert limits.lifted(900) == 4000
+    assert limits.bound(None) == 4000
+    limits.saw("writer", asked(), Usage(50, 101))
+    assert limits.bound(100) == 202
+    limits.saw("writer", asked(), Usage(50, 500))
+    assert limits.bound(100) == 4000  # now all that it can write is possible
+
+
+def test_a_reply_that_was_cut_off_gets_four_times_as_much_and_no_less_than_a_model_needs_to_think() -> None:
+    limits = limits_of()
+    assert [limits.lifted(cut_at) for cut_at in (0, 4096, 4097, 10_000)] == [16_384, 16_384, 16_388, 40_000]
+
+
+def test_what_a_server_writes_beyond_a_limit_is_reserved_twice_over_from_then_on() -> None:
+    limits = limits_of()
+    limits.saw("writer", asked(), Usage(50, 100))
+    assert (limits.bound(100), limits.bound(None)) == (100, 16_384)
+    limits.saw("writer", asked(), Usage(50, 101))
+    assert (limits.bound(100), limits.bound(1000)) == (202, 1000)
+    # What is within what was reserved by then is no surprise any more.
+    limits.saw("writer", asked(), Usage(50, 202))
+    assert limits.bound(100) == 202
+    limits.saw("writer", asked(), Usage(50, 203))
+    assert limits.bound(100) == 406
+    own = limits_of(max_completion_tokens=77)
+    own.saw("writer", asked(token_limit=None), Usage(50, 78))
+    assert own.bound(77) == 156
+    assert not own.are_ours
+
+
+def test_tokens_that_a_server_adds_to_a_prompt_are_those_beyond_the_most_that_was_given() -> None:
+    limits = limits_of()
+    found = []
+    for counted in (99, 100, 101, 140, 120):
+        limits.saw("writer", asked(), Usage(counted, 10))
+        found.append(limits.hidden_tokens)
+    assert found == [0, 0, 1, 40, 40]
+
+
+def test_a_token_is_at_least_one_byte_of_the_prompt_and_the_schema_counts_twice() -> None:
+    words = [{"role": "system", "content": "é"}, {"role": "user", "content": "half: \ud83d"}]
+    assert most_given(Request(words)) == 2 + 9 + 2 * 16
+    schema = ResponseSchema.of(Texts)
+    with_schema = most_given(Request(words, schema=schema))
+    assert with_schema == most_given(Request(words)) + len(schema.wire) + len(schema.instructions())

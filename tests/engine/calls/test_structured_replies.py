@@ -21,7 +21,7 @@ from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import ReplyMode
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.support import ROOT, assert_balanced, raw
+from tests.support import ROOT, assert_balanced, columns, raw
 
 MakeProvider = Callable[..., LLMProvider]
 GOOD = '{"texts": ["a text"]}'
@@ -113,6 +113,24 @@ def test_a_format_that_does_not_work_wastes_a_round_of_requests_at_most(
     assert seen["json_schema"] <= (2 * 32 if "refuses" in unwilling else 32 + 4)
     assert seen["prompt"] <= 2
     assert seen["json_object"] <= 300 + 2
+
+
+def test_replies_in_plain_text_prove_no_way_of_asking_for_structure(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Recorded) -> Answer:
+        if way(request) == "text":
+            return Answer(text="plain")
+        return Answer(text='{"n": 1}') if way(request) == "json_object" else UNWILLING["refuses"]
+
+    fault_server.respond = respond
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema = {
+        "first": {"type": "text", "prompt": "say"},
+        "then": {"type": "structured", "prompt": "{first}", "json_schema": form},
+    }
+    dataset = columns(tmp_path, schema, rows=4, run={"max_concurrency": 1})
+    dataset.generate({"default": direct(fault_server)})
+    assert assert_balanced(dataset.report).written == 4
+    assert ways(fault_server) == {"text": 4, "json_object": 4, "json_schema": 1}
 
 
 def test_bounds_on_texts_go_to_servers_that_may_decode_by_them(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -287,6 +305,31 @@ def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
     assert modes.next_after(ReplyMode.PROMPT, tried) is ReplyMode.JSON_SCHEMA
     # After a refusal it must not go round in circles.
     assert modes.next_after(ReplyMode.PROMPT, tried, refused=True) is None
+
+
+def test_what_is_learned_of_ways_is_noted_once_and_proven_by_a_reply() -> None:
+    modes = ReplyModes()
+    assert (modes.changes, modes.proven) == (0, False)
+    for _ in range(3):
+        modes.worked(ReplyMode.JSON_SCHEMA)
+    assert (modes.changes, modes.proven) == (1, True)
+    modes.failed(ReplyMode.JSON_OBJECT)
+    assert modes.changes == 2
+    assert ReplyModes(ReplyMode.PROMPT, proven=True).proven
+    assert not ReplyModes(ReplyMode.PROMPT).proven
+    assert ReplyModes(ReplyMode.PROMPT).usual is ReplyMode.PROMPT
+
+
+def test_of_ways_that_all_mostly_fail_the_one_that_works_most_often_is_taken() -> None:
+    modes = ReplyModes()
+    for mode, worked in zip(ReplyMode, (0, 2, 1), strict=True):
+        for _ in range(worked):
+            modes.worked(mode)
+        for _ in range(worked + 1):
+            modes.failed(mode)
+    assert modes.usual is ReplyMode.JSON_SCHEMA
+    modes.worked(ReplyMode.PROMPT)
+    assert modes.usual is ReplyMode.PROMPT
 
 
 def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
