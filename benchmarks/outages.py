@@ -56,6 +56,7 @@ SHAPES = (*_ANSWERS, "refused", "swallowed", "hangs", "no name")
 """What an outage looks like. refused, swallowed: no connection comes about; hangs: one does, and no answer comes; no name: DNS fails."""
 
 _LATENCY_S = 0.05
+_UNSEEN = {"refused", "swallowed", "no name"}  # no request arrives, so the first one cannot begin it
 _VARIED = ("503", "refused")
 _MARK = "<!-- outages -->"
 _REQUEST_TIMEOUT_S = 10.0  # of the provider: an outage that hangs is noticed within it
@@ -130,7 +131,7 @@ class _Server:
             self._serve, "127.0.0.1", self.port, backlog=1024, reuse_address=True
         )
         self.port = self._listening.sockets[0].getsockname()[1]
-        if not self._begins_after:
+        if not self._begins_after and self.cell.shape in _UNSEEN:
             self._begin()
 
     async def stop(self) -> None:
