@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 from datafast.amounts import money
 from datafast.html import facts
 
-__all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+__all__ = ["AsJson", "FailedItem", "Message", "ProviderUsage", "RunReport", "StopCause", "Usage"]
 
 
 class AsJson:
@@ -47,6 +47,27 @@ class Usage:
         )
 
 
+@dataclass(slots=True, kw_only=True)
+class ProviderUsage:
+    """What was used of one provider. `cost_usd` is None if the price of a call is not known."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    def add(self, other: ProviderUsage) -> None:
+        self.calls += other.calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
+
+    def in_words(self) -> str:
+        return (
+            f"{self.calls:,} calls, {self.input_tokens:,} tokens in, {self.output_tokens:,} out, {money(self.cost_usd)}"
+        )
+
+
 class StopCause(StrEnum):
     """What ended a run early."""
 
@@ -75,7 +96,7 @@ class RunReport:
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
-    failed rows by provider and category.
+    failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
     `cost_usd` is None if the price of a model that was called is not known.
     `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
@@ -102,6 +123,7 @@ class RunReport:
     set_aside: list[str]
     stop_cause: StopCause | None = None
     removed: int = 0
+    usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
 
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
@@ -117,6 +139,11 @@ class RunReport:
         replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
         return f"{self.calls:,}{again}{replayed}"
 
+    def usage_lines(self) -> list[str]:
+        """Each provider and what was used of it, in a few words; nothing where there is only one."""
+        used = self.usage_by_provider
+        return [f"{name}: {usage.in_words()}" for name, usage in used.items()] if len(used) > 1 else []
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -130,6 +157,7 @@ class RunReport:
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),
+            *(("used", line) for line in self.usage_lines()),
             ("time", f"{self.elapsed_s:,.1f} s"),
             ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
             *(("set aside", path) for path in self.set_aside),

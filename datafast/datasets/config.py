@@ -29,6 +29,7 @@ from datafast.store.paths import OutputPaths, UsedFile
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
 
+_COMPRESSED = frozenset([".bz2", ".gz", ".xz", ".zip", ".zst"])
 _OTHER_FORMATS = frozenset([".csv", ".tsv", ".parquet", ".xlsx", ".arrow", ".feather"])
 """Endings of files that are not JSON Lines, which is what an output is."""
 
@@ -171,6 +172,8 @@ class DatasetConfig(ConfigModel):
         """
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
+        if path.suffix.lower() in _COMPRESSED:
+            raise ValueError(f"{path.name} would hold JSON Lines that are not compressed. Name it {path.stem}.")
         if path.suffix.lower() in _OTHER_FORMATS:
             raise ValueError(
                 f"{path.name} would hold JSON Lines all the same. Name it {path.stem}.jsonl; "
@@ -235,7 +238,8 @@ class PromptDatasetConfig(DatasetConfig):
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
     keep_repeats: bool = False
-    """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
+    """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
+    missing."""
 
     _built: Expansion | None = PrivateAttr(default=None)
 

@@ -29,7 +29,7 @@ from datafast.logger_config import logger
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
 from datafast.store.records import FailureRow, FilteredRow, by_category, by_provider, by_stage
-from datafast.types import RunReport, StopCause
+from datafast.types import ProviderUsage, RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.engine.routes import Route
@@ -359,6 +359,9 @@ class _Run:
 
     def _report(self, elapsed_s: float) -> RunReport:
         counts, tally = self._store.counts, self._sender.tally
+        used = ProviderUsage()
+        for usage in tally.used.values():
+            used.add(usage)
         stop_cause, stop_reason = self._why_stopped()
         return RunReport(
             requested=counts.requested,
@@ -370,9 +373,9 @@ class _Run:
             calls=tally.calls,
             retries=tally.retries,
             replayed=tally.replayed,
-            input_tokens=tally.input_tokens,
-            output_tokens=tally.output_tokens,
-            cost_usd=tally.cost_usd,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cost_usd=used.cost_usd,
             elapsed_s=elapsed_s,
             output_file=str(self._store.path),
             simulated=self._job.simulated,
@@ -381,6 +384,7 @@ class _Run:
             filtered_by_stage=by_stage(self._store.filtered),
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
+            usage_by_provider={name: replace(usage) for name, usage in tally.used.items()},
             stopped_providers=self._stopped_providers(),
             set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )

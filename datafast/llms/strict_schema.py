@@ -18,6 +18,7 @@ __all__ = [
     "inlined_schema",
     "is_strict",
     "lossy_number",
+    "member_names",
     "portable_schema",
     "strict_schema",
     "wordless_schema",
@@ -107,6 +108,11 @@ def has_text_bounds(schema: Mapping[str, Any]) -> bool:
 def has_numbers(schema: Mapping[str, Any]) -> bool:
     """Whether it has numbers."""
     return any(_is_number(node) for node in _nodes(schema))
+
+
+def member_names(schema: Mapping[str, Any]) -> set[str]:
+    """The names of all members of the objects in it."""
+    return {name for node in _nodes(schema) for name in node.get("properties", {})}
 
 
 def lossy_number(value: object, schema: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ Blank lines count for nothing.
 from __future__ import annotations
 
 import csv
+import math
 import re
 import threading
 from array import array
@@ -166,7 +167,7 @@ def _header(records: _Records, text: TextFile, reading: Reading) -> list[str]:
 
 _READ: Mapping[CellType, tuple[re.Pattern[str], Callable[[str], Any]]] = {
     "integer": (re.compile(r"[+-]?[0-9]{1,30}"), int),
-    "number": (re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"), float),
+    "number": (re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"), float),
     "boolean": (re.compile(r"(?i:true|false)"), lambda text: text.lower() == "true"),
 }
 
@@ -186,12 +187,13 @@ def _conversion(columns: Sequence[str], reading: Reading, text: TextFile) -> Cal
         row: Row = dict(zip(columns, cells, strict=True))
         for place, name, kind, form, make in typed:
             cell = cells[place].strip()
-            if cell and not form.fullmatch(cell):
+            value = make(cell) if cell and form.fullmatch(cell) else None
+            if cell and (value is None or not math.isfinite(value)):
                 raise ConfigError(
                     f"types: {text.path}:{line}: {cell!r:.60} in the column {name!r} is not {_NAMED[kind]}. "
                     f"Correct it, or leave the column text."
                 )
-            row[name] = make(cell) if cell else None
+            row[name] = value
         return row
 
     return convert

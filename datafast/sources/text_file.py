@@ -10,9 +10,9 @@ from typing import IO
 
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
-from datafast.sources.reading import BOM, Reading
+from datafast.sources.reading import BOM, Reading, wide_encoding
 
-__all__ = ["TextFile", "digest_of"]
+__all__ = ["TextFile", "digest_of", "whole_text"]
 
 _BLOCK = 1 << 20
 
@@ -24,6 +24,27 @@ def digest_of(path: Path) -> bytes:
         while block := file.read(_BLOCK):
             state.update(block)
     return state.digest()
+
+
+def whole_text(path: Path) -> str:
+    """A small file as text: in UTF-8, or in what the byte order mark at its beginning says.
+
+    Raises:
+        ConfigError: it cannot be read, or is not such text; names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            encoding = Reading(field="").encoding_of(file)
+            data = file.read()
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}. Check its name and permissions.") from error
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: The byte {data[error.start]:#04x} is not {encoding.upper()}. Save the file as UTF-8."
+        ) from None
 
 
 class TextFile:
@@ -44,6 +65,11 @@ class TextFile:
         self._given = reading.encoding
         with path.open("rb") as file:
             encoding = reading.encoding_of(file)
+            if encoding == "utf-8" and (wide := wide_encoding(file)):
+                raise ConfigError(
+                    f"{reading.field}: {path} seems to be in UTF-16 or UTF-32, without a mark at its beginning that says so. "
+                    f"Write encoding: {wide}, or save it as UTF-8."
+                )
             self._readable = path if encoding == "utf-8" else self._rewritten(file, encoding)
 
     def open(self) -> IO[bytes]:

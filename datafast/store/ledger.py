@@ -58,6 +58,7 @@ from datafast.store.row_values import (
     masks_from,
     storable,
 )
+from datafast.types import ProviderUsage
 
 __all__ = ["Ledger"]
 
@@ -341,6 +342,19 @@ class Ledger:
         ).fetchone()
         output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
         return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
+
+    def usage_by_provider(self) -> dict[str, ProviderUsage]:
+        """What all calls made for this output have used of each provider."""
+        rows = self._db.execute(
+            "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
+            "count(*) - count(cost_usd) FROM calls GROUP BY provider ORDER BY min(id)"
+        )
+        return {
+            provider: ProviderUsage(
+                calls=calls, input_tokens=given, output_tokens=output, cost_usd=None if unpriced else (cost or 0.0)
+            )
+            for provider, calls, given, output, cost, unpriced in rows
+        }
 
     def put_charges(self, charges: Iterable[Charge]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))

@@ -33,6 +33,20 @@ def test_topping_up_asks_for_what_repeats_left_out(tmp_path: Path, fault_server:
     assert "exactly 2." in fault_server.requests[1].prompt
 
 
+def test_a_text_that_topping_up_brings_again_counts_as_missing_too(tmp_path: Path, fault_server: FaultServer) -> None:
+    texts = iter(['{"texts": ["a", "b"]}', '{"texts": ["a", "c"]}'])
+    fault_server.respond = lambda request: Answer(text=next(texts, '{"texts": ["c"]}'))
+    dataset = raw(tmp_path, topics=1, num_samples_per_prompt=4, run={"top_up": True})
+    dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
+    assert [row.text for row in dataset.data_rows] == ["a", "b", "c"]
+    assert dataset.report.failures == {"short_reply": 1}
+    sent = len(fault_server.requests)
+    (tmp_path / "out.jsonl").unlink()
+    dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
+    assert [row.text for row in dataset.data_rows] == ["a", "b", "c"]
+    assert len(fault_server.requests) == sent
+
+
 def test_repeats_are_taken_where_the_config_says_so(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(text=REPEATING)
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=4, keep_repeats=True)

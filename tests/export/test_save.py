@@ -159,3 +159,9 @@ def test_a_number_that_its_column_cannot_hold_is_named_with_its_row(tmp_path: Pa
 def test_an_output_that_is_named_as_another_format_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines all the same. Name it rows.jsonl; "):
         raw(tmp_path, output_file=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.ZST"])
+def test_an_output_that_is_named_as_a_compressed_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines that are not compressed. Name it rows.jsonl."):
+        raw(tmp_path, output_file=tmp_path / name)

@@ -29,6 +29,7 @@ def test_a_dataset_grows_its_topics_first_and_reports_both_together(server: Faul
     dataset.generate([provider(server)], on_event=events.append)
     report = assert_balanced(dataset.report)
     assert (report.written, report.calls, report.input_tokens) == (4, 3 + 4, 7 * 11)
+    assert [usage.input_tokens for usage in report.usage_by_provider.values()] == [7 * 11]
     assert sorted(row.metadata["topic_path"] for row in dataset.data_rows) == [" > ".join(path) for path in LEAVES]
     kinds = [type(event) for event in events if isinstance(event, PreparationStarted | RunStarted | RunEnded)]
     assert kinds == [PreparationStarted, RunStarted, RunEnded]

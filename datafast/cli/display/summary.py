@@ -53,6 +53,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         ("calls", report.calls_line()),
         ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
         ("cost", money(report.cost_usd)),
+        *(("used", line) for line in report.usage_lines()),
         ("time", f"{report.elapsed_s:,.1f} s{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]

@@ -8,7 +8,7 @@ still counts as a try.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from datafast.engine.calls.budget import Cashier
@@ -22,7 +22,7 @@ from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
 from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
 from datafast.llms.replies.replaced import num_replaced
-from datafast.types import StopCause, Usage
+from datafast.types import ProviderUsage, StopCause, Usage
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,15 +44,13 @@ __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 class Tally:
     """This run's own counts.
 
-    `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
+    `used`: by the labels of providers. `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
     """
 
     calls: int = 0
     retries: int = 0
     replayed: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
+    used: dict[str, ProviderUsage] = field(default_factory=dict)
     cut: int = 0
     replaced: int = 0
 
@@ -324,7 +322,7 @@ class Sender:
         recorded.settle(usage, cost)
         if usage is not None and self._cashier.limits_replies:
             self._cashier.saw(call, usage)
-        self._count(usage or Usage(), cost)
+        self._count(endpoint.label, usage or Usage(), cost)
         if not self._emit.listening:
             return usage
         self._emit(
@@ -339,12 +337,16 @@ class Sender:
         )
         return usage
 
-    def _count(self, usage: Usage, cost: float | None) -> None:
+    def _count(self, provider: str, usage: Usage, cost: float | None) -> None:
         tally = self.tally
         tally.calls += 1
-        tally.input_tokens += usage.input_tokens
-        tally.output_tokens += usage.output_tokens
-        tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
+        used = tally.used.get(provider)
+        if used is None:
+            used = tally.used[provider] = ProviderUsage()
+        used.calls += 1
+        used.input_tokens += usage.input_tokens
+        used.output_tokens += usage.output_tokens
+        used.cost_usd = None if cost is None or used.cost_usd is None else used.cost_usd + cost
 
 
 def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:

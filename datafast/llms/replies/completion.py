@@ -172,6 +172,9 @@ def _usage(value: object, *, wrote: bool) -> Usage | None:
 
 def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
     given = _count(value, "prompt_tokens", "input_tokens")
+    apart = _count(value, "cache_read_input_tokens")
+    if "prompt_tokens" not in value:  # Anthropic's own count, handed on: what a cache holds is not in it
+        given += apart + _count(value, "cache_creation_input_tokens")
     written = _count(value, "completion_tokens", "output_tokens")
     details = value.get("completion_tokens_details") or value.get("output_tokens_details")
     thought = _count(details, "reasoning_tokens") or _count(value, "reasoning_tokens")
@@ -180,7 +183,9 @@ def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
     output = max(written, _count(value, "total_tokens") - given, beside)
     if not given or (wrote and not output) or max(given, output) > _MOST_TOKENS:
         return None
-    cached = _count(value.get("prompt_tokens_details"), "cached_tokens") or _count(value, "prompt_cache_hit_tokens")
+    cached = (
+        _count(value.get("prompt_tokens_details"), "cached_tokens") or _count(value, "prompt_cache_hit_tokens") or apart
+    )
     return Usage(given, output, cached_tokens=min(cached, given), reasoning_tokens=min(thought, output))
 
 
