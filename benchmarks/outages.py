@@ -41,9 +41,9 @@ _CUT = _http('{"choices": [{"index": 0, "finish_reason": "stop", "message": {"ro
 _CHOICE = {"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": ""}}
 # What is answered to a request, b"" for nothing; a shape that is not here does not answer at all.
 _ANSWERS = {
-    "500": _http("oops", status="500 Internal Server Error", content_type="text/plain"),
-    "503": _http('{"error": {"message": "busy"}}', status="503 Service Unavailable"),
-    "429": _http('{"error": {"message": "slow down"}}', status="429 Too Many Requests"),
+    "HTTP 500": _http("oops", status="500 Internal Server Error", content_type="text/plain"),
+    "HTTP 503": _http('{"error": {"message": "busy"}}', status="503 Service Unavailable"),
+    "HTTP 429": _http('{"error": {"message": "slow down"}}', status="429 Too Many Requests"),
     "reset": b"",
     "cut": _CUT[:-30],
     "a page": _http("<html>maintenance</html>", content_type="text/html"),
@@ -57,7 +57,7 @@ SHAPES = (*_ANSWERS, "refused", "swallowed", "hangs", "no name")
 
 _LATENCY_S = 0.05
 _UNSEEN = {"refused", "swallowed", "no name"}  # no request arrives, so the first one cannot begin it
-_VARIED = ("503", "refused")
+_VARIED = ("HTTP 503", "refused")
 _MARK = "<!-- outages -->"
 _REQUEST_TIMEOUT_S = 10.0  # of the provider: an outage that hangs is noticed within it
 

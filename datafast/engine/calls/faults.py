@@ -112,6 +112,8 @@ class Faults:
                 return self._weigh(call, trouble)
         if error.kind is not ErrorKind.RATE_LIMITED and self._is_to_blame(call, error, trouble):
             raise call.failed(str(error), error.kind.value) from error
+        if endpoint.breaker.stalled and error.kind in FAULTS and self._is_doubtful(endpoint, trouble):
+            return 0.0  # before it is given up, a known good prompt is sent
         return self._outlast(endpoint, error, trouble.faults)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
@@ -167,9 +169,10 @@ class Faults:
     def _is_doubtful(self, endpoint: Endpoint, trouble: Trouble) -> bool:
         """Whether faults may be the fault of the prompts alone that are tried."""
         breaker = endpoint.breaker
+        if endpoint.known_good is None or not trouble.met:
+            return False
         while_paused = breaker.pauses > 0 and max(trouble.met, breaker.pauses) >= _TRIED
-        repeats = trouble.alone >= _TRIED or (trouble.met > 0 and while_paused)
-        return repeats and not breaker.on_wire and endpoint.known_good is not None
+        return breaker.stalled or ((trouble.alone >= _TRIED or while_paused) and not breaker.on_wire)
 
     async def _prove(self, call: Call, since: float) -> None:
         """Sends what was answered before until it is answered again, unless something else is that was sent after a moment.
