@@ -101,6 +101,29 @@ def _zero_latency(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _native(sizes: Sizes) -> list[Line]:
+    rows = sizes.rows
+    size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    lines = []
+    for vendor in ("anthropic", "gemini"):
+        ours, chat = _in_turns(
+            sizes, partial(measure, "ours:native", vendor=vendor, **size), partial(measure, "ours:fan_out", **size)
+        )
+        line = Line(
+            case="native",
+            measured=f"CPU a row, {rows:,} rows, {_IN_FLIGHT} in flight, {vendor}",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / rows for r in ours],
+            peer=[1e3 * r["cpu_s"] / rows for r in chat],
+            peer_is="chat completions",
+            limit=1.5,
+            rule="ratio",
+            digits=3,
+        )
+        lines.append(line)
+    return lines
+
+
 def _topics(sizes: Sizes) -> list[Line]:
     rows = sizes.topics
     size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
@@ -327,6 +350,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "columns": _columns,
     "topics": _topics,
     "latency": _latency,
+    "native": _native,
     "litellm": _litellm,
     "memory": _memory,
     "start": _start,

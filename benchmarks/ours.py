@@ -20,7 +20,7 @@ from datafast.types import Usage
 if TYPE_CHECKING:
     from datafast.datasets import ConversationDataset
 
-__all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory"]
+__all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory", "native"]
 
 _PLACEHOLDERS = 12
 
@@ -77,6 +77,14 @@ def _measured(
 def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
     """Generates `items` rows over the direct back end, everything from opening the output to closing it."""
     return _measured(OpenAICompatibleProvider(MODEL, api_base=url), items, in_flight, folder, warm_up)
+
+
+def native(*, url: str, vendor: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `items` rows over the back end of a vendor's own API."""
+    from datafast.llms.registry import load_provider
+
+    provider = load_provider(vendor)(MODEL, "none", api_base=url)
+    return _measured(provider, items, in_flight, folder, warm_up)
 
 
 def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:

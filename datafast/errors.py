@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datafast.types import RunReport
+    from datafast.types import RateLimits, RunReport
 
 __all__ = [
     "Action",
@@ -178,6 +178,7 @@ class ProviderError(DatafastError, RuntimeError):
         status: HTTP status, or None if no answer came.
         code, param: the machine-readable fields of the error body, if it has them.
         retry_after_s: seconds the server asked to wait, or None.
+        rate_limits: what the server told about its limits, or None.
         body: the error body as text, with configured keys redacted.
         maybe_paid: the request may have been charged although nothing usable came back.
     """
@@ -191,6 +192,7 @@ class ProviderError(DatafastError, RuntimeError):
         code: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
+        rate_limits: RateLimits | None = None,
         body: str = "",
         maybe_paid: bool = False,
     ) -> None:
@@ -201,6 +203,7 @@ class ProviderError(DatafastError, RuntimeError):
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.rate_limits = rate_limits
         self.body = body
 
 

@@ -11,7 +11,17 @@ from typing import Any, NotRequired, TypedDict
 from datafast.amounts import money
 from datafast.html import facts
 
-__all__ = ["AsJson", "FailedItem", "Message", "ProviderUsage", "RunReport", "StopCause", "Usage"]
+__all__ = [
+    "AsJson",
+    "FailedItem",
+    "Message",
+    "ProviderUsage",
+    "RateLimit",
+    "RateLimits",
+    "RunReport",
+    "StopCause",
+    "Usage",
+]
 
 
 class AsJson:
@@ -30,13 +40,16 @@ class Message(TypedDict):
 class Usage:
     """Tokens of one reply, or of many added up, as the provider counted them.
 
-    `input_tokens` includes `cached_tokens`; `output_tokens` includes `reasoning_tokens`.
+    `input_tokens` includes `cached_tokens` (read from a prompt cache) and `cache_write_tokens` (written to one), and the latter those
+    that are kept there for longer than usual. `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -44,7 +57,34 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.long_cache_write_tokens + other.long_cache_write_tokens,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One limit, as a server told it with an answer. None for what it did not tell.
+
+    Attributes:
+        limit: how much it allows, usually in a minute.
+        remaining: how much of that is left.
+        reset_s: seconds after the answer until all of it is there again.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a server told about its limits with an answer; None for those that it did not tell. `tokens` are input and output together."""
+
+    requests: RateLimit | None = None
+    tokens: RateLimit | None = None
+    input_tokens: RateLimit | None = None
+    output_tokens: RateLimit | None = None
 
 
 @dataclass(slots=True, kw_only=True)

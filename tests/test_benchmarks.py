@@ -40,6 +40,7 @@ EXPECTED = {
     "columns": ["CPU a call, 20 rows of 12 columns, 4 calls each, 64 in flight"],
     "topics": ["CPU a conversation, 20 topics, 64 in flight"],
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
+    "native": [f"CPU a row, 20 rows, 64 in flight, {vendor}" for vendor in ("anthropic", "gemini")],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
     "start": [

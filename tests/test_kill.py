@@ -47,7 +47,7 @@ AT_THE_END = [
     ("pathlib:Path.unlink", "after"),
 ]
 AT_THE_START = [
-    ("datafast.store.recovery:read_journal", "before"),
+    ("datafast.store.recovery:read_unrecorded", "before"),
     ("datafast.store.ledger:Ledger.add_item_if_new", "after"),
     ("datafast.store.ledger:Ledger.checkpoint", "before"),
     ("datafast.store.ledger:Ledger.checkpoint", "after"),

@@ -33,6 +33,7 @@ from datafast.store.records import (
     ItemRecord,
     ItemState,
     Recorded,
+    Sizes,
     Spent,
 )
 from datafast.store.reservations import Reservations
@@ -150,6 +151,10 @@ class Store:
         """See `Ledger.spent`."""
         return self._ledger.spent(buyer)
 
+    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
+        """See `Ledger.reply_sizes`."""
+        return self._ledger.reply_sizes()
+
     def reserve(self, provider: str, bound: Bound) -> int:
         """Records that a request is about to be sent, with the most that it can cost. Returns its number.
 
@@ -159,7 +164,7 @@ class Store:
 
     def release(self, number: int, *, charged: bool) -> None:
         """Records that a request has ended, with or without a reply. `charged`: it may have been charged without one."""
-        charge = self._reservations.release(number)
+        charge = self._reservations.release(number, charged=charged)
         if charged:
             self._commit.pending.charges.append(charge)
             self._commit.schedule()

@@ -296,6 +296,19 @@ def test_a_limit_is_no_reason_to_raise(tmp_path: Path, provider: CountingProvide
     assert raw(tmp_path).generate([provider], limit=1).report.pending == 5
 
 
+def test_a_retry_with_a_limit_opens_only_the_failed_items_that_it_takes(tmp_path: Path, log: Path) -> None:
+    refused = CountingProvider("m", log=log, reply=lambda request: '{"texts": []}')
+    run = {"max_parse_retries": 0}
+    assert assert_balanced(raw(tmp_path, topics=10, run=run).generate([refused]).report).failed == 10
+    whole = CountingProvider("m", log=log)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole], retry_failed=True, limit=3).report)
+    assert (report.written, report.failed, report.pending, report.calls) == (3, 7, 0, 3)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole]).report)
+    assert (report.written, report.failed, report.calls) == (3, 7, 0)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole], retry_failed=True).report)
+    assert (report.written, report.failed, report.calls) == (10, 0, 7)
+
+
 # -- keys and refusals
 
 

@@ -155,6 +155,30 @@ def test_a_budget_that_is_used_up_by_the_topics_buys_no_row(server: FaultServer,
     assert dataset.report.written == 0
 
 
+def test_topics_that_became_leaves_are_tried_again_with_the_failed_rows(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "on_error": "leaf"}
+    server.respond = refusing(f"{ROOT} 1")
+    dataset = talk(tmp_path, topics).generate([provider(server)])
+    paths = dataset.topics.paths()
+    assert paths == [[ROOT, f"{ROOT} 1"], *LEAVES[2:]]
+    for _ in range(2):  # the second time nothing has come of it
+        del server.requests[:]
+        dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+        assert {*asked(server)} == {f"{ROOT} 1"}
+        assert dataset.topics.paths() == paths
+    server.respond = subtopics
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)])
+    assert server.requests == []
+    dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+    assert asked(server) == [f"{ROOT} 1"]
+    assert dataset.topics.paths() == LEAVES
+    assert assert_balanced(dataset.report).written == 4
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)], retry_failed=True)
+    assert server.requests == []
+
+
 def test_a_budget_in_dollars_counts_what_growing_has_cost(server: FaultServer, tmp_path: Path) -> None:
     priced = provider(
         server, price={"input_usd_per_million": 0.0, "output_usd_per_million": 1e6 / 7}, max_completion_tokens=7

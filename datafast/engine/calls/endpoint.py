@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class Endpoint:
         label: its name for users: `provider/model_id`, numbered if two would look the same.
         identity: its part of the keys of its calls.
         stopped: why nothing more is sent to it; None while it works.
-        dropped_params: sampling parameters its model has refused.
+        dropped_params: parameters that its model has refused; `innocent`: those that refusals named, and that were not the reason.
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
@@ -55,6 +56,7 @@ class Endpoint:
         self.has_known_good = False
         self.is_proving = False
         self.dropped_params: frozenset[str] = frozenset()
+        self.innocent: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
@@ -98,12 +100,32 @@ class Endpoint:
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)
 
+    def suspect(self, error: ProviderError, absent: frozenset[str]) -> str | None:
+        """A parameter that a refusal names in its words and that may be the reason for it; None where there is none.
+
+        Args:
+            absent: what the refused request did not carry.
+        """
+        if error.kind is not ErrorKind.BAD_REQUEST:
+            return None
+        possible = sorted(self.provider.droppable_params - absent - self.innocent)
+        return next((name for name in possible if self.is_named(error, name)), None)
+
+    def is_named(self, error: ProviderError, name: str) -> bool:
+        """Whether an error's body holds a parameter's exact name, as it is written here or on the wire."""
+        names = "|".join(map(re.escape, (name, *self.provider.wire_names.get(name, ()))))
+        return re.search(rf"(?<!\w)({names})(?!\w)", error.body) is not None
+
+    def leave_out(self, names: frozenset[str]) -> None:
+        """Leaves parameters out from now on, with one warning for each."""
+        for name in sorted(names - self.dropped_params):
+            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
+        self.dropped_params |= names
+
     def drops(self, error: ProviderError) -> bool:
         """Leaves a parameter out from now on, with one warning, if a refusal names one that can be left out. Says whether."""
         name = error.param
         if error.kind is not ErrorKind.BAD_REQUEST or name is None or name not in self.provider.droppable_params:
             return False
-        if name not in self.dropped_params:
-            self.dropped_params |= {name}
-            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
+        self.leave_out(frozenset([name]))
         return True

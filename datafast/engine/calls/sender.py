@@ -169,6 +169,8 @@ class Caller:
         """Notes that the reply mode of a new reply has worked, and that its prompt was answered."""
         if call.sent and not call.endpoint.has_known_good:
             self._memory.keep_answered(call)
+        if self._sender.limits_replies:
+            self._memory.note_surprises(call.endpoint)
         if call.schema is not None and call.sent:
             call.endpoint.modes.worked(call.request.mode)
             self._memory.note(call.endpoint)
@@ -179,11 +181,13 @@ class Caller:
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
         self._memory.note(call.endpoint)
+        if self._sender.limits_replies:
+            self._memory.note_surprises(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
-        at_ours = truncated and call.endpoint.reply_limits.are_ours and call.cut_at is None
-        if at_ours and call.request.token_limit is not None:
+        lifted = self._lifted(call) if truncated else None
+        if lifted is not None and self._sender.limits_replies:
             call.unusable -= 1  # nobody but us is to blame for it
-        hopeless = error.category is ReplyCategory.REFUSED or (truncated and not at_ours)
+        hopeless = error.category is ReplyCategory.REFUSED or (truncated and lifted is None)
         if hopeless or call.unusable > self._settings.max_parse_retries:
             keep = (
                 " With run.on_truncation: keep it is taken as it is."
@@ -196,14 +200,30 @@ class Caller:
             messages += correction(error, call.said.text)
         # With every way tried, on with the one that works for others: this call has just had bad luck with it.
         mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
-        if at_ours:
-            call.cut_at = call.request.token_limit or 0
-        limit = call.endpoint.reply_limits.lifted(call.cut_at) if call.cut_at is not None else call.request.token_limit
-        call.request = replace(call.request, messages=messages, mode=mode, token_limit=limit)
+        call.request = replace(
+            call.request, messages=messages, mode=mode, token_limit=lifted or call.request.token_limit
+        )
         if replaying:
             return
         self._sender.tally.retries += 1
         self._emit(Retry(provider=call.endpoint.label, reason=error.category.value, attempt=call.unusable, wait_s=0.0))
+
+    def _lifted(self, call: Call) -> int | None:
+        """A higher limit for a reply that was cut off where the user has set none; None if the model gives no more.
+
+        Without a budget the server's own limit has cut it, and one that we set is tried once.
+        """
+        limits, limit = call.endpoint.reply_limits, call.request.token_limit
+        if not limits.are_ours:
+            return None
+        usage = call.said.usage if isinstance(call.said, Completion) else None
+        written = usage.output_tokens if usage is not None else 0
+        if call.cut_at is not None and (not self._sender.limits_replies or (limit and 0 < written < limit / 2)):
+            return None
+        call.cut_at = (
+            (limit or written) if self._sender.limits_replies else 0
+        )  # how a recorded one was limited is not known
+        return limits.lifted(call.cut_at)
 
 
 class Sender:
@@ -227,6 +247,11 @@ class Sender:
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
         self._faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
+
+    @property
+    def limits_replies(self) -> bool:
+        """Whether requests carry a limit of our own where the user has set none, because a budget has to reserve their replies."""
+        return self._cashier.limits_replies
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -262,8 +287,6 @@ class Sender:
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
-        if self._cashier.limits_replies:
-            self._cashier.limit_reply(call)
         tokens = 0
         if endpoint.gate.paces_tokens:
             tokens = tokens_upper(call.request.messages, endpoint.provider.max_completion_tokens)
@@ -294,6 +317,11 @@ class Sender:
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
             endpoint.met(unread, sent_at)
             return unread
+        if call.request.dropped_params is not endpoint.dropped_params:
+            endpoint.leave_out(call.request.dropped_params)
+        if call.request.token_limit is not None:
+            endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
+            call.refused_limit = None
         endpoint.breaker.succeeded(sent_at)
         if not endpoint.bounds_worked:
             endpoint.bounds_worked = call.sends_bounds

@@ -42,9 +42,8 @@ class Turns:
             await self._prepare(endpoint)
         if not (self._cashier.has_budget or endpoint.gate.is_paced) and self._enters_at_once(endpoint):
             return None
-        bound = self._cashier.bound(call.request, endpoint)
         while True:
-            await self._enter(call, bound)
+            bound = await self._enter(call)
             booking, goes = None, False
             try:
                 booking = self._cashier.book(bound, endpoint)
@@ -65,8 +64,8 @@ class Turns:
         gate = endpoint.gate
         return endpoint.breaker.lets_all_through and gate.blocked_for() <= 0 and self._admission.enters_at_once(gate)
 
-    async def _enter(self, call: Call, bound: Bound | None) -> None:
-        """Waits for a slot at a provider that is not paused, and for room in the budget."""
+    async def _enter(self, call: Call) -> Bound | None:
+        """Waits for a slot at a provider that is not paused, and for room in the budget. Returns the most that the request can use."""
         endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
@@ -82,9 +81,10 @@ class Turns:
             await self._admission.enter(gate)
             waits = gate.blocked_for() > 0 or (endpoint.waits_for_proof and not call.is_proof)
             ready = not (endpoint.stopped or self._stop or waits)
-            limit = self._cashier.passed_by(bound) if ready else None
+            bound = self._cashier.prepare(call) if ready else None
+            limit = self._cashier.passed_by(bound)
             if ready and limit is None:
-                return
+                return bound
             self._admission.leave(gate)
             if limit is not None:
                 await self._cashier.wait(limit, bound)

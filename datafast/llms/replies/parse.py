@@ -170,7 +170,9 @@ def _checked_ending(completion: Completion) -> Ending:
 
 def _reason(completion: Completion) -> str:
     reason, native = completion.finish_reason, completion.native_finish_reason
-    told = native if native and ending_of(reason) is Ending.WHOLE else reason
+    told = reason
+    if native and native != reason:
+        told = native if ending_of(reason) is Ending.WHOLE else f"{reason}: {native}"
     return f"finish_reason {_short(told, _MAX_INPUT_CHARS)!r}"
 
 

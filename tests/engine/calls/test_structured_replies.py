@@ -17,7 +17,14 @@ import pytest
 
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import RunStopped
-from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
+from datafast.llms import (
+    AnthropicProvider,
+    GeminiProvider,
+    LiteLLMProvider,
+    LLMProvider,
+    OpenAICompatibleProvider,
+    OpenAIProvider,
+)
 from datafast.llms.base import ReplyMode
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
@@ -35,7 +42,16 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
     return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
 
 
+def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return AnthropicProvider(model, api_base=server.url, **options)
+
+
+def gemini(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return GeminiProvider(model, api_base=server.url, **options)
+
+
 every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+every_wire_format = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +60,15 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def way(request: Recorded) -> str:
-    """How a request asks for structure."""
-    form = request.json.get("response_format", {}).get("type")
-    return form or ("prompt" if "JSON Schema" in request.json["messages"][0]["content"] else "text")
+    """How a request asks for structure, by the names of chat completions."""
+    asked, settings = request.json, request.json.get("generationConfig", {})
+    if "output_config" in asked or "responseJsonSchema" in settings:
+        return "json_schema"
+    if "tools" in asked or "responseMimeType" in settings:
+        return "json_object"
+    return asked.get("response_format", {}).get("type") or (
+        "prompt" if "JSON Schema" in request.raw.decode() else "text"
+    )
 
 
 def ways(server: FaultServer) -> Counter[str]:
@@ -77,7 +99,7 @@ UNWILLING = {
 }
 
 
-@every_back_end
+@every_wire_format
 @pytest.mark.parametrize("unwilling", UNWILLING)
 @pytest.mark.parametrize("works", ["json_schema", "json_object", "prompt"])
 def test_the_way_that_works_is_found_and_kept(

@@ -9,9 +9,10 @@ _ROWS = """
 OpenAI, Azure OpenAI, Groq, OpenRouter | stop | tool_calls function_call | length | content_filter | error
 OpenAI responses | completed | | max_output_tokens incomplete | content_filter | failed cancelled
 Anthropic | end_turn stop_sequence | tool_use | max_tokens model_context_window_exceeded | refusal | pause_turn
-Gemini, Vertex AI | STOP | | MAX_TOKENS | SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_RECITATION \
-IMAGE_PROHIBITED_CONTENT IMAGE_OTHER MODEL_ARMOR | OTHER MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS NO_IMAGE \
-MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE FINISH_REASON_UNSPECIFIED
+Gemini, Vertex AI | STOP | | MAX_TOKENS CONTINUATION | SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII \
+IMAGE_SAFETY IMAGE_RECITATION IMAGE_PROHIBITED_CONTENT IMAGE_OTHER MODEL_ARMOR ESCALATION JAILBREAK | OTHER MALFORMED_FUNCTION_CALL \
+UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS NO_IMAGE MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE PUP_LIMITED_DISABLED \
+FINISH_REASON_UNSPECIFIED
 Mistral | stop | tool_calls | length model_length | | error
 Cohere | COMPLETE STOP_SEQUENCE | TOOL_CALL | MAX_TOKENS ERROR_LIMIT | ERROR_TOXIC | ERROR TIMEOUT USER_CANCEL
 Bedrock Converse | end_turn stop_sequence | tool_use | max_tokens model_context_window_exceeded | guardrail_intervened \
