@@ -207,7 +207,9 @@ def test_each_fault_has_its_treatment(
         FAILS: 1,
         ASKED_AGAIN: MAX_PARSE_RETRIES + 1,
     }
-    assert len(about_topic_1(fault_server)) == expected[done]
+    # Our own client sends once more what a connection that was open before has ended without a byte.
+    twice = make is direct and fault == "connection reset before the answer"
+    assert expected[done] <= len(about_topic_1(fault_server)) <= expected[done] * (1 + twice)
     assert report.failures == ({} if done in {WAITED, STOPS} else {category: 1})
     assert len(report.stopped_providers) == (done == STOPS)
     if done == STOPS:
