@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "estimate"]
 
-_SAMPLE = 24
+SAMPLE = 24
 _NOTHING = Spent(0.0, 0, 0)
 
 
@@ -75,7 +75,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         tokens_per_text: what is guessed for the output where no earlier replies are known.
     """
     plan, routes = job.plan, job.routes
-    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=job.settings.seed)]
+    sample = [plan[position] for position in spread(plan, SAMPLE, seed=job.settings.seed)]
     labels = labels_of(job.providers)
     past = _Past.read(job, sample, tokens_per_text)
     work = _Work(routes, job.settings)

@@ -265,6 +265,7 @@ class Store:
                 self._ledger.set_refused(self._refused)
             self._commit.fold()
             self._require_in_place()
+            self._rows.require_unaltered()
             if self._ordered:
                 self._order()
         except OutputWriteError:
@@ -302,7 +303,7 @@ class Store:
         """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts = self._ledger.counts(self.counts.requested)
-            if self._commit.displaced is not None and not self._rows.is_in_place:
+            if self._rows.is_cut or (self._commit.displaced is not None and not self._rows.is_in_place):
                 self.counts.written = 0
             self.failures = self._ledger.failure_counts()
             self.filtered = self._ledger.filtered_counts()

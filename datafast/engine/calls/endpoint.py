@@ -13,15 +13,13 @@ from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
-from datafast.llms.transport.redaction import MASK
+from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Endpoint"]
-
-_KEY_CHARS = 16  # a shorter key may be a word of the text
 
 
 class Endpoint:
@@ -61,7 +59,7 @@ class Endpoint:
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
         self._slow_start = backend if isinstance(backend, SlowStart) else None
-        self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
+        self._keys = written_keys(provider.secrets)
 
     @property
     def waits_for_proof(self) -> bool:
@@ -87,10 +85,7 @@ class Endpoint:
 
     def without_keys(self, raw: bytes) -> bytes:
         """The reply without keys that the server may have repeated."""
-        for key in self._keys:
-            if key in raw:
-                raw = raw.replace(key, MASK.encode())
-        return raw
+        return without_keys(raw, self._keys)
 
     def met(self, error: ProviderError, sent_at: float) -> None:
         """Records an error in place of a reply to a request sent at `sent_at` (monotonic seconds)."""

@@ -282,7 +282,7 @@ def _is_cut(link: BaseException) -> bool:
     module = type(link).__module__.partition(".")[0]
     if module == "aiohttp":
         return True
-    return module in {"httpx", "httpcore"} and type(link).__name__.endswith(
+    return module.startswith(("httpx", "httpcore")) and type(link).__name__.endswith(
         ("ProtocolError", "ReadError", "ConnectError")
     )
 
