@@ -274,7 +274,7 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
     if any(part.latency_basis == "guessed" for part in called):
         notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
     if any(part.cost_usd is None for part in called):
-        notes.append("The cost is unknown, because a price is. Give that provider a price.")
+        notes.append("The cost is unknown, because the price of a provider is unknown. Give that provider a price.")
     if settings.fan_out == "fallback" and len(parts) > 1:
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")

@@ -39,7 +39,7 @@ def size_of(path: Path) -> int:
         return 0
     except OSError as error:
         raise OutputWriteError(
-            f"Cannot read {path}: {error.strerror}. Put it right, or choose another file."
+            f"Cannot read {path}: {error.strerror}. Make it readable, or choose another file."
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def balanced(dataset: Any) -> None:
 
 
 def failures(dataset: Any) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(f"{dataset.config.output_file}.ledger") as db:
+    with closing(sqlite3.connect(f"{dataset.config.output_file}.ledger")) as db, db:
         found = db.execute("SELECT category, error, provider, attempts, rows, prompt, raw FROM failures").fetchall()
     db.close()
     return found
@@ -272,7 +273,7 @@ def test_a_reply_that_stays_unusable_fails_the_item_and_is_kept(tmp_path: Path, 
     assert len(fault_server.requests) == 2
     assert dataset.report.failures == {"invalid_reply": 1}
     assert b"I would rather not" in failures(dataset)[0][-1]
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         assert db.execute("SELECT count(*) FROM calls").fetchone() == (2,)
     db.close()
     balanced(dataset)

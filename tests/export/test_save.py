@@ -166,7 +166,7 @@ def test_a_number_that_its_column_cannot_hold_is_named_with_its_row(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.PARQUET", "rows.tsv"])
 def test_an_output_that_is_named_as_another_format_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines all the same. Name it rows.jsonl; "):
+    with pytest.raises(ValueError, match=rf"Rows are written as JSON Lines, also into {name}. Name it rows.jsonl; "):
         raw(tmp_path, output_file=tmp_path / name)
 
 

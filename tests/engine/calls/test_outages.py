@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,7 @@ def test_answers_that_are_no_replies_are_recorded_and_never_held_against_an_item
         with pytest.raises(RunStopped, match="without a choice"):
             dataset.generate([direct(fault_server)])
         assert assert_balanced(dataset.report).pending == 3
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as ledger:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as ledger, ledger:
         assert ledger.execute("SELECT count(*) FROM calls").fetchone() == (len(fault_server.requests),)
     fault_server.respond = lambda request: Answer()
     dataset.generate([direct(fault_server)])

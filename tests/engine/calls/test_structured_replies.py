@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def texts(dataset: Any) -> list[str]:
 
 
 def calls_in_ledger(folder: Path) -> int:
-    with sqlite3.connect(folder / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as db, db:
         (found,) = db.execute("SELECT count(*) FROM calls").fetchone()
     db.close()
     return int(found)
@@ -233,7 +234,7 @@ def test_what_stands_there_instead_keeps_no_output_from_opening(
     tmp_path: Path, fault_server: FaultServer, found: Any
 ) -> None:
     raw(tmp_path, topics=1).generate([direct(fault_server)])
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         db.execute("INSERT OR REPLACE INTO meta VALUES('learned', ?)", (found,))
     db.close()
     dataset = raw(tmp_path, topics=2)

@@ -44,7 +44,7 @@ def test_what_is_needed_is_named(name: str, given: str) -> None:
     fields = {"generation_system_prompt": "You teach.", "provider": "openai", "model_name": "m-1", name: None}
     if given == "left out":
         del fields[name]
-    with pytest.raises(DataSetGeneratorError, match=f"{name}: is missing. A DataSetGenerator needs"):
+    with pytest.raises(DataSetGeneratorError, match=f"{name}: The parameter is missing. A DataSetGenerator needs"):
         DataSetGenerator(**fields)
 
 
