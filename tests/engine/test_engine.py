@@ -373,6 +373,7 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5)
     dataset.generate([local(fault_server)])
     before = [row.uuid for row in dataset.data_rows]
+    fault_server.respond = lambda request: Answer(text='{"texts": ["d", "e"]}')
     dataset.generate([local(fault_server)], retry_failed=True)
     assert dataset.report.calls == 1
     assert "exactly 2." in fault_server.requests[1].prompt
@@ -382,7 +383,11 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
 
 
 def test_top_up_asks_for_the_missing_rows_at_once(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(text='{"texts": ["a", "b"]}')
+    def two_others(_: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        return Answer(text=json.dumps({"texts": [f"a{number}", f"b{number}"]}))
+
+    fault_server.respond = two_others
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5, run=RunConfig(top_up=True))
     dataset.generate([local(fault_server)])
     assert (dataset.report.written, dataset.report.calls) == (5, 3)
