@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, ReplyMode, Request
 from datafast.llms.replies.formats import decode_reply
+from datafast.plan.items import digest
 
 if TYPE_CHECKING:
     from datafast.engine.calls.endpoint import Endpoint
@@ -42,6 +44,7 @@ class Call:
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
         flaw: what is wrong with the reply that was taken all the same; None where nothing is.
+        is_proof: whether it only shows that the provider works.
     """
 
     key: bytes
@@ -67,6 +70,7 @@ class Call:
     said: Completion | ReplyError = field(init=False)
     model_id: str = ""
     flaw: ReplyError | None = None
+    is_proof: bool = False
 
     @property
     def prompt(self) -> str:
@@ -79,6 +83,19 @@ class Call:
         request = self.request
         by_schema = request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA
         return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
+
+    def proof(self) -> Call:
+        """A call like this one with a prompt that was answered before. Its replies are recorded beside those of the item, for their cost.
+
+        A few letters at its end keep a cache on the way from answering in the provider's place.
+        """
+        *before, last = self.endpoint.known_good or ()
+        known: list[Message] = [*before, {**last, "content": f"{last['content']}\n\n({token_hex(4)})"}]
+        proof = replace(
+            self, key=digest(self.record.key, "proof"), messages=known, is_proof=True, sent=0, sent_before=0
+        )
+        proof.request = replace(self.request, messages=known)
+        return proof
 
     def replied(self, raw: bytes, wire_format: str, model_id: str) -> Usage | None:
         """Takes a recorded reply. Returns the usage that it states."""
