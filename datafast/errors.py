@@ -22,10 +22,11 @@ Messages say what is wrong and what to do next, and never contain an API key.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from datafast.plain import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,14 +56,6 @@ __all__ = [
     "TopicsError",
     "plain_text",
 ]
-
-# Control characters except tab and newline, and those that change the direction of text.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain_text(text: str) -> str:
-    """Text of a model, a server or a file, safe for a terminal: control characters are shown escaped."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 class DatafastWarning(UserWarning):

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.html import facts
 
 __all__ = [
@@ -169,13 +169,13 @@ class RunReport:
         """The counts in one sentence, as the console and the errors print them."""
         removed = f", and {self.removed:,} removed ones are kept" if self.removed else ""
         return (
-            f"{self.requested:,} rows requested: {self.written:,} written, {self.filtered:,} filtered, "
+            f"{counted(self.requested, 'row')} requested: {self.written:,} written, {self.filtered:,} filtered, "
             f"{self.failed:,} failed, {self.pending:,} pending{removed}"
         )
 
     def calls_line(self) -> str:
         """The calls in a few words: how many, how many requests were sent again, and what came from replies of earlier runs."""
-        again = f", {self.retries:,} requests sent again" if self.retries else ""
+        again = f", {counted(self.retries, 'request')} sent again" if self.retries else ""
         replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
         return f"{self.calls:,}{again}{replayed}"
 

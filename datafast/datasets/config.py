@@ -176,7 +176,7 @@ class DatasetConfig(ConfigModel):
             raise ValueError(f"{path.name} would hold JSON Lines that are not compressed. Name it {path.stem}.")
         if path.suffix.lower() in _OTHER_FORMATS:
             raise ValueError(
-                f"{path.name} would hold JSON Lines all the same. Name it {path.stem}.jsonl; "
+                f"Rows are written as JSON Lines, also into {path.name}. Name it {path.stem}.jsonl; "
                 f"dataset.save({path.name!r}) writes the rows in that format."
             )
         return path
@@ -261,7 +261,7 @@ class PromptDatasetConfig(DatasetConfig):
         calls = -(-self.num_rows // self.rows_per_item)
         if calls < expansion.size:
             warn_user(
-                f"num_rows: {self.num_rows:,} rows come of {calls:,} prompts, and covering the values of the placeholders takes "
+                f"num_rows: {self.num_rows:,} rows come from {calls:,} prompts, and covering the values of the placeholders takes "
                 f"{expansion.size:,}. Raise num_rows, ask for fewer rows with one prompt ({self.rows_field}), or leave coverage out."
             )
 

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "estimate"]
 
-_SAMPLE = 24
+SAMPLE = 24
 _NOTHING = Spent(0.0, 0, 0)
 
 
@@ -75,7 +75,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         tokens_per_text: what is guessed for the output where no earlier replies are known.
     """
     plan, routes = job.plan, job.routes
-    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=job.settings.seed)]
+    sample = [plan[position] for position in spread(plan, SAMPLE, seed=job.settings.seed)]
     labels = labels_of(job.providers)
     past = _Past.read(job, sample, tokens_per_text)
     work = _Work(routes, job.settings)
@@ -274,7 +274,7 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
     if any(part.latency_basis == "guessed" for part in called):
         notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
     if any(part.cost_usd is None for part in called):
-        notes.append("The cost is unknown, because a price is. Give that provider a price.")
+        notes.append("The cost is unknown, because the price of a provider is unknown. Give that provider a price.")
     if settings.fan_out == "fallback" and len(parts) > 1:
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")

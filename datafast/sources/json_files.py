@@ -17,6 +17,8 @@ from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_js
 
 __all__ = ["read_json", "read_jsonl"]
 
+_MOST_GIB = 1
+
 
 def read_jsonl(path: Path, reading: Reading) -> SourceRows:
     """All lines are read here, so that a broken one is found before anything is sent."""
@@ -77,7 +79,11 @@ def _without(blank: Sequence[int], count: int) -> Sequence[int]:
 
 
 def read_json(path: Path, reading: Reading) -> SourceRows:
-    text = TextFile(path, reading)
+    if path.stat().st_size > _MOST_GIB * 2**30:
+        raise ConfigError(
+            f"{reading.field}: {path} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, which is read row by row."
+        )
+    text = TextFile(path, reading, in_lines=False)
     with text.open() as file:
         content = file.read()
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from datafast._util.read_whole import MIB, read_whole
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
 from datafast.sources.reading import BOM, Reading, wide_encoding
@@ -15,14 +17,30 @@ from datafast.sources.reading import BOM, Reading, wide_encoding
 __all__ = ["TextFile", "digest_of", "whole_text"]
 
 _BLOCK = 1 << 20
+_MOST_WHOLE_MB = 256
+_MOST_MB = 64  # of a line: no prompt is that long, and a line is read into memory
 
 
-def digest_of(path: Path) -> bytes:
-    """16 bytes that stand for the bytes of a file."""
+def digest_of(path: Path, *, field: str | None = None) -> bytes:
+    """16 bytes that stand for the bytes of a file.
+
+    Args:
+        field: the config field of a file that is read line by line.
+
+    Raises:
+        ConfigError: a line of such a file is too long for a row.
+    """
     state = blake2b(digest_size=16)
+    line = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             state.update(block)
+            end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            line = len(block) - end - 1 if end >= 0 else line + len(block)
+            if field is not None and line > _MOST_MB * MIB:
+                raise ConfigError(
+                    f"{field}: {path} has a line of more than {_MOST_MB} MiB, which is no row. Check that it is the right file."
+                )
     return state.digest()
 
 
@@ -30,14 +48,13 @@ def whole_text(path: Path) -> str:
     """A small file as text: in UTF-8, or in what the byte order mark at its beginning says.
 
     Raises:
-        ConfigError: it cannot be read, or is not such text; names the line.
+        ConfigError: it cannot be read, is not such text, or is not small; names the line.
     """
     try:
-        with path.open("rb") as file:
-            encoding = Reading(field="").encoding_of(file)
-            data = file.read()
+        data = read_whole(path, most_mb=_MOST_WHOLE_MB, what="a file that is read whole")
     except OSError as error:
         raise ConfigError(f"Cannot read {path}: {error.strerror}. Check its name and permissions.") from error
+    encoding = Reading(field="").encoding_of(io.BytesIO(data))
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -57,9 +74,9 @@ class TextFile:
         digest: of its bytes.
     """
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, path: Path, reading: Reading, *, in_lines: bool = True) -> None:
         self.path = path
-        self.digest = digest_of(path)
+        self.digest = digest_of(path, field=reading.field if in_lines else None)
         self._field = reading.field
         self._signature = _signature(path)
         self._given = reading.encoding

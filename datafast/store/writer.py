@@ -138,10 +138,6 @@ class Store:
         """Remembers for the next run that a provider has refused this item, and that it is not known whose fault that is."""
         self._refused[record.position] = record.key
 
-    def was_refused(self, record: ItemRecord) -> bool:
-        """Whether that is remembered from an earlier run."""
-        return record.position in self.refused_before
-
     def learn(self, name: str, what: str) -> None:
         """Keeps something for later runs, in `learned`."""
         if self.learned.get(name) != what:
@@ -269,6 +265,7 @@ class Store:
                 self._ledger.set_refused(self._refused)
             self._commit.fold()
             self._require_in_place()
+            self._rows.require_unaltered()
             if self._ordered:
                 self._order()
         except OutputWriteError:
@@ -306,7 +303,7 @@ class Store:
         """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts = self._ledger.counts(self.counts.requested)
-            if self._commit.displaced is not None and not self._rows.is_in_place:
+            if self._rows.is_cut or (self._commit.displaced is not None and not self._rows.is_in_place):
                 self.counts.written = 0
             self.failures = self._ledger.failure_counts()
             self.filtered = self._ledger.filtered_counts()

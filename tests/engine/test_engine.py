@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.engine.calls.admission import Backoff
 from datafast.engine.events import Event
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider, SimulatedProvider
@@ -50,7 +52,7 @@ def balanced(dataset: Any) -> None:
 
 
 def failures(dataset: Any) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(f"{dataset.config.output_file}.ledger") as db:
+    with closing(sqlite3.connect(f"{dataset.config.output_file}.ledger")) as db, db:
         found = db.execute("SELECT category, error, provider, attempts, rows, prompt, raw FROM failures").fetchall()
     db.close()
     return found
@@ -183,12 +185,13 @@ def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: An
 def test_server_errors_are_sent_again_exactly_max_retries_times(
     tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    support.short_waits(monkeypatch)
+    # As long as others take to be answered in between, and not so long that none is left.
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, attempt, *, retry_after_s=None: 0.006)
     busy = Answer(status=503, body="busy")
     fault_server.respond = lambda request: busy if "topic 0" in request.prompt else Answer()
-    dataset = raw(tmp_path, topics=40, run=RunConfig(max_retries=3, max_concurrency=1))
+    dataset = raw(tmp_path, topics=300, run=RunConfig(max_retries=3, max_concurrency=1))
     dataset.generate([local(fault_server)])
-    assert len(fault_server.requests) == 39 + 4
+    assert len(fault_server.requests) == 299 + 4
     assert dataset.report.failures == {"server_error": 1}
     assert dataset.report.retries == 3
     category, error, provider, attempts, rows, prompt, reply = failures(dataset)[0]
@@ -270,7 +273,7 @@ def test_a_reply_that_stays_unusable_fails_the_item_and_is_kept(tmp_path: Path, 
     assert len(fault_server.requests) == 2
     assert dataset.report.failures == {"invalid_reply": 1}
     assert b"I would rather not" in failures(dataset)[0][-1]
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         assert db.execute("SELECT count(*) FROM calls").fetchone() == (2,)
     db.close()
     balanced(dataset)
@@ -370,6 +373,7 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5)
     dataset.generate([local(fault_server)])
     before = [row.uuid for row in dataset.data_rows]
+    fault_server.respond = lambda request: Answer(text='{"texts": ["d", "e"]}')
     dataset.generate([local(fault_server)], retry_failed=True)
     assert dataset.report.calls == 1
     assert "exactly 2." in fault_server.requests[1].prompt
@@ -379,7 +383,11 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
 
 
 def test_top_up_asks_for_the_missing_rows_at_once(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(text='{"texts": ["a", "b"]}')
+    def two_others(_: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        return Answer(text=json.dumps({"texts": [f"a{number}", f"b{number}"]}))
+
+    fault_server.respond = two_others
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5, run=RunConfig(top_up=True))
     dataset.generate([local(fault_server)])
     assert (dataset.report.written, dataset.report.calls) == (5, 3)

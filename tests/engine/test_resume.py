@@ -182,7 +182,7 @@ def test_a_short_reply_is_topped_up_once_per_retry_and_keeps_its_rows(tmp_path: 
 
 def test_turning_top_up_off_again_loses_no_row(tmp_path: Path, log: Path) -> None:
     provider = CountingProvider("m", log=log, reply=lambda request: json.dumps({"texts": ["only one"]}))
-    fields: dict[str, Any] = {"topics": 2, "num_samples_per_prompt": 6}
+    fields: dict[str, Any] = {"topics": 2, "num_samples_per_prompt": 6, "keep_repeats": True}
     assert assert_balanced(raw(tmp_path, **fields, run={"top_up": True}).generate([provider]).report).written == 8
     report = assert_balanced(raw(tmp_path, **fields).generate([provider], retry_failed=True).report)
     assert (report.written, report.failed) == (10, 2)

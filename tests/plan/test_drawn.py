@@ -170,7 +170,7 @@ def test_with_random_only_what_is_drawn_for_each_base_combination_is_left_to_cha
 
 
 def test_coverage_that_so_few_rows_cannot_have_is_told_of() -> None:
-    with pytest.warns(DatafastWarning, match=r"5 rows come of 5 prompts, .* takes 12\. Raise num_rows"):
+    with pytest.warns(DatafastWarning, match=r"5 rows come from 5 prompts, .* takes 12\. Raise num_rows"):
         plan(5, prompts=["<<a>> <<c>>"], strategy="coverage")
     drawn = plan(12, topics=["tides"], document_types=["note"], prompts=["<<a>> <<c>>"], strategy="coverage")
     pairs = {(item.variant.values["a"], item.variant.values["c"]) for item in (drawn[p] for p in range(12))}

@@ -55,6 +55,32 @@ def test_a_dataset_whose_topics_fail_writes_nothing_and_goes_on_where_it_was(
     assert len(server.requests) == 1 + 4
 
 
+def test_secrets_of_the_provider_that_grows_topics_are_sent_and_in_no_file(server: FaultServer, tmp_path: Path) -> None:
+    secrets = [f"canary-{place}-0123456789" for place in ("query", "header", "extra")]
+    spec = {
+        "provider": "openai_compatible",
+        "model_id": "m",
+        "api_base": f"{server.url}/v1?api-key={secrets[0]}",
+        "extra_headers": {"X-Auth": secrets[1]},
+        "extra": {"options": {"token": secrets[2]}},
+    }
+    dataset = talk(tmp_path, {**GROWN, "provider": spec})
+    dataset.generate([provider(server)])
+    sent = server.requests[0]
+    assert all(secret in f"{sent.target} {sent.headers} {sent.raw!r}" for secret in secrets)
+    card = str(dataset.config.model_dump(mode="json"))
+    for text in [card.encode(), *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())]:
+        assert not [secret for secret in secrets if secret.encode() in text]
+    again = talk(tmp_path, {**GROWN, "provider": spec}).generate([provider(server)])
+    assert assert_balanced(again.report).calls == 0
+
+
+def test_a_key_in_the_config_is_refused_without_being_shown(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Keys do not belong in a config") as caught:
+        talk(tmp_path, {**GROWN, "provider": {"provider": "openai", "model_id": "m", "api_key": "canary-0123456789"}})
+    assert "canary" not in str(caught.value)
+
+
 def test_topics_that_several_datasets_share_are_grown_once(server: FaultServer, tmp_path: Path) -> None:
     topics = {**GROWN, "file": tmp_path / "shared.json"}
     for name in ("one", "two"):

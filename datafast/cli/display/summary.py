@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from datafast._util.notify import plain_text
-from datafast.amounts import money, share
+from datafast.amounts import counted, money, share
 from datafast.cli.display.lines import Step, labelled, print_steps
 from datafast.types import RunReport, StopCause
 
@@ -29,7 +29,7 @@ def show_start(
     names = list(dict.fromkeys(providers))
     shown = ", ".join(names[:_NAMED_PROVIDERS])
     more = f" and {len(names) - _NAMED_PROVIDERS} more" if len(names) > _NAMED_PROVIDERS else ""
-    stop = f", up to {limit:,} prompts for now" if limit is not None else ""
+    stop = f", up to {counted(limit, 'prompt')} for now" if limit is not None else ""
     labelled(console, "rows", f"{rows:,} in all, of the kind {kind}{stop}")
     if names:
         labelled(console, "asking", f"{shown}{more}")

@@ -316,7 +316,7 @@ def load_dataset(
     """
     if split not in (None, "train"):
         raise DataSetGeneratorError(
-            f"split: A file has the split train alone, got {split!r}. Use dataset.split() for parts."
+            f"split: A file has only the split train, got {split!r}. Use dataset.split() for parts."
         )
     file = Path(data_files if data_files is not None else path)
     if file.suffix not in (".jsonl", ".json", ".ndjson"):

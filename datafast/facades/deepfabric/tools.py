@@ -87,7 +87,7 @@ def tools_in(path: Path, where: str) -> list[dict[str, Any]]:
         found = YAML(typ="safe", pure=True).load(whole_text(path))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
         raise ConfigError(f"{where}: Cannot read {path}: {error}. Check its content.") from error
     listed = found.get("tools") if isinstance(found, Mapping) else found
     if not isinstance(listed, list) or not listed:

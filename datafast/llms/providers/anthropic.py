@@ -129,6 +129,10 @@ class AnthropicProvider(LLMProvider):
     def longest_reply(self) -> int | None:
         return self.max_completion_tokens or self.model.most_tokens or context_window(self.provider_name, self.model_id)
 
+    @property
+    def needed_limit(self) -> int | None:
+        return None if self.max_completion_tokens or self.model.most_tokens else _UNKNOWN_LIMIT
+
     def most_usd(self, given: int, written: int) -> float | None:
         caching = self.extra.get("cache_control")
         cached = given if caching or self.prompt_cache == "auto" else 0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def texts(dataset: Any) -> list[str]:
 
 
 def calls_in_ledger(folder: Path) -> int:
-    with sqlite3.connect(folder / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as db, db:
         (found,) = db.execute("SELECT count(*) FROM calls").fetchone()
     db.close()
     return int(found)
@@ -233,7 +234,7 @@ def test_what_stands_there_instead_keeps_no_output_from_opening(
     tmp_path: Path, fault_server: FaultServer, found: Any
 ) -> None:
     raw(tmp_path, topics=1).generate([direct(fault_server)])
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         db.execute("INSERT OR REPLACE INTO meta VALUES('learned', ?)", (found,))
     db.close()
     dataset = raw(tmp_path, topics=2)
@@ -331,12 +332,14 @@ def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
 
 def test_what_is_learned_of_ways_is_noted_once_and_proven_by_a_reply() -> None:
     modes = ReplyModes()
-    assert (modes.changes, modes.proven) == (0, False)
-    for _ in range(3):
-        modes.worked(ReplyMode.JSON_SCHEMA)
-    assert (modes.changes, modes.proven) == (1, True)
+    assert (modes.changed, modes.proven) == (False, False)
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert (modes.changed, modes.proven) == (True, True)
+    modes.changed = False  # it is noted
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert modes.changed is False
     modes.failed(ReplyMode.JSON_OBJECT)
-    assert modes.changes == 2
+    assert modes.changed is True
     assert ReplyModes(ReplyMode.PROMPT, proven=True).proven
     assert not ReplyModes(ReplyMode.PROMPT).proven
     assert ReplyModes(ReplyMode.PROMPT).usual is ReplyMode.PROMPT
@@ -460,7 +463,7 @@ def test_short_lists_are_counted_and_topped_up_a_bounded_number_of_times(
     tmp_path: Path, fault_server: FaultServer, make: MakeProvider
 ) -> None:
     fault_server.respond = lambda request: Answer(text=GOOD)
-    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=10, run={"top_up": True})
+    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=10, keep_repeats=True, run={"top_up": True})
     dataset.generate([make(fault_server)])
     report = assert_balanced(dataset.report)
     # One request and three more for each item, one row from each.
