@@ -52,7 +52,7 @@ class RefusedParams:
         Returns:
             Where nothing is on trial, the request need not be sent again at once.
         """
-        if on_trial is not None and self._is_named(error, on_trial):
+        if on_trial is not None and self.is_named(error, on_trial):
             self.innocent |= {on_trial}
             absent -= {on_trial}
         suspect = self._suspect(error, absent)
@@ -64,6 +64,11 @@ class RefusedParams:
             warn_user(f"{self._label} refuses the parameter {name!r}. It is left out from now on.")
         self.dropped |= names
 
+    def is_named(self, error: ProviderError, name: str) -> bool:
+        """Whether an error holds a parameter's exact name, as it is written here or on the wire."""
+        names = "|".join(map(re.escape, (name, *self._wire_names.get(name, ()))))
+        return error.param == name or re.search(rf"(?<!\w)({names})(?!\w)", error.body) is not None
+
     def _suspect(self, error: ProviderError, absent: frozenset[str]) -> str | None:
         """The parameter that may be the reason for a refusal: the one in its machine field, else one that its words name."""
         if error.kind is not ErrorKind.BAD_REQUEST:
@@ -71,9 +76,4 @@ class RefusedParams:
         possible = sorted(self._droppable - absent - self.innocent)
         if error.param in possible:
             return error.param
-        return next((name for name in possible if self._is_named(error, name)), None)
-
-    def _is_named(self, error: ProviderError, name: str) -> bool:
-        """Whether an error holds a parameter's exact name, as it is written here or on the wire."""
-        names = "|".join(map(re.escape, (name, *self._wire_names.get(name, ()))))
-        return error.param == name or re.search(rf"(?<!\w)({names})(?!\w)", error.body) is not None
+        return next((name for name in possible if self.is_named(error, name)), None)

@@ -69,18 +69,18 @@ class Turns:
         endpoint, gate = call.endpoint, call.endpoint.gate
         while True:
             self.check(endpoint)
-            breaker = endpoint.breaker
-            if breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
-                if call.elsewhere is not None and call.elsewhere():
-                    raise ItemPending  # another provider takes over
-                await self._stop.sleep(_LOOK_S, breaker.listeners)
+            self.give_way(call)
+            waits = endpoint.waits_for_proof and not call.is_proof
+            if waits or (call.elsewhere is not None and endpoint.breaker.is_paused):
+                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
                 continue
             blocked = gate.blocked_for()
             if blocked > 0:
                 await self.sleep_until(time.monotonic() + blocked, endpoint)
                 continue
             await self._admission.enter(gate)
-            ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
+            waits = gate.blocked_for() > 0 or (endpoint.waits_for_proof and not call.is_proof)
+            ready = not (endpoint.stopped or self._stop or waits)
             bound = self._cashier.prepare(call) if ready else None
             limit = self._cashier.passed_by(bound)
             if ready and limit is None:
@@ -119,6 +119,11 @@ class Turns:
         if self._store.broken:
             self._stop.now(StopCause.OUTPUT, str(self._store.broken), self._store.broken)
         if self._stop or endpoint.stopped:
+            raise ItemPending
+
+    def give_way(self, call: Call) -> None:
+        """Raises ItemPending where another provider takes over, because this one is down."""
+        if call.elsewhere is not None and call.endpoint.breaker.is_down and call.elsewhere():
             raise ItemPending
 
     async def sleep_until(self, moment: float, endpoint: Endpoint) -> None:

@@ -20,7 +20,6 @@ from datafast.llms.transport.errors import (
     from_answer,
     from_transport,
     is_transport_fault,
-    no_completion,
 )
 from datafast.llms.transport.redaction import redact
 
@@ -104,24 +103,34 @@ def error_of(origin: Origin, error: Exception, *, sent: bool) -> ProviderError:
     statuses = [status for link in links if (status := _status(link)) is not None]
     if 200 in statuses or (isinstance(links[-1], _UNREADABLE) and not any(map(_is_answer, links))):
         # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
-        return no_completion(origin, _without_traceback(str(error)).encode(errors="replace"))
+        return _inside(
+            origin,
+            "litellm cannot read what the server answered. If it never answers otherwise, check api_base.",
+            str(error),
+            kind=ErrorKind.NO_COMPLETION,
+        )
     status = next((status for status in statuses if status >= 400), 500)
     return from_answer(origin, status=status, body=str(error), headers=headers)
 
 
 def _before_sending(origin: Origin, status: int | None, text: str) -> ProviderError:
-    """The error for a request that litellm itself refused or could not make. It bears no status, since no server gave one."""
-    kind = ErrorKind.AUTHENTICATION if status == 401 else ErrorKind.BAD_REQUEST
+    """The error for a request that litellm itself refused or could not make."""
+    if status == 401:
+        advice, kind = "Set the credentials that it looks for, or pass api_key.", ErrorKind.AUTHENTICATION
+    else:
+        advice = "Check the model's name, its parameters, and whether a package that it needs is installed."
+        kind = ErrorKind.BAD_REQUEST
+    return _inside(origin, f"litellm itself failed, and sent nothing. {advice}", text, kind=kind)
+
+
+def _inside(origin: Origin, what: str, text: str, *, kind: ErrorKind) -> ProviderError:
+    """The error for a failure of litellm's own. It bears no status, since no server gave one."""
     said = redact(_without_traceback(text), origin.secrets)
-    advice = (
-        "Set the credentials that it looks for, or pass api_key."
-        if kind is ErrorKind.AUTHENTICATION
-        else "Check the model's name, its parameters, and whether a package that it needs is installed."
-    )
     return ProviderError(
-        f"{origin.label}: litellm failed before it sent anything. {advice}{excerpt(said, after='Its error')}",
+        f"{origin.label}: {what}{excerpt(said, after='Its error')}",
         kind=kind,
         body=said,
+        maybe_paid=kind is ErrorKind.NO_COMPLETION,
     )
 
 

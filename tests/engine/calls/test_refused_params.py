@@ -157,7 +157,7 @@ def test_what_litellm_itself_refuses_is_left_out_with_one_warning(
 
 def test_what_litellm_cannot_send_is_never_an_answer_of_the_server(tmp_path: Path, fault_server: FaultServer) -> None:
     dataset = raw(tmp_path, topics=20, run={"max_concurrency": 2})
-    with pytest.raises(Exception, match="litellm failed before it sent anything") as caught:
+    with pytest.raises(Exception, match="litellm itself failed, and sent nothing") as caught:
         dataset.generate([LiteLLMProvider("unheard-of/tiny", api_key="none", api_base=fault_server.url)])
     assert "HTTP" not in str(caught.value)
     assert fault_server.requests == []
@@ -183,6 +183,18 @@ def test_outside_a_dataset_a_refusal_that_comes_again_is_raised(fault_server: Fa
     with pytest.raises(ProviderError, match="No temperature"):
         make(fault_server, temperature=0.5).generate("one")
     assert [carries(request, "temperature") for request in fault_server.requests] == [True, False]
+
+
+def test_a_parameter_that_litellm_itself_refuses_is_left_out(tmp_path: Path, fault_server: FaultServer) -> None:
+    extra = {"presence_penalty": 1, "top_k": 5}
+    provider = LiteLLMProvider(
+        "anthropic/claude-3-haiku-20240307", "sk-canary-0123456789", api_base=fault_server.url, extra=extra
+    )
+    dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
+    (message,) = [said for said in warned(dataset, provider) if "refuses the parameter" in said]
+    assert "presence_penalty" in message
+    assert assert_balanced(dataset.report).written == 5
+    assert all(carries(request, "top_k") for request in fault_server.requests)
 
 
 @pytest.mark.parametrize("make", [direct, anthropic])

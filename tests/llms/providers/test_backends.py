@@ -234,6 +234,31 @@ def test_a_success_that_litellm_cannot_read_is_retried_and_kept(fault_server: Fa
     assert "a proxy's page" in error.body
 
 
+@pytest.mark.parametrize(
+    ("model", "extra", "answer", "kind"),
+    [
+        ("anthropic/claude-3-haiku-20240307", {"presence_penalty": 1}, None, ErrorKind.BAD_REQUEST),
+        ("no-such-service/m", {}, None, ErrorKind.BAD_REQUEST),
+        ("openai/gpt-5", {"temperature": 0.5}, None, ErrorKind.BAD_REQUEST),
+        ("openai/m", {"response_format": 5}, None, ErrorKind.BAD_REQUEST),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body={"nothing": 1}), ErrorKind.NO_COMPLETION),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body="[]"), ErrorKind.NO_COMPLETION),
+    ],
+)
+def test_what_fails_inside_litellm_is_no_answer_of_the_server(
+    fault_server: FaultServer, model: str, extra: dict[str, Any], answer: Answer | None, kind: ErrorKind
+) -> None:
+    if answer is not None:
+        fault_server.answer_next(answer)
+    error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, extra=extra))
+    assert (error.kind, error.status) == (kind, None)
+    assert ("litellm itself failed" in str(error)) is (answer is None)
+    assert "HTTP" not in str(error)
+    assert "Traceback" not in str(error) + error.body
+    assert error.maybe_paid is (answer is not None)
+    assert len(fault_server.requests) == (answer is not None)
+
+
 def test_a_redirect_is_not_followed(fault_server: FaultServer) -> None:
     fault_server.answer_next(Answer(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}, body=""))
     error = refused(direct(fault_server.url))
@@ -374,23 +399,7 @@ def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
 def test_litellm_without_credentials_is_an_authentication_fault_of_no_server(model: str) -> None:
     error = refused(LiteLLMProvider(model))
     assert (error.kind, error.status) == (ErrorKind.AUTHENTICATION, None)
-    assert "litellm failed before it sent anything. Set the credentials" in str(error)
-
-
-@pytest.mark.parametrize("model", ["unheard-of/model", "openai/gpt-5"])
-def test_what_litellm_refuses_itself_bears_no_status(fault_server: FaultServer, model: str) -> None:
-    error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, temperature=0.5))
-    assert (error.kind, error.status) == (ErrorKind.BAD_REQUEST, None)
-    assert "litellm failed before it sent anything" in str(error)
-    assert "HTTP" not in str(error)
-    assert fault_server.requests == []
-
-
-def test_a_success_that_litellm_fails_on_may_have_been_paid_for(fault_server: FaultServer) -> None:
-    fault_server.answer_next(Answer(body="[]"))
-    error = refused(litellm_anthropic(fault_server.url))
-    assert (error.kind, error.maybe_paid) == (ErrorKind.NO_COMPLETION, True)
-    assert "Traceback" not in str(error) + error.body
+    assert "litellm itself failed, and sent nothing. Set the credentials" in str(error)
 
 
 @every_backend
