@@ -286,7 +286,8 @@ def system_of(sent: Recorded) -> Any:
     return told if isinstance(told, str) else "".join(part["text"] for part in told)
 
 
-@every_backend
+# litellm hands it to models of Gemini that it does not know as the user's text.
+@pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm_openai, litellm_anthropic])
 def test_a_system_prompt_arrives_as_one(fault_server: FaultServer, make: MakeProvider) -> None:
     system, user = Message(role="system", content=NASTY), Message(role="user", content="Hello")
     send(make(fault_server.url), Request(messages=[system, user]))
