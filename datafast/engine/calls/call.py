@@ -31,7 +31,9 @@ class Call:
         waiting: called with +1 and -1 around a wait without a slot.
         elsewhere: says whether another provider can take over now, if this one does not work; None where there is no other.
         request: what is sent next; it changes with what is learned from errors and replies.
-        sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
+        sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s);
+            `number`: which request of the provider in this run it was.
+        place: its place among those who wait for a turn.
         cut_at: our own token limit at which a reply was cut off; None if none was.
         unusable: the number of replies of this generation that were not what was asked.
         modes_tried: reply modes that have failed for this call.
@@ -52,6 +54,8 @@ class Call:
     sent: int = 0
     sent_before: int = 0
     sent_at: float = 0.0
+    number: int = 0
+    place: int | None = None
     cut_at: int | None = None
     unusable: int = 0
     modes_tried: set[ReplyMode] = field(default_factory=set)

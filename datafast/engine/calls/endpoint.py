@@ -15,6 +15,7 @@ from datafast.llms.transport.redaction import MASK
 from datafast.types import Usage
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Endpoint"]
@@ -80,10 +81,11 @@ class Endpoint:
                 raw = raw.replace(key, MASK.encode())
         return raw
 
-    def met(self, error: ProviderError, sent_at: float) -> None:
-        """Records an error in place of a reply to a request sent at `sent_at` (monotonic seconds)."""
+    def met(self, error: ProviderError, call: Call) -> None:
+        """Records an error in place of a reply to the newest request of a call."""
+        sent_at = call.sent_at
         if error.kind is ErrorKind.RATE_LIMITED:
-            self.gate.rate_limited(sent_at, error.retry_after_s)
+            self.gate.refused(call.number, sent_at, error.retry_after_s)
             self.breaker.limited()
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)

@@ -42,11 +42,13 @@ class Trouble:
     Attributes:
         faults: faults of the provider, between which others succeeded.
         refusals: how often it was refused.
+        limits: how often it came too early (429).
         met_at: when the newest of them came (monotonic seconds).
     """
 
     faults: int = 0
     refusals: int = 0
+    limits: int = 0
     met_at: float = 0.0
 
 
@@ -109,7 +111,8 @@ class Faults:
             raise ItemPending
         self._check_patience(endpoint, error)
         if error.kind is ErrorKind.RATE_LIMITED:
-            return max(0.0, endpoint.gate.blocked_for())
+            trouble.limits += 1
+            return endpoint.gate.wait_after_refusal(trouble.limits, error.retry_after_s)
         return self._backoff.wait_s(trouble.faults, retry_after_s=error.retry_after_s)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:

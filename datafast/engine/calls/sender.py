@@ -229,7 +229,8 @@ class Sender:
         """Waits until the request may be sent again; raises where it must not be."""
         wait_s = self._faults.wait_after(call, error, trouble)
         self.tally.retries += 1
-        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
+        told_s = max(wait_s, call.endpoint.gate.closed_for())
+        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=told_s))
         await self._faults.wait(call, error, trouble, wait_s)
 
     async def _attempt(self, call: Call) -> ProviderError | None:
@@ -249,7 +250,7 @@ class Sender:
             usage = self._take(call, response, tokens)
         except ProviderError as error:
             maybe_paid = error.maybe_paid
-            endpoint.met(error, sent_at)
+            endpoint.met(error, call)
             if not maybe_paid:
                 endpoint.gate.correct_tokens(-tokens)
             return error
@@ -263,7 +264,7 @@ class Sender:
             self._admission.leave(endpoint.gate)
         if isinstance(call.said, ReplyError):
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
-            endpoint.met(unread, sent_at)
+            endpoint.met(unread, call)
             return unread
         endpoint.breaker.succeeded(sent_at)
         endpoint.bounds_worked |= call.sends_bounds

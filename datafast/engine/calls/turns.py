@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from datafast.engine.calls.budget import Booking, Cashier
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
-    from datafast.store.records import Bound
     from datafast.store.writer import Store
 
 __all__ = ["Turns"]
@@ -41,45 +40,44 @@ class Turns:
         bound = self._cashier.bound(call.request, endpoint)
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
+        if call.place is None:
+            call.place = self._admission.place()
         while True:
-            await self._enter(call, bound)
-            booking, goes = None, False
+            await self._look(call)
+            number = await self._admission.enter(endpoint.gate, place=call.place, tokens=tokens)
+            if number is None:
+                continue
+            goes, limit = False, None
             try:
-                booking = self._cashier.book(bound, endpoint)
-                goes = not endpoint.gate.is_paced or await self._pace(endpoint, tokens)
+                if self._may_go(endpoint):
+                    limit = self._cashier.passed_by(bound)
+                    if limit is None:
+                        booking = self._cashier.book(bound, endpoint)
+                        call.number = number
+                        goes = True
+                        return booking
             except OutputWriteError as error:
                 self._stop.now(StopCause.OUTPUT, str(error), error)
                 raise ItemPending from error
             finally:
                 if not goes:
-                    self._cashier.settle(booking, None, None)
-                    self._admission.leave(endpoint.gate)
-            if goes:
-                return booking
-
-    async def _enter(self, call: Call, bound: Bound | None) -> None:
-        """Waits for a slot at a provider that is not paused, and for room in the budget."""
-        endpoint, gate = call.endpoint, call.endpoint.gate
-        while True:
-            self.check(endpoint)
-            breaker = endpoint.breaker
-            if breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
-                if call.elsewhere is not None and call.elsewhere():
-                    raise ItemPending  # another provider takes over
-                await self._stop.sleep(_LOOK_S, breaker.listeners)
-                continue
-            blocked = gate.blocked_for()
-            if blocked > 0:
-                await self.sleep_until(time.monotonic() + blocked, endpoint)
-                continue
-            await self._admission.enter(gate)
-            ready = not (endpoint.stopped or self._stop or gate.blocked_for() > 0 or endpoint.breaker.refuses_all)
-            limit = self._cashier.passed_by(bound) if ready else None
-            if ready and limit is None:
-                return
-            self._admission.leave(gate)
+                    self._admission.leave_unsent(endpoint.gate, tokens)
             if limit is not None:
                 await self._cashier.wait(limit, bound)
+
+    async def _look(self, call: Call) -> None:
+        """Waits while its provider is not to be asked at all, or lets another one take over."""
+        breaker = call.endpoint.breaker
+        self.check(call.endpoint)
+        while breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
+            if call.elsewhere is not None and call.elsewhere():
+                raise ItemPending  # another provider takes over
+            await self._stop.sleep(_LOOK_S, breaker.listeners)
+            self.check(call.endpoint)
+
+    def _may_go(self, endpoint: Endpoint) -> bool:
+        """Whether one that was given a slot may still use it: things may have changed before it woke."""
+        return not (self._stop or endpoint.stopped or endpoint.breaker.refuses_all or endpoint.gate.closed_for() > 0.0)
 
     async def _prepare(self, endpoint: Endpoint) -> None:
         """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
@@ -88,23 +86,6 @@ class Turns:
         except ConfigError as error:
             self._stop.now(StopCause.PROVIDER, str(error), error)
             raise ItemPending from error
-
-    async def _pace(self, endpoint: Endpoint, tokens: int) -> bool:
-        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace.
-
-        Returns:
-            Whether it may go. It may not while the provider is paused: those who wait here must not go all at once afterwards.
-        """
-        gate = endpoint.gate
-        async with gate.turns:
-            self.check(endpoint)
-            while (left := gate.next_turn - time.monotonic()) > 0 and not endpoint.breaker.is_down:
-                await self._stop.sleep(left, gate.sooner)
-                self.check(endpoint)
-            if endpoint.breaker.is_down:
-                return False
-            gate.book(tokens)
-            return True
 
     def check(self, endpoint: Endpoint) -> None:
         """Raises ItemPending where nothing more is sent."""

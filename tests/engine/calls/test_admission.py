@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.engine.stop import StopSignal
 from datafast.llms.pace import Pacer
+from datafast.types import StopCause
 
 # -- slots
 
@@ -28,7 +31,7 @@ def test_no_limit_is_passed_and_nobody_waits_for_ever(total: int, limits: list[i
 
     async def main() -> None:
         chance = random.Random(seed)
-        admission = Admission(total)
+        admission = Admission(total, StopSignal())
         gates = [Gate(limit) for limit in limits]
         inside: Counter[int] = Counter()
         for gate in gates:
@@ -70,7 +73,7 @@ def test_no_limit_is_passed_and_nobody_waits_for_ever(total: int, limits: list[i
 
 def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(1)
+        admission, gate = Admission(1, StopSignal()), Gate(1)
         admission.add(gate)
         await admission.enter(gate)
         first = asyncio.ensure_future(admission.enter(gate))
@@ -86,7 +89,7 @@ def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
 
 def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(1)
+        admission, gate = Admission(1, StopSignal()), Gate(1)
         admission.add(gate)
         await admission.enter(gate)
         waiting = asyncio.ensure_future(admission.enter(gate))
@@ -102,7 +105,7 @@ def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
 
 def test_those_who_came_first_enter_first() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(5)
+        admission, gate = Admission(1, StopSignal()), Gate(5)
         admission.add(gate)
         order: list[int] = []
 
@@ -120,7 +123,7 @@ def test_those_who_came_first_enter_first() -> None:
 
 def test_a_gate_that_is_full_of_waiting_ones_holds_back_no_other() -> None:
     async def main() -> None:
-        admission, slow, quick = Admission(4), Gate(2), Gate(2)
+        admission, slow, quick = Admission(4, StopSignal()), Gate(2), Gate(2)
         admission.add(slow)
         admission.add(quick)
         for _ in range(2):
@@ -143,30 +146,97 @@ def test_a_gate_that_is_full_of_waiting_ones_holds_back_no_other() -> None:
 
 def test_a_burst_of_429_lowers_the_limit_once_and_never_below_one() -> None:
     gate = Gate(100)
-    for _ in range(50):
-        gate.rate_limited(sent_at=1.0, retry_after_s=0.0)
+    refuse(gate, 50)
     assert gate.limit == 75
-    for _ in range(60):
-        gate.rate_limited(sent_at=float("inf"), retry_after_s=0.0)
+    for _ in range(12):
+        refuse(gate, 5)
     assert gate.limit == 1
+
+
+def refuse(gate: Gate, requests: int, retry_after_s: float | None = None) -> None:
+    """So many requests are sent at once and refused."""
+    now = time.monotonic()
+    for number in [gate.take(0, now) for _ in range(requests)]:
+        gate.refused(number, now, retry_after_s)
+
+
+def test_sparse_429_lower_nothing_and_hold_nothing_back() -> None:
+    gate = Gate(100)
+    for number in range(1, 1001):
+        now = time.monotonic()
+        gate.take(0, now)
+        if number % 12:
+            gate.succeeded(now)
+        else:
+            gate.refused(number, now, None)
+    assert gate.limit == 100
+    assert gate.opens_at == 0.0
 
 
 def test_a_lowered_limit_climbs_back_to_the_setting_and_no_further() -> None:
     seen: list[int] = []
     gate = Gate(4, on_limit=seen.append)
-    gate.rate_limited(sent_at=1.0, retry_after_s=None)
+    refuse(gate, 5)
     for _ in range(1000):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
     assert gate.limit == gate.setting == 4
     assert seen == [3, 4]
 
 
 def test_a_server_that_asks_for_patience_gets_it() -> None:
     gate = Gate(4)
-    gate.rate_limited(sent_at=1.0, retry_after_s=3.0)
-    assert 3.0 - 0.1 < gate.blocked_for() < 20.1
-    gate.rate_limited(sent_at=0.5, retry_after_s=100.0)
-    assert gate.blocked_for() > 99.0
+    refuse(gate, 1, retry_after_s=3.0)
+    assert 3.0 - 0.1 < gate.closed_for() <= 3.0
+    refuse(gate, 1, retry_after_s=100.0)
+    assert gate.closed_for() > 99.0
+
+
+def test_after_a_wait_one_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(4)
+    refuse(gate, 1, retry_after_s=3.0)
+    assert gate.opens_at > time.monotonic() + 2.9
+    gate.take(0, later := time.monotonic() + 3.0)
+    assert 0.2 < gate.opens_at - later < 5.1
+    gate.take(0, even_later := gate.opens_at)
+    assert gate.opens_at == even_later
+
+
+def test_one_who_was_refused_goes_before_those_who_came_later() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1, StopSignal()), Gate(1)
+        admission.add(gate)
+        order: list[int] = []
+
+        async def work(place: int) -> None:
+            await admission.enter(gate, place=place)
+            order.append(place)
+            admission.leave(gate)
+
+        await admission.enter(gate)
+        places = [admission.place() for _ in range(6)]
+        tasks = [asyncio.ensure_future(work(place)) for place in reversed(places)]
+        await asyncio.sleep(0)
+        admission.leave(gate)
+        await asyncio.gather(*tasks)
+        assert order == places
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_run_wakes_those_who_wait_for_a_turn_in_an_hour() -> None:
+    async def main() -> None:
+        stop = StopSignal()
+        admission, gate = Admission(1, stop), Gate(1, rpm=1 / 60)
+        admission.add(gate)
+        assert await admission.enter(gate) == 1
+        admission.leave(gate)
+        waiting = asyncio.ensure_future(admission.enter(gate))
+        await asyncio.sleep(0)
+        stop.now(StopCause.INTERRUPTED, "enough")
+        assert await asyncio.wait_for(waiting, 1) is None
+        assert admission.in_flight == 0
+
+    asyncio.run(main())
 
 
 @given(st.integers(1, 50), st.none() | st.floats(0, 1000))
@@ -219,6 +289,6 @@ def test_tokens_that_were_really_used_keep_to_the_limit(calls: list[tuple[float,
 
 def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
-    assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).book(0) <= 5006.2
-    assert Gate(8, rpm=6, earlier=[(400.0, 0)]).book(0) == 5000.0
-    assert Gate(8, rpm=6).book(0) == 5000.0
+    assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).opens_at <= 5006.2
+    assert Gate(8, rpm=6, earlier=[(400.0, 0)]).opens_at <= 5000.0
+    assert Gate(8, rpm=6).opens_at <= 5000.0

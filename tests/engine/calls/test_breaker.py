@@ -31,6 +31,6 @@ def test_time_in_which_the_process_was_stopped_is_no_stall(monkeypatch: pytest.M
     _meets_a_fault(breaker)
     assert not breaker.stalled
     for _ in range(20):
-        now += gate.blocked_for()
+        now += gate.closed_for()
         _meets_a_fault(breaker)
     assert breaker.stalled
