@@ -128,7 +128,7 @@ class Action(StrEnum):
 class ErrorKind(StrEnum):
     """What went wrong with a request, told by its status and the machine-readable fields of its body, never by prose.
 
-    NO_COMPLETION: a success came that is no reply of a model: a page, a stream, nothing to choose from, or too much.
+    NO_COMPLETION: a success came that is not a reply of a model: a page, a stream, nothing to choose from, or too much.
     UNUSABLE_REPLY: the server itself refused what its model had written.
     """
 

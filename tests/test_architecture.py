@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,7 @@ import datafast
 from datafast.registry import BUILT_IN, kind_names, load_kind
 
 PACKAGE = Path(datafast.__file__).parent
-
-# To be mended, and then taken out here. Nothing may be added.
+ROOT = PACKAGE.parent
 KINDS_NEVER_IMPORT = {
     "aiohttp",
     "asyncio",
@@ -104,15 +104,42 @@ STEP = re.compile(r"^\| \d+ \| `(?:(\w+)\.)?(\w+)` \| `([\w/]+?)(\.py|/)` \|", r
 
 def test_the_way_of_a_row_is_told_as_it_is() -> None:
     """The names in the design overview are in the files that it names, and there are few."""
-    overview = (PACKAGE.parent / "docs" / "design" / "overview.md").read_text(encoding="utf-8")
+    overview = (ROOT / "docs" / "design" / "overview.md").read_text(encoding="utf-8")
     steps = STEP.findall(overview)
     assert 8 <= len(steps) <= 12
+    assert len({place for _, _, place, _ in steps}) <= 7
     for owner, name, place, ending in steps:
         path = PACKAGE / f"{place}.py" if ending == ".py" else PACKAGE / "llms" / "base.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         homes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == owner]
         home = homes[0] if owner else tree
         assert any(getattr(node, "name", None) == name for node in home.body), f"{owner}.{name} is not in {path}"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design/overview.md"])
+def test_the_map_of_the_layers_is_told_as_it_is_checked(page: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    checked = [layer.replace("datafast.", "") for layer in contracts[0]["layers"]]
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if re.match(r"    cli( |$)", line))
+    told = [re.split(r" {2,}", line.strip())[0] for line in lines[start : start + len(checked)]]
+    assert told == checked
+    assert not lines[start + len(checked)].strip()
+
+
+def test_the_map_of_the_house_has_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = {
+        name.rstrip("/")
+        for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([\w/.]+)`", row)
+    }
+    rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")}
+    assert sorted((rooms | modules) - told) == []
+    assert [name for name in sorted(told) if not name.startswith("datafast.") and not (PACKAGE / name).exists()] == []
 
 
 def sources_of(kind: str) -> list[Path]:

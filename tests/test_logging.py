@@ -127,7 +127,9 @@ def test_an_unknown_level_is_refused_and_what_was_set_up_stays(
 def test_no_colour_codes_where_the_console_is_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     configure_logger()
     run(tmp_path)
-    assert "\x1b" not in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert shown
+    assert "\x1b" not in shown
 
 
 def test_a_format_of_ones_own_is_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

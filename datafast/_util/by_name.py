@@ -1,9 +1,9 @@
-"""Config fields whose class is named in the value, as `type: choice` names a type of column."""
+"""Config fields whose class is named in the value, as `type: choice` names a type of column, and the door of such classes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
@@ -11,7 +11,54 @@ from pydantic_core import PydanticCustomError, core_schema
 from datafast._util.plugins import Door, blaming
 from datafast.errors import ConfigError
 
-__all__ = ["ByName"]
+__all__ = ["ByName", "ModelDoor"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class ModelDoor(Door[type[M]]):
+    """Config models of one group, each with its name as the default of one field: `type: Literal["choice"] = "choice"`.
+
+    Args:
+        base: the class that they derive from.
+        home: its public name, for messages.
+        tag: that field.
+        group, noun, built_in, key: as `Door` says.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        noun: str,
+        built_in: Mapping[str, str],
+        base: type[BaseModel],
+        home: str,
+        tag: str,
+        key: str,
+    ) -> None:
+        super().__init__(group, noun=noun, built_in=built_in, check=self._wrong, key=key)
+        self._base = base
+        self._home = home
+        self._tag = tag
+
+    def _wrong(self, name: str, model: Any) -> str | None:
+        is_model = isinstance(model, type) and issubclass(model, self._base)
+        if is_model and model.model_fields[self._tag].default == name:
+            return None
+        return f'a class derived from {self._home} with a field `{self._tag}: Literal["{name}"] = "{name}"` is expected'
+
+    def add(self, model: type[M]) -> type[M]:
+        """Makes a model known in this process, under its name. Can be used as a decorator.
+
+        Raises:
+            ConfigError: the class has no name, or it is taken.
+        """
+        name = model.model_fields[self._tag].default
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f'{model.__name__} has no name. Give it a field `{self._tag}: Literal["..."] = "..."`.')
+        self.register(name, model)
+        return model
 
 
 class ByName:

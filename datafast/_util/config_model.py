@@ -30,7 +30,7 @@ def _of_64_bits(seed: int) -> int:
 
 
 Seed = Annotated[int, AfterValidator(_of_64_bits)]
-"""Of random choices; more bits no JSON document of a ledger holds."""
+"""Of random choices; no JSON document of a ledger holds more bits."""
 
 
 def _of_a_file(path: Path) -> Path:

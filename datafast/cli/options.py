@@ -69,7 +69,7 @@ yes = click.option(
     "-y",
     "--yes",
     is_flag=True,
-    help="Ask nothing. Without it, a terminal is asked before rows that were paid for leave because the config has changed.",
+    help="Do not ask. Without it, you are asked in a terminal before paid rows leave because the config has changed.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Log everything that happens on stderr.")

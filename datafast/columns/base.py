@@ -184,7 +184,7 @@ class Column(ConfigModel):
     @field_validator("on_error", mode="before")
     @classmethod
     def _null_of_yaml(cls, value: Any) -> Any:
-        return "null" if value is None else value  # in YAML, on_error: null is no text
+        return "null" if value is None else value  # in YAML, on_error: null is not a text
 
     # -- what a type of column says
 

@@ -10,25 +10,23 @@ In a script, `register(LengthColumn)` does the same for this process. Nothing is
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from datafast._util.by_name import ByName
-from datafast._util.plugins import Door
+from datafast._util.by_name import ByName, ModelDoor
 from datafast.columns.base import Column
-from datafast.errors import ConfigError
 from datafast.registry import BUILT_IN
 
 __all__ = ["COLUMNS", "AnyColumn", "column_types", "load_column", "register"]
 
 
-def _check(name: str, column: Any) -> str | None:
-    if isinstance(column, type) and issubclass(column, Column) and column.model_fields["type"].default == name:
-        return None
-    return f'a class derived from datafast.columns.Column with a field `type: Literal["{name}"] = "{name}"` is expected'
-
-
-COLUMNS: Door[type[Column]] = Door(
-    "datafast.columns", noun="type of column", built_in=BUILT_IN["datafast.columns"], check=_check, key="type"
+COLUMNS: ModelDoor[Column] = ModelDoor(
+    "datafast.columns",
+    noun="type of column",
+    built_in=BUILT_IN["datafast.columns"],
+    base=Column,
+    home="datafast.columns.Column",
+    tag="type",
+    key="type",
 )
 
 
@@ -43,11 +41,7 @@ def register(column: type[Column]) -> type[Column]:
     Raises:
         ConfigError: the class has no such name, or it is taken.
     """
-    name = column.model_fields["type"].default
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f'{column.__name__} has no name. Give it a field `type: Literal["..."] = "..."`.')
-    COLUMNS.register(name, column)
-    return column
+    return COLUMNS.add(column)
 
 
 def load_column(name: str) -> type[Column]:

@@ -78,7 +78,7 @@ def plain(value: Any) -> Any:
 
     Raises:
         TypeError: it cannot be written as JSON.
-        ValueError: it is no finite number, or a whole number of more than 64 bits.
+        ValueError: it is not a finite number, or a whole number of more than 64 bits.
     """
     if value is None or isinstance(value, str | bool):
         return value
@@ -88,7 +88,7 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} is no finite number")
+            raise ValueError(f"{value} is not a finite number")
         return float(value)
     return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
 

@@ -18,6 +18,9 @@ from datafast.sources import SourceRows
 __all__ = ["Walk", "Walks"]
 
 
+_NEAR = 4096  # rows of the dataset: more than are in work at once
+
+
 @lru_cache(maxsize=256)
 def _order(size: int, key: bytes) -> Permutation:
     return Permutation(size, key)
@@ -42,28 +45,30 @@ class Walk:
         self.place = digest(rows.former_digest, mode, str(shuffle))
         self._shuffle = shuffle
         self._rank = rank
+        self._place_at = lru_cache(maxsize=_NEAR)(self._place_of)
 
     def index(self, number: int, *, seed: int, rng: Callable[[str], random.Random], formerly: bool) -> int:
         """Which row of the source stands in the row `number` of the dataset; `formerly` as in version 0.1.0."""
         size = len(self.rows)
         if not self.in_turn:
             return rng(f"source {self.place.hex()}" if formerly else f"source {size} {self._rank}").randrange(size)
-        cycle, place = divmod(number, size)
-        if not self._shuffle:
-            return place
-        key = digest(str(seed), self.place, str(cycle)) if formerly else self._cycle_key(seed, cycle)
-        return _order(size, key)[place]
+        return self._place_at(number, seed, formerly)[1]
 
     def id_at(self, number: int, *, seed: int) -> bytes:
         """16 bytes that say which row of the source that is, and how often it was there before. Of a walk in turn alone."""
-        cycle, place = divmod(number, len(self.rows))
-        if self._shuffle:
-            place = _order(len(self.rows), self._cycle_key(seed, cycle))[place]
+        cycle, place = self._place_at(number, seed, False)
         row = self.rows.id_of(place) if self.ids is None else self.ids[place * 16 : (place + 1) * 16]
         return digest("source row", row, str(cycle))
 
-    def _cycle_key(self, seed: int, cycle: int) -> bytes:
-        return digest(str(seed), "source", str(len(self.rows)), str(self._rank), str(cycle))
+    def _place_of(self, number: int, seed: int, formerly: bool) -> tuple[int, int]:
+        """The cycle of a row of the dataset, and the row of the source; see `index`."""
+        size = len(self.rows)
+        cycle, place = divmod(number, size)
+        if not self._shuffle:
+            return cycle, place
+        former = (str(seed), self.place, str(cycle))
+        key = digest(*former) if formerly else digest(str(seed), "source", str(size), str(self._rank), str(cycle))
+        return cycle, _order(size, key)[place]
 
 
 class Walks:

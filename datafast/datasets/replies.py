@@ -28,7 +28,7 @@ class Texts(ReplyModel):
         return texts
 
     def usable(self, *, keep_repeats: bool = False) -> list[str]:
-        """The texts without outer whitespace. Blank ones are no rows, and neither is a text that came before in the reply."""
+        """The texts without outer whitespace. A blank one is not a row, and neither is a text that came before in the reply."""
         texts = [text.strip() for text in self.texts if text.strip()]
         return texts if keep_repeats else list(dict.fromkeys(texts))
 

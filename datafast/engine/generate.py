@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeVar, overload
@@ -123,23 +123,23 @@ class Generate:
         Raises:
             CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
-        answer: BaseModel | str
-        answer, call = await self._ask(role, _conversation(prompt, messages, system), response_model, tag)
+        call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
+        answer = await self._caller.answer(call, self._recorded.get(call.key, []))
+        self._note(call)
         if call.flaw is not None and isinstance(answer, str):
             self._cut.add(tag)
         return answer
 
-    async def _ask(
-        self, role: str, conversation: list[Message], response_model: type[BaseModel] | None, tag: str
-    ) -> tuple[Any, Call]:
+    def _call(self, role: str, conversation: list[Message], response_model: type[BaseModel] | None, tag: str) -> Call:
         schema = ResponseSchema.of(response_model) if response_model is not None else None
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
-        call = Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
-        answer = await self._caller.answer(call, self._recorded.get(key, []))
-        self._answered[role] = call.model_id
+        return Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
+
+    def _note(self, call: Call) -> None:
+        """Keeps who has answered."""
+        self._answered[call.role] = call.model_id
         self.last = call
-        return answer, call
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first, because they are paid for."""
@@ -179,7 +179,7 @@ class Generate:
             ends_run=ends_run,
         )
 
-    async def collect(
+    def collect(
         self,
         role: str,
         count: int,
@@ -188,7 +188,7 @@ class Generate:
         response_model: Callable[[int], type[M]],
         items: Callable[[M], Sequence[T]],
         system: str | None = None,
-    ) -> list[T]:
+    ) -> Coroutine[Any, Any, list[T]]:
         """Asks for `count` things in one call, and again for missing ones if the run tops up or retries this item.
 
         If the item asked for fewer things when it was begun, the others are asked for now.
@@ -206,10 +206,9 @@ class Generate:
             found.extend(items(reply))
             return count - len(found)
 
-        await self._collect(role, count, prompt, response_model, take, system)
-        return found[:count]
+        return self._collect(found, take, role, count, prompt, response_model, system)
 
-    async def collect_for(
+    def collect_for(
         self,
         role: str,
         subjects: Sequence[S],
@@ -219,7 +218,7 @@ class Generate:
         response_model: Callable[[int], type[M]],
         items: Callable[[M], Sequence[T]],
         system: str | None = None,
-    ) -> list[T | None]:
+    ) -> Coroutine[Any, Any, list[T | None]]:
         """The same where each thing is about a subject of its own: a reply holds one for each, in the order of the subjects.
 
         Args:
@@ -245,35 +244,36 @@ class Generate:
         def text(wanted: int) -> str:
             return prompt([subjects[number] for number in missing()[:wanted]])
 
-        await self._collect(role, count, text, response_model, take, system)
-        return found[:count]
+        return self._collect(found, take, role, count, text, response_model, system)
 
     async def _collect(
         self,
+        found: list[T],
+        take: Callable[[M, Sequence[int], int], int],
         role: str,
-        missing: int,
+        count: int,
         prompt: Callable[[int], str],
         response_model: Callable[[int], type[M]],
-        take: Callable[[M, Sequence[int], int], int],
         system: str | None,
-    ) -> None:
-        """Asks until nothing is missing, or no more asks are left.
+    ) -> list[T]:
+        """Asks until nothing is missing, or no more asks are left. Returns the first `count` of what was found.
 
         Args:
+            take: puts into `found` what a reply holds; it is given the numbers of the things that the reply lacks between others,
+                and how many were asked for, and says how many are still missing.
             prompt: the prompt for so many of the things that are missing now.
-            take: takes a reply, the numbers of the things that it lacks between others, and how many were asked for; says how many
-                are still missing.
         """
+
+        def asked(wanted: int) -> tuple[list[Message], type[M]]:
+            return _conversation(prompt(wanted), None, system), response_model(wanted)
+
+        missing = count
         asks_left, came = self._extra_asks, False
         resized = bool(self._recorded)  # perhaps; the first call tells
         for number in itertools.count():
             if missing <= 0:
-                return
+                break
             tag = f"top-up {number}" if number else ""
-
-            def asked(wanted: int) -> tuple[list[Message], type[M]]:
-                return _conversation(prompt(wanted), None, system), response_model(wanted)
-
             wanted = missing
             if resized:
                 wanted = self._recorded_number(missing, lambda wanted: self._paid(role, *asked(wanted), tag))  # noqa: B023 - called at once
@@ -284,19 +284,22 @@ class Generate:
                 # Recorded replies are used whatever the settings are now; only new calls are limited.
                 generations = self._paid(role, conversation, model, tag)
                 if not generations and asks_left <= 0:
-                    return
+                    break
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
+            call = self._call(role, conversation, model, tag)
             try:
-                reply, call = await self._ask(role, conversation, model, tag)
+                reply: Any = await self._caller.answer(call, self._recorded.get(call.key, []))
             except CallFailed as error:
                 if not came:
                     raise
                 self._flaws.append(str(error))
-                return  # earlier things are kept; the rest counts as a short reply
+                break  # earlier things are kept; the rest counts as a short reply
+            self._note(call)
             came = True
             if call.flaw is not None:
                 self._flaws.append(str(call.flaw))
             missing = take(reply, call.flaw.left_out if call.flaw is not None else (), wanted)
+        return found[:count]
 
     def model_id(self, role: str) -> str:
         """The id of the model in a role, for rows; once it has answered, the id that the server gave."""

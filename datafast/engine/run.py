@@ -83,6 +83,8 @@ class _Run:
         self._emit = parts.emit
         self._stop = parts.stop
         self._working = list(parts.shares)
+        for share in self._shares:
+            share.on_wait = functools.partial(self._waiting, share)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self) -> RunReport:
@@ -141,7 +143,8 @@ class _Run:
             chosen.sort()
         # With ordered rows the reorder buffer wants rising positions.
         last = self._store.refused_before if self._reorder is None else frozenset[int]()
-        deal(self._shares, self._plan, chosen, last=last, skip=lambda position: position in done or position in failed)
+        skip = (lambda position: position in done or position in failed) if failed else done.__contains__
+        deal(self._shares, self._plan, chosen, last=last, skip=skip)
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1
@@ -209,7 +212,7 @@ class _Run:
         best: _Outcome | None = None
         tried: set[str] = set()
         done: list[Route[Endpoint]] = []  # routes that have answered, or will not
-        while left := [route for route in share.working if route not in done]:
+        while left := [route for route in share.working if route not in done] if done else share.working:
             route = left[0] if len(left) == 1 else up(left) or left[0]
             generate = Generate(
                 caller=self._caller,
@@ -218,7 +221,7 @@ class _Run:
                 recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
                 most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
-                waiting=lambda change: self._waiting(share, change),
+                waiting=share.on_wait,
                 elsewhere=_elsewhere(route, left) if len(left) > 1 else None,
                 top_up=self._settings.top_up,
             )
@@ -231,11 +234,11 @@ class _Run:
                 if generate.last is not None:
                     done.append(route)
                 continue
-            done.append(route)
             if best is None or len(outcome.lines) > len(best.lines):
                 best = outcome
             if best.error is None:
                 break
+            done.append(route)
         return best
 
     async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
@@ -281,16 +284,7 @@ class _Run:
         return outcome._replace(lines=lines, filtered=dropped)
 
     def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
-        present = record.slots | record.filtered
-        for number in outcome.lines:
-            present |= 1 << number
-        for row in outcome.filtered:
-            present |= 1 << row.number
-        missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
-        failure = None
-        if outcome.error and missing:
-            lost = record.failure
-            failure = replace(lost, rows=missing) if lost else _failure_row(record, outcome.error, missing)
+        failure = _failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(
@@ -419,7 +413,18 @@ def _line(row: BaseModel) -> bytes:
     return type(row).__pydantic_serializer__.to_json(row) + b"\n"
 
 
-def _failure_row(record: ItemRecord, error: CallFailed, rows: int) -> FailureRow:
+def _failure_of(record: ItemRecord, outcome: _Outcome, error: CallFailed) -> FailureRow | None:
+    """Why rows of an item have failed; None where none are missing."""
+    present = record.slots | record.filtered
+    for number in outcome.lines:
+        present |= 1 << number
+    for row in outcome.filtered:
+        present |= 1 << row.number
+    missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
+    if not missing:
+        return None
+    if record.failure:
+        return replace(record.failure, rows=missing)
     return FailureRow(
         item=record.id,
         category=error.category,
@@ -427,7 +432,7 @@ def _failure_row(record: ItemRecord, error: CallFailed, rows: int) -> FailureRow
         provider=error.provider,
         role=error.role,
         attempts=error.attempts,
-        rows=rows,
+        rows=missing,
         prompt=error.prompt,
         raw=error.raw,
         at=time.time(),

@@ -9,6 +9,7 @@ roles     one set of providers, one for each role of the kind
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,12 +32,14 @@ class Share:
         weight: its weight when items are split.
         width: items in work at once, without those that wait without a slot.
         positions: the positions of its remaining items.
+        on_wait: called with +1 and -1 around the wait of an item without a slot.
     """
 
     routes: Sequence[Route[Endpoint]]
     weight: float = 1.0
     width: int = 0
     positions: Iterator[int] = field(default_factory=lambda: iter(()))
+    on_wait: Callable[[int], None] = lambda change: None
     workers: int = 0
     waiting: int = 0
     ended: bool = False
@@ -103,11 +106,15 @@ def deal(
 
 
 def _needed(positions: Iterable[int], skip: Callable[[int], bool], last: Collection[int]) -> Iterator[int]:
+    needed = itertools.filterfalse(skip, positions)
+    return _behind(needed, last) if last else needed
+
+
+def _behind(positions: Iterable[int], last: Collection[int]) -> Iterator[int]:
+    """These positions, those of `last` behind the others."""
     put_off = []
     for position in positions:
-        if skip(position):
-            continue
-        if last and position in last:
+        if position in last:
             put_off.append(position)
         else:
             yield position

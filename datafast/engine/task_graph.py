@@ -91,7 +91,7 @@ class _Running:
             await work()
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - raised at the end; the end of the run is no Exception
+        except BaseException as error:  # noqa: BLE001 - raised at the end; the end of the run is not an Exception
             self.errors[name] = error
         else:
             self.begin(self._ended(name))

@@ -292,7 +292,7 @@ def _inline(text: str) -> str:
 
 def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     found = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)} | set(secrets)
-    # As they are (in templates) and escaped (elsewhere); very short values are no secrets.
+    # As they are (in templates) and escaped (elsewhere); very short values are not secrets.
     forms = {form for value in found if len(value) >= 8 for form in (value, _inline(value))}
     if not forms:
         return lambda text: text

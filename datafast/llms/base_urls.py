@@ -26,7 +26,7 @@ def check_base(base: str, *, place: str = "api_base") -> str:
         place: where the address was given, for messages.
 
     Raises:
-        ConfigError: it is no http(s) URL, no request can be sent to it, or it carries credentials.
+        ConfigError: it is not an http(s) URL, no request can be sent to it, or it carries credentials.
     """
     parts = _parts(base)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -90,7 +90,7 @@ def _parts(address: str) -> SplitResult | None:
 
 
 def _wire_host(host: str) -> str | None:
-    """A host's name in ASCII, None where it is no name. Underscores are no letters, and yet many local names have them."""
+    """A host's name in ASCII, None where it is not a name. Underscores are not allowed there, and yet many local names have them."""
     if ":" in host:
         return host  # an IPv6 address
     try:

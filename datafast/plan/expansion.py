@@ -102,7 +102,7 @@ class Expansion:
     def endless(self, i: int, base: bytes) -> Variant:
         """`pick` without an end: after the last expansion all come again, under the next repeat numbers.
 
-        With the strategy random, `num_random_samples` is no end: there are further draws, distinct as long as there are any.
+        With the strategy random, `num_random_samples` is not the end: there are further draws, distinct as long as there are any.
         """
         return self._chooser.pick(i, base)
 

@@ -84,6 +84,7 @@ class GridPlan:
             edition=self._edition,
             most_rows=rows_per_item,
         )
+        self._num_routes = len(routes)
         if self.num_items > sys.maxsize:
             raise ConfigError(
                 f"The plan has {self.num_items:,} items, more than can ever be sent. Give fewer values, "
@@ -97,7 +98,7 @@ class GridPlan:
 
     @property
     def num_routes(self) -> int:
-        return len(self._maker.routes)
+        return self._num_routes
 
     @cached_property
     def radices(self) -> tuple[int, ...]:
@@ -172,7 +173,7 @@ class GridPlan:
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
-        rest, route = divmod(position, self.num_routes)
+        rest, route = divmod(position, self._num_routes)
         base_index, variant_index = divmod(rest, self._expansion.size)
         base, values = self._maker.base(self._places(base_index))
         variant = self._expansion.pick(variant_index, base)

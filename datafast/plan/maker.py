@@ -82,17 +82,21 @@ class ItemMaker:
     ) -> WorkItem:
         """The item of a base combination and a variant on a route."""
         content = self.content(base, self.asked(variant))
-        return WorkItem(
-            position=position,
-            key=self.key(content, route),
-            content=content,
-            num_rows=num_rows,
-            most_rows=max(num_rows, self._most_rows),
-            values=values,
-            template=self._templates[variant.template_index],
-            variant=variant,
-            route=route,
-            seed=self._seed,
-            defaults=self._edition.prompts,
-            edition=self._edition.version,
+        key = self.key(content, route)
+        most_rows = max(num_rows, self._most_rows)
+        template = self._templates[variant.template_index]
+        edition = self._edition
+        return WorkItem(  # by place: it is made for every item of a run, and names would double what it costs
+            position,
+            key,
+            content,
+            num_rows,
+            most_rows,
+            values,
+            template,
+            variant,
+            route,
+            self._seed,
+            edition.prompts,
+            edition.version,
         )

@@ -132,6 +132,7 @@ class _Combinatorial:
         self.spaces = spaces
         self._ends = list(accumulate(prod(space.sizes(distinct=False)) for space in spaces))
         self.size = self._ends[-1]
+        self._variant = lru_cache(maxsize=4096)(self._variant_at)
 
     def check_size(self, spec: ExpansionSpec, field: str) -> None:
         if self.size > spec.max_samples:
@@ -142,6 +143,9 @@ class _Combinatorial:
             )
 
     def pick(self, i: int, base: bytes) -> Variant:
+        return self._variant(i)  # every base has the same
+
+    def _variant_at(self, i: int) -> Variant:
         again, i = divmod(i, self.size)
         place = bisect_right(self._ends, i)
         return self.spaces[place].listed(i - (self._ends[place - 1] if place else 0), again=again)

@@ -10,25 +10,23 @@ In a script, `register(NoQuestions)` does the same for this process. A stage is 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from datafast._util.by_name import ByName
-from datafast._util.plugins import Door
-from datafast.errors import ConfigError
+from datafast._util.by_name import ByName, ModelDoor
 from datafast.quality.base import Stage
 from datafast.registry import BUILT_IN
 
 __all__ = ["STAGES", "AnyStage", "register"]
 
 
-def _check(name: str, stage: Any) -> str | None:
-    if isinstance(stage, type) and issubclass(stage, Stage) and stage.model_fields["stage"].default == name:
-        return None
-    return f'a class derived from datafast.quality.base.Stage with a field `stage: Literal["{name}"] = "{name}"` is expected'
-
-
-STAGES: Door[type[Stage]] = Door(
-    "datafast.stages", noun="stage", built_in=BUILT_IN["datafast.stages"], check=_check, key="quality"
+STAGES: ModelDoor[Stage] = ModelDoor(
+    "datafast.stages",
+    noun="stage",
+    built_in=BUILT_IN["datafast.stages"],
+    base=Stage,
+    home="datafast.quality.base.Stage",
+    tag="stage",
+    key="quality",
 )
 
 AnyStage = Annotated[Stage, ByName(STAGES, Stage, tag="stage", example="{stage: length, min_words: 40}")]
@@ -41,8 +39,4 @@ def register(stage: type[Stage]) -> type[Stage]:
     Raises:
         ConfigError: the class has no such name, or it is taken.
     """
-    name = stage.model_fields["stage"].default
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f'{stage.__name__} has no name. Give it a field `stage: Literal["..."] = "..."`.')
-    STAGES.register(name, stage)
-    return stage
+    return STAGES.add(stage)

@@ -66,7 +66,7 @@ class _Records:
                     yield line.decode(errors="surrogateescape")
 
     def next(self, columns: Sequence[str]) -> list[str] | None:
-        """The next record; None at the end. Raises ConfigError where bytes are no text, and csv.Error."""
+        """The next record; None at the end. Raises ConfigError where bytes are not text, and csv.Error."""
         with _cells_of_any_size():
             for cells in self._reader:
                 first, self.line = self.line, self._reader.line_num + 1

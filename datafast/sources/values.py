@@ -50,7 +50,7 @@ class RowReader:
             return (
                 value
                 if value.isascii() or _is_text(value)
-                else _Refused("holds half of a surrogate pair, which is no text")
+                else _Refused("holds half of a surrogate pair, which is not text")
             )
         if value is None:
             return None

@@ -34,10 +34,10 @@ class AppendFile:
         Raises:
             OutputWriteError: not everything could be written (the disk is full, for instance).
         """
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, memoryview(data)[written:])
         except OSError as error:
             self.cut(self.size)  # a part of a record would hide every record after it
             raise self._error(error) from error

@@ -48,12 +48,22 @@ from datafast.store.records import (
     Spent,
     Totals,
 )
-from datafast.store.row_values import append_from, failure_values, item_from, item_values, masks_from, pack, storable
+from datafast.store.row_values import (
+    append_from,
+    append_values,
+    call_values,
+    failure_values,
+    item_from,
+    item_values,
+    masks_from,
+    storable,
+)
 
 __all__ = ["Ledger"]
 
 _AT_ONCE = 10_000
 _ALL = 2**62
+_ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 
 _LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 
@@ -157,10 +167,10 @@ class Ledger:
     # -- items
 
     def put_items(self, items: Iterable[ItemRecord]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", map(item_values, items))
+        self._db.executemany(f"INSERT OR REPLACE INTO items VALUES({_ITEM})", map(item_values, items))
 
     def add_item_if_new(self, item: ItemRecord) -> None:
-        self._db.execute("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?,?)", item_values(item))
+        self._db.execute(f"INSERT OR IGNORE INTO items VALUES({_ITEM})", item_values(item))
 
     def items(self, *states: ItemState) -> Iterator[ItemRecord]:
         """Items in these states (by default all), in the order of their ids."""
@@ -305,26 +315,8 @@ class Ledger:
 
     def put_calls(self, calls: Iterable[CallRow]) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    *(
-                        c.id,
-                        c.item,
-                        c.key,
-                        c.generation,
-                        c.role,
-                        c.provider,
-                        c.model_id,
-                        c.sent_at,
-                        c.latency_s,
-                        c.attempts,
-                    ),
-                    *(c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_usd, c.raw),
-                    None if c.format == DEFAULT_FORMAT else c.format,
-                )
-                for c in calls
-            ],
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,''))",
+            map(call_values, calls),
         )
 
     def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
@@ -393,10 +385,7 @@ class Ledger:
     # -- appends
 
     def put_appends(self, appends: Iterable[Append]) -> None:
-        self._db.executemany(
-            "INSERT INTO appends VALUES(?,?,?,?,?,?,?)",
-            [(a.id, a.item, a.num_rows, a.start, a.size, a.crc, pack(a.slots)) for a in appends],
-        )
+        self._db.executemany("INSERT INTO appends VALUES(?,?,?,?,?,?,nullif(?,''))", map(append_values, appends))
 
     def appends(self) -> Iterator[Append]:
         """All appends in the order of the file."""

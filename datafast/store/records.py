@@ -89,11 +89,11 @@ class CallRow:
     latency_s: float
     attempts: int
     raw: bytes
+    format: str = DEFAULT_FORMAT
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cost_usd: float | None = None
-    format: str = DEFAULT_FORMAT
 
     def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
         """Adds the usage that its reply states."""

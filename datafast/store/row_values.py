@@ -1,13 +1,27 @@
-"""Values of the ledger as the rows of its tables, and back."""
+"""Values of the ledger as the rows of its tables, and back.
+
+Cost: of every value that is not exactly an int, a float, a str or a bytearray, sqlite3 first asks whether it adapts itself, which takes
+longer than writing it. So what is written for each call is given as these: a blob as a bytearray, NULL as '', which `nullif(?, '')`
+makes of it again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from datafast.store.records import Append, FailureRow, ItemRecord, ItemState
+from datafast.store.records import DEFAULT_FORMAT, Append, CallRow, FailureRow, ItemRecord, ItemState
 
-__all__ = ["append_from", "failure_values", "item_from", "item_values", "masks_from", "pack", "storable"]
+__all__ = [
+    "append_from",
+    "append_values",
+    "call_values",
+    "failure_values",
+    "item_from",
+    "item_values",
+    "masks_from",
+    "storable",
+]
 
 
 def failure_values(f: FailureRow) -> tuple[Any, ...]:
@@ -21,9 +35,18 @@ def storable(text: str) -> str:
 
 
 def item_values(item: ItemRecord) -> tuple[Any, ...]:
-    kept = item.kept.to_bytes((item.kept.bit_length() + 7) // 8, "little") if item.kept else None
-    written = (item.rows_written, pack(item.slots), kept)
-    return (item.id, item.key, item.content, item.position, item.state, item.generation, item.num_rows, *written)
+    return (
+        item.id,
+        bytearray(item.key),
+        bytearray(item.content),
+        item.position,
+        int(item.state),
+        item.generation,
+        item.num_rows,
+        item.slots.bit_count(),
+        _pack(item.slots),
+        _bits(item.kept) if item.kept else "",
+    )
 
 
 def item_from(row: tuple[Any, ...]) -> ItemRecord:
@@ -40,13 +63,50 @@ def masks_from(numbers: Iterable[tuple[int, int]]) -> dict[int, int]:
     return masks
 
 
+def call_values(call: CallRow) -> tuple[Any, ...]:
+    return (
+        call.id,
+        call.item,
+        bytearray(call.key),
+        call.generation,
+        call.role,
+        call.provider,
+        call.model_id,
+        call.sent_at,
+        call.latency_s,
+        call.attempts,
+        call.input_tokens,
+        call.output_tokens,
+        call.cached_tokens,
+        "" if call.cost_usd is None else call.cost_usd,
+        bytearray(call.raw),
+        "" if call.format == DEFAULT_FORMAT else call.format,
+    )
+
+
+def append_values(append: Append) -> tuple[Any, ...]:
+    return (
+        append.id,
+        append.item,
+        append.slots.bit_count(),
+        append.start,
+        append.size,
+        append.crc,
+        _pack(append.slots),
+    )
+
+
 def append_from(row: tuple[Any, ...]) -> Append:
     return Append(row[0], row[1], row[3], row[4], row[5], unpack(row[6], row[2]))
 
 
-def pack(slots: int) -> bytes | None:
+def _pack(slots: int) -> bytearray | str:
     """A bit mask as stored; NULL if it means the first rows, which is nearly always so."""
-    return None if slots & (slots + 1) == 0 else slots.to_bytes((slots.bit_length() + 7) // 8, "little")
+    return "" if slots & (slots + 1) == 0 else _bits(slots)
+
+
+def _bits(mask: int) -> bytearray:
+    return bytearray(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
 
 
 def unpack(stored: bytes | None, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Nodes below nodes: what can be said of them by walking from the root down. Node 0 is the root; no nodes are no model yet."""
+"""Nodes below nodes: what can be said of them by walking from the root down. Node 0 is the root; without nodes there is no model yet."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ def rows(
     dataset = columns(folder, schema, rows=count, run={"seed": seed, "max_concurrency": 1})
     dataset.generate(dict.fromkeys(dataset.config.roles, provider))
     assert assert_balanced(dataset.report).failed == 0
-    return rows_of(dataset.config.output_file)
+    found = rows_of(dataset.config.output_file)
+    assert len(found) == count
+    return found
 
 
 def values(folder: Path, column: Any, *, count: int = 6, seed: int = 0) -> list[Any]:

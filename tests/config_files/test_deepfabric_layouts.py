@@ -171,6 +171,7 @@ def test_a_field_that_there_is_not_is_named_with_its_line(server: FaultServer, l
 
 def test_the_placeholder_of_the_first_versions_is_the_system_prompt(server: FaultServer) -> None:
     generated(FIRST)
+    assert server.requests
     for request in server.requests:
         assert request.json["messages"][0] == {"role": "system", "content": "You are a guide of the harbour."}
 

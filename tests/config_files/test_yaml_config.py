@@ -318,7 +318,9 @@ def test_a_key_in_a_config_is_refused_without_being_repeated(write: Write) -> No
 
 def test_a_duplicate_key_is_refused_without_its_value(write: Write) -> None:
     path = write(GOOD.replace("openai/gpt-5-mini", "{provider: openai, api_key: sk-1234, api_key: sk-5678}"))
-    assert "sk-" not in "".join(problems_of(path))
+    found = problems_of(path)
+    assert found
+    assert "sk-" not in "".join(found)
 
 
 def test_secrets_beside_the_config_are_loaded_and_the_environment_wins(

@@ -254,6 +254,7 @@ def test_what_an_item_is_about_is_known_whatever_the_expansion(tmp_path: Path, s
     )
     RawDataset(config).generate([SimulatedProvider(faults={"refused": 1.0})])
     found = json.loads(CliRunner().invoke(cli, ["failures", str(config.output_file), "--json"]).stdout)
+    assert found["items"]
     assert all(item["values"]["tone"] in {"dry", "wry"} for item in found["items"])
 
 

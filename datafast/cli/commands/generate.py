@@ -23,7 +23,7 @@ __all__ = ["command"]
     help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
 )
 @options.concurrency
-@click.option("--fresh", is_flag=True, help="Start over. What is there is moved aside (.bak).")
+@click.option("--fresh", is_flag=True, help="Start over. Existing files are moved aside (.bak).")
 @click.option("--retry-failed", is_flag=True, help="Try again the rows that failed for good.")
 @click.option(
     "--events",
@@ -54,14 +54,14 @@ def command(
 ) -> None:
     """Generate the rows that are missing.
 
-    Run it again after an interruption, a crash or a change of the config. Rows that are there stay, and nothing is paid
-    for twice. Rows that a changed config does not ask for any more move to a file of their own; this is said first.
+    Run it again after an interruption, a crash or a change of the config. Existing rows stay, and nothing is paid for
+    twice. Rows that a changed config no longer asks for are moved to a file of their own; you are told so first.
 
     \b
     Exit codes:
-      0    all rows are there
+      0    all rows are written or filtered, or as many as --limit asks for
       2    the config or the command is wrong, or you said no; nothing was sent
-      3    some rows failed for good
+      3    finished, but some rows failed for good, or there is no row at all
       4    stopped early, the same command goes on
       130  interrupted, the same command goes on
     """

@@ -20,7 +20,9 @@ __all__ = ["command"]
 
 @click.command("init", short_help="Write KIND.yaml, a commented config to start from.")
 @click.argument("kind", default="raw")
-@click.option("--force", is_flag=True, help="Write a new config even if there is one. That one is moved aside (.bak).")
+@click.option(
+    "--force", is_flag=True, help="Write a new config even if there is one. The old one is moved aside (.bak)."
+)
 @json_option
 def command(kind: str, force: bool, as_json: bool) -> None:
     """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.

@@ -46,9 +46,9 @@ def command(
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Generate a few rows, from different providers, languages and topics, and show them below what was asked.
+    """Generate a few rows, from different providers, languages and topics, and show them with their prompts.
 
-    They are real rows in the output file: `datafast generate` goes on from there and does not pay for them again.
+    They are written to the output file: `datafast generate` goes on from there and does not pay for them again.
     """
     from datafast.cli.session import Settings, exit_code, run
 

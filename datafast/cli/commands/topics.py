@@ -34,7 +34,7 @@ def command() -> None:
 @options.offline
 @options.local
 @options.output
-@click.option("--fresh", is_flag=True, help="Grow them again. What is there is moved aside (.bak).")
+@click.option("--fresh", is_flag=True, help="Grow them again. Existing files are moved aside (.bak).")
 @options.env_file
 @options.as_json
 @options.verbose

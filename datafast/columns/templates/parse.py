@@ -5,7 +5,7 @@
     {{ topic | upper }}                        Jinja's expressions
 
 Guarantee: every other character is kept to the byte: braces of code, JSON and LaTeX have no meaning here. Inserted values are never
-looked at again. A name that is no column is refused when the template is parsed, with the nearest column. Null is inserted as nothing,
+looked at again. A name that is not a column is refused when the template is parsed, with the nearest column. Null is inserted as nothing,
 lists and objects as JSON.
 Cost: a template without Jinja is one pass and one join; jinja2 is imported for those with it only, and runs in the bounds of
 `datafast.columns.templates.sandbox`.
@@ -123,7 +123,7 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
 
 
 def parse_expression(text: str, *, names: Collection[str], field: str) -> Expression:
-    """Parses and checks a Jinja expression, with or without `{{ }}` around it. A column whose name is no word stands in `{ }`.
+    """Parses and checks a Jinja expression, with or without `{{ }}` around it. A column whose name is not a word stands in `{ }`.
 
     Raises:
         ConfigError: it is none, or uses an unknown name; with the nearest one.
@@ -146,7 +146,7 @@ def _odd_names(names: Collection[str]) -> re.Pattern[str] | None:
 
 
 class _Token(NamedTuple):
-    """A part of a template that is no text: a column with a way into its value, or something that stands in Jinja as it is."""
+    """A part of a template that is not text: a column with a way into its value, or something that stands in Jinja as it is."""
 
     start: int
     end: int
@@ -162,7 +162,7 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """Finds what in one template is no text."""
+    """Finds what in one template is not text."""
 
     def __init__(self, text: str, names: Collection[str], field: str, parts: Parts) -> None:
         self.text = text

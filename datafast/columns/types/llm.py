@@ -36,7 +36,7 @@ class AskingColumn(Column):
     """Who is asked: a name under `providers`."""
 
     variables: dict[str, Any] = Field(default_factory=dict)
-    """Further names for the templates, with their values. They are no columns."""
+    """Further names for the templates, with their values. They are not columns."""
 
     _prompt: Template = PrivateAttr()
     _system: Template | None = PrivateAttr(default=None)

@@ -30,6 +30,7 @@ from datafast.config_files.deepfabric.recipe import (
 )
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
+from datafast.facades.deepfabric.first_versions import FIRST_TOPIC_NAMES
 from datafast.facades.deepfabric.input import ANY_TOPIC
 from datafast.facades.deepfabric.rate_limit import RateLimit
 from datafast.facades.deepfabric.styles import style_fields
@@ -38,15 +39,7 @@ __all__ = ["EngineLayout"]
 
 _FIRST_NAMES = {
     "data_engine": {"system_prompt": "generation_system_prompt", "model_name": "model", "timeout": "request_timeout"},
-    "topic": {
-        "root_prompt": "topic_prompt",
-        "model_system_prompt": "topic_system_prompt",
-        "tree_degree": "degree",
-        "tree_depth": "depth",
-        "graph_degree": "degree",
-        "graph_depth": "depth",
-        "model_name": "model",
-    },
+    "topic": {**FIRST_TOPIC_NAMES, "model_name": "model"},
     "creation": {"model_name": "model"},
 }
 _PLACEHOLDER = "<system_prompt_placeholder>"

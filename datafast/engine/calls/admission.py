@@ -56,7 +56,7 @@ class Backoff(NamedTuple):
 class Waiting(NamedTuple):
     """One who waits at a gate: its place, which is lower the longer it waits, and how many tokens it wants.
 
-    `entered` tells apart two of the same call, of which one does not wait any more.
+    `entered` is the order among equal places.
     """
 
     place: int
@@ -244,7 +244,6 @@ class Admission:
         self._total = total
         self._stop = stop
         self._in_flight = 0
-        self._places = 0
         self._entered = 0
         self._gates: list[Gate] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -257,30 +256,30 @@ class Admission:
     def add(self, gate: Gate) -> None:
         self._gates.append(gate)
 
-    def place(self) -> int:
-        """A place in the queues: behind all that were given out before."""
-        self._places += 1
-        return self._places
+    def enters_at_once(self, gate: Gate, tokens: int = 0) -> int | None:
+        """Takes a slot if one is free that nobody waits for. Returns the number of the request, None if there is none."""
+        now = time.monotonic()
+        if self._in_flight >= self._total or gate.in_flight >= gate.limit or gate.waiting or gate.opens_at > now:
+            return None
+        self._in_flight += 1
+        return gate.take(tokens, now)
 
-    async def enter(self, gate: Gate, *, place: int | None = None, tokens: int = 0) -> int | None:
+    async def enter(self, gate: Gate, *, place: int = 0, tokens: int = 0) -> int | None:
         """Waits for a slot, and for the turn in the pace. Those who wait longest go first at each gate; gates take turns at the total.
 
         Args:
-            place: its place; by default behind all others.
+            place: the lower, the longer it waits.
             tokens: what is booked for it.
 
         Returns:
             The number of the request; None without a slot, if the run was stopped or the gate closed: look anew whether to wait.
         """
-        now = time.monotonic()
-        if self._in_flight < self._total and gate.in_flight < gate.limit and not gate.waiting and gate.opens_at <= now:
-            self._in_flight += 1
-            return gate.take(tokens, now)
-        if self._stop:
-            return None
+        number = self.enters_at_once(gate, tokens)
+        if number is not None or self._stop:
+            return number
         slot: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._entered += 1
-        entry = Waiting(self.place() if place is None else place, self._entered, tokens, slot)
+        entry = Waiting(place, self._entered, tokens, slot)
         heapq.heappush(gate.waiting, entry)
         if self._in_flight < self._total and gate.in_flight < gate.limit:
             self.wake()

@@ -92,6 +92,11 @@ class Breaker:
         return self.last_success > float("-inf")
 
     @property
+    def lets_all_through(self) -> bool:
+        """Whether it is neither paused nor refuses everything."""
+        return not (self._pauses or self.refuses_all)
+
+    @property
     def is_down(self) -> bool:
         """Whether nothing is to be sent to it now: it is paused, and it is not the time for a probe, or it refuses everything."""
         paused = self._pauses > 0 and (self._probing or time.monotonic() < self._probe_from)

@@ -156,11 +156,13 @@ class Cashier:
     """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing.
 
     Attributes:
+        has_budget: whether there is anything to keep.
         limits_replies: whether a reply's tokens have to be reserved; `limit_reply` and `saw` are called only then.
     """
 
     def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
-        self._budget = Budget(settings, spent) if settings.has_budget else None
+        self.has_budget = settings.has_budget
+        self._budget = Budget(settings, spent) if self.has_budget else None
         self.limits_replies = settings.budget_usd is not None or settings.max_tokens is not None
         self._store = store
         self._stop = stop

@@ -33,7 +33,7 @@ class Call:
         request: what is sent next; it changes with what is learned from errors and replies.
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s);
             `number`: which request of the provider in this run it was.
-        place: its place among those who wait for a turn.
+        place: its place among those who wait for a turn; the lower, the longer it waits.
         cut_at: our own token limit at which a reply was cut off; None if none was.
         unusable: the number of replies of this generation that were not what was asked.
         modes_tried: reply modes that have failed for this call.
@@ -55,7 +55,7 @@ class Call:
     sent_before: int = 0
     sent_at: float = 0.0
     number: int = 0
-    place: int | None = None
+    place: int = 0
     cut_at: int | None = None
     unusable: int = 0
     modes_tried: set[ReplyMode] = field(default_factory=set)

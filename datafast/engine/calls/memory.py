@@ -2,7 +2,8 @@
 
 Without it a run that is killed and begun again would go through the reply modes each time, and an unusable reply in each of them counts
 as a try. Parameters that a model refuses, and bounds on texts, are learned anew: a refusal costs nothing and is no try.
-Cost: one comparison a call; the ledger is written where something has changed. Limits: a kill loses what was learned in the last moment.
+Cost: one look at a flag a call; the ledger is written where something has changed. Limits: a kill loses what was learned in the last
+moment.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._noted: dict[Endpoint, int] = {}
 
     def recall(self, endpoint: Endpoint) -> None:
         """Lets an endpoint begin with what an earlier run has learned of the same model with the same parameters at the same address."""
@@ -37,9 +37,9 @@ class Memory:
     def note(self, endpoint: Endpoint) -> None:
         """Keeps what was learned at an endpoint."""
         modes = endpoint.modes
-        if modes.changes == self._noted.get(endpoint, 0):
+        if not modes.changed:
             return
-        self._noted[endpoint] = modes.changes
+        modes.changed = False
         self._store.learn(_name(endpoint.provider), f"{modes.usual} proven" if modes.proven else modes.usual.value)
 
 

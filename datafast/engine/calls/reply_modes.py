@@ -27,7 +27,8 @@ class ReplyModes:
         proven: whether it has worked.
 
     Attributes:
-        changes: rises when something new is learned.
+        usual: the best mode that does not mostly fail; if all do, the one that works most often.
+        changed: whether something new was learned that is not noted for later runs.
     """
 
     def __init__(self, usual: ReplyMode = _ORDER[0], *, proven: bool = False) -> None:
@@ -36,13 +37,8 @@ class ReplyModes:
         self._refused: set[ReplyMode] = set()
         self._calls_below = 0
         self._trial_after = _FIRST_TRIAL_AFTER
-        self.changes = 0
-
-    @property
-    def usual(self) -> ReplyMode:
-        """The best mode that does not mostly fail; if all do, the one that works most often."""
-        sound = [mode for mode in _ORDER if not self._fails(mode)]
-        return sound[0] if sound else max(_ORDER, key=lambda mode: self._worked[mode] - self._failed[mode])
+        self.usual = self._best()
+        self.changed = False
 
     @property
     def proven(self) -> bool:
@@ -51,7 +47,10 @@ class ReplyModes:
 
     def choose(self) -> ReplyMode:
         """The mode for a new call: the usual one, or now and then a better one that was not refused."""
-        usual, best = self.usual, next((mode for mode in _ORDER if mode not in self._refused), _ORDER[0])
+        usual = self.usual
+        if usual is _ORDER[0]:
+            return usual
+        best = next((mode for mode in _ORDER if mode not in self._refused), _ORDER[0])
         if _ORDER.index(best) >= _ORDER.index(usual):
             return usual
         self._calls_below += 1
@@ -63,14 +62,17 @@ class ReplyModes:
 
     def worked(self, mode: ReplyMode) -> None:
         """Records a valid reply."""
-        self.changes += not self._worked[mode]
+        self.changed |= not self._worked[mode]
         self._worked[mode] += 1
         self._refused.discard(mode)
+        if mode is not self.usual:  # that stays what it is
+            self.usual = self._best()
 
     def failed(self, mode: ReplyMode) -> None:
         """Records an unusable reply. One success makes up for any number of them."""
-        self.changes += 1
+        self.changed = True
         self._failed[mode] = min(self._failed[mode] + 1, self._worked[mode] + 1)
+        self.usual = self._best()
 
     def met_error(self, mode: ReplyMode, *, refused: bool) -> None:
         """Records an error. A mode that has worked before is not to blame for it."""
@@ -95,6 +97,10 @@ class ReplyModes:
             *(other for other in later if other not in tried),
         ]
         return possible[0] if possible else None
+
+    def _best(self) -> ReplyMode:
+        sound = [mode for mode in _ORDER if not self._fails(mode)]
+        return sound[0] if sound else max(_ORDER, key=lambda mode: self._worked[mode] - self._failed[mode])
 
     def _fails(self, mode: ReplyMode) -> bool:
         return self._failed[mode] > self._worked[mode]

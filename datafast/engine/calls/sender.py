@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
-    from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.calls.memory import Memory
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
@@ -78,32 +77,57 @@ class Caller:
             CallFailed: there is no usable answer.
             ItemPending: the run, or this provider, has stopped.
         """
-        partial: list[Partial] = []
-        try:
-            answer = await self._whole(call, recorded, partial)
-        except CallFailed:
-            if not partial:
-                raise
-            answer = None
-        if answer is None:
-            answer = best_of(partial).taken_by(call)
-            self._sender.tally.cut += call.schema is None
+        endpoint, modes = call.endpoint, call.endpoint.modes
+        call.request = Request(
+            call.messages,
+            call.schema,
+            modes.choose() if call.schema is not None and not recorded else modes.usual,
+            text_bounds=endpoint.text_bounds,
+            dropped_params=endpoint.dropped_params,
+        )
+        if recorded or call.record.failure is not None:
+            answer = await self._another(call, recorded, None)
+        else:
+            await self._sender.send(call)
+            try:
+                answer = read_reply(call.said, call.schema)
+                self._learn_from(call)
+            except ReplyError as error:
+                answer = await self._another(call, recorded, error)
         if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
             self._sender.tally.replaced += 1
         return answer
 
-    async def _whole(self, call: Call, recorded: list[Recorded], partial: list[Partial]) -> BaseModel | str | None:
-        """An answer that is whole; None where no whole one is to be asked for, since one in `partial` will do."""
-        endpoint, schema = call.endpoint, call.schema
-        call.request = Request(
-            call.messages,
-            schema,
-            endpoint.modes.choose() if schema is not None and not recorded else endpoint.modes.usual,
-            text_bounds=endpoint.text_bounds,
-            dropped_params=endpoint.dropped_params,
-        )
-        enough, giver = False, ""
+    async def _another(self, call: Call, recorded: list[Recorded], error: ReplyError | None) -> BaseModel | str:
+        """An answer to a call that has recorded replies, or whose first reply has this error."""
+        partial: list[Partial] = []
+        answer = None
+        try:
+            answer = await self._whole(call, recorded, partial, error)
+        except CallFailed:
+            if not partial:
+                raise
+        if answer is None:
+            answer = best_of(partial).taken_by(call)
+            self._sender.tally.cut += call.schema is None
+        return answer
+
+    async def _whole(
+        self, call: Call, recorded: list[Recorded], partial: list[Partial], error: ReplyError | None
+    ) -> BaseModel | str | None:
+        """An answer that is whole; None where no whole one is to be asked for, since one in `partial` will do.
+
+        Args:
+            error: what is wrong with the newest reply; None where there is none yet.
+        """
+        counts, replayed, enough, giver = True, False, False, ""
         while True:
+            if error is not None:
+                will_do = self._keep(call, error, partial, whole_first=counts and not (replayed and call.record.kept))
+                enough |= will_do
+                if counts and not will_do:
+                    self._ask_again(call, error, replaying=bool(recorded))
+                error = None
             # What one provider gave is weighed together; what others gave is theirs.
             counts, replayed = True, bool(recorded) and not (enough and recorded[0].provider != giver)
             if replayed:
@@ -111,7 +135,7 @@ class Caller:
                 giver = known.provider
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
-                counts = known.generation == call.record.generation and known.provider == endpoint.label
+                counts = known.generation == call.record.generation and known.provider == call.endpoint.label
                 self._sender.tally.replayed += 1
                 if isinstance(call.said, ReplyError):
                     continue  # no model's reply, so not a try of this call
@@ -122,26 +146,25 @@ class Caller:
             else:
                 await self._sender.send(call)
             try:
-                value = read_reply(call.said, schema)
-            except ReplyError as error:
-                usable = self._keep(call, error, partial)
-                invalid = error.category is ReplyCategory.INVALID
-                # After a cut a whole reply is asked for, unless lost rows were made without one. Of others the rest is missing.
-                will_do = usable and (invalid or not counts or (replayed and call.record.kept > 0))
-                enough |= will_do
-                if usable and invalid:
-                    self._learn_from(call)
-                elif counts and not will_do:
-                    self._ask_again(call, error, replaying=bool(recorded))
+                answer = read_reply(call.said, call.schema)
+            except ReplyError as problem:
+                error = problem
                 continue
             self._learn_from(call)
-            return value
+            return answer
 
-    def _keep(self, call: Call, error: ReplyError, partial: list[Partial]) -> bool:
-        """Keeps what can be used of a reply that is not whole. Says whether there is anything."""
+    def _keep(self, call: Call, error: ReplyError, partial: list[Partial], *, whole_first: bool) -> bool:
+        """Keeps what can be used of a reply that is not whole. Says whether that will do.
+
+        Args:
+            whole_first: after a cut a whole reply is asked for, unless lost rows were made without one. Of others the rest is missing.
+        """
         if error.usable is None or (call.schema is None and self._settings.on_truncation == "fail"):
             return False
         partial.append(Partial(error, call.said, call.raw, call.model_id))
+        if error.category is not ReplyCategory.INVALID:
+            return not whole_first
+        self._learn_from(call)
         return True
 
     def _learn_from(self, call: Call) -> None:
@@ -201,6 +224,7 @@ class Sender:
         self._admission = admission
         self._stop = stop
         self._emit = emit
+        self._places = 0
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
         self._faults = Faults(stop=stop, turns=self._turns, store=store, settings=settings, emit=emit)
@@ -212,18 +236,29 @@ class Sender:
             CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
-        trouble = Trouble()
+        if not call.place:
+            self._places += 1
+            call.place = self._places
         call.endpoint.open_calls += 1
         try:
-            while (error := await self._attempt(call)) is not None:
+            error = await self._attempt(call)
+            if error is not None:
+                await self._send_again(call, error)
+        finally:
+            call.endpoint.open_calls -= 1
+
+    async def _send_again(self, call: Call, error: ProviderError | None) -> None:
+        """Sends until a reply arrives, after a first error."""
+        trouble = Trouble()
+        try:
+            while error is not None:
                 if not self._faults.adapts(call, error):
                     await self._endure(call, error, trouble)
+                error = await self._attempt(call)
         except ItemPending:
             if trouble.refusals:
                 self._store.note_refused(call.record)
             raise
-        finally:
-            call.endpoint.open_calls -= 1
 
     async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
         """Waits until the request may be sent again; raises where it must not be."""
@@ -238,7 +273,9 @@ class Sender:
         endpoint = call.endpoint
         if self._cashier.limits_replies:
             self._cashier.limit_reply(call)
-        tokens = _tokens_paced(call.request, endpoint)
+        tokens = 0
+        if endpoint.gate.paces_tokens:
+            tokens = tokens_upper(call.request.messages, endpoint.provider.max_completion_tokens)
         booking = await self._turns.take(call, tokens)
         sent_at = call.sent_at = time.monotonic()
         call.sent += 1
@@ -251,7 +288,7 @@ class Sender:
         except ProviderError as error:
             maybe_paid = error.maybe_paid
             endpoint.met(error, call)
-            if not maybe_paid:
+            if tokens and not maybe_paid:
                 endpoint.gate.correct_tokens(-tokens)
             return error
         except OutputWriteError as error:
@@ -267,7 +304,8 @@ class Sender:
             endpoint.met(unread, call)
             return unread
         endpoint.breaker.succeeded(sent_at)
-        endpoint.bounds_worked |= call.sends_bounds
+        if not endpoint.bounds_worked:
+            endpoint.bounds_worked = call.sends_bounds
         return None
 
     def _take(self, call: Call, response: Response, tokens: int) -> Usage | None:
@@ -288,7 +326,7 @@ class Sender:
         call.sent_before = call.sent
         usage = call.replied(raw, response.format, endpoint.provider.model_id)
         cost = endpoint.cost_usd(usage)
-        if usage is not None:
+        if tokens and usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
         recorded.settle(usage, cost)
         if usage is not None and self._cashier.limits_replies:
@@ -330,9 +368,3 @@ def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> 
     if schema.numeric or schema.free:
         check_numbers(value)
     return value
-
-
-def _tokens_paced(request: Request, endpoint: Endpoint) -> int:
-    if not endpoint.gate.paces_tokens:
-        return 0
-    return tokens_upper(request.messages, endpoint.provider.max_completion_tokens)

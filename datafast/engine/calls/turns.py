@@ -37,11 +37,11 @@ class Turns:
     async def take(self, call: Call, tokens: int) -> Booking | None:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
         endpoint = call.endpoint
-        bound = self._cashier.bound(call.request, endpoint)
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
-        if call.place is None:
-            call.place = self._admission.place()
+        if not self._cashier.has_budget and self._enters_at_once(call, tokens):
+            return None
+        bound = self._cashier.bound(call.request, endpoint)
         while True:
             await self._look(call)
             number = await self._admission.enter(endpoint.gate, place=call.place, tokens=tokens)
@@ -64,6 +64,16 @@ class Turns:
                     self._admission.leave_unsent(endpoint.gate, tokens)
             if limit is not None:
                 await self._cashier.wait(limit, bound)
+
+    def _enters_at_once(self, call: Call, tokens: int) -> bool:
+        """Takes a slot where there is nothing to wait for, as for nearly every request. Says whether."""
+        endpoint = call.endpoint
+        self.check(endpoint)
+        if not endpoint.breaker.lets_all_through:
+            return False
+        number = self._admission.enters_at_once(endpoint.gate, tokens)
+        call.number = number or 0
+        return number is not None
 
     async def _look(self, call: Call) -> None:
         """Waits while its provider is not to be asked at all, or lets another one take over."""

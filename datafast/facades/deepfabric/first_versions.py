@@ -12,15 +12,19 @@ from datafast.errors import ConfigError
 from datafast.topics.shapes import Graph as _Graph
 from datafast.topics.shapes import Tree as _Tree
 
-__all__ = ["Arguments", "Graph", "Tree", "with_provider"]
+__all__ = ["FIRST_TOPIC_NAMES", "Arguments", "Graph", "Tree", "with_provider"]
 
-_OTHER_NAMES = {
+FIRST_TOPIC_NAMES = {
     "root_prompt": "topic_prompt",
     "model_system_prompt": "topic_system_prompt",
     "tree_degree": "degree",
     "tree_depth": "depth",
     "graph_degree": "degree",
     "graph_depth": "depth",
+}
+"""What the parameters of topic models were called in the first versions."""
+_OTHER_NAMES = {
+    **FIRST_TOPIC_NAMES,
     "max_tokens": "max_completion_tokens",
     "max_concurrent": "max_concurrency",
     "base_url": "api_base",

@@ -53,16 +53,11 @@ def decode_completion(raw: bytes) -> Completion:
     text, parts_refusal = _content(message.get("content"))
     structured = "" if text.strip() else _structured(message)
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    return Completion(
-        text=text,
-        finish_reason=_text(choice.get("finish_reason")),
-        usage=_usage(data.get("usage"), wrote=bool(text or structured or reasoning)),
-        model_id=_text(data.get("model")),
-        reasoning=reasoning,
-        refusal=_text(message.get("refusal")) or parts_refusal,
-        structured=structured,
-        native_finish_reason=_native_reason(choice),
-    )
+    usage = _usage(data.get("usage"), wrote=bool(text or structured or reasoning))
+    reason, model_id = _text(choice.get("finish_reason")), _text(data.get("model"))
+    refusal = _text(message.get("refusal")) or parts_refusal
+    # By place: names would double what it costs.
+    return Completion(text, reason, usage, model_id, reasoning, refusal, structured, _native_reason(choice))
 
 
 def encode_completion(

@@ -61,7 +61,7 @@ def strict_json(text: str) -> tuple[bool, Any]:
 
 def lenient_json(raw: bytes) -> Any | None:
     """The value of JSON that only Python's own reader takes: with a byte order mark, NaN, Infinity, or half a surrogate pair (read as
-    U+FFFD); None for what is no JSON."""
+    U+FFFD); None for what is not JSON."""
     try:
         return whole_value(json.loads(raw.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):

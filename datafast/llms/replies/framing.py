@@ -3,7 +3,7 @@
 Guarantee: what stands within an answer stays, also where it speaks of such marks: they are taken off at the beginning and the end alone,
 and between them only where two blocks of reasoning follow each other. A mark in code (between backticks) is text. Where a reply has no
 end of its reasoning, or no answer after it, there is no answer.
-Cost: linear, at most 0.2 us a character. A text without `<`, `[` and the like is only searched for those.
+Cost: linear, at most 0.2 us a character. A text without `<`, `[/` and the like is only searched for those.
 Limits: a text that ends in a control token right after its last sentence loses it.
 """
 
@@ -17,8 +17,10 @@ from datafast.llms.replies.find import begins_with_json, has_stray_closer, json_
 
 __all__ = ["answer_in"]
 
-# What a mark of any sort needs. Most answers have none of it.
-_MARKS = ("<", "[", "\u25c1", "assistantfinal", "Here is my thought process:")
+# What a mark of any sort needs, or a text that has one begins with. Most answers have none of it.
+_MARKS = ("<", "\u25c1")
+_IN_BRACKETS = ("[THINK]", "[/", "[|", "[EOS]")
+_BEGINNINGS = ("analysis", "Here is my thought process:")
 
 _TAG = r"(?:[a-z]{2,12}[:_])?(?:think|thinking|thoughts?|reasoning)"
 # How a block of reasoning opens, and how that block closes. {} stands for what the opening has captured.
@@ -93,7 +95,7 @@ def answer_in(text: str, *, is_json: bool) -> str | None:
     Returns:
         The answer, perhaps empty, or None where there is nothing but reasoning.
     """
-    if not any(mark in text for mark in _MARKS):
+    if not _may_be_framed(text):
         return text
     channels = _from_channels(text)
     if channels is not None:
@@ -114,6 +116,12 @@ def answer_in(text: str, *, is_json: bool) -> str | None:
     if blocks:
         rest = _without_later_blocks(rest)
     return _unwrapped(_without_end_tokens(rest, certain=ran_on), reasoned=blocks > 0 or rest is not text)
+
+
+def _may_be_framed(text: str) -> bool:
+    if _MARKS[0] in text or _MARKS[1] in text or text.lstrip().startswith(_BEGINNINGS):
+        return True
+    return "[" in text and any(mark in text for mark in _IN_BRACKETS)
 
 
 def _from_channels(text: str) -> str | None:

@@ -337,7 +337,7 @@ def _unpacked(value: Any, problems: list[ErrorDetails]) -> Any | None:
 
 
 def _unpack(root: Any, place: tuple[int | str, ...]) -> bool:
-    """Replaces the text at a place by what it holds; False where that is no list or object, or the place is not in the value."""
+    """Replaces the text at a place by what it holds; False where that is not a list or object, or the place is not in the value."""
     try:
         for step in place[:-1]:
             root = root[step]

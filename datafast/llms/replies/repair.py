@@ -107,7 +107,7 @@ class _Reader:
         return Unreadable(f"not valid at character {self._at + 1}")
 
     def _peek(self) -> str:
-        """The next character that is no space; '' at the end."""
+        """The next character that is not a space; '' at the end."""
         self._at = _after_space(self._text, self._at)
         return self._text[self._at : self._at + 1]
 

@@ -61,7 +61,9 @@ def test_a_prompt_is_shown_with_its_system_message_and_the_form_of_the_reply_abo
 
 
 def test_json_has_every_call_with_its_messages_its_schema_and_its_rows() -> None:
-    for prompt in prompts(RAW, "-n", "2"):
+    found = prompts(RAW, "-n", "2")
+    assert len(found) == 2
+    for prompt in found:
         (call,) = prompt["calls"]
         assert call["provider"] in {"simulated/a", "simulated/b"}
         assert [message["role"] for message in call["messages"]] == ["system", "user"]
@@ -111,9 +113,8 @@ def served_by(server: FaultServer) -> str:
 def test_what_was_asked_is_what_the_server_got(fault_server: FaultServer) -> None:
     config = RAW.partition("providers:")[0] + f"providers: [{served_by(fault_server)}]\n"
     (prompt,) = prompts(config, "-n", "1")
-    assert [call["messages"] for call in prompt["calls"]] == [
-        request.json["messages"] for request in fault_server.requests
-    ]
+    (request,) = fault_server.requests
+    assert [call["messages"] for call in prompt["calls"]] == [request.json["messages"]]
 
 
 def test_an_item_that_failed_is_shown_with_what_was_asked() -> None:

@@ -33,7 +33,9 @@ def test_templates_render_rows_of_every_style(
 ) -> None:
     dataset = talk(tmp_path, 3, max_turns=2, output_format=output_format, **STYLES[style])
     dataset.generate([SimulatedProvider("m")])
-    for row in rows_of(tmp_path / "out.jsonl"):
+    found = rows_of(tmp_path / "out.jsonl")
+    assert len(found) == 3
+    for row in found:
         text = rendered(OF_OBJECTS[template], row)
         assert row["messages"][-1]["content"] in text
         assert ("tide_level" in text) is (style == "tools")

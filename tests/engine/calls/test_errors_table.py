@@ -121,7 +121,7 @@ FAULTS = {
         "server_error",
         FAULT,
     ),
-    "HTTP 200 that is no JSON": Fault(
+    "HTTP 200 that is not JSON": Fault(
         Answer(body="<html>a proxy's page</html>", headers={"Content-Type": "text/html"}), "no_completion", FAULT
     ),
     "HTTP 200 with a stream of events": Fault(
@@ -136,7 +136,7 @@ FAULTS = {
 
 # What litellm cannot read it reports as an error, and an error in a choice it leaves out.
 THROUGH_LITELLM = {
-    "HTTP 200 that is no JSON": ("server_error", FAULT),
+    "HTTP 200 that is not JSON": ("server_error", FAULT),
     "HTTP 200 with an `error` in its choice": ("empty_reply", ASKED_AGAIN),
 }
 

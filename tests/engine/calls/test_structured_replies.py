@@ -117,6 +117,7 @@ def test_a_format_that_does_not_work_wastes_a_round_of_requests_at_most(
 
 def test_bounds_on_texts_go_to_servers_that_may_decode_by_them(tmp_path: Path, fault_server: FaultServer) -> None:
     raw(tmp_path, topics=3).generate([direct(fault_server)])
+    assert len(fault_server.requests) == 3
     assert all('"minLength": 1' in json.dumps(request.json) for request in fault_server.requests)
 
 
