@@ -89,6 +89,8 @@ class LearnedRate:
         """One request is sent. Returns its number."""
         self._sent = number = self._sent + 1
         self._accepted += 1
+        if number == 1:
+            self._set_at = now
         if now - self._minute_from > _MINUTE_S:
             self._minute_from, self._minute_accepted = now, 0
         self._minute_accepted += 1
@@ -117,7 +119,7 @@ class LearnedRate:
         self._refused.append(number)
         newest = self._among_newest(number, _NEWEST)
         none_accepted = self.per_s is not None and self._accepted <= 0 and newest >= _NONE_ACCEPTED
-        if newest >= _BURST or none_accepted:
+        if (newest >= _BURST and self._among_newest(number, _WINDOW) >= _MANY) or none_accepted:
             self._burst(now)
             return Refusal.BURST
         if self._sent < self._left_alone_until:
@@ -164,7 +166,7 @@ class LearnedRate:
         elif late_s >= max(0.5 / rate, _LATE_S):
             return  # it did not wait for its turn, so a higher rate would change nothing
         elif not self._starting:
-            self.per_s = rate * (1.0 + _GROWTH * (1.0 + since / _GROWTH_DOUBLES))
+            self.per_s = rate * (1.0 + _GROWTH * (1.0 + (since / _GROWTH_DOUBLES) ** 2))
         elif now - self._grown_at >= _START_STEP_S:
             self._grown_at = now
             self.per_s = rate * _START_GROWTH
