@@ -27,6 +27,8 @@ class Sizes:
     repeats: int = 5
     rows: int = 5_000
     warm_up: int = 200
+    budget_rows: int = 2_000
+    budget_times: float = 1.1  # the cost; few rows need more, since the last requests have to be reserved too
     waves: int = 10  # of requests of one second each
     widths: tuple[tuple[int, float], ...] = ((512, 1.06), (2_048, 1.20))
     litellm_calls: int = 3_000
@@ -61,6 +63,7 @@ QUICK = Sizes(
 
 _IN_FLIGHT = 64
 _BATCH = 8
+_BUDGET_LATENCY_S = 0.2
 # What jsonschema imports with itself where it finds it: 0.7 s, of which the first takes nearly all.
 _OF_JUPYTER = (
     "rfc3987_syntax",
@@ -122,6 +125,29 @@ def _zero_latency(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _native(sizes: Sizes) -> list[Line]:
+    rows = sizes.rows
+    size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    lines = []
+    for vendor in ("anthropic", "gemini"):
+        ours, chat = _in_turns(
+            sizes, partial(measure, "ours:native", vendor=vendor, **size), partial(measure, "ours:fan_out", **size)
+        )
+        line = Line(
+            case="native",
+            measured=f"CPU a row, {rows:,} rows, {_IN_FLIGHT} in flight, {vendor}",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / rows for r in ours],
+            peer=[1e3 * r["cpu_s"] / rows for r in chat],
+            peer_is="chat completions",
+            limit=1.5,
+            rule="ratio",
+            digits=3,
+        )
+        lines.append(line)
+    return lines
+
+
 def _topics(sizes: Sizes) -> list[Line]:
     rows = sizes.topics
     size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
@@ -174,6 +200,32 @@ def _latency_of(sizes: Sizes, width: int, limit: float) -> list[Line]:
             rule="exactly",
             digits=0,
         ),
+    ]
+
+
+def _budget(sizes: Sizes) -> list[Line]:
+    rows = sizes.budget_rows
+    size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": _IN_FLIGHT}
+    run_with = partial(measure, "ours:budgeted", latency_s=_BUDGET_LATENCY_S, **size)
+    first = run_with()
+    budgets = {
+        "the estimate": first["estimated_usd"],
+        f"{sizes.budget_times} times the cost": sizes.budget_times * first["cost_usd"],
+    }
+    rounds = [[run_with(budget_usd=usd) for usd in (None, *budgets.values())] for _ in range(sizes.repeats)]
+    without, *within = zip(*rounds, strict=True)
+    return [
+        Line(
+            case="budget",
+            measured=f"wall time of {rows:,} rows, {_IN_FLIGHT} in flight at {_BUDGET_LATENCY_S} s each, budget of {name}",
+            unit="s",
+            ours=[r["wall_s"] for r in runs],
+            peer=[r["wall_s"] for r in without],
+            peer_is="without one",
+            limit=1.1,
+            rule="ratio",
+        )
+        for name, runs in zip(budgets, within, strict=True)
     ]
 
 
@@ -412,6 +464,8 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "topics": _topics,
     "latency": _latency,
     "pace": _pace,
+    "budget": _budget,
+    "native": _native,
     "litellm": _litellm,
     "memory": _memory,
     "start": _start,

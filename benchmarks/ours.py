@@ -20,12 +20,31 @@ from datafast.types import Usage
 if TYPE_CHECKING:
     from datafast.datasets import ConversationDataset
 
-__all__ = ["columns", "conversations", "fan_out", "fill", "first_request", "limited", "litellm", "memory"]
+__all__ = [
+    "budgeted",
+    "columns",
+    "conversations",
+    "fan_out",
+    "fill",
+    "first_request",
+    "limited",
+    "litellm",
+    "memory",
+    "native",
+]
 
 _PLACEHOLDERS = 12
 
 
-def _dataset(folder: str, in_flight: int, *, topics: int, document_types: int = 1, **fields: Any) -> RawDataset:
+def _dataset(
+    folder: str,
+    in_flight: int,
+    *,
+    topics: int,
+    document_types: int = 1,
+    budget_usd: float | None = None,
+    **fields: Any,
+) -> RawDataset:
     return RawDataset(
         RawDatasetConfig(
             topics=values("topic", topics),
@@ -33,7 +52,7 @@ def _dataset(folder: str, in_flight: int, *, topics: int, document_types: int = 
             languages={LANGUAGE: LANGUAGE_NAME},
             num_samples_per_prompt=1,
             output_file=Path(folder) / "out.jsonl",
-            run=RunConfig(max_concurrency=in_flight),
+            run=RunConfig(max_concurrency=in_flight, budget_usd=budget_usd),
             **{"prompts": [TEMPLATE], **fields},
         )
     )
@@ -86,6 +105,31 @@ def limited(*, url: str, items: int, in_flight: int, folder: str, warm_up: int =
 def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
     """Generates `items` rows over the direct back end, everything from opening the output to closing it."""
     return _measured(OpenAICompatibleProvider(MODEL, api_base=url), items, in_flight, folder, warm_up)
+
+
+def budgeted(
+    *, url: str, items: int, in_flight: int, folder: str, warm_up: int, budget_usd: float | None = None
+) -> dict[str, float]:
+    """`fan_out` under a budget, or with None under none. Returns also the cost, as it was estimated before and as it was."""
+    price = {"input_usd_per_million": 0.4, "output_usd_per_million": 1.6}
+    provider = OpenAICompatibleProvider(MODEL, api_base=url, price=price)
+    _complete(_dataset(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
+    dataset = _dataset(folder, in_flight, topics=items, budget_usd=budget_usd)
+    estimated = dataset.estimate([provider]).cost_usd
+    read = stopwatch()
+    _complete(dataset, provider)
+    spent = read()
+    if estimated is None or dataset.report is None or dataset.report.cost_usd is None:
+        raise RuntimeError("the price is not known")
+    return {**spent._asdict(), "estimated_usd": estimated.expected, "cost_usd": dataset.report.cost_usd}
+
+
+def native(*, url: str, vendor: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `items` rows over the back end of a vendor's own API."""
+    from datafast.llms.registry import load_provider
+
+    provider = load_provider(vendor)(MODEL, "none", api_base=url)
+    return _measured(provider, items, in_flight, folder, warm_up)
 
 
 def columns(*, url: str, rows: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:

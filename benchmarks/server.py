@@ -1,4 +1,6 @@
-"""A server on loopback that answers every chat completion with the same reply after a fixed time, and counts.
+"""A server on loopback that answers every request with the same reply after a fixed time, and counts.
+
+The reply has the form of the API that the request's path names: chat completions, Anthropic messages or Gemini's generateContent.
 
 Guarantee: one process, one thread; the highest number of requests that were ever being answered at once is exact as seen
 from here. Cost: about 0.02 ms of CPU a request. Limits: HTTP/1.1 with keep-alive and Content-Length; no pipelining, no
@@ -52,9 +54,11 @@ def _http(body: bytes) -> bytes:
     return head.encode() + body
 
 
-def _completion(form: str) -> bytes:
-    message = {"role": "assistant", "content": reply_text(form)}
-    reply = {
+def _replies(form: str) -> dict[bytes, bytes]:
+    """The reply by the end of the path."""
+    text = reply_text(form)
+    message = {"role": "assistant", "content": text}
+    completion = {
         "id": "chatcmpl-bench",
         "object": "chat.completion",
         "created": 1_700_000_000,
@@ -62,7 +66,31 @@ def _completion(form: str) -> bytes:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 90, "completion_tokens": 110, "total_tokens": 200},
     }
-    return _http(json.dumps(reply).encode())
+    anthropic = {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "model": MODEL,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 90,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": 110,
+            "service_tier": "standard",
+        },
+    }
+    gemini = {
+        "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 90, "candidatesTokenCount": 110, "totalTokenCount": 200},
+        "modelVersion": MODEL,
+        "responseId": "bench",
+    }
+    replies = {b"/completions": completion, b"/messages": anthropic, b":generatecontent": gemini}
+    return {path: _http(json.dumps(reply).encode()) for path, reply in replies.items()}
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -70,10 +98,10 @@ class _Connection(asyncio.BufferedProtocol):
 
     buffer = bytearray(_BUFFER)
 
-    def __init__(self, counts: _Counts, latency_s: float, reply: bytes, limits: Limits | None) -> None:
+    def __init__(self, counts: _Counts, latency_s: float, replies: dict[bytes, bytes], limits: Limits | None) -> None:
         self._counts = counts
         self._limits = limits
-        self._reply = reply
+        self._replies = replies
         self._latency_s = latency_s
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -101,9 +129,11 @@ class _Connection(asyncio.BufferedProtocol):
         if head.startswith(b"get /stats"):
             self._write(_http(self._counts.as_json()))
         else:
-            self._take(body_size, body)
+            path = head[: head.index(b"\r")].removesuffix(b" http/1.1")
+            reply = next(reply for end, reply in self._replies.items() if path.endswith(end))
+            self._take(body_size, reply, body)
 
-    def _take(self, body_size: int, body: int) -> None:
+    def _take(self, body_size: int, reply: bytes, body: int) -> None:
         counts = self._counts
         if counts.first_at is None:
             counts.first_at = self._loop.time()
@@ -121,14 +151,14 @@ class _Connection(asyncio.BufferedProtocol):
         counts.in_flight += 1
         counts.peak = max(counts.peak, counts.in_flight)
         if latency_s:
-            self._loop.call_later(latency_s, self._answer)
+            self._loop.call_later(latency_s, self._answer, reply)
         else:
-            self._answer()
+            self._answer(reply)
 
-    def _answer(self) -> None:
+    def _answer(self, reply: bytes) -> None:
         self._counts.in_flight -= 1
         self._counts.last_at = self._loop.time()
-        self._write(self._reply)
+        self._write(reply)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -141,9 +171,9 @@ def _content_length(head: bytearray) -> int:
 
 
 async def _serve(latency_s: float, form: str, limits: Limits | None) -> None:
-    counts, reply = _Counts(), _completion(form)
+    counts, replies = _Counts(), _replies(form)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(counts, latency_s, reply, limits), "127.0.0.1", 0, backlog=4096
+        lambda: _Connection(counts, latency_s, replies, limits), "127.0.0.1", 0, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()

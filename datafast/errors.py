@@ -22,15 +22,16 @@ Messages say what is wrong and what to do next, and never contain an API key.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from datafast.plain import plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datafast.types import RunReport
+    from datafast.types import RateLimits, RunReport
 
 __all__ = [
     "Action",
@@ -55,14 +56,6 @@ __all__ = [
     "TopicsError",
     "plain_text",
 ]
-
-# Control characters except tab and newline, and those that change the direction of text.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain_text(text: str) -> str:
-    """Text of a model, a server or a file, safe for a terminal: control characters are shown escaped."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 class DatafastWarning(UserWarning):
@@ -178,6 +171,7 @@ class ProviderError(DatafastError, RuntimeError):
         status: HTTP status, or None if no answer came.
         code, param: the machine-readable fields of the error body, if it has them.
         retry_after_s: seconds the server asked to wait, or None.
+        rate_limits: what the server told about its limits, or None.
         body: the error body as text, with configured keys redacted.
         maybe_paid: the request may have been charged although nothing usable came back.
     """
@@ -191,6 +185,7 @@ class ProviderError(DatafastError, RuntimeError):
         code: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
+        rate_limits: RateLimits | None = None,
         body: str = "",
         maybe_paid: bool = False,
     ) -> None:
@@ -201,6 +196,7 @@ class ProviderError(DatafastError, RuntimeError):
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.rate_limits = rate_limits
         self.body = body
 
 

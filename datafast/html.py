@@ -9,6 +9,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from datafast.plain import plain_text
+
 __all__ = ["facts", "paragraph", "row_table", "table"]
 
 _LETTERS = 200
@@ -48,4 +50,5 @@ def _cell(value: object, tag: str = "td") -> str:
 
 def _shown(value: object, letters: int = _LETTERS) -> str:
     text = "" if value is None else str(value)
-    return html.escape(text if len(text) <= letters else f"{text[: letters - 3]}...")
+    # Marks of direction would show it, and what stands beside it, in another order.
+    return html.escape(plain_text(text if len(text) <= letters else f"{text[: letters - 3]}..."))

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.html import facts
 
-__all__ = ["AsJson", "FailedItem", "Message", "RunReport", "StopCause", "Usage"]
+__all__ = [
+    "AsJson",
+    "FailedItem",
+    "Message",
+    "ProviderUsage",
+    "RateLimit",
+    "RateLimits",
+    "RunReport",
+    "StopCause",
+    "Usage",
+]
 
 
 class AsJson:
@@ -30,13 +40,16 @@ class Message(TypedDict):
 class Usage:
     """Tokens of one reply, or of many added up, as the provider counted them.
 
-    `input_tokens` includes `cached_tokens`; `output_tokens` includes `reasoning_tokens`.
+    `input_tokens` includes `cached_tokens` (read from a prompt cache) and `cache_write_tokens` (written to one), and the latter those
+    that are kept there for longer than usual. `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -44,6 +57,54 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.long_cache_write_tokens + other.long_cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One limit, as a server told it with an answer. None for what it did not tell.
+
+    Attributes:
+        limit: how much it allows, usually in a minute.
+        remaining: how much of that is left.
+        reset_s: seconds after the answer until all of it is there again.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a server told about its limits with an answer; None for those that it did not tell. `tokens` are input and output together."""
+
+    requests: RateLimit | None = None
+    tokens: RateLimit | None = None
+    input_tokens: RateLimit | None = None
+    output_tokens: RateLimit | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ProviderUsage:
+    """What was used of one provider. `cost_usd` is None if the price of a call is not known."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    def add(self, other: ProviderUsage) -> None:
+        self.calls += other.calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
+
+    def in_words(self) -> str:
+        return (
+            f"{self.calls:,} calls, {self.input_tokens:,} tokens in, {self.output_tokens:,} out, {money(self.cost_usd)}"
         )
 
 
@@ -75,7 +136,7 @@ class RunReport:
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
-    failed rows by provider and category.
+    failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
     `cost_usd` is None if the price of a model that was called is not known.
     `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
@@ -102,20 +163,26 @@ class RunReport:
     set_aside: list[str]
     stop_cause: StopCause | None = None
     removed: int = 0
+    usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
 
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
         removed = f", and {self.removed:,} removed ones are kept" if self.removed else ""
         return (
-            f"{self.requested:,} rows requested: {self.written:,} written, {self.filtered:,} filtered, "
+            f"{counted(self.requested, 'row')} requested: {self.written:,} written, {self.filtered:,} filtered, "
             f"{self.failed:,} failed, {self.pending:,} pending{removed}"
         )
 
     def calls_line(self) -> str:
         """The calls in a few words: how many, how many requests were sent again, and what came from replies of earlier runs."""
-        again = f", {self.retries:,} requests sent again" if self.retries else ""
+        again = f", {counted(self.retries, 'request')} sent again" if self.retries else ""
         replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
         return f"{self.calls:,}{again}{replayed}"
+
+    def usage_lines(self) -> list[str]:
+        """Each provider and what was used of it, in a few words; nothing where there is only one."""
+        used = self.usage_by_provider
+        return [f"{name}: {usage.in_words()}" for name, usage in used.items()] if len(used) > 1 else []
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -130,6 +197,7 @@ class RunReport:
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),
+            *(("used", line) for line in self.usage_lines()),
             ("time", f"{self.elapsed_s:,.1f} s"),
             ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
             *(("set aside", path) for path in self.set_aside),

@@ -47,7 +47,7 @@ def main() -> None:
     )
     providers = [
         OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14"),
-        GeminiProvider(model_id="gemini-2.0-flash"),
+        GeminiProvider(model_id="gemini-3.5-flash-lite"),
     ]
 
     dataset = ClassificationDataset(config)

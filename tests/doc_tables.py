@@ -237,6 +237,16 @@ def finish_reason_table(argument: str) -> str:
     return table(["`finish_reason`", "what becomes of the reply"], rows)
 
 
+def services_table(argument: str) -> str:
+    """What the reasons of each service become."""
+    from tests.llms.replies.services import SERVICES
+
+    rows = [
+        [name, *(", ".join(f"`{reason}`" for reason in reasons) for reasons in row)] for name, row in SERVICES.items()
+    ]
+    return table(["service", "taken", "a tool is called", "`truncated`", "`refused`", "`broken_reply`"], rows)
+
+
 TABLES = {
     "command": command_table,
     "column": column_table,
@@ -247,6 +257,7 @@ TABLES = {
     "finish_reasons": finish_reason_table,
     "part": part_table,
     "row": row_table,
+    "services": services_table,
     "stage": stage_table,
 }
 

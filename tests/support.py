@@ -7,8 +7,10 @@ without importing the package thirty times.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -217,23 +219,37 @@ def fork_server(**variables: str) -> Iterator[ForkServer]:
         process.communicate(timeout=30)
 
 
-def die_after(seconds: float, number: int = 9) -> None:
-    """Sends this process a signal after so many seconds, whatever it is doing then."""
+def die_after(seconds: float) -> None:
+    """Kills this process after so many seconds, whatever it is doing then."""
 
     def strike() -> None:
         time.sleep(seconds)
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=strike, daemon=True).start()
 
 
-def counting_raw_run(folder: str, log: str, kill_after_s: float | None, signal_number: int = 9, **fields: Any) -> None:
+def counting_raw_run(folder: str, log: str, kill_after_s: float | None, **fields: Any) -> None:
     """A run of `raw` with the counting provider, to be killed."""
     provider = CountingProvider("m", log=Path(log), latency_s=0.004, latency_jitter_s=0.016)
     dataset = raw(Path(folder), **fields)
     if kill_after_s is not None:
-        die_after(kill_after_s, signal_number)
+        die_after(kill_after_s)
     dataset.generate([provider])
+
+
+def interrupted_raw_run(folder: str, log: str, at: int, **fields: Any) -> None:
+    """A run of `raw` that is interrupted as by Ctrl-C when so many requests were answered, with others in flight."""
+    # A shell that runs the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    answered = itertools.count(1)
+
+    def reply(_: Request) -> None:
+        if next(answered) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    provider = CountingProvider("m", log=Path(log), reply=reply, latency_s=0.004, latency_jitter_s=0.016)
+    raw(Path(folder), **fields).generate([provider])
 
 
 def counting_preference_run(folder: str, log: str, kill_after_s: float | None, **fields: Any) -> None:

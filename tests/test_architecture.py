@@ -152,7 +152,9 @@ def sources_of(kind: str) -> list[Path]:
 @pytest.mark.parametrize("kind", kind_names())
 def test_a_kind_reaches_for_no_model_no_file_and_no_clock(kind: str) -> None:
     """Every kind that can be loaded, those of installed packages too."""
-    for path in sources_of(kind):
+    paths = sources_of(kind)
+    assert paths
+    for path in paths:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not {name.partition(".")[0] for name in imported(path)} & KINDS_NEVER_IMPORT, path
         functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]

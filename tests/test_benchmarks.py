@@ -23,6 +23,8 @@ TINY = Sizes(
     rows=20,
     warm_up=2,
     topics=20,
+    budget_rows=20,
+    budget_times=3.0,
     waves=1,
     widths=((4, 1.06),),
     litellm_calls=4,
@@ -40,6 +42,11 @@ EXPECTED = {
     "columns": ["CPU a call, 20 rows of 12 columns, 4 calls each, 64 in flight"],
     "topics": ["CPU a conversation, 20 topics, 64 in flight"],
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
+    "budget": [
+        "wall time of 20 rows, 64 in flight at 0.2 s each, budget of the estimate",
+        "wall time of 20 rows, 64 in flight at 0.2 s each, budget of 3.0 times the cost",
+    ],
+    "native": [f"CPU a row, 20 rows, 64 in flight, {vendor}" for vendor in ("anthropic", "gemini")],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
     "start": [

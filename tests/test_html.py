@@ -53,6 +53,10 @@ def test_a_value_reads_as_it_is() -> None:
     assert read(table(["<x>"], [["a & b"]])).text == "<x>a & b"
 
 
+def test_a_value_changes_neither_the_direction_nor_the_colour_of_a_page() -> None:
+    assert read(paragraph("a\u202eb\x1b[31m\nc")).text == "a\\u202eb\\x1b[31m\nc"
+
+
 def test_whatever_is_shown_is_small() -> None:
     rows = [{f"column {number}": "<" * 100_000 for number in range(1_000)}] * 1_000
     assert len(row_table(rows)) < 1_500_000

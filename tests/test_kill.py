@@ -47,7 +47,7 @@ AT_THE_END = [
     ("pathlib:Path.unlink", "after"),
 ]
 AT_THE_START = [
-    ("datafast.store.recovery:read_journal", "before"),
+    ("datafast.store.recovery:read_unrecorded", "before"),
     ("datafast.store.ledger:Ledger.add_item_if_new", "after"),
     ("datafast.store.ledger:Ledger.checkpoint", "before"),
     ("datafast.store.ledger:Ledger.checkpoint", "after"),
@@ -211,8 +211,7 @@ def test_a_crash_while_failed_items_are_retried_repeats_only_what_was_in_flight(
 def test_ctrl_c_lets_what_is_in_flight_land_and_repeats_no_call(tmp_path: Path, server: ForkServer) -> None:
     log = tmp_path / "requests"
     fields: dict[str, Any] = {"topics": 300, "run": {"max_concurrency": 8}}
-    run = {"folder": str(tmp_path), "log": str(log), **fields}
-    code = server.run("tests.support:counting_raw_run", kill_after_s=0.2, signal_number=int(signal.SIGINT), **run)
+    code = server.run("tests.support:interrupted_raw_run", folder=str(tmp_path), log=str(log), at=60, **fields)
     assert code == 130
     assert 0 < len(requests_in(log)) < 300
     assert len(rows_of(tmp_path / "out.jsonl")) == len(requests_in(log))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_288_rows_of_real_text_over_both_wire_formats(llama_server: LlamaServer,
     assert {(row.language, row.metadata["expertise_level"]) for row in rows} == {
         (language, level) for language in ("en", "fr") for level in ("executives", "senior engineers", "PhD candidates")
     }
-    with sqlite3.connect(tmp_path / "space.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "space.jsonl.ledger")) as db, db:
         calls = dict(db.execute("SELECT provider, count(DISTINCT item) FROM calls GROUP BY provider").fetchall())
     db.close()
     assert calls == {"openai-wire": 144, "anthropic-wire": 144}

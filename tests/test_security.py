@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +18,12 @@ from datafast.columns.json_schema import schema_model
 from datafast.datasets import RawDataset
 from datafast.datasets.conversation.tools import Tools
 from datafast.engine.events import Event
-from datafast.errors import ConfigError, ProviderError, RunStopped
+from datafast.errors import ConfigError, ProviderError, ReplyError, RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig, RunConfig
 from tests.servers.fault_server import Answer, FaultServer
+from tests.support import rows_of
 
 CANARY = "sk-canary-0123456789abcdefghij"
 PACKAGE = Path(datafast.__file__).parent
@@ -35,8 +37,33 @@ def through_litellm(url: str) -> LLMProvider:
     return LiteLLMProvider("openai/m", api_base=url, api_key=CANARY, timeout=2)
 
 
-@pytest.mark.parametrize("make", [direct, through_litellm])
-@pytest.mark.parametrize("status", [200, "echo", 400, 401, 429, 500, "timeout"])
+def configured(**options: Any) -> Callable[[str], LLMProvider]:
+    """A provider with another key, and the canary in its further options."""
+
+    def make(url: str) -> LLMProvider:
+        return OpenAICompatibleProvider("m", api_base=url, api_key="the-other-key-0815", timeout=0.3, **options)
+
+    return make
+
+
+PLACES = {
+    "api_key": direct,
+    "litellm": through_litellm,
+    "header": configured(extra_headers={"X-Auth": CANARY}),
+    "cookie": configured(extra_headers={"Cookie": f"theme=dark; sid={CANARY}; lang=en"}),
+    "scheme": configured(extra_headers={"X-Upstream": f"Token {CANARY}"}),
+    "scheme in extra": configured(extra={"tools": [{"run": {"with": f"Bearer {CANARY}"}}]}),
+    "plural": configured(extra={"metadata": {"api_keys": [CANARY]}}),
+    "address in extra": configured(extra={"mcp_servers": [{"url": f"https://x.test/sse?token={CANARY}"}]}),
+    "user in extra": configured(extra={"mcp_servers": [{"url": f"https://me:{CANARY}@x.test/sse"}]}),
+    "looks": configured(extra={"metadata": {"who": CANARY}}),
+    "query": lambda url: direct(f"{url}/v1?api-key={CANARY}"),
+    "path": lambda url: direct(f"{url}/{CANARY}/v1"),
+}
+
+
+@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("status", [200, "echo", "odd", 400, 401, 429, 500, "timeout"])
 def test_a_key_is_in_no_file_no_output_and_no_event(
     status: int | str,
     make: Callable[[str], LLMProvider],
@@ -48,6 +75,7 @@ def test_a_key_is_in_no_file_no_output_and_no_event(
     answers = {
         200: Answer(),
         "echo": Answer(text=f'{{"texts": ["You sent {CANARY} with it."]}}'),
+        "odd": Answer(body={CANARY: f"You sent {CANARY}."}),
         "timeout": Answer(delay_s=5),
     }
     answer = answers.get(status) or Answer(status=int(status), body=echo)
@@ -62,20 +90,38 @@ def test_a_key_is_in_no_file_no_output_and_no_event(
     )
     dataset = RawDataset(config)
     events: list[Event] = []
-    error = ""
+    provider = make(fault_server.url)
+    told = [repr(provider)]
     try:
-        dataset.generate([make(fault_server.url)], on_event=events.append)
+        dataset.generate([provider], on_event=events.append)
     except RunStopped as stopped:
-        error = f"{stopped!r} {stopped} {''.join(traceback.format_exception(stopped))}"
+        told.append(f"{stopped!r} {stopped} {''.join(traceback.format_exception(stopped))}")
+    try:
+        provider.generate("Hello")
+    except (ProviderError, ReplyError) as error:
+        told.append(f"{error!r} {error} {''.join(traceback.format_exception(error))}")
     logger_config.unconfigure()
-    assert all(request.headers["authorization"] == f"Bearer {CANARY}" for request in fault_server.requests)
+    assert all(CANARY in f"{sent.target} {sent.headers} {sent.raw!r}" for sent in fault_server.requests)
     shown = capfd.readouterr()
-    told = " ".join(repr(event) for event in events)
-    assert CANARY not in shown.out + shown.err + error + told + repr(dataset.report) + repr(list(dataset.failed_items))
+    told += [shown.out, shown.err, *map(repr, events), repr(dataset.report), repr(list(dataset.failed_items))]
+    told += [dataset._repr_html_(), repr(dataset.estimate([provider]))]
+    assert not [text for text in told if CANARY in text]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 3
     for path in files:
         assert CANARY.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("key", ["AbC/d+0123456789/xyz==", 'it-has-a-"quote"-12345', "back\\slash-0123456789"])
+def test_a_key_is_found_however_json_writes_it(key: str, tmp_path: Path, fault_server: FaultServer) -> None:
+    texts = [f"You sent {key} with it."]
+    escaped = json.dumps(texts).replace("/", "\\/")
+    fault_server.respond = lambda request: Answer(text=f'{{"texts": {escaped}}}')
+    config = RawDatasetConfig(
+        document_types=["note"], topics=["a"], num_samples_per_prompt=1, output_file=tmp_path / "out.jsonl"
+    )
+    RawDataset(config).generate([OpenAICompatibleProvider("m", api_base=fault_server.url, api_key=key)])
+    assert rows_of(tmp_path / "out.jsonl")[0]["text"] == "You sent [redacted] with it."
 
 
 def test_the_package_never_evaluates_unpickles_or_shells_out() -> None:

@@ -269,6 +269,13 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
         ("rows.csv", "a;b\n1;2\n", "write delimiter: ';'"),
         ("rows.csv", "a\tb\n1\t2\n", r"write delimiter: '\t'"),
         ("rows.jsonl", '{"a": 1}\n' * 1_499 + '{"a": \n', ":1500: This line is not JSON"),
+        (
+            "rows.jsonl",
+            '{"a": 1}\n{"a": 1, "a": 2}\n',
+            ":2: An object names 'a' twice, with different values. Keep one",
+        ),
+        ("rows.jsonl", '{"a": {"b": [{"c": 1, "c": 2}]}}\n', ":1: An object names 'c' twice"),
+        ("rows.json", '[{"a": 1, "a": "1"}]', "An object names 'a' twice"),
         ("rows.csv", "a,b\n", "has no rows"),
         ("rows.parquet", "no parquet", "Cannot read"),
         ("rows.txt", "a", "does not end in one of .jsonl, .json, .csv, .tsv, .tab, .parquet"),
@@ -322,6 +329,13 @@ def test_a_cell_that_no_row_can_hold_is_refused_where_its_column_is_used(value: 
     with pytest.raises(ConfigError, match=r"^source: the list, row 1: The column 'x' ") as caught:
         rows.check(rows.columns, field="source")
     assert words in str(caught.value)
+
+
+def test_two_columns_of_a_row_that_differ_in_the_type_of_their_names_are_refused() -> None:
+    rows = opened([{"q": "fine", 1: "a", "1": "b"}])
+    rows.check(["q"], field="source")
+    with pytest.raises(ConfigError, match="The column '1' stands twice in a row"):
+        rows.check(["1"], field="source")
 
 
 def test_a_value_that_is_nested_too_deep_is_refused() -> None:
@@ -380,12 +394,13 @@ def test_types_make_numbers_and_an_empty_cell_null(tmp_path: Path) -> None:
     [
         ({"x": "integer"}, ":3: '1.5' in the column 'x' is not a whole number"),
         ({"x": "boolean"}, ":2: '1' in the column 'x' is not true or false"),
+        ({"z": "number"}, ":2: '1e400' in the column 'z' is not a number"),
         ({"y": "integer"}, "has no column 'y'"),
     ],
 )
 def test_a_cell_that_is_not_of_its_type_is_refused(tmp_path: Path, types: Any, words: str) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("x,z\n1,\n1.5,\n", encoding="utf-8")
+    path.write_text("x,z\n1,1e400\n1.5,\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         opened(path, types=types)
     assert words in str(caught.value)
@@ -453,6 +468,17 @@ def test_other_encodings_are_read_where_a_mark_or_the_config_says_so(
     path.write_text(CAFE[suffix], encoding=encoding, newline="")
     declared = {"encoding": encoding} if encoding in {"cp1252", "utf-16-be"} else {}
     assert [row["q"] for row in opened(path, **declared)] == ["x", "café"]
+
+
+@pytest.mark.parametrize("suffix", CAFE)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_characters_without_a_mark_are_refused_with_the_encoding(
+    tmp_path: Path, suffix: str, encoding: str
+) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text(CAFE[suffix], encoding=encoding, newline="")
+    assert f"Write encoding: {encoding}, or" in refusal(path)
+    assert [row["q"] for row in opened(path, encoding=encoding)] == ["x", "café"]
 
 
 @pytest.mark.parametrize("suffix", CAFE)

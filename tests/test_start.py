@@ -112,12 +112,13 @@ except SystemExit as ended:
 """
 
 
+@pytest.mark.parametrize("provider", ["openai_compatible", "anthropic", "gemini"])
 def test_a_config_with_a_direct_provider_runs_without_what_it_does_not_need(
-    fault_server: FaultServer, tmp_path: Path
+    fault_server: FaultServer, tmp_path: Path, provider: str
 ) -> None:
     (tmp_path / "notes.yaml").write_text(
         "kind: raw\noutput_file: notes.jsonl\ndocument_types: [note]\ntopics: [ice, tides]\nnum_samples_per_prompt: 1\n"
-        f"providers:\n  - {{provider: openai_compatible, model_id: tiny, api_base: '{fault_server.url}'}}\n"
+        f"providers:\n  - {{provider: {provider}, model_id: tiny, api_base: '{fault_server.url}'}}\n"
     )
     assert [name for name in FORMATS if find_spec(name) is None] == [], "the extra `test` brings them"
     loaded = modules_after(RUN, folder=tmp_path)

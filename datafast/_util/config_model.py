@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, overload
 
@@ -11,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 
-__all__ = ["Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of"]
+__all__ = ["Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of", "in_our_words"]
 
 
 def _not_blank(text: str) -> str:
@@ -117,3 +118,28 @@ def _equal(one: object, other: object) -> bool:
         return bool(one == other)
     except ValueError:
         return False  # tables compare cell by cell, and then it is not known that they are the same
+
+
+_INPUT = "Input should be "
+_BOUND = re.compile(r"^(greater|less) than or equal to (\S+)$")
+_IN_OUR_WORDS = {
+    "string": "a text",
+    "list": "a list",
+    "dictionary": "a mapping",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+
+
+def in_our_words(message: str) -> str:
+    """What pydantic says about a wrong value, as `expected ...`; another message as it is."""
+    if not message.startswith(_INPUT):
+        return message
+    first, comma, rest = message.removeprefix(_INPUT).removeprefix("a valid ").partition(",")
+    if first.startswith("dictionary or instance of"):
+        first = "dictionary"
+    if "unable to" in rest:
+        comma = rest = ""
+    expected = _IN_OUR_WORDS.get(first) or _BOUND.sub(r"\2 or \1", first).replace("greater", "more")
+    return f"expected {expected}{comma}{rest}"

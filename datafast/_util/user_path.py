@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datafast.errors import ConfigError
 
-__all__ = ["is_file", "is_folder", "user_path"]
+__all__ = ["is_file", "is_folder", "is_special", "user_path"]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _LONGEST_NAME = 255  # of a file, on every system: in bytes, on Windows in letters
@@ -46,4 +46,11 @@ def is_folder(path: Path) -> bool:
     """Whether there is such a folder; not if that cannot be found out."""
     with contextlib.suppress(OSError, ValueError):
         return path.is_dir()
+    return False
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder, such as a device or a pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.exists() and not path.is_file() and not path.is_dir()
     return False

@@ -48,7 +48,15 @@ class _Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance's; its stub says ClassVar
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"error: {self.message}", err=True)
+        if not sys.stderr.isatty():
+            click.echo(f"error: {self.message}", err=True)
+            return
+        from rich.console import Console  # only here, because it is slow to import
+        from rich.text import Text
+
+        from datafast.cli.display.lines import print_lines
+
+        print_lines(Console(stderr=True, highlight=False), Text(f"error: {self.message}"))
 
 
 class _Commands(click.Group):
@@ -74,8 +82,13 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Kept from here on, because an error may come before the command has read its options.
-        ctx.meta[_JSON] = "--json" in args
-        return super().parse_args(ctx, args)
+        ctx.meta[_JSON] = any(arg.partition("=")[0] == "--json" for arg in args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if ctx.meta[_JSON]:
+                _print_error("UsageError", error)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -25,11 +25,11 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
     """
     from datafast.store.paths import OutputPaths
 
+    if is_folder(file):
+        raise ConfigError(f"{file} is a folder. Give the output file in it.")
     paths = OutputPaths.of(file, ledger)
     if is_file(paths.ledger):
         return paths
-    if is_folder(paths.rows):
-        raise ConfigError(f"{paths.rows} is a folder. Give the output file in it.")
     if not is_file(paths.rows):
         raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
     if paths.rows.suffix in {".yaml", ".yml"}:

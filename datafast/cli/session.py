@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
+from datafast._util.notify import plain_text
 from datafast.cli.display.event_file import EventFile
 from datafast.cli.display.lines import Step
 from datafast.cli.display.progress import RunDisplay
@@ -174,7 +175,8 @@ def _generate(
         "limit": settings.limit,
         "on_event": on_event,
         "on_change": question.ask,
-        "notes": {"command": settings.command, "directory": str(Path.cwd())},
+        # Names of files need not be text.
+        "notes": {"command": plain_text(settings.command), "directory": plain_text(str(Path.cwd()))},
     }
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency

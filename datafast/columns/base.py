@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import PrivateAttr, field_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.columns.templates.base import Expression, RenderError, Template
 from datafast.columns.templates.parse import parse_expression, parse_template
-from datafast.columns.values import counted_true
+from datafast.columns.values import counted_true, perhaps_no
 from datafast.errors import ConfigError, DatafastError
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ class Column(ConfigModel):
     """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
     ends)."""
 
+    _name: str = PrivateAttr(default="")
+    _told_of_no: bool = PrivateAttr(default=False)
     _when: Expression | None = PrivateAttr(default=None)
     _needs: tuple[str, ...] = PrivateAttr(default=())
 
@@ -238,6 +240,7 @@ class Column(ConfigModel):
 
     def put_into(self, setup: Setup) -> None:
         """Prepares it for a schema."""
+        self._name = setup.name
         if self.when is not None:
             self._when = setup.expression(self.when, "when")
         self.prepare(setup)
@@ -245,4 +248,13 @@ class Column(ConfigModel):
 
     def is_wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these values has this cell. Raises RenderError."""
-        return self._when is None or bool(counted_true(self._when.evaluate(values)))
+        if self._when is None:
+            return True
+        value = self._when.evaluate(values)
+        if perhaps_no(value) and not self._told_of_no:
+            self._told_of_no = True
+            warn_user(
+                f"{self._name}.when: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, "
+                f"compare it ({self.when} != {value!r}), or read its column as a number (types: integer, for a CSV file)."
+            )
+        return bool(counted_true(value))

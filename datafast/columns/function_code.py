@@ -1,7 +1,8 @@
 """What a function does, as bytes that are the same in every process: its code, its constants, and the values that it reaches.
 
-Limits: a module, a class of a package, and a function of one count by their names and versions are not looked at. Of objects without plain
-values nothing is known: what reaches one is taken for another thing each time.
+Of a module that the user wrote counts what the function names of it (`helpers.find`). Limits: modules, classes and functions of
+packages count by their names, and versions are not looked at. Modules that are imported within a function are not looked into. Of objects
+without plain values nothing is known: what reaches one is taken for another thing each time.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class _Reader:
             return [function.__qualname__]
         cells = [_content(cell) for cell in function.__closure__ or ()]
         names = {name for code in _codes(function.__code__) for name in code.co_names}
-        reached = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
+        reached = _named(function.__globals__, names, set())
         return [function.__code__, function.__defaults__, function.__kwdefaults__, cells, reached]
 
     def _code(self, code: CodeType) -> list[Any]:
@@ -125,10 +126,24 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
+def _named(namespace: Mapping[str, Any], names: set[str], seen: set[int]) -> dict[str, Any]:
+    """What the names mean in a namespace; and, for the sake of `helpers.find(...)`, in modules there that the user wrote."""
+    found = {name: namespace[name] for name in sorted(names) if name in namespace}
+    for name, value in found.items():
+        if isinstance(value, ModuleType) and not _is_installed(value):
+            inner = {} if id(value) in seen else _named(vars(value), names, seen | {id(value)})
+            found[name] = [value.__name__, inner]
+    return found
+
+
 def _is_of_a_package(thing: Any) -> bool:
     """Whether it belongs to Python or an installed package, which the user did not write."""
     module = sys.modules.get(getattr(thing, "__module__", "") or "")
+    return module is not None and _is_installed(module)
+
+
+def _is_installed(module: ModuleType) -> bool:
     path = getattr(module, "__file__", None)
     if path is None:
-        return module is not None and module.__name__ in sys.stdlib_module_names and module.__name__ != "__main__"
+        return module.__name__ in sys.stdlib_module_names and module.__name__ != "__main__"
     return any(Path(path).is_relative_to(folder) for folder in _LIBRARIES)

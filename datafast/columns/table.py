@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -28,16 +28,28 @@ from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
 
-__all__ = ["ColumnsRow", "Problem", "Table"]
+__all__ = ["CUT", "ColumnsRow", "Problem", "Table"]
 
 FAILED_CELL = "column_error"
 """The category of cells that fail without a model being to blame."""
+
+
+CUT = "truncated"
+"""The field of a row with the names of its columns whose texts were cut and are kept."""
 
 
 class ColumnsRow(BaseModel):
     """The row of a columns dataset: a model with one field for each column is derived from it."""
 
     model_config = ConfigDict(protected_namespaces=(), extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_mark(cls, row: Any) -> Any:
+        """Rows that were made while cut texts were kept have a mark that those of now may lack."""
+        if CUT in cls.model_fields or not isinstance(row, dict) or CUT not in row:
+            return row
+        return {name: value for name, value in row.items() if name != CUT}
 
 
 class Problem(NamedTuple):
@@ -55,6 +67,7 @@ class Table:
         num_rows: how many rows there will be.
         folder: what the paths of sources are relative to.
         sources: source datasets that are open already.
+        marks_cut: whether rows say which of their texts were cut at the token limit and are kept (`run.on_truncation: keep`).
 
     Attributes:
         problems: what is wrong; the table can be used where there is nothing.
@@ -72,7 +85,9 @@ class Table:
         num_rows: int,
         folder: Path | None = None,
         sources: dict[Any, SourceRows] | None = None,
+        marks_cut: bool = False,
     ) -> None:
+        self.marks_cut = marks_cut
         self.sources = {} if sources is None else sources
         self.walks = Walks()
         self._columns = dict(columns)
@@ -80,7 +95,10 @@ class Table:
         self.providers = tuple(dict.fromkeys(name for column in columns.values() for name in column.providers))
         # Columns without prompts first: what their values look like is known when prompts are checked.
         for name, column in sorted(self._columns.items(), key=lambda entry: entry[1].calls):
-            if why := _bad_name(name):
+            why = _bad_name(name)
+            if marks_cut and name == CUT:
+                why = f"With run.on_truncation: keep, every row has a {CUT} already. Give the column another name."
+            if why:
                 self.problems.append(Problem((name,), why))
                 continue
             setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources, walks=self.walks)
@@ -139,7 +157,8 @@ class Table:
             [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()]
         )
         self.row_model = _row_model(
-            tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items())
+            tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items()),
+            marks_cut=self.marks_cut,
         )
 
     @property
@@ -173,6 +192,8 @@ class Table:
                 return making.failed[name]
         # By way of JSON: what is written is what is read back, and a column's plain value becomes its type.
         values = {name: making.values[name] for name in self._columns}
+        if self.marks_cut:
+            values[CUT] = [name for name in self._columns if generate.was_cut(name)]
         return self.row_model.model_validate_json(orjson.dumps(values))
 
 
@@ -312,11 +333,13 @@ def _problem(name: str, error: ConfigError) -> Problem:
 
 
 @lru_cache(maxsize=256)
-def _row_model(fields: tuple[tuple[str, Any, bool], ...]) -> type[BaseModel]:
+def _row_model(fields: tuple[tuple[str, Any, bool], ...], *, marks_cut: bool) -> type[BaseModel]:
     """A row with these columns; the same class for the same columns."""
     typed: dict[str, Any] = {
         name: (kind | None if null and kind is not Any else kind, ...) for name, kind, null in fields
     }
+    if marks_cut:
+        typed[CUT] = (list[str], [])  # rows that were made before that was asked for have none
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
         return create_model("Row", __base__=ColumnsRow, **typed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ __all__ = [
     "counted_true",
     "follow",
     "jinja_name",
+    "perhaps_no",
     "plain",
     "shown_path",
     "steps_of",
@@ -52,7 +54,10 @@ _JINJA_WORDS = frozenset(
 )
 _STEP = re.compile(r"\.(\w+)|\[(-?\d+)\]|\[['\"](.*?)['\"]\]|\[(\w+)\]")
 _WRITTEN = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_DEEPEST = 250
 _LARGEST = 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PERHAPS_NO = frozenset(["0", "f", "n", "no", "none", "null", "off"])
 
 
 def to_text(value: Any) -> str:
@@ -73,15 +78,25 @@ def counted_true(value: Any) -> Any:
     return False if isinstance(value, str) and value.strip().lower() == "false" else value
 
 
-def plain(value: Any) -> Any:
+def perhaps_no(value: Any) -> bool:
+    """Whether it is a text that counts as true and may be meant as a no."""
+    return isinstance(value, str) and value.strip().lower() in _PERHAPS_NO
+
+
+def plain(value: Any, depth: int = 0) -> Any:
     """A value as the plain JSON that a row can hold.
 
     Raises:
         TypeError: it cannot be written as JSON.
-        ValueError: it is not a finite number, or a whole number of more than 64 bits.
+        ValueError: it holds a number that is not finite or has more than 64 bits, half a surrogate pair, or an object with two keys
+            that are the same text; or it is nested more than 250 deep.
     """
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            raise ValueError("half of a surrogate pair, which is not text")
+        return str(value)
     if isinstance(value, int):
         if not -_LARGEST <= value <= _LARGEST:
             raise ValueError("a whole number of more than 64 bits")
@@ -90,7 +105,37 @@ def plain(value: Any) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a finite number")
         return float(value)
-    return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep")
+    return _plain_parts(value, depth + 1)
+
+
+def _plain_parts(value: Any, depth: int) -> Any:
+    """The same for a value that has parts, or a type that is not JSON's own."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        found = {_key(key): plain(part, depth) for key, part in value.items()}
+        if len(found) < len(value):
+            raise ValueError("an object with two keys that are the same text")
+        return found
+    if isinstance(value, list | tuple):
+        return [plain(part, depth) for part in value]
+    if isinstance(value, set | frozenset):
+        return [plain(part, depth) for part in sorted(value, key=repr)]
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        plain(value.tolist(), depth)  # orjson would write what is not finite as null
+    try:
+        return orjson.loads(orjson.dumps(value, default=_dumped, option=_WRITTEN))
+    except TypeError as error:
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON") from error
+
+
+def _key(key: Any) -> str:
+    found: str = key if isinstance(key, str) else next(iter(orjson.loads(orjson.dumps({key: None}, option=_WRITTEN))))
+    return found
 
 
 def as_plain(value: Any) -> Any:
@@ -110,11 +155,9 @@ def type_of(values: Sequence[Any]) -> Any:
 
 
 def _dumped(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=repr)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()  # of texts or objects; numbers are orjson's
+    raise TypeError
 
 
 def jinja_name(column: str) -> str:

@@ -6,6 +6,7 @@ import codecs
 import io
 from pathlib import Path
 
+from datafast._util.read_whole import read_whole
 from datafast.errors import ConfigError
 
 __all__ = ["load_keys"]
@@ -24,7 +25,7 @@ def load_keys(path: Path) -> None:
     from dotenv import load_dotenv
 
     try:
-        data = path.read_bytes()
+        data = read_whole(path, most_mb=1, what="a file of keys")
     except OSError as error:
         raise ConfigError(f"Cannot read {path}: {error.strerror}. Check who may read it.") from error
     try:

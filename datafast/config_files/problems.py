@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from datafast._util.config_model import in_our_words
 from datafast.config_files.yaml_file import YamlFile
 from datafast.errors import ConfigError
 
@@ -18,16 +19,7 @@ Places = Mapping[str, Keys]
 
 _MOST_SHOWN = 100
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
-_BOUND = re.compile(r"^(greater|less) than or equal to (\S+)$")
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
-_IN_OUR_WORDS = {
-    "string": "a text",
-    "list": "a list",
-    "dictionary": "a mapping",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-}
 
 
 class Problems:
@@ -115,32 +107,26 @@ def _expected(detail: Any) -> str:
     if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
         return f"The {'mapping' if isinstance(detail['input'], dict) else 'list'} is empty. Give at least one entry."
     message = str(detail["msg"]).removeprefix("Value error, ")
-    if not message.startswith("Input should be "):
+    expected = in_our_words(message)
+    if expected == message:
         return message if message.endswith((".", "?")) else f"{message}."
-    what = message.removeprefix("Input should be ").removeprefix("a valid ")
-    first, comma, rest = what.partition(",")
-    if first.startswith("dictionary or instance of"):
-        first = "dictionary"
-    if "unable to" in rest:
-        comma = rest = ""
     given = detail["input"]
-    expected = _IN_OUR_WORDS.get(first) or _BOUND.sub(r"\2 or \1", first).replace("greater", "more")
-    return f"expected {expected}{comma}{rest}, got {_shown(given)}.{_remedy(first, given)}"
+    return f"{expected}, got {_shown(given)}.{_remedy(expected, given)}"
 
 
 def _remedy(expected: str, given: object) -> str:
     match expected, given:
-        case "string", dict():
+        case "expected a text", dict():
             return " Put the whole text in quotes, or write it below a |."
-        case "string", list():
+        case "expected a text", list():
             return ""
-        case "string", _:
+        case "expected a text", _:
             return " Put it in quotes."
-        case "list", str() | int() | float():
+        case "expected a list", str() | int() | float():
             return " Put it in brackets, as in [one, two]."
-        case "list", dict():
+        case "expected a list", dict():
             return " Write its entries below each other, each after a dash."
-        case "dictionary", _:
+        case "expected a mapping", _:
             return " Write a name before each value, as in {name: value}."
     return ""
 
@@ -150,5 +136,5 @@ def _shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

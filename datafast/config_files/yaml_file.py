@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from datafast._util.read_whole import read_whole
 from datafast.errors import ConfigError
 
 __all__ = ["YamlFile"]
@@ -25,6 +26,7 @@ __all__ = ["YamlFile"]
 _TAG = "tag:yaml.org,2002:"
 _MAX_REPEATED = 200_000
 _MAX_BITS = 256
+_MOST_MB = 64
 _SHOWN = 60
 _MAX_DEPTH = 100
 _HINTS = (
@@ -194,7 +196,7 @@ class YamlFile:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_whole(path, most_mb=_MOST_MB, what="a config").decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}. `datafast init` writes a config to start from.") from None
     except IsADirectoryError:

@@ -62,6 +62,7 @@ class ColumnsDatasetConfig(DatasetConfig):
             num_rows=self.num_rows,
             folder=(info.context or {}).get("folder"),
             sources=before.sources if before else None,
+            marks_cut=self.run.on_truncation == "keep",
         )
         if table.problems:
             raise ValidationError.from_exception_data(

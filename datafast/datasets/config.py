@@ -29,6 +29,7 @@ from datafast.store.paths import OutputPaths, UsedFile
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
 
+_COMPRESSED = frozenset([".bz2", ".gz", ".xz", ".zip", ".zst"])
 _OTHER_FORMATS = frozenset([".csv", ".tsv", ".parquet", ".xlsx", ".arrow", ".feather"])
 """Endings of files that are not JSON Lines, which is what an output is."""
 
@@ -171,9 +172,11 @@ class DatasetConfig(ConfigModel):
         """
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
+        if path.suffix.lower() in _COMPRESSED:
+            raise ValueError(f"{path.name} would hold JSON Lines that are not compressed. Name it {path.stem}.")
         if path.suffix.lower() in _OTHER_FORMATS:
             raise ValueError(
-                f"{path.name} would hold JSON Lines all the same. Name it {path.stem}.jsonl; "
+                f"Rows are written as JSON Lines, also into {path.name}. Name it {path.stem}.jsonl; "
                 f"dataset.save({path.name!r}) writes the rows in that format."
             )
         return path
@@ -235,7 +238,8 @@ class PromptDatasetConfig(DatasetConfig):
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
     keep_repeats: bool = False
-    """Take a text that a reply holds more than once as often as it comes. Without it the further ones count as missing."""
+    """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
+    missing."""
 
     _built: Expansion | None = PrivateAttr(default=None)
 
@@ -257,7 +261,7 @@ class PromptDatasetConfig(DatasetConfig):
         calls = -(-self.num_rows // self.rows_per_item)
         if calls < expansion.size:
             warn_user(
-                f"num_rows: {self.num_rows:,} rows come of {calls:,} prompts, and covering the values of the placeholders takes "
+                f"num_rows: {self.num_rows:,} rows come from {calls:,} prompts, and covering the values of the placeholders takes "
                 f"{expansion.size:,}. Raise num_rows, ask for fewer rows with one prompt ({self.rows_field}), or leave coverage out."
             )
 

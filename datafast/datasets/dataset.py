@@ -28,7 +28,7 @@ from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.store.failures import FailedItems, values_of
-from datafast.store.paths import OutputPaths
+from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
@@ -216,12 +216,15 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             format: parquet, csv, json or jsonl; by default the ending of the path.
 
         Raises:
-            ConfigError: there are no rows yet, the format is not known, or the path is one of the output's own files.
+            ConfigError: there are no rows yet, the format is not known, or the path is one of the files that the dataset reads
+                or writes.
             OutputWriteError: the file cannot be written.
         """
         from datafast.export.files import save_output
 
-        return save_output(self.paths, user_path(path), format, row_model=self.row_model)
+        file = user_path(path)
+        refuse_shared([*self.config.used_files(), UsedFile("save", file, written=True)])
+        return save_output(self.paths, file, format, row_model=self.row_model)
 
     def to_csv(self, path: str | Path) -> Path:
         """`save` as CSV, whatever the path ends in."""

@@ -148,8 +148,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
     def estimate(self, providers: Mapping[str, LLMProvider] | None = None, **keywords: LLMProvider | None) -> Estimate:
         """Tokens, cost and time of what is left to generate; see `FanOutDataset.estimate`."""
-        routes, options = self._routes(providers, keywords)
-        check_options(options)
+        routes, _ = self._routes(providers, keywords)
         return estimate_of(self, routes)
 
     generate_roles = generate
@@ -161,6 +160,11 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         """Providers by role that were given by position."""
         if not others and (first is None or isinstance(first, Mapping)):
             return first
+        if isinstance(first, list | tuple) and not others:
+            raise ConfigError(
+                f"providers: expected a provider for each role, got a list. Give them one by one, in the order "
+                f"{', '.join(self.config.roles)}, or as a mapping of roles."
+            )
         given = (first, *others)
         if len(given) > len(self.provider_keywords) or isinstance(first, Mapping):
             roles = ", ".join(f"{role!r}: ..." for role in self.config.roles)  # type: ignore[attr-defined]
@@ -181,6 +185,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
             role: provider for role, provider in {**by_keyword, **(providers or {})}.items() if provider is not None
         }
         rest: Any = {name: value for name, value in options.items() if name not in roles}
+        check_options(rest, ["providers", *roles])
         needed: Sequence[str] = self.config.roles  # type: ignore[attr-defined]  # configs of this sort of kind have it
         self._check_roles(given, needed)
         return [Route.by_role({role: checked_provider(given[role], role) for role in needed})], rest

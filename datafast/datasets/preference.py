@@ -258,7 +258,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
                 item, {"num_samples": str(count), "language_name": language_name, "document": document}
             ),
             response_model=lambda count: texts_model(count, of="questions"),
-            items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),
+            items=lambda reply: reply.usable(),
+            keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt_of("question"),
         )
         pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]

@@ -112,7 +112,8 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
             item.num_rows,
             prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
             response_model=texts_model,
-            items=lambda reply: reply.usable(keep_repeats=self.config.keep_repeats),
+            items=lambda reply: reply.usable(),
+            keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt,
         )
         return [

@@ -27,10 +27,9 @@ class Texts(ReplyModel):
             raise ValueError("every text is blank")
         return texts
 
-    def usable(self, *, keep_repeats: bool = False) -> list[str]:
-        """The texts without outer whitespace. A blank one is not a row, and neither is a text that came before in the reply."""
-        texts = [text.strip() for text in self.texts if text.strip()]
-        return texts if keep_repeats else list(dict.fromkeys(texts))
+    def usable(self) -> list[str]:
+        """The texts without outer whitespace. A blank one is not a row."""
+        return [text.strip() for text in self.texts if text.strip()]
 
 
 @cache

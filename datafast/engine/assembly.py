@@ -11,27 +11,25 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
-from datafast._util.user_path import is_file
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
-from datafast.engine.calls.budget import check_prices
+from datafast.engine.calls.budget import check_prices, spent_elsewhere
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
+from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
-from datafast.llms.replies.formats import usage_of
-from datafast.store.reader import LedgerReader
+from datafast.plan.grid import spread
 from datafast.store.records import Spent
-from datafast.store.recovery import Opening, OpenOutput, Pricing, open_output
-from datafast.types import Usage
+from datafast.store.recovery import Opening, OpenOutput, open_output
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -73,9 +71,10 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     opening = Opening(
         simulated=job.simulated,
-        pricing=_pricing(job.providers, labels),
+        pricing=pricing_of(job.providers),
         fresh=job.fresh,
         retry_failed=job.retry_failed,
+        chosen=_chosen(job),
         durability=job.settings.durability,
         ordered=job.settings.ordered,
         keep_removed=job.settings.removed == "keep",
@@ -92,6 +91,11 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
             yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
 
 
+def _chosen(job: Job) -> frozenset[int] | None:
+    """The positions of the items that a run with a limit takes."""
+    return None if job.limit is None else frozenset(spread(job.plan, job.limit, seed=job.settings.seed))
+
+
 def _parts(
     job: Job, output: OpenOutput, shares: list[Share], admission: Admission, emit: Emitter, stop: StopSignal
 ) -> Parts:
@@ -100,8 +104,10 @@ def _parts(
         store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
     )
     memory = Memory(output.store)
+    sizes = output.store.reply_sizes() if sender.limits_replies else {}
     for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
         memory.recall(endpoint)
+        endpoint.reply_limits.recall(sizes.get(endpoint.label, {}))
     caller = Caller(sender, memory=memory, settings=settings, emit=emit)
     window = _WINDOW_PER_SLOT * settings.max_concurrency
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
@@ -135,16 +141,6 @@ def _within_descriptors(job: Job) -> Job:
         f"so at most that many requests are in flight. Raise the limit (ulimit -n) to have more."
     )
     return replace(job, settings=job.settings.model_copy(update={"max_concurrency": possible}))
-
-
-def _pricing(providers: Sequence[LLMProvider], labels: dict[int, str]) -> Pricing:
-    by_label = {labels[id(provider)]: provider for provider in providers}
-
-    def price(label: str, raw: bytes, wire_format: str) -> tuple[Usage | None, float | None]:
-        usage, provider = usage_of(raw, wire_format), by_label.get(label)
-        return usage, provider.cost_usd(usage) if provider and usage is not None else None
-
-    return price
 
 
 # -- who answers
@@ -224,9 +220,4 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    spent = output.store.spent(job.buyer)
-    for ledger in job.also_spent:
-        if is_file(ledger):
-            with LedgerReader(ledger) as reader:
-                spent = spent.plus(reader.spent(job.buyer))
-    return spent
+    return output.store.spent(job.buyer).plus(spent_elsewhere(job.also_spent, job.buyer))

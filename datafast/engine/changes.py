@@ -11,6 +11,7 @@ from datafast.errors import OutputError
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
+from datafast.store.records import ItemState
 from datafast.store.recovery import rows_fit
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan
     from datafast.store.matching import Comparison
     from datafast.store.paths import OutputPaths
+    from datafast.store.records import Counts
 
 __all__ = ["Change", "change_of", "is_changed"]
 
@@ -32,6 +34,7 @@ class Change:
         rows_kept: rows in the file that stay.
         rows_returning: rows of items that were in an earlier config and are back; their recorded replies are used.
         rows_leaving: rows in the file of items that are not in the config any more.
+        rows_no_longer_kept: those of them that were kept by `run.removed: keep` until now.
         rows_remade: those of them that are made again from recorded replies, without a call.
         leaving_stay_in_file: whether leaving rows stay in the output file (`run.removed: keep`); else they move to a file of their own.
         calls_unused: recorded calls, made for rows that leave, whose replies are not used any more.
@@ -43,6 +46,7 @@ class Change:
     rows_kept: int
     rows_returning: int
     rows_leaving: int
+    rows_no_longer_kept: int
     rows_remade: int
     leaving_stay_in_file: bool
     calls_unused: int
@@ -52,7 +56,7 @@ class Change:
     @property
     def removes_paid_rows(self) -> bool:
         """Whether rows leave with replies of a model, whatever its price, that are not used any more."""
-        return not self.simulated and self.rows_leaving > 0 and self.calls_unused > 0
+        return not self.simulated and self.rows_leaving > 0 and (self.calls_unused > 0 or self.rows_no_longer_kept > 0)
 
     def sentences(self) -> list[str]:
         """The same in words."""
@@ -62,6 +66,10 @@ class Change:
                 "They stay in the file, counted apart (run.removed: keep)."
                 if self.leaving_stay_in_file
                 else f"They move to {self.output_file}.stale-<time>."
+            )
+        if self.rows_no_longer_kept:
+            told.append(
+                f"Rows that left the config before and were kept until now: {self.rows_no_longer_kept:,}. They stay with run.removed: keep."
             )
         if self.calls_unused and not self.simulated:
             cost = money(self.cost_unused_usd)
@@ -79,17 +87,21 @@ class Change:
         ]
 
 
-def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool) -> bool:
-    """Whether an output was last worked on with another plan. False if a run cannot begin on it, which the run then says."""
+def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool, removed: str) -> bool:
+    """Whether an output was last worked on with another plan, or has rows of items that left it and are not to stay (`run.removed`).
+
+    False if a run cannot begin on it, which the run then says.
+    """
     if not is_file(paths.ledger) or is_running(paths):
         return False
     try:
         with LedgerReader(paths.ledger) as reader:
             last = reader.meta("plan")
             same_mode = reader.meta("mode") == ("simulated" if simulated else "real")
-            return (
-                last is not None and same_mode and not has_places_of(last, plan, former_of(plan, reader.key_versions))
-            )
+            if last is None or not same_mode:
+                return False
+            is_new = not has_places_of(last, plan, former_of(plan, reader.key_versions))
+            return is_new or (removed == "move" and reader.counts().removed > 0)
     except OutputError:
         return False
 
@@ -97,23 +109,35 @@ def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool) -> bool:
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     """What a config changes in an output; None if it changes nothing."""
     found = left.found
-    if found is None or not found.is_new or not (found.leaving or found.rows_cut or found.rows_returning or left.items):
+    if found is None:
         return None
     counts = reader.counts()
-    rows_leaving = sum(found.leaving.values()) + found.rows_cut
+    kept_before = _kept_before(counts, found) if job.settings.removed == "move" else 0
+    differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or left.items)
+    if not differs and not kept_before:
+        return None
+    rows_new_to_leave = sum(found.leaving.values()) + found.rows_cut
+    rows_leaving = rows_new_to_leave + kept_before
     remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
     calls, usd = _unused(reader, left, found)
     return Change(
         output_file=job.paths.rows.name,
-        rows_kept=counts.written - rows_leaving,
+        rows_kept=counts.written - rows_new_to_leave,
         rows_returning=found.rows_returning,
         rows_leaving=rows_leaving,
-        rows_remade=min(round(remade * left.scale), rows_leaving),
+        rows_no_longer_kept=kept_before,
+        rows_remade=min(round(remade * left.scale), rows_leaving, left.rows),
         leaving_stay_in_file=job.settings.removed == "keep" and rows_fit(reader, job.fields),
         calls_unused=calls,
         cost_unused_usd=usd,
         simulated=reader.meta("mode") == "simulated",
     )
+
+
+def _kept_before(counts: Counts, found: Comparison) -> int:
+    """Rows in the file of items that have left the plan before, and are not back in it."""
+    back = sum(item.slots.bit_count() for item in found.begun.values() if item.state is ItemState.STALE)
+    return max(0, counts.removed - back)
 
 
 def _unused(reader: LedgerReader, left: Remaining, found: Comparison) -> tuple[int, float | None]:

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from datafast._util import background
 from datafast._util.user_path import is_file
-from datafast.engine.calls.budget import allowed_at_once, upper_bound
+from datafast.engine.calls.budget import Headroom, headroom, spent_elsewhere, upper_bound
+from datafast.engine.calls.memory import surprises_of
 from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import DryRun, dry_run
@@ -43,6 +44,7 @@ from datafast.engine.expected_usage import (
     expected,
     longest,
 )
+from datafast.engine.pricing import pricing_of
 from datafast.engine.remaining import MOST_S, Remaining, per_route, remaining
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
@@ -51,8 +53,9 @@ from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
+from datafast.store.lock import is_running
 from datafast.store.reader import LedgerReader
-from datafast.store.records import Spent
+from datafast.store.records import Sizes, Spent
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "estimate"]
 
-_SAMPLE = 24
+SAMPLE = 24
 _NOTHING = Spent(0.0, 0, 0)
 
 
@@ -72,7 +75,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         tokens_per_text: what is guessed for the output where no earlier replies are known.
     """
     plan, routes = job.plan, job.routes
-    sample = [plan[position] for position in spread(plan, _SAMPLE, seed=job.settings.seed)]
+    sample = [plan[position] for position in spread(plan, SAMPLE, seed=job.settings.seed)]
     labels = labels_of(job.providers)
     past = _Past.read(job, sample, tokens_per_text)
     work = _Work(routes, job.settings)
@@ -84,6 +87,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         expected(labels[id(provider)], provider, work.calls[id(provider)], work.asked, past.history, job.settings)
         for provider in job.providers
     ]
+    room = _headroom(job, asked, past)
     return Estimate(
         rows=past.left.rows,
         items=past.left.items,
@@ -96,23 +100,38 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
         providers=tuple(parts),
         rendered=len(asked),
         notes=(*_notes(parts, past, job.settings), *_slips(job.providers)),
-        in_flight=_in_flight(job, asked, past.spent),
+        in_flight=room.requests if room else None,
+        refusal=room.refusal if room else "",
         change=past.change,
     )
 
 
-def _in_flight(job: Job, sampled: Sequence[DryRun], spent: Spent) -> int | None:
+def _headroom(job: Job, sampled: Sequence[DryRun], past: _Past) -> Headroom | None:
     """How many requests a budget lets be in flight, by the dearest of the sampled calls."""
+    if not job.settings.has_budget:
+        return None
+    labels = labels_of(job.providers)
+    spent = past.spent.plus(spent_elsewhere(job.also_spent, job.buyer))
     found = []
-    for route in job.routes if job.settings.has_budget else ():
+    for route in job.routes:
         for ask in (ask for run in sampled for ask in run.asks):
             provider = route.of(ask.role)
             limits = ReplyLimits(provider)
-            own = limits.limit(ask.role, ask.record.num_rows) if limits.are_ours else None
-            bound = upper_bound(Request(ask.messages, ask.schema, token_limit=own), provider, limits)
-            found.append(allowed_at_once(job.settings, spent, bound))
-    allowed = [number for number in found if number is not None]
-    return min(*allowed, job.settings.max_concurrency) if allowed else None
+            limits.recall(past.sizes.get(labels[id(provider)], {}))
+            limits.surprises = surprises_of(provider, past.learned)
+            tokens: tuple[int | None, int | None] = (None, None)
+            if limits.are_ours:
+                usual = limits.limit(ask.role, ask.record.num_rows)
+                tokens = (usual, min(usual, limits.least(ask.role, None)))
+            bounds = (
+                upper_bound(Request(ask.messages, ask.schema, token_limit=most), provider, limits) for most in tokens
+            )
+            found.append(headroom(job.settings, spent, *bounds))
+    known = [room for room in found if room is not None]
+    if not known:
+        return None
+    least = min(known)
+    return least._replace(requests=min(least.requests, job.settings.max_concurrency))
 
 
 # -- the calls
@@ -188,6 +207,8 @@ class _Past:
     change: Change | None = None
     note: str = ""
     spent: Spent = _NOTHING
+    sizes: Mapping[str, Mapping[str, Sizes]] = field(default_factory=dict)
+    learned: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, job: Job, sample: Sequence[WorkItem], guess: Span) -> _Past:
@@ -199,9 +220,18 @@ class _Past:
             with LedgerReader(ledger) as reader:
                 if reader.meta("mode") != ("simulated" if job.simulated else "real"):
                     return nothing  # a run on this output would be refused
+                if not is_running(job.paths):
+                    reader.take_in(job.paths.journal, pricing_of(job.providers))
                 left = remaining(reader, job)
                 history = History.read(reader, num_rows=sample[0].num_rows, tokens_per_text=guess)
-                return cls(left, history, change_of(reader, left, job), spent=reader.spent(job.buyer))
+                return cls(
+                    left,
+                    history,
+                    change_of(reader, left, job),
+                    spent=reader.spent(job.buyer),
+                    sizes=reader.reply_sizes(),
+                    learned=reader.learned,
+                )
         except (OutputError, ConfigError) as error:
             return replace(nothing, note=f"Nothing counts as done: {error}")
 
@@ -244,7 +274,7 @@ def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) 
     if any(part.latency_basis == "guessed" for part in called):
         notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
     if any(part.cost_usd is None for part in called):
-        notes.append("The cost is unknown, because a price is. Give that provider a price.")
+        notes.append("The cost is unknown, because the price of a provider is unknown. Give that provider a price.")
     if settings.fan_out == "fallback" and len(parts) > 1:
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")

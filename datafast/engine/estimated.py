@@ -26,6 +26,7 @@ class Estimate:
         rendered: the number of prompts that were rendered to measure their length.
         notes: the assumptions, in words.
         in_flight: how many requests the budget lets be in flight at first, at most `run.max_concurrency`; None without a budget.
+        refusal: why the budget allows not a single request, in words; empty if it does.
         change: what the config changes in the output; None if it is the config of the last run.
     """
 
@@ -41,6 +42,7 @@ class Estimate:
     rendered: int
     notes: tuple[str, ...]
     in_flight: int | None = None
+    refusal: str = ""
     change: Change | None = None
 
     def times(self, factor: float) -> Estimate:
@@ -111,7 +113,9 @@ class Estimate:
             yield "estimate", f"{part.provider}{roles}: {_usage(part)}"
         if len(called) > 1:
             yield "estimate in all", _usage(self)
-        if self.in_flight is not None:
+        if self.refusal:
+            yield "budget", self.refusal
+        elif self.in_flight is not None:
             yield "budget", f"lets {counted(self.in_flight, 'request')} be in flight at first"
         for note in self.notes:
             yield "note", note

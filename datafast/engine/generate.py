@@ -187,6 +187,7 @@ class Generate:
         prompt: Callable[[int], str],
         response_model: Callable[[int], type[M]],
         items: Callable[[M], Sequence[T]],
+        keep_repeats: bool = True,
         system: str | None = None,
     ) -> Coroutine[Any, Any, list[T]]:
         """Asks for `count` things in one call, and again for missing ones if the run tops up or retries this item.
@@ -196,6 +197,7 @@ class Generate:
         Args:
             prompt, response_model: the prompt and model that ask for a number of things.
             items: gives the usable things of a reply.
+            keep_repeats: False: a thing that is equal to one that came before counts as missing.
 
         Returns:
             At most `count` things; fewer if the replies fell short.
@@ -203,7 +205,7 @@ class Generate:
         found: list[T] = []
 
         def take(reply: M, left_out: Sequence[int], wanted: int) -> int:
-            found.extend(items(reply))
+            found.extend(thing for thing in items(reply) if keep_repeats or thing not in found)
             return count - len(found)
 
         return self._collect(found, take, role, count, prompt, response_model, system)
@@ -217,6 +219,7 @@ class Generate:
         prompt: Callable[[Sequence[S]], str],
         response_model: Callable[[int], type[M]],
         items: Callable[[M], Sequence[T]],
+        keep_repeats: bool = True,
         system: str | None = None,
     ) -> Coroutine[Any, Any, list[T | None]]:
         """The same where each thing is about a subject of its own: a reply holds one for each, in the order of the subjects.
@@ -238,7 +241,8 @@ class Generate:
             for number in left_out:
                 things.insert(number, None)
             for number, thing in zip(missing()[:wanted], things, strict=False):
-                found[number] = thing
+                if keep_repeats or thing not in found:
+                    found[number] = thing
             return sum(number < count for number in missing())
 
         def text(wanted: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from datafast._util.notify import did_you_mean
@@ -40,8 +40,11 @@ class RunOptions(TypedDict, total=False):
     """Kept in the ledger for `datafast status`."""
 
 
-def check_options(options: RunOptions) -> None:
+def check_options(options: RunOptions, further: Iterable[str] = ()) -> None:
     """Refuses options that do not exist, and wrong numbers.
+
+    Args:
+        further: other names that the user could have given.
 
     Raises:
         ConfigError: names the option.
@@ -49,7 +52,7 @@ def check_options(options: RunOptions) -> None:
     known = RunOptions.__annotations__
     for name in options:
         if name not in known:
-            raise ConfigError(f"{name}: A run has no such option. {did_you_mean(name, known)}")
+            raise ConfigError(f"{name}: A run has no such option. {did_you_mean(name, [*further, *known])}")
     for name, value in (("limit", options.get("limit")), ("max_concurrency", options.get("max_concurrency"))):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise ConfigError(f"{name}: expected a whole number, got {value!r}.")

@@ -18,7 +18,7 @@ from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, P
 from datafast.engine.expected_usage import Span
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Counts, by_category, by_provider, by_stage
-from datafast.types import RunReport, StopCause
+from datafast.types import ProviderUsage, RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -70,8 +70,12 @@ class Preparation:
 def combined(report: RunReport, before: Sequence[RunReport]) -> RunReport:
     """The report of a dataset's run with the calls and costs of the runs in front of it."""
     cost = report.cost_usd
+    used: dict[str, ProviderUsage] = {}
     for other in before:
         cost = None if cost is None or other.cost_usd is None else cost + other.cost_usd
+    for part in (*before, report):
+        for provider, more in part.usage_by_provider.items():
+            used.setdefault(provider, ProviderUsage()).add(more)
     return replace(
         report,
         calls=report.calls + sum(other.calls for other in before),
@@ -80,6 +84,7 @@ def combined(report: RunReport, before: Sequence[RunReport]) -> RunReport:
         input_tokens=report.input_tokens + sum(other.input_tokens for other in before),
         output_tokens=report.output_tokens + sum(other.output_tokens for other in before),
         cost_usd=cost,
+        usage_by_provider=used,
         elapsed_s=report.elapsed_s + sum(other.elapsed_s for other in before),
         set_aside=[*(path for other in before for path in other.set_aside), *report.set_aside],
     )

@@ -1,4 +1,4 @@
-"""The run loop: workers pull items from the lazy plan, `produce` turns each into rows, the store saves them.
+"""The run loop: workers pull items from the lazy plan, `outcomes` turns each into rows, the store saves them.
 
 Each share has its own cursor and its own workers, so a provider that waits or has stopped never delays another. There is no task per
 planned item: a share has at most four times its concurrency of items open, and more than its concurrency only while some wait for a retry.
@@ -9,33 +9,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.assembly import Parts, assembled
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
-from datafast.engine.generate import Generate
 from datafast.engine.job import Job
-from datafast.engine.shares import Share, deal, share_out, up
-from datafast.engine.stages import verdict_of
-from datafast.engine.stop import ItemPending, StopSignal
-from datafast.errors import CallFailed, OutputError, OutputWriteError
-from datafast.logger_config import logger
+from datafast.engine.outcomes import Outcome, Outcomes, failure_of
+from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.stop import StopSignal
+from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
-from datafast.store.records import FailureRow, FilteredRow, by_category, by_provider, by_stage
-from datafast.types import RunReport, StopCause
+from datafast.store.records import by_category, by_provider, by_stage
+from datafast.types import ProviderUsage, RunReport, StopCause
 
 if TYPE_CHECKING:
-    from datafast.engine.routes import Route
-    from datafast.store.records import ItemRecord, Recorded
-
-    Replies = dict[bytes, list[Recorded]]
+    from datafast.store.records import ItemRecord
 
 __all__ = ["run_job"]
 
@@ -58,15 +51,6 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
         return report
 
 
-class _Outcome(NamedTuple):
-    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, and those that stages have dropped."""
-
-    lines: dict[int, bytes]
-    error: CallFailed | None
-    rows: Sequence[BaseModel | CallFailed | None] = ()
-    filtered: Sequence[FilteredRow] = ()
-
-
 class _Run:
     """One run over an open output. `execute` is called once."""
 
@@ -78,7 +62,7 @@ class _Run:
         self._store = parts.output.store
         self._shares = parts.shares
         self._sender = parts.sender
-        self._caller = parts.caller
+        self._outcomes = Outcomes(parts)
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
@@ -194,10 +178,10 @@ class _Run:
     async def _process(self, item: WorkItem, share: Share) -> None:
         record = self._store.open_item(item)
         calls_before = self._sender.tally.calls
-        best = await self._best_outcome(item, record, share)
+        best = await self._outcomes.best(item, record, share)
         replayed = calls_before == self._sender.tally.calls
         if best is not None and best.lines and (self._job.stages or record.filtered):
-            best = self._decided(item, record, best, share)
+            best = self._outcomes.decided(item, record, best, share)
         if best is None or (best.error and self._stop):
             if self._reorder is not None:
                 self._reorder.leave(item.position)
@@ -206,85 +190,8 @@ class _Run:
         else:
             self._reorder.finish(item.position, functools.partial(self._finish, record, best, share, replayed=replayed))
 
-    async def _best_outcome(self, item: WorkItem, record: ItemRecord, share: Share) -> _Outcome | None:
-        """The outcome on the first route that answers, or that with the most rows; None if the item stays pending."""
-        recorded = self._store.recorded_calls(record)
-        best: _Outcome | None = None
-        tried: set[str] = set()
-        done: list[Route[Endpoint]] = []  # routes that have answered, or will not
-        while left := [route for route in share.working if route not in done] if done else share.working:
-            route = left[0] if len(left) == 1 else up(left) or left[0]
-            generate = Generate(
-                caller=self._caller,
-                item=item,
-                record=record,
-                recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
-                most_rows=max(item.most_rows, self._store.most_donated),
-                route=route,
-                waiting=share.on_wait,
-                elsewhere=_elsewhere(route, left) if len(left) > 1 else None,
-                top_up=self._settings.top_up,
-            )
-            try:
-                outcome = await self._produce_rows(item, generate)
-            except ItemPending:
-                if self._stop:
-                    break
-                # This provider does not work now. Another one takes over, or this one again, unless it has answered a part already.
-                if generate.last is not None:
-                    done.append(route)
-                continue
-            if best is None or len(outcome.lines) > len(best.lines):
-                best = outcome
-            if best.error is None:
-                break
-            done.append(route)
-        return best
-
-    async def _produce_rows(self, item: WorkItem, generate: Generate) -> _Outcome:
-        rows: Sequence[BaseModel | CallFailed | None] = ()
-        try:
-            rows = list(await self._job.produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if isinstance(row, BaseModel)}
-            error = next((row for row in rows if isinstance(row, CallFailed)), None)
-        except CallFailed as failed:
-            lines, error = {}, failed
-        except OutputError:  # a recorded reply cannot be read, which does not concern only this item
-            raise
-        except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
-            logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
-            lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
-        if error is None and len(lines) < item.num_rows:
-            error = generate.shortfall(len(lines), item.num_rows)
-        return _Outcome(lines, error, rows)
-
-    def _decided(self, item: WorkItem, record: ItemRecord, outcome: _Outcome, share: Share) -> _Outcome:
-        """The outcome after stages have decided about rows that were not decided before."""
-        dropped: list[FilteredRow] = []
-        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
-        try:
-            for number in [number for number in lines if not record.decided >> number & 1]:
-                row = outcome.rows[number]
-                assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
-                stage, verdict = verdict_of(self._job.stages, row, item)
-                if not verdict.keeps:
-                    line = lines.pop(number).removesuffix(b"\n")
-                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
-        except Exception as bug:  # noqa: BLE001 - as in produce()
-            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
-            failed = CallFailed(
-                f"{type(bug).__name__}: {bug}",
-                category="stage_error",
-                provider=share.label,
-                role="",
-                attempts=0,
-                prompt="",
-            )
-            return _Outcome({}, failed)
-        return outcome._replace(lines=lines, filtered=dropped)
-
-    def _finish(self, record: ItemRecord, outcome: _Outcome, share: Share, *, replayed: bool) -> None:
-        failure = _failure_of(record, outcome, outcome.error) if outcome.error else None
+    def _finish(self, record: ItemRecord, outcome: Outcome, share: Share, *, replayed: bool) -> None:
+        failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(
@@ -359,6 +266,9 @@ class _Run:
 
     def _report(self, elapsed_s: float) -> RunReport:
         counts, tally = self._store.counts, self._sender.tally
+        used = ProviderUsage()
+        for usage in tally.used.values():
+            used.add(usage)
         stop_cause, stop_reason = self._why_stopped()
         return RunReport(
             requested=counts.requested,
@@ -370,9 +280,9 @@ class _Run:
             calls=tally.calls,
             retries=tally.retries,
             replayed=tally.replayed,
-            input_tokens=tally.input_tokens,
-            output_tokens=tally.output_tokens,
-            cost_usd=tally.cost_usd,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cost_usd=used.cost_usd,
             elapsed_s=elapsed_s,
             output_file=str(self._store.path),
             simulated=self._job.simulated,
@@ -381,59 +291,7 @@ class _Run:
             filtered_by_stage=by_stage(self._store.filtered),
             failures=by_category(self._store.failures),
             failures_by_provider=by_provider(self._store.failures),
+            usage_by_provider={name: replace(usage) for name, usage in tally.used.items()},
             stopped_providers=self._stopped_providers(),
             set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
         )
-
-
-def _elsewhere(route: Route[Endpoint], left: Sequence[Route[Endpoint]]) -> Callable[[], bool] | None:
-    """Says whether a provider of another of these routes can take over; None where there is no other."""
-    others = [other for other in left if other is not route]
-    return (lambda: up(others) is not None) if others else None
-
-
-def _for_route(recorded: Replies, route: Route[Endpoint], share: Share, tried: set[str]) -> Replies:
-    """The recorded replies as they are used on one of several routes: without those of the routes that were tried before, and those of
-    later ones after all others.
-
-    Args:
-        tried: the labels of the routes before; those of this route are added.
-    """
-    own = {endpoint.label for endpoint in route.members}
-    later = {endpoint.label for endpoint in share.endpoints} - own
-    before = frozenset(tried)
-    tried |= own
-    return {
-        key: sorted((r for r in replies if r.provider not in before), key=lambda r: r.provider in later)
-        for key, replies in recorded.items()
-    }
-
-
-def _line(row: BaseModel) -> bytes:
-    return type(row).__pydantic_serializer__.to_json(row) + b"\n"
-
-
-def _failure_of(record: ItemRecord, outcome: _Outcome, error: CallFailed) -> FailureRow | None:
-    """Why rows of an item have failed; None where none are missing."""
-    present = record.slots | record.filtered
-    for number in outcome.lines:
-        present |= 1 << number
-    for row in outcome.filtered:
-        present |= 1 << row.number
-    missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
-    if not missing:
-        return None
-    if record.failure:
-        return replace(record.failure, rows=missing)
-    return FailureRow(
-        item=record.id,
-        category=error.category,
-        error=str(error),
-        provider=error.provider,
-        role=error.role,
-        attempts=error.attempts,
-        rows=missing,
-        prompt=error.prompt,
-        raw=error.raw,
-        at=time.time(),
-    )

@@ -67,12 +67,10 @@ def save_output(paths: OutputPaths, path: Path, format: str | None = None, *, ro
     """Writes the rows of an output into a file; see `save_rows`.
 
     Raises:
-        ConfigError: there are no rows, a line is not a row, the format is not known, or the path is one of the output's own files.
+        ConfigError: there are no rows, a line is not a row, or the format is not known.
         OutputWriteError: the file cannot be written.
     """
     rows = OutputRows.of(paths, row_model)
-    if path.resolve() in {own.resolve() for own in (*paths.all, *paths.locks)}:
-        raise ConfigError(f"{path} belongs to the dataset itself. Save to another file.")
     return save_rows(rows, path, format, row_model=narrowed(row_model, rows))
 
 

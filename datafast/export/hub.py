@@ -268,7 +268,13 @@ class _Push:
             revision=revision,
             local_dir=self._folder / "card",
         )
-        return Path(path).read_bytes().decode()
+        try:
+            return Path(path).read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise PublishError(
+                f"The README.md in {self._repo_id} is not UTF-8, so what you wrote there cannot be kept. Correct or delete it on the "
+                "Hub, then push again."
+            ) from error
 
     def _front(self) -> dict[str, Any]:
         from datasets import DatasetInfo, SplitDict, SplitInfo

@@ -25,6 +25,7 @@ from datafast._util.notify import warn_user
 from datafast._util.scratch import Scratch
 from datafast._util.user_path import user_path
 from datafast.columns.base import Column
+from datafast.columns.table import CUT
 from datafast.columns.types.computed import FunctionColumn
 from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.samplers import ConstantColumn
@@ -282,7 +283,8 @@ class ColumnsFrame:
                 f"generate(..., retry_failed=True).",
             )
         with foreign_warnings_ignored():
-            frame = pd.DataFrame(list(ordered_rows(made)), columns=self.columns)
+            marks = [CUT] if made.config.table.marks_cut else []
+            frame = pd.DataFrame(list(ordered_rows(made)), columns=[*self.columns, *marks])
             for name, column in self._config.columns.items():
                 if isinstance(column, DatetimeColumn) and column.format is not None and column.says_the_day:
                     frame[name] = pd.to_datetime(frame[name], format=column.format)

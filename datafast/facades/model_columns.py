@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from datafast._util.config_model import in_our_words
 from datafast.columns.base import Column
 from datafast.columns.types.llm import JudgeColumn, StructuredColumn, TextColumn
 from datafast.errors import ConfigError
@@ -119,6 +120,6 @@ def config_error(error: ValidationError) -> ConfigError:
     lines = []
     for detail in error.errors(include_url=False, include_context=False):
         place = ".".join(str(part) for part in detail["loc"] if part != "columns")
-        message = detail["msg"].removeprefix("Value error, ")
+        message = in_our_words(detail["msg"].removeprefix("Value error, "))
         lines.append(f"{place}: {message}" if place else message)
     return ConfigError("\n".join(lines))

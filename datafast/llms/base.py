@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from datafast.llms.schema import ReplyMode, ResponseSchema
-from datafast.types import Message, Usage
+from datafast.types import Message, RateLimits, Usage
 
 __all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart"]
 
@@ -44,12 +44,20 @@ class Request:
 class Response:
     """A reply as it came. `format` is a name in `datafast.llms.replies.formats`; if the server uses it, `raw` is byte for byte its answer.
 
-    "chat_completions" is a chat completion as JSON in OpenAI's shape.
+    "chat_completions" is a chat completion as JSON in OpenAI's shape. `head` holds the headers of the answer, where there are any.
     """
 
     raw: bytes
     latency_s: float
     format: str = "chat_completions"
+    head: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def rate_limits(self) -> RateLimits | None:
+        """What the server told about its limits; None where it told nothing. Read anew each time, in about 10 us."""
+        from datafast.llms.transport.rate_limits import rate_limits
+
+        return rate_limits({name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.head})
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def _from_ollama_host(host: str) -> str:
     address = host if "://" in host else f"http://{host}"
     parts = _parts(address)
     if parts is None:
-        raise ConfigError(f"OLLAMA_HOST: expected host:port, got {host!r}.", key="api_base")
+        raise ConfigError(f"OLLAMA_HOST: expected host:port, got {address_shown(host)[0]!r}.", key="api_base")
     name = "127.0.0.1" if parts.hostname in {None, "", "0.0.0.0", "::"} else str(parts.hostname)  # noqa: S104 - not bound
     if ":" in name:
         name = f"[{name}]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from datafast._util import background
@@ -18,6 +19,7 @@ from datafast.llms.pace import Pace, tokens_upper
 from datafast.llms.replies.formats import decode_reply, usage_of
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
+from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Message
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Openable(Protocol):
 
     @property
     def takes_text_bounds(self) -> bool: ...
+    @property
+    def secrets(self) -> tuple[str, ...]: ...
     def require_ready(self) -> None: ...
     def open(self, *, max_connections: int) -> Backend: ...
 
@@ -112,6 +116,7 @@ async def _complete_all(
     in_flight = min(len(conversations), provider.max_concurrency or _MAX_IN_FLIGHT)
     slots = asyncio.Semaphore(in_flight)
     backend = provider.open(max_connections=in_flight)
+    keys = written_keys(provider.secrets)
 
     async def send(request: Request) -> Response:
         tokens = tokens_upper(request.messages, provider.max_completion_tokens)
@@ -121,7 +126,7 @@ async def _complete_all(
         usage = usage_of(response.raw, response.format)
         if usage is not None:
             provider.pace.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
-        return response
+        return replace(response, raw=without_keys(response.raw, keys)) if keys else response
 
     async def one(conversation: list[Message]) -> Any:
         return await _complete(send, conversation, schema, text_bounds=provider.takes_text_bounds)

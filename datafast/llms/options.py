@@ -6,6 +6,7 @@ parameter. None means not set; parameters that are not set are not sent.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +20,7 @@ from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.llms.prices import Price
+from datafast.llms.transport.redaction import looks_like_a_key
 
 __all__ = [
     "NETWORK_OPTIONS",
@@ -118,11 +120,19 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     return checked
 
 
+_MOST = 2**31 - 1
+
 # --- checks: each takes the parameter's name and its value, None if it was not given
 
 
 def _refused(key: str, expected: str, value: object) -> ConfigError:
-    return ConfigError(f"{key}: expected {expected}, got {value!r}.", key=key)
+    shown = "something that looks like a key" if looks_like_a_key(str(value)) else repr(value)
+    return ConfigError(f"{key}: expected {expected}, got {shown}.", key=key)
+
+
+def _not_a_mapping(key: str, what: str, value: object) -> ConfigError:
+    # Without the value, which may be a key.
+    return ConfigError(f"{key}: expected a mapping of {what}, got {type(value).__name__}.", key=key)
 
 
 def checked_number(
@@ -142,11 +152,13 @@ def checked_number(
 
 
 def checked_count(key: str, value: object, *, least: int = 1) -> int | None:
-    """A whole number of at least `least`."""
+    """A whole number of at least `least`, and not so large that no server and no ledger can hold it."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise _refused(key, f"a whole number, {least} or more", value)
+    if value > _MOST:
+        raise ConfigError(f"{key}: expected a whole number of at most {_MOST:,}.", key=key)
     return value
 
 
@@ -187,6 +199,19 @@ def _api_key(key: str, value: object) -> str:
     return cleaned
 
 
+def _variable(key: str, value: object) -> str | None:
+    if isinstance(value, str) and looks_like_a_key(value):
+        raise ConfigError(
+            f"{key}: This looks like a key itself. Put the key into the environment or secrets.env, and give the name of its "
+            "variable here, for example MY_KEY.",
+            key=key,
+        )  # the value is not shown
+    name = checked_text(key, value)
+    if name is not None and ("=" in name or " " in name):
+        raise ConfigError(f"{key}: expected the name of an environment variable, for example MY_KEY.", key=key)
+    return name
+
+
 def _path(key: str, value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise _refused(key, "the path of a PEM file", value)
@@ -195,7 +220,7 @@ def _path(key: str, value: object) -> Path:
 
 def _headers(key: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _refused(key, "a mapping of header names to texts", value)
+        raise _not_a_mapping(key, "header names to texts", value)
     for name, text in value.items():
         # Values are not shown: they are often keys.
         if not isinstance(name, str) or not isinstance(text, str) or not _HEADER_TEXT.fullmatch(text):
@@ -210,7 +235,7 @@ def _headers(key: str, value: object) -> dict[str, str]:
 
 def _extra(key: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise _refused(key, "a mapping of request fields", value)
+        raise _not_a_mapping(key, "names of request fields to values", value)
     reserved = sorted(_RESERVED_EXTRA & value.keys())
     if reserved:
         raise ConfigError(
@@ -218,7 +243,8 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         )
     try:
         orjson.dumps(dict(value))
-    except TypeError as error:
+        json.dumps(dict(value), allow_nan=False)  # orjson writes null in the place of NaN and Infinity
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: expected values that can be written as JSON ({error}).", key=key) from error
     return dict(value)
 
@@ -273,7 +299,9 @@ def _text(about: str) -> _Option:
 
 _OPTIONS: dict[str, _Option] = {
     "api_key": _Option(_api_key, text_schema("The key. It does not belong in a config.")),
-    "api_key_env": _text("The environment variable that holds the key, where it is not the usual one."),
+    "api_key_env": _Option(
+        _variable, text_schema("The environment variable that holds the key, where it is not the usual one.")
+    ),
     "api_base": _text("Address of the server; a trailing /v1 may be there or not."),
     "temperature": _number("Sampling temperature.", 0, 2),
     "top_p": _number("Nucleus sampling.", 0, 1),

@@ -3,8 +3,7 @@
 Guarantee: a price that is not known gives None, never 0. A provider's own `price=` comes first, then the price list in
 the package `genai-prices`; nothing is loaded from the network. Cost: about 1 us per reply of a known model, about 50 us
 for models whose price depends on the time or on the prompt's length.
-Limits: text tokens only; no batch discounts; tokens written to a prompt cache count as plain input, reasoning as plain
-output.
+Limits: text tokens only; no batch discounts; reasoning costs what plain output does.
 """
 
 from __future__ import annotations
@@ -26,11 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Price", "context_window", "cost_usd", "nearest_model"]
 
 
+# What Anthropic asks for tokens that are written to its prompt cache, in relation to other input.
+_WRITTEN, _WRITTEN_FOR_LONG = 1.25, 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """List price of one model, in USD per million tokens.
 
-    Without `cached_input_usd_per_million`, input tokens read from a prompt cache cost as much as others.
+    Without `cached_input_usd_per_million`, input tokens read from a prompt cache cost as much as others. Tokens written to one cost
+    `cache_write_usd_per_million`, by default 1.25 times as much as others, and 1.6 times that where they are kept for an hour.
 
     Raises:
         ConfigError: a price is negative or not a finite number.
@@ -39,11 +43,12 @@ class Price:
     input_usd_per_million: float
     output_usd_per_million: float
     cached_input_usd_per_million: float | None = None
+    cache_write_usd_per_million: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None and field.name == "cached_input_usd_per_million":
+            if value is None and field.name.startswith("cache"):
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
                 raise ConfigError(
@@ -59,7 +64,7 @@ class Price:
         names = [field.name for field in fields(cls)]
         if not isinstance(value, Mapping) or not set(names[:2]) <= set(value) <= set(names):
             raise ConfigError(
-                f"price: expected {names[0]} and {names[1]} (and, if it differs, {names[2]}), got {value!r}.",
+                f"price: expected {names[0]} and {names[1]} (and, if they differ, {names[2]} and {names[3]}), got {value!r}.",
                 key="price",
             )
         return cls(**value)
@@ -70,11 +75,24 @@ class Price:
         cached_rate = self.cached_input_usd_per_million
         if cached_rate is None:
             cached_rate = self.input_usd_per_million
-        return (
+        usd = (
             (usage.input_tokens - cached) * self.input_usd_per_million
             + cached * cached_rate
             + usage.output_tokens * self.output_usd_per_million
-        ) / 1_000_000
+        )
+        if usage.cache_write_tokens:
+            usd += self._beyond_input(usage)
+        return usd / 1_000_000
+
+    def _beyond_input(self, usage: Usage) -> float:
+        """What tokens that are written to a prompt cache cost beyond plain input, times a million."""
+        rate = self.cache_write_usd_per_million
+        if rate is None:
+            rate = self.input_usd_per_million * _WRITTEN
+        written = min(usage.cache_write_tokens, usage.input_tokens)
+        kept_long = min(usage.long_cache_write_tokens, written)
+        weighed = written - kept_long + kept_long * _WRITTEN_FOR_LONG / _WRITTEN
+        return weighed * rate - written * self.input_usd_per_million
 
 
 _FREE = Price(0.0, 0.0)
@@ -165,8 +183,13 @@ def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | No
     plain = all(isinstance(rate, Decimal) for rate in rates.values())
     if "requests_kcount" in rates or not plain or isinstance(found.model.prices, list):
         return _Varying()
-    cached = rates.get("cache_read_mtok")
-    return Price(float(rates["input_mtok"]), float(rates["output_mtok"]), None if cached is None else float(cached))
+    cached, written = rates.get("cache_read_mtok"), rates.get("cache_write_mtok")
+    return Price(
+        float(rates["input_mtok"]),
+        float(rates["output_mtok"]),
+        None if cached is None else float(cached),
+        None if written is None else float(written),
+    )
 
 
 @foreign_warnings_ignored()
@@ -174,9 +197,17 @@ def _varying_cost_usd(usage: Usage, provider_name: str, model_id: str) -> float:
     from genai_prices import Usage as ListUsage
     from genai_prices import calc_price
 
+    read = min(usage.cached_tokens, usage.input_tokens)
+    written = min(usage.cache_write_tokens, usage.input_tokens - read)
     counts = ListUsage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cache_read_tokens=min(usage.cached_tokens, usage.input_tokens),
+        cache_read_tokens=read,
+        # Of models without a price for it they are plain input.
+        **(
+            {"cache_write_tokens": written, "cache_write_1h_tokens": min(usage.long_cache_write_tokens, written)}
+            if written
+            else {}
+        ),
     )
     return float(calc_price(counts, model_id, provider_id=provider_name).total_price)

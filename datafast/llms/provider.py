@@ -20,6 +20,7 @@ from datafast.llms.pace import Pace
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.transport.origin import Origin
 from datafast.llms.transport.redaction import address_shown, secrets_in
+from datafast.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from datafast.llms.base import Backend
-    from datafast.types import Message, Usage
+    from datafast.types import Message
 
 __all__ = ["LLMProvider"]
 
@@ -58,6 +59,8 @@ class LLMProvider:
     """The class's parameters besides `ProviderOptions`, each with its JSON Schema ({} allows all values)."""
     unused_options: ClassVar[tuple[str, ...]] = ()
     """Names of `ProviderOptions` that are useless for the class; they are refused."""
+    wire_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What options are called in requests, where that is something else: errors may name them so."""
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
@@ -206,6 +209,10 @@ class LLMProvider:
     def cost_usd(self, usage: Usage) -> float | None:
         """The cost of one reply in USD; None if the price is not known."""
         return cost_usd(usage, provider_name=self.provider_name, model_id=self.model_id, price=self.price)
+
+    def most_usd(self, given: int, written: int) -> float | None:
+        """The most that a request with so many tokens can cost in USD; None if the price is not known."""
+        return self.cost_usd(Usage(given, written))
 
     def open(self, *, max_connections: int) -> Backend:
         """Opens a back end for one run, on the event loop that first awaits its `complete`.

@@ -28,6 +28,17 @@ __all__ = ["PROVIDERS", "load_provider", "parted", "provider_from_spec", "provid
 
 # Other names of providers.
 _ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
+# Whose models are called so, for what is given in place of a provider.
+_MAKERS = {
+    "chatgpt": "openai",
+    "claude": "anthropic",
+    "codestral": "mistral",
+    "gemini": "gemini",
+    "google": "gemini",
+    "gpt": "openai",
+    "ministral": "mistral",
+    "mistral": "mistral",
+}
 
 
 def _check(name: str, provider: Any) -> str | None:
@@ -74,12 +85,18 @@ def load_provider(name: str) -> type[LLMProvider]:
     """
     name = _ALIASES.get(name, name)
     if name not in PROVIDERS:
-        hint = did_you_mean(name, [*PROVIDERS, *_ALIASES])
-        raise ConfigError(
-            f"provider: There is no provider {name!r}. {hint} A provider that litellm knows is litellm/{name}/<model>.",
-            key="provider",
-        )
+        raise ConfigError(f"provider: There is no provider {name!r}. {_hint(name)}", key="provider")
     return PROVIDERS[name]
+
+
+def _hint(name: str) -> str:
+    """What may be meant by the name of a provider that there is not."""
+    word = re.split(r"[\W_]", name.lower())[0]
+    if word in _MAKERS:
+        meant = _MAKERS[word] if word == name.lower() else f"{_MAKERS[word]}/{name}"
+        return f"Did you mean {meant!r}?"
+    known = did_you_mean(name, [*PROVIDERS, *_ALIASES])
+    return f"{known} A provider that litellm knows is litellm/{name}/<model>."
 
 
 def parted(provider: str | None, model: str | None) -> tuple[str | None, str | None]:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.llms.strict_schema import has_numbers, has_text_bounds, is_strict, portable_schema, strict_schema
+from datafast.llms.strict_schema import (
+    has_numbers,
+    has_text_bounds,
+    is_strict,
+    member_names,
+    portable_schema,
+    strict_schema,
+)
 from datafast.types import Message
 
 if TYPE_CHECKING:
@@ -49,6 +56,7 @@ class ResponseSchema:
         elements: the fields whose elements stand for themselves; see `ReplyModel`.
         numeric: whether it has numbers.
         free: whether it has values of any type, or objects with any keys.
+        names: the names of members in it, each in quotes as JSON has them.
     """
 
     model: type[BaseModel]
@@ -62,6 +70,7 @@ class ResponseSchema:
     elements: tuple[str, ...]
     numeric: bool
     free: bool
+    names: tuple[str, ...]
 
     @staticmethod
     def of(model: type[BaseModel]) -> ResponseSchema:
@@ -103,6 +112,7 @@ def _response_schema(model: type[BaseModel]) -> ResponseSchema:
         elements=model.elements if issubclass(model, ReplyModel) else (),
         numeric=has_numbers(schema),
         free=not is_strict(schema),
+        names=tuple(sorted(f'"{name}"' for name in member_names(schema))),
     )
 
 

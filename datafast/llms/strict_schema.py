@@ -9,7 +9,7 @@ Limits: an object with free keys (`dict[str, ...]`) cannot be strict; `is_strict
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 __all__ = [
@@ -18,8 +18,11 @@ __all__ = [
     "inlined_schema",
     "is_strict",
     "lossy_number",
+    "mapped_schema",
+    "member_names",
     "portable_schema",
     "strict_schema",
+    "tell",
     "wordless_schema",
 ]
 
@@ -58,13 +61,25 @@ def portable_schema(schema: Mapping[str, Any], *, text_bounds: bool = False) -> 
     Args:
         text_bounds: keep the bounds on lengths of texts, for servers that use them.
     """
-    node = _rebuilt(schema, lambda sub: portable_schema(sub, text_bounds=text_bounds))
     kept = _TEXT_BOUNDS if text_bounds else ()
-    told = {key: node.pop(key) for key in _TOLD_IN_WORDS if key in node and key not in kept}
-    if told:
-        words = ", ".join(f"{key}: {value}" for key, value in told.items())
-        node["description"] = f"{node.get('description', '')} ({words})".strip()
+    return mapped_schema(
+        schema, lambda node: tell(node, [key for key in _TOLD_IN_WORDS if key in node and key not in kept])
+    )
+
+
+def mapped_schema(schema: Mapping[str, Any], change: Callable[[Schema], None]) -> Schema:
+    """A copy of the schema in which `change` has changed each node in place, the innermost first."""
+    node = _rebuilt(schema, lambda sub: mapped_schema(sub, change))
+    change(node)
     return node
+
+
+def tell(node: Schema, keywords: Collection[str]) -> None:
+    """Moves keywords of a node, which are in it, into its description."""
+    values = {key: node.pop(key) for key in keywords}
+    if values:
+        words = ", ".join(f"{key}: {value}" for key, value in values.items())
+        node["description"] = f"{node.get('description', '')} ({words})".strip()
 
 
 def inlined_schema(schema: Schema) -> Schema:
@@ -107,6 +122,11 @@ def has_text_bounds(schema: Mapping[str, Any]) -> bool:
 def has_numbers(schema: Mapping[str, Any]) -> bool:
     """Whether it has numbers."""
     return any(_is_number(node) for node in _nodes(schema))
+
+
+def member_names(schema: Mapping[str, Any]) -> set[str]:
+    """The names of all members of the objects in it."""
+    return {name for node in _nodes(schema) for name in node.get("properties", {})}
 
 
 def lossy_number(value: object, schema: Mapping[str, Any]) -> str | None:

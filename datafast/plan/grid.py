@@ -88,7 +88,7 @@ class GridPlan:
         if self.num_items > sys.maxsize:
             raise ConfigError(
                 f"The plan has {self.num_items:,} items, more than can ever be sent. Give fewer values, "
-                f"or say with num_rows how many rows there are to be."
+                f"or set num_rows."
             )
 
     @property

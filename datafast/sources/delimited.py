@@ -8,6 +8,7 @@ Blank lines count for nothing.
 from __future__ import annotations
 
 import csv
+import math
 import re
 import threading
 from array import array
@@ -27,13 +28,13 @@ __all__ = ["read_delimited"]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _OTHERS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','"}
-_LARGEST_CELL = 2**31 - 1
+_LARGEST_CELL = 2**26  # characters; a quote that does not end must not take the whole file
 
 _limit = threading.RLock()
 
 
 @contextmanager
-def _cells_of_any_size() -> Iterator[None]:
+def _large_cells() -> Iterator[None]:
     """The csv module's limit, which holds for the whole process, is out of the way only while a file of ours is read."""
     with _limit:
         before = csv.field_size_limit(_LARGEST_CELL)
@@ -67,7 +68,7 @@ class _Records:
 
     def next(self, columns: Sequence[str]) -> list[str] | None:
         """The next record; None at the end. Raises ConfigError where bytes are not text, and csv.Error."""
-        with _cells_of_any_size():
+        with _large_cells():
             for cells in self._reader:
                 first, self.line = self.line, self._reader.line_num + 1
                 if self._broken:
@@ -138,7 +139,8 @@ def _faults(text: TextFile, reading: Reading) -> Iterator[dict[int, _Records]]:
         yield at
     except csv.Error as error:
         line = at[0].line if at else 1
-        why = "a quoted cell does not end" if "unexpected end" in str(error) else str(error)
+        endless = "unexpected end" in str(error) or "larger than field limit" in str(error)
+        why = "a quoted cell does not end" if endless else str(error)
         raise ConfigError(
             f"{reading.field}: {text.path}:{line}: This record is not CSV: {why}. "
             f"A quote inside a quoted cell is written twice; correct the record that begins here."
@@ -166,7 +168,7 @@ def _header(records: _Records, text: TextFile, reading: Reading) -> list[str]:
 
 _READ: Mapping[CellType, tuple[re.Pattern[str], Callable[[str], Any]]] = {
     "integer": (re.compile(r"[+-]?[0-9]{1,30}"), int),
-    "number": (re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"), float),
+    "number": (re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"), float),
     "boolean": (re.compile(r"(?i:true|false)"), lambda text: text.lower() == "true"),
 }
 
@@ -186,12 +188,13 @@ def _conversion(columns: Sequence[str], reading: Reading, text: TextFile) -> Cal
         row: Row = dict(zip(columns, cells, strict=True))
         for place, name, kind, form, make in typed:
             cell = cells[place].strip()
-            if cell and not form.fullmatch(cell):
+            value = make(cell) if cell and form.fullmatch(cell) else None
+            if cell and (value is None or not math.isfinite(value)):
                 raise ConfigError(
                     f"types: {text.path}:{line}: {cell!r:.60} in the column {name!r} is not {_NAMED[kind]}. "
                     f"Correct it, or leave the column text."
                 )
-            row[name] = make(cell) if cell else None
+            row[name] = value
         return row
 
     return convert

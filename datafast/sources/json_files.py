@@ -13,9 +13,11 @@ from datafast.sources.memory import of_list
 from datafast.sources.reading import Reading
 from datafast.sources.rows import SourceRows, gone_through
 from datafast.sources.text_file import TextFile
-from datafast.sources.values import Row, RowReader, parsed_json
+from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_json
 
 __all__ = ["read_json", "read_jsonl"]
+
+_MOST_GIB = 1
 
 
 def read_jsonl(path: Path, reading: Reading) -> SourceRows:
@@ -57,6 +59,8 @@ def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
     written = text.text(line, number)
     try:
         row = parsed_json(written)
+    except RepeatedNameError as error:
+        raise ConfigError(f"{field}: {text.path}:{number}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct or remove it."
@@ -75,7 +79,11 @@ def _without(blank: Sequence[int], count: int) -> Sequence[int]:
 
 
 def read_json(path: Path, reading: Reading) -> SourceRows:
-    text = TextFile(path, reading)
+    if path.stat().st_size > _MOST_GIB * 2**30:
+        raise ConfigError(
+            f"{reading.field}: {path} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, which is read row by row."
+        )
+    text = TextFile(path, reading, in_lines=False)
     with text.open() as file:
         content = file.read()
     try:
@@ -83,6 +91,8 @@ def read_json(path: Path, reading: Reading) -> SourceRows:
     except UnicodeDecodeError as error:
         lines = content[: error.start].decode().split("\n")
         raise text.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
+    except RepeatedNameError as error:
+        raise ConfigError(f"{reading.field}: {path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{reading.field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."

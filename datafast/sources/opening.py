@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import is_file, user_path
+from datafast._util.user_path import is_file, is_special, user_path
 from datafast.errors import ConfigError
 from datafast.sources.delimited import read_delimited
 from datafast.sources.hub import from_hub, is_dataset, is_streamed, of_dataset, of_splits
@@ -93,6 +93,8 @@ def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRo
         raise ConfigError(f"{reading.field}: {error}") from None
     reader = _READERS.get(path.suffix.lower())
     if not is_file(path):
+        if is_special(path):
+            raise ConfigError(f"{reading.field}: {path} is not a regular file. Write what it gives into one.")
         if isinstance(given, str) and reader is None:
             return from_hub(given, reading)
         raise ConfigError(f"{reading.field}: There is no file {path}. Check its name and its folder.")

@@ -9,7 +9,7 @@ from typing import IO, Literal
 
 from datafast.errors import ConfigError
 
-__all__ = ["BOM", "CellType", "Reading"]
+__all__ = ["BOM", "CellType", "Reading", "wide_encoding"]
 
 CellType = Literal["text", "integer", "number", "boolean"]
 
@@ -21,6 +21,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BEGINNING = 1024  # bytes
+_SELDOM = 8
+_NULS_OF_UTF_32 = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,9 +56,21 @@ class Reading:
 
     def encoding_of(self, file: IO[bytes]) -> str:
         """The name that Python has for the encoding of a file, which is left at its beginning."""
-        begins = file.read(4)
+        begins = file.read(_BEGINNING)
         file.seek(0)
         if self.encoding is None:
             return next((name for bom, name in _BOMS if begins.startswith(bom)), "utf-8")
         name = codecs.lookup(self.encoding).name
         return "utf-8" if name == "utf-8-sig" else name
+
+
+def wide_encoding(file: IO[bytes]) -> str | None:
+    """UTF-16 or UTF-32, where a file is in one of these and has no mark that says so: as UTF-8 it would be text full of NUL characters.
+    The file is left at its beginning."""
+    begins = file.read(_BEGINNING)
+    file.seek(0)
+    width = 4 if begins[:4].count(0) == _NULS_OF_UTF_32 else 2
+    if begins.count(0) * _SELDOM <= len(begins):
+        return None
+    last = begins[width - 1 :: width].count(0)
+    return f"utf-{width * 8}-{'le' if last > begins[::width].count(0) else 'be'}"

@@ -138,7 +138,7 @@ class SourceRows(Sequence[Row]):
             value = row.get(column)
             if value is None:
                 raise ConfigError(
-                    f"{field}: {self.name}, {self._place(number)}: {column} is empty. A key stands in each row."
+                    f"{field}: {self.name}, {self._place(number)}: {column} is empty. Every row needs a key."
                 )
             ids += (made := blake2b(written({"key": value}), digest_size=ID_BYTES).digest())
             first = seen.setdefault(made, number)

@@ -3,27 +3,65 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from datafast._util.read_whole import MIB, read_whole
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
-from datafast.sources.reading import BOM, Reading
+from datafast.sources.reading import BOM, Reading, wide_encoding
 
-__all__ = ["TextFile", "digest_of"]
+__all__ = ["TextFile", "digest_of", "whole_text"]
 
 _BLOCK = 1 << 20
+_MOST_WHOLE_MB = 256
+_MOST_MB = 64  # of a line: no prompt is that long, and a line is read into memory
 
 
-def digest_of(path: Path) -> bytes:
-    """16 bytes that stand for the bytes of a file."""
+def digest_of(path: Path, *, field: str | None = None) -> bytes:
+    """16 bytes that stand for the bytes of a file.
+
+    Args:
+        field: the config field of a file that is read line by line.
+
+    Raises:
+        ConfigError: a line of such a file is too long for a row.
+    """
     state = blake2b(digest_size=16)
+    line = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             state.update(block)
+            end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            line = len(block) - end - 1 if end >= 0 else line + len(block)
+            if field is not None and line > _MOST_MB * MIB:
+                raise ConfigError(
+                    f"{field}: {path} has a line of more than {_MOST_MB} MiB, which is no row. Check that it is the right file."
+                )
     return state.digest()
+
+
+def whole_text(path: Path) -> str:
+    """A small file as text: in UTF-8, or in what the byte order mark at its beginning says.
+
+    Raises:
+        ConfigError: it cannot be read, is not such text, or is not small; names the line.
+    """
+    try:
+        data = read_whole(path, most_mb=_MOST_WHOLE_MB, what="a file that is read whole")
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}. Check its name and permissions.") from error
+    encoding = Reading(field="").encoding_of(io.BytesIO(data))
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: The byte {data[error.start]:#04x} is not {encoding.upper()}. Save the file as UTF-8."
+        ) from None
 
 
 class TextFile:
@@ -36,14 +74,19 @@ class TextFile:
         digest: of its bytes.
     """
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, path: Path, reading: Reading, *, in_lines: bool = True) -> None:
         self.path = path
-        self.digest = digest_of(path)
+        self.digest = digest_of(path, field=reading.field if in_lines else None)
         self._field = reading.field
         self._signature = _signature(path)
         self._given = reading.encoding
         with path.open("rb") as file:
             encoding = reading.encoding_of(file)
+            if encoding == "utf-8" and (wide := wide_encoding(file)):
+                raise ConfigError(
+                    f"{reading.field}: {path} seems to be in UTF-16 or UTF-32, without a mark at its beginning that says so. "
+                    f"Write encoding: {wide}, or save it as UTF-8."
+                )
             self._readable = path if encoding == "utf-8" else self._rewritten(file, encoding)
 
     def open(self) -> IO[bytes]:

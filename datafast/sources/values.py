@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Row", "RowReader", "formerly_written", "is_nothing", "parsed_json", "written"]
+__all__ = ["RepeatedNameError", "Row", "RowReader", "formerly_written", "is_nothing", "parsed_json", "written"]
 
 Row = dict[str, Any]
 
@@ -38,6 +38,12 @@ class RowReader:
     def plain(self, row: Mapping[Any, Any], number: int) -> Row:
         """The row with plain values: dates and the like become the text they are written as, NaN and infinity null."""
         found = {str(name): value if type(value) is bool else self._cell(value) for name, value in row.items()}
+        if len(found) < len(row):
+            names = [str(name) for name in row]
+            twice = next(name for name in names if names.count(name) > 1)
+            found[twice] = _Refused(
+                "stands twice in a row, once under a name that is not text; give one of them another name"
+            )
         for name, value in found.items():
             if type(value) is _Refused:
                 self.refused.setdefault(name, (number, value.why))
@@ -133,28 +139,34 @@ def _fits(value: Any) -> bool:
     return True
 
 
-def parsed_json(text: bytes | str) -> Any:
+class RepeatedNameError(ValueError):
+    """An object names a member twice, with different values: one of them would be lost."""
+
+
+def parsed_json(text: str) -> Any:
     """JSON as it stands there: a whole number of more than 64 bits stays one, where orjson makes it a float.
 
     Raises:
+        RepeatedNameError: see there.
         ValueError: it is not JSON.
     """
-    found = orjson.loads(text)
-    return json.loads(text) if _has_huge_float(found) else found
+    orjson.loads(text)  # what it takes is JSON; Python's own takes more
+    found: object = _decoder.decode(text)
+    return found
 
 
-def _has_huge_float(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        if type(part) is float:
-            if abs(part) >= 2**63:
-                return True
-        elif type(part) is dict:
-            waiting.extend(part.values())
-        elif type(part) is list:
-            waiting.extend(part)
-    return False
+def _without_repeats(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        for name, value in pairs:
+            if found[name] != value:
+                raise RepeatedNameError(
+                    f"An object names {name!r:.60} twice, with different values. Keep one of them, since only one could be used."
+                )
+    return found
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
 
 
 def written(row: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from datafast.errors import OutputWriteError
-from datafast.store.in_place import leads_to
+from datafast.store.in_place import altered, leads_to
 
 __all__ = ["AppendFile"]
 
@@ -60,6 +60,17 @@ class AppendFile:
     def is_in_place(self) -> bool:
         """Whether its path still leads to it."""
         return leads_to(self.path, os.fstat(self._fd))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is shorter than what was appended."""
+        return os.fstat(self._fd).st_size < self.size
+
+    def require_unaltered(self) -> None:
+        """Raises OutputWriteError if it is not as long as what was appended. One look at the disk."""
+        found = os.fstat(self._fd).st_size
+        if found != self.size:
+            raise altered(self.path, found=found, expected=self.size)
 
     def clear(self) -> None:
         """Empties the file."""

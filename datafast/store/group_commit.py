@@ -130,6 +130,7 @@ class GroupCommit:
             self._journal.sync()
         start = self._rows.size
         if pending.lines:
+            self._rows.require_unaltered()  # the places of rows that the ledger holds would be wrong
             self._rows.append(b"".join(pending.lines))
         try:
             if self._full:

@@ -1,7 +1,7 @@
 """Whether the files of an open output are still where they were opened.
 
 Somebody may delete, move or replace them while a run goes on. Writing into an open file goes on without an error all the same, into a
-file that nobody will find again.
+file that nobody will find again. And somebody may write into them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datafast.errors import OutputWriteError
 
-__all__ = ["displaced", "leads_to"]
+__all__ = ["altered", "displaced", "leads_to"]
 
 
 def leads_to(path: Path, opened: os.stat_result) -> bool:
@@ -29,4 +29,12 @@ def displaced(path: Path) -> OutputWriteError:
     return OutputWriteError(
         f"{path} was deleted, moved or replaced while the run went on. All that was bought is in the ledger, which was written "
         f"again if it was gone. Run again to go on: rows that are missing come back from it at no cost."
+    )
+
+
+def altered(path: Path, *, found: int, expected: int) -> OutputWriteError:
+    """The error for a file that has another size than what was written into it."""
+    return OutputWriteError(
+        f"{path} was changed by somebody else while the run went on: it has {found:,} bytes, and {expected:,} were written. "
+        f"Run again to go on: rows that are missing come back from the ledger at no cost, and what was added is set aside."
     )

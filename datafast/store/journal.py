@@ -1,24 +1,27 @@
 """An append-only file to which each raw reply is written at once, before anything else is done with it.
 
 Guarantee: when `record` has returned, the reply survives the death of the process. A record that was cut
-short by a crash is recognised by its length and checksum, and ignored with everything after it. One whose
-body was damaged later is left out, and those after it are read.
+short by a crash is recognised by its length and checksum, and ignored. One that was damaged later is left out and told, and those
+after it are read.
 
 Record: one line of JSON (the header, with the body's `size` and `crc`), the body as raw bytes, a newline.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from datafast.store.append_file import AppendFile
 
 __all__ = ["Journal", "read_journal"]
+
+_MARK = b'"crc":'  # in every header
 
 
 class Journal(AppendFile):
@@ -38,25 +41,68 @@ class Journal(AppendFile):
         self.append(b"".join((orjson.dumps(header), b"\n", body, b"\n")))
 
 
-def read_journal(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The complete records of a journal in the order in which they were written; none if there is no file."""
+def read_journal(path: Path, on_damage: Callable[[], None] | None = None) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The complete records of a journal in the order in which they were written; none if there is no file.
+
+    Args:
+        on_damage: called once for each place that is damaged. A record that was cut short at the end is not: the process died then.
+            One whose size was damaged looks like it; it is told if whole ones stand behind it, and these are not read.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
     with file:
         end = path.stat().st_size
-        while line := file.readline():
-            try:
-                header = orjson.loads(line)
-                if not 0 <= header["size"] < end - file.tell():
-                    return
-                body = file.read(header["size"])
-                ends = file.read(1) == b"\n"
-                whole = ends and zlib.crc32(body) == header["crc"]
-            except (orjson.JSONDecodeError, KeyError, TypeError):
-                return  # a torn header: the process died while it was written
-            if whole:
-                yield header, body
-            elif not ends:
-                return  # a torn body. One that ends where it should is damaged, and those behind it are not.
+        while file.tell() < end:
+            start = file.tell()
+            found = _record(file, end)
+            if found is not None:
+                yield found
+                continue
+            is_torn = file.tell() == end
+            at = _next_record(file, start, end)
+            if on_damage is not None and (at is not None or not is_torn):
+                on_damage()
+            if at is None or is_torn:  # in what was cut short may stand what looks like a record
+                return
+            file.seek(at)
+
+
+def _record(file: BinaryIO, end: int) -> tuple[dict[str, Any], bytes] | None:
+    """The record that begins here, None if it is not whole. The file then stands behind it, or at its end if it may have been cut short
+    there."""
+    line = file.readline()
+    try:
+        header = orjson.loads(line)
+        size, crc = header["size"], header["crc"]
+        if not 0 <= size < end - file.tell():
+            file.seek(end)
+            return None
+        body = file.read(size)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    whole = file.read(1) == b"\n" and zlib.crc32(body) == crc
+    return (header, body) if whole else None
+
+
+def _next_record(file: BinaryIO, start: int, end: int) -> int | None:
+    """Where the next whole record begins after one that is not, at `start`: behind its body, else at the beginning of any line."""
+    file.seek(start)
+    line = file.readline()
+    behind = file.tell()
+    with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        after: int = behind + orjson.loads(line)["size"] + 1
+        if behind < after < end:
+            file.seek(after)
+            if _record(file, end) is not None:
+                return after
+    file.seek(behind)
+    while (at := file.tell()) < end:
+        if _MARK in (line := file.readline()):
+            after = file.tell()
+            file.seek(at)
+            if _record(file, end) is not None:
+                return at
+            file.seek(after)
+    return None

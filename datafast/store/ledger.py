@@ -45,6 +45,7 @@ from datafast.store.records import (
     ItemRecord,
     ItemState,
     Recorded,
+    Sizes,
     Spent,
     Totals,
 )
@@ -58,6 +59,7 @@ from datafast.store.row_values import (
     masks_from,
     storable,
 )
+from datafast.types import ProviderUsage
 
 __all__ = ["Ledger"]
 
@@ -269,12 +271,11 @@ class Ledger:
         items = self.items_of(ids).values() if ids else ()
         return [item for item in items if item.slots >> item.num_rows and item.state is not ItemState.STALE]
 
-    def raise_generation(self) -> None:
-        """Opens every failed item again. Replies that failed it do not count any more; valid ones still do."""
-        self._db.execute(
-            f"UPDATE items SET state = 0, generation = generation + 1 WHERE state = 2 OR id IN (SELECT f.item {_LOST})"  # noqa: S608 - our own text
-        )
-        self._db.execute("DELETE FROM failures WHERE item IN (SELECT id FROM items WHERE state = 0)")
+    def raise_generation(self, item_ids: Sequence[int]) -> None:
+        """Opens failed items again. Replies that failed them do not count any more; valid ones still do."""
+        ids = [(item_id,) for item_id in item_ids]
+        self._db.executemany("UPDATE items SET state = 0, generation = generation + 1 WHERE id = ?", ids)
+        self._db.executemany("DELETE FROM failures WHERE item = ?", ids)
 
     @property
     def requested(self) -> int:
@@ -342,6 +343,19 @@ class Ledger:
         output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
         return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
 
+    def usage_by_provider(self) -> dict[str, ProviderUsage]:
+        """What all calls made for this output have used of each provider."""
+        rows = self._db.execute(
+            "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
+            "count(*) - count(cost_usd) FROM calls GROUP BY provider ORDER BY min(id)"
+        )
+        return {
+            provider: ProviderUsage(
+                calls=calls, input_tokens=given, output_tokens=output, cost_usd=None if unpriced else (cost or 0.0)
+            )
+            for provider, calls, given, output, cost, unpriced in rows
+        }
+
     def put_charges(self, charges: Iterable[Charge]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
 
@@ -364,6 +378,17 @@ class Ledger:
             if name in {None, _name_of(buyer, self.path)}:
                 spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
         return spent
+
+    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
+        """The sizes of the replies whose usage is known, by provider and role."""
+        query = (
+            "SELECT provider, role, count(*), max(output_tokens), sum(output_tokens) FROM calls WHERE output_tokens IS NOT NULL "
+            "GROUP BY provider, role"
+        )
+        found: dict[str, dict[str, Sizes]] = {}
+        for provider, role, *sizes in self._db.execute(query):
+            found.setdefault(provider, {})[role] = Sizes(*sizes)
+        return found
 
     def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
         """What calls and requests with these ids have used: from the first one on, without the last one."""

@@ -1,7 +1,8 @@
 """Reading a ledger without changing it: during a run, after a crash, years later.
 
 Guarantee: nothing is written, and no read lasts longer than one query, so a run is never delayed. Cost: opening takes a fraction
-of a millisecond; SQLite does the counting. Limits: replies that a killed run left in its journal are missing until the next run.
+of a millisecond; SQLite does the counting. Limits: replies that a killed run left in its journal are missing until the next run, unless
+`take_in` is called.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import NamedTuple, Self
 from datafast.plan.items import Counted
 from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
+from datafast.store.migrations import FORMAT
 from datafast.store.records import FailureRow, ItemRecord, Recorded
+from datafast.store.row_values import call_values, item_values
+from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
 
@@ -138,6 +142,28 @@ class LedgerReader(Ledger):
         return found
 
     # -- after a crash
+
+    def take_in(self, journal: Path, pricing: Pricing) -> None:
+        """Shows what a killed run left only in its journal as if it stood in the ledger, as the next run will find it."""
+        if self.meta("format") != str(FORMAT) or not journal.exists():
+            return
+        found = read_unrecorded(journal, newest=self.max_id("calls"), pricing=pricing)
+        known = self.items_of([item.id for item, _ in found.calls])
+        new = {item.id: item for item, _ in found.calls if item.id not in known}
+        for table, rows in (
+            ("calls", [call_values(call) for _, call in found.calls]),
+            ("items", [item_values(item) for item in new.values()]),
+            ("charges", list(found.charges.values())),
+        ):
+            if rows:
+                self._db.execute(f"CREATE TEMP TABLE new_{table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608 - our own names
+                marks = ",".join(["nullif(?,'')"] * len(rows[0]))  # as `row_values` writes NULL
+                self._db.executemany(f"INSERT INTO new_{table} VALUES({marks})", rows)
+                self._db.execute(
+                    f"CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} UNION ALL SELECT * FROM new_{table} "  # noqa: S608 - our own names
+                    f"WHERE id NOT IN (SELECT id FROM main.{table})"
+                )
+        self._db.commit()  # so that no read lasts longer than its query
 
     def unrecorded_replies(self, journal: Path) -> int:
         """The number of replies that a killed run left only in its journal."""

@@ -21,6 +21,7 @@ __all__ = [
     "ItemRecord",
     "ItemState",
     "Recorded",
+    "Sizes",
     "Spent",
     "Totals",
     "by_category",
@@ -232,6 +233,14 @@ class Bound(NamedTuple):
 
     usd: float
     tokens: int
+
+
+class Sizes(NamedTuple):
+    """The sizes of replies: how many, and the tokens of the largest and of all."""
+
+    replies: int
+    largest: int
+    total: int
 
 
 class Spent(NamedTuple):

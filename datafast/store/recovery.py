@@ -7,8 +7,9 @@ named in the report); every paid reply is found again; a crash at any moment of 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,26 +19,22 @@ import orjson
 
 from datafast._util.bitmap import PositionSet
 from datafast._util.notify import warn_user
+from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.compaction import finish_rewrite, move_stale_rows
-from datafast.store.journal import Journal, read_journal
-from datafast.store.journal_records import call_of, item_of
+from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
-from datafast.store.matching import match
+from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import CallRow, Charge, Counts, ItemRecord, ItemState
-from datafast.store.rows import size_of, split_off_tail, verify
+from datafast.store.records import Counts, ItemState
+from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
+from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.writer import Store
-from datafast.types import Usage
 
-__all__ = ["OpenOutput", "Opening", "Pricing", "open_output", "rows_fit"]
-
-Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
-"""(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
-
+__all__ = ["OpenOutput", "Opening", "open_output", "rows_fit"]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -75,6 +72,7 @@ class Opening:
         pricing: prices replies that a crash left only in the journal.
         fresh: move existing files aside and start over.
         retry_failed: open failed items again.
+        chosen: the positions of the items that the run takes; None for all.
         ordered: whether `close` puts the rows in plan order.
         keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
         fields: the names of the fields of a row.
@@ -87,6 +85,7 @@ class Opening:
     pricing: Pricing
     fresh: bool = False
     retry_failed: bool = False
+    chosen: Collection[int] | None = None
     durability: str = "normal"
     ordered: bool = False
     keep_removed: bool = False
@@ -182,12 +181,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
-        _replay_journal(ledger, journal, how.pricing)
+        _replay_journal(ledger, journal, how.pricing, set_aside)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
-        if how.retry_failed:
-            with ledger.transaction():
-                ledger.raise_generation()
         matched = match(ledger, plan)
+        if how.retry_failed:
+            _reopen(ledger, matched, how.chosen)
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
             matched.forget_rows_beyond()
@@ -220,6 +218,20 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
     return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+
+
+def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:
+    """Opens failed items again, also those that are open because some of their rows were lost."""
+    failed = [
+        item
+        for position, item in matched.unfinished.items()
+        if (item.state is ItemState.FAILED or item.failure is not None) and (chosen is None or position in chosen)
+    ]
+    with ledger.transaction():
+        ledger.raise_generation([item.id for item in failed])
+    for item in failed:
+        item.state, item.failure = ItemState.OPEN, None
+        item.generation += 1
 
 
 def _still_planned(keys: dict[int, bytes], plan: Plan) -> dict[int, bytes]:
@@ -278,46 +290,28 @@ def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts
         )
 
 
-def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing) -> None:
-    """Writes replies that are only in the journal into the ledger, then empties the journal."""
-    newest = ledger.max_id("calls")
-    reserved: dict[int, Charge] = {}
-    requests = damaged = 0
+def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
+    """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
+    found = read_unrecorded(journal.path, newest=ledger.max_id("calls"), pricing=pricing)
     with ledger.transaction():
-        for header, raw in read_journal(journal.path):
-            try:
-                if "reserve" in header:
-                    charge = Charge(**header["reserve"])
-                    requests = max(requests, charge.id)
-                    reserved[charge.id] = charge
-                elif "release" in header:
-                    reserved.pop(header["release"], None)
-                elif header["id"] > newest:
-                    _record(ledger, item_of(header), call_of(header, raw), pricing)
-            except (
-                AttributeError,
-                LookupError,
-                TypeError,
-                ValueError,
-            ):  # a header in which bits are not as they were written
-                damaged += 1
-        if requests:
+        for item, call in found.calls:
+            ledger.add_item_if_new(item)
+            ledger.put_calls([call])
+        if found.requests:
             # Requests that were in flight when the process died may have been charged.
-            ledger.put_charges(reserved.values())
-            ledger.set_meta("requests", max(requests, int(ledger.meta("requests") or 0)))
-    if damaged:
+            ledger.put_charges(found.charges.values())
+            ledger.set_meta("requests", max(found.requests, int(ledger.meta("requests") or 0)))
+    if found.damaged:
+        kept = set_aside_name(journal.path, "damaged")
+        shutil.copyfile(journal.path, kept)
+        set_aside.append(kept)
         warn_user(
-            f"{damaged} records of {journal.path} are damaged. What they held is bought again where it is missing."
+            f"{journal.path} is damaged in {counted(found.damaged, 'place')}. What stood there is bought again where it is missing. To "
+            f"restore it instead, stop now and look into {kept}, which holds the journal as it was."
         )
     if journal.size:
         ledger.checkpoint()
         journal.clear()
-
-
-def _record(ledger: Ledger, item: ItemRecord, call: CallRow, pricing: Pricing) -> None:
-    ledger.add_item_if_new(item)
-    call.settle(*pricing(call.provider, call.raw, call.format))
-    ledger.put_calls([call])
 
 
 def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:

@@ -31,10 +31,11 @@ class Reservations:
         self._journal.record({"reserve": charge._asdict()}, b"")
         return charge.id
 
-    def release(self, number: int) -> Charge:
-        """Records that a request has ended."""
+    def release(self, number: int, *, charged: bool) -> Charge:
+        """Records that a request has ended. Where it stays charged at its bound, it stays reserved until the ledger has it."""
         charge = self._reserved.pop(number)
-        self._journal.record({"release": number}, b"")
+        if not charged:
+            self._journal.record({"release": number}, b"")
         return charge
 
     def note(self) -> None:

@@ -17,6 +17,7 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
+from datafast.amounts import counted
 from datafast.errors import OutputChangedError, OutputWriteError
 from datafast.html import paragraph, row_table
 from datafast.store.records import Append
@@ -38,7 +39,7 @@ def size_of(path: Path) -> int:
         return 0
     except OSError as error:
         raise OutputWriteError(
-            f"Cannot read {path}: {error.strerror}. Put it right, or choose another file."
+            f"Cannot read {path}: {error.strerror}. Make it readable, or choose another file."
         ) from error
 
 
@@ -166,7 +167,7 @@ class RowSequence(Sequence[RowT]):
                 yield self._row_model.model_validate_json(line)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} rows of {self._row_model.__name__} in {self._path}>"
+        return f"<{counted(len(self), 'row')} of {self._row_model.__name__} in {self._path}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows."""
@@ -175,7 +176,7 @@ class RowSequence(Sequence[RowT]):
             return paragraph(f"No rows in {self._path} yet.")
         with self._path.open("rb") as file:
             rows = [_as_mapping(line) for line in islice(file, min(count, _SHOWN))]
-        number = f"the first {_SHOWN} of {count:,} rows" if count > _SHOWN else f"{count:,} rows"
+        number = f"the first {_SHOWN} of {count:,} rows" if count > _SHOWN else counted(count, "row")
         return paragraph(f"{self._path}: {number}") + row_table(rows)
 
 

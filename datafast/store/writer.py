@@ -33,6 +33,7 @@ from datafast.store.records import (
     ItemRecord,
     ItemState,
     Recorded,
+    Sizes,
     Spent,
 )
 from datafast.store.reservations import Reservations
@@ -154,6 +155,10 @@ class Store:
         """See `Ledger.spent`."""
         return self._ledger.spent(buyer)
 
+    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
+        """See `Ledger.reply_sizes`."""
+        return self._ledger.reply_sizes()
+
     def reserve(self, provider: str, bound: Bound) -> int:
         """Records that a request is about to be sent, with the most that it can cost. Returns its number.
 
@@ -163,7 +168,7 @@ class Store:
 
     def release(self, number: int, *, charged: bool) -> None:
         """Records that a request has ended, with or without a reply. `charged`: it may have been charged without one."""
-        charge = self._reservations.release(number)
+        charge = self._reservations.release(number, charged=charged)
         if charged:
             self._commit.pending.charges.append(charge)
             self._commit.schedule()
@@ -264,6 +269,7 @@ class Store:
                 self._ledger.set_refused(self._refused)
             self._commit.fold()
             self._require_in_place()
+            self._rows.require_unaltered()
             if self._ordered:
                 self._order()
         except OutputWriteError:
@@ -301,7 +307,7 @@ class Store:
         """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
             self.counts = self._ledger.counts(self.counts.requested)
-            if self._commit.displaced is not None and not self._rows.is_in_place:
+            if self._rows.is_cut or (self._commit.displaced is not None and not self._rows.is_in_place):
                 self.counts.written = 0
             self.failures = self._ledger.failure_counts()
             self.filtered = self._ledger.filtered_counts()

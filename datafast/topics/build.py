@@ -123,11 +123,15 @@ class Growth:
         """`run`, to be awaited from any event loop."""
         return self.outcome(await self._executor.run_async(self.job(fresh=fresh, on_event=on_event)))
 
-    def job(self, *, fresh: bool = False, on_event: EventCallback | None = None) -> Job:
-        """The run that grows the model."""
+    def job(self, *, fresh: bool = False, again: bool = False, on_event: EventCallback | None = None) -> Job:
+        """The run that grows the model.
+
+        Args:
+            again: ask again for topics that could not be divided and became leaves; the others come from recorded replies.
+        """
         routes = [Route.by_role({ROLE: self._provider})]
         return Job(
-            plan=self._plan(route_identities(routes, fan_out="all")),
+            plan=self._plan(route_identities(routes, fan_out="all"), again=again),
             routes=routes,
             produce=self._produce,
             paths=OutputPaths.of(self.path),
@@ -141,19 +145,21 @@ class Growth:
             notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
 
-    def measured(self, *, fresh: bool = False) -> Job:
+    def measured(self, *, fresh: bool = False, again: bool = False) -> Job:
         """The run, or that of a model with fewer levels, which is small enough to be tried out."""
         config, small = self._config, copy.copy(self)
         while config.depth > 1 and config.num_calls > _MEASURED_CALLS:
             config = config.model_copy(update={"depth": config.depth - 1})
         small._config, small.on_divided = config, None
-        return small.job(fresh=fresh)
+        return small.job(fresh=fresh, again=again)
 
-    def _plan(self, routes: Sequence[str]) -> GridPlan:
+    def _plan(self, routes: Sequence[str], *, again: bool) -> GridPlan:
         config = self._config
         # Without degree and depth, because a deeper model uses the same replies.
         root = Dimension("topic", [config.topic_prompt])
         shape = [config.shape, str(config.degree), str(config.depth), config.topic_system_prompt or "", config.on_error]
+        if again:  # another model than the one that is there, made of the same replies and new ones
+            shape.append(f"after {_calls_in(OutputPaths.of(self.path).ledger)} calls")
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
@@ -168,6 +174,13 @@ class Growth:
         if report.failed:
             raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
         return read_record(self.path), report
+
+
+def _calls_in(ledger: Path) -> int:
+    if not is_file(ledger):
+        return 0
+    with LedgerReader(ledger) as reader:
+        return reader.max_id("calls")
 
 
 def growing(config: TopicsConfig) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
 from datafast.errors import ConfigError
 from datafast.llms.registry import provider_from_spec
+from datafast.llms.transport.redaction import without_secrets
 
 __all__ = ["TopicsConfig"]
 
@@ -19,6 +20,8 @@ _MAX_TOPICS = 200_000
 
 class TopicsConfig(ConfigModel):
     """A topic model that a language model grows from a root, level by level."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # `provider` may hold a key in the wrong place
 
     topic_prompt: NonBlank
     """The root: the subject that is divided."""
@@ -58,6 +61,10 @@ class TopicsConfig(ConfigModel):
             except ConfigError as error:
                 raise ValueError(str(error).removeprefix("provider: ")) from error
         return provider
+
+    @field_serializer("provider", when_used="json")
+    def _without_secrets(self, provider: str | Mapping[str, Any] | None) -> Any:
+        return without_secrets(provider)
 
     @model_validator(mode="after")
     def _not_too_many(self) -> TopicsConfig:

@@ -10,6 +10,8 @@ import orjson
 
 from datafast._util.atomic_write import write_whole
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.sources.text_file import whole_text
+from datafast.sources.values import RepeatedNameError, parsed_json
 
 __all__ = ["FORMAT", "is_deepfabric_graph", "is_record", "of_deepfabric_graph", "read", "save", "save_paths"]
 
@@ -67,29 +69,26 @@ def read(path: Path) -> Any:
     Raises:
         ConfigError: there is no such file, or it is neither.
     """
+    text = whole_text(path)
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read the topic model {path}: {error.strerror}. Check its name and permissions."
-        ) from error
-    try:
-        whole = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        whole = parsed_json(text)
+    except RepeatedNameError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except (ValueError, RecursionError):
         return _paths_in_lines(text, path)
     if path.suffix == ".jsonl" and not (isinstance(whole, Mapping) and is_record(whole)):
         return _paths_in_lines(text, path)  # a file of one line
     return whole
 
 
-def _paths_in_lines(text: bytes, path: Path) -> list[list[str]]:
+def _paths_in_lines(text: str, path: Path) -> list[list[str]]:
     paths: list[list[str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            entry = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            entry = parsed_json(line)
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}:{number}: This is neither JSON nor JSON lines: {error}. Correct it.") from None
         if isinstance(entry, list):
             paths.append(entry)

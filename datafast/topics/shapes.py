@@ -323,7 +323,9 @@ def _provider(
     if given is None:
         given, model_name = parted(None, model_name)
     if given is None:
-        raise ConfigError('provider: is missing. Name it, or write it before the model: model_name="openai/gpt-4".')
+        raise ConfigError(
+            'provider: The parameter is missing. Name it, or write it before the model: model_name="openai/gpt-4".'
+        )
     if isinstance(given, LLMProvider):
         if model_name is not None or options:
             surplus = "model_name" if model_name is not None else next(iter(options))

@@ -122,6 +122,7 @@ class TopicSupply:
             raise ConfigError(
                 "topics.provider: Simulated topics and real conversations cannot be mixed. Name a real provider."
             )
+        again = False
         if fresh is None:
             fresh = options.get("fresh", False) and self._config.file is None
         if not fresh:
@@ -131,7 +132,9 @@ class TopicSupply:
                 raise OutputError(
                     f"{path} has topics that a simulated model has grown. {shared if self._config.file else own}"
                 )
-            if self._from_file() is not None and not was_interrupted(path):
+            known = self._from_file()
+            again = known is not None and bool(known.failed) and options.get("retry_failed", False)
+            if known is not None and not again and not was_interrupted(path):
                 return ()
         run = self._run
         if (wanted := options.get("max_concurrency")) is not None:
@@ -157,10 +160,10 @@ class TopicSupply:
         return [
             Preparation(
                 growing(self._config),
-                growth.job(fresh=fresh),
+                growth.job(fresh=fresh, again=again),
                 done,
                 calls=self._config.num_calls,
-                measured=growth.measured(fresh=fresh),
+                measured=growth.measured(fresh=fresh, again=again),
                 tokens_per_text=TOKENS_PER_TOPIC,
             )
         ]

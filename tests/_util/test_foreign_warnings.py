@@ -22,7 +22,7 @@ import pytest
 
 from datafast._util.foreign_warnings import ForeignWarning, foreign_warnings_ignored
 from datafast.errors import DatafastWarning
-from datafast.llms import GeminiProvider
+from datafast.llms import LiteLLMProvider
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 from tests.support import ROOT
@@ -115,6 +115,8 @@ except FutureWarning:
     [
         ("OpenAICompatibleProvider", "tiny"),
         ("LiteLLMProvider", "openai/tiny"),
+        ("LiteLLMProvider", "anthropic/tiny"),
+        ("LiteLLMProvider", "gemini/gemini-2.0-flash"),
         ("AnthropicProvider", "tiny"),
         ("GeminiProvider", "gemini-2.0-flash"),
     ],
@@ -125,7 +127,7 @@ def test_a_call_of_each_back_end(fault_server: FaultServer, loud: Path, provider
 
 
 def test_a_call_after_the_hosts_filters_changed(fault_server: FaultServer) -> None:
-    provider = GeminiProvider("gemini-2.0-flash", api_base=fault_server.url, api_key="sk-canary-0123456789")
+    provider = LiteLLMProvider("gemini/gemini-2.0-flash", api_base=fault_server.url, api_key="sk-canary-0123456789")
     for _ in range(2):
         with warnings.catch_warnings():
             provider.generate("Hello")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,25 @@ def test_plan_counts_the_calls_of_each_role(run: Run) -> None:
     assert plan["rows"] == 12
 
 
+def test_plan_and_its_estimate_count_the_same_calls_where_rows_differ_in_them(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        """\
+kind: columns
+num_rows: 60
+output_file: out.jsonl
+providers: {m: {provider: simulated, model_id: a}}
+columns:
+  level: {type: choice, values: {easy: 3, hard: 1}}
+  question: {type: text, provider: m, prompt: "Ask something {level}."}
+  hint: {type: text, provider: m, prompt: "Help with {question}", when: level == 'hard'}
+""",
+        encoding="utf-8",
+    )
+    shown = json.loads(CliRunner().invoke(cli, ["plan", str(tmp_path / "c.yaml"), "--json"]).stdout)
+    assert 60 < shown["total_calls"] < 120
+    assert shown["total_calls"] == shown["estimate"]["calls"]
+
+
 def test_plan_shows_prompts_as_they_will_be_sent(run: Run) -> None:
     plan = json.loads(run("plan", "c.yaml", "-n", 2, "--json").stdout)
     assert len(plan["examples"]) == 2
@@ -341,6 +361,21 @@ def test_status_of_what_it_cannot_read_ends_with_2(run: Run, prepare: Callable[[
     result = run("status", "rows.jsonl")
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "failures"])
+@pytest.mark.parametrize("folder", [".", "/", ""])
+def test_a_folder_in_place_of_an_output_is_refused(run: Run, command: str, folder: str) -> None:
+    result = run(command, folder)
+    assert result.exit_code == 2
+    assert "is a folder. Give the output file in it." in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is text")
+def test_a_file_whose_name_is_not_text_is_shown_escaped(run: Run) -> None:
+    events = os.fsdecode(b"e\xff.jsonl")
+    assert run("generate", "c.yaml", "--limit", "1", "--events", events).exit_code == 0
+    assert "--events 'e\\udcff.jsonl'" in run("status", "rows.jsonl").stdout
 
 
 # -- schema

@@ -234,6 +234,15 @@ def test_on_a_terminal_of_any_width_no_line_is_broken_within_a_word(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
+def test_an_error_is_not_broken_within_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = (SLOW % 0).replace("latency_s: 0", "faults: {rate_limit: 0.5}")
+    shown = on_terminal(monkeypatch, "generate", "c.yaml", columns=60, config=wrong, ends=2)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "").splitlines()
+    assert [line for line in lines if len(line) >= 60] == []
+    assert "There is no fault 'rate_limit'. Did you mean 'rate_limited'?" in " ".join(lines)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
 @pytest.mark.parametrize(
     ("columns", "first"), [(60, "refused  2 rows, 1 attempt, simulated/a"), (200, "category  rows")]
 )

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
 from datafast.cli.main import cli
+from tests.servers.fault_server import Answer, FaultServer
 
 CONFIG = """\
 kind: raw
@@ -143,3 +144,13 @@ def test_without_any_row_there_is_none_to_show() -> None:
     shown = lines(generate())
     assert "a row" not in shown
     assert "12 failed" in "".join(shown)
+
+
+def test_what_is_wrong_with_a_provider_is_said_once(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(status=401, body={"error": {"message": "Incorrect key."}})
+    one = f"  - {{provider: openai_compatible, model_id: m, api_base: '{fault_server.url}'}}\n"
+    Path("c.yaml").write_text(CONFIG[: CONFIG.index("  - ")] + one, encoding="utf-8")
+    result = generate()
+    assert result.exit_code == 4
+    assert result.stderr.count("HTTP 401") == 1
+    assert "stopped   openai_compatible/m (see the error above)" in lines(result)

@@ -51,6 +51,13 @@ def test_with_json_an_error_is_one_json_document_on_stdout_and_a_message_on_stde
     assert words in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--no-such-option", "--json"], ["--json", "plan", "wrong.yaml"], ["--json=1"]])
+def test_an_error_before_the_name_of_a_command_is_told_as_json_too(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["type"] == "UsageError"
+
+
 def test_with_json_a_started_output_that_cannot_be_used_is_told_as_json() -> None:
     Path("c.yaml").write_text(WRONG.replace("topcs", "document_types: [note]\ntopics"), encoding="utf-8")
     Path("rows.jsonl").write_text("{}\n", encoding="utf-8")

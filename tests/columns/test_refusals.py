@@ -151,3 +151,9 @@ def test_a_source_that_no_prompt_refers_to_is_remarked_on_once_where_a_prompt_is
 )
 def test_columns_that_are_there_for_the_reader_are_not_remarked_on(tmp_path: Path, schema: dict[str, Any]) -> None:
     columns(tmp_path, schema)  # warnings are errors here
+
+
+def test_an_unknown_filter_is_refused_with_the_names_of_those_that_there_are(tmp_path: Path) -> None:
+    said = refusal(tmp_path, {"x": {"type": "expression", "expression": "'a' | center"}})
+    assert "There is no filter 'center'. Known: abs, " in said
+    assert "__" not in said

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import ErrorKind, ProviderError, RunStopped
+from datafast.errors import DatafastWarning, ErrorKind, ProviderError, RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
 from tests.columns.support import SIM, SOURCE, refusal, rows
 from tests.support import CountingProvider, assert_balanced, columns, requests_in, rows_of
@@ -42,6 +42,7 @@ def test_a_seed_decides_every_row_whatever_the_concurrency_and_the_order_of_repl
 
 def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
     one, two = rows(tmp_path / "a", DRAWN, seed=1), rows(tmp_path / "b", DRAWN, seed=2)
+    assert len(one) == 6
     assert all(
         first[name] != second[name]
         for first, second in zip(one, two, strict=True)
@@ -277,11 +278,27 @@ def test_events_and_async_generation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "wanted"), [("false", False), ("False", False), ("", False), ("no", True), ("x", True)]
+    ("flag", "wanted"), [("false", False), ("False", False), ("", False), ("not so", True), ("x", True)]
 )
 def test_a_condition_takes_a_text_at_its_word(tmp_path: Path, flag: str, wanted: bool) -> None:
     schema = {"flag": {"type": "constant", "value": flag}, "x": {"type": "uuid", "when": "flag"}}
     assert (rows(tmp_path, schema, count=1)[0]["x"] is not None) is wanted
+
+
+@pytest.mark.parametrize("flag", ["0", "no", "Off", " null "])
+def test_a_text_that_may_mean_no_counts_as_true_and_is_told_of_once(tmp_path: Path, flag: str) -> None:
+    schema = {"flag": {"type": "constant", "value": flag}, "x": {"type": "uuid", "when": "flag"}}
+    dataset = columns(tmp_path, schema, rows=3)
+    with pytest.warns(DatafastWarning) as told:
+        dataset.generate()
+    (warning,) = told
+    assert str(warning.message).startswith(
+        f"x.when: The text {flag!r} counts as true: of all texts only 'false' and '' are"
+    )
+    assert all(row.x for row in dataset.data_rows)
+    (tmp_path / "compared").mkdir()
+    schema["x"] = {"type": "uuid", "when": f"flag != {flag!r}"}
+    assert [row["x"] for row in rows(tmp_path / "compared", schema, count=1)] == [None]
 
 
 def test_columns_have_whatever_names_the_users_tables_have(tmp_path: Path) -> None:

@@ -140,6 +140,56 @@ def test_a_file_is_refused_with_its_place(folder: Path, name: str, content: byte
     assert code == 2
 
 
+SOURCE = "{{type: source, source: {}}}"
+TOPICS = f"{TALK}{OUT}topics: {{}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "config", "message"),
+    [
+        ("secrets.env", 2**20 + 1, RAW + OUT, "secrets.env: The file has more than 1 MiB, and a file of keys"),
+        ("rows.jsonl", 2**26 + 2**20, SOURCE, "columns.b.source: rows.jsonl has a line of more than 64 MiB"),
+        ("rows.csv", 2**26 + 2**20, SOURCE, "columns.b.source: rows.csv has a line of more than 64 MiB"),
+        ("rows.json", 2**30 + 1, SOURCE, "columns.b.source: rows.json has more than 1 GiB"),
+        ("t.json", 2**28 + 1, TOPICS, "topics: t.json: The file has more than 256 MiB"),
+    ],
+)
+def test_a_file_without_end_is_refused_before_it_fills_the_memory(
+    folder: Path, name: str, size: int, config: str, message: str
+) -> None:
+    (folder / name).touch()
+    os.truncate(folder / name, size)  # zeros that take no room on the disk
+    code, said = outcome(constant(config.format(name)) if config is SOURCE else config.format(name))
+    assert message in said
+    assert code == 2
+
+
+def test_a_config_without_end_is_refused_too(folder: Path) -> None:
+    (folder / "c.yaml").touch()
+    os.truncate(folder / "c.yaml", 2**26 + 1)
+    result = CliRunner().invoke(cli, ["plan", "c.yaml"])
+    assert "c.yaml: The file has more than 64 MiB, and a config may have no more." in result.output
+    assert result.exit_code == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes there")
+def test_a_pipe_is_no_source(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    code, said = outcome(constant("{type: source, source: pipe}"))
+    assert "columns.b.source: pipe is not a regular file." in said
+    assert code == 2
+
+
+def test_a_quote_that_does_not_end_takes_no_more_than_a_cell_may_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.sources.delimited._LARGEST_CELL", 1_000)
+    (folder / "rows.csv").write_text('a,b\n1,"x\n' + "y,z\n" * 1_000, encoding="utf-8")
+    code, said = outcome(constant("{type: source, source: rows.csv}"))
+    assert "rows.csv:2: This record is not CSV: a quoted cell does not end." in said
+    assert code == 2
+
+
 def test_keys_are_read_as_powershell_writes_them(folder: Path) -> None:
     (folder / "secrets.env").write_bytes('OPENAI_API_KEY="sk-1"\r\n'.encode("utf-16"))
     assert outcome(RAW + OUT)[0] == 0

@@ -99,7 +99,9 @@ def test_a_section_whose_lines_are_all_commented_out_counts_as_absent(write: Wri
 def test_an_output_given_beside_the_config_wins(write: Write) -> None:
     path = write(GOOD + "output_file: a.jsonl\n")
     assert load_project(path, output=Path("b.jsonl")).config.output_file == Path("b.jsonl")
-    with pytest.raises(ConfigError, match=r"^--output: b\.csv would hold JSON Lines all the same\. Name it b\.jsonl;"):
+    with pytest.raises(
+        ConfigError, match=r"^--output: Rows are written as JSON Lines, also into b\.csv\. Name it b\.jsonl;"
+    ):
         load_project(path, output=Path("b.csv"))
 
 

@@ -91,6 +91,20 @@ def test_a_role_has_one_provider_and_the_message_says_how_to_use_several(tmp_pat
         preference(tmp_path).generate(one, [one, other], one)  # type: ignore[arg-type]
 
 
+def test_providers_that_are_given_in_another_way_are_told_the_right_one(tmp_path: Path) -> None:
+    one = SimulatedProvider("a")
+    with pytest.raises(
+        ConfigError, match=r"got a list\. Give them one by one, in the order question, chosen, rejected"
+    ):
+        preference(tmp_path).generate([one, one, one])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^llms: A run has no such option\. Did you mean 'providers'\?$"):
+        preference(tmp_path).generate(llms=[one])
+    with pytest.raises(
+        ConfigError, match=r"^question_llm: A run has no such option\. Did you mean 'question_gen_llm'\?$"
+    ):
+        preference(tmp_path).estimate(question_llm=one)
+
+
 def test_a_judge_that_the_config_does_not_ask_is_refused(tmp_path: Path) -> None:
     model = SimulatedProvider("m")
     with pytest.raises(ConfigError, match=r"A provider is given for 'judge', .* Set llm_as_judge: true to use it\.$"):

@@ -83,6 +83,7 @@ def test_rows_are_rebuilt_for_free(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").unlink()
     provider = CountingProvider("m", log=tmp_path / "requests")
     dataset.generate_roles({**roles(provider), "evolution": provider})
+    assert len(rows) == 4
     assert sorted(row["uuid"] for row in rows) == sorted(row["uuid"] for row in rows_of(tmp_path / "out.jsonl"))
     assert len(requests_in(tmp_path / "requests")) == sent
 

@@ -33,6 +33,20 @@ def test_topping_up_asks_for_what_repeats_left_out(tmp_path: Path, fault_server:
     assert "exactly 2." in fault_server.requests[1].prompt
 
 
+def test_a_text_that_topping_up_brings_again_counts_as_missing_too(tmp_path: Path, fault_server: FaultServer) -> None:
+    texts = iter(['{"texts": ["a", "b"]}', '{"texts": ["a", "c"]}'])
+    fault_server.respond = lambda request: Answer(text=next(texts, '{"texts": ["c"]}'))
+    dataset = raw(tmp_path, topics=1, num_samples_per_prompt=4, run={"top_up": True})
+    dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
+    assert [row.text for row in dataset.data_rows] == ["a", "b", "c"]
+    assert dataset.report.failures == {"short_reply": 1}
+    sent = len(fault_server.requests)
+    (tmp_path / "out.jsonl").unlink()
+    dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url)])
+    assert [row.text for row in dataset.data_rows] == ["a", "b", "c"]
+    assert len(fault_server.requests) == sent
+
+
 def test_repeats_are_taken_where_the_config_says_so(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(text=REPEATING)
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=4, keep_repeats=True)
@@ -334,13 +348,37 @@ def test_reasoning_that_is_cut_is_no_text(tmp_path: Path, fault_server: FaultSer
     assert assert_balanced(dataset.report).failures == {"truncated": 1}
 
 
-def test_cut_texts_of_columns_are_kept_too(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: cut("A tide is")
-    dataset = columns(tmp_path, {"a": {"type": "text", "prompt": "Say it"}}, rows=1, run={"on_truncation": "keep"})
+def test_cut_texts_of_columns_are_kept_too_and_their_row_names_them(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: cut("A tide is") if "Say it" in request.prompt else Answer(text="Whole.")
+    schema = {"a": {"type": "text", "prompt": "Say it"}, "b": {"type": "text", "prompt": "Go on"}}
+    dataset = columns(tmp_path, schema, rows=1, run={"on_truncation": "keep"})
     with pytest.warns(DatafastWarning, match="cut"):
         dataset.generate({"default": provider(fault_server)})
-    assert rows_of(tmp_path / "out.jsonl") == [{"a": "A tide is"}]
-    assert len(fault_server.requests) == 2  # where the user set no limit, it is asked for without one first
+    assert rows_of(tmp_path / "out.jsonl") == [{"a": "A tide is", "b": "Whole.", "truncated": ["a"]}]
+    assert len(fault_server.requests) == 3  # where the user set no limit, it is asked for without one first
+    assert dataset.to_pandas()["truncated"].tolist() == [["a"]]
+    # The setting may change: the rows that are there stay and are read.
+    for run in ({}, {"on_truncation": "keep"}):
+        again = columns(tmp_path, schema, rows=1, run=run).generate({"default": provider(fault_server)})
+        assert assert_balanced(again.report).calls == 0
+        assert [row.a for row in again.data_rows] == ["A tide is"]
+        again.save(tmp_path / "out.parquet")
+
+
+def test_rows_that_were_made_before_the_mark_have_none(tmp_path: Path) -> None:
+    schema = {"a": {"type": "text", "prompt": "Say it"}}
+    model = {"default": SimulatedProvider("m")}
+    columns(tmp_path, schema, rows=1).generate(model)
+    dataset = columns(tmp_path, schema, rows=2, run={"on_truncation": "keep"}).generate(model)
+    assert [row.truncated for row in dataset.data_rows] == [[], []]
+    dataset.save(tmp_path / "out.parquet")
+
+
+def test_no_column_takes_the_place_of_that_mark(tmp_path: Path) -> None:
+    schema = {"truncated": {"type": "text", "prompt": "Say it"}}
+    columns(tmp_path, schema)
+    with pytest.raises(ValueError, match=r"(?s)columns\.truncated.*Give the column another name"):
+        columns(tmp_path, schema, run={"on_truncation": "keep"})
 
 
 def test_a_placeholder_cannot_take_the_place_of_that_mark(tmp_path: Path) -> None:

@@ -15,8 +15,20 @@ from datafast import Estimate, OpenAICompatibleProvider
 from datafast.engine.changes import Change
 from datafast.errors import DatafastWarning, OutputError
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.store.reader import LedgerReader
 from tests.servers.fault_server import FaultServer
-from tests.support import CountingProvider, ForkServer, columns, fork_server, preference, raw, roles, rows_of, snapshot
+from tests.support import (
+    CountingProvider,
+    ForkServer,
+    columns,
+    die_at,
+    fork_server,
+    preference,
+    raw,
+    roles,
+    rows_of,
+    snapshot,
+)
 
 PRICE = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
 CALL_USD = 11e-6 + 7 * 10e-6  # what the server counts for each reply
@@ -133,6 +145,39 @@ def test_what_is_new_is_said_with_its_cost_and_loses_nothing(tmp_path: Path, mod
     assert (change.rows_kept, change.rows_leaving, change.removes_paid_rows) == (2, 0, False)
     assert ahead.sentences()[0] == "The config has changed: 2 rows stay, 0 leave."
     assert ahead.sentences()[1].startswith("To make: 1 row with 1 call, cost $")
+
+
+def test_rows_that_were_kept_and_are_not_to_stay_any_more_are_announced(
+    tmp_path: Path, model: OpenAICompatibleProvider
+) -> None:
+    raw(tmp_path, topics=4).generate([model])
+    raw(tmp_path, topics=1, run={"removed": "keep"}).generate([model], on_change=Watch())
+    before = snapshot(tmp_path)
+    moving = raw(tmp_path, topics=1)
+    with pytest.raises(OutputError, match="stays as it is"):
+        moving.generate([model], on_change=Watch(answer=False))
+    assert snapshot(tmp_path) == before
+    change, ahead = told(raw(tmp_path, topics=1), [model])
+    assert (change.rows_kept, change.rows_leaving, change.rows_no_longer_kept) == (1, 3, 3)
+    assert change.removes_paid_rows
+    assert ahead.sentences()[:2] == [
+        "The config has changed: 1 row stays, 3 leave.",
+        "They move to out.jsonl.stale-<time>.",
+    ]
+    assert len(rows_of(tmp_path / "out.jsonl")) == 1
+    watch = Watch(answer=False)
+    raw(tmp_path, topics=1).generate([model], on_change=watch)
+    assert watch.told == []
+
+
+def test_kept_rows_whose_items_are_back_do_not_leave(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
+    raw(tmp_path, topics=4).generate([model])
+    raw(tmp_path, topics=1, run={"removed": "keep"}).generate([model], on_change=Watch())
+    watch = Watch()
+    report = raw(tmp_path, topics=3).generate([model], on_change=watch).report
+    assert report is not None
+    assert (watch.change.rows_kept, watch.change.rows_returning, watch.change.rows_leaving) == (1, 2, 1)
+    assert (report.calls, report.written, len(rows_of(tmp_path / "out.jsonl"))) == (0, 3, 3)
 
 
 def test_rows_that_stay_in_the_file_are_announced_as_such(tmp_path: Path, model: OpenAICompatibleProvider) -> None:
@@ -335,3 +380,58 @@ def test_what_is_said_is_what_happens_whatever_changes(tmp_path: Path, seed: int
         if watch.told:
             assert watch.change == expected.change
             assert watch.change.rows_kept + watch.change.rows_returning <= report.written
+
+
+# -- after a kill
+
+
+def killed_run(folder: str, url: str) -> None:
+    """A run whose replies are in its journal alone."""
+    die_at("datafast.store.ledger:Ledger.put_calls", "before")
+    raw(Path(folder), topics=4).generate([OpenAICompatibleProvider("m", api_base=url, price=PRICE)])
+
+
+@pytest.fixture
+def killed(tmp_path: Path, server: ForkServer, model: OpenAICompatibleProvider, fault_server: FaultServer) -> int:
+    """The number of replies that are in the journal alone."""
+    assert server.run(f"{__name__}:killed_run", folder=str(tmp_path), url=fault_server.url) == 9
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.max_id("calls") == 0
+        count = reader.unrecorded_replies(tmp_path / "out.jsonl.ledger-replies")
+    assert count > 1
+    return count
+
+
+def test_replies_that_a_killed_run_left_in_its_journal_are_counted(
+    tmp_path: Path, killed: int, model: OpenAICompatibleProvider
+) -> None:
+    before = {name: data for name, (data, _) in snapshot(tmp_path, "*[!m]").items()}
+    ahead = raw(tmp_path, topics=4).estimate([model])
+    assert (ahead.calls, ahead.replayed) == (4 - killed, killed)
+    ahead = raw(tmp_path, topics=["new"]).estimate([model])
+    assert ahead.change is not None
+    assert ahead.change.calls_unused == killed
+    assert ahead.change.cost_unused_usd == pytest.approx(killed * CALL_USD)
+    left = raw(tmp_path, topics=4, run={"max_calls": killed + 1}).estimate([model])
+    assert left.in_flight == 1
+    assert {name: data for name, (data, _) in snapshot(tmp_path, "*[!m]").items()} == before
+    report = raw(tmp_path, topics=4).generate([model]).report
+    assert report is not None
+    assert (report.written, report.calls) == (4, 4 - killed)
+
+
+def test_a_damaged_journal_is_told_and_kept_and_costs_only_what_is_damaged(
+    tmp_path: Path, killed: int, model: OpenAICompatibleProvider
+) -> None:
+    journal = tmp_path / "out.jsonl.ledger-replies"
+    damaged = journal.read_bytes().replace(b'{"id":1,', b'}"id":1,')
+    journal.write_bytes(damaged)
+    with pytest.warns(
+        DatafastWarning, match=r"ledger-replies is damaged in 1 place\. What stood there is bought again"
+    ):
+        report = raw(tmp_path, topics=4).generate([model]).report
+    assert report is not None
+    assert (report.written, report.calls) == (4, 4 - killed + 1)
+    (kept,) = tmp_path.glob("*.damaged-*")
+    assert kept.read_bytes() == damaged
+    assert str(kept) in report.set_aside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def balanced(dataset: Any) -> None:
 
 
 def failures(dataset: Any) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(f"{dataset.config.output_file}.ledger") as db:
+    with closing(sqlite3.connect(f"{dataset.config.output_file}.ledger")) as db, db:
         found = db.execute("SELECT category, error, provider, attempts, rows, prompt, raw FROM failures").fetchall()
     db.close()
     return found
@@ -270,7 +271,7 @@ def test_a_reply_that_stays_unusable_fails_the_item_and_is_kept(tmp_path: Path, 
     assert len(fault_server.requests) == 2
     assert dataset.report.failures == {"invalid_reply": 1}
     assert b"I would rather not" in failures(dataset)[0][-1]
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         assert db.execute("SELECT count(*) FROM calls").fetchone() == (2,)
     db.close()
     balanced(dataset)
@@ -370,6 +371,7 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5)
     dataset.generate([local(fault_server)])
     before = [row.uuid for row in dataset.data_rows]
+    fault_server.respond = lambda request: Answer(text='{"texts": ["d", "e"]}')
     dataset.generate([local(fault_server)], retry_failed=True)
     assert dataset.report.calls == 1
     assert "exactly 2." in fault_server.requests[1].prompt
@@ -379,7 +381,11 @@ def test_retrying_a_short_reply_buys_only_what_is_missing(tmp_path: Path, fault_
 
 
 def test_top_up_asks_for_the_missing_rows_at_once(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(text='{"texts": ["a", "b"]}')
+    def two_others(_: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        return Answer(text=json.dumps({"texts": [f"a{number}", f"b{number}"]}))
+
+    fault_server.respond = two_others
     dataset = raw(tmp_path, topics=1, num_samples_per_prompt=5, run=RunConfig(top_up=True))
     dataset.generate([local(fault_server)])
     assert (dataset.report.written, dataset.report.calls) == (5, 3)

@@ -33,7 +33,9 @@ from datafast.engine.events import (
     event_to_dict,
 )
 from datafast.engine.progress import Progress
+from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.simulated.provider import SimulatedProvider
+from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, CountingProvider, assert_balanced, preference, raw, requests_in, rows_of
 
 CONFIG = """\
@@ -77,6 +79,23 @@ def test_the_events_of_a_run_come_in_order_from_its_start_to_its_end(tmp_path: P
 def test_the_stream_holds_what_a_callback_gets_and_the_callback_still_gets_it(tmp_path: Path) -> None:
     called: list[Event] = []
     assert asyncio.run(collected(raw(tmp_path), SimulatedProvider(), on_event=called.append)) == called
+    assert sum(isinstance(event, ItemDone) for event in called) == 6
+
+
+def test_a_reply_that_states_no_usage_is_told_with_no_tokens_and_no_cost(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    price = {"input_usd_per_million": 1.0, "output_usd_per_million": 2.0}
+    message = {"message": {"role": "assistant", "content": '{"texts": ["a text"]}'}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 40, "completion_tokens": 10}
+    fault_server.answer_next(Answer(body={"choices": [message]}), Answer(body={"choices": [message], "usage": usage}))
+    dataset = raw(tmp_path, topics=2, run={"max_concurrency": 1})
+    provider = OpenAICompatibleProvider("m", api_base=fault_server.url, price=price)
+    calls = [event for event in asyncio.run(collected(dataset, provider)) if isinstance(event, CallFinished)]
+    told = [(event.input_tokens, event.output_tokens, event.cost_usd) for event in calls]
+    assert told == [(0, 0, None), (40, 10, pytest.approx(60e-6))]
+    report = assert_balanced(dataset.report)
+    assert (report.calls, report.input_tokens, report.output_tokens, report.cost_usd) == (2, 40, 10, None)
 
 
 def test_a_preference_dataset_streams_its_events_too(tmp_path: Path) -> None:

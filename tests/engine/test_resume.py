@@ -182,7 +182,7 @@ def test_a_short_reply_is_topped_up_once_per_retry_and_keeps_its_rows(tmp_path: 
 
 def test_turning_top_up_off_again_loses_no_row(tmp_path: Path, log: Path) -> None:
     provider = CountingProvider("m", log=log, reply=lambda request: json.dumps({"texts": ["only one"]}))
-    fields: dict[str, Any] = {"topics": 2, "num_samples_per_prompt": 6}
+    fields: dict[str, Any] = {"topics": 2, "num_samples_per_prompt": 6, "keep_repeats": True}
     assert assert_balanced(raw(tmp_path, **fields, run={"top_up": True}).generate([provider]).report).written == 8
     report = assert_balanced(raw(tmp_path, **fields).generate([provider], retry_failed=True).report)
     assert (report.written, report.failed) == (10, 2)
@@ -294,6 +294,19 @@ def test_a_limit_beyond_the_plan_is_the_whole_plan(tmp_path: Path, provider: Cou
 
 def test_a_limit_is_no_reason_to_raise(tmp_path: Path, provider: CountingProvider) -> None:
     assert raw(tmp_path).generate([provider], limit=1).report.pending == 5
+
+
+def test_a_retry_with_a_limit_opens_only_the_failed_items_that_it_takes(tmp_path: Path, log: Path) -> None:
+    refused = CountingProvider("m", log=log, reply=lambda request: '{"texts": []}')
+    run = {"max_parse_retries": 0}
+    assert assert_balanced(raw(tmp_path, topics=10, run=run).generate([refused]).report).failed == 10
+    whole = CountingProvider("m", log=log)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole], retry_failed=True, limit=3).report)
+    assert (report.written, report.failed, report.pending, report.calls) == (3, 7, 0, 3)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole]).report)
+    assert (report.written, report.failed, report.calls) == (3, 7, 0)
+    report = assert_balanced(raw(tmp_path, topics=10, run=run).generate([whole], retry_failed=True).report)
+    assert (report.written, report.failed, report.calls) == (10, 0, 7)
 
 
 # -- keys and refusals

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datafast.cli.main import cli
 from datafast.datasets import RawDataset
 from datafast.engine.routes import Route
 from datafast.engine.shares import pick_weighted
@@ -42,6 +46,36 @@ def test_split_asks_one_provider_per_prompt_in_proportion_to_the_weights(tmp_pat
     counts = Counter(row.model_id for row in raw.data_rows)
     assert sum(counts.values()) == 1000
     assert 700 < counts["simulated/a"] < 800
+
+
+def test_the_report_and_the_status_say_what_was_used_of_each_provider(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    raw = dataset(tmp_path, "all", topics=3)
+    cheap, dear = (
+        OpenAICompatibleProvider(
+            name,
+            api_base=fault_server.url,
+            price={"input_usd_per_million": usd, "output_usd_per_million": usd},
+        )
+        for name, usd in (("cheap", 1.0), ("dear", 100.0))
+    )
+    report = raw.generate([cheap, dear]).report
+    assert report is not None
+    used = {name: asdict(usage) for name, usage in report.usage_by_provider.items()}
+    assert used == {
+        f"openai_compatible/{name}": {
+            "calls": 3, "input_tokens": 33, "output_tokens": 21, "cost_usd": pytest.approx(54 * usd / 1e6),
+        }
+        for name, usd in (("cheap", 1.0), ("dear", 100.0))
+    }  # fmt: skip
+    assert (report.input_tokens, report.output_tokens) == (66, 42)
+    assert report.cost_usd == pytest.approx(54 * 101 / 1e6)
+    status = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl"), "--json"], catch_exceptions=False).stdout
+    assert json.loads(status)["usage_by_provider"] == used
+    shown = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")], catch_exceptions=False).stdout
+    assert "openai_compatible/dear: 3 calls, 33 tokens in, 21 out, $0.0054" in shown
+    assert raw.generate([cheap, dear]).report.usage_by_provider == {}  # type: ignore[union-attr]
 
 
 def test_changed_weights_buy_nothing_that_is_there(tmp_path: Path) -> None:

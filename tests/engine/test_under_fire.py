@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def completion(content: object = GOOD, **changes: Any) -> dict[str, Any]:
 
 
 def calls_in_ledger(folder: Path) -> Counter[str]:
-    with sqlite3.connect(folder / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as db, db:
         found = db.execute("SELECT provider, count(*) FROM calls GROUP BY provider").fetchall()
     db.close()
     return Counter(dict(found))

@@ -74,6 +74,20 @@ def test_a_readme_that_datafast_did_not_write_is_kept_below(hub: HubServer, sour
     assert card(hub).endswith("datafast:end -->\n\n# Mine\n\n--- \nmy words\n")
 
 
+def test_a_readme_with_a_byte_order_mark_keeps_its_front_matter(hub: HubServer, source: Path) -> None:
+    hub.add_repo(REPO, private=True, files={"README.md": b"\xef\xbb\xbf---\nlicense: mit\n---\nmy words\n"})
+    push(source)
+    assert front(hub)["license"] == "mit"
+    assert card(hub).endswith("datafast:end -->\n\nmy words\n")
+
+
+def test_a_readme_that_is_no_text_is_not_overwritten(hub: HubServer, source: Path) -> None:
+    hub.add_repo(REPO, private=True, files={"README.md": b"caf\xe9\n"})
+    with pytest.raises(PublishError, match="is not UTF-8"):
+        push(source)
+    assert hub.repos[REPO].files["README.md"] == b"caf\xe9\n"
+
+
 def test_broken_front_matter_is_not_overwritten(hub: HubServer, source: Path) -> None:
     broken = b"---\ntags: [a\n---\nmy words\n"
     hub.add_repo(REPO, private=True, files={"README.md": broken})

@@ -113,9 +113,18 @@ def test_an_output_is_never_replaced_by_its_own_copy(tmp_path: Path, own: str) -
     dataset = made_raw(tmp_path)
     (tmp_path / "sub").mkdir()
     before = (tmp_path / "out.jsonl").read_bytes()
-    with pytest.raises(ConfigError, match="belongs to the dataset itself"):
+    with pytest.raises(ConfigError, match="is also used as output_file"):
         dataset.save(tmp_path / own, "jsonl")
     assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+def test_a_copy_never_replaces_what_the_rows_were_made_from(tmp_path: Path) -> None:
+    source = tmp_path / "source.jsonl"
+    source.write_text('{"a": 1}\n', encoding="utf-8")
+    dataset = columns(tmp_path, {"a": {"type": "source", "source": str(source), "column": "a"}}, rows=1).generate({})
+    with pytest.raises(ConfigError, match="is also used as a source"):
+        dataset.save(source)
+    assert source.read_text("utf-8") == '{"a": 1}\n'
 
 
 def test_a_line_that_is_not_a_row_is_named_and_no_file_is_left(tmp_path: Path) -> None:
@@ -157,5 +166,11 @@ def test_a_number_that_its_column_cannot_hold_is_named_with_its_row(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.PARQUET", "rows.tsv"])
 def test_an_output_that_is_named_as_another_format_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines all the same. Name it rows.jsonl; "):
+    with pytest.raises(ValueError, match=rf"Rows are written as JSON Lines, also into {name}. Name it rows.jsonl; "):
+        raw(tmp_path, output_file=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.ZST"])
+def test_an_output_that_is_named_as_a_compressed_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} would hold JSON Lines that are not compressed. Name it rows.jsonl."):
         raw(tmp_path, output_file=tmp_path / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,29 @@ def test_cached_tokens_cost_their_own_rate_and_count_once() -> None:
     usage = Usage(input_tokens=MILLION, output_tokens=0, cached_tokens=MILLION // 2)
     assert Price(2.0, 10.0, 0.5).cost_usd(usage) == 1.25
     assert Price(2.0, 10.0).cost_usd(usage) == 2.0
+
+
+def test_tokens_written_to_a_cache_cost_more_than_others_and_count_once() -> None:
+    usage = Usage(input_tokens=MILLION, output_tokens=0, cached_tokens=MILLION // 4, cache_write_tokens=MILLION // 2)
+    assert Price(2.0, 10.0, 0.2, 3.0).cost_usd(usage) == 0.25 * 2.0 + 0.25 * 0.2 + 0.5 * 3.0
+    assert Price(2.0, 10.0, 0.2).cost_usd(usage) == 0.25 * 2.0 + 0.25 * 0.2 + 0.5 * 2.5
+    for_an_hour = replace(usage, long_cache_write_tokens=MILLION // 4)
+    assert Price(2.0, 10.0, 0.2).cost_usd(for_an_hour) == 0.25 * 2.0 + 0.25 * 0.2 + 0.25 * 2.5 + 0.25 * 4.0
+
+
+@pytest.mark.parametrize(
+    ("model_id", "plain"), [("claude-haiku-4-5", 1.0), ("claude-sonnet-4-5", 3.0), ("claude-opus-5", 5.0)]
+)
+def test_the_list_knows_what_the_cache_of_anthropic_costs(model_id: str, plain: float) -> None:
+    def cost(**tokens: int) -> float:
+        usage = Usage(100_000, 0, **tokens)
+        return (cost_usd(usage, provider_name="anthropic", model_id=model_id) or 0.0) / (plain / 10)
+
+    assert cost() == pytest.approx(1.0)
+    assert cost(cached_tokens=100_000) == pytest.approx(0.1)
+    assert cost(cache_write_tokens=100_000) == pytest.approx(1.25)
+    assert cost(cache_write_tokens=100_000, long_cache_write_tokens=100_000) == pytest.approx(2.0)
+    assert cost(cached_tokens=50_000, cache_write_tokens=25_000) == pytest.approx(0.25 + 0.05 + 0.25 * 1.25)
 
 
 def test_the_users_price_wins_over_the_list() -> None:

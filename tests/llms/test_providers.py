@@ -35,7 +35,7 @@ from tests.servers.fault_server import Answer, FaultServer
 DEFAULTS = [
     (OpenAIProvider, "openai/gpt-5-mini-2025-08-07", "OPENAI_API_KEY"),
     (AnthropicProvider, "anthropic/claude-haiku-4-5-20251001", "ANTHROPIC_API_KEY"),
-    (GeminiProvider, "gemini/gemini-2.0-flash", "GEMINI_API_KEY"),
+    (GeminiProvider, "gemini/gemini-3.5-flash-lite", "GEMINI_API_KEY"),
     (MistralProvider, "mistral/mistral-small-latest", "MISTRAL_API_KEY"),
     (OpenRouterProvider, "openrouter/openai/gpt-5-mini", "OPENROUTER_API_KEY"),
 ]
@@ -87,6 +87,7 @@ def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> Non
         ("api_base", f"http://{'a.' * 127}com"), ("api_base", "http://host/模型"), ("api_base", "http://host:port"),
         ("extra_headers", {"X-Team": "研究"}), ("extra_headers", {"X Team": "a"}), ("extra_headers", {"X-é": "a"}),
         ("extra_headers", {"X-Team": "a\0"}), ("extra_headers", {"Content-Length": "3"}), ("api_key", "sk-ключ"), ("api_key", "a\nb"),
+        ("max_completion_tokens", 2**31), ("max_completion_tokens", 10**20), ("extra", {"x": [float("nan")]}), ("extra", {"x": 10**20}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("cls", [OpenAIProvider, AnthropicProvider])
@@ -152,10 +153,40 @@ def test_a_key_in_the_address_is_sent_and_never_shown(fault_server: FaultServer)
     assert key not in "".join(traceback.format_exception(caught.value)) + caught.value.body
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key_env": "sk-canary-0123456789"},
+        {"api_key_env": "MY_KEY=canary-0123456789"},
+        {"api_base": "sk-canary-0123456789"},
+        {"extra_headers": ["Authorization: canary-0123456789"]},
+        {"extra_headers": {"X-Auth": ["canary-0123456789"]}},
+        {"extra": "canary-0123456789"},
+        {"name": ["sk-canary-0123456789"]},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_without_being_shown(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OllamaProvider(**options)
+    assert caught.value.key == next(iter(options))
+    assert "canary" not in str(caught.value)
+
+
+def test_the_name_of_a_cookie_is_not_secret() -> None:
+    provider = OllamaProvider(extra_headers={"Cookie": "session_identifier=canary-0123456789; theme=dark"})
+    assert "canary-0123456789" in provider.secrets
+    assert "session_identifier" not in provider.secrets
+
+
 def test_names_that_only_resemble_a_secrets_are_none() -> None:
     provider = OllamaProvider(
-        extra={"max_tokens": "many-tokens-1", "author": "somebody-else-1", "tokenizer": "mistral-v3-1"},
-        extra_headers={"X-Title": "datafast-datafast", "HTTP-Referer": "https://example.com/app"},
+        extra={
+            "max_tokens": "many-tokens-1",
+            "author": "somebody-else-1",
+            "tokenizer": "mistral-v3-1",
+            "lib": "sk-learn-classifier",
+        },
+        extra_headers={"X-Title": "Token classification", "HTTP-Referer": "https://example.com/app"},
         api_base="http://127.0.0.1:9/v1?api-version=2024-10-21",
     )
     assert provider.secrets == ()

@@ -269,3 +269,24 @@ def test_a_class_without_own_parameters_names_what_it_does_not_know() -> None:
 
     with pytest.raises(ConfigError, match="tone: A provider has no such parameter"):
         Plain("any", tone="dry")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("gpt-5-mini", "openai/gpt-5-mini"),
+        ("claude-haiku-4-5", "anthropic/claude-haiku-4-5"),
+        ("google/gemini-2.0-flash", "gemini"),
+        ("gemini-2.0-flash", "gemini/gemini-2.0-flash"),
+        ("mistral-small", "mistral/mistral-small"),
+        ("openia/gpt-5", "openai"),
+    ],
+)
+def test_a_model_in_the_place_of_a_provider_is_told_from_a_misspelt_one(given: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"Did you mean '{meant}'"):
+        provider_from_spec(given)
+
+
+def test_a_provider_that_only_litellm_knows_is_named_as_such() -> None:
+    with pytest.raises(ConfigError, match=r"There is no provider 'groq'\. Known: .* is litellm/groq/<model>"):
+        provider_from_spec("groq/llama")

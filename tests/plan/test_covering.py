@@ -8,6 +8,7 @@ import re
 import pytest
 
 from datafast.plan.covering import covering_array, fewest_rows, num_tuples
+from datafast.plan.items import digest
 from tests.support import ROOT
 
 
@@ -57,3 +58,55 @@ def test_the_lower_bound_is_the_product_of_the_largest_lists(
     sizes: tuple[int, ...], strength: int, fewest: int
 ) -> None:
     assert fewest_rows(sizes, strength) == fewest
+
+
+SHAPES = [
+    ((), 2),
+    ((5,), 2),
+    ((3, 4), 2),
+    ((4, 3), 3),
+    ((2, 3, 4), 2),
+    ((2, 3, 4), 3),
+    ((4, 2, 5, 3), 2),
+    ((6,) * 5, 2),
+    ((5, 5, 5, 4, 4), 3),
+    ((2,) * 9, 2),
+    ((2,) * 9, 3),
+    ((10, 10, 10, 10, 3), 2),
+    ((9, 8, 7, 7, 2), 2),
+    ((16,) * 6, 2),
+    ((25, 25, 24, 23), 2),
+    ((27, 26, 3, 27), 2),
+    ((8,) * 9, 2),
+    ((7,) * 9, 2),
+    ((4,) * 7, 3),
+    ((9,) * 5, 3),
+]
+
+
+def test_the_rows_of_many_shapes_stay() -> None:
+    """A change would buy other prompts for every output that covers pairs or triples."""
+    arrays = [covering_array(sizes, strength, max_rows=10_000) for sizes, strength in SHAPES]
+    assert [len(array or ()) for array in arrays] == [
+        *(1, 5, 12, 12, 12, 24, 20, 48, 125, 8),
+        *(16, 120, 76, 256, 625, 729, 64, 87, 112, 729),
+    ]
+    assert digest(str(arrays)).hex() == "7f7b2d58db424cb44fd0308ddead98a4"
+
+
+@pytest.mark.parametrize(("sizes", "strength"), SHAPES)
+def test_every_tuple_is_covered_by_as_many_rows_as_are_allowed_and_by_one_fewer_never(
+    sizes: tuple[int, ...], strength: int
+) -> None:
+    array = covering_array(sizes, strength, max_rows=10_000)
+    assert array is not None
+    assert covering_array(sizes, strength, max_rows=len(array)) == array
+    fewer = covering_array(sizes, strength, max_rows=len(array) - 1)
+    assert fewer is None
+    width = min(strength, len(sizes))
+    seen = {
+        (columns, tuple(row[column] for column in columns))
+        for row in array
+        for columns in itertools.combinations(range(len(sizes)), width)
+    }
+    assert len(seen) == num_tuples(sizes, width)

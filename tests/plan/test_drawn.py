@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.errors import DatafastWarning
 from datafast.plan.grid import GridPlan, spread
+from datafast.plan.items import digest
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     PreferenceDatasetConfig,
@@ -169,7 +170,7 @@ def test_with_random_only_what_is_drawn_for_each_base_combination_is_left_to_cha
 
 
 def test_coverage_that_so_few_rows_cannot_have_is_told_of() -> None:
-    with pytest.warns(DatafastWarning, match=r"5 rows come of 5 prompts, .* takes 12\. Raise num_rows"):
+    with pytest.warns(DatafastWarning, match=r"5 rows come from 5 prompts, .* takes 12\. Raise num_rows"):
         plan(5, prompts=["<<a>> <<c>>"], strategy="coverage")
     drawn = plan(12, topics=["tides"], document_types=["note"], prompts=["<<a>> <<c>>"], strategy="coverage")
     pairs = {(item.variant.values["a"], item.variant.values["c"]) for item in (drawn[p] for p in range(12))}
@@ -218,6 +219,33 @@ def test_keys_of_a_draw_stay() -> None:
     drawn = plan(7, 2, prompts=TEMPLATES["different"], strategy="combinatorial", num_samples_per_prompt=3)
     keys = list(drawn.keys())
     assert [key.hex()[:8] for key in keys] == ["328d005b", "01f2fcb9", "0402ea41"]
+
+
+def test_draws_of_all_strategies_stay() -> None:
+    """Each with the second time round, and some on several routes."""
+    keys = [
+        drawn[position].key
+        for texts in TEMPLATES.values()
+        for strategy in STRATEGIES
+        for routes in (1, 2, 3)
+        for drawn in [plan(400, routes, prompts=texts, strategy=strategy)]
+        for position in range(0, 400, 13)
+    ]
+    assert digest(*keys).hex() == "1fc632e9ea4e2998c7652b27cb073f8c"
+
+
+def test_what_is_shown_of_a_plan_stays_and_has_no_item_twice() -> None:
+    whole = plan(None, 2, prompts=TEMPLATES["different"], strategy="combinatorial")
+    assert whole.radices == (3, 4, 2, 18, 2)
+    few, nearly_all = spread(whole, 20, seed=3), spread(whole, 863, seed=3)
+    assert few == nearly_all[:20]
+    assert few[:10] == [219, 630, 440, 121, 365, 782, 817, 64, 370, 187]
+    counts = shown(whole, few)
+    sizes = {"document_type": 3, "topic": 4, "language": 2, "route": 2}
+    assert {name: span(counts[name], size) <= 1 for name, size in sizes.items()} == dict.fromkeys(sizes, True)
+    assert len(set(nearly_all)) == len(nearly_all) == 863
+    assert digest(str(nearly_all)).hex() == "cc8096634b87d2c3a0af5316e23f5639"
+    assert spread(whole, 864, seed=3) == spread(whole, 9999, seed=3) == list(range(864))
 
 
 def test_classes_and_documents_are_spread_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from datafast._util.permutation import Permutation
 from datafast.errors import ConfigError, DatafastWarning
 from datafast.plan.expansion import Expansion, ExpansionSpec, Variant, expand_prompts
+from datafast.plan.items import digest
 from datafast.plan.template import Template
 
 
@@ -38,6 +39,41 @@ def numbered(count: int) -> list[str]:
 LISTS = {"a": numbered(3), "b": numbered(4), "c": numbered(5)}
 HUGE = {name: numbered(10) for name in "abcdefghijkl"}
 ALL_OF_HUGE = " ".join(f"<<{name}>>" for name in HUGE)
+
+
+TWICE = {"a": ["1", "2", "3", "2"], "b": ["x", "y"], "c": ["p", "q", "r", "s", "p"]}
+TEMPLATES = {
+    "one": ["<<a>> <<b>> <<c>>"],
+    "different": ["<<a>>", "<<b>> <<c>>", "plain"],
+    "listed twice": ["<<a>> <<b>>", "<<c>>", "<<a>> <<b>>"],
+}
+
+
+@pytest.mark.parametrize("strategy", ["combinatorial", "random", "coverage"])
+@pytest.mark.parametrize("texts", TEMPLATES)
+def test_after_the_last_expansion_all_come_again_under_the_next_repeat_numbers(texts, strategy):
+    drawn = expansion(TEMPLATES[texts], TWICE, strategy=strategy, num_random_samples=7, seed=3)
+    for base in (b"", b"base"):
+        variants = [drawn.endless(number, base) for number in range(3 * drawn.size + 90)]
+        assert variants[: drawn.size] == picks(drawn, base)
+        found = [identity(variant, TEMPLATES[texts]) for variant in variants]
+        assert len(set(found)) == len(found)
+        repeats = Counter((text, values) for text, values, _ in found)
+        numbers = {asked: {number for *rest, number in found if tuple(rest) == asked} for asked in repeats}
+        assert numbers == {asked: set(range(times)) for asked, times in repeats.items()}
+
+
+def test_the_expansions_of_all_strategies_stay():
+    """A change would buy other prompts for every output that exists."""
+    found = [
+        tuple(drawn.endless(number, base))
+        for texts in TEMPLATES.values()
+        for strategy in ("combinatorial", "random", "coverage")
+        for drawn in [expansion(texts, TWICE, strategy=strategy, num_random_samples=7, seed=3)]
+        for base in (b"", b"base")
+        for number in range(3 * drawn.size + 40)
+    ]
+    assert digest(str(found)).hex() == "ba7c45d58c2294620452c17dd6187573"
 
 
 # combinatorial

@@ -190,6 +190,83 @@ def test_a_warning_goes_to_the_log_alone_where_logging_is_on(monkeypatch):
     assert "did you mean topic" in messages[0]
 
 
+def warning_of(text, **options):
+    with pytest.warns(DatafastWarning) as caught:
+        parse(text, **options)
+    (message,) = {str(warning.message) for warning in caught}
+    return message
+
+
+def test_what_was_kept_as_plain_text_is_told_with_the_reason_and_what_helps():
+    assert warning_of("About {topc} and {audience}", field="prompts[0]") == (
+        "prompts[0]: Kept as plain text, because no such name is known: {topc} (did you mean topic?), {audience}. If it should vary, "
+        "declare its values under expansion.placeholders."
+    )
+    assert warning_of("a << tone >> b { topic }", field="prompts[0]") == (
+        "prompts[0]: Kept as plain text, because of its spaces: << tone >> (write it without the spaces to have tone filled in), "
+        "{ topic } (write it without the spaces to have topic filled in)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("x", {"mandatory": ("topic",)}, "prompts[0]: {topic} is missing. The dataset fills it, so add {topic}."),
+        (
+            "x",
+            {"mandatory": ("topic", "labels")},
+            "prompts[0]: {topic}, {labels} are missing. The dataset fills them, so add {topic}, {labels}.",
+        ),
+        (
+            "x",
+            {"optional": ("topic",), "placeholders": ["topic", "labels"]},
+            "prompts[0]: topic is filled by the dataset itself and cannot be declared under expansion.placeholders. Rename the "
+            "placeholder there and in the prompts.",
+        ),
+        (
+            "x",
+            {"placeholders": ["topic", "labels"]},
+            "prompts[0]: labels, topic are filled by the dataset itself and cannot be declared under expansion.placeholders. Rename "
+            "the placeholder there and in the prompts.",
+        ),
+        (
+            "<<topik>>",
+            {},
+            "prompts[0]: <<topik>> is not declared. Did you mean {topic}? Otherwise declare its values under",
+        ),
+        (
+            "<<ton>>",
+            {},
+            "prompts[0]: <<ton>> is not declared. Did you mean <<tone>>? Otherwise declare its values under",
+        ),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_fix(text, options, told):
+    with pytest.raises(ConfigError) as refused:
+        parse(text, field="prompts[0]", **options)
+    assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{topc}", "prompts[0]: {topc} is not known. Did you mean {topic}? If it is plain text, put spaces"),
+        ("{zzzzzzzz}", "prompts[0]: {zzzzzzzz} is not known. There are {labels}, {tone}, {topic}. If it is plain"),
+    ],
+)
+def test_where_all_names_are_known_any_other_is_refused(text, told):
+    with pytest.raises(ConfigError) as refused:
+        parse(text, field="prompts[0]", closed=True, optional=("topic", "labels"), placeholders=["tone"])
+    assert str(refused.value).startswith(told)
+    assert parse("{ zz } f{zz} {z}", closed=True).text == "{ zz } f{zz} {z}"
+
+
+def test_names_of_other_prompts_vary_a_template_and_each_counts_once():
+    template = parse("<<b>> {topic}", placeholders=["a", "b", "c"])
+    assert template.varied_by(["c", "b", "a"]).placeholder_names == ("b", "c", "a")
+    assert template.varied_by(["c"]).render({"b": "x", "topic": "y", "c": "z"}) == "x y"
+
+
 def test_used_names_are_listed_in_order_of_first_occurrence():
     template = parse("<<b>> {topic} <<a>> <<b>>", placeholders=["a", "b", "c"])
     assert template.placeholder_names == ("b", "a")

@@ -1,8 +1,8 @@
 """A server on loopback that answers chat requests as it is told to, and records what it was sent.
 
 It speaks OpenAI chat completions, Anthropic messages and Gemini's generateContent. Without a script every request gets
-a valid reply, in the form of the schema that it asks for. `answer_next` queues other answers: any status, headers and
-body, late, dropped or cut in the middle.
+a valid reply, in the form of the schema that it asks for; one of ours that breaks a rule of its API gets a 400.
+`answer_next` queues other answers: any status, headers and body, late, dropped or cut in the middle.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.servers.schema_sample import sample
+from tests.servers.vendors import anthropic_message, gemini_content, refusal
 
 __all__ = ["Answer", "FaultServer", "Recorded"]
 
@@ -121,6 +122,7 @@ class FaultServer:
             )
             self.requests.append(recorded)
             answer = self._script.popleft() if self._script else self.respond(recorded)
+            answer = _as_documented(recorded, answer)
             await asyncio.sleep(answer.delay_s)
             return await self._answer(request, recorded, answer)
         finally:
@@ -154,6 +156,14 @@ class FaultServer:
         return body.encode() if isinstance(body, str) else body
 
 
+def _as_documented(recorded: Recorded, answer: Answer) -> Answer:
+    """The answer, or the 400 for a request of ours (litellm's are not judged) that its API does not allow."""
+    if answer.status != 200 or answer.body is not None or recorded.headers.get("user-agent") != "datafast":
+        return answer
+    body = refusal(recorded.target, recorded.headers, recorded.json if recorded.raw else {})
+    return answer if body is None else Answer(status=400, body=body)
+
+
 def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, Any]:
     """A valid reply in the protocol that the request's path names."""
     asked = recorded.json if recorded.raw else {}
@@ -161,7 +171,7 @@ def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, An
     value = None if schema is None or answer.text is not None else sample(schema, f"reply {number}")
     text = answer.text if answer.text is not None else f"Reply {number}." if value is None else json.dumps(value)
     if ":generateContent" in recorded.target:
-        return _gemini_content(text, answer.finish_reason)
+        return gemini_content(text, finish_reason={"length": "MAX_TOKENS"}.get(answer.finish_reason, "STOP"))
     if recorded.target.endswith("/messages"):
         return _anthropic_message(asked, text, value, answer.finish_reason)
     return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
@@ -180,33 +190,11 @@ def _schema(asked: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _anthropic_message(asked: dict[str, Any], text: str, value: Any, finish_reason: str) -> dict[str, Any]:
-    called = bool(asked.get("tools")) and value is not None
-    tool_use = (
-        {"type": "tool_use", "id": "call-1", "name": asked["tools"][0]["name"], "input": value} if called else None
-    )
-    return {
-        "id": "msg-1",
-        "type": "message",
-        "role": "assistant",
-        "model": asked.get("model", ""),
-        "content": [tool_use or {"type": "text", "text": text}],
-        "stop_reason": "tool_use" if called else {"length": "max_tokens"}.get(finish_reason, "end_turn"),
-        "stop_sequence": None,
-        "usage": {"input_tokens": 11, "output_tokens": 7},
-    }
-
-
-def _gemini_content(text: str, finish_reason: str) -> dict[str, Any]:
-    return {
-        "candidates": [
-            {
-                "content": {"role": "model", "parts": [{"text": text}]},
-                "finishReason": {"length": "MAX_TOKENS"}.get(finish_reason, "STOP"),
-                "index": 0,
-            }
-        ],
-        "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
-    }
+    model = asked.get("model", "")
+    if asked.get("tools") and value is not None:
+        call = {"type": "tool_use", "id": "toolu_01", "name": asked["tools"][0]["name"], "input": value}
+        return anthropic_message("", model=model, content=[call], stop_reason="tool_use")
+    return anthropic_message(text, model=model, stop_reason={"length": "max_tokens"}.get(finish_reason, "end_turn"))
 
 
 def _chat_completion(model: str, text: str, finish_reason: str) -> dict[str, Any]:

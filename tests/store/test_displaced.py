@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "out"
 
 
-def stopped(folder: Path, act: Callable[[], object]) -> RunReport:
+def stopped(folder: Path, act: Callable[[], object], *, reason: str = "was deleted, moved or replaced") -> RunReport:
     """A run in which something is done to its files after thirty calls."""
     calls = 0
 
@@ -45,7 +46,7 @@ def stopped(folder: Path, act: Callable[[], object]) -> RunReport:
 
     dataset = raw(folder, topics=TOPICS, run={"max_concurrency": 4})
     provider = CountingProvider("m", log=folder.parent / "requests", latency_s=0.02)
-    with pytest.raises(RunStopped, match="was deleted, moved or replaced while the run went on"):
+    with pytest.raises(RunStopped, match=f"{reason} while the run went on"):
         dataset.generate([provider], on_event=on_event)
     report = dataset.report
     assert report is not None
@@ -92,6 +93,23 @@ def test_rows_that_are_replaced_stop_the_run_and_the_next_one_names_the_differen
         raw(folder, topics=TOPICS).generate([SimulatedProvider("m")])
     (folder / "out.jsonl").unlink()
     goes_on(folder)
+
+
+def test_rows_that_are_cut_off_stop_the_run_and_come_back(folder: Path) -> None:
+    report = stopped(folder, lambda: os.truncate(folder / "out.jsonl", 100), reason="was changed by somebody else")
+    assert report.written == 0
+    goes_on(folder)
+
+
+def test_lines_that_are_added_stop_the_run_and_are_set_aside(folder: Path) -> None:
+    def add() -> None:
+        with (folder / "out.jsonl").open("a") as file:
+            file.write('{"mine": 1}\n')
+
+    assert stopped(folder, add, reason="was changed by somebody else").written >= 10
+    goes_on(folder)
+    (tail,) = folder.glob("out.jsonl.tail-*")
+    assert tail.read_text() == '{"mine": 1}\n'
 
 
 def test_a_ledger_that_is_replaced_stops_the_run_and_is_saved_next_to_the_other(folder: Path) -> None:

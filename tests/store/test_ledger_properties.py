@@ -18,12 +18,19 @@ from datafast.errors import ErrorKind, OutputError, OutputWriteError, ProviderEr
 from datafast.llms.base import Request
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, CallRow, ItemRecord, ItemState
-from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows
+from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows, short_waits
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
 """Every code point, lone surrogates too."""
 # Half a surrogate pair is replaced with a warning, which is tested elsewhere.
 pytestmark = pytest.mark.filterwarnings(r"ignore:.* characters that no text can hold:datafast.errors.DatafastWarning")
+
+
+@pytest.fixture(autouse=True)
+def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked again after an odd reply is asked again at once."""
+    short_waits(monkeypatch)
+
 
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

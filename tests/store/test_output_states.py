@@ -459,8 +459,12 @@ def test_an_output_that_is_a_folder_is_refused_before_any_call(tmp_path: Path, l
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a file that is a device")
 def test_an_output_that_is_a_device_is_refused_before_any_call(tmp_path: Path, log: Path) -> None:
-    with pytest.raises(OutputWriteError, match="it is not a regular file"):
+    with pytest.raises(OutputWriteError, match=r"it is not a regular file.*an output file, for example rows\.jsonl\."):
         raw(tmp_path, output_file=Path("/dev/null")).generate([CountingProvider("m", log=log)])
+    with pytest.raises(
+        OutputWriteError, match=r"not a regular file.*\(run\.ledger\), for example rows\.jsonl\.ledger\."
+    ):
+        raw(tmp_path, run={"ledger": Path("/dev/null")}).generate([CountingProvider("m", log=log)])
     assert not requests_in(log)
     assert not Path("/dev/null.ledger-lock").exists()
 

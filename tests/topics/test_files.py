@@ -59,12 +59,26 @@ def test_the_usual_forms_of_other_peoples_files_are_read(tmp_path: Path, text: s
     assert load_topics(tmp_path / "t.json").paths() == [["Sea", "Tides"], ["Sea", "Ice"]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("text", ['{"Meer": ["Gezeit", "Flüsse"]}', '{"path": ["Meer", "Gezeit"]}\n["Meer", "Flüsse"]'])
+def test_a_byte_order_mark_says_what_a_file_is_in(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "t.json").write_text(text, encoding=encoding)
+    assert load_topics(tmp_path / "t.json").paths() == [["Meer", "Gezeit"], ["Meer", "Flüsse"]]
+
+
+def test_bytes_that_are_not_text_are_refused_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text('["a"]\n["Flüsse"]\n', encoding="cp1252")
+    with pytest.raises(ConfigError, match=r"t\.json:2: The byte 0xfc is not UTF-8\. Save the file as UTF-8\."):
+        load_topics(tmp_path / "t.json")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has no topics"),
         ("{", r"t\.json:1: This is neither JSON nor JSON lines"),
         ('["a"]\n{"b": 1}', r"t\.json:2: expected a path"),
+        ('{"Sea": ["Tides"], "Sea": ["Ice"]}', r"t\.json: An object names 'Sea' twice"),
         ("5", "expected a topic model"),
         ('"Sea"', "expected a topic model"),
         ("[5]", r"topics\[0\]: expected a topic"),

@@ -123,7 +123,7 @@ def test_the_provider_may_stand_before_the_model() -> None:
     tree = Tree("sea", model_name="openai/gpt-4", degree=4, temperature=0.3, api_key="k")
     assert (tree.provider.provider_name, tree.model_name, tree.degree, tree.temperature) == ("openai", "gpt-4", 4, 0.3)
     for model in (None, "gpt-4", "nowhere/gpt-4"):
-        with pytest.raises(ConfigError, match="provider: is missing"):
+        with pytest.raises(ConfigError, match="provider: The parameter is missing"):
             Tree("sea", model_name=model)
 
 

@@ -29,6 +29,7 @@ def test_a_dataset_grows_its_topics_first_and_reports_both_together(server: Faul
     dataset.generate([provider(server)], on_event=events.append)
     report = assert_balanced(dataset.report)
     assert (report.written, report.calls, report.input_tokens) == (4, 3 + 4, 7 * 11)
+    assert [usage.input_tokens for usage in report.usage_by_provider.values()] == [7 * 11]
     assert sorted(row.metadata["topic_path"] for row in dataset.data_rows) == [" > ".join(path) for path in LEAVES]
     kinds = [type(event) for event in events if isinstance(event, PreparationStarted | RunStarted | RunEnded)]
     assert kinds == [PreparationStarted, RunStarted, RunEnded]
@@ -52,6 +53,32 @@ def test_a_dataset_whose_topics_fail_writes_nothing_and_goes_on_where_it_was(
     assert assert_balanced(dataset.report).written == 4
     assert asked(server) == [f"{ROOT} 1"]
     assert len(server.requests) == 1 + 4
+
+
+def test_secrets_of_the_provider_that_grows_topics_are_sent_and_in_no_file(server: FaultServer, tmp_path: Path) -> None:
+    secrets = [f"canary-{place}-0123456789" for place in ("query", "header", "extra")]
+    spec = {
+        "provider": "openai_compatible",
+        "model_id": "m",
+        "api_base": f"{server.url}/v1?api-key={secrets[0]}",
+        "extra_headers": {"X-Auth": secrets[1]},
+        "extra": {"options": {"token": secrets[2]}},
+    }
+    dataset = talk(tmp_path, {**GROWN, "provider": spec})
+    dataset.generate([provider(server)])
+    sent = server.requests[0]
+    assert all(secret in f"{sent.target} {sent.headers} {sent.raw!r}" for secret in secrets)
+    card = str(dataset.config.model_dump(mode="json"))
+    for text in [card.encode(), *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())]:
+        assert not [secret for secret in secrets if secret.encode() in text]
+    again = talk(tmp_path, {**GROWN, "provider": spec}).generate([provider(server)])
+    assert assert_balanced(again.report).calls == 0
+
+
+def test_a_key_in_the_config_is_refused_without_being_shown(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Keys do not belong in a config") as caught:
+        talk(tmp_path, {**GROWN, "provider": {"provider": "openai", "model_id": "m", "api_key": "canary-0123456789"}})
+    assert "canary" not in str(caught.value)
 
 
 def test_topics_that_several_datasets_share_are_grown_once(server: FaultServer, tmp_path: Path) -> None:
@@ -152,6 +179,30 @@ def test_a_budget_that_is_used_up_by_the_topics_buys_no_row(server: FaultServer,
     assert len(server.requests) == 2
     assert dataset.report is not None
     assert dataset.report.written == 0
+
+
+def test_topics_that_became_leaves_are_tried_again_with_the_failed_rows(server: FaultServer, tmp_path: Path) -> None:
+    topics = {**GROWN, "on_error": "leaf"}
+    server.respond = refusing(f"{ROOT} 1")
+    dataset = talk(tmp_path, topics).generate([provider(server)])
+    paths = dataset.topics.paths()
+    assert paths == [[ROOT, f"{ROOT} 1"], *LEAVES[2:]]
+    for _ in range(2):  # the second time nothing has come of it
+        del server.requests[:]
+        dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+        assert {*asked(server)} == {f"{ROOT} 1"}
+        assert dataset.topics.paths() == paths
+    server.respond = subtopics
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)])
+    assert server.requests == []
+    dataset = talk(tmp_path, topics).generate([provider(server)], retry_failed=True, on_change=lambda ahead: True)
+    assert asked(server) == [f"{ROOT} 1"]
+    assert dataset.topics.paths() == LEAVES
+    assert assert_balanced(dataset.report).written == 4
+    del server.requests[:]
+    talk(tmp_path, topics).generate([provider(server)], retry_failed=True)
+    assert server.requests == []
 
 
 def test_a_budget_in_dollars_counts_what_growing_has_cost(server: FaultServer, tmp_path: Path) -> None:

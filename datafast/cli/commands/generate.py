@@ -24,7 +24,11 @@ __all__ = ["command"]
 )
 @options.concurrency
 @click.option("--fresh", is_flag=True, help="Start over. Existing files are moved aside (.bak).")
-@click.option("--retry-failed", is_flag=True, help="Try again the rows that failed for good.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Try again the rows that failed for good; with --limit, those of the prompts that it takes.",
+)
 @click.option(
     "--events",
     metavar="FILE",

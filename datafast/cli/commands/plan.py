@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ __all__ = ["command"]
 
 _LABEL = 18
 _SHOWN_VALUES = 4
-_DRY_RUNS = 12
 _DEALT = {
     "split": "each from one of the providers, by their weight",
     "fallback": "each from the first provider that answers",
@@ -70,19 +69,22 @@ def command(config: Path, number: int, as_json: bool) -> None:
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
     from datafast._util import background
     from datafast.engine.dry_run import dry_run
+    from datafast.engine.estimate import SAMPLE
     from datafast.plan.grid import spread
 
     def ask(position: int) -> DryRun:
         return background.run(dry_run(dataset.produce, plan[position]))
 
+    seed = project.config.run.seed
+    per_item = _calls_per_item([ask(position) for position in spread(plan, SAMPLE, seed=seed)])
     calls = [
         {
             "provider": project.label(route, role),
             "role": role,
-            "calls": round(per_item * plan.num_items_of(route)),
+            "calls": round(count * plan.num_items_of(route)),
         }
         for route in range(plan.num_routes)
-        for role, per_item in _calls_per_item(plan, route, ask).items()
+        for role, count in per_item.items()
     ]
     return {
         "kind": dataset.kind,
@@ -98,31 +100,29 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         "rows_by_provider": _rows_by_provider(project, plan),
         "examples": [
             _example(project, plan[position], ask(position))
-            for position in (spread(plan, number, seed=project.config.run.seed) if number else [])
+            for position in (spread(plan, number, seed=seed) if number else [])
         ],
     }
 
 
-def _calls_per_item(plan: GridPlan, route: int, ask: Callable[[int], DryRun]) -> dict[str, float]:
+def _calls_per_item(asked: Sequence[DryRun]) -> dict[str, float]:
     """The calls of an item in each role: the mean over a few, since in some kinds items differ in what they ask."""
-    places = plan.num_items // plan.num_routes
-    chosen = [number * places // _DRY_RUNS * plan.num_routes + route for number in range(_DRY_RUNS)]
     counts: Counter[str] = Counter()
-    different = dict.fromkeys(position for position in chosen if position < plan.num_items)
-    for position in different:
-        counts.update(ask(position).calls)
-    return {role: count / len(different) for role, count in counts.items()}
+    for run in asked:
+        counts.update(run.calls)
+    return {role: count / len(asked) for role, count in counts.items()}
 
 
 def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
     """What has to be asked before the prompts are known."""
+    from datafast.amounts import counted
     from datafast.errors import OutputError
 
     try:
         steps = dataset.preparations(project.routes, {})
     except OutputError as error:
         return [str(error)]
-    return [f"{step.what}, about {step.calls:,} calls, which are in the estimate" for step in steps]
+    return [f"{step.what}, about {counted(step.calls, 'call')}, in the estimate" for step in steps]
 
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:

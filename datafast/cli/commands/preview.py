@@ -75,6 +75,7 @@ def command(
 def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[dict[str, Any]]:
     """What each item asked that a limit of `number` chooses, and its rows, in its order, from the ledger and the output file."""
     from datafast._util import background
+    from datafast._util.user_path import is_file
     from datafast.cli.display.asked import call_to_dict
     from datafast.plan.grid import spread
     from datafast.store.paths import OutputPaths
@@ -85,8 +86,12 @@ def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[
     plan = dataset.plan_for(project.routes)
     chosen = spread(plan, number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
-    prompts = []
+    prompts: list[dict[str, Any]] = []
+    if not is_file(paths.ledger):
+        return prompts  # stopped while its topics were grown
     with LedgerReader(paths.ledger) as reader:
+        if reader.meta("plan") != plan.fingerprint:
+            return prompts  # likewise; what it holds are rows of an earlier plan
         rows = dict(zip(chosen, rows_at(paths.rows, reader, chosen), strict=False))
         for position in chosen:
             asked = background.run(project.asked_before(dataset, plan[position], reader.replies_of(position)))

@@ -71,6 +71,7 @@ def _spent(ledger: LedgerReader) -> dict[str, Any]:
         "input_tokens": totals.input_tokens,
         "output_tokens": totals.output_tokens,
         "cost_usd": totals.cost_usd,
+        "usage_by_provider": {name: asdict(used) for name, used in ledger.usage_by_provider().items()},
     }
 
 
@@ -91,6 +92,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.amounts import money
     from datafast.cli.display.lines import labelled, print_steps
     from datafast.cli.display.summary import filtered_lines
+    from datafast.types import ProviderUsage
 
     console = Console(highlight=False)
 
@@ -111,6 +113,8 @@ def _show(status: dict[str, Any]) -> None:
     labelled(console, "calls", f"{status['calls']:,}")
     labelled(console, "tokens", f"{status['input_tokens']:,} in, {status['output_tokens']:,} out")
     labelled(console, "cost", money(status["cost_usd"]))
+    for name, used in status["usage_by_provider"].items() if len(status["usage_by_provider"]) > 1 else ():
+        labelled(console, "used", f"{name}: {ProviderUsage(**used).in_words()}")
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
     for category, failure in status["failures"].items():

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from datafast._util.notify import plain_text
-from datafast.amounts import money, share
+from datafast.amounts import counted, money, share
 from datafast.cli.display.lines import Step, labelled, print_steps
-from datafast.types import RunReport
+from datafast.types import RunReport, StopCause
 
 __all__ = ["filtered_lines", "in_words", "show_report", "show_sample", "show_start"]
 
@@ -29,7 +29,7 @@ def show_start(
     names = list(dict.fromkeys(providers))
     shown = ", ".join(names[:_NAMED_PROVIDERS])
     more = f" and {len(names) - _NAMED_PROVIDERS} more" if len(names) > _NAMED_PROVIDERS else ""
-    stop = f", up to {limit:,} prompts for now" if limit is not None else ""
+    stop = f", up to {counted(limit, 'prompt')} for now" if limit is not None else ""
     labelled(console, "rows", f"{rows:,} in all, of the kind {kind}{stop}")
     if names:
         labelled(console, "asking", f"{shown}{more}")
@@ -53,14 +53,22 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         ("calls", report.calls_line()),
         ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
         ("cost", money(report.cost_usd)),
+        *(("used", line) for line in report.usage_lines()),
         ("time", f"{report.elapsed_s:,.1f} s{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]
     lines += [("set aside", path) for path in report.set_aside]
-    lines += [("stopped", report.stop_reason)] if report.stop_reason else []
+    lines += [("stopped", _stopped(report))] if report.stop_reason else []
     for name, value in lines:
         labelled(console, name, value)
     print_steps(console, next_steps)
+
+
+def _stopped(report: RunReport) -> str:
+    """Why the run stopped. What was wrong with a provider was said as an error when it was stopped, and is not said again."""
+    if report.stop_cause is StopCause.PROVIDER and report.stopped_providers:
+        return f"{', '.join(report.stopped_providers)} (see the error above)"
+    return report.stop_reason or ""
 
 
 def filtered_lines(by_stage: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

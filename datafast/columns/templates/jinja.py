@@ -152,7 +152,9 @@ def _check_filters(tree: nodes.Template, field: str) -> None:
     for kind, known in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
         for used in tree.find_all(kind):
             if used.name not in known:
-                hint = did_you_mean(used.name, sorted(name for name in known if name.isidentifier()))
+                # Not those of the guard, and not operators.
+                names = (name for name in known if name.isidentifier() and not name.startswith("_"))
+                hint = did_you_mean(used.name, sorted(names))
                 raise ConfigError(f"{field}: There is no {kind.__name__.lower()} {used.name!r}. {hint}")
 
 

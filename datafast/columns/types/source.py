@@ -86,9 +86,7 @@ class SourceColumn(Column):
                 raise ConfigError(f"{field}: {rows.name} has no column {name!r}. {did_you_mean(name, rows.columns)}")
         rows.check(rows.columns if self.column is None else [self.column], field="source")
         if self.key is not None and self.mode == "random":
-            raise ConfigError(
-                "key: A row that is drawn each time is not told apart by a key. Leave key out, or write mode: cycle."
-            )
+            raise ConfigError("key: With mode: random, a key has no effect. Leave key out, or write mode: cycle.")
         if self.mode == "once" and setup.num_rows > len(rows):
             raise ConfigError(
                 f"mode: {setup.num_rows:,} rows are asked for and {rows.name} has {len(rows):,}, too few to use each once. "

@@ -161,6 +161,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
             prompt=prompt,
             response_model=self._replies,
             items=lambda reply: reply.conversations,
+            keep_repeats=self.config.keep_repeats,
             system=self.config.generation_system_prompt,
         )
         return [

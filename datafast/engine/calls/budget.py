@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from datafast._util.user_path import is_file
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.reply_limits import ReplyLimits, most_given
 from datafast.engine.event_log import Emitter
@@ -21,6 +22,7 @@ from datafast.engine.settings import RunConfig
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
 from datafast.llms.base import Request
+from datafast.store.reader import LedgerReader
 from datafast.store.records import Bound, Spent
 from datafast.store.writer import Store
 from datafast.types import StopCause, Usage
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Booking", "Budget", "Cashier", "allowed_at_once", "check_prices", "upper_bound"]
+__all__ = ["Booking", "Budget", "Cashier", "Headroom", "check_prices", "headroom", "spent_elsewhere", "upper_bound"]
 
 
 class Budget:
@@ -81,31 +83,38 @@ class Budget:
         self._used["budget_usd"] += usd
         self._used["max_tokens"] += tokens
 
-    def describe(self, name: str) -> str:
+    def describe(self, name: str, bound: Bound) -> str:
         """Why a limit ends the run, in words."""
         used, limit = self._used[name], self._limits[name]
         said = f"${used:,.4f} of ${limit:,.4f}" if name == "budget_usd" else f"{used:,.0f} of {limit:,}"
+        if name == "max_calls":
+            return f"The budget is reached: run.{name}: {said} used. Raise it to go on."
         return (
-            f"The budget is reached: run.{name}: {said} used, and the next request could exceed it. Raise it to go on"
-            + ("." if name == "max_calls" else ", or lower max_completion_tokens of the providers.")
+            f"The budget is reached: run.{name}: {said} used, and the next request could exceed it: {_most(name, bound)}. Raise it to "
+            f"go on, or lower max_completion_tokens of the providers."
         )
 
     def describe_too_small(self, name: str, bound: Bound) -> str:
         """Why a limit does not allow a single request, in words."""
-        limit, one = self._limits[name] or 0.0, bound.usd if name == "budget_usd" else bound.tokens
-        said = (
-            f"${limit:,.6g}, and one request may cost up to ${one:,.6g}"
-            if name == "budget_usd"
-            else (f"{limit:,} tokens, and one request may use up to {one:,}")
-        )
+        limit = self._limits[name] or 0.0
+        said = f"${limit:,.6g}" if name == "budget_usd" else f"{limit:,} tokens"
+        most = _most(name, bound, "one request")
         return (
-            f"run.{name} does not allow a single request: it is {said}. Raise it above that, or set a lower max_completion_tokens "
-            f"for the providers."
+            f"run.{name} does not allow a single request: it is {said}, and {most}. Raise it above that, or set a lower "
+            f"max_completion_tokens for the providers."
         )
 
     def state(self, name: str) -> tuple[float, float]:
         """(used, limit) of one limit."""
         return self._used[name], self._limits[name] or 0.0
+
+
+def _most(name: str, bound: Bound, what: str = "it") -> str:
+    return (
+        f"{what} may cost up to ${bound.usd:,.6g}"
+        if name == "budget_usd"
+        else f"{what} may use up to {bound.tokens:,} tokens"
+    )
 
 
 def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> None:
@@ -124,15 +133,43 @@ def check_prices(settings: RunConfig, providers: Mapping[str, LLMProvider]) -> N
 
 def upper_bound(request: Request, provider: LLMProvider, limits: ReplyLimits) -> Bound:
     """The most that a request can use."""
-    given = most_given(request) + limits.hidden_tokens
+    given = most_given(request) + limits.surprises.hidden
     written = limits.bound(request.token_limit or provider.max_completion_tokens)
-    return Bound(provider.cost_usd(Usage(given, written)) or 0.0, given + written)
+    return Bound(provider.most_usd(given, written) or 0.0, given + written)
 
 
-def allowed_at_once(settings: RunConfig, spent: Spent, bound: Bound) -> int | None:
-    """How many requests with this bound may be in flight at first; None if no budget limits them."""
+def spent_elsewhere(ledgers: Iterable[Path], buyer: Path) -> Spent:
+    """What other files, some of which several outputs share, were bought for one output.
+
+    Args:
+        ledgers: they need not exist.
+        buyer: the ledger of the output.
+    """
+    spent = Spent(0.0, 0, 0)
+    for ledger in filter(is_file, ledgers):
+        with LedgerReader(ledger) as reader:
+            spent = spent.plus(reader.spent(buyer))
+    return spent
+
+
+class Headroom(NamedTuple):
+    """How many requests a budget lets be in flight at first, and if it is none, why, in words."""
+
+    requests: int
+    refusal: str = ""
+
+
+def headroom(settings: RunConfig, spent: Spent, bound: Bound, least: Bound) -> Headroom | None:
+    """What a budget has room for; None if there is none.
+
+    Args:
+        bound: the most that one request can use; `least`: the same of one that is limited as far as the budget may limit it.
+    """
     if not settings.has_budget:
         return None
+    budget = Budget(settings, spent)
+    if (name := budget.passed_by(least)) is not None:
+        return Headroom(0, (budget.describe if spent.calls else budget.describe_too_small)(name, least))
     left = [
         (limit - used) / one
         for limit, used, one in (
@@ -142,7 +179,7 @@ def allowed_at_once(settings: RunConfig, spent: Spent, bound: Bound) -> int | No
         )
         if limit is not None and one
     ]
-    return max(0, int(min(left))) if left else None
+    return Headroom(max(1, int(min(left)))) if left else None
 
 
 class Booking(NamedTuple):
@@ -157,7 +194,7 @@ class Cashier:
 
     Attributes:
         has_budget: whether there is anything to keep.
-        limits_replies: whether a reply's tokens have to be reserved; `limit_reply` and `saw` are called only then.
+        limits_replies: whether a reply's tokens have to be reserved; `saw` is called only then.
     """
 
     def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
@@ -169,20 +206,45 @@ class Cashier:
         self._emit = emit
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def limit_reply(self, call: Call) -> None:
-        """Puts a limit on the reply's tokens into the request, where a budget has to reserve them and the user has set none."""
+    def prepare(self, call: Call) -> Bound | None:
+        """The most that the next request of a call can use, by the newest of what was learned; None without a budget.
+
+        Where the user has set no limit on replies and a budget has to reserve them, one goes into the request: a lower one than usual
+        where the budget allows no more, and nothing is in flight that may leave some of it.
+        """
+        if self._budget is None:
+            return None
         limits = call.endpoint.reply_limits
-        if limits.are_ours and call.cut_at is None:
-            limit = limits.limit(call.role, call.record.num_rows)
-            if limit != call.request.token_limit:
-                call.request = replace(call.request, token_limit=limit)
+        if not self.limits_replies or not limits.are_ours:
+            return self._bound(call)
+        if call.cut_at is None and call.refused_limit is None:
+            call.limit_to(limits.limit(call.role, call.record.num_rows))
+        bound = self._bound(call)
+        if self._budget.num_reserved or self._budget.passed_by(bound) is None:
+            return bound
+        return self._within_the_rest(call, self._budget)
+
+    def _within_the_rest(self, call: Call, budget: Budget) -> Bound:
+        """Lowers the limit on the reply until the budget allows the request. Its bound, also where no limit is low enough."""
+        wanted = call.request.token_limit or 0
+        least = min(call.endpoint.reply_limits.least(call.role, call.cut_at), wanted)
+        low, high = least, wanted  # `high` is too high
+        while high - low > max(1, low // 64):
+            middle = (low + high) // 2
+            call.limit_to(middle)
+            low, high = (middle, high) if budget.passed_by(self._bound(call)) is None else (low, middle)
+        call.limit_to(low)
+        lowest = self._bound(call)
+        if budget.passed_by(lowest) is not None:
+            call.limit_to(wanted)
+        return lowest
+
+    def _bound(self, call: Call) -> Bound:
+        return upper_bound(call.request, call.endpoint.provider, call.endpoint.reply_limits)
 
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
         call.endpoint.reply_limits.saw(call.role, call.request, usage)
-
-    def bound(self, request: Request, endpoint: Endpoint) -> Bound | None:
-        return upper_bound(request, endpoint.provider, endpoint.reply_limits) if self._budget else None
 
     def passed_by(self, bound: Bound | None) -> str | None:
         """The name of the limit that the request could exceed; None if it may be sent."""
@@ -198,6 +260,7 @@ class Cashier:
             return None
         number = self._store.reserve(endpoint.label, bound)
         self._budget.reserve(bound)
+        self._wake()  # there may be room for one more
         return Booking(number, bound)
 
     def settle(
@@ -215,6 +278,10 @@ class Cashier:
         self._budget.settle(booking.bound, usage, cost_usd, charged=charged)
         if not self._store.broken:
             self._store.release(booking.number, charged=charged)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Lets the first request that waits look whether there is room for it now."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -233,4 +300,4 @@ class Cashier:
         elif not self._stop:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))
-            self._stop.now(StopCause.BUDGET, self._budget.describe(limit))
+            self._stop.now(StopCause.BUDGET, self._budget.describe(limit, bound))

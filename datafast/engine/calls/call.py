@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyError
+from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, ReplyMode, Request
 from datafast.llms.replies.formats import decode_reply
 
@@ -34,8 +34,11 @@ class Call:
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s);
             `number`: which request of the provider in this run it was.
         place: its place among those who wait for a turn; the lower, the longer it waits.
-        cut_at: our own token limit at which a reply was cut off; None if none was.
+        cut_at: the tokens at which the newest reply was cut off, though the user has set no limit (0: unknown); None if none was.
+        refused_limit: our own token limit with which the request was refused before it was lowered; None if it was not.
+        limit_is_fine: whether the request was refused with every lower limit too.
         unusable: the number of replies of this generation that were not what was asked.
+        on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
@@ -57,7 +60,10 @@ class Call:
     number: int = 0
     place: int = 0
     cut_at: int | None = None
+    refused_limit: int | None = None
+    limit_is_fine: bool = False
     unusable: int = 0
+    on_trial: str | None = None
     modes_tried: set[ReplyMode] = field(default_factory=set)
     raw: bytes = b""
     said: Completion | ReplyError = field(init=False)
@@ -86,6 +92,34 @@ class Call:
             self.said = error
             return None
         return self.said.usage
+
+    def limit_to(self, tokens: int) -> None:
+        """Sends so high a limit on the reply along."""
+        if tokens != self.request.token_limit:
+            self.request = replace(self.request, token_limit=tokens)
+
+    def lower_limit(self) -> bool:
+        """Lowers a limit of our own with which the request was refused. Says whether there is a lower one to try.
+
+        Raises:
+            CallFailed: a reply was cut off, and the server takes no limit that is higher.
+        """
+        limits, refused = self.endpoint.reply_limits, self.request.token_limit
+        if refused is None or not limits.are_ours or self.limit_is_fine:
+            return False
+        lower = limits.below(refused, self.cut_at)
+        if lower is not None:
+            self.refused_limit = refused
+            self.limit_to(lower)
+            return True
+        if self.cut_at is not None:
+            raise self.failed(
+                f"The reply was cut off, and the server refuses to give more than {self.cut_at:,} tokens. Ask for less in one "
+                f"prompt, or choose a model with longer replies.",
+                ReplyCategory.TRUNCATED.value,
+            )
+        self.refused_limit, self.limit_is_fine = None, True
+        return False
 
     def other_mode(self, error: ProviderError | None = None) -> ReplyMode | None:
         """Records that this reply mode brought an unusable reply or an error. Returns another mode for this call, or None."""

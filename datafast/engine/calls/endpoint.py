@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -11,7 +12,7 @@ from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
-from datafast.llms.transport.redaction import MASK
+from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Usage
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Endpoint"]
-
-_KEY_CHARS = 16  # a shorter key may be a word of the text
 
 
 class Endpoint:
@@ -30,7 +29,7 @@ class Endpoint:
         label: its name for users: `provider/model_id`, numbered if two would look the same.
         identity: its part of the keys of its calls.
         stopped: why nothing more is sent to it; None while it works.
-        dropped_params: sampling parameters its model has refused.
+        dropped_params: parameters that its model has refused; `innocent`: those that refusals named, and that were not the reason.
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
@@ -51,11 +50,12 @@ class Endpoint:
         self.stopped: str | None = None
         self.open_calls = 0
         self.dropped_params: frozenset[str] = frozenset()
+        self.innocent: frozenset[str] = frozenset()
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
         self._slow_start = backend if isinstance(backend, SlowStart) else None
-        self._keys = [key.encode() for key in provider.secrets if len(key) >= _KEY_CHARS]
+        self._keys = written_keys(provider.secrets)
 
     @property
     def starts_slowly(self) -> bool:
@@ -76,10 +76,7 @@ class Endpoint:
 
     def without_keys(self, raw: bytes) -> bytes:
         """The reply without keys that the server may have repeated."""
-        for key in self._keys:
-            if key in raw:
-                raw = raw.replace(key, MASK.encode())
-        return raw
+        return without_keys(raw, self._keys)
 
     def met(self, error: ProviderError, call: Call) -> None:
         """Records an error in place of a reply to the newest request of a call."""
@@ -90,12 +87,32 @@ class Endpoint:
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)
 
+    def suspect(self, error: ProviderError, absent: frozenset[str]) -> str | None:
+        """A parameter that a refusal names in its words and that may be the reason for it; None where there is none.
+
+        Args:
+            absent: what the refused request did not carry.
+        """
+        if error.kind is not ErrorKind.BAD_REQUEST:
+            return None
+        possible = sorted(self.provider.droppable_params - absent - self.innocent)
+        return next((name for name in possible if self.is_named(error, name)), None)
+
+    def is_named(self, error: ProviderError, name: str) -> bool:
+        """Whether an error's body holds a parameter's exact name, as it is written here or on the wire."""
+        names = "|".join(map(re.escape, (name, *self.provider.wire_names.get(name, ()))))
+        return re.search(rf"(?<!\w)({names})(?!\w)", error.body) is not None
+
+    def leave_out(self, names: frozenset[str]) -> None:
+        """Leaves parameters out from now on, with one warning for each."""
+        for name in sorted(names - self.dropped_params):
+            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
+        self.dropped_params |= names
+
     def drops(self, error: ProviderError) -> bool:
         """Leaves a parameter out from now on, with one warning, if a refusal names one that can be left out. Says whether."""
         name = error.param
         if error.kind is not ErrorKind.BAD_REQUEST or name is None or name not in self.provider.droppable_params:
             return False
-        if name not in self.dropped_params:
-            self.dropped_params |= {name}
-            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
+        self.leave_out(frozenset([name]))
         return True

@@ -64,12 +64,20 @@ class Faults:
         self._emit = emit
 
     def adapts(self, call: Call, error: ProviderError) -> bool:
-        """Whether the request can be put differently and sent again at once."""
+        """Whether the request can be put differently and sent again at once.
+
+        Raises:
+            CallFailed: it cannot, and the item is to blame.
+        """
         endpoint, request = call.endpoint, call.request
         if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
             call.request = replace(request, dropped_params=endpoint.dropped_params)
             return True
+        if self._leaves_out_on_trial(call, error):
+            return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
+        if refused and call.lower_limit():
+            return True
         if refused and call.sends_bounds and not endpoint.bounds_worked:
             endpoint.text_bounds = False
             call.request = replace(request, text_bounds=False)
@@ -81,6 +89,19 @@ class Faults:
             return False
         call.request = replace(request, mode=mode)
         return refused
+
+    def _leaves_out_on_trial(self, call: Call, error: ProviderError) -> bool:
+        """Leaves out a parameter that a refusal names in its words. It stays out where that helps: where the next answer is a reply, or
+        an error that does not name it any more."""
+        endpoint, dropped = call.endpoint, call.request.dropped_params
+        if call.on_trial is not None and endpoint.is_named(error, call.on_trial):
+            endpoint.innocent |= {call.on_trial}
+            dropped -= {call.on_trial}
+        call.on_trial = endpoint.suspect(error, dropped)
+        if call.on_trial is not None:
+            dropped |= {call.on_trial}
+        call.request = replace(call.request, dropped_params=dropped)
+        return call.on_trial is not None
 
     def wait_after(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
         """Seconds to wait before the next attempt; raises where there must not be one.

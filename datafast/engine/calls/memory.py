@@ -1,16 +1,19 @@
-"""What a run has learned about its providers, for later runs of the same output: the reply mode that works.
+"""What a run has learned about its providers, for later runs of the same output.
 
-Without it a run that is killed and begun again would go through the reply modes each time, and an unusable reply in each of them counts
-as a try. Parameters that a model refuses, and bounds on texts, are learned anew: a refusal costs nothing and is no try.
-Cost: one look at a flag a call; the ledger is written where something has changed. Limits: a kill loses what was learned in the last
-moment.
+That is the reply mode that works: without it a run that is killed and begun again would go through the reply modes each time, and an
+unusable reply in each of them counts as a try. And what a provider uses beyond what a budget reserves: without it each run would pass its
+budget by what is in flight. Parameters that a model refuses, and bounds on texts, are learned anew: a refusal costs nothing and is no try.
+Cost: one look at a flag a call; the ledger is written where something has changed. Limits: a kill loses what was
+learned in the last moment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from datafast.engine.calls.reply_limits import Surprises
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.llms.base import ReplyMode
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.store.writer import Store
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "surprises_of"]
+
+_SURPRISES = " surprises"
 
 
 class Memory:
@@ -27,9 +32,11 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._surprises: dict[Endpoint, Surprises] = {}
 
     def recall(self, endpoint: Endpoint) -> None:
         """Lets an endpoint begin with what an earlier run has learned of the same model with the same parameters at the same address."""
+        endpoint.reply_limits.surprises = surprises_of(endpoint.provider, self._store.learned)
         mode, _, proven = self._store.learned.get(_name(endpoint.provider), "").partition(" ")
         if mode in set(ReplyMode):
             endpoint.modes = ReplyModes(ReplyMode(mode), proven=bool(proven))
@@ -41,6 +48,20 @@ class Memory:
             return
         modes.changed = False
         self._store.learn(_name(endpoint.provider), f"{modes.usual} proven" if modes.proven else modes.usual.value)
+
+    def note_surprises(self, endpoint: Endpoint) -> None:
+        """Keeps what an endpoint has used beyond what was reserved."""
+        surprises = endpoint.reply_limits.surprises
+        if surprises != self._surprises.get(endpoint, Surprises()):
+            self._surprises[endpoint] = surprises
+            self._store.learn(_name(endpoint.provider) + _SURPRISES, " ".join(map(str, surprises)))
+
+
+def surprises_of(provider: LLMProvider, learned: Mapping[str, str]) -> Surprises:
+    """What earlier runs have learned that a provider uses beyond what was reserved."""
+    numbers = learned.get(_name(provider) + _SURPRISES, "").split()
+    known = len(numbers) == len(Surprises()) and all(number.isdecimal() for number in numbers)
+    return Surprises(*map(int, numbers)) if known else Surprises()
 
 
 def _name(provider: LLMProvider) -> str:

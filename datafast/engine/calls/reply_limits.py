@@ -1,24 +1,27 @@
 """How many tokens a reply may have where a budget has to reserve it and the user has set no limit.
 
 The limit goes on the wire with each request, so that what is reserved is what can come: without one, a budget would have to reserve the
-model's whole context for each request in flight. It begins with a guess and then follows the replies. A reply that is cut off at it is
-asked for once more with a far higher one, so it never fails an item.
+model's whole context for each request in flight. It begins with a guess, or with what earlier runs of the output were given, and then
+follows the replies. A reply that is cut off at it is asked for again with a far higher one, as high as model and budget allow, so it
+never fails an item. A limit that the server refuses is lowered.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from datafast.llms.base import LIFTED_TOKENS
+from datafast.store.records import Sizes
 
 if TYPE_CHECKING:
     from datafast.llms.base import Request
     from datafast.llms.provider import LLMProvider
     from datafast.types import Usage
 
-__all__ = ["ReplyLimits", "most_given"]
+__all__ = ["ReplyLimits", "Surprises", "most_given"]
 
 _TOKENS_PER_MESSAGE = 16
 _FIRST_TOKENS = 2048
@@ -30,17 +33,36 @@ _ENOUGH_REPLIES = 8
 _ABOVE_LARGEST = 1.5
 _ABOVE_LARGEST_REASONING = 2.0
 _LIFTED = 4
+_LIFTED_AT_MOST = 16 * LIFTED_TOKENS  # where the model's own limit is not known
+_WORTH_TRYING = 1.25  # of the limit at which a reply was cut
 _BEYOND = 2
 _REASONING = re.compile(
     r"(?i)(^|[/:.\-_])(o[134]|gpt-?5|gpt-oss|r1|qwq|reasoner|reasoning|thinking|think|magistral|grok-[34]|gemini-(2\.5|[3-9]))([/:.\-_]|$)"
 )
 
 
+class Surprises(NamedTuple):
+    """What a provider has used beyond what was reserved.
+
+    Attributes:
+        hidden: tokens of a prompt, beyond what was sent: servers may put in texts of their own.
+        beyond: the tokens of the largest reply that went on beyond its limit, 0 for none.
+        times: the number of such replies.
+    """
+
+    hidden: int = 0
+    beyond: int = 0
+    times: int = 0
+
+
+_NONE = Sizes(0, 0, 0)
+
+
 class ReplyLimits:
     """The limits of one provider's replies during one run.
 
     Attributes:
-        hidden_tokens: of the prompts, beyond what was sent: servers may put in texts of their own.
+        surprises: what it has used beyond what was reserved. What is reserved from now on is enough for that.
     """
 
     def __init__(self, provider: LLMProvider) -> None:
@@ -48,48 +70,87 @@ class ReplyLimits:
         self._longest = provider.longest_reply or math.inf
         effort = provider.reasoning_effort
         self._reasons = (effort or "none") != "none" or (effort is None and bool(_REASONING.search(provider.model_id)))
-        self._seen: dict[str, tuple[int, int]] = {}  # role -> replies, and the tokens of the largest
-        self._largest_beyond = 0
-        self._disobeyed = 0
-        self.hidden_tokens = 0
+        self._seen: dict[str, Sizes] = {}
+        self._accepted = 0
+        self._highest = math.inf  # that the server takes
+        self.surprises = Surprises()
 
     @property
     def are_ours(self) -> bool:
         """Whether the limit is chosen here, because the user has set none."""
         return self._own is None
 
+    def recall(self, seen: Mapping[str, Sizes]) -> None:
+        """Begins with what earlier runs were given, by role."""
+        self._seen = dict(seen)
+
     def limit(self, role: str, num_rows: int) -> int:
         """The most tokens of a reply in a role, to an item that has so many rows."""
-        count, largest = self._seen.get(role, (0, 0))
+        count, largest, _ = self._seen.get(role, _NONE)
         first = _FIRST_REASONING_TOKENS if self._reasons else _FIRST_TOKENS + _PER_FURTHER_ROW * (num_rows - 1)
-        least = _LEAST_REASONING_TOKENS if self._reasons else _LEAST_TOKENS
         above = math.ceil(largest * (_ABOVE_LARGEST_REASONING if self._reasons else _ABOVE_LARGEST))
-        return int(min(max(above, least if count >= _ENOUGH_REPLIES else first), self._longest))
+        return int(min(max(above, self._least if count >= _ENOUGH_REPLIES else first), self._longest, self._highest))
 
-    def lifted(self, cut_at: int) -> int:
-        """The most tokens of a reply to a request whose first reply was cut off at `cut_at` tokens (0: the server's own limit)."""
-        return int(min(max(LIFTED_TOKENS, _LIFTED * cut_at), self._longest))
+    def least(self, role: str, cut_at: int | None) -> int:
+        """The fewest tokens with which a request is worth its price, where the budget allows no more."""
+        if cut_at is not None:
+            return int(cut_at * _WORTH_TRYING) + 1
+        count, largest, total = self._seen.get(role, _NONE)
+        usual = min(largest, math.ceil(_ABOVE_LARGEST * total / count)) if count else self._least
+        return int(min(usual, self._longest, self._highest))
+
+    @property
+    def _least(self) -> int:
+        return _LEAST_REASONING_TOKENS if self._reasons else _LEAST_TOKENS
+
+    def lifted(self, cut_at: int) -> int | None:
+        """The most tokens of a reply to a request whose newest reply was cut off at `cut_at` tokens (0: at the server's own limit).
+
+        None where the model gives no more than that.
+        """
+        most = min(self._longest, _LIFTED_AT_MOST, max(self._highest, self._accepted))
+        limit = int(min(max(LIFTED_TOKENS, _LIFTED * cut_at), most))
+        return limit if limit > cut_at else None
+
+    # -- limits that the server refuses
+
+    def below(self, refused: int, cut_at: int | None) -> int | None:
+        """A lower limit for a request that was refused with this one, None where there is none that is worth a request."""
+        if cut_at is None:
+            return max(_LEAST_TOKENS, refused // _LIFTED) if refused > _LEAST_TOKENS else None
+        middle = (cut_at + refused) // 2
+        return middle if middle > max(cut_at * _WORTH_TRYING, _LEAST_TOKENS) else None
+
+    def accepted(self, limit: int, refused: int | None) -> None:
+        """Learns from a reply to a request with this limit on the wire. `refused`: the one with which it was refused before."""
+        if refused is not None and refused > self._accepted:
+            self._highest = max(limit, self._accepted, (limit + refused) // 2)
+        self._accepted = max(self._accepted, limit)
+
+    # -- what is reserved
 
     def bound(self, limit: int | None) -> int:
         """The most output tokens that a request with this limit on the wire is reserved for."""
         most = int(limit if limit is not None else min(self._longest, LIFTED_TOKENS))
-        if not self._disobeyed:
+        if not self.surprises.times:
             return most
         # Some servers count reasoning beside their limit, or know none. At the second reply beyond what was reserved all is possible.
-        beyond = _BEYOND * self._largest_beyond
-        return max(most, beyond if self._disobeyed == 1 or self._longest == math.inf else int(self._longest), beyond)
+        beyond = _BEYOND * self.surprises.beyond
+        once = self.surprises.times == 1 or self._longest == math.inf
+        return max(most, beyond if once else int(self._longest), beyond)
 
     def saw(self, role: str, request: Request, usage: Usage) -> None:
         """Learns from the usage of a reply to a request."""
         written = usage.output_tokens
-        count, largest = self._seen.get(role, (0, 0))
-        self._seen[role] = (count + 1, max(largest, written))
+        count, largest, total = self._seen.get(role, _NONE)
+        self._seen[role] = Sizes(count + 1, max(largest, written), total + written)
         self._reasons |= usage.reasoning_tokens > 0
+        hidden, beyond, times = self.surprises
         if written > self.bound(request.token_limit or self._own):
-            self._disobeyed += 1
-            self._largest_beyond = max(self._largest_beyond, written)
-        if usage.input_tokens > (most := most_given(request)):
-            self.hidden_tokens = max(self.hidden_tokens, usage.input_tokens - most)
+            beyond, times = max(beyond, written), times + 1
+        hidden = max(hidden, usage.input_tokens - most_given(request))
+        if (hidden, beyond, times) != self.surprises:
+            self.surprises = Surprises(hidden, beyond, times)
 
 
 def most_given(request: Request) -> int:

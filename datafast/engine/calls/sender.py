@@ -8,7 +8,7 @@ still counts as a try.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from datafast.engine.calls.budget import Cashier
@@ -22,7 +22,7 @@ from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
 from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
 from datafast.llms.replies.replaced import num_replaced
-from datafast.types import StopCause, Usage
+from datafast.types import ProviderUsage, StopCause, Usage
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,15 +44,13 @@ __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 class Tally:
     """This run's own counts.
 
-    `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
+    `used`: by the labels of providers. `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
     """
 
     calls: int = 0
     retries: int = 0
     replayed: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
+    used: dict[str, ProviderUsage] = field(default_factory=dict)
     cut: int = 0
     replaced: int = 0
 
@@ -169,6 +167,8 @@ class Caller:
 
     def _learn_from(self, call: Call) -> None:
         """Notes that the reply mode of a new reply has worked."""
+        if self._sender.limits_replies:
+            self._memory.note_surprises(call.endpoint)
         if call.schema is not None and call.sent:
             call.endpoint.modes.worked(call.request.mode)
             self._memory.note(call.endpoint)
@@ -179,11 +179,13 @@ class Caller:
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
         self._memory.note(call.endpoint)
+        if self._sender.limits_replies:
+            self._memory.note_surprises(call.endpoint)
         truncated = error.category is ReplyCategory.TRUNCATED
-        at_ours = truncated and call.endpoint.reply_limits.are_ours and call.cut_at is None
-        if at_ours and call.request.token_limit is not None:
+        lifted = self._lifted(call) if truncated else None
+        if lifted is not None and self._sender.limits_replies:
             call.unusable -= 1  # nobody but us is to blame for it
-        hopeless = error.category is ReplyCategory.REFUSED or (truncated and not at_ours)
+        hopeless = error.category is ReplyCategory.REFUSED or (truncated and lifted is None)
         if hopeless or call.unusable > self._settings.max_parse_retries:
             keep = (
                 " With run.on_truncation: keep it is taken as it is."
@@ -196,14 +198,30 @@ class Caller:
             messages += correction(error, call.said.text)
         # With every way tried, on with the one that works for others: this call has just had bad luck with it.
         mode = other_mode or (call.endpoint.modes.usual if formless else call.request.mode)
-        if at_ours:
-            call.cut_at = call.request.token_limit or 0
-        limit = call.endpoint.reply_limits.lifted(call.cut_at) if call.cut_at is not None else call.request.token_limit
-        call.request = replace(call.request, messages=messages, mode=mode, token_limit=limit)
+        call.request = replace(
+            call.request, messages=messages, mode=mode, token_limit=lifted or call.request.token_limit
+        )
         if replaying:
             return
         self._sender.tally.retries += 1
         self._emit(Retry(provider=call.endpoint.label, reason=error.category.value, attempt=call.unusable, wait_s=0.0))
+
+    def _lifted(self, call: Call) -> int | None:
+        """A higher limit for a reply that was cut off where the user has set none; None if the model gives no more.
+
+        Without a budget the server's own limit has cut it, and one that we set is tried once.
+        """
+        limits, limit = call.endpoint.reply_limits, call.request.token_limit
+        if not limits.are_ours:
+            return None
+        usage = call.said.usage if isinstance(call.said, Completion) else None
+        written = usage.output_tokens if usage is not None else 0
+        if call.cut_at is not None and (not self._sender.limits_replies or (limit and 0 < written < limit / 2)):
+            return None
+        call.cut_at = (
+            (limit or written) if self._sender.limits_replies else 0
+        )  # how a recorded one was limited is not known
+        return limits.lifted(call.cut_at)
 
 
 class Sender:
@@ -228,6 +246,11 @@ class Sender:
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
         self._faults = Faults(stop=stop, turns=self._turns, store=store, settings=settings, emit=emit)
+
+    @property
+    def limits_replies(self) -> bool:
+        """Whether requests carry a limit of our own where the user has set none, because a budget has to reserve their replies."""
+        return self._cashier.limits_replies
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -271,8 +294,6 @@ class Sender:
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
         endpoint = call.endpoint
-        if self._cashier.limits_replies:
-            self._cashier.limit_reply(call)
         tokens = 0
         if endpoint.gate.paces_tokens:
             tokens = tokens_upper(call.request.messages, endpoint.provider.max_completion_tokens)
@@ -303,6 +324,11 @@ class Sender:
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
             endpoint.met(unread, call)
             return unread
+        if call.request.dropped_params is not endpoint.dropped_params:
+            endpoint.leave_out(call.request.dropped_params)
+        if call.request.token_limit is not None:
+            endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
+            call.refused_limit = None
         endpoint.breaker.succeeded(sent_at)
         if not endpoint.bounds_worked:
             endpoint.bounds_worked = call.sends_bounds
@@ -331,7 +357,7 @@ class Sender:
         recorded.settle(usage, cost)
         if usage is not None and self._cashier.limits_replies:
             self._cashier.saw(call, usage)
-        self._count(usage or Usage(), cost)
+        self._count(endpoint.label, usage or Usage(), cost)
         if not self._emit.listening:
             return usage
         self._emit(
@@ -346,12 +372,16 @@ class Sender:
         )
         return usage
 
-    def _count(self, usage: Usage, cost: float | None) -> None:
+    def _count(self, provider: str, usage: Usage, cost: float | None) -> None:
         tally = self.tally
         tally.calls += 1
-        tally.input_tokens += usage.input_tokens
-        tally.output_tokens += usage.output_tokens
-        tally.cost_usd = None if cost is None or tally.cost_usd is None else tally.cost_usd + cost
+        used = tally.used.get(provider)
+        if used is None:
+            used = tally.used[provider] = ProviderUsage()
+        used.calls += 1
+        used.input_tokens += usage.input_tokens
+        used.output_tokens += usage.output_tokens
+        used.cost_usd = None if cost is None or used.cost_usd is None else used.cost_usd + cost
 
 
 def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:

@@ -41,15 +41,15 @@ class Turns:
             await self._prepare(endpoint)
         if not self._cashier.has_budget and self._enters_at_once(call, tokens):
             return None
-        bound = self._cashier.bound(call.request, endpoint)
         while True:
             await self._look(call)
             number = await self._admission.enter(endpoint.gate, place=call.place, tokens=tokens)
             if number is None:
                 continue
-            goes, limit = False, None
+            goes, limit, bound = False, None, None
             try:
                 if self._may_go(endpoint):
+                    bound = self._cashier.prepare(call)
                     limit = self._cashier.passed_by(bound)
                     if limit is None:
                         booking = self._cashier.book(bound, endpoint)

@@ -80,5 +80,5 @@ def _fields(topic_prompt: str | None, args: Arguments | None, fields: dict[str, 
             "prompt_style: Without links between branches a graph is a tree. Use Tree.", key="prompt_style"
         )
     if found.get("topic_prompt") is None:
-        raise ConfigError("topic_prompt: is missing. Name the subject that is to be divided.", key="topic_prompt")
+        raise ConfigError("topic_prompt: The parameter is missing. Name the subject to divide.", key="topic_prompt")
     return found

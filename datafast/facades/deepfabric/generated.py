@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-import orjson
 from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
 from datafast.html import paragraph, row_table
+from datafast.sources.text_file import whole_text
+from datafast.sources.values import parsed_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,17 +68,15 @@ class Dataset(Sequence[Row]):
         """
         rows = []
         try:
-            lines = user_path(path).read_bytes().splitlines()
-        except OSError as error:
-            raise DataSetGeneratorError(
-                f"Cannot read {path}: {error.strerror}. Check its name and permissions."
-            ) from error
+            lines = whole_text(user_path(path)).split("\n")
+        except ConfigError as error:
+            raise DataSetGeneratorError(str(error)) from error
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                row = parsed_json(line)
+            except (ValueError, RecursionError) as error:
                 raise DataSetGeneratorError(f"{path}:{number}: This is not JSON: {error}. Correct it.") from None
             if not isinstance(row, dict):
                 raise DataSetGeneratorError(f"{path}:{number}: expected an object, got {row!r:.60}.")
@@ -317,7 +316,7 @@ def load_dataset(
     """
     if split not in (None, "train"):
         raise DataSetGeneratorError(
-            f"split: A file has the split train alone, got {split!r}. Use dataset.split() for parts."
+            f"split: A file has only the split train, got {split!r}. Use dataset.split() for parts."
         )
     file = Path(data_files if data_files is not None else path)
     if file.suffix not in (".jsonl", ".json", ".ndjson"):

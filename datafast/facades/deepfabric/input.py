@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from datafast._util.config_model import in_our_words
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError, DatafastError, DataSetGeneratorError
 from datafast.llms.options import OPTION_SCHEMAS
@@ -85,7 +86,7 @@ _FIELDS = {
 
 
 def _in_words(detail: Any) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = in_our_words(str(detail["msg"]).removeprefix("Value error, "))
     place = [_FIELDS.get(str(part), str(part)) for part in detail["loc"]]
     given = "" if message.endswith((".", "?")) else f", got {detail['input']!r}."  # a whole sentence needs no value
     return f"{'.'.join(place)}: {message}{given}" if place else message

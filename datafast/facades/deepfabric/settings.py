@@ -94,7 +94,7 @@ class Settings:
         }
         for name, value in needed.items():
             if value is None:
-                raise ConfigError(f"{name}: is missing. A DataSetGenerator needs {', '.join(needed)}.")
+                raise ConfigError(f"{name}: The parameter is missing. A DataSetGenerator needs {', '.join(needed)}.")
         if not isinstance(provider, str):
             raise ConfigError(
                 f"provider: expected a name, like 'openai', got {provider!r}. A ConversationDataset takes provider objects."

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
+from datafast.sources.text_file import whole_text
 
 __all__ = [
     "BUILT_IN",
@@ -83,9 +84,11 @@ def tools_in(path: Path, where: str) -> list[dict[str, Any]]:
         ConfigError: it cannot be read, or holds no tools; begins with `where`.
     """
     try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(f"{where}: Cannot read {path}: {error}. Check its name and its content.") from error
+        found = YAML(typ="safe", pure=True).load(whole_text(path))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
+        raise ConfigError(f"{where}: Cannot read {path}: {error}. Check its content.") from error
     listed = found.get("tools") if isinstance(found, Mapping) else found
     if not isinstance(listed, list) or not listed:
         raise ConfigError(f"{where}: {path} has no tools. Write a list of them, or a mapping with tools.")

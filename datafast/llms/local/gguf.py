@@ -15,6 +15,7 @@ from typing import Any
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.user_path import is_file, is_folder, user_path
 from datafast.errors import ConfigError
+from datafast.llms.transport.redaction import redact
 
 __all__ = ["GgufSource"]
 
@@ -86,8 +87,7 @@ class GgufSource:
 
     @foreign_warnings_ignored()
     def _download(self) -> Path:
-        from huggingface_hub import HfApi, hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+        from huggingface_hub import HfApi, get_token, hf_hub_download
 
         repo_id, endpoint = str(self.repo_id), os.environ.get("HF_ENDPOINT") or None
         where: Any = {"revision": self.revision, "endpoint": endpoint}
@@ -97,14 +97,18 @@ class GgufSource:
                 listed = HfApi(endpoint=endpoint).list_repo_files(repo_id, revision=self.revision)
                 filename = _chosen(listed, repo_id, self.quant)
             paths = [hf_hub_download(repo_id, name, **where) for name in _all_parts(filename)]
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ConfigError(
-                f"repo_id: Cannot download {repo_id} from the Hugging Face Hub, and it is not a file here. Check the name "
-                f"and the network, and HF_TOKEN if it is private or gated. {type(error).__name__}: {reason.rstrip('.')}.",
-                key="repo_id",
-            ) from error
-        return Path(paths[0])
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each release of the client has classes of its own for a network that is down
+            reason = redact(" ".join(str(error).split())[:300], [get_token() or ""])
+        else:
+            return Path(paths[0])
+        # Raised here, so that the client's own error is not its context: that may repeat the token.
+        raise ConfigError(
+            f"repo_id: Cannot download {repo_id} from the Hugging Face Hub, and it is not a file here. Check the name "
+            f"and the network, and HF_TOKEN if it is private or gated. {reason.rstrip('.')}.",
+            key="repo_id",
+        )
 
 
 def _stem(name: str) -> str:

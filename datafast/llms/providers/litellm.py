@@ -22,7 +22,7 @@ from datafast._util.gc_freeze import settle, unsettle
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode, Request, Response
-from datafast.llms.base_urls import base_from_environment, versioned_base
+from datafast.llms.base_urls import versioned_base
 from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.provider import LLMProvider
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datafast.llms.base import Backend
     from datafast.types import Usage
 
-__all__ = ["LiteLLMBackend", "LiteLLMProvider", "NamedLiteLLMProvider"]
+__all__ = ["LiteLLMBackend", "LiteLLMProvider"]
 
 # litellm sends nothing without a key, even if the server needs none.
 _NO_KEY = "none"
@@ -55,7 +55,6 @@ class LiteLLMProvider(LLMProvider):
 
     provider_name = "litellm"
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {"model": text_schema("The same as model_id.")}
-    litellm_prefix: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class LiteLLMProvider(LLMProvider):
     @property
     def litellm_model(self) -> str:
         """The model as litellm names it."""
-        return self.litellm_prefix + self.model_id
+        return self.model_id
 
     @property
     def takes_own_client(self) -> bool:
@@ -124,24 +123,6 @@ class LiteLLMProvider(LLMProvider):
 
     def open(self, *, max_connections: int) -> Backend:
         return LiteLLMBackend(self, max_connections=max_connections)
-
-
-class NamedLiteLLMProvider(LiteLLMProvider):
-    """A provider with a class of its own that is called through litellm."""
-
-    own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    def __init__(
-        self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
-    ) -> None:
-        super().__init__(model_id, api_key, **options)
-
-    @property
-    def litellm_key(self) -> str | None:
-        return self.api_key or _NO_KEY
-
-    def _configured_base(self) -> str | None:
-        return self._api_base or base_from_environment(self.provider_name.upper())
 
 
 # If the host has imported litellm, this is the size of its pool.

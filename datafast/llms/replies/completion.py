@@ -10,22 +10,19 @@ Limits: of several choices the first is read; images and audio are not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
-from datafast.llms.replies.find import lenient_json
+from datafast.llms.replies.body import MOST_TOKENS, as_json, body_of, count_of, first_of, not_a_reply, text_of
 from datafast.types import Usage
 
 __all__ = ["decode_completion", "encode_completion"]
 
-_SHOWN_CHARS = 200
+_EXPECTED = "a chat completion with choices[0].message"
 _PLAIN_USAGE = 3  # prompt_tokens, completion_tokens and their total
-_MOST_TOKENS = 2**53  # what every reader of JSON can hold
 
 
 def decode_completion(raw: bytes) -> Completion:
@@ -37,25 +34,19 @@ def decode_completion(raw: bytes) -> Completion:
     Raises:
         ReplyError: category INVALID, if `raw` is not JSON or has no choice.
     """
-    try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        data = lenient_json(raw)
-        if data is None:
-            raise _not_a_completion(raw, f"is not JSON ({error})") from error
-    choices = data.get("choices") if isinstance(data, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise _not_a_completion(raw, "is JSON without a choice")
-    choice = choices[0]
+    data = body_of(raw, _EXPECTED)
+    choice = first_of(data.get("choices"))
+    if choice is None:
+        raise not_a_reply(raw, "is JSON without a choice", _EXPECTED)
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise _not_a_completion(raw, "has a choice without a message")
+        raise not_a_reply(raw, "has a choice without a message", _EXPECTED)
     text, parts_refusal = _content(message.get("content"))
     structured = "" if text.strip() else _structured(message)
-    reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
     usage = _usage(data.get("usage"), wrote=bool(text or structured or reasoning))
-    reason, model_id = _text(choice.get("finish_reason")), _text(data.get("model"))
-    refusal = _text(message.get("refusal")) or parts_refusal
+    reason, model_id = text_of(choice.get("finish_reason")), text_of(data.get("model"))
+    refusal = text_of(message.get("refusal")) or parts_refusal
     # By place: names would double what it costs.
     return Completion(text, reason, usage, model_id, reasoning, refusal, structured, _native_reason(choice))
 
@@ -93,15 +84,6 @@ def encode_completion(
     return orjson.dumps(data)
 
 
-def _not_a_completion(raw: bytes, what: str) -> ReplyError:
-    shown = raw[:_SHOWN_CHARS].decode("utf-8", errors="replace")
-    more = "..." if len(raw) > _SHOWN_CHARS else "."
-    return ReplyError(
-        f"The server's answer {what}. Expected a chat completion with choices[0].message. It begins with {shown!r}{more}",
-        category=ReplyCategory.INVALID,
-    )
-
-
 def _content(content: object) -> tuple[str, str]:
     """The text and the refusal of a message's content: null, a string, a part, or a list of parts."""
     if isinstance(content, str):
@@ -116,8 +98,8 @@ def _content(content: object) -> tuple[str, str]:
             texts.append(part)
         elif isinstance(part, Mapping):
             # Parts of other types (a model's thinking, sources) carry no answer text under these names.
-            texts.append(_text(part.get("text")) if part.get("type", "text") in ("text", "output_text") else "")
-            refusals.append(_text(part.get("refusal")))
+            texts.append(text_of(part.get("text")) if part.get("type", "text") in ("text", "output_text") else "")
+            refusals.append(text_of(part.get("refusal")))
     return "".join(texts), "".join(refusals)
 
 
@@ -125,19 +107,12 @@ def _structured(message: Mapping[str, Any]) -> str:
     """An object that was answered as one: as the content itself, or as what a tool is called with. Several stand below each other."""
     content = message.get("content")
     if isinstance(content, Mapping) and content:
-        return _as_json(content)
+        return as_json(content)
     calls = message.get("tool_calls")
     calls = calls if isinstance(calls, list) else [{"function": message.get("function_call")}]
     functions = [call.get("function") for call in calls if isinstance(call, Mapping)]
     given = [function.get("arguments") for function in functions if isinstance(function, Mapping)]
-    return "\n".join(value if isinstance(value, str) else _as_json(value) for value in given if value)
-
-
-def _as_json(value: object) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # nested deeper than it writes
-        return ""
+    return "\n".join(value if isinstance(value, str) else as_json(value) for value in given if value)
 
 
 def _native_reason(choice: Mapping[str, Any]) -> str:
@@ -145,7 +120,7 @@ def _native_reason(choice: Mapping[str, Any]) -> str:
     if (native := choice.get("native_finish_reason")) is None:
         below = choice.get("provider_specific_fields")
         native = below.get("native_finish_reason") if isinstance(below, dict) else None
-    return _text(native)
+    return text_of(native)
 
 
 def _usage(value: object, *, wrote: bool) -> Usage | None:
@@ -163,35 +138,29 @@ def _usage(value: object, *, wrote: bool) -> Usage | None:
         and type(written) is int
         and len(value) == _PLAIN_USAGE
         and total == given + written
-        and 0 < given < _MOST_TOKENS
-        and 0 < written < _MOST_TOKENS
+        and 0 < given < MOST_TOKENS
+        and 0 < written < MOST_TOKENS
     ):
         return Usage(given, written)  # nearly every server's: no details
     return _detailed_usage(value, wrote=wrote)
 
 
 def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
-    given = _count(value, "prompt_tokens", "input_tokens")
-    written = _count(value, "completion_tokens", "output_tokens")
+    given = count_of(value, "prompt_tokens", "input_tokens")
+    apart = count_of(value, "cache_read_input_tokens")
+    if "prompt_tokens" not in value:  # Anthropic's own count, handed on: what a cache holds is not in it
+        given += apart + count_of(value, "cache_creation_input_tokens")
+    written = count_of(value, "completion_tokens", "output_tokens")
     details = value.get("completion_tokens_details") or value.get("output_tokens_details")
-    thought = _count(details, "reasoning_tokens") or _count(value, "reasoning_tokens")
+    thought = count_of(details, "reasoning_tokens") or count_of(value, "reasoning_tokens")
     # Reasoning is part of the completion, or beside it and in the total alone. More of it than of the completion is beside it.
     beside = written + thought if thought > written else 0
-    output = max(written, _count(value, "total_tokens") - given, beside)
-    if not given or (wrote and not output) or max(given, output) > _MOST_TOKENS:
+    output = max(written, count_of(value, "total_tokens") - given, beside)
+    if not given or (wrote and not output) or max(given, output) > MOST_TOKENS:
         return None
-    cached = _count(value.get("prompt_tokens_details"), "cached_tokens") or _count(value, "prompt_cache_hit_tokens")
+    cached = (
+        count_of(value.get("prompt_tokens_details"), "cached_tokens")
+        or count_of(value, "prompt_cache_hit_tokens")
+        or apart
+    )
     return Usage(given, output, cached_tokens=min(cached, given), reasoning_tokens=min(thought, output))
-
-
-def _count(fields: object, *names: str) -> int:
-    """A token count, under the first of the names that has one; 0 where none is (some servers send null or strings)."""
-    for name in names:
-        value = fields.get(name) if isinstance(fields, Mapping) else None
-        if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
-            return max(0, int(value))
-    return 0
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

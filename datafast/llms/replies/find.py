@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_CHARS",
     "begins_with_json",
+    "has_repeated_name",
     "has_stray_closer",
     "json_spans",
     "json_values",
@@ -38,25 +39,40 @@ _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>"?)|\\.|[{}\[\]]', re.DOTALL)
 _CLOSING = re.compile(r"[}\]]")
 _BEGINNING = re.compile(r"\s*+(?:```\w*+\s*+)?[{\[]")
 _ONLY_CLOSING = re.compile(r"[\s}\]`]*+")
-_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
 def strict_json(text: str) -> tuple[bool, Any]:
     """Whether a text is JSON as it stands, and its value. Half a surrogate pair, which UTF-8 cannot hold, is read as U+FFFD; whole
-    numbers keep all their digits."""
+    numbers keep all their digits. An object that names a member twice, with different values, is none: one of them would be lost."""
     try:
-        value = orjson.loads(text)
+        orjson.loads(text)  # what it takes is JSON; Python's own takes more
     except orjson.JSONDecodeError:
         if "\\u" not in text:
             return False, None
-    else:
-        if not _LONG_NUMBER.search(text):
-            return True, value
     try:
-        return True, whole_value(json.loads(text))
+        return True, whole_value(_decoder.decode(text))
     except (ValueError, RecursionError):
         return False, None
+
+
+def has_repeated_name(text: str) -> bool:
+    """Whether an object in this JSON names a member twice, with different values; also where that cannot be told."""
+    try:
+        _decoder.decode(text)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs) and any(found[name] != value for name, value in pairs):
+        raise ValueError("an object names a member twice, with different values")
+    return found
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
 
 
 def lenient_json(raw: bytes) -> Any | None:

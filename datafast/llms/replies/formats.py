@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping
 
 from datafast.errors import OutputError, ReplyError
 from datafast.llms.base import Completion
+from datafast.llms.replies.anthropic_messages import decode_message
 from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.gemini_content import decode_content
 from datafast.types import Usage
 
 __all__ = ["DECODERS", "decode_reply", "usage_of"]
 
-DECODERS: Mapping[str, Callable[[bytes], Completion]] = {"chat_completions": decode_completion}
+DECODERS: Mapping[str, Callable[[bytes], Completion]] = {
+    "anthropic_messages": decode_message,
+    "chat_completions": decode_completion,
+    "gemini_generate_content": decode_content,
+}
 """The decoder of each format. Formats are never removed, because a reply may be read again years later."""
 
 

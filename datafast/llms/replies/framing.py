@@ -50,7 +50,8 @@ _WRAPPINGS_AFTER_REASONING = [("<answer>", "</answer>"), ("<response>", "</respo
 # The beginning of a turn: "begin of text" tokens, then whose turn it is.
 _FIRST = re.compile(
     r"(?:\s*+(?:<s>(?![^<]*+</s>\s*+\S)|<bos>|<\|begin_of_text\|>|<\|startoftext\|>|<\uff5cbegin\u2581of\u2581sentence\uff5c>|<BOS_TOKEN>))*+"
-    r"(?:\s*+(?:<\|im_start\|>\s*assistant\b|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model\b"
+    r"(?:\s*+(?:<\|im_start\|>(?:\s*assistant\b|(?!\s*(?:user|system|tool)\b))"
+    r"|(?:<\|start\|>\s*assistant\s*)?<\|message\|>|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model\b"
     r"|<\|turn>\s*model\b|<\|assistant\|>|<\uff5cAssistant\uff5c>|\[\|assistant\|\]"
     r"|<\|START_OF_TURN_TOKEN\|><\|CHATBOT_TOKEN\|>|<\|start_of_role\|>assistant<\|end_of_role\|>))?+\s*+"
 )

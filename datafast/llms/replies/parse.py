@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.endings import Ending, ending_of
-from datafast.llms.replies.find import MAX_CHARS, json_values, strict_json
+from datafast.llms.replies.find import MAX_CHARS, has_repeated_name, json_values, strict_json
 from datafast.llms.replies.framing import answer_in
 from datafast.llms.replies.partial import flawed_elements, lossy_elements, values_before_cut, without_elements
 from datafast.llms.schema import ResponseSchema
@@ -98,7 +98,9 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     if plain and not schema.numeric and len(completion.text) <= MAX_REPLY_CHARS:
         # Nearly every reply ends here; the others are examined below.
         with contextlib.suppress(ValidationError):
-            return schema.model.model_validate_json(completion.text)
+            instance = schema.model.model_validate_json(completion.text)
+            if not _repeats_a_name(completion.text, schema):
+                return instance
     truncated = _checked_ending(completion) is Ending.TRUNCATED
     text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
     parsed, value = strict_json(text)
@@ -119,6 +121,11 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     if truncated:
         raise _cut(completion, answer, schema)
     return _from_chatter(answer, schema)
+
+
+def _repeats_a_name(text: str, schema: ResponseSchema) -> bool:
+    """Whether an object names a member twice, with different values: the second would silently take the place of the first."""
+    return (schema.free or any(text.count(name) > 1 for name in schema.names)) and has_repeated_name(text)
 
 
 def check_numbers(instance: BaseModel) -> None:
@@ -163,7 +170,9 @@ def _checked_ending(completion: Completion) -> Ending:
 
 def _reason(completion: Completion) -> str:
     reason, native = completion.finish_reason, completion.native_finish_reason
-    told = native if native and ending_of(reason) is Ending.WHOLE else reason
+    told = reason
+    if native and native != reason:
+        told = native if ending_of(reason) is Ending.WHOLE else f"{reason}: {native}"
     return f"finish_reason {_short(told, _MAX_INPUT_CHARS)!r}"
 
 

@@ -128,7 +128,7 @@ class _Reader:
         while more:
             key = self._key()
             if key in found:
-                raise self._unreadable()
+                raise Unreadable(f"an object in it names {key!r:.60} twice")
             found[key] = self._value(depth + 1)
             more = self._goes_on("}")
         self._at += 1

@@ -7,6 +7,7 @@ Guarantee: nothing in a body raises. Known are the shapes of OpenAI and of most 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,11 @@ __all__ = ["ErrorBody", "error_within", "read_error"]
 
 _READ_BYTES = 256 * 1024
 _SHOWN_PLACES = 3
+_HUMP = re.compile(r"[A-Z]")
+_OPTIONS = {
+    "max_output_tokens": "max_completion_tokens",
+    "thinking_config": "reasoning_effort",
+}  # options by Google's names
 _MESSAGES = ("message", "msg", "error_msg", "status_msg", "detail", "error")
 # Numbers that stand for more than the status beside them, by the name of the field that they stand in.
 _NUMBERS: dict[str, dict[int, ErrorKind]] = {
@@ -69,8 +75,10 @@ _NUMBERS: dict[str, dict[int, ErrorKind]] = {
 # What an error within a success would have had for a status, where it says so by a name alone.
 _STATUS_BY_NAME = {
     "aborted": 409,
+    "api_error": 500,
     "authentication_error": 401,
     "badrequesterror": 400,
+    "billing_error": 402,
     "deadline_exceeded": 504,
     "failed_precondition": 400,
     "internal": 500,
@@ -84,7 +92,9 @@ _STATUS_BY_NAME = {
     "permission_error": 403,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "request_too_large": 413,
     "resource_exhausted": 429,
+    "timeout_error": 504,
     "too_many_requests": 429,
     "unauthenticated": 401,
     "unavailable": 503,
@@ -158,22 +168,42 @@ def _place(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of(error: Mapping[str, Any]) -> ErrorBody:
-    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
+    told = error.get("details")
+    details = [detail for detail in (_list(told) or [told]) if isinstance(detail, dict)]
     inner = error.get("innererror")
-    named = [error.get("code"), error.get("type"), error.get("status"), *(detail.get("reason") for detail in details)]
+    named = [error.get("code"), error.get("type"), error.get("status")]
+    named += (detail.get(name) for detail in details for name in ("reason", "error_code"))
     named.append(inner.get("code") if isinstance(inner, dict) else None)
     codes = tuple(value for value in named if isinstance(value, str) and value and not value.isdigit())
     number, kind = _numbers(error)
     param = error.get("param")
     found = ErrorBody(
         codes=codes,
-        param=param if isinstance(param, str) else None,
+        param=param if isinstance(param, str) else _violated(details),
         message=next((text for name in _MESSAGES if isinstance(text := error.get(name), str) and text), ""),
         delay=next((detail["retryDelay"] for detail in details if isinstance(detail.get("retryDelay"), str)), None),
         number=number,
-        kind=kind,
+        kind=ErrorKind.QUOTA if _is_of_the_day(details) else kind,
     )
     return _with_upstream(_with_places(found, error.get("detail")), error.get("metadata"))
+
+
+def _violated(details: list[dict[str, Any]]) -> str | None:
+    """The setting that Google refuses by its name (`generation_config.topP`), as options are named; another field as it stands."""
+    field = next((_first(detail.get("fieldViolations")).get("field") for detail in details), None)
+    if not isinstance(field, str):
+        return None
+    parts = field.split(".")
+    if parts[0] not in {"generation_config", "generationConfig"} or len(parts) == 1:
+        return field
+    name = _HUMP.sub(lambda hump: f"_{hump[0].lower()}", parts[1])
+    return _OPTIONS.get(name, name)
+
+
+def _is_of_the_day(details: list[dict[str, Any]]) -> bool:
+    """Whether Google says that a quota of the whole day is used up. The wait that it names beside that is far too short."""
+    violations = (violation for detail in details for violation in _list(detail.get("violations")))
+    return any("PerDay" in str(violation.get("quotaId")) for violation in violations if isinstance(violation, dict))
 
 
 def _with_places(found: ErrorBody, detail: object) -> ErrorBody:

@@ -9,18 +9,19 @@ Limits: a provider that reports an exhausted balance in prose alone counts as a 
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
 from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
+from datafast.llms.transport.rate_limits import rate_limits
 from datafast.llms.transport.redaction import redact
-from datafast.llms.transport.retry_after import retry_after_s
+from datafast.llms.transport.retry_after import own_names, retry_after_s
+from datafast.llms.transport.wire_format import CHAT_COMPLETIONS, WireFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 CONNECT_TIMEOUT_S = 30.0
-_WITH_CHOICE = re.compile(rb'"choices"\s*+:\s*+\[\s*+\{')
 _BODY_CHARS = 16_000
 _EXCERPT_CHARS = 300
 
@@ -71,10 +71,13 @@ _BY_FIELD = {
     "content_filter": ErrorKind.CONTENT_FILTER,
     "content_policy_violation": ErrorKind.CONTENT_FILTER,
     "context_length_exceeded": ErrorKind.CONTEXT_LENGTH,
+    "contract_spend_limit_reached": ErrorKind.QUOTA,
+    "enforced_spend_limit_reached": ErrorKind.QUOTA,
     "exceed_context_size_error": ErrorKind.CONTEXT_LENGTH,
     "insufficient_quota": ErrorKind.QUOTA,
     "invalid_api_key": ErrorKind.AUTHENTICATION,
     "json_validate_failed": ErrorKind.UNUSABLE_REPLY,
+    "linked_organization_spend_limit_reached": ErrorKind.QUOTA,
     "model_not_found": ErrorKind.MODEL_NOT_FOUND,
     "tool_use_failed": ErrorKind.UNUSABLE_REPLY,
 }
@@ -94,7 +97,12 @@ def from_answer(origin: Origin, *, status: int, body: bytes | str, headers: Mapp
 
 
 def from_success(
-    origin: Origin, *, status: int, body: bytes, headers: Callable[[], Mapping[str, str]]
+    origin: Origin,
+    *,
+    status: int,
+    body: bytes,
+    headers: Callable[[], Mapping[str, str]],
+    wire: WireFormat = CHAT_COMPLETIONS,
 ) -> ProviderError | None:
     """The error that an HTTP success holds, None where it holds none. Costs half a microsecond for a short reply without any.
 
@@ -104,8 +112,9 @@ def from_success(
     Args:
         status: HTTP status, 2xx.
         headers: called where they matter alone.
+        wire: the format that replies of this server have.
     """
-    if b'"error"' not in body and b'"base_resp"' not in body and _WITH_CHOICE.search(body):
+    if b'"error"' not in body and b'"base_resp"' not in body and wire.pattern.search(body):
         return None  # nearly every answer; it is parsed once, by those who read replies
     try:
         data = orjson.loads(body)
@@ -115,22 +124,15 @@ def from_success(
             data = orjson.loads(_event(body.removeprefix(b"\xef\xbb\xbf").strip()) or b"null")
         except orjson.JSONDecodeError:
             return None
-    choice = _choice(data)
-    if choice is not None and not choice.get("error") and "base_resp" not in data:
+    part = wire.part(data) if isinstance(data, dict) else None
+    if part is not None and not part.get("error") and "base_resp" not in data:
         return None  # an error beside it says nothing, or is a warning
     found = error_within(data)
     if found is None:
         return None
     error = _refusal(origin, found, status=found.status, body=body, headers=headers())
-    error.maybe_paid = choice is not None
+    error.maybe_paid = part is not None
     return error
-
-
-def _choice(data: object) -> dict[str, Any] | None:
-    """The first choice of a chat completion."""
-    choices = data.get("choices") if isinstance(data, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    return choice if isinstance(choice, dict) else None
 
 
 def _event(text: bytes) -> bytes | None:
@@ -181,6 +183,7 @@ def _refusal(
         code=found.codes[0] if found.codes else None,
         param=found.param,
         retry_after_s=retry_after_s(headers, status=status, delay=found.delay),
+        rate_limits=rate_limits(own_names(headers)),
         body=text,
         maybe_paid=kind is ErrorKind.UNUSABLE_REPLY,
     )
@@ -279,7 +282,7 @@ def _is_cut(link: BaseException) -> bool:
     module = type(link).__module__.partition(".")[0]
     if module == "aiohttp":
         return True
-    return module in {"httpx", "httpcore"} and type(link).__name__.endswith(
+    return module.startswith(("httpx", "httpcore")) and type(link).__name__.endswith(
         ("ProtocolError", "ReadError", "ConnectError")
     )
 

@@ -2,7 +2,7 @@
 
 This is what back ends with any wire format need to speak HTTP: headers, certificates, proxies, time limits and errors.
 
-Guarantee: one HTTP request per `post`: no retry, no redirect. A chat completion is returned byte for byte, so that it can be recorded
+Guarantee: one HTTP request per `post`: no retry, no redirect. A reply is returned byte for byte, so that it can be recorded
 before anything reads it; a success that holds an error is an error. Proxies are taken from the environment (or
 the system's settings), once; netrc is not read, so no key is sent that was not configured.
 Limits: no streaming; one event loop for each `JsonApi`.
@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING
 
 from datafast.llms.base import Response
 from datafast.llms.transport.certificates import trusting
-from datafast.llms.transport.errors import (
-    CONNECT_TIMEOUT_S,
-    from_answer,
-    from_success,
-    from_transport,
-)
+from datafast.llms.transport.errors import CONNECT_TIMEOUT_S, from_answer, from_success, from_transport
 from datafast.llms.transport.http_client import HttpClient
 from datafast.llms.transport.proxies import proxy_for
+from datafast.llms.transport.wire_format import CHAT_COMPLETIONS, WireFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +37,7 @@ class JsonApi:
         provider: the provider; its `timeout`, `ssl_ca` and `extra_headers` are used.
         url: the URL to post to.
         headers: headers besides the usual ones, such as a key.
+        wire: the format of replies.
         max_connections: the most open connections.
         use_proxy: False ignores proxies in the environment.
     """
@@ -52,9 +49,11 @@ class JsonApi:
         *,
         headers: Mapping[str, str],
         max_connections: int,
+        wire: WireFormat = CHAT_COMPLETIONS,
         use_proxy: bool = True,
     ) -> None:
         self._provider = provider
+        self._wire = wire
         self._origin = provider.origin
         self._url = url
         self._headers = {**_HEADERS, **headers}
@@ -78,10 +77,10 @@ class JsonApi:
         status, body = answer.status, answer.body
         if not 200 <= status < 300:
             raise from_answer(self._origin, status=status, body=body, headers=answer.headers)
-        refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers)
+        refusal = from_success(self._origin, status=status, body=body, headers=lambda: answer.headers, wire=self._wire)
         if refusal is not None:
             raise refusal
-        return Response(raw=answer.body, latency_s=time.perf_counter() - started)
+        return Response(answer.body, time.perf_counter() - started, self._wire.name, answer.raw_headers)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

@@ -132,3 +132,26 @@ def test_a_reply_that_a_later_prompt_quotes_cannot_move_the_cursor(fault_server:
     shown = preview(f"{config}providers: [{served_by(fault_server)}]\n", "-n", "1").stdout
     assert "\x1b" not in shown
     assert "[user] Again: up\\x1b[2Jdown" in shown
+
+
+TALK = """\
+kind: conversation
+output_file: rows.jsonl
+num_rows: 2
+topics: {topic_prompt: The sea, degree: 2, depth: 1}
+run: {max_stall_s: 0.01, retry_delay_s: 0.001, max_retry_delay_s: 0.002}
+providers: [{provider: simulated, model_id: a}]
+"""
+
+
+@pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_preview_whose_topics_cannot_be_grown_shows_no_prompts_and_no_rows_of_earlier_ones(earlier: bool) -> None:
+    if earlier:
+        assert len(prompts(TALK)) == 2
+    down = TALK.replace("The sea", "The moon").replace("model_id: a", "model_id: a, faults: {server_error: 1}")
+    result = preview(down, "--json")
+    assert result.exit_code == 4
+    shown = json.loads(result.stdout)
+    assert (shown["rows"], shown["prompts"]) == ([], [])
+    assert shown["report"]["stop_reason"].startswith("Growing the topic tree of 'The moon'")

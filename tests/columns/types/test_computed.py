@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from datafast.columns.types.computed import FunctionColumn
@@ -149,6 +153,72 @@ def test_a_global_that_a_function_reaches_is_part_of_it(tmp_path: Path, monkeypa
         dataset = columns(tmp_path, schema, rows=1)
         dataset.generate()
         assert [row.x for row in dataset.data_rows] == [2 * (5 + by)]
+
+
+def test_what_a_function_reaches_in_a_module_of_the_user_is_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helpers, inner = ModuleType("helpers"), ModuleType("helpers.inner")
+    vars(helpers).update(BY=1, inner=inner)
+    vars(inner).update(times=lambda n: n * 2, helpers=helpers)
+    monkeypatch.setitem(globals(), "helpers", helpers)
+    reaching = eval("lambda n: helpers.inner.times(n) + helpers.BY", globals())
+    for by, times, expected in ((1, 2, 11), (2, 2, 12), (2, 3, 17), (1, 2, 11)):
+        vars(helpers)["BY"] = by
+        vars(inner)["times"] = eval(f"lambda n: n * {times}")
+        schema = {"n": {"type": "constant", "value": 5}, "x": FunctionColumn(function=reaching)}
+        dataset = columns(tmp_path, schema, rows=1)
+        dataset.generate()
+        assert [row.x for row in dataset.data_rows] == [expected]
+
+
+@dataclass
+class Measured:
+    value: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (2**64 - 1, "a whole number of more than 64 bits"),
+        (np.uint64(2**64 - 1), "a whole number of more than 64 bits"),
+        ({"deep": [2**63]}, "a whole number of more than 64 bits"),
+        (np.array([1, 2**64 - 1], dtype=np.uint64), "a whole number of more than 64 bits"),
+        ([1.5, float("nan")], "nan is not a finite number"),
+        ({"deep": (float("-inf"),)}, "-inf is not a finite number"),
+        (np.array([1.5, np.inf]), "inf is not a finite number"),
+        (np.float32("nan"), "nan is not a finite number"),
+        (Measured(float("nan")), "nan is not a finite number"),
+        ("a \ud83d b", "half of a surrogate pair"),
+        (["a \ud83d b"], "half of a surrogate pair"),
+        ({1: "a", "1": "b"}, "an object with two keys that are the same text"),
+        (b"bytes", "bytes cannot be written as JSON"),
+        ([object()], "object cannot be written as JSON"),
+    ],
+)
+def test_a_value_that_a_row_cannot_hold_to_the_letter_fails_its_row_and_says_why(
+    tmp_path: Path, value: Any, words: str
+) -> None:
+    dataset = columns(tmp_path, {"x": FunctionColumn(function=lambda: value)}, rows=1)
+    dataset.generate()
+    assert dataset.report.failures == {"column_error": 1}
+    assert words in dataset.failed_items[0].error
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (np.float32(0.1), 0.1),
+        (np.arange(3), [0, 1, 2]),
+        ({"b", "a"}, ["a", "b"]),
+        ({1: {None: (True,)}}, {"1": {"null": [True]}}),
+        (Measured([np.int64(3)]), {"value": [3]}),
+        (date(2024, 1, 31), "2024-01-31"),
+    ],
+)
+def test_other_values_become_the_json_that_they_are(tmp_path: Path, value: Any, held: Any) -> None:
+    assert rows(tmp_path, {"x": FunctionColumn(function=lambda: value)}, count=1) == [{"x": held}]
 
 
 def test_what_a_function_does_is_told_alike_in_every_process() -> None:

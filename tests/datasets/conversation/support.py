@@ -66,7 +66,12 @@ def provider(server: FaultServer, model: str = "m", **options: Any) -> OpenAICom
 
 
 def said(*exchanges: dict[str, Any], count: int = 1) -> Answer:
-    return Answer(text=json.dumps({"conversations": [{"exchanges": list(exchanges)}] * count}))
+    """So many conversations of these exchanges; in all but the first the answers are numbered, for equal ones count once."""
+    numbered = [
+        [{**exchange, "assistant": f"{exchange['assistant']} {number}"} for exchange in exchanges]
+        for number in range(1, count)
+    ]
+    return Answer(text=json.dumps({"conversations": [{"exchanges": one} for one in [list(exchanges), *numbered]]}))
 
 
 def generated(folder: Path, server: FaultServer, **fields: Any) -> list[dict[str, Any]]:

@@ -101,9 +101,9 @@ def test_too_many_conversations_are_cut_to_what_was_asked(tmp_path: Path, fault_
 # -- some of the conversations in a reply are not right
 
 
-def of_topics(style: str, *answers: dict[str, Any] | None) -> Answer:
-    """A conversation for each, whose answer is its place; None for one that is not right."""
-    right = [{**EXCHANGES[style], "assistant": f"answer {number}"} for number in range(len(answers))]
+def of_topics(style: str, *answers: dict[str, Any] | None, first: int = 0) -> Answer:
+    """A conversation for each, whose answer is its place, counted from `first`; None for one that is right."""
+    right = [{**EXCHANGES[style], "assistant": f"answer {first + number}"} for number in range(len(answers))]
     exchanges = [right[number] if wrong is None else wrong for number, wrong in enumerate(answers)]
     return Answer(text=json.dumps({"conversations": [{"exchanges": [exchange]} for exchange in exchanges]}))
 
@@ -137,11 +137,11 @@ def test_a_conversation_that_is_not_right_costs_no_other_its_row_or_its_topic(
     assert "conversations.1.exchanges.0" in failed.error
     uuids = {row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}
 
-    fault_server.respond = lambda request: of_topics(style, None, None)
+    fault_server.respond = lambda request: of_topics(style, None, None, first=5)
     dataset.generate([provider(fault_server)], retry_failed=True)
     assert "1. topic 1\n2. topic 3" in fault_server.requests[-1].prompt
     assert "exactly 2" in fault_server.requests[-1].prompt
-    assert answers_by_topic(tmp_path) == {**kept, "topic 1": "answer 0", "topic 3": "answer 1"}
+    assert answers_by_topic(tmp_path) == {**kept, "topic 1": "answer 5", "topic 3": "answer 6"}
     assert assert_balanced(dataset.report).failed == 0
     assert uuids < {row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}
 
@@ -152,13 +152,27 @@ def test_a_conversation_that_is_not_right_costs_no_other_its_row_or_its_topic(
     assert len(fault_server.requests) == sent
 
 
+@pytest.mark.parametrize("keep_repeats", [False, True])
+def test_a_conversation_that_comes_again_counts_as_missing_for_its_topic(
+    tmp_path: Path, fault_server: FaultServer, keep_repeats: bool
+) -> None:
+    other = {**EXCHANGES["basic"], "assistant": "answer 0"}
+    fault_server.respond = lambda request: of_topics("basic", None, other, None)
+    dataset = talk(tmp_path, 3, examples_per_call=3, keep_repeats=keep_repeats).generate([provider(fault_server)])
+    repeated = {"topic 1": "answer 0"} if keep_repeats else {}
+    assert answers_by_topic(tmp_path) == {"topic 0": "answer 0", **repeated, "topic 2": "answer 2"}
+    assert assert_balanced(dataset.report).failed == (0 if keep_repeats else 1)
+
+
 def test_topping_up_goes_on_until_every_topic_has_its_conversation(tmp_path: Path, fault_server: FaultServer) -> None:
     wrong = WRONG["blank"][1]
     fault_server.answer_next(
-        of_topics("basic", wrong, None, wrong), of_topics("basic", wrong, None), of_topics("basic", None)
+        of_topics("basic", wrong, None, wrong),
+        of_topics("basic", wrong, None, first=3),
+        of_topics("basic", None, first=5),
     )
     dataset = talk(tmp_path, 3, examples_per_call=3, run={"top_up": True}).generate([provider(fault_server)])
-    assert answers_by_topic(tmp_path) == {"topic 0": "answer 0", "topic 1": "answer 1", "topic 2": "answer 1"}
+    assert answers_by_topic(tmp_path) == {"topic 0": "answer 5", "topic 1": "answer 1", "topic 2": "answer 4"}
     assert assert_balanced(dataset.report).failed == 0
     assert "topic 0" in fault_server.requests[2].prompt
     assert "topic 2" not in fault_server.requests[2].prompt
@@ -187,13 +201,13 @@ def test_rows_are_in_plan_order_with_some_missing(tmp_path: Path, fault_server: 
 def test_a_conversation_too_many_is_not_taken_for_a_topic_that_is_added_later(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
-    fault_server.answer_next(of_topics("basic", None, None, None), of_topics("basic", None, None))
+    fault_server.answer_next(of_topics("basic", None, None, None), of_topics("basic", None, None, first=3))
     talk(tmp_path, 4, num_rows=2, examples_per_call=4).generate([provider(fault_server)])
     talk(tmp_path, 4, num_rows=4, examples_per_call=4).generate([provider(fault_server)])
     assert "1. topic 2\n2. topic 3" in fault_server.requests[1].prompt
     assert answers_by_topic(tmp_path) == {
         "topic 0": "answer 0",
         "topic 1": "answer 1",
-        "topic 2": "answer 0",
-        "topic 3": "answer 1",
+        "topic 2": "answer 3",
+        "topic 3": "answer 4",
     }

@@ -103,6 +103,44 @@ def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
     asyncio.run(main())
 
 
+def test_where_slots_of_the_run_are_short_the_provider_with_the_smaller_part_of_its_limit_goes_first() -> None:
+    async def main() -> None:
+        admission, small, large = Admission(4, StopSignal()), Gate(2), Gate(10)
+        admission.add(small)
+        admission.add(large)
+        for gate in (small, large, large, large):
+            await admission.enter(gate)
+        next_small = asyncio.ensure_future(admission.enter(small))
+        next_large = asyncio.ensure_future(admission.enter(large))
+        await asyncio.sleep(0)
+        admission.leave(large)  # 1 of 2 against 2 of 10
+        await asyncio.sleep(0)
+        assert (next_small.done(), next_large.done()) == (False, True)
+        admission.leave(small)
+        await asyncio.sleep(0)
+        assert next_small.done()
+
+    asyncio.run(main())
+
+
+def test_one_who_is_cancelled_as_the_second_of_those_who_wait_leaves_the_others_their_places() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1, StopSignal()), Gate(1)
+        admission.add(gate)
+        await admission.enter(gate)
+        first, second, third = [asyncio.ensure_future(admission.enter(gate)) for _ in range(3)]
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert len(gate.waiting) == 2
+        for waiting in (first, third):
+            admission.leave(gate)
+            await asyncio.wait_for(waiting, 1)
+        assert admission.in_flight == gate.in_flight == 1
+
+    asyncio.run(main())
+
+
 def test_those_who_came_first_enter_first() -> None:
     async def main() -> None:
         admission, gate = Admission(1, StopSignal()), Gate(5)
@@ -149,7 +187,7 @@ def test_a_burst_of_429_lowers_the_limit_once_and_never_below_one() -> None:
     refuse(gate, 50)
     assert gate.limit == 75
     for _ in range(12):
-        refuse(gate, 5)
+        refuse(gate, 10)
     assert gate.limit == 1
 
 
@@ -176,11 +214,79 @@ def test_sparse_429_lower_nothing_and_hold_nothing_back() -> None:
 def test_a_lowered_limit_climbs_back_to_the_setting_and_no_further() -> None:
     seen: list[int] = []
     gate = Gate(4, on_limit=seen.append)
-    refuse(gate, 5)
+    refuse(gate, 10)
     for _ in range(1000):
         gate.succeeded(time.monotonic())
     assert gate.limit == gate.setting == 4
     assert seen == [3, 4]
+
+
+def test_a_lowered_limit_rises_by_one_for_25_answers() -> None:
+    gate = Gate(8)
+    refuse(gate, 10)
+    limits = []
+    for _ in range(51):
+        gate.succeeded(time.monotonic())
+        limits.append(gate.limit)
+    assert limits == [6] * 24 + [7] * 25 + [8] * 2
+
+
+def test_a_second_burst_with_no_answer_in_between_halves_the_limit_and_one_after_an_answer_does_not() -> None:
+    gate = Gate(64)
+    for expected in (48, 24, 12):
+        refuse(gate, 10)
+        assert gate.limit == expected
+    gate.succeeded(time.monotonic())
+    refuse(gate, 10)
+    assert gate.limit == 9
+
+
+def test_a_429_for_a_request_that_was_sent_before_the_burst_changes_no_limit() -> None:
+    gate = Gate(8)
+    refuse(gate, 200)
+    assert gate.limit == 6
+
+
+def test_a_429_that_says_nothing_is_waited_for_20_seconds_at_most() -> None:
+    waits = []
+    for _ in range(200):
+        gate = Gate(4, backoff=Backoff(60.0))
+        refuse(gate, 10)
+        waits.append(gate.closed_for())
+    assert min(waits) >= -0.1
+    assert 19.0 < max(waits) <= 20.0
+
+
+def test_a_raised_setting_does_not_lift_a_limit_that_rate_limiting_has_lowered() -> None:
+    gate = Gate(8)
+    gate.set_limit(12)
+    assert (gate.limit, gate.setting) == (12, 12)
+    refuse(gate, 10)
+    gate.set_limit(20)
+    assert (gate.limit, gate.setting) == (9, 20)
+    gate.set_limit(5)
+    assert (gate.limit, gate.setting) == (5, 5)
+
+
+def test_a_closed_gate_reopens_to_what_it_was_and_then_climbs_slowly_to_the_setting() -> None:
+    seen: list[int] = []
+    gate = Gate(8, on_limit=seen.append)
+    refuse(gate, 10)  # 6
+    gate.close(time.monotonic(), beside=1)
+    gate.close(time.monotonic(), beside=0)
+    assert gate.limit == 1
+    gate.one_less()
+    assert gate.limit == 1
+    for _ in range(5):
+        gate.succeeded(time.monotonic())
+    assert gate.limit == 6
+    for _ in range(24):
+        gate.succeeded(time.monotonic())
+    assert gate.limit == 6
+    for _ in range(26):
+        gate.succeeded(time.monotonic())
+    assert gate.limit == 8
+    assert seen == [6, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_server_that_asks_for_patience_gets_it() -> None:
@@ -247,6 +353,14 @@ def test_a_wait_is_never_shorter_than_asked_and_never_much_longer_than_a_minute(
     assert (asked or 0.0) <= wait <= (asked or 0.0) + 60.0
 
 
+@given(st.integers(1, 50), st.floats(0, 1000))
+def test_those_who_were_told_to_wait_do_not_all_come_back_at_once(attempt: int, asked: float) -> None:
+    """A tenth of the usual wait is added by chance."""
+    waits = {Backoff(first_s=8.0).wait_s(attempt, retry_after_s=asked) for _ in range(40)}
+    assert len(waits) > 1
+    assert max(waits) <= asked + 0.1 * min(60.0, 8.0 * 2.0 ** (attempt - 1)) + 1e-9
+
+
 # -- pace
 
 
@@ -292,3 +406,47 @@ def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: p
     assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).opens_at <= 5006.2
     assert Gate(8, rpm=6, earlier=[(400.0, 0)]).opens_at <= 5000.0
     assert Gate(8, rpm=6).opens_at <= 5000.0
+
+
+def test_the_later_of_both_limits_says_when_the_next_request_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
+    gate = Gate(8, rpm=60.5, tpm=6050)
+    assert gate.paces_tokens
+    assert gate.opens_at <= 5000.0
+    gate.take(1, 5000.0)
+    assert gate.opens_at == pytest.approx(5001.0)  # a request a second
+    gate.take(500, 5001.0)
+    assert gate.opens_at == pytest.approx(5006.0)  # and a hundred tokens
+    gate.correct_tokens(-400)
+    assert gate.opens_at == pytest.approx(5002.0)
+    gate.correct_tokens(200)
+    assert gate.opens_at == pytest.approx(5004.0)
+    gate.take_back(200)
+    assert gate.opens_at == pytest.approx(5002.0)
+    gate.close(5009.0, beside=0)
+    assert gate.opens_at == 5009.0
+    assert gate.closed_for() == 9.0
+
+
+def test_a_gate_without_limits_per_minute_is_not_paced() -> None:
+    gate = Gate(8)
+    assert not gate.paces_tokens
+    assert not Gate(8, rpm=5).paces_tokens
+    gate.take(5000, time.monotonic())
+    gate.correct_tokens(-5)
+    assert gate.opens_at <= time.monotonic()
+
+
+def test_tokens_that_are_given_back_let_those_in_who_wait_for_them() -> None:
+    async def main() -> None:
+        admission, gate = Admission(4, StopSignal()), Gate(8, tpm=60)
+        admission.add(gate)
+        await admission.enter(gate, tokens=1000)
+        waiting = asyncio.ensure_future(admission.enter(gate, tokens=1))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        gate.correct_tokens(-1000)
+        admission.leave(gate)
+        assert await asyncio.wait_for(waiting, 1) == 2
+
+    asyncio.run(main())

@@ -38,15 +38,23 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
 FOLLOWED = "a redirect"
 
 
+def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return AnthropicProvider(model, api_base=server.url, **options)
+
+
+def gemini(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return GeminiProvider(model, api_base=server.url, **options)
+
+
 def litellm_anthropic(server: FaultServer, **options: Any) -> LLMProvider:
-    return AnthropicProvider("m", api_base=server.url, **options)
+    return LiteLLMProvider("anthropic/m", api_base=server.url, **options)
 
 
 def litellm_gemini(server: FaultServer, **options: Any) -> LLMProvider:
-    return GeminiProvider("gemini-2.0-flash", api_base=server.url, **options)
+    return LiteLLMProvider("gemini/gemini-2.0-flash", api_base=server.url, **options)
 
 
-every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 
 class Row(NamedTuple):
@@ -157,7 +165,7 @@ def about_topic_1(server: FaultServer) -> list[Recorded]:
 
 
 def asked(request: Recorded) -> str:
-    return "".join(message["content"] for message in request.json["messages"])
+    return request.raw.decode()
 
 
 @every_back_end
@@ -286,7 +294,7 @@ def test_items_of_a_stopped_provider_are_bought_by_the_next_run(
     assert assert_balanced(dataset.report).written == 5
 
 
-@pytest.mark.parametrize("make", [direct, litellm_anthropic, litellm_gemini])
+@pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm_anthropic, litellm_gemini])
 def test_a_redirect_is_not_followed_with_the_key(
     tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider
 ) -> None:

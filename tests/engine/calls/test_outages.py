@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -297,7 +298,7 @@ def test_answers_that_are_no_replies_are_recorded_and_never_held_against_an_item
         with pytest.raises(RunStopped, match="without a choice"):
             dataset.generate([direct(fault_server)])
         assert assert_balanced(dataset.report).pending == 3
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as ledger:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as ledger, ledger:
         assert ledger.execute("SELECT count(*) FROM calls").fetchone() == (len(fault_server.requests),)
     fault_server.respond = lambda request: Answer()
     dataset.generate([direct(fault_server)])
@@ -366,6 +367,17 @@ def test_a_prompt_that_the_server_cannot_answer_fails_where_no_other_is_left_to_
     dataset.generate([direct(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (7, 1, 0)
+
+
+def test_two_prompts_that_the_server_cannot_answer_are_few_enough_to_be_to_blame_themselves(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.respond = lambda request: DEAD["500"] if "bad" in _asked(request) else Answer()
+    topics = [*(f"topic {number}" for number in range(6)), "bad 1", "bad 2"]
+    dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 2, "max_stall_s": 0.3})
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (6, 2, 0)
 
 
 def test_a_provider_that_is_merely_unreliable_is_soon_paused_no_more(tmp_path: Path, fault_server: FaultServer) -> None:

@@ -1,6 +1,6 @@
 """Retries, rate limits and pace, measured where it counts: at the server.
 
-DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test refuses 90 % of all requests (4 by default).
+DATAFAST_TEST_LIMITED_S sets for how many seconds the server of the 429 test refuses 90 % of all requests (2 by default).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
-LIMITED_S = float(os.environ.get("DATAFAST_TEST_LIMITED_S", "4"))
+LIMITED_S = float(os.environ.get("DATAFAST_TEST_LIMITED_S", "2"))
 MakeProvider = Callable[..., LLMProvider]
 
 
@@ -139,6 +139,20 @@ def test_a_429_with_a_wait_holds_back_every_request_to_that_provider(
     assert min(after) >= told_at[0] + 0.8
     # And they do not come all at once when the wait is over: at a request every 50 ms.
     assert most_in_any(0.15, after) <= 4
+
+
+def test_a_run_sleeps_while_it_waits(tmp_path: Path, fault_server: FaultServer) -> None:
+    """A wait under a second too."""
+    used_s: list[float] = []
+
+    def respond(request: Recorded) -> Answer:
+        used_s.append(time.process_time())
+        return Answer() if len(used_s) > 1 else Answer(status=429, headers={"Retry-After": "0.8"})
+
+    fault_server.respond = respond
+    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    assert gaps(fault_server)[0] >= 0.8
+    assert used_s[1] - used_s[0] < 0.4
 
 
 @every_back_end

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ import pytest
 
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import RunStopped
-from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider, OpenAIProvider
+from datafast.llms import (
+    AnthropicProvider,
+    GeminiProvider,
+    LiteLLMProvider,
+    LLMProvider,
+    OpenAICompatibleProvider,
+    OpenAIProvider,
+)
 from datafast.llms.base import ReplyMode
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.support import ROOT, assert_balanced, raw
+from tests.support import ROOT, assert_balanced, columns, raw
 
 MakeProvider = Callable[..., LLMProvider]
 GOOD = '{"texts": ["a text"]}'
@@ -35,7 +43,16 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
     return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
 
 
+def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return AnthropicProvider(model, api_base=server.url, **options)
+
+
+def gemini(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+    return GeminiProvider(model, api_base=server.url, **options)
+
+
 every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+every_wire_format = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +61,15 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def way(request: Recorded) -> str:
-    """How a request asks for structure."""
-    form = request.json.get("response_format", {}).get("type")
-    return form or ("prompt" if "JSON Schema" in request.json["messages"][0]["content"] else "text")
+    """How a request asks for structure, by the names of chat completions."""
+    asked, settings = request.json, request.json.get("generationConfig", {})
+    if "output_config" in asked or "responseJsonSchema" in settings:
+        return "json_schema"
+    if "tools" in asked or "responseMimeType" in settings:
+        return "json_object"
+    return asked.get("response_format", {}).get("type") or (
+        "prompt" if "JSON Schema" in request.raw.decode() else "text"
+    )
 
 
 def ways(server: FaultServer) -> Counter[str]:
@@ -58,7 +81,7 @@ def texts(dataset: Any) -> list[str]:
 
 
 def calls_in_ledger(folder: Path) -> int:
-    with sqlite3.connect(folder / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as db, db:
         (found,) = db.execute("SELECT count(*) FROM calls").fetchone()
     db.close()
     return int(found)
@@ -77,7 +100,7 @@ UNWILLING = {
 }
 
 
-@every_back_end
+@every_wire_format
 @pytest.mark.parametrize("unwilling", UNWILLING)
 @pytest.mark.parametrize("works", ["json_schema", "json_object", "prompt"])
 def test_the_way_that_works_is_found_and_kept(
@@ -113,6 +136,24 @@ def test_a_format_that_does_not_work_wastes_a_round_of_requests_at_most(
     assert seen["json_schema"] <= (2 * 32 if "refuses" in unwilling else 32 + 4)
     assert seen["prompt"] <= 2
     assert seen["json_object"] <= 300 + 2
+
+
+def test_replies_in_plain_text_prove_no_way_of_asking_for_structure(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Recorded) -> Answer:
+        if way(request) == "text":
+            return Answer(text="plain")
+        return Answer(text='{"n": 1}') if way(request) == "json_object" else UNWILLING["refuses"]
+
+    fault_server.respond = respond
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema = {
+        "first": {"type": "text", "prompt": "say"},
+        "then": {"type": "structured", "prompt": "{first}", "json_schema": form},
+    }
+    dataset = columns(tmp_path, schema, rows=4, run={"max_concurrency": 1})
+    dataset.generate({"default": direct(fault_server)})
+    assert assert_balanced(dataset.report).written == 4
+    assert ways(fault_server) == {"text": 4, "json_object": 4, "json_schema": 1}
 
 
 def test_bounds_on_texts_go_to_servers_that_may_decode_by_them(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -193,7 +234,7 @@ def test_what_stands_there_instead_keeps_no_output_from_opening(
     tmp_path: Path, fault_server: FaultServer, found: Any
 ) -> None:
     raw(tmp_path, topics=1).generate([direct(fault_server)])
-    with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
         db.execute("INSERT OR REPLACE INTO meta VALUES('learned', ?)", (found,))
     db.close()
     dataset = raw(tmp_path, topics=2)
@@ -287,6 +328,33 @@ def test_a_call_goes_back_to_the_way_that_works_for_others_meanwhile() -> None:
     assert modes.next_after(ReplyMode.PROMPT, tried) is ReplyMode.JSON_SCHEMA
     # After a refusal it must not go round in circles.
     assert modes.next_after(ReplyMode.PROMPT, tried, refused=True) is None
+
+
+def test_what_is_learned_of_ways_is_noted_once_and_proven_by_a_reply() -> None:
+    modes = ReplyModes()
+    assert (modes.changed, modes.proven) == (False, False)
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert (modes.changed, modes.proven) == (True, True)
+    modes.changed = False  # it is noted
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert modes.changed is False
+    modes.failed(ReplyMode.JSON_OBJECT)
+    assert modes.changed is True
+    assert ReplyModes(ReplyMode.PROMPT, proven=True).proven
+    assert not ReplyModes(ReplyMode.PROMPT).proven
+    assert ReplyModes(ReplyMode.PROMPT).usual is ReplyMode.PROMPT
+
+
+def test_of_ways_that_all_mostly_fail_the_one_that_works_most_often_is_taken() -> None:
+    modes = ReplyModes()
+    for mode, worked in zip(ReplyMode, (0, 2, 1), strict=True):
+        for _ in range(worked):
+            modes.worked(mode)
+        for _ in range(worked + 1):
+            modes.failed(mode)
+    assert modes.usual is ReplyMode.JSON_SCHEMA
+    modes.worked(ReplyMode.PROMPT)
+    assert modes.usual is ReplyMode.PROMPT
 
 
 def test_a_server_where_no_way_has_worked_is_asked_in_the_best_way_first() -> None:
@@ -384,7 +452,7 @@ def test_short_lists_are_counted_and_topped_up_a_bounded_number_of_times(
     tmp_path: Path, fault_server: FaultServer, make: MakeProvider
 ) -> None:
     fault_server.respond = lambda request: Answer(text=GOOD)
-    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=10, run={"top_up": True})
+    dataset = raw(tmp_path, topics=2, num_samples_per_prompt=10, keep_repeats=True, run={"top_up": True})
     dataset.generate([make(fault_server)])
     report = assert_balanced(dataset.report)
     # One request and three more for each item, one row from each.

@@ -120,7 +120,7 @@ def test_a_file_is_loaded_as_the_split_train(tmp_path: Path) -> None:
     found = load_dataset("json", data_files=tmp_path / "rows.jsonl")
     assert isinstance(found, dict)
     assert found["train"] == load_dataset(tmp_path / "rows.jsonl", split="train") == Dataset(ROWS)
-    with pytest.raises(DataSetGeneratorError, match="the split train alone"):
+    with pytest.raises(DataSetGeneratorError, match="only the split train"):
         load_dataset(tmp_path / "rows.jsonl", split="test")
     with pytest.raises(DataSetGeneratorError, match="not a JSONL file"):
         load_dataset("someone/things")

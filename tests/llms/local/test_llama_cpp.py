@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -320,6 +321,23 @@ def test_a_quantisation_that_a_repository_lacks_is_refused_with_those_it_has(hub
 def test_a_repository_that_does_not_exist_is_refused_by_name(hub: HubServer, model: Path) -> None:
     with pytest.raises(ConfigError, match="Cannot download who/nothing"):
         LlamaCppProvider("who/nothing", slots=1).generate("Hello")
+
+
+class UnknownFault(Exception):
+    """An error of an HTTP library that this package does not know."""
+
+
+def test_whatever_the_hubs_client_raises_is_one_message_without_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "hf_canary0123456789"
+
+    def fail(*_: object, **__: object) -> None:
+        raise UnknownFault(f"nobody there for {token}")
+
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", fail)
+    with pytest.raises(ConfigError, match=r"Cannot download who/tiny.*nobody there") as caught:
+        LlamaCppProvider("who/tiny", slots=1).generate("Hello")
+    assert token not in "".join(traceback.format_exception(caught.value))
 
 
 # -- the command line

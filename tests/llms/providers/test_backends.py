@@ -21,7 +21,7 @@ from datafast._util import background
 from datafast.errors import Action, ConfigError, DatafastWarning, ErrorKind, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Completion, ReplyMode, Request, Response
-from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.transport.errors import from_transport
@@ -44,15 +44,23 @@ def litellm_openai(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("openai/tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
-def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
+def anthropic(base: str, **options: Any) -> LLMProvider:
     return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
-def litellm_gemini(base: str, **options: Any) -> LLMProvider:
+def gemini(base: str, **options: Any) -> LLMProvider:
     return GeminiProvider("gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
-BACKENDS = [direct, litellm_openai, litellm_anthropic, litellm_gemini]
+def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
+    return LiteLLMProvider("anthropic/tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def litellm_gemini(base: str, **options: Any) -> LLMProvider:
+    return LiteLLMProvider("gemini/gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
+
+
+BACKENDS = [direct, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini]
 OPENAI_BACKENDS = [direct, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
 every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
@@ -82,7 +90,8 @@ def refused(provider: LLMProvider, request: Request | None = None) -> ProviderEr
 
 
 def completed(provider: LLMProvider, request: Request | None = None) -> Completion:
-    return decode_completion(send(provider, request or asked())[0].raw)
+    response = send(provider, request or asked())[0]
+    return decode_reply(response.raw, response.format)
 
 
 def setting(sent: Recorded, *names: str) -> Any:
@@ -310,18 +319,19 @@ def test_dropped_parameters_are_left_out(fault_server: FaultServer, make: MakePr
     send(provider, asked(dropped_params=frozenset({"temperature"})))
     sent = fault_server.requests[0]
     assert setting(sent, "temperature") is None
-    assert setting(sent, "top_p") == 0.9
+    assert setting(sent, "top_p", "topP") == 0.9
 
 
 @every_backend
 def test_a_lifted_token_limit_is_above_the_usual_one(fault_server: FaultServer, make: MakeProvider) -> None:
     send(make(fault_server.url), asked(token_limit=16_384))
     (sent,) = fault_server.requests
-    assert setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens") >= 8192
+    assert setting(sent, "max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens") >= 8192
 
 
-def test_litellm_says_once_which_parameters_a_model_lacks(fault_server: FaultServer) -> None:
-    provider = litellm_anthropic(fault_server.url, frequency_penalty=0.5)
+@pytest.mark.parametrize("make", [anthropic, litellm_anthropic])
+def test_parameters_that_an_api_lacks_are_named_once(fault_server: FaultServer, make: MakeProvider) -> None:
+    provider = make(fault_server.url, frequency_penalty=0.5)
     with pytest.warns(DatafastWarning, match="frequency_penalty") as caught:
         send(provider, asked("one"), asked("two"))
     assert len(caught) == 1
@@ -354,8 +364,8 @@ def test_without_a_key_no_authorization_is_sent(
     assert "authorization" not in fault_server.requests[0].headers
 
 
-def test_a_local_server_behind_litellm_needs_no_key(fault_server: FaultServer) -> None:
-    for make in (litellm_openai, litellm_anthropic):
+def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
+    for make in (litellm_openai, anthropic):
         send(make(fault_server.url, api_key=None), asked())
     assert len(fault_server.requests) == 2
 
@@ -437,7 +447,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_sent(
     direct("http://model.invalid").require_ready()
 
 
-@pytest.mark.parametrize("make", [direct, litellm_anthropic])
+@pytest.mark.parametrize("make", [direct, anthropic, litellm_anthropic])
 def test_a_certificate_of_ones_own_is_trusted_only_with_ssl_ca(
     certificate: tuple[Path, Path], make: MakeProvider
 ) -> None:
@@ -459,10 +469,10 @@ def test_too_few_file_descriptors_stop_the_run_and_say_how_to_get_more() -> None
 
 QUIET = """
 import sys
-from datafast.llms import AnthropicProvider, OpenAICompatibleProvider
+from datafast.llms import AnthropicProvider, LiteLLMProvider, OpenAICompatibleProvider
 from datafast.errors import ProviderError
-for make in (OpenAICompatibleProvider, AnthropicProvider):
-    provider = make("tiny", api_base=sys.argv[1], api_key="sk-canary-0123456789")
+for make, model in ((OpenAICompatibleProvider, "tiny"), (AnthropicProvider, "tiny"), (LiteLLMProvider, "anthropic/tiny")):
+    provider = make(model, api_base=sys.argv[1], api_key="sk-canary-0123456789")
     provider.generate(["one", "two"])
     provider.generate("three")
     try:
@@ -479,13 +489,13 @@ import os, sys, warnings
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from datafast._util import background
-from datafast.llms import AnthropicProvider
+from datafast.llms import LiteLLMProvider
 from datafast.llms.base import Request
 def settings():
     return {name: repr(value) for name, value in vars(litellm).items() if isinstance(value, (bool, int, float, str, type(None)))}
 before = settings()
 async def call():
-    backend = AnthropicProvider("tiny", api_base=sys.argv[1], api_key="sk-canary-0123456789").open(max_connections=501)
+    backend = LiteLLMProvider("anthropic/tiny", api_base=sys.argv[1], api_key="sk-canary-0123456789").open(max_connections=501)
     await backend.complete(Request(messages=[{"role": "user", "content": "Hello"}]))
     await backend.aclose()
 with warnings.catch_warnings(record=True) as caught:
@@ -508,7 +518,7 @@ def test_litellm_as_the_host_set_it_up_is_left_so_and_its_limit_is_told(fault_se
 LONG_RUNS = """
 import asyncio, gc, sys
 from datafast._util import background
-from datafast.llms import AnthropicProvider, LiteLLMProvider
+from datafast.llms import LiteLLMProvider
 from datafast.llms.base import Request
 class Cycle:
     freed = 0
@@ -518,7 +528,7 @@ async def calls(backend, count):
     await asyncio.gather(*(backend.complete(Request(messages=[{"role": "user", "content": "Hello"}])) for _ in range(count)))
 async def main():
     one = LiteLLMProvider("openai/tiny", api_base=sys.argv[1], api_key="none").open(max_connections=50)
-    other = AnthropicProvider("tiny", api_base=sys.argv[1], api_key="none").open(max_connections=50)
+    other = LiteLLMProvider("anthropic/tiny", api_base=sys.argv[1], api_key="none").open(max_connections=50)
     seen = []
     if sys.argv[2] == "frozen by the host":
         gc.freeze()
@@ -586,7 +596,7 @@ def test_more_connections_than_file_descriptors_are_a_local_fault(fault_server: 
     assert (ended.stdout.strip(), ended.returncode) == ("{'local_resources'}", 0), ended.stderr
 
 
-def test_a_process_that_used_both_back_ends_ends_without_a_word(fault_server: FaultServer) -> None:
+def test_a_process_that_used_several_back_ends_ends_without_a_word(fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: Answer(status=500 if request.prompt == "fail" else 200, body=None)
     command = [sys.executable, "-W", "error", "-c", QUIET, fault_server.url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -208,6 +208,12 @@ def _doubled_quotes(text: str, rng: random.Random) -> str:
     return _strings(text, lambda string: f'"{string}"')
 
 
+def _a_member_twice(text: str, rng: random.Random) -> str:
+    name = rng.choice(list(json.loads(text)))
+    end = text.rindex("}")
+    return f'{text[:end].rstrip()}, "{name}": {rng.choice(["[]", "null", json.dumps(natural_text(rng))])}}}'
+
+
 DAMAGES: dict[str, Callable[[str, random.Random], str]] = {
     name.strip("_").replace("_", " "): function
     for name, function in list(globals().items())

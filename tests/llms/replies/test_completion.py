@@ -54,6 +54,14 @@ def envelope(message: dict[str, Any], **fields: Any) -> bytes:
         ({"prompt_tokens": 9, "completion_tokens": 5, "reasoning_tokens": 40}, Usage(9, 45, reasoning_tokens=40)),
         ({"input_tokens": 9, "output_tokens": 5}, Usage(9, 5)),
         (
+            {"input_tokens": 9, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20},
+            Usage(129, 5, cached_tokens=100),
+        ),
+        (
+            {"prompt_tokens": 129, "completion_tokens": 5, "total_tokens": 134, "cache_read_input_tokens": 100},
+            Usage(129, 5, cached_tokens=100),
+        ),
+        (
             {
                 "prompt_tokens": 9,
                 "completion_tokens": 5,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 import pytest
 
@@ -9,6 +11,8 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.replies.completion import decode_completion
 from datafast.llms.replies.endings import ENDINGS, Ending
 from datafast.llms.replies.parse import parse_text
+
+from .services import SERVICES
 
 CATEGORIES = {
     Ending.TRUNCATED: ReplyCategory.TRUNCATED,
@@ -33,6 +37,25 @@ def category(reason: object, **fields: object) -> ReplyCategory | None:
 )
 def test_known_good_endings_pass(reason: str | None) -> None:
     assert category(reason) is None
+
+
+EACH = (None, ReplyCategory.INVALID, ReplyCategory.TRUNCATED, ReplyCategory.REFUSED, ReplyCategory.BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("service", "reason", "expected"),
+    [
+        (service, reason, expected)
+        for service, columns in SERVICES.items()
+        for reasons, expected in zip(columns, EACH, strict=True)
+        for reason in reasons
+    ],
+)
+def test_the_reasons_of_each_service_become_what_they_mean(
+    service: str, reason: str, expected: ReplyCategory | None
+) -> None:
+    assert category(reason) is expected
+    assert ENDINGS.keys() & {reason.casefold(), re.sub("(?<=[a-z])(?=[A-Z])", "_", reason).casefold()}
 
 
 @pytest.mark.parametrize("reason", ENDINGS)

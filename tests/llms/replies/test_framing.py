@@ -42,6 +42,9 @@ FRAMED = {
     "harmony without tokens": f"analysisThe user wants it.assistantfinal{STORY}",
     "harmony with a commentary": "<|channel|>commentary<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>"
     + STORY,
+    "harmony without a channel": f"<|start|>assistant<|message|>{STORY}<|return|>",
+    "harmony's message alone": f"<|message|>{STORY}<|end|>",
+    "ChatML without a role": f"<|im_start|>{STORY}<|im_end|>",
     "ChatML": f"<|im_start|>assistant\n{STORY}<|im_end|>",
     "ChatML and the next turn": f"{STORY}<|im_end|>\n<|im_start|>user\nMore!",
     "Llama": f"<|start_header_id|>assistant<|end_header_id|>\n\n{STORY}<|eot_id|>",
@@ -66,6 +69,7 @@ def test_what_frames_the_answer_is_taken_off(reply: str) -> None:
         "a <think> b",
         "Each turn ends with <|im_end|>",
         "ChatML: <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\nThat is all.",
+        "<|im_start|>user\nHi<|im_end|>\nis how a turn of the user looks.",
         "The tags [THINK] and [/THINK] frame it.",
         "Use `<|channel|>final<|message|>` there.",
         "Now <s>10</s> 5 euros, <s>20</s>",

@@ -28,7 +28,7 @@ class Texts(BaseModel):
 
 ANYTHING = ResponseSchema.of(Anything)
 TEXTS = ResponseSchema.of(Texts)
-EACH = 440  # of each damage: 10,120 in all
+EACH = 440  # of each damage: 10,560 in all
 
 
 def read(text: str) -> Any:
@@ -88,6 +88,10 @@ def test_marks_of_json_in_any_order_within_texts_lead_nobody_astray(damage: str)
         (r'{"texts": ["a \d+ b"]}', [r"a \d+ b"]),
         ('{"texts": ["one"]}}', ["one"]),
         ('"texts": ["a"], "more": {"texts": ["b"]}}', None),
+        ('{"texts": ["one"], "texts": ["two"]}', None),
+        ('{"texts": ["one"], "texts": ["one"]}', ["one"]),
+        ('{"texts": ["one"], "texts" : ["two"],}', None),
+        ('Here: {"texts": ["one"], "texts": ["two"]}', None),
         ('{"more": "a </think> b", "texts": [{"texts": ["c"]}]', None),
     ],
 )  # fmt: skip

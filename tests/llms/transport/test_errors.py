@@ -102,11 +102,27 @@ def test_names_of_secrets_are_told_from_other_names() -> None:
                 "XAuthToken",
                 "ocp-apim-subscription-key",
                 "JWT",
+                "api_keys",
+                "accessTokens",
             ],
         )
     )
     assert not any(
-        map(is_secret_name, ["max_tokens", "top_k", "seed", "X-Team", "author", "tokenizer", "keyword", "signal"])
+        map(
+            is_secret_name,
+            [
+                "max_tokens",
+                "top_k",
+                "seed",
+                "X-Team",
+                "author",
+                "tokenizer",
+                "keyword",
+                "signal",
+                "keys",
+                "stop_tokens",
+            ],
+        )
     )
 
 

@@ -1,0 +1,179 @@
+"""What becomes of one item: its rows on the first route that answers, why others are missing, and the verdicts of stages about them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import BaseModel
+
+from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.generate import Generate
+from datafast.engine.shares import Share, up
+from datafast.engine.stages import verdict_of
+from datafast.engine.stop import ItemPending
+from datafast.errors import CallFailed, OutputError
+from datafast.logger_config import logger
+from datafast.plan.items import WorkItem
+from datafast.store.records import FailureRow, FilteredRow
+
+if TYPE_CHECKING:
+    from datafast.engine.assembly import Parts
+    from datafast.engine.routes import Route
+    from datafast.store.records import ItemRecord, Recorded
+
+    Replies = dict[bytes, list[Recorded]]
+
+__all__ = ["Outcome", "Outcomes", "failure_of"]
+
+
+class Outcome(NamedTuple):
+    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, and those that stages have dropped."""
+
+    lines: dict[int, bytes]
+    error: CallFailed | None
+    rows: Sequence[BaseModel | CallFailed | None] = ()
+    filtered: Sequence[FilteredRow] = ()
+
+
+class Outcomes:
+    """Makes the outcomes of the items of one run."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._job = parts.job
+        self._settings = parts.job.settings
+        self._store = parts.output.store
+        self._caller = parts.caller
+        self._stop = parts.stop
+
+    async def best(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
+        """The outcome on the first route that answers, or that with the most rows; None if the item stays pending."""
+        recorded = self._store.recorded_calls(record)
+        best: Outcome | None = None
+        tried: set[str] = set()
+        done: list[Route[Endpoint]] = []  # routes that have answered, or will not
+        while left := [route for route in share.working if route not in done] if done else share.working:
+            route = left[0] if len(left) == 1 else up(left) or left[0]
+            generate = Generate(
+                caller=self._caller,
+                item=item,
+                record=record,
+                recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
+                most_rows=max(item.most_rows, self._store.most_donated),
+                route=route,
+                waiting=share.on_wait,
+                elsewhere=_elsewhere(route, left) if len(left) > 1 else None,
+                top_up=self._settings.top_up,
+            )
+            try:
+                outcome = await self._produce_rows(item, generate)
+            except ItemPending:
+                if self._stop:
+                    break
+                # This provider does not work now. Another one takes over, or this one again, unless it has answered a part already.
+                if generate.last is not None:
+                    done.append(route)
+                continue
+            if best is None or len(outcome.lines) > len(best.lines):
+                best = outcome
+            if best.error is None:
+                break
+            done.append(route)
+        return best
+
+    async def _produce_rows(self, item: WorkItem, generate: Generate) -> Outcome:
+        rows: Sequence[BaseModel | CallFailed | None] = ()
+        try:
+            rows = list(await self._job.produce(item, generate))[: item.num_rows]
+            lines = {number: _line(row) for number, row in enumerate(rows) if isinstance(row, BaseModel)}
+            error = next((row for row in rows if isinstance(row, CallFailed)), None)
+        except CallFailed as failed:
+            lines, error = {}, failed
+        except OutputError:  # a recorded reply cannot be read, which does not concern only this item
+            raise
+        except Exception as bug:  # noqa: BLE001 - a kind's own bug costs its item, never other people's rows
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in produce(): {bug}")
+            lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
+        if error is None and len(lines) < item.num_rows:
+            error = generate.shortfall(len(lines), item.num_rows)
+        return Outcome(lines, error, rows)
+
+    def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome:
+        """The outcome after stages have decided about rows that were not decided before."""
+        dropped: list[FilteredRow] = []
+        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
+        try:
+            for number in [number for number in lines if not record.decided >> number & 1]:
+                row = outcome.rows[number]
+                assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
+                stage, verdict = verdict_of(self._job.stages, row, item)
+                if not verdict.keeps:
+                    line = lines.pop(number).removesuffix(b"\n")
+                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
+        except Exception as bug:  # noqa: BLE001 - as in produce()
+            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+            failed = CallFailed(
+                f"{type(bug).__name__}: {bug}",
+                category="stage_error",
+                provider=share.label,
+                role="",
+                attempts=0,
+                prompt="",
+            )
+            return Outcome({}, failed)
+        return outcome._replace(lines=lines, filtered=dropped)
+
+
+def _elsewhere(route: Route[Endpoint], left: Sequence[Route[Endpoint]]) -> Callable[[], bool] | None:
+    """Says whether a provider of another of these routes can take over; None where there is no other."""
+    others = [other for other in left if other is not route]
+    return (lambda: up(others) is not None) if others else None
+
+
+def _for_route(recorded: Replies, route: Route[Endpoint], share: Share, tried: set[str]) -> Replies:
+    """The recorded replies as they are used on one of several routes: without those of the routes that were tried before, and those of
+    later ones after all others.
+
+    Args:
+        tried: the labels of the routes before; those of this route are added.
+    """
+    own = {endpoint.label for endpoint in route.members}
+    later = {endpoint.label for endpoint in share.endpoints} - own
+    before = frozenset(tried)
+    tried |= own
+    return {
+        key: sorted((r for r in replies if r.provider not in before), key=lambda r: r.provider in later)
+        for key, replies in recorded.items()
+    }
+
+
+def _line(row: BaseModel) -> bytes:
+    return type(row).__pydantic_serializer__.to_json(row) + b"\n"
+
+
+def failure_of(record: ItemRecord, outcome: Outcome, error: CallFailed) -> FailureRow | None:
+    """Why rows of an item have failed; None where none are missing."""
+    present = record.slots | record.filtered
+    for number in outcome.lines:
+        present |= 1 << number
+    for row in outcome.filtered:
+        present |= 1 << row.number
+    missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
+    if not missing:
+        return None
+    if record.failure:
+        return replace(record.failure, rows=missing)
+    return FailureRow(
+        item=record.id,
+        category=error.category,
+        error=str(error),
+        provider=error.provider,
+        role=error.role,
+        attempts=error.attempts,
+        rows=missing,
+        prompt=error.prompt,
+        raw=error.raw,
+        at=time.time(),
+    )

@@ -1,0 +1,72 @@
+"""What the decoders of all wire formats need: a body as JSON, and its values where they are of the type that is expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from datafast.errors import ReplyCategory, ReplyError
+from datafast.llms.replies.find import lenient_json
+
+__all__ = ["MOST_TOKENS", "as_json", "body_of", "count_of", "first_of", "not_a_reply", "text_of"]
+
+MOST_TOKENS = 2**53  # what every reader of JSON can hold
+_SHOWN_CHARS = 200
+
+
+def body_of(raw: bytes, expected: str) -> dict[str, Any]:
+    """The JSON object that a server answered. A byte order mark, NaN, Infinity and half a surrogate pair keep none from being read.
+
+    Args:
+        expected: what should have come, in words, for the message.
+
+    Raises:
+        ReplyError: category INVALID; it is something else.
+    """
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        data = lenient_json(raw)
+        if data is None:
+            raise not_a_reply(raw, f"is not JSON ({error})", expected) from error
+    return data if isinstance(data, dict) else {}
+
+
+def not_a_reply(raw: bytes, what: str, expected: str) -> ReplyError:
+    """The error for a body that is no reply of its format. `what` says what is wrong with it."""
+    shown = raw[:_SHOWN_CHARS].decode("utf-8", errors="replace")
+    more = "..." if len(raw) > _SHOWN_CHARS else "."
+    return ReplyError(
+        f"The server's answer {what}. Expected {expected}. It begins with {shown!r}{more}",
+        category=ReplyCategory.INVALID,
+    )
+
+
+def first_of(value: object) -> dict[str, Any] | None:
+    """The first element of a list, where it is an object."""
+    first = value[0] if isinstance(value, list) and value else None
+    return first if isinstance(first, dict) else None
+
+
+def text_of(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def as_json(value: object) -> str:
+    """A value as JSON; '' where it is nested deeper than can be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return ""
+
+
+def count_of(fields: object, *names: str) -> int:
+    """A token count, under the first of the names that has one; 0 where none is (some servers send null or strings)."""
+    for name in names:
+        value = fields.get(name) if isinstance(fields, Mapping) else None
+        if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
+            return max(0, int(value))
+    return 0

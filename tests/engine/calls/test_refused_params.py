@@ -1,0 +1,134 @@
+"""Parameters that a model refuses: they are left out once that is known to help, with one warning."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.errors import DatafastWarning
+from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from tests import support
+from tests.servers.fault_server import Answer, FaultServer, Recorded
+from tests.support import assert_balanced, raw
+
+MakeProvider = Callable[..., LLMProvider]
+
+
+def direct(server: FaultServer, **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider("m", api_base=server.url, **options)
+
+
+def anthropic(server: FaultServer, **options: Any) -> LLMProvider:
+    return AnthropicProvider("claude-opus-4-8", api_base=server.url, **options)
+
+
+def gemini(server: FaultServer, **options: Any) -> LLMProvider:
+    return GeminiProvider("gemini-3.8-flash", api_base=server.url, **options)
+
+
+def litellm(server: FaultServer, **options: Any) -> LLMProvider:
+    return LiteLLMProvider("openai/m", api_base=server.url, **options)
+
+
+every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    support.short_waits(monkeypatch)
+
+
+def carries(request: Recorded, name: str) -> bool:
+    return f'"{name}"' in request.raw.decode()
+
+
+def refusal(message: str) -> Answer:
+    return Answer(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": message}})
+
+
+def warned(dataset: Any, provider: LLMProvider) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset.generate([provider])
+    return [str(entry.message) for entry in caught if issubclass(entry.category, DatafastWarning)]
+
+
+@every_back_end
+def test_a_parameter_that_a_refusal_names_in_its_words_is_left_out_if_that_helps(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    fault_server.respond = lambda request: (
+        refusal("`temperature` is not supported by this model.") if carries(request, "temperature") else Answer()
+    )
+    dataset = raw(tmp_path, topics=20, run={"max_concurrency": 4})
+    (message,) = warned(dataset, make(fault_server, temperature=0.5))
+    assert "refuses the parameter 'temperature'" in message
+    assert assert_balanced(dataset.report).written == 20
+    assert sum(carries(request, "temperature") for request in fault_server.requests) <= 4
+    assert len(fault_server.requests) <= 24
+
+
+@every_back_end
+def test_several_refused_parameters_are_found_one_after_the_other(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        found = [name for name in ("temperature", "top_p", "topP") if carries(request, name)]
+        return refusal(f"{found[0]}: not supported.") if found else Answer()
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=10, run={"max_concurrency": 1})
+    assert len(warned(dataset, make(fault_server, temperature=0.5, top_p=0.9))) == 2
+    assert assert_balanced(dataset.report).written == 10
+    assert len(fault_server.requests) == 12
+
+
+@every_back_end
+def test_a_parameter_that_was_not_the_reason_goes_on_being_sent(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        if "topic 3." in request.raw.decode():
+            return refusal("This prompt about the temperature of ice is not allowed.")
+        return Answer()
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=[f"topic {number}." for number in range(10)], run={"max_concurrency": 1})
+    assert warned(dataset, make(fault_server, temperature=0.5)) == []
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failures) == (9, {"bad_request": 1})
+    about_3 = [request for request in fault_server.requests if "topic 3." in request.raw.decode()]
+    assert sum(not carries(request, "temperature") for request in about_3) == 1
+    assert all(carries(request, "temperature") for request in fault_server.requests if request not in about_3)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "field"),
+    [
+        (anthropic, {"reasoning_effort": "high"}, "thinking"),
+        (gemini, {"reasoning_effort": "high"}, "thinkingConfig"),
+        (gemini, {"frequency_penalty": 0.5}, "frequencyPenalty"),
+        (direct, {"extra": {"logit_bias": {"5": 1}}}, "logit_bias"),
+    ],
+)
+def test_options_are_known_by_their_names_on_the_wire(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, options: dict[str, Any], field: str
+) -> None:
+    fault_server.respond = lambda request: refusal(f"{field}: unknown.") if carries(request, field) else Answer()
+    dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
+    (message,) = warned(dataset, make(fault_server, **options))
+    assert repr(next(iter(options.get("extra", options)))) in message
+    assert assert_balanced(dataset.report).written == 5
+
+
+@pytest.mark.parametrize("make", [direct, anthropic])
+def test_a_longer_word_names_no_parameter(tmp_path: Path, fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: refusal("The temperatures of this account are not allowed.")
+    dataset = raw(tmp_path, topics=1, run={"max_concurrency": 1})
+    with pytest.raises(Exception, match="temperatures"):
+        dataset.generate([make(fault_server, temperature=0.5)])
+    assert all(carries(request, "temperature") for request in fault_server.requests)
