@@ -405,7 +405,7 @@ def test_the_limit_falls_once_per_burst_and_climbs_back(
 
 
 def test_each_provider_has_its_own_limit(tmp_path: Path, fault_server: FaultServer, short_waits: None) -> None:
-    limited = iter([True] * 8)
+    limited = iter([True] * 12)
 
     def respond(request: Recorded) -> Answer:
         refuse = request.json["model"] == "limited" and next(limited, False)
