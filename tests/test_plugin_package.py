@@ -208,15 +208,16 @@ def test_a_config_of_its_kind_runs_with_its_provider_and_its_stage(
     (tmp_path / "riddles.yaml").write_text(CONFIG % sphinx.url, encoding="utf-8")
     assert json.loads(datafast(site, tmp_path, "plan", "riddles.yaml", "--json"))["total_calls"] == 5
     report = json.loads(datafast(site, tmp_path, "generate", "riddles.yaml", "--json", exit_code=3))
-    counts = {name: report[name] for name in ("requested", "written", "filtered", "failed", "pending", "calls")}
-    assert counts == {"requested": 5, "written": 2, "filtered": 2, "failed": 1, "pending": 0, "calls": 4}
+    counts = {name: report[name] for name in ("requested", "written", "filtered", "failed", "pending")}
+    assert counts == {"requested": 5, "written": 2, "filtered": 2, "failed": 1, "pending": 0}
+    assert report["calls"] in {4, 5}
     assert report["filtered_by_stage"] == {"brief": {"more than 5 words": 2}}
     rows = rows_of(tmp_path / "riddles.jsonl")
     assert {row["answer"]: row["riddle"] for row in rows} == dict.fromkeys(("a clock", "a shadow"), "What never rests?")
     assert {row["model_id"] for row in rows} == {"thebes"}
-    # One prompt is refused; it is asked again where nothing else is left to tell whose fault that is.
+    # One prompt is refused. Where nothing else is left to tell whose fault that is, it is asked again, and so is one that was answered.
     assert {request.target for request in sphinx.requests} == {"/ask"}
-    assert 5 <= len(sphinx.requests) <= 7
+    assert 5 <= len(sphinx.requests) <= 8
     assert tree() == before
 
 
@@ -227,8 +228,11 @@ def test_a_run_that_is_repeated_buys_nothing_and_status_knows_its_rows(
     first, again = (
         json.loads(datafast(site, tmp_path, "generate", "riddles.yaml", "--json", exit_code=3)) for _ in range(2)
     )
-    assert (first["calls"], again["calls"]) == (4, 0)
-    assert 5 <= len(sphinx.requests) <= 7  # the refused one may have been asked again in the first run
+    assert first["calls"] in {4, 5}
+    assert again["calls"] == 0
+    assert (
+        5 <= len(sphinx.requests) <= 8
+    )  # the refused one may have been asked again in the first run, and one that was answered
     status = json.loads(datafast(site, tmp_path, "status", "riddles.jsonl", "--json"))
     assert [status[name] for name in ("requested", "written", "filtered", "failed", "pending")] == [5, 2, 2, 1, 0]
     assert status["filtered_by_stage"] == {"brief": {"more than 5 words": 2}}

@@ -29,7 +29,8 @@ class RunConfig(ConfigModel):
 
     max_retries: int = Field(default=5, ge=0, le=100)
     """How often one request is sent again after a server error, a timeout or a dropped connection while others succeed in between.
-    Waiting out an outage or a rate limit (429) does not count; see `max_stall_s`."""
+    Waiting out an outage or a rate limit (429) does not count; see `max_stall_s`. The first fault never counts, since an outage may
+    begin with it: with 0, too, a request is sent again once."""
 
     retry_delay_s: float = Field(default=1.0, gt=0, le=3600)
     """Seconds to wait at most before a request is sent again for the first time; each further time twice as many. The wait is

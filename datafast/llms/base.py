@@ -86,7 +86,7 @@ class Backend(Protocol):
     """An open connection to one provider, for one event loop."""
 
     async def complete(self, request: Request) -> Response:
-        """Sends exactly one request.
+        """Sends exactly one request; a second time only where its connection turned out to be closed before the server had read it.
 
         Raises:
             ProviderError: no usable answer came.

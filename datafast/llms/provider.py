@@ -206,6 +206,11 @@ class LLMProvider:
         """The most output tokens of one reply: the limit that was set, else the size of the model's context."""
         return self.max_completion_tokens or context_window(self.provider_name, self.model_id)
 
+    @property
+    def needed_limit(self) -> int | None:
+        """The limit on a reply that is sent where the API wants one, the user has set none, and the model's own is not known."""
+        return None
+
     def cost_usd(self, usage: Usage) -> float | None:
         """The cost of one reply in USD; None if the price is not known."""
         return cost_usd(usage, provider_name=self.provider_name, model_id=self.model_id, price=self.price)

@@ -190,7 +190,7 @@ class _FromCombinations:
         done, taking_part = self._segments[segment]
         index -= self._starts[segment]
         if len(taking_part) == len(self._spaces):
-            place = done * len(self._spaces) + index
+            place = index  # in the first rounds
         else:
             # In as many rounds as there are routes, each template comes once on each route.
             blocks, within = divmod(index, self._routes * len(taking_part))

@@ -138,10 +138,6 @@ class Store:
         """Remembers for the next run that a provider has refused this item, and that it is not known whose fault that is."""
         self._refused[record.position] = record.key
 
-    def was_refused(self, record: ItemRecord) -> bool:
-        """Whether that is remembered from an earlier run."""
-        return record.position in self.refused_before
-
     def learn(self, name: str, what: str) -> None:
         """Keeps something for later runs, in `learned`."""
         if self.learned.get(name) != what:

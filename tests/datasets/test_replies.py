@@ -247,7 +247,8 @@ def test_what_came_before_is_kept_where_no_whole_reply_comes(
     tmp_path: Path, fault_server: FaultServer, then: list[Answer], kept: list[str]
 ) -> None:
     dataset = raw(tmp_path, topics=2, num_samples_per_prompt=3, run={"max_concurrency": 1})
-    fault_server.respond = lambda request: Answer(status=400, body={"error": {"message": "no"}})
+    refused = Answer(status=400, body={"error": {"message": "no"}})
+    fault_server.respond = lambda request: refused if "topic 1" in request.prompt else Answer()
     fault_server.answer_next(Answer(text='{"texts": ["x", "y", "z"]}'), cut('{"texts": ["a", "b'), *then)
     dataset.generate([provider(fault_server)])
     report = assert_balanced(dataset.report)

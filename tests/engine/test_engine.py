@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.engine.calls.admission import Backoff
 from datafast.engine.events import Event
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider, SimulatedProvider
@@ -184,12 +185,13 @@ def test_what_is_no_provider_is_refused_with_its_place(tmp_path: Path, given: An
 def test_server_errors_are_sent_again_exactly_max_retries_times(
     tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    support.short_waits(monkeypatch)
+    # As long as others take to be answered in between, and not so long that none is left.
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, attempt, *, retry_after_s=None: 0.006)
     busy = Answer(status=503, body="busy")
     fault_server.respond = lambda request: busy if "topic 0" in request.prompt else Answer()
-    dataset = raw(tmp_path, topics=40, run=RunConfig(max_retries=3, max_concurrency=1))
+    dataset = raw(tmp_path, topics=300, run=RunConfig(max_retries=3, max_concurrency=1))
     dataset.generate([local(fault_server)])
-    assert len(fault_server.requests) == 39 + 4
+    assert len(fault_server.requests) == 299 + 4
     assert dataset.report.failures == {"server_error": 1}
     assert dataset.report.retries == 3
     category, error, provider, attempts, rows, prompt, reply = failures(dataset)[0]

@@ -468,7 +468,9 @@ def test_of_ten_requests_the_good_replies_come_back_in_their_places(
     kinds = {2: ProviderError, 5: ProviderError, 9: ReplyError}
     for number, result in enumerate(caught.value.results):
         assert isinstance(result, kinds[number]) if number in kinds else result == f"re {number}"
-    assert (len(fault_server.requests), fault_server.max_in_flight) == (10, 3)
+    # One that was dropped without a byte of an answer was sent twice if its connection had been used before.
+    assert 10 <= len(fault_server.requests) <= 11
+    assert fault_server.max_in_flight == 3
 
 
 @pytest.mark.parametrize("limit", [{"rpm_limit": 600}, {"tpm_limit": 600 * 20, "max_completion_tokens": 19}])

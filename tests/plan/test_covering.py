@@ -110,3 +110,18 @@ def test_every_tuple_is_covered_by_as_many_rows_as_are_allowed_and_by_one_fewer_
         for columns in itertools.combinations(range(len(sizes)), width)
     }
     assert len(seen) == num_tuples(sizes, width)
+
+
+@pytest.mark.parametrize("q", [2, 3, 4, 5, 7, 8, 9, 11, 13, 16, 25, 27])
+def test_as_many_columns_as_a_field_allows_take_no_more_rows_than_two_of_them(q: int) -> None:
+    """Every pair occurs exactly once, in `q` squared rows: an orthogonal array over the field of `q` elements."""
+    array = covering_array((q,) * min(q + 1, 9), 2, max_rows=10_000)
+    assert array is not None
+    assert len(array) == q * q
+
+
+@pytest.mark.parametrize("q", [2, 3, 4, 5, 7])
+def test_so_it_is_with_triples(q: int) -> None:
+    array = covering_array((q,) * (q + 1), 3, max_rows=10_000)
+    assert array is not None
+    assert len(array) == q**3

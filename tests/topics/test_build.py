@@ -20,7 +20,7 @@ from tests.topics.support import LEAVES, ROOT, asked, provider, subtopics, tree
 
 
 def test_server_errors_and_rate_limits_are_waited_out(server: FaultServer) -> None:
-    server.answer_next(Answer(status=500), Answer(status=429, headers={"Retry-After": "0"}), Answer(drop=True))
+    server.answer_next(Answer(status=500), Answer(status=429, headers={"Retry-After": "0"}), Answer(cut_after=20))
     grown = tree(server, degree=3).build()
     assert (grown.num_leaves, grown.report.calls, grown.report.retries) == (9, 4, 3)
     assert len(server.requests) == 7

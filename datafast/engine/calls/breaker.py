@@ -52,6 +52,7 @@ class Breaker:
         on_wire: the number of requests in flight.
         refused_items: how often each item was refused since a request succeeded that was sent after the first of them.
         refuses_all: whether so many in a row were refused that nothing more is sent until it is known whose fault that is.
+        pauses: how often it was paused since it last worked: probes that were not answered, and one. 0 while it is not paused.
         listeners: woken by each success.
     """
 
@@ -74,6 +75,7 @@ class Breaker:
         self.on_wire = 0
         self.refused_items: Counter[int] = Counter()
         self.refuses_all = False
+        self.pauses = 0
         self.listeners: deque[asyncio.Future[None]] = deque()
         self._failing_since: float | None = None  # the first error since the last success
         self._earlier = 0  # requests in flight that were sent before that
@@ -82,7 +84,6 @@ class Breaker:
         self._faults: deque[int] = deque(maxlen=_WINDOW)  # the numbers of the answers that were faults
         self._in_a_row = 0
         self._tolerance = 1
-        self._pauses = 0
         self._probe_from = 0.0
         self._probing = False
 
@@ -94,13 +95,17 @@ class Breaker:
     @property
     def lets_all_through(self) -> bool:
         """Whether it is neither paused nor refuses everything."""
-        return not (self._pauses or self.refuses_all)
+        return not (self.pauses or self.refuses_all)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is paused, and it is not the time for a probe."""
+        return self.pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
 
     @property
     def is_down(self) -> bool:
-        """Whether nothing is to be sent to it now: it is paused, and it is not the time for a probe, or it refuses everything."""
-        paused = self._pauses > 0 and (self._probing or time.monotonic() < self._probe_from)
-        return paused or self.refuses_all
+        """Whether nothing is to be sent to it now: it is paused, or it refuses everything."""
+        return self.is_paused or self.refuses_all
 
     @property
     def stalled(self) -> bool:
@@ -113,7 +118,7 @@ class Breaker:
     def sent(self, at: float) -> None:
         """A request is sent."""
         self.on_wire += 1
-        if not self._pauses:
+        if not self.pauses:
             return
         late_s = at - self._probe_from
         if not self._probing and late_s > _LATE_S and self._failing_since is not None:
@@ -126,7 +131,7 @@ class Breaker:
         self.on_wire -= 1
         if self._earlier and self._failing_since is not None and sent_at <= self._failing_since:
             self._earlier -= 1
-        if self._pauses:
+        if self.pauses:
             if sent_at >= self._probe_from:
                 self._probing = False
             else:
@@ -147,7 +152,7 @@ class Breaker:
         for listener in self.listeners:
             if not listener.done():
                 listener.set_result(None)
-        if self._pauses:
+        if self.pauses:
             if sent_at < self._probe_from:
                 return  # a request that was sent before the pause says nothing new
             self._resume()
@@ -173,7 +178,7 @@ class Breaker:
         self._fails()
         self._faults.append(self._answers)
         self._in_a_row += 1
-        if self._pauses:
+        if self.pauses:
             if sent_at >= self._probe_from:
                 self._pause(error)
             return  # a request that was sent before the pause says nothing new
@@ -190,10 +195,10 @@ class Breaker:
             self._earlier = self.on_wire
 
     def _pause(self, error: ProviderError) -> None:
-        self._pauses += 1
+        self.pauses += 1
         now = time.monotonic()
         assert self._failing_since is not None  # noqa: S101 - a fault came just now
-        wait_s = self._backoff.probe_wait_s(self._pauses)
+        wait_s = self._backoff.probe_wait_s(self.pauses)
         left_s = self._failing_since + self._max_stall_s - now
         if left_s > 0.0:  # the last probe is not put off beyond the moment at which the provider is given up
             wait_s = min(wait_s, left_s + _MOMENT_S)
@@ -204,8 +209,8 @@ class Breaker:
         self._on_pause(wait_s, error)
 
     def _resume(self) -> None:
-        if self._pauses <= _BRIEF:
+        if self.pauses <= _BRIEF:
             self._tolerance = min(2 * self._tolerance, _MOST_TOLERANT)
-        self._pauses = 0
+        self.pauses = 0
         self._faults.clear()
         self._on_resume()

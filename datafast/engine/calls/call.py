@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from datafast.errors import CallFailed, ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, ReplyMode, Request
 from datafast.llms.replies.formats import decode_reply
+from datafast.plan.items import digest
 
 if TYPE_CHECKING:
     from datafast.engine.calls.endpoint import Endpoint
@@ -36,6 +38,7 @@ class Call:
         place: its place among those who wait for a turn; the lower, the longer it waits.
         cut_at: the tokens at which the newest reply was cut off, though the user has set no limit (0: unknown); None if none was.
         refused_limit: our own token limit with which the request was refused before it was lowered; None if it was not.
+        has_needed_limit: whether the request has a limit because the API wants one, and there is no budget.
         limit_is_fine: whether the request was refused with every lower limit too.
         unusable: the number of replies of this generation that were not what was asked.
         on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
@@ -43,6 +46,7 @@ class Call:
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
         flaw: what is wrong with the reply that was taken all the same; None where nothing is.
+        is_proof: whether it only shows that the provider works.
     """
 
     key: bytes
@@ -62,6 +66,7 @@ class Call:
     cut_at: int | None = None
     refused_limit: int | None = None
     limit_is_fine: bool = False
+    has_needed_limit: bool = False
     unusable: int = 0
     on_trial: str | None = None
     modes_tried: set[ReplyMode] = field(default_factory=set)
@@ -69,6 +74,7 @@ class Call:
     said: Completion | ReplyError = field(init=False)
     model_id: str = ""
     flaw: ReplyError | None = None
+    is_proof: bool = False
 
     @property
     def prompt(self) -> str:
@@ -81,6 +87,19 @@ class Call:
         request = self.request
         by_schema = request.schema is not None and request.mode is ReplyMode.JSON_SCHEMA
         return by_schema and request.text_bounds and request.schema.bounded_wire is not None  # type: ignore[union-attr]
+
+    def proof(self) -> Call:
+        """A call like this one with a prompt that was answered before. Its replies are recorded beside those of the item, for their cost.
+
+        A few letters at its end keep a cache on the way from answering in the provider's place.
+        """
+        *before, last = self.endpoint.known_good or ()
+        known: list[Message] = [*before, {**last, "content": f"{last['content']}\n\n({token_hex(4)})"}]
+        proof = replace(
+            self, key=digest(self.record.key, "proof"), messages=known, is_proof=True, sent=0, sent_before=0
+        )
+        proof.request = replace(self.request, messages=known)
+        return proof
 
     def replied(self, raw: bytes, wire_format: str, model_id: str) -> Usage | None:
         """Takes a recorded reply. Returns the usage that it states."""
@@ -98,6 +117,14 @@ class Call:
         if tokens != self.request.token_limit:
             self.request = replace(self.request, token_limit=tokens)
 
+    def lower_needed_limit(self) -> bool:
+        """Lowers a limit that the request had to have and that was refused. Says whether there is a lower one to try."""
+        refused = self.request.token_limit
+        lower = self.endpoint.reply_limits.lower_needed(refused) if self.has_needed_limit and refused else None
+        if lower is not None:
+            self.limit_to(lower)
+        return lower is not None
+
     def lower_limit(self) -> bool:
         """Lowers a limit of our own with which the request was refused. Says whether there is a lower one to try.
 
@@ -105,7 +132,7 @@ class Call:
             CallFailed: a reply was cut off, and the server takes no limit that is higher.
         """
         limits, refused = self.endpoint.reply_limits, self.request.token_limit
-        if refused is None or not limits.are_ours or self.limit_is_fine:
+        if refused is None or not limits.are_ours or self.limit_is_fine or self.has_needed_limit:
             return False
         lower = limits.below(refused, self.cut_at)
         if lower is not None:

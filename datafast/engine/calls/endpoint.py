@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -13,7 +14,7 @@ from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
 from datafast.llms.transport.redaction import without_keys, written_keys
-from datafast.types import Usage
+from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -33,7 +34,9 @@ class Endpoint:
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
-        open_calls: calls that it has not answered yet, in flight or waiting.
+        known_good: messages that it has answered, in this run or an earlier one; None if it never has.
+        has_known_good: whether they are of this run.
+        is_proving: whether they are being sent again.
         reply_limits: how long its replies may be, under a budget.
     """
 
@@ -48,7 +51,9 @@ class Endpoint:
         self.reply_limits = ReplyLimits(provider)
         self.backend = backend
         self.stopped: str | None = None
-        self.open_calls = 0
+        self.known_good: Sequence[Message] | None = None
+        self.has_known_good = False
+        self.is_proving = False
         self.dropped_params: frozenset[str] = frozenset()
         self.innocent: frozenset[str] = frozenset()
         self.modes = ReplyModes()
@@ -56,6 +61,11 @@ class Endpoint:
         self.bounds_worked = False
         self._slow_start = backend if isinstance(backend, SlowStart) else None
         self._keys = written_keys(provider.secrets)
+
+    @property
+    def waits_for_proof(self) -> bool:
+        """Whether nothing else is sent before it is known whose fault it is that requests fail."""
+        return self.breaker.refuses_all or (self.breaker.pauses > 0 and self.is_proving)
 
     @property
     def starts_slowly(self) -> bool:

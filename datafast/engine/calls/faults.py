@@ -2,11 +2,15 @@
 
 Only what is the prompt's own fault fails an item: an error that says so, or one that comes again while others succeed. What is the
 provider's fault is waited out, and at last stops the provider; its items stay pending.
+
+Where no others are left that could succeed, a request that was answered before is sent again. If it is answered once more, the provider
+works; if not, the provider is to blame. It costs what such a request costs, at most once for three refusals and once a repeat of a fault.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,15 +27,11 @@ if TYPE_CHECKING:
     from datafast.engine.calls.turns import Turns
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
-    from datafast.store.writer import Store
 
 __all__ = ["Faults", "Trouble"]
 
 _TOO_LARGE = 413  # in any form
-_TRIED = 3  # times that an item is refused, or meets faults alone, before it can be to blame
-_FEW = 3  # fewer than that, with no others left to be asked, are to blame themselves if others were answered before
-_FEW_AGAIN = 10  # the same where they were refused in an earlier run already, and nothing else is left
-_SUSPICIOUS = 2
+_TRIED = 3  # times that an item is refused, or meets a fault, before something else is tried in its place
 _LOOK_S = 0.25
 
 
@@ -40,28 +40,39 @@ class Trouble:
     """What one request has met since it was sent for the first time.
 
     Attributes:
-        faults: faults of the provider, between which others succeeded.
+        faults: faults of the provider, between which others succeeded; `met`: all that may be the prompt's own fault; `alone`: those since
+            another one succeeded.
         refusals: how often it was refused.
         limits: how often it came too early (429).
         met_at: when the newest of them came (monotonic seconds).
     """
 
     faults: int = 0
+    met: int = 0
+    alone: int = 0
     refusals: int = 0
     limits: int = 0
     met_at: float = 0.0
 
 
 class Faults:
-    """What one run does about the errors that its requests meet."""
+    """What one run does about the errors that its requests meet. `attempt` sends one request, and returns the error that it met."""
 
-    def __init__(self, *, stop: StopSignal, turns: Turns, store: Store, settings: RunConfig, emit: Emitter) -> None:
+    def __init__(
+        self,
+        *,
+        stop: StopSignal,
+        turns: Turns,
+        settings: RunConfig,
+        emit: Emitter,
+        attempt: Callable[[Call], Awaitable[ProviderError | None]],
+    ) -> None:
         self._stop = stop
         self._turns = turns
-        self._store = store
         self._settings = settings
         self._backoff = Backoff(settings.retry_delay_s, settings.max_retry_delay_s)
         self._emit = emit
+        self._attempt = attempt
 
     def adapts(self, call: Call, error: ProviderError) -> bool:
         """Whether the request can be put differently and sent again at once.
@@ -76,6 +87,9 @@ class Faults:
         if self._leaves_out_on_trial(call, error):
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
+        limit_param = endpoint.provider.token_limit_param
+        if refused and endpoint.is_named(error, limit_param) and call.lower_needed_limit():
+            return True
         if refused and call.lower_limit():
             return True
         if refused and call.sends_bounds and not endpoint.bounds_worked:
@@ -121,20 +135,15 @@ class Faults:
             case Action.FAIL_ITEM:
                 raise call.failed(str(error), error.kind.value) from error
             case Action.WEIGH:
-                return self._weigh(call, error, trouble)
+                return self._weigh(call, trouble)
         if error.kind is not ErrorKind.RATE_LIMITED and self._is_to_blame(call, error, trouble):
             raise call.failed(str(error), error.kind.value) from error
-        if endpoint.breaker.stalled:
-            self._stop_provider(
-                endpoint,
-                f"{_sentence(error)} Nothing else came for {self._settings.max_stall_s:g} s (run.max_stall_s).",
-            )
-            raise ItemPending
-        self._check_patience(endpoint, error)
+        if endpoint.breaker.stalled and error.kind in FAULTS and self._is_doubtful(endpoint, trouble):
+            return 0.0  # before it is given up, a known good prompt is sent
         if error.kind is ErrorKind.RATE_LIMITED:
             trouble.limits += 1
-            return endpoint.gate.wait_after_refusal(trouble.limits, error.retry_after_s)
-        return self._backoff.wait_s(trouble.faults, retry_after_s=error.retry_after_s)
+            return self._outlast(endpoint, error, trouble.limits)
+        return self._outlast(endpoint, error, trouble.faults)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
         """Waits without a slot before the next attempt.
@@ -143,12 +152,15 @@ class Faults:
             CallFailed: others have succeeded meanwhile, so the item is to blame for a refusal.
             ItemPending: the provider or the run has stopped.
         """
+        endpoint, moment = call.endpoint, time.monotonic() + seconds
         call.waiting(+1)
         try:
-            if _action(call.endpoint, error) is Action.WEIGH:
-                await self._hear(call, error, trouble, time.monotonic() + seconds)
-            else:
-                await self._turns.sleep_until(time.monotonic() + seconds, call.endpoint)
+            if _action(endpoint, error) is Action.WEIGH:
+                await self._hear(call, error, trouble, moment)
+                return
+            await self._turns.sleep_until(moment, endpoint)
+            if error.kind in FAULTS and self._is_doubtful(endpoint, trouble):
+                await self._prove(call, trouble.met_at)
         finally:
             call.waiting(-1)
 
@@ -161,25 +173,72 @@ class Faults:
             return trouble.faults > self._settings.max_retries
         if error.status is None and not error.maybe_paid:
             return False  # it did not even get there
-        breaker, few = call.endpoint.breaker, call.endpoint.open_calls < _FEW
-        if few and breaker.has_answered and breaker.stalled and call.sent >= _TRIED:
-            return True  # it was tried all the time, and no others are left to be asked
-        others = breaker.last_success > (trouble.met_at or call.sent_at)
-        # The last items of a run have no others beside them. They failed before while others succeeded, and now fail alone.
-        alone = few and trouble.faults >= _SUSPICIOUS
-        trouble.met_at = time.monotonic()
-        if not trouble.faults or others or alone:
+        trouble.met += 1
+        # The first one tells nothing: an outage may begin with it.
+        if trouble.met == 1 or call.endpoint.breaker.answered > trouble.met_at:
             trouble.faults += 1
-        return (others or alone) and trouble.faults > self._settings.max_retries
+            trouble.alone = 0
+        trouble.alone += 1
+        trouble.met_at = time.monotonic()
+        return trouble.faults > max(1, self._settings.max_retries)
+
+    def _outlast(self, endpoint: Endpoint, error: ProviderError, times: int) -> float:
+        """Seconds to wait for a provider to recover, after so many faults. Stops one that has not done so for too long."""
+        if endpoint.breaker.stalled:
+            self._stop_provider(
+                endpoint,
+                f"{_sentence(error)} Nothing else came for {self._settings.max_stall_s:g} s (run.max_stall_s).",
+            )
+            raise ItemPending
+        self._check_patience(endpoint, error)
+        if error.kind is ErrorKind.RATE_LIMITED:
+            return endpoint.gate.wait_after_refusal(times, error.retry_after_s)
+        return self._backoff.wait_s(times, retry_after_s=error.retry_after_s)
+
+    def _is_doubtful(self, endpoint: Endpoint, trouble: Trouble) -> bool:
+        """Whether faults may be the fault of the prompts alone that are tried."""
+        breaker = endpoint.breaker
+        if endpoint.known_good is None or not trouble.met:
+            return False
+        while_paused = breaker.pauses > 0 and max(trouble.met, breaker.pauses) >= _TRIED
+        return breaker.stalled or ((trouble.alone >= _TRIED or while_paused) and not breaker.on_wire)
+
+    async def _prove(self, call: Call, since: float) -> None:
+        """Sends what was answered before until it is answered again, unless something else is that was sent after a moment.
+
+        Raises:
+            ItemPending: it is not answered, so the provider does not work.
+        """
+        endpoint, breaker = call.endpoint, call.endpoint.breaker
+        while endpoint.is_proving and breaker.answered <= since:
+            await self._stop.sleep(_LOOK_S, breaker.listeners)
+            self._turns.check(endpoint)
+            self._turns.give_way(call)
+        if breaker.answered > since:
+            return
+        endpoint.is_proving = True
+        try:
+            await self._send_known_good(call.proof())
+        finally:
+            endpoint.is_proving = False
+
+    async def _send_known_good(self, proof: Call) -> None:
+        endpoint = proof.endpoint
+        while (error := await self._attempt(proof)) is not None:
+            if error.kind is not ErrorKind.RATE_LIMITED and error.kind not in FAULTS:
+                self._stop_provider(
+                    endpoint,
+                    f"{_sentence(error)} It refused {proof.sent + endpoint.breaker.refused_items.total()} requests in a row, "
+                    "one of which it had answered before. Check the account, its credit and the model's settings.",
+                )
+                raise ItemPending
+            await self._turns.sleep_until(time.monotonic() + self._outlast(endpoint, error, 1), endpoint)
 
     # -- refusals
 
-    def _weigh(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
+    def _weigh(self, call: Call, trouble: Trouble) -> float:
         """Seconds to wait for others to succeed, which tells whether the item or the provider is to blame for a refusal."""
-        breaker = call.endpoint.breaker
-        if breaker.has_answered and self._store.was_refused(call.record):
-            raise call.failed(str(error), error.kind.value) from error
-        breaker.refused(call.record.position)
+        call.endpoint.breaker.refused(call.record.position)
         trouble.refusals += 1
         trouble.met_at = time.monotonic()
         return self._backoff.wait_s(1)
@@ -190,7 +249,9 @@ class Faults:
         while breaker.answered <= trouble.met_at:
             left = moment - time.monotonic()
             if not breaker.on_wire:
-                self._judge(call, error)
+                if breaker.refuses_all or breaker.refused_items[call.record.position] >= _TRIED:
+                    await self._ask_known_good(call, error, trouble)
+                    continue
                 if left <= 0.0:
                     return
             await self._stop.sleep(left if left > 0.0 else _LOOK_S, breaker.listeners)
@@ -198,31 +259,18 @@ class Faults:
         if trouble.refusals >= (_TRIED if _is_accounts(error) else 1):
             raise call.failed(str(error), error.kind.value) from error
 
-    def _judge(self, call: Call, error: ProviderError) -> None:
-        """Ends a call, or its provider, where refusals repeat and nothing is in flight that may yet succeed.
-
-        Raises:
-            CallFailed: few others are refused, so the item is to blame.
-            ItemPending: the provider is.
-        """
-        endpoint, breaker = call.endpoint, call.endpoint.breaker
-        refused = breaker.refused_items
-        if not breaker.refuses_all and refused[call.record.position] < _TRIED:
+    async def _ask_known_good(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
+        """Finds out whether the provider refuses everything, and stops it if so."""
+        endpoint = call.endpoint
+        if endpoint.known_good is not None:
+            await self._prove(call, trouble.met_at)
             return
-        few = len(refused) < (_FEW if breaker.has_answered else _FEW_AGAIN)
-        if few and self._others_were_answered(endpoint) and not _is_accounts(error):
-            raise call.failed(str(error), error.kind.value) from error
         self._stop_provider(
             endpoint,
-            f"{_sentence(error)} It refused {refused.total()} requests in a row. "
-            "Check the account, its credit and the model's settings, or the prompts that are left.",
+            f"{_sentence(error)} It refused {endpoint.breaker.refused_items.total()} requests in a row and has answered none. "
+            "Check the account, its credit and the model's settings, or the prompts.",
         )
         raise ItemPending
-
-    def _others_were_answered(self, endpoint: Endpoint) -> bool:
-        """Whether others were answered: in this run; or earlier, and only items are left that were refused then too."""
-        known = self._store.counts.written > 0 and self._store.refused_before.issuperset(endpoint.breaker.refused_items)
-        return endpoint.breaker.has_answered or known
 
     # -- stopping
 

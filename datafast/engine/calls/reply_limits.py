@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from datafast._util.notify import warn_user
 from datafast.llms.base import LIFTED_TOKENS
 from datafast.store.records import Sizes
 
@@ -27,6 +28,7 @@ _TOKENS_PER_MESSAGE = 16
 _FIRST_TOKENS = 2048
 _PER_FURTHER_ROW = 600  # as the upper end of what is guessed in estimates
 _LEAST_TOKENS = 512
+_LEAST_NEEDED_TOKENS = 1024
 _FIRST_REASONING_TOKENS = 16_384
 _LEAST_REASONING_TOKENS = 4096
 _ENOUGH_REPLIES = 8
@@ -63,14 +65,18 @@ class ReplyLimits:
 
     Attributes:
         surprises: what it has used beyond what was reserved. What is reserved from now on is enough for that.
+        needed: the limit that a request must have where nobody else gives one; None where it may go without.
     """
 
     def __init__(self, provider: LLMProvider) -> None:
+        self._label = provider.label
+        self.needed = provider.needed_limit
         self._own = provider.max_completion_tokens
         self._longest = provider.longest_reply or math.inf
         effort = provider.reasoning_effort
         self._reasons = (effort or "none") != "none" or (effort is None and bool(_REASONING.search(provider.model_id)))
         self._seen: dict[str, Sizes] = {}
+        self._has_lowered = False
         self._accepted = 0
         self._highest = math.inf  # that the server takes
         self.surprises = Surprises()
@@ -120,6 +126,20 @@ class ReplyLimits:
             return max(_LEAST_TOKENS, refused // _LIFTED) if refused > _LEAST_TOKENS else None
         middle = (cut_at + refused) // 2
         return middle if middle > max(cut_at * _WORTH_TRYING, _LEAST_TOKENS) else None
+
+    def lower_needed(self, refused: int) -> int | None:
+        """A limit that requests must have and that is below a refused one, None where there is none. The first time with a warning."""
+        if self.needed is None or refused <= _LEAST_NEEDED_TOKENS:
+            return None
+        if refused <= self.needed:
+            if not self._has_lowered:
+                self._has_lowered = True
+                warn_user(
+                    f"{self._label} refuses a max_completion_tokens of {refused:,}, which datafast has chosen. A lower one is sent from "
+                    "now on. Set max_completion_tokens to what the model takes."
+                )
+            self.needed = max(_LEAST_NEEDED_TOKENS, refused // 2)
+        return self.needed
 
     def accepted(self, limit: int, refused: int | None) -> None:
         """Learns from a reply to a request with this limit on the wire. `refused`: the one with which it was refused before."""

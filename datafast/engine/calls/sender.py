@@ -76,10 +76,13 @@ class Caller:
             ItemPending: the run, or this provider, has stopped.
         """
         endpoint, modes = call.endpoint, call.endpoint.modes
+        needed = None if self._sender.limits_replies else endpoint.reply_limits.needed
+        call.has_needed_limit = needed is not None
         call.request = Request(
             call.messages,
             call.schema,
             modes.choose() if call.schema is not None and not recorded else modes.usual,
+            needed,
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.dropped_params,
         )
@@ -166,7 +169,9 @@ class Caller:
         return True
 
     def _learn_from(self, call: Call) -> None:
-        """Notes that the reply mode of a new reply has worked."""
+        """Notes that the reply mode of a new reply has worked, and that its prompt was answered."""
+        if call.sent and not call.endpoint.has_known_good:
+            self._memory.keep_answered(call)
         if self._sender.limits_replies:
             self._memory.note_surprises(call.endpoint)
         if call.schema is not None and call.sent:
@@ -245,7 +250,7 @@ class Sender:
         self._places = 0
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
-        self._faults = Faults(stop=stop, turns=self._turns, store=store, settings=settings, emit=emit)
+        self._faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
 
     @property
     def limits_replies(self) -> bool:
@@ -262,13 +267,9 @@ class Sender:
         if not call.place:
             self._places += 1
             call.place = self._places
-        call.endpoint.open_calls += 1
-        try:
-            error = await self._attempt(call)
-            if error is not None:
-                await self._send_again(call, error)
-        finally:
-            call.endpoint.open_calls -= 1
+        error = await self._attempt(call)
+        if error is not None:
+            await self._send_again(call, error)
 
     async def _send_again(self, call: Call, error: ProviderError | None) -> None:
         """Sends until a reply arrives, after a first error."""

@@ -48,7 +48,7 @@ class Turns:
                 continue
             goes, limit, bound = False, None, None
             try:
-                if self._may_go(endpoint):
+                if self._may_go(call):
                     bound = self._cashier.prepare(call)
                     limit = self._cashier.passed_by(bound)
                     if limit is None:
@@ -77,17 +77,20 @@ class Turns:
 
     async def _look(self, call: Call) -> None:
         """Waits while its provider is not to be asked at all, or lets another one take over."""
-        breaker = call.endpoint.breaker
-        self.check(call.endpoint)
-        while breaker.refuses_all or (call.elsewhere is not None and breaker.is_down):
-            if call.elsewhere is not None and call.elsewhere():
-                raise ItemPending  # another provider takes over
-            await self._stop.sleep(_LOOK_S, breaker.listeners)
-            self.check(call.endpoint)
+        endpoint = call.endpoint
+        while True:
+            self.check(endpoint)
+            self.give_way(call)
+            waits = endpoint.waits_for_proof and not call.is_proof
+            if not waits and (call.elsewhere is None or not endpoint.breaker.is_paused):
+                return
+            await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
 
-    def _may_go(self, endpoint: Endpoint) -> bool:
+    def _may_go(self, call: Call) -> bool:
         """Whether one that was given a slot may still use it: things may have changed before it woke."""
-        return not (self._stop or endpoint.stopped or endpoint.breaker.refuses_all or endpoint.gate.closed_for() > 0.0)
+        endpoint = call.endpoint
+        waits = endpoint.gate.closed_for() > 0.0 or (endpoint.waits_for_proof and not call.is_proof)
+        return not (self._stop or endpoint.stopped or waits)
 
     async def _prepare(self, endpoint: Endpoint) -> None:
         """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
@@ -102,6 +105,11 @@ class Turns:
         if self._store.broken:
             self._stop.now(StopCause.OUTPUT, str(self._store.broken), self._store.broken)
         if self._stop or endpoint.stopped:
+            raise ItemPending
+
+    def give_way(self, call: Call) -> None:
+        """Raises ItemPending where another provider takes over, because this one is down."""
+        if call.elsewhere is not None and call.endpoint.breaker.is_down and call.elsewhere():
             raise ItemPending
 
     async def sleep_until(self, moment: float, endpoint: Endpoint) -> None:

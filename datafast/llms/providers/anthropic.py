@@ -129,6 +129,10 @@ class AnthropicProvider(LLMProvider):
     def longest_reply(self) -> int | None:
         return self.max_completion_tokens or self.model.most_tokens or context_window(self.provider_name, self.model_id)
 
+    @property
+    def needed_limit(self) -> int | None:
+        return None if self.max_completion_tokens or self.model.most_tokens else _UNKNOWN_LIMIT
+
     def most_usd(self, given: int, written: int) -> float | None:
         caching = self.extra.get("cache_control")
         cached = given if caching or self.prompt_cache == "auto" else 0
@@ -185,13 +189,13 @@ class AnthropicBackend:
         await self._api.aclose()
 
     def _long_prefix(self, body: Mapping[str, Any]) -> tuple[str, int] | None:
-        """What comes before the turns, if it is long enough for the prompt cache."""
-        system, tools = body.get("system"), body.get("tools")
+        """What comes before the turns, if it is long enough for the prompt cache. The API puts tools and schema into it too."""
+        system = body.get("system")
         if not isinstance(system, str):
             return None
-        of_tools = orjson.dumps(tools) if tools else b""
-        tokens = (len(system) + len(of_tools)) // _CHARACTERS_PER_TOKEN
-        return (system, hash(of_tools)) if tokens >= self._model.least_cached else None
+        form = orjson.dumps([body.get("tools"), body.get("output_config")])
+        tokens = (len(system) + len(form)) // _CHARACTERS_PER_TOKEN
+        return (system, hash(form)) if tokens >= self._model.least_cached else None
 
     def _body(self, request: Request) -> dict[str, Any]:
         limit = self._limit(request.token_limit)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datafast.llms.base import Completion
-from datafast.llms.replies.body import MOST_TOKENS, as_json, body_of, count_of, not_a_reply, text_of
+from datafast.llms.replies.body import MOST_TOKENS, answer_of, body_of, count_of, not_a_reply, text_of
 from datafast.llms.replies.endings import chat_reason
 from datafast.types import Usage
 
@@ -35,7 +35,7 @@ def decode_message(raw: bytes) -> Completion:
     if not isinstance(blocks, list):
         raise not_a_reply(raw, "is JSON without content", _EXPECTED)
     texts, thoughts, calls = _parts(blocks)
-    structured = "\n".join(map(as_json, calls))
+    structured = answer_of(calls)
     text = "" if calls else "".join(texts)
     reason, native = chat_reason(text_of(data.get("stop_reason")))
     usage = _usage(data.get("usage"), wrote=bool(text or structured or thoughts))

@@ -11,7 +11,7 @@ import orjson
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.replies.find import lenient_json
 
-__all__ = ["MOST_TOKENS", "as_json", "body_of", "count_of", "first_of", "not_a_reply", "text_of"]
+__all__ = ["MOST_TOKENS", "answer_of", "as_json", "body_of", "count_of", "first_of", "not_a_reply", "text_of"]
 
 MOST_TOKENS = 2**53  # what every reader of JSON can hold
 _SHOWN_CHARS = 200
@@ -61,6 +61,18 @@ def as_json(value: object) -> str:
         return orjson.dumps(value).decode()
     except TypeError:
         return ""
+
+
+def answer_of(calls: list[Any]) -> str:
+    """What tools are called with, as JSON. Several calls with a list each, under the same name, are one answer with all of it; other
+    several ones stand below each other.
+    """
+    first = calls[0] if calls else None
+    if len(calls) > 1 and isinstance(first, dict) and len(first) == 1:
+        (name,) = first
+        if all(isinstance(call, dict) and call.keys() == {name} and isinstance(call[name], list) for call in calls):
+            return as_json({name: [value for call in calls for value in call[name]]})
+    return "\n".join(map(as_json, calls))
 
 
 def count_of(fields: object, *names: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datafast.llms.base import Completion
-from datafast.llms.replies.body import MOST_TOKENS, as_json, body_of, count_of, first_of, not_a_reply, text_of
+from datafast.llms.replies.body import MOST_TOKENS, answer_of, body_of, count_of, first_of, not_a_reply, text_of
 from datafast.llms.replies.endings import chat_reason
 from datafast.types import Usage
 
@@ -40,7 +40,7 @@ def decode_content(raw: bytes) -> Completion:
         return Completion("", _BLOCKED, _usage(usage, wrote=False), model_id, native_finish_reason=blocked)
     content = candidate.get("content")
     texts, thoughts, calls = _parts(content.get("parts") if isinstance(content, dict) else None)
-    structured = "\n".join(map(as_json, calls))
+    structured = answer_of(calls)
     text = "" if calls else "".join(texts)
     reason, native = chat_reason(text_of(candidate.get("finishReason")))
     told = _usage(usage, wrote=bool(text or structured or thoughts))

@@ -9,6 +9,7 @@ zlib header.
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from typing import NamedTuple, cast
 
@@ -21,6 +22,9 @@ __all__ = ["Connection", "HttpAnswer"]
 _HEAD_BYTES = 64 * 1024
 _RATIO, _ANY_RATIO_BYTES = 100, 4 * 2**20
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+# Less than the five seconds after which many servers close idle connections, so that none closes under a request.
+_KEEPALIVE_S, _LONGEST_KEEPALIVE_S = 4.0, 60.0
+_KEEPALIVE_TOLD = re.compile(rb"(?i)(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})")
 _MISDIRECTED = 421  # this connection leads to a server that will never answer; another one may
 
 
@@ -38,7 +42,12 @@ class HttpAnswer(NamedTuple):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection: one exchange at a time."""
+    """One connection: one exchange at a time.
+
+    Attributes:
+        usable: whether another request may be sent; not later than `keepalive_s` after `idle_since` (monotonic seconds).
+        was_heard: whether anything came since the newest request was sent.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview, *, max_bytes: int) -> None:
         self._loop = loop
@@ -47,6 +56,8 @@ class Connection(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.answer: asyncio.Future[HttpAnswer] | None = None
         self.idle_since = 0.0
+        self.keepalive_s = _KEEPALIVE_S
+        self.was_heard = False
         self.deadline = 0.0
         self.usable = True
         self._parser = HttpResponseParser(self)
@@ -69,6 +80,7 @@ class Connection(asyncio.BufferedProtocol):
     def send(self, data: bytes, *, deadline: float, ends_with_head: bool = False) -> asyncio.Future[HttpAnswer]:
         """Sends a request; `ends_with_head`: its answer has no body whatever its head says (CONNECT)."""
         self.deadline = deadline
+        self.was_heard = False
         self._ends_with_head = ends_with_head
         self.answer = self._loop.create_future()
         cast("asyncio.Transport", self.transport).write(data)
@@ -91,6 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.answer is None or self.answer.done():
             self.abort()  # bytes that nobody has asked for
             return
+        self.was_heard = True
         self._read += nbytes
         try:
             self._parser.feed_data(self._buffer[:nbytes])
@@ -128,6 +141,8 @@ class Connection(asyncio.BufferedProtocol):
             self._length_is_told = True
         elif lower == b"content-encoding":
             self._encoding = value.strip().lower()
+        elif lower == b"keep-alive" and (told := _KEEPALIVE_TOLD.search(value)):
+            self.keepalive_s = min(int(told[1]) - 1.0, _LONGEST_KEEPALIVE_S)
 
     def on_headers_complete(self) -> None:
         # What was read may go beyond the head, so its size is counted where it may matter alone.

@@ -16,7 +16,7 @@ import orjson
 
 from datafast.errors import ErrorKind
 
-__all__ = ["ErrorBody", "error_within", "read_error"]
+__all__ = ["ErrorBody", "error_of_choice", "error_within", "read_error"]
 
 _READ_BYTES = 256 * 1024
 _SHOWN_PLACES = 3
@@ -157,14 +157,19 @@ def error_within(data: object) -> ErrorBody | None:
 
 def _place(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The mapping in which an error is told, None where it is not told in one of its own."""
-    choice = _first(data.get("choices"))
-    for found in (choice.get("error"), data.get("error"), _first(data.get("errors"))):
+    for found in (error_of_choice(_first(data.get("choices"))), data.get("error"), _first(data.get("errors"))):
         if isinstance(found, dict) and any(found.get(name) for name in ("message", "code", "type", "status")):
             return found
         if isinstance(found, str) and found:
             return {**data, "message": found}
     told = data.get("base_resp")
     return told if isinstance(told, dict) and _number(told.get("status_code")) else None
+
+
+def error_of_choice(choice: Mapping[str, Any]) -> object:
+    """What stands as an error in a choice; where litellm puts it, too."""
+    beside = choice.get("provider_specific_fields")
+    return choice.get("error") or (beside.get("error") if isinstance(beside, dict) else None)
 
 
 def _of(error: Mapping[str, Any]) -> ErrorBody:

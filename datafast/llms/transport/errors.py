@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.transport.error_body import ErrorBody, error_within, read_error
+from datafast.llms.transport.error_body import ErrorBody, error_of_choice, error_within, read_error
 from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
 from datafast.llms.transport.rate_limits import rate_limits
 from datafast.llms.transport.redaction import redact
@@ -125,7 +125,7 @@ def from_success(
         except orjson.JSONDecodeError:
             return None
     part = wire.part(data) if isinstance(data, dict) else None
-    if part is not None and not part.get("error") and "base_resp" not in data:
+    if part is not None and not error_of_choice(part) and "base_resp" not in data:
         return None  # an error beside it says nothing, or is a warning
     found = error_within(data)
     if found is None:

@@ -1,9 +1,10 @@
 """A small HTTP/1.1 client for one address: posts bodies, and keeps connections open for reuse.
 
-Guarantee: one request on the wire per `post`, never repeated, no redirect followed, no cookie kept; an answer is whole or it is an
-error. Of a host with several addresses the first that answers is taken (RFC 8305). A time limit counts the time in which this process
-ran: an answer that came while it was paused is read. Cost: about a third of a general client's CPU per call, because head and
-connection are made once and answers are parsed from one shared buffer.
+Guarantee: one request on the wire per `post`, no redirect followed, no cookie kept; an answer is whole or it is an error. It is sent
+again, once, in one case alone: on a connection that was open before, which the server closed within a second and without a byte of an
+answer, so most likely before it had read the request. Of a host with several addresses the first that answers is taken (RFC 8305). A
+time limit counts the time in which this process ran: an answer that came while it was paused is read. Cost: about a third of a general
+client's CPU per call, because head and connection are made once and answers are parsed from one shared buffer.
 Limits: HTTP/1.1 without streaming; one event loop per client; for proxies and sizes see `proxies` and `connection`.
 
 Everything that keeps an answer from coming is an OSError: ConnectionRefusedError where no connection came about (or what the name
@@ -29,8 +30,7 @@ from datafast.llms.transport.proxies import Address, through_socks
 
 __all__ = ["HttpClient"]
 
-# Less than the five seconds after which many servers close idle connections, so that none closes under a request.
-_KEEPALIVE_S = 4.0
+_STALE_S = 1.0  # a server that had begun to work on a request would rarely break off so soon
 _BUFFER = 256 * 1024
 _NEXT_ADDRESS_S = 0.25  # as RFC 8305 recommends
 _PAUSE_S = 1.0  # so much too late, the process was not running: stopped, or the lid closed
@@ -86,20 +86,28 @@ class HttpClient:
         """
         await self._slots.acquire()  # "async with" would be two coroutines more
         try:
-            connection = self._take_idle() or await self._connect()
-            deadline = self._loop.time() + self._timeout_s
-            answer = connection.send(b"%b%d\r\n\r\n%b" % (self._head, len(body), body), deadline=deadline)
-            self._busy.add(connection)
-            if self._timer is None:
-                self._look_later()
-            try:
-                return await answer
-            except BaseException:
-                connection.abort()
-                raise
-            finally:
-                self._busy.discard(connection)
-                self._give_back(connection)
+            connection = self._take_idle()
+            is_new = connection is None
+            while True:
+                connection = connection or await self._connect()
+                sent_at = self._loop.time()
+                answer = connection.send(
+                    b"%b%d\r\n\r\n%b" % (self._head, len(body), body), deadline=sent_at + self._timeout_s
+                )
+                self._busy.add(connection)
+                if self._timer is None:
+                    self._look_later()
+                try:
+                    return await answer
+                except BaseException as error:
+                    connection.abort()
+                    was_stale = isinstance(error, ConnectionError) and not (is_new or connection.was_heard)
+                    if not was_stale or self._loop.time() > sent_at + _STALE_S:
+                        raise
+                finally:
+                    self._busy.discard(connection)
+                    self._give_back(connection)
+                connection, is_new = None, True
         finally:
             self._slots.release()
 
@@ -116,10 +124,10 @@ class HttpClient:
     # -- connections
 
     def _take_idle(self) -> Connection | None:
-        oldest = time.monotonic() - _KEEPALIVE_S
+        now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and connection.idle_since > oldest:
+            if connection.usable and connection.idle_since > now - connection.keepalive_s:
                 return connection
             connection.abort()
             self._open.discard(connection)

@@ -126,8 +126,10 @@ def test_a_reply_without_usage_stays_charged_at_its_bound(tmp_path: Path, fault_
     body = {"choices": [{"message": {"content": '{"texts": ["x"]}'}, "finish_reason": "stop"}]}
     fault_server.respond = lambda request: Answer(body=body)
     with pytest.raises(RunStopped, match="budget_usd"):
-        dataset(tmp_path, budget_usd=0.02).generate([priced(fault_server)])
+        (raw := dataset(tmp_path, budget_usd=0.02)).generate([priced(fault_server)])
     assert 0.015 < spent_usd(tmp_path) <= 0.02
+    assert raw.report is not None
+    assert (raw.report.failed, raw.report.written) == (0, len(fault_server.requests))
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,8 @@ def test_a_run_sleeps_while_it_waits(tmp_path: Path, fault_server: FaultServer) 
         return Answer() if len(used_s) > 1 else Answer(status=429, headers={"Retry-After": "0.8"})
 
     fault_server.respond = respond
-    raw(tmp_path, topics=1).generate([direct(fault_server)])
+    # The second item finds the slot free, and the provider closed.
+    raw(tmp_path, topics=2, run={"max_concurrency": 1}).generate([direct(fault_server)])
     assert gaps(fault_server)[0] >= 0.8
     assert used_s[1] - used_s[0] < 0.4
 

@@ -345,6 +345,17 @@ def test_what_is_learned_of_ways_is_noted_once_and_proven_by_a_reply() -> None:
     assert ReplyModes(ReplyMode.PROMPT).usual is ReplyMode.PROMPT
 
 
+def test_a_way_that_has_not_worked_or_mostly_fails_is_not_gone_back_to() -> None:
+    modes, tried = ReplyModes(), {ReplyMode.JSON_OBJECT}
+    modes.failed(ReplyMode.JSON_OBJECT)
+    assert modes.next_after(ReplyMode.JSON_OBJECT, tried) is ReplyMode.PROMPT
+    modes.worked(ReplyMode.JSON_SCHEMA)
+    assert modes.next_after(ReplyMode.JSON_OBJECT, tried) is ReplyMode.JSON_SCHEMA
+    for _ in range(2):
+        modes.failed(ReplyMode.JSON_SCHEMA)
+    assert modes.next_after(ReplyMode.JSON_OBJECT, tried) is ReplyMode.PROMPT
+
+
 def test_of_ways_that_all_mostly_fail_the_one_that_works_most_often_is_taken() -> None:
     modes = ReplyModes()
     for mode, worked in zip(ReplyMode, (0, 2, 1), strict=True):

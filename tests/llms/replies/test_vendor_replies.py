@@ -67,6 +67,22 @@ def test_what_a_tool_is_called_with_is_the_answer() -> None:
     assert parse_reply(said, TEXTS) == Texts(texts=["one"])
 
 
+def test_a_tool_that_is_called_several_times_gives_one_list() -> None:
+    """Servers that cannot be kept from it do so, and some models give each element a call of its own."""
+
+    def said(*inputs: dict[str, Any]) -> Completion:
+        calls = [{"type": "tool_use", "id": "x", "name": "Texts", "input": given} for given in inputs]
+        return anthropic(content=calls, stop_reason="tool_use")
+
+    assert parse_reply(said({"texts": ["one"]}, {"texts": ["two", "three"]}), TEXTS) == Texts(
+        texts=["one", "two", "three"]
+    )
+    function_calls = [{"functionCall": {"name": "Texts", "args": {"texts": [text]}}} for text in ("one", "two")]
+    assert parse_reply(parts(*function_calls), TEXTS) == Texts(texts=["one", "two"])
+    with pytest.raises(ReplyError, match="several different"):
+        parse_reply(said({"texts": ["one"]}, {"texts": ["two"], "more": 1}), TEXTS)
+
+
 def test_tokens_of_the_cache_and_of_thinking_are_in_the_usage() -> None:
     usage = {
         "input_tokens": 10,

@@ -161,6 +161,113 @@ def test_every_way_of_ending_a_body_is_understood(data: bytes, close: bool, piec
     assert (answer.status, answer.body) == (200, b"abcde")
 
 
+async def _posts(seen: Seen, number: int, *, pause_s: float = 0.0) -> list[bytes]:
+    """The bodies of the answers to requests that are sent one after the other through one client."""
+    wire = client(seen.port)
+    try:
+        bodies = []
+        for _ in range(number):
+            bodies.append((await wire.post(b"hello")).body)
+            await asyncio.sleep(pause_s)
+        return bodies
+    finally:
+        await wire.aclose()
+
+
+def test_a_server_that_closes_each_connection_without_a_word_is_no_fault() -> None:
+    async def main() -> tuple[list[bytes], Seen]:
+        async with server(answering(OK, close=True)) as seen:
+            return await _posts(seen, 20), seen
+
+    bodies, seen = asyncio.run(main())
+    assert bodies == [b"ok"] * 20
+    assert len(seen.requests) == 20  # none was read twice
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_that_was_closed_while_it_was_idle_is_replaced_by_a_new_one(reset: bool) -> None:
+    """The request is written to it all the same, because the client has not seen the end yet."""
+
+    async def handler(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if seen.requests[-1:] and len(seen.requests) == 2:
+            if reset:
+                writer.transport.abort()
+            raise ConnectionError  # the second request of the first connection
+        writer.write(OK)
+
+    seen: Seen
+
+    async def main() -> list[bytes]:
+        nonlocal seen
+        async with server(handler) as seen:
+            return await _posts(seen, 3)
+
+    assert asyncio.run(main()) == [b"ok"] * 3
+    assert (seen.connections, len(seen.requests)) == (2, 4)
+
+
+async def _second_ends(handler: Handler) -> Seen:
+    """Posts twice on one connection; the second time must be an error."""
+    async with server(handler) as seen:
+        wire = client(seen.port)
+        try:
+            await wire.post(b"hello")
+            with pytest.raises(ConnectionError):
+                await wire.post(b"hello")
+        finally:
+            await wire.aclose()
+        return seen
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "begin"), [(1.2, b""), (0.0, b"HTTP/1.1 2"), (0.0, b"HTTP/1.1 100 Continue\r\n\r\n")]
+)
+def test_a_request_that_the_server_may_have_worked_on_is_not_sent_again(delay_s: float, begin: bytes) -> None:
+    seen_before = 0
+
+    async def handler(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen_before
+        seen_before += 1
+        if seen_before == 1:
+            writer.write(OK)
+            return
+        writer.write(begin)
+        await writer.drain()
+        await asyncio.sleep(delay_s)
+        raise ConnectionError
+
+    seen = asyncio.run(_second_ends(handler))
+    assert len(seen.requests) == 2
+
+
+def test_a_request_is_not_sent_a_third_time() -> None:
+    answered = iter([True])
+
+    async def handler(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not next(answered, False):
+            raise ConnectionError
+        writer.write(OK)
+
+    seen = asyncio.run(_second_ends(handler))
+    assert len(seen.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "connections"),
+    [("", 1), ("timeout=30, max=100", 1), ('max=5; Timeout = "9"', 1), ("timeout=1", 3), ("timeout=0", 3)],
+)
+def test_a_connection_is_kept_as_long_as_the_server_says(header: str, connections: int) -> None:
+    head = f"Keep-Alive: {header}\r\n" if header else ""
+    data = f"HTTP/1.1 200 OK\r\n{head}Content-Length: 2\r\n\r\nok".encode()
+
+    async def main() -> int:
+        async with server(answering(data)) as seen:
+            await _posts(seen, 3, pause_s=0.01)
+            return seen.connections
+
+    assert asyncio.run(main()) == connections
+
+
 def test_connections_are_reused_and_never_more_than_allowed() -> None:
     async def main() -> tuple[int, int]:
         async with server(answering(OK)) as seen:
