@@ -45,6 +45,7 @@ class Sizes:
     local_layers: int = 4
     said_calls: int = 160
     silent_calls: int = 1_200
+    chance_calls: int = 400
 
 
 FULL = Sizes()
@@ -277,7 +278,7 @@ def _quotas(sizes: Sizes) -> list[Line]:
         lines += [
             Line(
                 case="pace",
-                measured=f"wall time / ideal {ideal_s:.1f} s: {name}",
+                measured=f"wall time / ideal: {name}",
                 unit="",
                 ours=[(r["last_at"] - r["first_at"]) / ideal_s for r in found],
                 limit=round(most, 3),
@@ -304,13 +305,13 @@ def _quotas(sizes: Sizes) -> list[Line]:
 
 def _chance(sizes: Sizes) -> list[Line]:
     """A server that refuses some by chance, which is no reason to go slower."""
-    calls, width, latency_s = 400, 32, 0.2
+    calls, width, latency_s = sizes.chance_calls, 32, 0.2
     ideal_s = calls * latency_s / width
     size: dict[str, Any] = {"items": calls, "in_flight": width, "warm_up": 0, "latency_s": latency_s}
     return [
         Line(
             case="pace",
-            measured=f"wall time / ideal {ideal_s:g} s, {share:.0%} refused by chance",
+            measured=f"wall time / ideal {ideal_s:g} s, {100 * share:g} % refused by chance",
             unit="",
             ours=[
                 (r["last_at"] - r["first_at"]) / ideal_s
