@@ -275,6 +275,26 @@ def test_prompts_arrive_to_the_character(fault_server: FaultServer, make: MakePr
     assert fault_server.requests[0].prompt == NASTY
 
 
+def system_of(sent: Recorded) -> Any:
+    """The system prompt as it was sent, where the protocol has it."""
+    body = sent.json
+    if "messages" not in body:
+        return "".join(
+            part["text"] for part in body.get("systemInstruction", body.get("system_instruction", {})).get("parts", [])
+        )
+    told = body.get("system", next((m["content"] for m in body["messages"] if m["role"] == "system"), ""))
+    return told if isinstance(told, str) else "".join(part["text"] for part in told)
+
+
+# litellm hands it to models of Gemini that it does not know as the user's text.
+@pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm_openai, litellm_anthropic])
+def test_a_system_prompt_arrives_as_one(fault_server: FaultServer, make: MakeProvider) -> None:
+    system, user = Message(role="system", content=NASTY), Message(role="user", content="Hello")
+    send(make(fault_server.url), Request(messages=[system, user]))
+    (sent,) = fault_server.requests
+    assert (system_of(sent), sent.prompt) == (NASTY, "Hello")
+
+
 @every_backend
 def test_the_callers_messages_are_not_changed(fault_server: FaultServer, make: MakeProvider) -> None:
     messages = [Message(role="system", content="Be brief."), Message(role="user", content="Hello")]
