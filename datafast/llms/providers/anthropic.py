@@ -189,13 +189,13 @@ class AnthropicBackend:
         await self._api.aclose()
 
     def _long_prefix(self, body: Mapping[str, Any]) -> tuple[str, int] | None:
-        """What comes before the turns, if it is long enough for the prompt cache."""
-        system, tools = body.get("system"), body.get("tools")
+        """What comes before the turns, if it is long enough for the prompt cache. The API puts tools and schema into it too."""
+        system = body.get("system")
         if not isinstance(system, str):
             return None
-        of_tools = orjson.dumps(tools) if tools else b""
-        tokens = (len(system) + len(of_tools)) // _CHARACTERS_PER_TOKEN
-        return (system, hash(of_tools)) if tokens >= self._model.least_cached else None
+        form = orjson.dumps([body.get("tools"), body.get("output_config")])
+        tokens = (len(system) + len(form)) // _CHARACTERS_PER_TOKEN
+        return (system, hash(form)) if tokens >= self._model.least_cached else None
 
     def _body(self, request: Request) -> dict[str, Any]:
         limit = self._limit(request.token_limit)

@@ -12,13 +12,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.transport.certificates import trusting
 from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault, no_completion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datafast.errors import ProviderError
     from datafast.llms.transport.origin import Origin
 
 __all__ = ["as_json", "error_of", "import_litellm", "own_client"]
@@ -32,6 +32,11 @@ _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_OFFLINE_MODE": "true",
 }
+
+_OWN_MODULES = frozenset(
+    {"builtins", "litellm.exceptions"}
+)  # an answer of a server is told by an error of some HTTP client too
+_SHOWN_CHARS = 300
 
 _imported_by_us = False
 
@@ -90,7 +95,24 @@ def error_of(origin: Origin, error: Exception) -> ProviderError:
         # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
         return no_completion(origin, str(error).encode(errors="replace"))
     status = next((status for status in statuses if status >= 400), 500)
-    return from_answer(origin, status=status, body=str(error), headers=headers)
+    refused = from_answer(origin, status=status, body=str(error), headers=headers)
+    inside = all(type(link).__module__ in _OWN_MODULES for link in links)
+    return _inside(origin, refused, links) if inside and refused.kind is not ErrorKind.AUTHENTICATION else refused
+
+
+def _inside(origin: Origin, refused: ProviderError, links: list[BaseException]) -> ProviderError:
+    """The error for a call that failed within litellm: it refuses what it would have to send, or has a bug.
+
+    Args:
+        refused: the same as an answer of the server.
+    """
+    said = " ".join(refused.body.partition("Traceback (most recent call last)")[0].split())
+    return ProviderError(
+        f"{origin.label}: litellm itself failed, and the server said nothing. litellm said: {said[:_SHOWN_CHARS]}",
+        kind=refused.kind,
+        body=refused.body,
+        maybe_paid=any(type(link).__module__ == "builtins" for link in links),
+    )
 
 
 def _status(error: object) -> int | None:

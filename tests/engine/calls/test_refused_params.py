@@ -125,6 +125,18 @@ def test_options_are_known_by_their_names_on_the_wire(
     assert assert_balanced(dataset.report).written == 5
 
 
+def test_a_parameter_that_litellm_itself_refuses_is_left_out(tmp_path: Path, fault_server: FaultServer) -> None:
+    extra = {"presence_penalty": 1, "top_k": 5}
+    provider = LiteLLMProvider(
+        "anthropic/claude-3-haiku-20240307", "sk-canary-0123456789", api_base=fault_server.url, extra=extra
+    )
+    dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
+    (message,) = [said for said in warned(dataset, provider) if "refuses the parameter" in said]
+    assert "presence_penalty" in message
+    assert assert_balanced(dataset.report).written == 5
+    assert all(carries(request, "top_k") for request in fault_server.requests)
+
+
 @pytest.mark.parametrize("make", [direct, anthropic])
 def test_a_longer_word_names_no_parameter(tmp_path: Path, fault_server: FaultServer, make: MakeProvider) -> None:
     fault_server.respond = lambda request: refusal("The temperatures of this account are not allowed.")

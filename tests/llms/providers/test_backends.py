@@ -234,6 +234,29 @@ def test_a_success_that_litellm_cannot_read_is_retried_and_kept(fault_server: Fa
     assert "a proxy's page" in error.body
 
 
+@pytest.mark.parametrize(
+    ("model", "extra", "answer", "kind"),
+    [
+        ("anthropic/claude-3-haiku-20240307", {"presence_penalty": 1}, None, ErrorKind.BAD_REQUEST),
+        ("no-such-service/m", {}, None, ErrorKind.BAD_REQUEST),
+        ("openai/m", {"response_format": 5}, None, ErrorKind.SERVER),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body={"nothing": 1}), ErrorKind.SERVER),
+    ],
+)
+def test_what_fails_inside_litellm_is_no_answer_of_the_server(
+    fault_server: FaultServer, model: str, extra: dict[str, Any], answer: Answer | None, kind: ErrorKind
+) -> None:
+    if answer is not None:
+        fault_server.answer_next(answer)
+    error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, extra=extra))
+    assert (error.kind, error.status) == (kind, None)
+    assert "litellm itself failed" in str(error)
+    assert "HTTP" not in str(error)
+    assert "Traceback" not in str(error)
+    assert error.maybe_paid is (kind is ErrorKind.SERVER)
+    assert len(fault_server.requests) == (answer is not None)
+
+
 def test_a_redirect_is_not_followed(fault_server: FaultServer) -> None:
     fault_server.answer_next(Answer(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}, body=""))
     error = refused(direct(fault_server.url))
