@@ -41,7 +41,7 @@ class Call:
         has_needed_limit: whether the request has a limit because the API wants one, and there is no budget.
         limit_is_fine: whether the request was refused with every lower limit too.
         unusable: the number of replies of this generation that were not what was asked.
-        on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
+        on_trial: the parameter that was left out of the request last, because a refusal named it; None once that has helped.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.

@@ -81,14 +81,13 @@ class Faults:
             CallFailed: it cannot, and the item is to blame.
         """
         endpoint, request = call.endpoint, call.request
-        if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
-            call.request = replace(request, dropped_params=endpoint.dropped_params)
-            return True
-        if self._leaves_out_on_trial(call, error):
+        dropped, call.on_trial = endpoint.params.after(error, request.dropped_params, call.on_trial)
+        request = call.request = replace(request, dropped_params=dropped)
+        if call.on_trial is not None:
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
         limit_param = endpoint.provider.token_limit_param
-        if refused and endpoint.is_named(error, limit_param) and call.lower_needed_limit():
+        if refused and endpoint.params.is_named(error, limit_param) and call.lower_needed_limit():
             return True
         if refused and call.lower_limit():
             return True
@@ -103,19 +102,6 @@ class Faults:
             return False
         call.request = replace(request, mode=mode)
         return refused
-
-    def _leaves_out_on_trial(self, call: Call, error: ProviderError) -> bool:
-        """Leaves out a parameter that a refusal names in its words. It stays out where that helps: where the next answer is a reply, or
-        an error that does not name it any more."""
-        endpoint, dropped = call.endpoint, call.request.dropped_params
-        if call.on_trial is not None and endpoint.is_named(error, call.on_trial):
-            endpoint.innocent |= {call.on_trial}
-            dropped -= {call.on_trial}
-        call.on_trial = endpoint.suspect(error, dropped)
-        if call.on_trial is not None:
-            dropped |= {call.on_trial}
-        call.request = replace(call.request, dropped_params=dropped)
-        return call.on_trial is not None
 
     def wait_after(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
         """Seconds to wait before the next attempt; raises where there must not be one.
@@ -297,7 +283,7 @@ def _action(endpoint: Endpoint, error: ProviderError) -> Action:
     action = error.kind.action
     if error.status == _TOO_LARGE and error.kind is ErrorKind.BAD_REQUEST:
         return Action.FAIL_ITEM
-    if action is Action.WEIGH and error.status is None and not endpoint.breaker.has_answered:
+    if error.kind is ErrorKind.PERMISSION and error.status is None and not endpoint.breaker.has_answered:
         return Action.STOP_PROVIDER  # its certificate is not trusted
     if action is Action.STOP_PROVIDER and endpoint.breaker.has_answered and error.kind is not ErrorKind.QUOTA:
         return Action.WEIGH

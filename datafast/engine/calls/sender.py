@@ -84,7 +84,7 @@ class Caller:
             modes.choose() if call.schema is not None and not recorded else modes.usual,
             needed,
             text_bounds=endpoint.text_bounds,
-            dropped_params=endpoint.dropped_params,
+            dropped_params=endpoint.params.dropped,
         )
         if recorded or call.record.failure is not None:
             answer = await self._another(call, recorded, None)
@@ -325,8 +325,9 @@ class Sender:
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
             endpoint.met(unread, call)
             return unread
-        if call.request.dropped_params is not endpoint.dropped_params:
-            endpoint.leave_out(call.request.dropped_params)
+        if call.request.dropped_params is not endpoint.params.dropped:
+            endpoint.params.leave_out(call.request.dropped_params)
+            call.on_trial = None
         if call.request.token_limit is not None:
             endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
             call.refused_limit = None
