@@ -16,7 +16,6 @@ from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Message, Usage
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Endpoint"]
@@ -86,11 +85,10 @@ class Endpoint:
         """The reply without keys that the server may have repeated."""
         return without_keys(raw, self._keys)
 
-    def met(self, error: ProviderError, call: Call) -> None:
-        """Records an error in place of a reply to the newest request of a call."""
-        sent_at = call.sent_at
+    def met(self, error: ProviderError, number: int, sent_at: float) -> None:
+        """Records an error in place of a reply to a request: which it was, and when it was sent (monotonic seconds)."""
         if error.kind is ErrorKind.RATE_LIMITED:
-            self.gate.refused(call.number, sent_at, error.retry_after_s)
+            self.gate.refused(number, sent_at, error.retry_after_s)
             self.breaker.limited()
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)

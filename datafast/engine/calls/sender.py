@@ -309,7 +309,7 @@ class Sender:
             usage = self._take(call, response, tokens)
         except ProviderError as error:
             maybe_paid = error.maybe_paid
-            endpoint.met(error, call)
+            endpoint.met(error, call.number, sent_at)
             if tokens and not maybe_paid:
                 endpoint.gate.correct_tokens(-tokens)
             return error
@@ -323,7 +323,7 @@ class Sender:
             self._admission.leave(endpoint.gate)
         if isinstance(call.said, ReplyError):
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
-            endpoint.met(unread, call)
+            endpoint.met(unread, call.number, sent_at)
             return unread
         if call.request.dropped_params is not endpoint.params.dropped:
             endpoint.params.leave_out(call.request.dropped_params)
