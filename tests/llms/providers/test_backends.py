@@ -239,8 +239,10 @@ def test_a_success_that_litellm_cannot_read_is_retried_and_kept(fault_server: Fa
     [
         ("anthropic/claude-3-haiku-20240307", {"presence_penalty": 1}, None, ErrorKind.BAD_REQUEST),
         ("no-such-service/m", {}, None, ErrorKind.BAD_REQUEST),
-        ("openai/m", {"response_format": 5}, None, ErrorKind.SERVER),
-        ("anthropic/claude-3-haiku-20240307", {}, Answer(body={"nothing": 1}), ErrorKind.SERVER),
+        ("openai/gpt-5", {"temperature": 0.5}, None, ErrorKind.BAD_REQUEST),
+        ("openai/m", {"response_format": 5}, None, ErrorKind.BAD_REQUEST),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body={"nothing": 1}), ErrorKind.NO_COMPLETION),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body="[]"), ErrorKind.NO_COMPLETION),
     ],
 )
 def test_what_fails_inside_litellm_is_no_answer_of_the_server(
@@ -250,10 +252,10 @@ def test_what_fails_inside_litellm_is_no_answer_of_the_server(
         fault_server.answer_next(answer)
     error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, extra=extra))
     assert (error.kind, error.status) == (kind, None)
-    assert "litellm itself failed" in str(error)
+    assert ("litellm itself failed" in str(error)) is (answer is None)
     assert "HTTP" not in str(error)
-    assert "Traceback" not in str(error)
-    assert error.maybe_paid is (kind is ErrorKind.SERVER)
+    assert "Traceback" not in str(error) + error.body
+    assert error.maybe_paid is (answer is not None)
     assert len(fault_server.requests) == (answer is not None)
 
 
@@ -414,8 +416,10 @@ def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"])
-def test_litellm_without_credentials_is_an_authentication_fault(model: str) -> None:
-    assert refused(LiteLLMProvider(model)).kind is ErrorKind.AUTHENTICATION
+def test_litellm_without_credentials_is_an_authentication_fault_of_no_server(model: str) -> None:
+    error = refused(LiteLLMProvider(model))
+    assert (error.kind, error.status) == (ErrorKind.AUTHENTICATION, None)
+    assert "litellm itself failed, and sent nothing. Set the credentials" in str(error)
 
 
 @every_backend
