@@ -254,6 +254,7 @@ class Generation:
     def _check(self) -> None:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
+        _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
