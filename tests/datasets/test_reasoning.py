@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from datafast.cli.main import cli
 from datafast.datasets import ClassificationDataset
 from datafast.errors import ConfigError
-from datafast.llms import AnthropicProvider, GeminiProvider, OpenAICompatibleProvider
+from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Request
 from datafast.schema.config import ClassificationDatasetConfig
 from tests.datasets.conversation.support import STYLES, talk
@@ -241,6 +241,43 @@ def test_anthropics_thinking_blocks_and_geminis_thoughts_are_read(tmp_path: Path
         fault_server.answer_next(Answer(body=json.dumps(reply).encode()))
         (row,) = generate(raw(tmp_path / name, topics=1, reasoning="field"), provider)
         assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
+
+
+def test_litellm_hands_it_on(tmp_path: Path, fault_server: FaultServer) -> None:
+    pytest.importorskip("litellm")
+    fault_server.answer_next(Answer(body=SHAPES["reasoning_content"]))
+    provider = LiteLLMProvider("openai/m", api_base=fault_server.url, api_key="k" * 20)
+    (row,) = generate(raw(tmp_path, topics=1, reasoning="field"), provider)
+    assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
+
+
+# -- files
+
+
+@every_kind
+@pytest.mark.parametrize("place", ["metadata", "field"])
+def test_tables_have_it_too(tmp_path: Path, provider: ThinkingProvider, kind: str, place: str) -> None:
+    if (kind, place) == ("freetext", "field"):
+        return
+    dataset = KINDS[kind](tmp_path, reasoning=place)
+    rows = generate(dataset, provider)
+    import pyarrow.parquet
+
+    found = pyarrow.parquet.read_table(dataset.save(tmp_path / "rows.parquet")).to_pylist()
+    held = [json.loads(row["metadata"])["reasoning"] if place == "metadata" else row["reasoning"] for row in found]
+    is_json = kind in ("preference", "columns") and place == "field"
+    assert [json.loads(value) if is_json else value for value in held] == [
+        row["metadata"]["reasoning"] if place == "metadata" else row["reasoning"] for row in rows
+    ]
+
+
+@every_kind
+def test_rows_are_read_with_any_setting(tmp_path: Path, provider: ThinkingProvider, kind: str) -> None:
+    settings = ["drop", "metadata"] if kind == "freetext" else ["drop", "metadata", "field"]
+    for made in settings:
+        generate(KINDS[kind](tmp_path, reasoning=made), provider)
+        for read in settings:
+            assert len(list(KINDS[kind](tmp_path, reasoning=read).data_rows)) == len(rows_of(tmp_path / "out.jsonl"))
 
 
 # -- what a change does
