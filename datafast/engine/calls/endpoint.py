@@ -85,10 +85,10 @@ class Endpoint:
         """The reply without keys that the server may have repeated."""
         return without_keys(raw, self._keys)
 
-    def met(self, error: ProviderError, sent_at: float) -> None:
-        """Records an error in place of a reply to a request sent at `sent_at` (monotonic seconds)."""
+    def met(self, error: ProviderError, number: int, sent_at: float) -> None:
+        """Records an error in place of a reply to a request: which it was, and when it was sent (monotonic seconds)."""
         if error.kind is ErrorKind.RATE_LIMITED:
-            self.gate.rate_limited(sent_at, error.retry_after_s)
+            self.gate.refused(number, sent_at, error.retry_after_s)
             self.breaker.limited()
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)

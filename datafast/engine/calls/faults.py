@@ -43,6 +43,7 @@ class Trouble:
         faults: faults of the provider, between which others succeeded; `met`: all that may be the prompt's own fault; `alone`: those since
             another one succeeded.
         refusals: how often it was refused.
+        limits: how often it came too early (429).
         met_at: when the newest of them came (monotonic seconds).
     """
 
@@ -50,6 +51,7 @@ class Trouble:
     met: int = 0
     alone: int = 0
     refusals: int = 0
+    limits: int = 0
     met_at: float = 0.0
 
 
@@ -124,6 +126,9 @@ class Faults:
             raise call.failed(str(error), error.kind.value) from error
         if endpoint.breaker.stalled and error.kind in FAULTS and self._is_doubtful(endpoint, trouble):
             return 0.0  # before it is given up, a known good prompt is sent
+        if error.kind is ErrorKind.RATE_LIMITED:
+            trouble.limits += 1
+            return self._outlast(endpoint, error, trouble.limits)
         return self._outlast(endpoint, error, trouble.faults)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
@@ -163,8 +168,8 @@ class Faults:
         trouble.met_at = time.monotonic()
         return trouble.faults > max(1, self._settings.max_retries)
 
-    def _outlast(self, endpoint: Endpoint, error: ProviderError, faults: int) -> float:
-        """Seconds to wait for a provider to recover. Stops one that has not done so for too long."""
+    def _outlast(self, endpoint: Endpoint, error: ProviderError, times: int) -> float:
+        """Seconds to wait for a provider to recover, after so many faults. Stops one that has not done so for too long."""
         if endpoint.breaker.stalled:
             self._stop_provider(
                 endpoint,
@@ -173,8 +178,8 @@ class Faults:
             raise ItemPending
         self._check_patience(endpoint, error)
         if error.kind is ErrorKind.RATE_LIMITED:
-            return max(0.0, endpoint.gate.blocked_for())
-        return self._backoff.wait_s(faults, retry_after_s=error.retry_after_s)
+            return endpoint.gate.wait_after_refusal(times, error.retry_after_s)
+        return self._backoff.wait_s(times, retry_after_s=error.retry_after_s)
 
     def _is_doubtful(self, endpoint: Endpoint, trouble: Trouble) -> bool:
         """Whether faults may be the fault of the prompts alone that are tried."""
