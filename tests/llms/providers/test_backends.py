@@ -19,7 +19,14 @@ from pydantic import BaseModel
 
 from datafast._util import background
 from datafast.errors import Action, DatafastWarning, ErrorKind, ProviderError
-from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms import (
+    AnthropicProvider,
+    AzureOpenAIProvider,
+    GeminiProvider,
+    LiteLLMProvider,
+    LLMProvider,
+    OpenAICompatibleProvider,
+)
 from datafast.llms.base import Completion, ReplyMode, Request, Response
 from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply
@@ -48,6 +55,10 @@ def anthropic(base: str, **options: Any) -> LLMProvider:
     return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
+def azure(base: str, **options: Any) -> LLMProvider:
+    return AzureOpenAIProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
 def gemini(base: str, **options: Any) -> LLMProvider:
     return GeminiProvider("gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
@@ -60,8 +71,8 @@ def litellm_gemini(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("gemini/gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
-BACKENDS = [direct, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini]
-OPENAI_BACKENDS = [direct, litellm_openai]
+BACKENDS = [direct, azure, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini]
+OPENAI_BACKENDS = [direct, azure, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
 every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
 
@@ -429,7 +440,7 @@ def test_the_version_in_the_address_is_neither_needed_nor_doubled(
 ) -> None:
     send(make(fault_server.url + suffix), asked())
     path, _, last = fault_server.requests[0].target.rpartition("/")
-    assert path in {"/v1/chat", "/v1", "/v1/models", "/v1beta/models"}
+    assert path in {"/v1/chat", "/openai/v1/chat", "/v1", "/v1/models", "/v1beta/models"}
     assert last in {"completions", "messages", "gemini-2.0-flash:generateContent"}
 
 
