@@ -44,6 +44,10 @@ def litellm_openai(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("openai/tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
+def direct_streamed(base: str, **options: Any) -> LLMProvider:
+    return direct(base, **{"stream": True} | options)
+
+
 def anthropic(base: str, **options: Any) -> LLMProvider:
     return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
 
@@ -60,8 +64,9 @@ def litellm_gemini(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("gemini/gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
-BACKENDS = [direct, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini]
-OPENAI_BACKENDS = [direct, litellm_openai]
+STREAMED_BACKENDS = [direct_streamed]
+BACKENDS = [direct, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini, *STREAMED_BACKENDS]
+OPENAI_BACKENDS = [direct, direct_streamed, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
 every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
 
@@ -299,7 +304,7 @@ def test_lower_steps_describe_the_schema_in_words(
 @every_openai_backend
 def test_only_what_was_set_is_sent(fault_server: FaultServer, make: MakeProvider) -> None:
     send(make(fault_server.url), asked())
-    assert fault_server.requests[0].json.keys() - {"stream"} == {"model", "messages"}
+    assert fault_server.requests[0].json.keys() - {"stream", "stream_options"} == {"model", "messages"}
 
 
 @every_openai_backend
