@@ -158,7 +158,8 @@ class FaultServer:
         if answer.cut_after is None:
             await response.write_eof()
         elif answer.stalls:
-            await asyncio.sleep(60)
+            while request.transport is not None and not request.transport.is_closing():
+                await asyncio.sleep(0.02)
         else:
             self._hang_up(request)
         return response
