@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.child import run
+from benchmarks.limits import Limits
 from benchmarks.server import running_server
 from benchmarks.table import Line
 
@@ -42,6 +43,9 @@ class Sizes:
     samples: int = 1_000
     local_calls: int = 32
     local_layers: int = 4
+    said_calls: int = 160
+    silent_calls: int = 1_200
+    chance_calls: int = 400
 
 
 FULL = Sizes()
@@ -54,6 +58,8 @@ QUICK = Sizes(
     axis=300,
     litellm_calls=300,
     local_calls=16,
+    said_calls=90,
+    silent_calls=300,
 )
 
 _IN_FLIGHT = 64
@@ -73,10 +79,19 @@ _OF_JUPYTER = (
 
 
 def measure(
-    function: str, *, latency_s: float = 0.0, folder: str | None = None, form: str = "texts", **arguments: Any
+    function: str,
+    *,
+    latency_s: float = 0.0,
+    folder: str | None = None,
+    form: str = "texts",
+    limits: Limits | None = None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """One measurement in a fresh process against a fresh server, whose counts come with the result."""
-    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh, running_server(latency_s, form) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh,
+        running_server(latency_s, form, limits) as server,
+    ):
         if function != "floor:litellm":
             arguments["folder"] = folder or fresh
         result = run(function, url=server.url, **arguments)
@@ -245,6 +260,69 @@ def _litellm(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _pace(sizes: Sizes) -> list[Line]:
+    return [*_quotas(sizes), *_chance(sizes)]
+
+
+def _quotas(sizes: Sizes) -> list[Line]:
+    """Servers that take so many at once and so many a minute: one says when to come again, the other does not."""
+    said = Limits(bucket=_IN_FLIGHT, per_minute=120, says_when=True)
+    silent = Limits(bucket=_IN_FLIGHT, per_minute=600)
+    lines = []
+    for limits, items, most in ((said, sizes.said_calls, 1.15), (silent, sizes.silent_calls, 1 / 0.95)):
+        name = f"{_IN_FLIGHT} at once and {limits.per_minute:g} a minute, {items:,} prompts"
+        name += ", Retry-After" if limits.says_when else ", nothing said"
+        size: dict[str, Any] = {"items": items, "in_flight": _IN_FLIGHT, "warm_up": 0, "latency_s": 0.2}
+        found = [measure("ours:limited", limits=limits, **size) for _ in range(min(sizes.repeats, 3))]
+        ideal_s = (items - _IN_FLIGHT) * 60.0 / limits.per_minute
+        lines += [
+            Line(
+                case="pace",
+                measured=f"wall time / ideal: {name}",
+                unit="",
+                ours=[(r["last_at"] - r["first_at"]) / ideal_s for r in found],
+                limit=round(most, 3),
+                digits=3,
+            ),
+            Line(
+                case="pace",
+                measured=f"requests a call: {name}",
+                unit="",
+                ours=[r["total"] / items for r in found],
+                limit=1.5,
+            ),
+            Line(
+                case="pace",
+                measured=f"most requests for one call: {name}",
+                unit="",
+                ours=[r["most_attempts"] for r in found],
+                limit=5,
+                digits=0,
+            ),
+        ]
+    return lines
+
+
+def _chance(sizes: Sizes) -> list[Line]:
+    """A server that refuses some by chance, which is no reason to go slower."""
+    calls, width, latency_s = sizes.chance_calls, 32, 0.2
+    ideal_s = calls * latency_s / width
+    size: dict[str, Any] = {"items": calls, "in_flight": width, "warm_up": 0, "latency_s": latency_s}
+    return [
+        Line(
+            case="pace",
+            measured=f"wall time / ideal {ideal_s:g} s, {100 * share:g} % refused by chance",
+            unit="",
+            ours=[
+                (r["last_at"] - r["first_at"]) / ideal_s
+                for r in (measure("ours:limited", limits=Limits(refuses=share), **size) for _ in range(sizes.repeats))
+            ],
+            limit=most,
+        )
+        for share, most in ((0.02, 1.3), (0.05, 1.5), (0.1, 2.0))
+    ]
+
+
 def _memory(sizes: Sizes) -> list[Line]:
     size: dict[str, Any] = {"items": sizes.memory_rows, "early": sizes.memory_early, "in_flight": _IN_FLIGHT}
     found = [measure("ours:memory", **size) for _ in range(min(sizes.repeats, 3))]
@@ -386,6 +464,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "columns": _columns,
     "topics": _topics,
     "latency": _latency,
+    "pace": _pace,
     "budget": _budget,
     "native": _native,
     "litellm": _litellm,

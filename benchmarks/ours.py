@@ -20,7 +20,18 @@ from datafast.types import Usage
 if TYPE_CHECKING:
     from datafast.datasets import ConversationDataset
 
-__all__ = ["budgeted", "columns", "conversations", "fan_out", "fill", "first_request", "litellm", "memory", "native"]
+__all__ = [
+    "budgeted",
+    "columns",
+    "conversations",
+    "fan_out",
+    "fill",
+    "first_request",
+    "limited",
+    "litellm",
+    "memory",
+    "native",
+]
 
 _PLACEHOLDERS = 12
 
@@ -62,12 +73,14 @@ def _conversations(folder: str, in_flight: int, *, topics: int) -> ConversationD
     )
 
 
-def _complete(dataset: RawDataset | ConversationDataset, provider: LLMProvider, **options: Any) -> None:
+def _complete(
+    dataset: RawDataset | ConversationDataset, provider: LLMProvider, *, retries: bool = False, **options: Any
+) -> None:
     """Generates all of it; a row that is missing would make a figure look better than it is."""
     dataset.generate([provider], **options)
     report = dataset.report
     assert report is not None
-    if report.written != report.requested or report.retries:
+    if report.written != report.requested or (report.retries and not retries):
         raise RuntimeError(f"the run was not clean: {report.counts_line()}, {report.retries} retries")
 
 
@@ -79,6 +92,13 @@ def _measured(
     dataset = make(folder, in_flight, topics=items)
     read = stopwatch()
     _complete(dataset, provider)
+    return {**read()._asdict(), "resident_mb": resident_mb()}
+
+
+def limited(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """The same at a server that refuses some requests."""
+    read = stopwatch()
+    _complete(_dataset(folder, in_flight, topics=items), OpenAICompatibleProvider(MODEL, api_base=url), retries=True)
     return {**read()._asdict(), "resident_mb": resident_mb()}
 
 

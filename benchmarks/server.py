@@ -6,7 +6,8 @@ Guarantee: one process, one thread; the highest number of requests that were eve
 from here. Cost: about 0.02 ms of CPU a request. Limits: HTTP/1.1 with keep-alive and Content-Length; no pipelining, no
 chunked requests.
 
-`GET /stats` gives `total`, `peak`, `body_bytes` and `first_at` (system-wide monotonic seconds, null before the first request).
+`GET /stats` gives `total`, `peak`, `body_bytes`, `first_at` and `last_at` (system-wide monotonic seconds of the first request and of
+the last reply, null before them), and where it refuses requests `refused` and `most_attempts` (for one body).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.instruments import ROOT, raise_file_limit
+from benchmarks.limits import Limits
 from benchmarks.workload import MODEL, reply_text
 
 __all__ = ["Server", "running_server"]
@@ -37,10 +40,13 @@ class _Counts:
         self.peak = 0
         self.body_bytes = 0
         self.first_at: float | None = None
+        self.last_at: float | None = None
+        self.refused = 0
+        self.attempts: Counter[int] = Counter()  # by the hash of the body
 
     def as_json(self) -> bytes:
-        kept = {name: value for name, value in vars(self).items() if name != "in_flight"}
-        return json.dumps(kept).encode()
+        kept = {name: value for name, value in vars(self).items() if name not in {"in_flight", "attempts"}}
+        return json.dumps({**kept, "most_attempts": max(self.attempts.values(), default=0)}).encode()
 
 
 def _http(body: bytes) -> bytes:
@@ -92,8 +98,9 @@ class _Connection(asyncio.BufferedProtocol):
 
     buffer = bytearray(_BUFFER)
 
-    def __init__(self, counts: _Counts, latency_s: float, replies: dict[bytes, bytes]) -> None:
+    def __init__(self, counts: _Counts, latency_s: float, replies: dict[bytes, bytes], limits: Limits | None) -> None:
         self._counts = counts
+        self._limits = limits
         self._replies = replies
         self._latency_s = latency_s
         self._received = bytearray()
@@ -116,28 +123,41 @@ class _Connection(asyncio.BufferedProtocol):
         body_size = _content_length(head)
         if len(self._received) < head_size + body_size:
             return
+        limits = self._limits
+        body = hash(bytes(self._received[head_size:])) if limits is not None else 0
         self._received.clear()
         if head.startswith(b"get /stats"):
             self._write(_http(self._counts.as_json()))
         else:
             path = head[: head.index(b"\r")].removesuffix(b" http/1.1")
-            self._take(body_size, next(reply for end, reply in self._replies.items() if path.endswith(end)))
+            reply = next(reply for end, reply in self._replies.items() if path.endswith(end))
+            self._take(body_size, reply, body)
 
-    def _take(self, body_size: int, reply: bytes) -> None:
+    def _take(self, body_size: int, reply: bytes, body: int) -> None:
         counts = self._counts
         if counts.first_at is None:
             counts.first_at = self._loop.time()
         counts.total += 1
         counts.body_bytes += body_size
+        latency_s = self._latency_s
+        if self._limits is not None:
+            counts.attempts[body] += 1
+            refusal = self._limits.refusal(self._loop.time())
+            if refusal is not None:
+                counts.refused += 1
+                self._write(refusal)
+                return
+            latency_s *= self._limits.slowdown(counts.in_flight + 1)
         counts.in_flight += 1
         counts.peak = max(counts.peak, counts.in_flight)
-        if self._latency_s:
-            self._loop.call_later(self._latency_s, self._answer, reply)
+        if latency_s:
+            self._loop.call_later(latency_s, self._answer, reply)
         else:
             self._answer(reply)
 
     def _answer(self, reply: bytes) -> None:
         self._counts.in_flight -= 1
+        self._counts.last_at = self._loop.time()
         self._write(reply)
 
     def _write(self, data: bytes) -> None:
@@ -150,10 +170,10 @@ def _content_length(head: bytearray) -> int:
     return int(head[start + 17 : head.index(b"\r\n", start + 2)]) if start >= 0 else 0
 
 
-async def _serve(latency_s: float, form: str) -> None:
+async def _serve(latency_s: float, form: str, limits: Limits | None) -> None:
     counts, replies = _Counts(), _replies(form)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(counts, latency_s, replies), "127.0.0.1", 0, backlog=4096
+        lambda: _Connection(counts, latency_s, replies, limits), "127.0.0.1", 0, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
@@ -177,9 +197,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(latency_s: float = 0.0, form: str = "texts") -> Iterator[Server]:
+def running_server(latency_s: float = 0.0, form: str = "texts", limits: Limits | None = None) -> Iterator[Server]:
     """A fresh server, ended with the context. `latency_s`: seconds between a request and its answer; `form`: of the replies."""
     command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency_s), "--form", form]
+    if limits is not None:
+        command += ["--limits", json.dumps(asdict(limits))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -192,10 +214,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The loopback server of the benchmarks. Prints its port.")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--form", default="texts", choices=["texts", "conversations"], help="of the replies")
+    parser.add_argument("--limits", metavar="JSON", help="what it takes: the fields of benchmarks.limits.Limits")
     arguments = parser.parse_args()
     raise_file_limit()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(arguments.latency, arguments.form))
+        asyncio.run(
+            _serve(
+                arguments.latency, arguments.form, Limits(**json.loads(arguments.limits)) if arguments.limits else None
+            )
+        )
 
 
 if __name__ == "__main__":

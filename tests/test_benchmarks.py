@@ -36,12 +36,23 @@ TINY = Sizes(
     samples=3,
     local_calls=4,
     local_layers=1,
+    said_calls=66,
+    silent_calls=70,
+    chance_calls=32,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
     "columns": ["CPU a call, 20 rows of 12 columns, 4 calls each, 64 in flight"],
     "topics": ["CPU a conversation, 20 topics, 64 in flight"],
     "latency": ["wall time / ideal 1 s, 4 in flight at 1 s each", "most in flight at the server, set to 4"],
+    "pace": [
+        *(
+            f"{figure}: 64 at once and {quota}"
+            for quota in ("120 a minute, 66 prompts, Retry-After", "600 a minute, 70 prompts, nothing said")
+            for figure in ("wall time / ideal", "requests a call", "most requests for one call")
+        ),
+        *(f"wall time / ideal 0.2 s, {share} % refused by chance" for share in (2, 5, 10)),
+    ],
     "budget": [
         "wall time of 20 rows, 64 in flight at 0.2 s each, budget of the estimate",
         "wall time of 20 rows, 64 in flight at 0.2 s each, budget of 3.0 times the cost",

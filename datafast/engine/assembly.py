@@ -84,7 +84,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         made_for=job.made_for,
     )
     with open_output(job.paths, job.plan, opening) as output:
-        admission = Admission(job.settings.max_concurrency)
+        admission = Admission(job.settings.max_concurrency, stop)
         emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from datafast.types import StopCause
 
@@ -31,7 +32,7 @@ class StopSignal:
         self.error: BaseException | None = None
         self.in_flight: Callable[[], dict[str, int]] = dict
         self._since = 0.0
-        self._sleepers: set[asyncio.Future[None]] = set()
+        self._sleepers: set[asyncio.Future[Any]] = set()
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -72,6 +73,14 @@ class StopSignal:
             if queue is not None:
                 queue.remove(sleeper)
 
+    async def hold(self, sleeper: asyncio.Future[int | None]) -> int | None:
+        """Waits for a future. Returns None where the run is stopped first."""
+        self._sleepers.add(sleeper)
+        try:
+            return await sleeper
+        finally:
+            self._sleepers.discard(sleeper)
+
     async def park(self, queue: deque[asyncio.Future[None]]) -> None:
         """Waits in a queue until somebody sets its future, or the run is stopped."""
         if self.reason is not None:
@@ -85,6 +94,6 @@ class StopSignal:
             self._sleepers.discard(sleeper)
 
 
-def _end(sleeper: asyncio.Future[None]) -> None:
+def _end(sleeper: asyncio.Future[Any]) -> None:
     if not sleeper.done():
         sleeper.set_result(None)

@@ -2,7 +2,7 @@
 
 Guarantee: the caller's messages are never changed, results stand in the order of their inputs, errors keep their class, and
 what came is never lost to what failed beside it. Limits per minute hold over all calls of a provider.
-Cost: one connection pool per call. Limits: no retry, no ledger; datasets have them.
+Cost: one connection pool per call. Limits: no retry (but for a parameter that the model refuses), no ledger; datasets have them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datafast._util import background
 from datafast.errors import ConfigError, ErrorKind, PartialResults, ProviderError
 from datafast.llms.base import Backend, ReplyMode, Request, Response
 from datafast.llms.pace import Pace, tokens_upper
+from datafast.llms.refused_params import RefusedParams
 from datafast.llms.replies.formats import decode_reply, usage_of
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
@@ -37,6 +38,12 @@ class Openable(Protocol):
     max_completion_tokens: int | None
     pace: Pace
 
+    @property
+    def label(self) -> str: ...
+    @property
+    def wire_names(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def droppable_params(self) -> frozenset[str]: ...
     @property
     def takes_text_bounds(self) -> bool: ...
     @property
@@ -115,6 +122,7 @@ async def _complete_all(
 ) -> list[Any]:
     in_flight = min(len(conversations), provider.max_concurrency or _MAX_IN_FLIGHT)
     slots = asyncio.Semaphore(in_flight)
+    refused = RefusedParams(provider.label, provider.droppable_params, provider.wire_names)
     backend = provider.open(max_connections=in_flight)
     keys = written_keys(provider.secrets)
 
@@ -122,7 +130,7 @@ async def _complete_all(
         tokens = tokens_upper(request.messages, provider.max_completion_tokens)
         await asyncio.sleep(provider.pace.book(tokens))
         async with slots:
-            response = await backend.complete(request)
+            response = await _without_refused(backend, request, refused)
         usage = usage_of(response.raw, response.format)
         if usage is not None:
             provider.pace.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
@@ -140,6 +148,21 @@ async def _complete_all(
         if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result  # an interruption
     return results
+
+
+async def _without_refused(backend: Backend, request: Request, refused: RefusedParams) -> Response:
+    """The reply to a request, sent again without a parameter that a refusal names, if there is one."""
+    dropped, on_trial = refused.dropped, None
+    while True:
+        try:
+            response = await backend.complete(replace(request, dropped_params=dropped))
+        except ProviderError as error:
+            dropped, on_trial = refused.after(error, dropped, on_trial)
+            if on_trial is None:
+                raise
+        else:
+            refused.leave_out(dropped)
+            return response
 
 
 async def _complete(

@@ -183,13 +183,10 @@ def _from_price_list(provider_name: str, model_id: str) -> Price | _Varying | No
     plain = all(isinstance(rate, Decimal) for rate in rates.values())
     if "requests_kcount" in rates or not plain or isinstance(found.model.prices, list):
         return _Varying()
-    cached, written = rates.get("cache_read_mtok"), rates.get("cache_write_mtok")
-    return Price(
-        float(rates["input_mtok"]),
-        float(rates["output_mtok"]),
-        None if cached is None else float(cached),
-        None if written is None else float(written),
-    )
+    given = float(rates["input_mtok"])
+    # Who lists no price for tokens of a cache asks none but that of other input.
+    cached, written = (float(rates.get(name, given)) for name in ("cache_read_mtok", "cache_write_mtok"))
+    return Price(given, float(rates["output_mtok"]), cached, written)
 
 
 @foreign_warnings_ignored()

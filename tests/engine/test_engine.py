@@ -229,11 +229,11 @@ def test_a_provider_that_only_answers_429_is_stopped_after_a_bounded_time(
 
 
 def test_one_burst_of_429_lowers_the_limit_once_and_it_climbs_back(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.answer_next(*[Answer(status=429, delay_s=0.1) for _ in range(8)])
+    fault_server.answer_next(*[Answer(status=429, delay_s=0.1) for _ in range(16)])
     events: list[Event] = []
-    raw(tmp_path, topics=120).generate([local(fault_server)], on_event=events.append)
+    raw(tmp_path, topics=120, run={"max_concurrency": 16}).generate([local(fault_server)], on_event=events.append)
     limits = [event.limit for event in events if event.type == "limit_changed"]
-    assert limits == [6, 7, 8]
+    assert limits == [12, 13, 14, 15, 16]
 
 
 def test_the_server_never_sees_more_in_flight_than_the_setting(tmp_path: Path, fault_server: FaultServer) -> None:

@@ -63,6 +63,11 @@ def test_the_list_knows_what_the_cache_of_anthropic_costs(model_id: str, plain: 
     assert cost(cached_tokens=50_000, cache_write_tokens=25_000) == pytest.approx(0.25 + 0.05 + 0.25 * 1.25)
 
 
+def test_who_lists_no_price_for_writing_to_a_cache_asks_none() -> None:
+    usage = Usage(MILLION, 0, cache_write_tokens=MILLION)
+    assert cost_usd(usage, provider_name="mistral", model_id="mistral-small-latest") == pytest.approx(0.15)
+
+
 def test_the_users_price_wins_over_the_list() -> None:
     usage = Usage(MILLION, 0)
     assert cost_usd(usage, provider_name="openai", model_id="gpt-4o-mini", price=Price(9.0, 9.0)) == 9.0

@@ -36,11 +36,11 @@ from datafast.llms.simulated.provider import SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer
 
 DEFAULTS = [
-    (OpenAIProvider, "openai/gpt-5-mini-2025-08-07", "OPENAI_API_KEY"),
+    (OpenAIProvider, "openai/gpt-6-luna", "OPENAI_API_KEY"),
     (AnthropicProvider, "anthropic/claude-haiku-4-5-20251001", "ANTHROPIC_API_KEY"),
     (GeminiProvider, "gemini/gemini-3.5-flash-lite", "GEMINI_API_KEY"),
     (MistralProvider, "mistral/mistral-small-latest", "MISTRAL_API_KEY"),
-    (OpenRouterProvider, "openrouter/openai/gpt-5-mini", "OPENROUTER_API_KEY"),
+    (OpenRouterProvider, "openrouter/openai/gpt-6-luna", "OPENROUTER_API_KEY"),
 ]
 EVERY_CLASS = [entry[0] for entry in DEFAULTS] + [OllamaProvider]
 

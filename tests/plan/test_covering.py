@@ -25,6 +25,15 @@ def shapes() -> list[tuple[tuple[int, ...], int, int, int]]:
     return found
 
 
+def tuples_of(array: tuple[tuple[int, ...], ...], strength: int) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The tuples of values that occur, with their columns."""
+    return {
+        (columns, tuple(row[column] for column in columns))
+        for row in array
+        for columns in itertools.combinations(range(len(row)), strength)
+    }
+
+
 def test_the_table_of_the_design_page_is_read() -> None:
     assert len(shapes()) >= 10
 
@@ -37,12 +46,7 @@ def test_an_array_is_as_small_as_the_design_page_says_and_covers_everything(
     array = covering_array(sizes, strength, max_rows=10_000)
     assert array is not None
     assert len(array) == rows
-    seen = {
-        (columns, tuple(row[column] for column in columns))
-        for row in array
-        for columns in itertools.combinations(range(len(sizes)), strength)
-    }
-    assert len(seen) == num_tuples(sizes, strength)
+    assert len(tuples_of(array, strength)) == num_tuples(sizes, strength)
     assert all(0 <= value < size for row in array for value, size in zip(row, sizes, strict=True))
 
 
@@ -104,12 +108,7 @@ def test_every_tuple_is_covered_by_as_many_rows_as_are_allowed_and_by_one_fewer_
     fewer = covering_array(sizes, strength, max_rows=len(array) - 1)
     assert fewer is None
     width = min(strength, len(sizes))
-    seen = {
-        (columns, tuple(row[column] for column in columns))
-        for row in array
-        for columns in itertools.combinations(range(len(sizes)), width)
-    }
-    assert len(seen) == num_tuples(sizes, width)
+    assert len(tuples_of(array, width)) == num_tuples(sizes, width)
 
 
 @pytest.mark.parametrize("q", [2, 3, 4, 5, 7, 8, 9, 11, 13, 16, 25, 27])
@@ -118,6 +117,7 @@ def test_as_many_columns_as_a_field_allows_take_no_more_rows_than_two_of_them(q:
     array = covering_array((q,) * min(q + 1, 9), 2, max_rows=10_000)
     assert array is not None
     assert len(array) == q * q
+    assert len(tuples_of(array, 2)) == num_tuples((q,) * len(array[0]), 2)
 
 
 @pytest.mark.parametrize("q", [2, 3, 4, 5, 7])
@@ -125,3 +125,4 @@ def test_so_it_is_with_triples(q: int) -> None:
     array = covering_array((q,) * (q + 1), 3, max_rows=10_000)
     assert array is not None
     assert len(array) == q**3
+    assert len(tuples_of(array, 3)) == num_tuples((q,) * (q + 1), 3)

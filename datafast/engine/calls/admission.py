@@ -1,19 +1,21 @@
 """When a request may be sent: limits on requests in flight, on requests and tokens per minute, waits after rate limiting and faults.
 
-Limits hold for a provider over the whole run.
+Limits hold for a provider over the whole run. Whoever has waited longest goes first, also one that was refused before.
 Concurrency falls by a quarter once per burst of 429s, by half where nothing succeeded since the last one, and climbs back by one per 25
-successes.
+successes. The rate of requests is learned (`learned_rate`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from datafast.engine.calls.learned_rate import LearnedRate, Refusal
+from datafast.engine.stop import StopSignal
 from datafast.llms.pace import MINUTE_S, Pacer
 
 __all__ = ["Admission", "Backoff", "Gate"]
@@ -24,6 +26,8 @@ _SUCCESSES_PER_STEP = 25
 _MAX_WAIT_S = 20.0  # after a burst, unless the server asks for more
 _LONGEST_PROBE_WAIT_S = 30.0
 _PROBE_JITTER = (0.75, 1.25)
+_SHORTEST_PROBE_S = 0.25  # how long a probe after a 429 goes alone; refusals come sooner than replies
+_LONGEST_PROBE_S = 5.0
 
 
 class Backoff(NamedTuple):
@@ -49,6 +53,18 @@ class Backoff(NamedTuple):
         return min(longest, self.first_s * 2.0 ** min(attempt - 1, 16)) * random.uniform(*_PROBE_JITTER)
 
 
+class Waiting(NamedTuple):
+    """One who waits at a gate: its place, which is lower the longer it waits, and how many tokens it wants.
+
+    `entered` is the order among equal places.
+    """
+
+    place: int
+    entered: int
+    tokens: int
+    slot: asyncio.Future[int | None]
+
+
 class Gate:
     """The limits of one provider.
 
@@ -57,10 +73,12 @@ class Gate:
         rpm, tpm: requests and tokens per minute, None for no limit.
         backoff: how long to wait after a 429 that does not say how long.
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing continues from there.
+        on_limit: called with a new limit.
 
     Attributes:
-        turns: held by the request that waits for `next_turn`.
-        sooner: the queue in which it sleeps; it is woken when tokens are given back, because it may then be sent.
+        opens_at: the moment (monotonic seconds) from which the next request may be sent.
+        rate: the rate of requests that the provider takes, as learned.
+        waiting: a heap.
     """
 
     def __init__(
@@ -77,87 +95,109 @@ class Gate:
         self.setting = limit
         self.limit = limit
         self.in_flight = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
-        self.turns = asyncio.Lock()
-        self.sooner: deque[asyncio.Future[None]] = deque()
+        self.waiting: list[Waiting] = []
+        self.opens_at = 0.0
+        self.rate = LearnedRate()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
+        self._closed_until = 0.0
+        self._alone_until = 0.0
         now = time.monotonic()
         for ago_s, tokens in earlier:
-            self._book_at(now - ago_s, tokens)
+            self._book(now - ago_s, tokens)
         for pacer in (self._requests, self._tokens):
             # Requests of an earlier run under no limit, or a higher one, count for a minute only.
             if pacer is not None:
                 pacer.forget_after(now + MINUTE_S)
-        self._blocked_until = 0.0
-        self._burst_at = 0.0
-        self._bursts = 0
+        self._probe_s = 0.0  # for how long the next request goes alone
         self._successes = 0
         self._reopens_to: int | None = None  # while it reopens: the limit to reach
         self._on_limit = on_limit or (lambda limit: None)
-
-    @property
-    def has_room(self) -> bool:
-        return self.in_flight < self.limit
+        self._look()
 
     def set_limit(self, limit: int) -> None:
         """Changes the setting; a limit that was lowered by rate limiting rises towards it."""
         self.limit = limit if self.limit >= self.setting else min(self.limit, limit)
         self.setting = limit
 
-    def book(self, tokens: int) -> float:
-        """Books one request. Returns the moment (monotonic seconds) from which it may be sent."""
-        return self._book_at(max(time.monotonic(), self._blocked_until), tokens)
+    @property
+    def paces_tokens(self) -> bool:
+        return self._tokens is not None
 
-    def _book_at(self, now: float, tokens: int) -> float:
-        moment = now
+    def closed_for(self) -> float:
+        """Seconds for which nothing may be sent, after rate limiting or faults."""
+        return self._closed_until - time.monotonic()
+
+    # -- one request
+
+    def take(self, tokens: int, now: float) -> int:
+        """Gives a slot to one request, and books it. Returns its number."""
+        self.in_flight += 1
+        number = self.rate.sent(now)
+        if self._probe_s:
+            self._alone_until, self._probe_s = now + self._probe_s, 0.0
+        if self._requests or self._tokens or self.rate.per_s or self.opens_at:
+            self._book(now, tokens)
+            self._look()
+        return number
+
+    def take_back(self, tokens: int) -> None:
+        """The newest request is not sent after all, and its slot comes free."""
+        self.in_flight -= 1
+        self.rate.taken_back()
         if self._requests:
-            moment = max(moment, self._requests.book(1, now))
+            self._requests.correct(-1)
         if self._tokens:
-            moment = max(moment, self._tokens.book(tokens, now))
-        return moment
+            self._tokens.correct(-tokens)
+        self._look()
 
     def correct_tokens(self, difference: int) -> None:
         """Books `difference` more tokens for a reply that used more than were booked."""
         if self._tokens:
             self._tokens.correct(difference)
-            for sleeper in self.sooner if difference < 0 else ():
-                if not sleeper.done():
-                    sleeper.set_result(None)
+            self._look()
 
-    def blocked_for(self) -> float:
-        """Seconds for which nothing may be sent, after rate limiting or faults."""
-        return self._blocked_until - time.monotonic()
+    def _book(self, now: float, tokens: int) -> None:
+        if self._requests:
+            self._requests.book(1, now)
+        if self._tokens:
+            self._tokens.book(tokens, now)
 
-    @property
-    def is_paced(self) -> bool:
-        return self._requests is not None or self._tokens is not None
+    def _look(self) -> None:
+        opens_at = max(self._closed_until, self._alone_until, self.rate.free_at if self.rate.per_s is not None else 0.0)
+        if self._requests:
+            opens_at = max(opens_at, self._requests.free_at)
+        if self._tokens:
+            opens_at = max(opens_at, self._tokens.free_at)
+        self.opens_at = opens_at
 
-    @property
-    def next_turn(self) -> float:
-        """The moment (monotonic seconds) from which the next request may be sent."""
-        pacers = [pacer.free_at for pacer in (self._requests, self._tokens) if pacer is not None]
-        return max(self._blocked_until, *pacers)
+    # -- what becomes of it
 
-    @property
-    def paces_tokens(self) -> bool:
-        return self._tokens is not None
-
-    def rate_limited(self, sent_at: float, retry_after_s: float | None) -> None:
-        """Reacts to a 429 for a request sent at `sent_at`: all requests wait, and the limit falls, once per burst."""
+    def refused(self, number: int, sent_at: float, retry_after_s: float | None) -> None:
+        """Reacts to a 429 for request `number`: after a burst, or where the server says how long, all requests wait."""
         now = time.monotonic()
+        refusal = self.rate.refused(number, now, told_to_wait=bool(retry_after_s))
         wait_s = retry_after_s or 0.0
-        if sent_at > self._burst_at:
-            self._burst_at = now
-            self._bursts += 1
+        if refusal is Refusal.BURST:
             self._successes = 0
-            wait_s = min(self._backoff.wait_s(self._bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
+            bursts = self.rate.bursts
+            wait_s = min(self._backoff.wait_s(bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
             self._lower()
-        self._blocked_until = max(self._blocked_until, now + wait_s)
+        if wait_s:
+            self._closed_until = max(self._closed_until, now + wait_s)
+            self._probe_s = min(max(_SHORTEST_PROBE_S, 2.0 * (now - sent_at)), _LONGEST_PROBE_S)
+            self.rate.close(self._closed_until)
+        self._look()
+
+    def wait_after_refusal(self, times: int, retry_after_s: float | None) -> float:
+        """Seconds for which a request that was refused so many times is not sent again. While all wait, it keeps its place among them."""
+        if self.closed_for() > 0.0:
+            return 0.0
+        return self._backoff.wait_s(times, retry_after_s=retry_after_s)
 
     def _lower(self) -> None:
         if self.limit > 1:
-            self.limit = max(1, int(self.limit * (_CUT if self._bursts == 1 else _CUT_AGAIN)))
+            self.limit = max(1, int(self.limit * (_CUT if self.rate.bursts == 1 else _CUT_AGAIN)))
             self._on_limit(self.limit)
 
     def close(self, until: float, *, beside: int) -> None:
@@ -165,14 +205,23 @@ class Gate:
         if self._reopens_to is None:
             self._reopens_to = self.limit
         self.limit = beside + 1
-        self._blocked_until = max(self._blocked_until, until)
+        self._closed_until = max(self._closed_until, until)
+        self._look()
+        self.turn_away()
+
+    def turn_away(self) -> None:
+        """Wakes those who wait without a slot; they look anew whether to wait on."""
+        for waiting in self.waiting:
+            if not waiting.slot.done():
+                waiting.slot.set_result(None)
 
     def one_less(self) -> None:
         """A request has landed that was in flight when this was closed."""
         self.limit = max(1, self.limit - 1)
 
-    def succeeded(self) -> None:
-        self._bursts = 0
+    def succeeded(self, sent_at: float) -> None:
+        """A reply came to the request that was sent at `sent_at`."""
+        self.rate.accepted(sent_at)
         if self.limit >= self.setting:
             return
         if self._reopens_to is not None:
@@ -189,12 +238,16 @@ class Gate:
 
 
 class Admission:
-    """Slots of a whole run: at most `total` requests in flight, and at most a gate's limit at its provider."""
+    """Slots of a whole run: at most `total` requests in flight, and at most a gate's limit at its provider. All on one event loop."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, stop: StopSignal) -> None:
         self._total = total
+        self._stop = stop
         self._in_flight = 0
+        self._entered = 0
         self._gates: list[Gate] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -203,26 +256,41 @@ class Admission:
     def add(self, gate: Gate) -> None:
         self._gates.append(gate)
 
-    def enters_at_once(self, gate: Gate) -> bool:
-        """Takes a slot if one is free that nobody waits for. Says whether."""
-        if self._in_flight >= self._total or gate.waiting or not gate.has_room:
-            return False
-        self._take(gate)
-        return True
+    def enters_at_once(self, gate: Gate, tokens: int = 0) -> int | None:
+        """Takes a slot if one is free that nobody waits for. Returns the number of the request, None if there is none."""
+        now = time.monotonic()
+        if self._in_flight >= self._total or gate.in_flight >= gate.limit or gate.waiting or gate.opens_at > now:
+            return None
+        self._in_flight += 1
+        return gate.take(tokens, now)
 
-    async def enter(self, gate: Gate) -> None:
-        """Waits for a slot. First come, first served at each gate; gates take turns at the total."""
-        if self.enters_at_once(gate):
-            return
-        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        gate.waiting.append(slot)
+    async def enter(self, gate: Gate, *, place: int = 0, tokens: int = 0) -> int | None:
+        """Waits for a slot, and for the turn in the pace. Those who wait longest go first at each gate; gates take turns at the total.
+
+        Args:
+            place: the lower, the longer it waits.
+            tokens: what is booked for it.
+
+        Returns:
+            The number of the request; None without a slot, if the run was stopped or the gate closed: look anew whether to wait.
+        """
+        number = self.enters_at_once(gate, tokens)
+        if number is not None or self._stop:
+            return number
+        slot: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._entered += 1
+        entry = Waiting(place, self._entered, tokens, slot)
+        heapq.heappush(gate.waiting, entry)
+        if self._in_flight < self._total and gate.in_flight < gate.limit:
+            self.wake()
         try:
-            await slot
+            return await self._stop.hold(slot)
         except asyncio.CancelledError:
-            if slot.done() and not slot.cancelled():
-                self.leave(gate)  # the slot was handed over at the moment of the cancellation
-            elif slot in gate.waiting:  # `wake` removes cancelled ones
-                gate.waiting.remove(slot)
+            if slot.done() and not slot.cancelled() and slot.result() is not None:
+                self.leave_unsent(gate, tokens)  # the slot was handed over at the moment of the cancellation
+            elif entry in gate.waiting:
+                gate.waiting.remove(entry)
+                heapq.heapify(gate.waiting)
             raise
 
     def leave(self, gate: Gate) -> None:
@@ -231,19 +299,48 @@ class Admission:
         self._in_flight -= 1
         self.wake()
 
-    def wake(self) -> None:
-        """Lets waiting requests in, after a slot came free or a limit rose."""
-        while self._in_flight < self._total:
-            ready = [gate for gate in self._gates if gate.waiting and gate.has_room]
-            if not ready:
-                return
-            # The gate with the smallest used share of its limit goes first, so a slow provider cannot hold all slots.
-            gate = min(ready, key=lambda gate: gate.in_flight / gate.limit)
-            slot = gate.waiting.popleft()
-            if not slot.done():
-                self._take(gate)
-                slot.set_result(None)
+    def leave_unsent(self, gate: Gate, tokens: int) -> None:
+        """Gives a slot back for which nothing was sent."""
+        gate.take_back(tokens)
+        self._in_flight -= 1
+        self.wake()
 
-    def _take(self, gate: Gate) -> None:
-        gate.in_flight += 1
-        self._in_flight += 1
+    def wake(self) -> None:
+        """Lets waiting requests in, after a slot came free, a limit rose or it is time."""
+        while self._in_flight < self._total:
+            gate, moment = self._next(time.monotonic())
+            if gate is None:
+                if moment < float("inf"):
+                    self._wake_at(moment)
+                return
+            entry = heapq.heappop(gate.waiting)
+            if not entry.slot.done():
+                self._in_flight += 1
+                entry.slot.set_result(gate.take(entry.tokens, time.monotonic()))
+
+    def _next(self, now: float) -> tuple[Gate | None, float]:
+        """The gate that lets in a request now, if there is one, else the moment at which one may."""
+        chosen, least, moment = None, 0.0, float("inf")
+        for gate in self._gates:
+            if not gate.waiting or gate.in_flight >= gate.limit:
+                continue
+            if gate.opens_at > now:
+                moment = min(moment, gate.opens_at)
+                continue
+            # The gate with the smallest used share of its limit goes first, so a slow provider cannot hold all slots.
+            used = gate.in_flight / gate.limit
+            if chosen is None or used < least:
+                chosen, least = gate, used
+        return chosen, moment
+
+    def _wake_at(self, moment: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= moment:
+                return  # it then looks again
+            self._timer.cancel()
+        self._timer_at = moment
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, moment - time.monotonic()), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.wake()

@@ -156,7 +156,7 @@ class Breaker:
             if sent_at < self._probe_from:
                 return  # a request that was sent before the pause says nothing new
             self._resume()
-        self._gate.succeeded()
+        self._gate.succeeded(sent_at)
 
     def limited(self) -> None:
         """A request came too early (429)."""

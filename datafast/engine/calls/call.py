@@ -33,13 +33,15 @@ class Call:
         waiting: called with +1 and -1 around a wait without a slot.
         elsewhere: says whether another provider can take over now, if this one does not work; None where there is no other.
         request: what is sent next; it changes with what is learned from errors and replies.
-        sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s).
+        sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s);
+            `number`: which request of the provider in this run it was.
+        place: its place among those who wait for a turn; the lower, the longer it waits.
         cut_at: the tokens at which the newest reply was cut off, though the user has set no limit (0: unknown); None if none was.
         refused_limit: our own token limit with which the request was refused before it was lowered; None if it was not.
         has_needed_limit: whether the request has a limit because the API wants one, and there is no budget.
         limit_is_fine: whether the request was refused with every lower limit too.
         unusable: the number of replies of this generation that were not what was asked.
-        on_trial: the parameter that was left out of the request last, because a refusal named it in its words.
+        on_trial: the parameter that was left out of the request last, because a refusal named it; None once that has helped.
         modes_tried: reply modes that have failed for this call.
         raw: the newest reply as recorded. `said` is its content: a completion, or the error that it is not one.
         model_id: the model that gave it.
@@ -59,6 +61,8 @@ class Call:
     sent: int = 0
     sent_before: int = 0
     sent_at: float = 0.0
+    number: int = 0
+    place: int = 0
     cut_at: int | None = None
     refused_limit: int | None = None
     limit_is_fine: bool = False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from datafast._util.notify import warn_user
 from datafast.engine.calls.admission import Gate
 from datafast.engine.calls.breaker import FAULTS, Breaker
 from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Backend, SlowStart
+from datafast.llms.refused_params import RefusedParams
 from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Message, Usage
 
@@ -29,7 +28,7 @@ class Endpoint:
         label: its name for users: `provider/model_id`, numbered if two would look the same.
         identity: its part of the keys of its calls.
         stopped: why nothing more is sent to it; None while it works.
-        dropped_params: parameters that its model has refused; `innocent`: those that refusals named, and that were not the reason.
+        params: which parameters its model refuses.
         modes: which reply modes work here.
         text_bounds: whether schemas are sent with bounds on lengths of texts; `bounds_worked`: whether one got a reply.
         breaker: whether it works, told by its answers.
@@ -53,8 +52,7 @@ class Endpoint:
         self.known_good: Sequence[Message] | None = None
         self.has_known_good = False
         self.is_proving = False
-        self.dropped_params: frozenset[str] = frozenset()
-        self.innocent: frozenset[str] = frozenset()
+        self.params = RefusedParams(label, provider.droppable_params, provider.wire_names)
         self.modes = ReplyModes()
         self.text_bounds = provider.takes_text_bounds
         self.bounds_worked = False
@@ -87,40 +85,10 @@ class Endpoint:
         """The reply without keys that the server may have repeated."""
         return without_keys(raw, self._keys)
 
-    def met(self, error: ProviderError, sent_at: float) -> None:
-        """Records an error in place of a reply to a request sent at `sent_at` (monotonic seconds)."""
+    def met(self, error: ProviderError, number: int, sent_at: float) -> None:
+        """Records an error in place of a reply to a request: which it was, and when it was sent (monotonic seconds)."""
         if error.kind is ErrorKind.RATE_LIMITED:
-            self.gate.rate_limited(sent_at, error.retry_after_s)
+            self.gate.refused(number, sent_at, error.retry_after_s)
             self.breaker.limited()
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)
-
-    def suspect(self, error: ProviderError, absent: frozenset[str]) -> str | None:
-        """A parameter that a refusal names in its words and that may be the reason for it; None where there is none.
-
-        Args:
-            absent: what the refused request did not carry.
-        """
-        if error.kind is not ErrorKind.BAD_REQUEST:
-            return None
-        possible = sorted(self.provider.droppable_params - absent - self.innocent)
-        return next((name for name in possible if self.is_named(error, name)), None)
-
-    def is_named(self, error: ProviderError, name: str) -> bool:
-        """Whether an error's body holds a parameter's exact name, as it is written here or on the wire."""
-        names = "|".join(map(re.escape, (name, *self.provider.wire_names.get(name, ()))))
-        return re.search(rf"(?<!\w)({names})(?!\w)", error.body) is not None
-
-    def leave_out(self, names: frozenset[str]) -> None:
-        """Leaves parameters out from now on, with one warning for each."""
-        for name in sorted(names - self.dropped_params):
-            warn_user(f"{self.label} refuses the parameter {name!r}. It is left out from now on.")
-        self.dropped_params |= names
-
-    def drops(self, error: ProviderError) -> bool:
-        """Leaves a parameter out from now on, with one warning, if a refusal names one that can be left out. Says whether."""
-        name = error.param
-        if error.kind is not ErrorKind.BAD_REQUEST or name is None or name not in self.provider.droppable_params:
-            return False
-        self.leave_out(frozenset([name]))
-        return True

@@ -43,6 +43,7 @@ class Trouble:
         faults: faults of the provider, between which others succeeded; `met`: all that may be the prompt's own fault; `alone`: those since
             another one succeeded.
         refusals: how often it was refused.
+        limits: how often it came too early (429).
         met_at: when the newest of them came (monotonic seconds).
     """
 
@@ -50,6 +51,7 @@ class Trouble:
     met: int = 0
     alone: int = 0
     refusals: int = 0
+    limits: int = 0
     met_at: float = 0.0
 
 
@@ -79,14 +81,13 @@ class Faults:
             CallFailed: it cannot, and the item is to blame.
         """
         endpoint, request = call.endpoint, call.request
-        if error.param is not None and error.param not in request.dropped_params and endpoint.drops(error):
-            call.request = replace(request, dropped_params=endpoint.dropped_params)
-            return True
-        if self._leaves_out_on_trial(call, error):
+        dropped, call.on_trial = endpoint.params.after(error, request.dropped_params, call.on_trial)
+        request = call.request = replace(request, dropped_params=dropped)
+        if call.on_trial is not None:
             return True
         refused = error.kind is ErrorKind.BAD_REQUEST and error.status != _TOO_LARGE
         limit_param = endpoint.provider.token_limit_param
-        if refused and endpoint.is_named(error, limit_param) and call.lower_needed_limit():
+        if refused and endpoint.params.is_named(error, limit_param) and call.lower_needed_limit():
             return True
         if refused and call.lower_limit():
             return True
@@ -101,19 +102,6 @@ class Faults:
             return False
         call.request = replace(request, mode=mode)
         return refused
-
-    def _leaves_out_on_trial(self, call: Call, error: ProviderError) -> bool:
-        """Leaves out a parameter that a refusal names in its words. It stays out where that helps: where the next answer is a reply, or
-        an error that does not name it any more."""
-        endpoint, dropped = call.endpoint, call.request.dropped_params
-        if call.on_trial is not None and endpoint.is_named(error, call.on_trial):
-            endpoint.innocent |= {call.on_trial}
-            dropped -= {call.on_trial}
-        call.on_trial = endpoint.suspect(error, dropped)
-        if call.on_trial is not None:
-            dropped |= {call.on_trial}
-        call.request = replace(call.request, dropped_params=dropped)
-        return call.on_trial is not None
 
     def wait_after(self, call: Call, error: ProviderError, trouble: Trouble) -> float:
         """Seconds to wait before the next attempt; raises where there must not be one.
@@ -138,6 +126,9 @@ class Faults:
             raise call.failed(str(error), error.kind.value) from error
         if endpoint.breaker.stalled and error.kind in FAULTS and self._is_doubtful(endpoint, trouble):
             return 0.0  # before it is given up, a known good prompt is sent
+        if error.kind is ErrorKind.RATE_LIMITED:
+            trouble.limits += 1
+            return self._outlast(endpoint, error, trouble.limits)
         return self._outlast(endpoint, error, trouble.faults)
 
     async def wait(self, call: Call, error: ProviderError, trouble: Trouble, seconds: float) -> None:
@@ -177,8 +168,8 @@ class Faults:
         trouble.met_at = time.monotonic()
         return trouble.faults > max(1, self._settings.max_retries)
 
-    def _outlast(self, endpoint: Endpoint, error: ProviderError, faults: int) -> float:
-        """Seconds to wait for a provider to recover. Stops one that has not done so for too long."""
+    def _outlast(self, endpoint: Endpoint, error: ProviderError, times: int) -> float:
+        """Seconds to wait for a provider to recover, after so many faults. Stops one that has not done so for too long."""
         if endpoint.breaker.stalled:
             self._stop_provider(
                 endpoint,
@@ -187,8 +178,8 @@ class Faults:
             raise ItemPending
         self._check_patience(endpoint, error)
         if error.kind is ErrorKind.RATE_LIMITED:
-            return max(0.0, endpoint.gate.blocked_for())
-        return self._backoff.wait_s(faults, retry_after_s=error.retry_after_s)
+            return endpoint.gate.wait_after_refusal(times, error.retry_after_s)
+        return self._backoff.wait_s(times, retry_after_s=error.retry_after_s)
 
     def _is_doubtful(self, endpoint: Endpoint, trouble: Trouble) -> bool:
         """Whether faults may be the fault of the prompts alone that are tried."""
@@ -292,7 +283,7 @@ def _action(endpoint: Endpoint, error: ProviderError) -> Action:
     action = error.kind.action
     if error.status == _TOO_LARGE and error.kind is ErrorKind.BAD_REQUEST:
         return Action.FAIL_ITEM
-    if action is Action.WEIGH and error.status is None and not endpoint.breaker.has_answered:
+    if error.kind is ErrorKind.PERMISSION and error.status is None and not endpoint.breaker.has_answered:
         return Action.STOP_PROVIDER  # its certificate is not trusted
     if action is Action.STOP_PROVIDER and endpoint.breaker.has_answered and error.kind is not ErrorKind.QUOTA:
         return Action.WEIGH

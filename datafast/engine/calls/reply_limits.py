@@ -39,7 +39,7 @@ _LIFTED_AT_MOST = 16 * LIFTED_TOKENS  # where the model's own limit is not known
 _WORTH_TRYING = 1.25  # of the limit at which a reply was cut
 _BEYOND = 2
 _REASONING = re.compile(
-    r"(?i)(^|[/:.\-_])(o[134]|gpt-?5|gpt-oss|r1|qwq|reasoner|reasoning|thinking|think|magistral|grok-[34]|gemini-(2\.5|[3-9]))([/:.\-_]|$)"
+    r"(?i)(^|[/:.\-_])(o[134]|gpt-?5|gpt-oss|r1|qwq|reasoner|reasoning|thinking|think|magistral|grok-[34]|gemini-(2\.5|[3-9])|claude-[a-z]+-[5-9]|gpt-[6-9])([/:.\-_]|$)"
 )
 
 

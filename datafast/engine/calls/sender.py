@@ -84,7 +84,7 @@ class Caller:
             modes.choose() if call.schema is not None and not recorded else modes.usual,
             needed,
             text_bounds=endpoint.text_bounds,
-            dropped_params=endpoint.dropped_params,
+            dropped_params=endpoint.params.dropped,
         )
         if recorded or call.record.failure is not None:
             answer = await self._another(call, recorded, None)
@@ -247,6 +247,7 @@ class Sender:
         self._admission = admission
         self._stop = stop
         self._emit = emit
+        self._places = 0
         self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
         self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
         self._faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
@@ -263,6 +264,9 @@ class Sender:
             CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
+        if not call.place:
+            self._places += 1
+            call.place = self._places
         error = await self._attempt(call)
         if error is not None:
             await self._send_again(call, error)
@@ -284,7 +288,8 @@ class Sender:
         """Waits until the request may be sent again; raises where it must not be."""
         wait_s = self._faults.wait_after(call, error, trouble)
         self.tally.retries += 1
-        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=wait_s))
+        told_s = max(wait_s, call.endpoint.gate.closed_for())
+        self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=told_s))
         await self._faults.wait(call, error, trouble, wait_s)
 
     async def _attempt(self, call: Call) -> ProviderError | None:
@@ -304,7 +309,7 @@ class Sender:
             usage = self._take(call, response, tokens)
         except ProviderError as error:
             maybe_paid = error.maybe_paid
-            endpoint.met(error, sent_at)
+            endpoint.met(error, call.number, sent_at)
             if tokens and not maybe_paid:
                 endpoint.gate.correct_tokens(-tokens)
             return error
@@ -318,10 +323,11 @@ class Sender:
             self._admission.leave(endpoint.gate)
         if isinstance(call.said, ReplyError):
             unread = ProviderError(f"{endpoint.label}: {call.said}", kind=ErrorKind.NO_COMPLETION, status=200)
-            endpoint.met(unread, sent_at)
+            endpoint.met(unread, call.number, sent_at)
             return unread
-        if call.request.dropped_params is not endpoint.dropped_params:
-            endpoint.leave_out(call.request.dropped_params)
+        if call.request.dropped_params is not endpoint.params.dropped:
+            endpoint.params.leave_out(call.request.dropped_params)
+            call.on_trial = None
         if call.request.token_limit is not None:
             endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
             call.refused_limit = None

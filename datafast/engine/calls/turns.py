@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from datafast.engine.calls.budget import Booking, Cashier
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
-    from datafast.store.records import Bound
     from datafast.store.writer import Store
 
 __all__ = ["Turns"]
@@ -40,54 +39,58 @@ class Turns:
         endpoint = call.endpoint
         if endpoint.starts_slowly:
             await self._prepare(endpoint)
-        if not (self._cashier.has_budget or endpoint.gate.is_paced) and self._enters_at_once(endpoint):
+        if not self._cashier.has_budget and self._enters_at_once(call, tokens):
             return None
         while True:
-            bound = await self._enter(call)
-            booking, goes = None, False
+            await self._look(call)
+            number = await self._admission.enter(endpoint.gate, place=call.place, tokens=tokens)
+            if number is None:
+                continue
+            goes, limit, bound = False, None, None
             try:
-                booking = self._cashier.book(bound, endpoint)
-                goes = not endpoint.gate.is_paced or await self._pace(endpoint, tokens)
+                if self._may_go(call):
+                    bound = self._cashier.prepare(call)
+                    limit = self._cashier.passed_by(bound)
+                    if limit is None:
+                        booking = self._cashier.book(bound, endpoint)
+                        call.number = number
+                        goes = True
+                        return booking
             except OutputWriteError as error:
                 self._stop.now(StopCause.OUTPUT, str(error), error)
                 raise ItemPending from error
             finally:
                 if not goes:
-                    self._cashier.settle(booking, None, None)
-                    self._admission.leave(endpoint.gate)
-            if goes:
-                return booking
+                    self._admission.leave_unsent(endpoint.gate, tokens)
+            if limit is not None:
+                await self._cashier.wait(limit, bound)
 
-    def _enters_at_once(self, endpoint: Endpoint) -> bool:
+    def _enters_at_once(self, call: Call, tokens: int) -> bool:
         """Takes a slot where there is nothing to wait for, as for nearly every request. Says whether."""
+        endpoint = call.endpoint
         self.check(endpoint)
-        gate = endpoint.gate
-        return endpoint.breaker.lets_all_through and gate.blocked_for() <= 0 and self._admission.enters_at_once(gate)
+        if not endpoint.breaker.lets_all_through:
+            return False
+        number = self._admission.enters_at_once(endpoint.gate, tokens)
+        call.number = number or 0
+        return number is not None
 
-    async def _enter(self, call: Call) -> Bound | None:
-        """Waits for a slot at a provider that is not paused, and for room in the budget. Returns the most that the request can use."""
-        endpoint, gate = call.endpoint, call.endpoint.gate
+    async def _look(self, call: Call) -> None:
+        """Waits while its provider is not to be asked at all, or lets another one take over."""
+        endpoint = call.endpoint
         while True:
             self.check(endpoint)
             self.give_way(call)
             waits = endpoint.waits_for_proof and not call.is_proof
-            if waits or (call.elsewhere is not None and endpoint.breaker.is_paused):
-                await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
-                continue
-            blocked = gate.blocked_for()
-            if blocked > 0:
-                await self.sleep_until(time.monotonic() + blocked, endpoint)
-                continue
-            await self._admission.enter(gate)
-            waits = gate.blocked_for() > 0 or (endpoint.waits_for_proof and not call.is_proof)
-            ready = not (endpoint.stopped or self._stop or waits)
-            bound = self._cashier.prepare(call) if ready else None
-            limit = self._cashier.passed_by(bound)
-            if ready and limit is None:
-                return bound
-            self._admission.leave(gate)
-            if limit is not None:
-                await self._cashier.wait(limit, bound)
+            if not waits and (call.elsewhere is None or not endpoint.breaker.is_paused):
+                return
+            await self._stop.sleep(_LOOK_S, endpoint.breaker.listeners)
+
+    def _may_go(self, call: Call) -> bool:
+        """Whether one that was given a slot may still use it: things may have changed before it woke."""
+        endpoint = call.endpoint
+        waits = endpoint.gate.closed_for() > 0.0 or (endpoint.waits_for_proof and not call.is_proof)
+        return not (self._stop or endpoint.stopped or waits)
 
     async def _prepare(self, endpoint: Endpoint) -> None:
         """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""
@@ -96,23 +99,6 @@ class Turns:
         except ConfigError as error:
             self._stop.now(StopCause.PROVIDER, str(error), error)
             raise ItemPending from error
-
-    async def _pace(self, endpoint: Endpoint, tokens: int) -> bool:
-        """Waits for its turn. One after the other, so that one who wakes late puts off those behind and not the pace.
-
-        Returns:
-            Whether it may go. It may not while the provider is paused: those who wait here must not go all at once afterwards.
-        """
-        gate = endpoint.gate
-        async with gate.turns:
-            self.check(endpoint)
-            while (left := gate.next_turn - time.monotonic()) > 0 and not endpoint.breaker.is_down:
-                await self._stop.sleep(left, gate.sooner)
-                self.check(endpoint)
-            if endpoint.breaker.is_down:
-                return False
-            gate.book(tokens)
-            return True
 
     def check(self, endpoint: Endpoint) -> None:
         """Raises ItemPending where nothing more is sent."""

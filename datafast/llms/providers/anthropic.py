@@ -22,8 +22,8 @@ from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
 from datafast.llms.options import ProviderOptions
 from datafast.llms.prices import context_window
-from datafast.llms.provider import LLMProvider
 from datafast.llms.providers.claude_models import ClaudeModel, claude_model
+from datafast.llms.providers.direct import DirectProvider
 from datafast.llms.providers.prompt_cache import PromptCache
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema, mapped_schema, tell
@@ -68,7 +68,7 @@ def _part(data: dict[str, Any]) -> dict[str, Any] | None:
 _MESSAGE = WireFormat("anthropic_messages", re.compile(rb'"content"\s*+:\s*+\['), _part)
 
 
-class AnthropicProvider(LLMProvider):
+class AnthropicProvider(DirectProvider):
     """Anthropic's models, or others at a server that speaks the Messages API (`api_base`).
 
     Args:
@@ -105,8 +105,8 @@ class AnthropicProvider(LLMProvider):
         self._options |= {"prompt_cache": prompt_cache} if prompt_cache else {}
 
     @property
-    def messages_url(self) -> str:
-        """Where requests go: below the address, with `/v1` if it has no version."""
+    def request_url(self) -> str:
+        """See `DirectProvider`: below the address, with `/v1` if it has no version."""
         parts = urlsplit(versioned_base(self.api_base.removesuffix(_MESSAGES)))
         return urlunsplit(parts._replace(path=parts.path + _MESSAGES))
 
@@ -139,12 +139,6 @@ class AnthropicProvider(LLMProvider):
         kept_long = given if isinstance(caching, dict) and caching.get("ttl") == "1h" else 0
         return self.cost_usd(Usage(given, written, cache_write_tokens=cached, long_cache_write_tokens=kept_long))
 
-    def require_ready(self) -> None:
-        super().require_ready()
-        from datafast.llms.transport.proxies import proxy_for
-
-        proxy_for(self.messages_url)
-
     def open(self, *, max_connections: int) -> Backend:
         return AnthropicBackend(self, max_connections=max_connections)
 
@@ -167,7 +161,7 @@ class AnthropicBackend:
         key = provider.api_key
         self._api = JsonApi(
             provider,
-            provider.messages_url,
+            provider.request_url,
             headers={"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {}),
             max_connections=max_connections,
             wire=_MESSAGE,
@@ -189,13 +183,13 @@ class AnthropicBackend:
         await self._api.aclose()
 
     def _long_prefix(self, body: Mapping[str, Any]) -> tuple[str, int] | None:
-        """What comes before the turns, if it is long enough for the prompt cache."""
-        system, tools = body.get("system"), body.get("tools")
+        """What comes before the turns, if it is long enough for the prompt cache. The API puts tools and schema into it too."""
+        system = body.get("system")
         if not isinstance(system, str):
             return None
-        of_tools = orjson.dumps(tools) if tools else b""
-        tokens = (len(system) + len(of_tools)) // _CHARACTERS_PER_TOKEN
-        return (system, hash(of_tools)) if tokens >= self._model.least_cached else None
+        form = orjson.dumps([body.get("tools"), body.get("output_config")])
+        tokens = (len(system) + len(form)) // _CHARACTERS_PER_TOKEN
+        return (system, hash(form)) if tokens >= self._model.least_cached else None
 
     def _body(self, request: Request) -> dict[str, Any]:
         limit = self._limit(request.token_limit)

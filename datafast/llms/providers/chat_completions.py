@@ -13,7 +13,7 @@ from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
-from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.direct import DirectProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _JSON_OBJECT = {"type": "json_object"}
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
-class ChatCompletionsProvider(LLMProvider):
+class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
 
     can_stream = True
@@ -45,14 +45,8 @@ class ChatCompletionsProvider(LLMProvider):
         return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())
 
     @property
-    def chat_url(self) -> str:
+    def request_url(self) -> str:
         return chat_url(self.api_base)
-
-    def require_ready(self) -> None:
-        super().require_ready()
-        from datafast.llms.transport.proxies import proxy_for
-
-        proxy_for(self.chat_url)
 
     def open(self, *, max_connections: int) -> Backend:
         return ChatCompletionsBackend(self, max_connections=max_connections)
@@ -61,7 +55,7 @@ class ChatCompletionsProvider(LLMProvider):
 class OpenAIProvider(ChatCompletionsProvider):
     provider_name = "openai"
     env_key_name = "OPENAI_API_KEY"
-    default_model_id = "gpt-5-mini-2025-08-07"
+    default_model_id = "gpt-6-luna"
     default_base = "https://api.openai.com/v1"
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
 
@@ -76,7 +70,7 @@ class MistralProvider(ChatCompletionsProvider):
 class OpenRouterProvider(ChatCompletionsProvider):
     provider_name = "openrouter"
     env_key_name = "OPENROUTER_API_KEY"
-    default_model_id = "openai/gpt-5-mini"
+    default_model_id = "openai/gpt-6-luna"
     default_base = "https://openrouter.ai/api/v1"
 
 
@@ -129,7 +123,7 @@ class ChatCompletionsBackend:
             self._params |= _STREAM
         self._api = JsonApi(
             provider,
-            provider.chat_url,
+            provider.request_url,
             headers={"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {},
             max_connections=max_connections,
             use_proxy=use_proxy,

@@ -17,7 +17,7 @@ import orjson
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
 from datafast.llms.prices import context_window
-from datafast.llms.provider import LLMProvider
+from datafast.llms.providers.direct import DirectProvider
 from datafast.llms.replies.body import first_of
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import mapped_schema, tell
@@ -64,7 +64,7 @@ def _candidate(data: dict[str, Any]) -> dict[str, Any] | None:
 _CONTENT = WireFormat("gemini_generate_content", re.compile(rb'"candidates"\s*+:\s*+\[\s*+\{'), _candidate)
 
 
-class GeminiProvider(LLMProvider):
+class GeminiProvider(DirectProvider):
     """Google's Gemini models, by a key of the Gemini API."""
 
     provider_name = "gemini"
@@ -78,8 +78,8 @@ class GeminiProvider(LLMProvider):
     }
 
     @property
-    def content_url(self) -> str:
-        """Where requests go: below the address, with `/v1beta` if it has no version."""
+    def request_url(self) -> str:
+        """See `DirectProvider`: below the address, with `/v1beta` if it has no version."""
         model = quote(self.model_id, safe="/:@")
         parts = urlsplit(versioned_base(self.api_base, version="/v1beta"))
         path = f"{parts.path}/{model if '/' in model else f'models/{model}'}:generateContent"
@@ -96,12 +96,6 @@ class GeminiProvider(LLMProvider):
     @property
     def longest_reply(self) -> int | None:
         return self.max_completion_tokens or self.most_tokens or context_window(self.provider_name, self.model_id)
-
-    def require_ready(self) -> None:
-        super().require_ready()
-        from datafast.llms.transport.proxies import proxy_for
-
-        proxy_for(self.content_url)
 
     def open(self, *, max_connections: int) -> Backend:
         return GeminiBackend(self, max_connections=max_connections)
@@ -125,7 +119,7 @@ class GeminiBackend:
         key = provider.api_key
         self._api = JsonApi(
             provider,
-            provider.content_url,
+            provider.request_url,
             headers={"x-goog-api-key": key} if key else {},
             max_connections=max_connections,
             wire=_CONTENT,

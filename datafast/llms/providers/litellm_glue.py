@@ -12,13 +12,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.transport.certificates import trusting
-from datafast.llms.transport.errors import chain, from_answer, from_transport, is_transport_fault, no_completion
+from datafast.llms.transport.errors import (
+    chain,
+    excerpt,
+    from_answer,
+    from_transport,
+    is_transport_fault,
+)
+from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datafast.errors import ProviderError
     from datafast.llms.transport.origin import Origin
 
 __all__ = ["as_json", "error_of", "import_litellm", "own_client"]
@@ -32,6 +39,9 @@ _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_OFFLINE_MODE": "true",
 }
+
+# What fails in code that reads an answer.
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, StopIteration)
 
 _imported_by_us = False
 
@@ -73,8 +83,12 @@ def as_json(reply: Any) -> bytes:
     return encoded.encode()
 
 
-def error_of(origin: Origin, error: Exception) -> ProviderError:
-    """The error for an exception of litellm or of a package below it."""
+def error_of(origin: Origin, error: Exception, *, sent: bool) -> ProviderError:
+    """The error for an exception of litellm or of a package below it.
+
+    Args:
+        sent: whether litellm got as far as sending the request.
+    """
     if is_transport_fault(error):
         return from_transport(origin, error)
     links = list(chain(error))
@@ -82,15 +96,53 @@ def error_of(origin: Origin, error: Exception) -> ProviderError:
     answer = _answer(links)
     if answer is not None:
         return from_answer(origin, status=answer[0], body=answer[1], headers=headers)
-    if any(type(link).__module__ == "openai" and type(link).__name__ == "OpenAIError" for link in links):
-        # The SDK's base class itself is raised for wrong settings: there are no credentials, and nothing was sent.
-        return from_answer(origin, status=401, body=str(error), headers=headers)
+    # The SDK's base class itself is raised for wrong settings: there are no credentials.
+    no_credentials = any(type(link).__module__ == "openai" and type(link).__name__ == "OpenAIError" for link in links)
+    if no_credentials or not (sent or any(map(_is_answer, links))):
+        return _before_sending(origin, 401 if no_credentials else _status(error), str(error))
     statuses = [status for link in links if (status := _status(link)) is not None]
-    if 200 in statuses or any(isinstance(link, ValueError) for link in links):
+    if 200 in statuses or (isinstance(links[-1], _UNREADABLE) and not any(map(_is_answer, links))):
         # A success that litellm could not read. It says 422 or 500 then; what it kept may have been paid for.
-        return no_completion(origin, str(error).encode(errors="replace"))
+        return _inside(
+            origin,
+            "litellm cannot read what the server answered. If it never answers otherwise, check api_base.",
+            str(error),
+            kind=ErrorKind.NO_COMPLETION,
+        )
     status = next((status for status in statuses if status >= 400), 500)
     return from_answer(origin, status=status, body=str(error), headers=headers)
+
+
+def _before_sending(origin: Origin, status: int | None, text: str) -> ProviderError:
+    """The error for a request that litellm itself refused or could not make."""
+    if status == 401:
+        advice, kind = "Set the credentials that it looks for, or pass api_key.", ErrorKind.AUTHENTICATION
+    else:
+        advice = "Check the model's name, its parameters, and whether a package that it needs is installed."
+        kind = ErrorKind.BAD_REQUEST
+    return _inside(origin, f"litellm itself failed, and sent nothing. {advice}", text, kind=kind)
+
+
+def _inside(origin: Origin, what: str, text: str, *, kind: ErrorKind) -> ProviderError:
+    """The error for a failure of litellm's own. It bears no status, since no server gave one."""
+    said = redact(_without_traceback(text), origin.secrets)
+    return ProviderError(
+        f"{origin.label}: {what}{excerpt(said, after='Its error')}",
+        kind=kind,
+        body=said,
+        maybe_paid=kind is ErrorKind.NO_COMPLETION,
+    )
+
+
+def _without_traceback(text: str) -> str:
+    """What an exception of litellm says, without the traceback that some of them hold."""
+    return text.partition("Traceback (most recent call last)")[0].strip()
+
+
+def _is_answer(link: BaseException) -> bool:
+    """Whether an exception stands for a server's answer. litellm's own ones bear responses that it made up."""
+    status = _status(getattr(link, "response", None))
+    return status is not None and status >= 300 and not type(link).__module__.startswith("litellm")
 
 
 def _status(error: object) -> int | None:

@@ -147,9 +147,10 @@ def _usage(value: object, *, wrote: bool) -> Usage | None:
 
 def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
     given = count_of(value, "prompt_tokens", "input_tokens")
-    apart = count_of(value, "cache_read_input_tokens")
+    of_prompt, apart = value.get("prompt_tokens_details"), count_of(value, "cache_read_input_tokens")
+    kept = count_of(of_prompt, "cache_write_tokens") or count_of(value, "cache_creation_input_tokens")
     if "prompt_tokens" not in value:  # Anthropic's own count, handed on: what a cache holds is not in it
-        given += apart + count_of(value, "cache_creation_input_tokens")
+        given += apart + kept
     written = count_of(value, "completion_tokens", "output_tokens")
     details = value.get("completion_tokens_details") or value.get("output_tokens_details")
     thought = count_of(details, "reasoning_tokens") or count_of(value, "reasoning_tokens")
@@ -158,9 +159,6 @@ def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
     output = max(written, count_of(value, "total_tokens") - given, beside)
     if not given or (wrote and not output) or max(given, output) > MOST_TOKENS:
         return None
-    cached = (
-        count_of(value.get("prompt_tokens_details"), "cached_tokens")
-        or count_of(value, "prompt_cache_hit_tokens")
-        or apart
-    )
-    return Usage(given, output, cached_tokens=min(cached, given), reasoning_tokens=min(thought, output))
+    cached = count_of(of_prompt, "cached_tokens") or count_of(value, "prompt_cache_hit_tokens") or apart
+    cached = min(cached, given)
+    return Usage(given, output, cached, min(thought, output), cache_write_tokens=min(kept, given - cached))

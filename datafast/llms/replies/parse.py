@@ -189,7 +189,8 @@ def _some_text(completion: Completion, text: str) -> str:
 
 def _truncated(completion: Completion, *, usable: object = None, left_out: Sequence[int] = ()) -> ReplyError:
     count = f" after {completion.usage.output_tokens} output tokens" if completion.usage else ""
-    thinking = " All of them went into reasoning." if not completion.text.strip() and completion.reasoning else ""
+    thought = completion.reasoning or (completion.usage is not None and completion.usage.reasoning_tokens > 0)
+    thinking = " All of them went into reasoning." if not completion.text.strip() and thought else ""
     # A text can be taken as it is, an object only in part.
     ways = (
         ", ask for less, or take cut texts (run.on_truncation: keep)" if isinstance(usable, str) else " or ask for less"

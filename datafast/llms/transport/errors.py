@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "chain",
+    "excerpt",
     "from_answer",
     "from_event",
     "from_success",
@@ -168,7 +169,7 @@ def no_completion(origin: Origin, text: bytes) -> ProviderError:
     shown = redact(text[: 4 * _BODY_CHARS].decode("utf-8", errors="replace")[:_BODY_CHARS], origin.secrets)
     return ProviderError(
         f"{origin.label}: the server answered HTTP 200 {what}. If it never answers otherwise, check api_base: the request went "
-        f"to {origin.address}.{_said(shown)}",
+        f"to {origin.address}.{excerpt(shown)}",
         kind=ErrorKind.NO_COMPLETION,
         status=200,
         body=shown,
@@ -189,7 +190,7 @@ def _refusal(
     )
     kind = _kind(status, found)
     return ProviderError(
-        f"{origin.label}: {_advice(kind, status, origin)}{_said(found.message or text)}",
+        f"{origin.label}: {_advice(kind, status, origin)}{excerpt(found.message or text)}",
         kind=kind,
         status=status,
         code=found.codes[0] if found.codes else None,
@@ -201,12 +202,13 @@ def _refusal(
     )
 
 
-def _said(text: str) -> str:
+def excerpt(text: str, *, after: str = "The server said") -> str:
+    """The beginning of what was said, as a sentence for the end of a message; nothing where nothing was."""
     said = " ".join(text.split())
     if not said:
         return ""
-    excerpt = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
-    return f" The server said: {excerpt}" + ("" if excerpt.endswith((".", "!", "?")) else ".")
+    shown = said if len(said) <= _EXCERPT_CHARS else f"{said[:_EXCERPT_CHARS]}..."
+    return f" {after}: {shown}" + ("" if shown.endswith((".", "!", "?")) else ".")
 
 
 def from_transport(origin: Origin, error: BaseException) -> ProviderError:

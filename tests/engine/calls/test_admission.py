@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.engine.calls.admission import Admission, Backoff, Gate
+from datafast.engine.stop import StopSignal
 from datafast.llms.pace import Pacer
+from datafast.types import StopCause
 
 # -- slots
 
@@ -29,7 +31,7 @@ def test_no_limit_is_passed_and_nobody_waits_for_ever(total: int, limits: list[i
 
     async def main() -> None:
         chance = random.Random(seed)
-        admission = Admission(total)
+        admission = Admission(total, StopSignal())
         gates = [Gate(limit) for limit in limits]
         inside: Counter[int] = Counter()
         for gate in gates:
@@ -71,7 +73,7 @@ def test_no_limit_is_passed_and_nobody_waits_for_ever(total: int, limits: list[i
 
 def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(1)
+        admission, gate = Admission(1, StopSignal()), Gate(1)
         admission.add(gate)
         await admission.enter(gate)
         first = asyncio.ensure_future(admission.enter(gate))
@@ -87,7 +89,7 @@ def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
 
 def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(1)
+        admission, gate = Admission(1, StopSignal()), Gate(1)
         admission.add(gate)
         await admission.enter(gate)
         waiting = asyncio.ensure_future(admission.enter(gate))
@@ -103,7 +105,7 @@ def test_one_who_is_cancelled_while_a_slot_comes_free_leaves_quietly() -> None:
 
 def test_where_slots_of_the_run_are_short_the_provider_with_the_smaller_part_of_its_limit_goes_first() -> None:
     async def main() -> None:
-        admission, small, large = Admission(4), Gate(2), Gate(10)
+        admission, small, large = Admission(4, StopSignal()), Gate(2), Gate(10)
         admission.add(small)
         admission.add(large)
         for gate in (small, large, large, large):
@@ -123,7 +125,7 @@ def test_where_slots_of_the_run_are_short_the_provider_with_the_smaller_part_of_
 
 def test_one_who_is_cancelled_as_the_second_of_those_who_wait_leaves_the_others_their_places() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(1)
+        admission, gate = Admission(1, StopSignal()), Gate(1)
         admission.add(gate)
         await admission.enter(gate)
         first, second, third = [asyncio.ensure_future(admission.enter(gate)) for _ in range(3)]
@@ -141,7 +143,7 @@ def test_one_who_is_cancelled_as_the_second_of_those_who_wait_leaves_the_others_
 
 def test_those_who_came_first_enter_first() -> None:
     async def main() -> None:
-        admission, gate = Admission(1), Gate(5)
+        admission, gate = Admission(1, StopSignal()), Gate(5)
         admission.add(gate)
         order: list[int] = []
 
@@ -159,7 +161,7 @@ def test_those_who_came_first_enter_first() -> None:
 
 def test_a_gate_that_is_full_of_waiting_ones_holds_back_no_other() -> None:
     async def main() -> None:
-        admission, slow, quick = Admission(4), Gate(2), Gate(2)
+        admission, slow, quick = Admission(4, StopSignal()), Gate(2), Gate(2)
         admission.add(slow)
         admission.add(quick)
         for _ in range(2):
@@ -182,30 +184,49 @@ def test_a_gate_that_is_full_of_waiting_ones_holds_back_no_other() -> None:
 
 def test_a_burst_of_429_lowers_the_limit_once_and_never_below_one() -> None:
     gate = Gate(100)
-    for _ in range(50):
-        gate.rate_limited(sent_at=1.0, retry_after_s=0.0)
+    refuse(gate, 50)
     assert gate.limit == 75
-    for _ in range(60):
-        gate.rate_limited(sent_at=float("inf"), retry_after_s=0.0)
+    for _ in range(12):
+        refuse(gate, 10)
     assert gate.limit == 1
+
+
+def refuse(gate: Gate, requests: int, retry_after_s: float | None = None) -> None:
+    """So many requests are sent at once and refused."""
+    now = time.monotonic()
+    for number in [gate.take(0, now) for _ in range(requests)]:
+        gate.refused(number, now, retry_after_s)
+
+
+def test_sparse_429_lower_nothing_and_hold_nothing_back() -> None:
+    gate = Gate(100)
+    for number in range(1, 1001):
+        now = time.monotonic()
+        gate.take(0, now)
+        if number % 12:
+            gate.succeeded(now)
+        else:
+            gate.refused(number, now, None)
+    assert gate.limit == 100
+    assert gate.opens_at == 0.0
 
 
 def test_a_lowered_limit_climbs_back_to_the_setting_and_no_further() -> None:
     seen: list[int] = []
     gate = Gate(4, on_limit=seen.append)
-    gate.rate_limited(sent_at=1.0, retry_after_s=None)
+    refuse(gate, 10)
     for _ in range(1000):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
     assert gate.limit == gate.setting == 4
     assert seen == [3, 4]
 
 
 def test_a_lowered_limit_rises_by_one_for_25_answers() -> None:
     gate = Gate(8)
-    gate.rate_limited(sent_at=1.0, retry_after_s=None)
+    refuse(gate, 10)
     limits = []
     for _ in range(51):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
         limits.append(gate.limit)
     assert limits == [6] * 24 + [7] * 25 + [8] * 2
 
@@ -213,18 +234,16 @@ def test_a_lowered_limit_rises_by_one_for_25_answers() -> None:
 def test_a_second_burst_with_no_answer_in_between_halves_the_limit_and_one_after_an_answer_does_not() -> None:
     gate = Gate(64)
     for expected in (48, 24, 12):
-        gate.rate_limited(sent_at=time.monotonic() + 1.0, retry_after_s=0.0)
+        refuse(gate, 10)
         assert gate.limit == expected
-    gate.succeeded()
-    gate.rate_limited(sent_at=time.monotonic() + 1.0, retry_after_s=0.0)
+    gate.succeeded(time.monotonic())
+    refuse(gate, 10)
     assert gate.limit == 9
 
 
 def test_a_429_for_a_request_that_was_sent_before_the_burst_changes_no_limit() -> None:
     gate = Gate(8)
-    sent = time.monotonic()
-    gate.rate_limited(sent, retry_after_s=0.0)
-    gate.rate_limited(sent, retry_after_s=0.0)
+    refuse(gate, 200)
     assert gate.limit == 6
 
 
@@ -232,8 +251,8 @@ def test_a_429_that_says_nothing_is_waited_for_20_seconds_at_most() -> None:
     waits = []
     for _ in range(200):
         gate = Gate(4, backoff=Backoff(60.0))
-        gate.rate_limited(sent_at=1.0, retry_after_s=None)
-        waits.append(gate.blocked_for())
+        refuse(gate, 10)
+        waits.append(gate.closed_for())
     assert min(waits) >= -0.1
     assert 19.0 < max(waits) <= 20.0
 
@@ -241,8 +260,8 @@ def test_a_429_that_says_nothing_is_waited_for_20_seconds_at_most() -> None:
 def test_a_raised_setting_does_not_lift_a_limit_that_rate_limiting_has_lowered() -> None:
     gate = Gate(8)
     gate.set_limit(12)
-    assert (gate.limit, gate.setting, gate.has_room) == (12, 12, True)
-    gate.rate_limited(sent_at=1.0, retry_after_s=0.0)
+    assert (gate.limit, gate.setting) == (12, 12)
+    refuse(gate, 10)
     gate.set_limit(20)
     assert (gate.limit, gate.setting) == (9, 20)
     gate.set_limit(5)
@@ -252,30 +271,78 @@ def test_a_raised_setting_does_not_lift_a_limit_that_rate_limiting_has_lowered()
 def test_a_closed_gate_reopens_to_what_it_was_and_then_climbs_slowly_to_the_setting() -> None:
     seen: list[int] = []
     gate = Gate(8, on_limit=seen.append)
-    gate.rate_limited(sent_at=1.0, retry_after_s=0.0)  # 6
+    refuse(gate, 10)  # 6
     gate.close(time.monotonic(), beside=1)
     gate.close(time.monotonic(), beside=0)
     assert gate.limit == 1
     gate.one_less()
     assert gate.limit == 1
     for _ in range(5):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
     assert gate.limit == 6
     for _ in range(24):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
     assert gate.limit == 6
     for _ in range(26):
-        gate.succeeded()
+        gate.succeeded(time.monotonic())
     assert gate.limit == 8
     assert seen == [6, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_server_that_asks_for_patience_gets_it() -> None:
     gate = Gate(4)
-    gate.rate_limited(sent_at=1.0, retry_after_s=3.0)
-    assert 3.0 - 0.1 < gate.blocked_for() < 20.1
-    gate.rate_limited(sent_at=0.5, retry_after_s=100.0)
-    assert gate.blocked_for() > 99.0
+    refuse(gate, 1, retry_after_s=3.0)
+    assert 3.0 - 0.1 < gate.closed_for() <= 3.0
+    refuse(gate, 1, retry_after_s=100.0)
+    assert gate.closed_for() > 99.0
+
+
+def test_after_a_wait_one_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(4)
+    refuse(gate, 1, retry_after_s=3.0)
+    assert gate.opens_at > time.monotonic() + 2.9
+    gate.take(0, later := time.monotonic() + 3.0)
+    assert 0.2 < gate.opens_at - later < 5.1
+    gate.take(0, even_later := gate.opens_at)
+    assert gate.opens_at == even_later
+
+
+def test_one_who_was_refused_goes_before_those_who_came_later() -> None:
+    async def main() -> None:
+        admission, gate = Admission(1, StopSignal()), Gate(1)
+        admission.add(gate)
+        order: list[int] = []
+
+        async def work(place: int) -> None:
+            await admission.enter(gate, place=place)
+            order.append(place)
+            admission.leave(gate)
+
+        await admission.enter(gate)
+        places = list(range(6))
+        tasks = [asyncio.ensure_future(work(place)) for place in reversed(places)]
+        await asyncio.sleep(0)
+        admission.leave(gate)
+        await asyncio.gather(*tasks)
+        assert order == places
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_run_wakes_those_who_wait_for_a_turn_in_an_hour() -> None:
+    async def main() -> None:
+        stop = StopSignal()
+        admission, gate = Admission(1, stop), Gate(1, rpm=1 / 60)
+        admission.add(gate)
+        assert await admission.enter(gate) == 1
+        admission.leave(gate)
+        waiting = asyncio.ensure_future(admission.enter(gate))
+        await asyncio.sleep(0)
+        stop.now(StopCause.INTERRUPTED, "enough")
+        assert await asyncio.wait_for(waiting, 1) is None
+        assert admission.in_flight == 0
+
+    asyncio.run(main())
 
 
 @given(st.integers(1, 50), st.none() | st.floats(0, 1000))
@@ -336,48 +403,50 @@ def test_tokens_that_were_really_used_keep_to_the_limit(calls: list[tuple[float,
 
 def test_the_pace_goes_on_from_the_last_request_of_an_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
-    assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).book(0) <= 5006.2
-    assert Gate(8, rpm=6, earlier=[(400.0, 0)]).book(0) == 5000.0
-    assert Gate(8, rpm=6).book(0) == 5000.0
+    assert 5006.0 <= Gate(8, rpm=6, earlier=[(400.0, 0), (4.0, 0)]).opens_at <= 5006.2
+    assert Gate(8, rpm=6, earlier=[(400.0, 0)]).opens_at <= 5000.0
+    assert Gate(8, rpm=6).opens_at <= 5000.0
 
 
 def test_the_later_of_both_limits_says_when_the_next_request_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafast.engine.calls.admission.time.monotonic", lambda: 5000.0)
     gate = Gate(8, rpm=60.5, tpm=6050)
-    assert (gate.is_paced, gate.paces_tokens) == (True, True)
-    assert gate.book(1) == 5000.0
-    assert gate.next_turn == pytest.approx(5001.0)  # a request a second
-    assert gate.book(500) == pytest.approx(5001.0)
-    assert gate.next_turn == pytest.approx(5005.01)  # and a hundred tokens
+    assert gate.paces_tokens
+    assert gate.opens_at <= 5000.0
+    gate.take(1, 5000.0)
+    assert gate.opens_at == pytest.approx(5001.0)  # a request a second
+    gate.take(500, 5001.0)
+    assert gate.opens_at == pytest.approx(5006.0)  # and a hundred tokens
     gate.correct_tokens(-400)
-    assert gate.next_turn == pytest.approx(5002.0)
+    assert gate.opens_at == pytest.approx(5002.0)
     gate.correct_tokens(200)
-    assert gate.next_turn == pytest.approx(5003.01)
+    assert gate.opens_at == pytest.approx(5004.0)
+    gate.take_back(200)
+    assert gate.opens_at == pytest.approx(5002.0)
     gate.close(5009.0, beside=0)
-    assert gate.next_turn == 5009.0
-    assert gate.blocked_for() == 9.0
-    assert gate.book(0) == 5009.0
+    assert gate.opens_at == 5009.0
+    assert gate.closed_for() == 9.0
 
 
 def test_a_gate_without_limits_per_minute_is_not_paced() -> None:
     gate = Gate(8)
-    assert (gate.is_paced, gate.paces_tokens) == (False, False)
-    assert (Gate(8, rpm=5).is_paced, Gate(8, rpm=5).paces_tokens) == (True, False)
+    assert not gate.paces_tokens
+    assert not Gate(8, rpm=5).paces_tokens
+    gate.take(5000, time.monotonic())
     gate.correct_tokens(-5)
-    assert gate.blocked_for() <= 0.0
+    assert gate.opens_at <= time.monotonic()
 
 
-def test_only_tokens_that_are_given_back_wake_those_who_wait_for_their_turn() -> None:
-    async def main() -> list[bool]:
-        gate = Gate(8, tpm=6000)
-        loop = asyncio.get_running_loop()
-        sleeper, gone = loop.create_future(), loop.create_future()
-        gone.cancel()
-        gate.sooner.extend([gone, sleeper])
-        woken = []
-        for difference in (100, 0, -1):
-            gate.correct_tokens(difference)
-            woken.append(sleeper.done())
-        return woken
+def test_tokens_that_are_given_back_let_those_in_who_wait_for_them() -> None:
+    async def main() -> None:
+        admission, gate = Admission(4, StopSignal()), Gate(8, tpm=60)
+        admission.add(gate)
+        await admission.enter(gate, tokens=1000)
+        waiting = asyncio.ensure_future(admission.enter(gate, tokens=1))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        gate.correct_tokens(-1000)
+        admission.leave(gate)
+        assert await asyncio.wait_for(waiting, 1) == 2
 
-    assert asyncio.run(main()) == [False, False, True]
+    asyncio.run(main())

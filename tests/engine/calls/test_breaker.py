@@ -73,7 +73,7 @@ def test_time_in_which_the_process_was_stopped_is_no_stall(clock: Clock) -> None
     provider.meets_a_fault()
     assert not provider.breaker.stalled
     for _ in range(20):
-        clock.now += provider.gate.blocked_for()
+        clock.now += provider.gate.closed_for()
         provider.meets_a_fault()
     assert provider.breaker.stalled
 
@@ -117,7 +117,7 @@ def test_a_provider_that_is_soon_answered_again_takes_twice_as_many_faults_then_
     provider, counts = Watched(), []
     for _ in range(4):
         counts.append(provider.faults_until_it_pauses())
-        clock.now += provider.gate.blocked_for()
+        clock.now += provider.gate.closed_for()
         provider.is_answered()
     assert counts == [3, 6, 12, 12]
     assert provider.resumed == 4
@@ -127,10 +127,10 @@ def test_a_provider_that_was_down_takes_no_more_faults_than_before(clock: Clock)
     provider = Watched()
     assert provider.faults_until_it_pauses() == 3
     for _ in range(2):
-        clock.now += provider.gate.blocked_for()
+        clock.now += provider.gate.closed_for()
         provider.meets_a_fault()
     assert len(provider.pauses) == 3
-    clock.now += provider.gate.blocked_for()
+    clock.now += provider.gate.closed_for()
     provider.is_answered()
     assert provider.faults_until_it_pauses() == 3
 
@@ -142,7 +142,7 @@ def test_probes_come_after_twice_the_wait_each_time_and_no_later_than_half_a_min
     provider = Watched(max_stall_s=10_000.0)
     provider.faults_until_it_pauses()
     for _ in range(8):
-        clock.now += provider.gate.blocked_for()
+        clock.now += provider.gate.closed_for()
         provider.meets_a_fault()
     for number, wait_s in enumerate(provider.pauses):
         longest = min(30.0, 2.0**number)
@@ -155,14 +155,14 @@ def test_a_wait_that_the_server_asks_for_puts_off_the_probe(clock: Clock) -> Non
     for _ in range(3):
         provider.meets_a_fault(asks)
     assert provider.pauses == [90.0]
-    assert provider.gate.blocked_for() == 90.0
+    assert provider.gate.closed_for() == 90.0
 
 
 def test_the_last_probe_comes_when_the_provider_is_given_up_and_not_later(clock: Clock) -> None:
     provider = Watched(first_s=50.0, max_stall_s=5.0)
     began = clock.now
     provider.faults_until_it_pauses()
-    clock.now += provider.gate.blocked_for()
+    clock.now += provider.gate.closed_for()
     assert 5.0 < clock.now - began < 5.2
     provider.meets_a_fault()
     assert provider.breaker.stalled
@@ -172,7 +172,7 @@ def test_one_probe_goes_at_a_time_and_its_answer_opens_the_gate_step_by_step(clo
     provider = Watched(4)
     provider.faults_until_it_pauses()
     assert provider.breaker.is_down
-    clock.now += provider.gate.blocked_for()
+    clock.now += provider.gate.closed_for()
     assert not provider.breaker.is_down
     assert provider.gate.limit == 1
     provider.breaker.sent(clock.now)

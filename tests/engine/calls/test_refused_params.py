@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import DatafastWarning
+from datafast.errors import DatafastWarning, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
@@ -123,6 +123,78 @@ def test_options_are_known_by_their_names_on_the_wire(
     (message,) = warned(dataset, make(fault_server, **options))
     assert repr(next(iter(options.get("extra", options)))) in message
     assert assert_balanced(dataset.report).written == 5
+
+
+@every_back_end
+def test_a_parameter_in_the_field_of_a_refusal_that_comes_again_without_it_goes_on_being_sent(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        if "topic 3." in request.raw.decode():
+            return Answer(status=400, body={"error": {"message": "No.", "code": "unknown", "param": "temperature"}})
+        return Answer()
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=[f"topic {number}." for number in range(10)], run={"max_concurrency": 1})
+    assert warned(dataset, make(fault_server, temperature=0.5)) == []
+    assert assert_balanced(dataset.report).written == 9
+    sent = [carries(request, "temperature") for request in fault_server.requests if "topic 3." not in request.prompt]
+    assert sent == [True] * 9
+
+
+@pytest.mark.parametrize("name", ["logit_bias", "temperature"])
+def test_what_litellm_itself_refuses_is_left_out_with_one_warning(
+    tmp_path: Path, fault_server: FaultServer, name: str
+) -> None:
+    options = {"logit_bias": {"extra": {"logit_bias": {"5": 1}}}, "temperature": {"temperature": 0.5}}[name]
+    model = {"logit_bias": "mistral/tiny", "temperature": "openai/gpt-5"}[name]
+    provider = LiteLLMProvider(model, api_key="none", api_base=f"{fault_server.url}/v1", **options)
+    dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
+    (message,) = warned(dataset, provider)
+    assert f"refuses the parameter {name!r}" in message
+    assert assert_balanced(dataset.report).written == len(fault_server.requests) == 5
+
+
+def test_what_litellm_cannot_send_is_never_an_answer_of_the_server(tmp_path: Path, fault_server: FaultServer) -> None:
+    dataset = raw(tmp_path, topics=20, run={"max_concurrency": 2})
+    with pytest.raises(Exception, match="litellm itself failed, and sent nothing") as caught:
+        dataset.generate([LiteLLMProvider("unheard-of/tiny", api_key="none", api_base=fault_server.url)])
+    assert "HTTP" not in str(caught.value)
+    assert fault_server.requests == []
+    assert assert_balanced(dataset.report).pending == 20
+
+
+@every_back_end
+def test_outside_a_dataset_a_refused_parameter_is_left_out_too(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: (
+        refusal("`temperature` is not supported by this model.")
+        if carries(request, "temperature")
+        else Answer(text="x")
+    )
+    provider = make(fault_server, temperature=0.5)
+    with pytest.warns(DatafastWarning, match="refuses the parameter 'temperature'") as caught:
+        assert provider.generate(["one", "two"]) == ["x", "x"]
+    assert len(caught) == 1
+
+
+@every_back_end
+def test_outside_a_dataset_a_refusal_that_comes_again_is_raised(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: refusal("No temperature.")
+    with pytest.raises(ProviderError, match="No temperature"):
+        make(fault_server, temperature=0.5).generate("one")
+    assert [carries(request, "temperature") for request in fault_server.requests] == [True, False]
+
+
+def test_a_parameter_that_litellm_itself_refuses_is_left_out(tmp_path: Path, fault_server: FaultServer) -> None:
+    extra = {"presence_penalty": 1, "top_k": 5}
+    provider = LiteLLMProvider(
+        "anthropic/claude-3-haiku-20240307", "sk-canary-0123456789", api_base=fault_server.url, extra=extra
+    )
+    dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
+    (message,) = [said for said in warned(dataset, provider) if "refuses the parameter" in said]
+    assert "presence_penalty" in message
+    assert assert_balanced(dataset.report).written == 5
+    assert all(carries(request, "top_k") for request in fault_server.requests)
 
 
 @pytest.mark.parametrize("make", [direct, anthropic])

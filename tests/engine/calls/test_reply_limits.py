@@ -65,6 +65,23 @@ def test_the_limit_follows_the_replies(tmp_path: Path, fault_server: FaultServer
     assert limits == [2048] * 8 + [512] * 7 + [1500] * 5
 
 
+@pytest.mark.parametrize(
+    ("model", "reasons"),
+    [
+        ("claude-haiku-5-5", True),
+        ("anthropic/claude-opus-5", True),
+        ("claude-haiku-4-5", False),
+        ("gpt-6-luna", True),
+        ("gpt-4.1", False),
+    ],
+)
+def test_a_model_that_thinks_unasked_begins_with_room_for_it(
+    tmp_path: Path, fault_server: FaultServer, model: str, reasons: bool
+) -> None:
+    raw(tmp_path, topics=1, run={"budget_usd": 5.0}).generate([direct(fault_server, model)])
+    assert (limit_of(fault_server.requests[0]) or 0) > 10_000 if reasons else limit_of(fault_server.requests[0]) == 2048
+
+
 def test_reasoning_that_is_seen_raises_the_limit(tmp_path: Path, fault_server: FaultServer) -> None:
     fault_server.respond = lambda request: reply(900, completion_tokens_details={"reasoning_tokens": 800})
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 1, "budget_usd": 5.0})

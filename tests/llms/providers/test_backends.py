@@ -239,6 +239,31 @@ def test_a_success_that_litellm_cannot_read_is_retried_and_kept(fault_server: Fa
     assert "a proxy's page" in error.body
 
 
+@pytest.mark.parametrize(
+    ("model", "extra", "answer", "kind"),
+    [
+        ("anthropic/claude-3-haiku-20240307", {"presence_penalty": 1}, None, ErrorKind.BAD_REQUEST),
+        ("no-such-service/m", {}, None, ErrorKind.BAD_REQUEST),
+        ("openai/gpt-5", {"temperature": 0.5}, None, ErrorKind.BAD_REQUEST),
+        ("openai/m", {"response_format": 5}, None, ErrorKind.BAD_REQUEST),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body={"nothing": 1}), ErrorKind.NO_COMPLETION),
+        ("anthropic/claude-3-haiku-20240307", {}, Answer(body="[]"), ErrorKind.NO_COMPLETION),
+    ],
+)
+def test_what_fails_inside_litellm_is_no_answer_of_the_server(
+    fault_server: FaultServer, model: str, extra: dict[str, Any], answer: Answer | None, kind: ErrorKind
+) -> None:
+    if answer is not None:
+        fault_server.answer_next(answer)
+    error = refused(LiteLLMProvider(model, KEY, api_base=fault_server.url, extra=extra))
+    assert (error.kind, error.status) == (kind, None)
+    assert ("litellm itself failed" in str(error)) is (answer is None)
+    assert "HTTP" not in str(error)
+    assert "Traceback" not in str(error) + error.body
+    assert error.maybe_paid is (answer is not None)
+    assert len(fault_server.requests) == (answer is not None)
+
+
 def test_a_redirect_is_not_followed(fault_server: FaultServer) -> None:
     fault_server.answer_next(Answer(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}, body=""))
     error = refused(direct(fault_server.url))
@@ -255,6 +280,26 @@ NASTY = (
 def test_prompts_arrive_to_the_character(fault_server: FaultServer, make: MakeProvider) -> None:
     send(make(fault_server.url), asked(NASTY))
     assert fault_server.requests[0].prompt == NASTY
+
+
+def system_of(sent: Recorded) -> Any:
+    """The system prompt as it was sent, where the protocol has it."""
+    body = sent.json
+    if "messages" not in body:
+        return "".join(
+            part["text"] for part in body.get("systemInstruction", body.get("system_instruction", {})).get("parts", [])
+        )
+    told = body.get("system", next((m["content"] for m in body["messages"] if m["role"] == "system"), ""))
+    return told if isinstance(told, str) else "".join(part["text"] for part in told)
+
+
+# litellm hands it to models of Gemini that it does not know as the user's text.
+@pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm_openai, litellm_anthropic])
+def test_a_system_prompt_arrives_as_one(fault_server: FaultServer, make: MakeProvider) -> None:
+    system, user = Message(role="system", content=NASTY), Message(role="user", content="Hello")
+    send(make(fault_server.url), Request(messages=[system, user]))
+    (sent,) = fault_server.requests
+    assert (system_of(sent), sent.prompt) == (NASTY, "Hello")
 
 
 @every_backend
@@ -376,8 +421,10 @@ def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"])
-def test_litellm_without_credentials_is_an_authentication_fault(model: str) -> None:
-    assert refused(LiteLLMProvider(model)).kind is ErrorKind.AUTHENTICATION
+def test_litellm_without_credentials_is_an_authentication_fault_of_no_server(model: str) -> None:
+    error = refused(LiteLLMProvider(model))
+    assert (error.kind, error.status) == (ErrorKind.AUTHENTICATION, None)
+    assert "litellm itself failed, and sent nothing. Set the credentials" in str(error)
 
 
 @every_backend

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from datafast._util import background
 from datafast.errors import ConfigError
 from datafast.llms import AnthropicProvider
+from datafast.llms.base import Request
 from datafast.llms.registry import provider_from_spec
-from datafast.types import Usage
+from datafast.llms.schema import ResponseSchema
+from datafast.types import Message, Usage
+from tests.llms.providers.test_anthropic import Entries, Free
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.servers.vendors import anthropic_error, anthropic_message
 from tests.support import assert_balanced, raw
@@ -100,6 +104,22 @@ def test_the_least_length_is_the_models(tmp_path: Path, fault_server: FaultServe
         (tmp_path / str(number)).mkdir()
         raw(tmp_path / str(number), topics=4, system_prompt=middling).generate([provider(fault_server, model)])
         assert caching.marked == marked
+
+
+def test_another_schema_is_another_prefix(fault_server: FaultServer) -> None:
+    """The API tells the model the schema before the system prompt ends."""
+    schemas = [ResponseSchema.of(model) for model in (Entries, Free, Entries, Free, Entries)]
+    system = Message(role="system", content=LONG)
+
+    async def one_after_the_other() -> None:
+        backend = provider(fault_server).open(max_connections=1)
+        for schema in schemas:
+            await backend.complete(Request([system, Message(role="user", content="Hello")], schema))
+        await backend.aclose()
+
+    background.run(one_after_the_other())
+    marked = [isinstance(request.json["system"], list) for request in fault_server.requests]
+    assert marked == [False, False, True, True, True]
 
 
 def test_a_first_request_that_fails_is_followed_by_another_first_one(

@@ -55,7 +55,24 @@ def envelope(message: dict[str, Any], **fields: Any) -> bytes:
         ({"input_tokens": 9, "output_tokens": 5}, Usage(9, 5)),
         (
             {"input_tokens": 9, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20},
-            Usage(129, 5, cached_tokens=100),
+            Usage(129, 5, cached_tokens=100, cache_write_tokens=20),
+        ),
+        (
+            {
+                "prompt_tokens": 129,
+                "completion_tokens": 5,
+                "total_tokens": 134,
+                "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 20},
+            },
+            Usage(129, 5, cached_tokens=100, cache_write_tokens=20),
+        ),
+        (
+            {
+                "prompt_tokens": 129,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 120, "cache_write_tokens": 20},
+            },
+            Usage(129, 5, cached_tokens=120, cache_write_tokens=9),
         ),
         (
             {"prompt_tokens": 129, "completion_tokens": 5, "total_tokens": 134, "cache_read_input_tokens": 100},

@@ -171,6 +171,15 @@ def test_each_finish_reason_of_gemini(reason: str, chat: str, expected: ReplyCat
     assert (said.finish_reason, category(said)) == (chat, expected)
 
 
+def test_a_reply_without_a_text_says_that_thinking_took_all_its_tokens() -> None:
+    usage = {"candidatesTokenCount": 0, "thoughtsTokenCount": 500, "totalTokenCount": 511}
+    cut = gemini(candidates=[{"finishReason": "MAX_TOKENS", "index": 0}], usageMetadata=usage)
+    with pytest.raises(
+        ReplyError, match=r"after 500 output tokens \(finish_reason 'length: MAX_TOKENS'\)\. All of them went into"
+    ):
+        parse_text(cut)
+
+
 def test_a_refusal_says_why() -> None:
     details = {"type": "refusal", "category": "bio", "explanation": "This could be used for harm."}
     with pytest.raises(ReplyError, match=r"The model refused: This could be used for harm\."):
