@@ -60,7 +60,8 @@ class Recorded:
     @property
     def streams(self) -> bool:
         """Whether a stream of events is asked for."""
-        return bool(self.raw) and self.json.get("stream") is True
+        named = ":streamGenerateContent?alt=sse" in self.target
+        return bool(self.raw) and (named or self.json.get("stream") is True)
 
     @property
     def prompt(self) -> str:
@@ -192,7 +193,7 @@ def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, An
     schema = None if answer.ignore_schema else schema_of(asked)
     value = None if schema is None or answer.text is not None else sample(schema, f"reply {number}")
     text = answer.text if answer.text is not None else f"Reply {number}." if value is None else json.dumps(value)
-    if ":generateContent" in recorded.target:
+    if ":generateContent" in recorded.target or ":streamGenerateContent" in recorded.target:
         return gemini_content(text, finish_reason={"length": "MAX_TOKENS"}.get(answer.finish_reason, "STOP"))
     if recorded.target.endswith("/messages"):
         return _anthropic_message(asked, text, value, answer.finish_reason)

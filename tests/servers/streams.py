@@ -21,7 +21,10 @@ def events_of(reply: Mapping[str, Any], asked: Mapping[str, Any] | None = None) 
     Args:
         asked: the request, where it matters what it asks for.
     """
-    made = _of_completion(reply, asked or {})
+    if "choices" in reply:
+        made = _of_completion(reply, asked or {})
+    else:
+        made = _of_message(reply) if reply.get("type") == "message" else _of_content(reply)
     return [(name, data if isinstance(data, str) else json.dumps(data)) for name, data in made]
 
 
@@ -67,3 +70,67 @@ def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"tool_calls": [{"index": number, **call, "function": function}]}
         for piece in _pieces(call["function"]["arguments"]):
             yield {"tool_calls": [{"index": number, "function": {"arguments": piece}}]}
+
+
+def _of_message(reply: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def event(kind: str, **fields: Any) -> tuple[str, Any]:
+        return kind, {"type": kind, **fields}
+
+    ended = {name: reply[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in reply}
+    usage = {**reply["usage"], "output_tokens": 1}
+    yield event("message_start", message={**reply, **dict.fromkeys(ended), "content": [], "usage": usage})
+    yield event("ping")
+    for index, block in enumerate(reply["content"]):
+        begins, deltas = _of_block(block)
+        yield event("content_block_start", index=index, content_block=begins)
+        for delta in deltas:
+            yield event("content_block_delta", index=index, delta=delta)
+        yield event("content_block_stop", index=index)
+    counted = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    usage = {name: reply["usage"][name] for name in counted if name in reply["usage"]}
+    yield event("message_delta", delta=ended, usage=usage)
+    yield event("message_stop")
+
+
+def _of_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """How a block begins, and the deltas that continue it."""
+    if block["type"] == "text":
+        return {**block, "text": ""}, [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
+    if block["type"] == "tool_use":
+        pieces = ["", *_pieces(json.dumps(block["input"]))]
+        return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    if block["type"] == "thinking":
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"])]
+        signed = {"type": "signature_delta", "signature": block["signature"]}
+        return {**block, "thinking": "", "signature": ""}, [*deltas, signed]
+    return dict(block), []
+
+
+def _of_content(reply: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    always = {name: value for name, value in reply.items() if name not in {"candidates", "usageMetadata"}}
+    counted = {name: value for name, value in reply["usageMetadata"].items() if name == "promptTokenCount"}
+    for candidate in reply.get("candidates", ()):
+        place = {"index": candidate["index"]}
+        for part in candidate["content"]["parts"]:
+            for piece in _of_part(part):
+                content = {**candidate["content"], "parts": [piece]}
+                yield "", {"candidates": [{"content": content, **place}], "usageMetadata": counted, **always}
+        ended = {name: value for name, value in candidate.items() if name != "content"}
+        last = {"candidates": [{"content": {"role": "model"}, **ended}], "usageMetadata": counted, **always}
+        yield (
+            "",
+            last if candidate is not reply["candidates"][-1] else {**last, "usageMetadata": reply["usageMetadata"]},
+        )
+    if not reply.get("candidates"):
+        yield "", reply
+
+
+def _of_part(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if "text" not in part:
+        return [part]
+    pieces: list[Mapping[str, Any]] = [
+        {name: value for name, value in part.items() if name != "thoughtSignature"} | {"text": piece}
+        for piece in _pieces(part["text"])
+    ]
+    signed = {"thoughtSignature": part["thoughtSignature"]} if "thoughtSignature" in part else {}
+    return [*pieces[:-1], {**pieces[-1], **signed}]

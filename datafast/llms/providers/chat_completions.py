@@ -38,8 +38,6 @@ _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
 
-    can_stream = True
-
     @property
     def droppable_params(self) -> frozenset[str]:
         return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())

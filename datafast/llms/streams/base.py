@@ -56,8 +56,9 @@ class StreamedReply:
     def feed(self, data: bytes) -> bool:
         """Takes bytes of the stream. Returns whether nothing more has to come."""
         self.is_stream = True
+        read = self._read
         for event in self._events.feed(data):
-            self._read(event)
+            read(event)
         return self.is_ended or self.error is not None
 
     def finish(self) -> None:
@@ -88,7 +89,7 @@ class StreamedReply:
     # -- what a wire format says
 
     def _take(self, event: dict[str, Any]) -> None:
-        """Adds an event to the reply."""
+        """Adds an event, which may be changed, to the reply."""
         raise NotImplementedError
 
     def _is_error(self, event: dict[str, Any]) -> bool:
@@ -105,24 +106,34 @@ class StreamedReply:
     # -- events
 
     def _read(self, data: bytes) -> None:
-        if self.is_ended or self.error is not None or not data.strip():
-            return
-        if data.strip() == _DONE:
-            self.is_ended = True
+        if self.is_ended or self.error is not None:
             return
         try:
-            values = [orjson.loads(data)]
+            value = orjson.loads(data)
         except orjson.JSONDecodeError:
+            self._read_other(data)
+            return
+        self._accept(value, data)
+
+    def _accept(self, value: Any, data: bytes) -> None:
+        if type(value) is not dict:
+            self._unread = self._unread or data
+        elif self._is_error(value):
+            self.error = orjson.dumps(value, default=str)
+        else:
+            self._take(value)
+
+    def _read_other(self, data: bytes) -> None:
+        """Takes what is not JSON as it stands."""
+        text = data.strip()
+        if text == _DONE:
+            self.is_ended = True
+        elif text:
             values = _leniently(data)
             if not values:
                 self._unread = self._unread or data
-        for value in values:
-            if not isinstance(value, dict):
-                self._unread = self._unread or data
-            elif self._is_error(value):
-                self.error = data
-            else:
-                self._take(value)
+            for value in values:
+                self._accept(value, data)
 
 
 def _leniently(data: bytes) -> list[Any]:

@@ -8,36 +8,46 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from datafast.llms.streams.base import Pieces, StreamedReply, merge
 from datafast.llms.transport.error_body import error_within
 
 __all__ = ["StreamedCompletion"]
 
-_OF_CHUNKS = frozenset({"choices", "object", "obfuscation", "usage"})
-_OF_DELTAS = frozenset({"delta", "index", "logprobs", "message"})
+_OF_CHUNKS = frozenset({"object", "obfuscation", "usage"})
+_OF_DELTAS = frozenset({"index", "logprobs", "message"})
 
 
 class _Choice:
     """One choice as it comes."""
 
-    __slots__ = ("calls", "fields", "message", "text")
+    __slots__ = ("calls", "error", "fields", "message", "newest", "text")
 
     def __init__(self) -> None:
         self.text = Pieces()  # of the content, while it is nothing but text
         self.message: dict[str, Any] = {"role": "assistant", "content": self.text}
         self.calls: list[dict[str, Any]] = []
         self.fields: dict[str, Any] = {"finish_reason": None}
+        self.newest: dict[str, Any] = {}
+        self.error: Any = None
 
     def take(self, choice: dict[str, Any]) -> None:
-        delta = choice.get("delta")
+        delta = choice.pop("delta", None)
         if isinstance(delta, dict):
             if len(delta) == 1 and type(text := delta.get("content")) is str and self.message["content"] is self.text:
                 self.text.pieces.append(text)  # nearly every event
             else:
-                self._add(dict(delta))
+                self._add(delta)
         elif isinstance(whole := choice.get("message"), dict):
-            self.message, self.calls = dict(whole), []
+            self.message, self.calls = whole, []
             self.message.setdefault("content", None)
+        if choice != self.newest or choice.get("logprobs"):
+            self._add_fields(choice)
+            self.newest = choice
+
+    def _add_fields(self, choice: dict[str, Any]) -> None:
+        self.error = choice.get("error") or None
         for name, value in choice.items():
             if value is not None and name not in _OF_DELTAS:
                 self.fields[name] = value
@@ -48,7 +58,7 @@ class _Choice:
         calls = delta.pop("tool_calls", None)
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
-                self._add_call(dict(call))
+                self._add_call(call)
         merge(self.message, delta)
 
     def _add_call(self, call: dict[str, Any]) -> None:
@@ -80,16 +90,14 @@ class StreamedCompletion(StreamedReply):
         super().__init__()
         self._fields: dict[str, Any] = {"object": "chat.completion"}
         self._choices: dict[int, _Choice] = {}
+        self._newest: dict[str, Any] = {}
         self._usage: Any = None
 
     def _take(self, event: dict[str, Any]) -> None:
-        fields = self._fields
-        for name, value in event.items():
-            if value is not None and name not in _OF_CHUNKS:
-                fields[name] = value
-        if event.get("usage") is not None:
-            self._usage = event["usage"]
-        choices = event.get("choices")
+        choices = event.pop("choices", None)
+        if event != self._newest:
+            self._add_fields(event)
+            self._newest = event
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self.has_content = True
@@ -99,13 +107,21 @@ class StreamedCompletion(StreamedReply):
                 if held is None:
                     held = self._choices[index] = _Choice()
                 held.take(choice)
+                if held.error is not None:
+                    self.error = orjson.dumps({"error": held.error}, default=str)
+
+    def _add_fields(self, event: dict[str, Any]) -> None:
+        for name, value in event.items():
+            if value is not None and name not in _OF_CHUNKS:
+                self._fields[name] = value
+        if event.get("usage") is not None:
+            self._usage = event["usage"]
 
     def _is_error(self, event: dict[str, Any]) -> bool:
-        choices = event.get("choices")
-        if event.get("error") or not choices or "base_resp" in event:
+        # An error in a choice is met where its fields are added.
+        if event.get("error") or not event.get("choices") or "base_resp" in event:
             return error_within(event) is not None
-        first = choices[0] if isinstance(choices, list) else None
-        return isinstance(first, dict) and bool(first.get("error"))
+        return False
 
     def _is_finished(self) -> bool:
         return bool(self._choices) and all(choice.fields["finish_reason"] for choice in self._choices.values())

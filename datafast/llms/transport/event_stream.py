@@ -11,7 +11,7 @@ __all__ = ["EventStream", "is_event_stream"]
 
 _BOM = b"\xef\xbb\xbf"
 _BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_DATA = b"data: "
+_DATA, _END = b"data: ", b"\n\n"
 
 
 def is_event_stream(body: bytes) -> bool:
@@ -39,13 +39,17 @@ class EventStream:
             self._ended_in_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         rest = self._rest
+        if not rest and data.startswith(_DATA) and data.endswith(_END):
+            events = data[len(_DATA) : -len(_END)].split(_END + _DATA)
+            if data.count(b"\n") == len(_END) * len(events):
+                return events  # nearly every write of nearly every server: whole events of one line
         rest += data
-        end = rest.rfind(b"\n\n", max(0, self._searched - 1))
+        end = rest.rfind(_END, max(0, self._searched - 1))
         if end < 0:
             self._searched = len(rest)
             return []
-        blocks = bytes(rest[:end]).split(b"\n\n")
-        del rest[: end + 2]
+        blocks = bytes(rest[:end]).split(_END)
+        del rest[: end + len(_END)]
         self._searched = len(rest)
         return [found for block in blocks if (found := _data_of(block)) is not None]
 
@@ -68,8 +72,6 @@ class EventStream:
 
 def _data_of(block: bytes) -> bytes | None:
     """The data of the lines between two empty ones; None where there is none."""
-    if b"\n" not in block and block.startswith(_DATA):
-        return block[len(_DATA) :]  # nearly every event
     lines = []
     for line in block.split(b"\n"):
         name, _, value = line.partition(b":")

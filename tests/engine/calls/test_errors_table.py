@@ -58,7 +58,15 @@ def direct_streamed(server: FaultServer, **options: Any) -> LLMProvider:
     return direct(server, stream=True, **options)
 
 
-STREAMED = [direct_streamed]
+def anthropic_streamed(server: FaultServer, **options: Any) -> LLMProvider:
+    return anthropic(server, stream=True, **options)
+
+
+def gemini_streamed(server: FaultServer, **options: Any) -> LLMProvider:
+    return gemini(server, stream=True, **options)
+
+
+STREAMED = [direct_streamed, anthropic_streamed, gemini_streamed]
 every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 

@@ -56,6 +56,14 @@ def gemini(base: str, **options: Any) -> LLMProvider:
     return GeminiProvider("gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
+def anthropic_streamed(base: str, **options: Any) -> LLMProvider:
+    return anthropic(base, **{"stream": True} | options)
+
+
+def gemini_streamed(base: str, **options: Any) -> LLMProvider:
+    return gemini(base, **{"stream": True} | options)
+
+
 def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("anthropic/tiny", **{"api_base": base, "api_key": KEY} | options)
 
@@ -64,7 +72,7 @@ def litellm_gemini(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("gemini/gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
-STREAMED_BACKENDS = [direct_streamed]
+STREAMED_BACKENDS = [direct_streamed, anthropic_streamed, gemini_streamed]
 BACKENDS = [direct, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini, *STREAMED_BACKENDS]
 OPENAI_BACKENDS = [direct, direct_streamed, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
@@ -435,7 +443,10 @@ def test_the_version_in_the_address_is_neither_needed_nor_doubled(
     send(make(fault_server.url + suffix), asked())
     path, _, last = fault_server.requests[0].target.rpartition("/")
     assert path in {"/v1/chat", "/v1", "/v1/models", "/v1beta/models"}
-    assert last in {"completions", "messages", "gemini-2.0-flash:generateContent"}
+    assert last in {
+        *("completions", "messages"),
+        *("gemini-2.0-flash:generateContent", "gemini-2.0-flash:streamGenerateContent?alt=sse"),
+    }
 
 
 @every_backend
