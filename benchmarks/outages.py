@@ -158,9 +158,11 @@ class _Server:
                 self._full = _full_backlog(self.port)
         if shape not in {"hangs", "swallowed"}:
             self._break_connections()
-        await asyncio.sleep(self.cell.seconds)
-        for each in self._full:
-            each.close()
+        try:
+            await asyncio.sleep(self.cell.seconds)
+        finally:  # a run may end before the outage
+            for each in self._full:
+                each.close()
         self.ended_at = time.monotonic()
         self.outage_is_over.set()
         self._flag.unlink(missing_ok=True)

@@ -46,6 +46,11 @@ class ChatCompletionsProvider(DirectProvider):
     def request_url(self) -> str:
         return chat_url(self.api_base)
 
+    @property
+    def key_headers(self) -> dict[str, str]:
+        """The headers that carry the key, if there is one."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
     def open(self, *, max_connections: int) -> Backend:
         return ChatCompletionsBackend(self, max_connections=max_connections)
 
@@ -122,7 +127,7 @@ class ChatCompletionsBackend:
         self._api = JsonApi(
             provider,
             provider.request_url,
-            headers={"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {},
+            headers=provider.key_headers,
             max_connections=max_connections,
             use_proxy=use_proxy,
         )
