@@ -43,6 +43,15 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what Latin-1 holds, without control characters
 _RESERVED_HEADERS = frozenset({"content-length", "transfer-encoding"})  # they say where the body ends
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
+# What budgets reserve for a request must be what it can use. So these fields, in every server's spelling, have names of ours.
+_LIMITS = frozenset(
+    [
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"),
+        *("maxTokens", "maxOutputTokens", "maxCompletionTokens", "num_predict", "n_predict"),
+    ]
+)
+_SEVERAL = frozenset({"n", "best_of", "candidateCount", "candidate_count", "num_return_sequences"})
+_NESTED = frozenset({"extra_body", "generationConfig", "generation_config", "options"})  # objects that hold such fields
 
 
 NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_reply_mb", "ssl_ca", "stream")
@@ -244,6 +253,23 @@ def _headers(key: str, value: object) -> dict[str, str]:
     return dict(value)
 
 
+def _require_one_limited_reply(key: str, fields: Mapping[Any, Any]) -> None:
+    limits = sorted(_LIMITS & fields.keys())
+    if limits:
+        value = fields[limits[0]]
+        raise ConfigError(
+            f"{key}: {limits[0]} would limit replies without the budget knowing it. Write max_completion_tokens"
+            f"{f': {value}' if isinstance(value, int) else ''} beside extra instead.",
+            key=key,
+        )
+    several = sorted(name for name in _SEVERAL & fields.keys() if fields[name] not in (None, 1))
+    if several:
+        raise ConfigError(
+            f"{key}: {several[0]} asks for several replies, of which one would be used and all paid for. Leave it out.",
+            key=key,
+        )
+
+
 def _extra(key: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise _not_a_mapping(key, "names of request fields to values", value)
@@ -252,6 +278,10 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         raise ConfigError(
             f"{key}: {', '.join(reserved)} cannot be set here, because datafast sets it. Leave it out.", key=key
         )
+    _require_one_limited_reply(key, value)
+    for name in _NESTED & value.keys():
+        if isinstance(value[name], Mapping):
+            _require_one_limited_reply(f"{key}.{name}", value[name])
     try:
         orjson.dumps(dict(value))
         json.dumps(dict(value), allow_nan=False)  # orjson writes null in the place of NaN and Infinity

@@ -234,6 +234,11 @@ class LLMProvider:
         """The limit on a reply that is sent where the API wants one, the user has set none, and the model's own is not known."""
         return None
 
+    @property
+    def thinking_tokens(self) -> int:
+        """The tokens that the model may think with before it answers, where `extra` sets them. A limit must be above them."""
+        return 0
+
     def cost_usd(self, usage: Usage) -> float | None:
         """The cost of one reply in USD; None if the price is not known."""
         return cost_usd(usage, provider_name=self.provider_name, model_id=self.model_id, price=self.price)

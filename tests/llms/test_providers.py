@@ -220,7 +220,7 @@ def test_the_name_of_a_cookie_is_not_secret() -> None:
 def test_names_that_only_resemble_a_secrets_are_none() -> None:
     provider = OllamaProvider(
         extra={
-            "max_tokens": "many-tokens-1",
+            "think_tokens": "many-tokens-1",
             "author": "somebody-else-1",
             "tokenizer": "mistral-v3-1",
             "lib": "sk-learn-classifier",
@@ -578,3 +578,26 @@ def test_a_provider_is_described_without_what_calls_it(code: str) -> None:
     script = f"import sys\n{code}\nprint([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (
+            {"max_tokens": 300},
+            "extra: max_tokens would limit replies without the budget knowing it. Write max_completion_tokens: 300",
+        ),
+        ({"generationConfig": {"maxOutputTokens": 9}}, "extra.generationConfig: maxOutputTokens would limit replies"),
+        (
+            {"options": {"num_predict": "ask"}},
+            "num_predict would limit replies without the budget knowing it. Write max_completion_tokens beside",
+        ),
+        ({"n": 4}, "extra: n asks for several replies, of which one would be used and all paid for. Leave it out."),
+        ({"extra_body": {"best_of": 2}}, "extra.extra_body: best_of asks for several replies"),
+    ],
+)
+def test_fields_that_budgets_would_not_know_are_refused_with_what_to_write(extra: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OpenAICompatibleProvider("m", api_base="http://127.0.0.1:9", extra=extra)
+    assert told in str(caught.value)
+    OpenAICompatibleProvider("m", api_base="http://127.0.0.1:9", extra={"n": 1, "options": {"num_ctx": 8192}})
