@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (
         AnthropicProvider,
+        AzureOpenAIProvider,
         GeminiProvider,
         LiteLLMProvider,
         LlamaCppProvider,
@@ -86,6 +87,7 @@ else:
             "datafast.facades.generator": ["DataSetGenerator"],
             "datafast.llms": [
                 "AnthropicProvider",
+                "AzureOpenAIProvider",
                 "GeminiProvider",
                 "LLMProvider",
                 "LiteLLMProvider",
@@ -134,6 +136,7 @@ def get_version() -> str:
 
 __all__ = [
     "AnthropicProvider",
+    "AzureOpenAIProvider",
     "ClassificationDataset",
     "ClassificationDatasetConfig",
     "ColumnsDataset",

@@ -37,6 +37,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "datafast.providers": {
         "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",
+        "azure": "datafast.llms.providers.azure:AzureOpenAIProvider",
         "gemini": "datafast.llms.providers.gemini:GeminiProvider",
         "litellm": "datafast.llms.providers.litellm:LiteLLMProvider",
         "llama_cpp": "datafast.llms.local.llama_cpp:LlamaCppProvider",

@@ -43,6 +43,7 @@ IMPORT_PATHS = {
         "LLMProvider",
         "OpenAIProvider",
         "AnthropicProvider",
+        "AzureOpenAIProvider",
         "GeminiProvider",
         "MistralProvider",
         "OpenRouterProvider",

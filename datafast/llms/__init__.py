@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.llms.local.transformers import TransformersProvider
     from datafast.llms.provider import LLMProvider
     from datafast.llms.providers.anthropic import AnthropicProvider
+    from datafast.llms.providers.azure import AzureOpenAIProvider
     from datafast.llms.providers.chat_completions import (
         ChatCompletionsProvider,
         MistralProvider,
@@ -31,6 +32,7 @@ else:
             "datafast.llms.local.transformers": ["TransformersProvider"],
             "datafast.llms.provider": ["LLMProvider"],
             "datafast.llms.providers.anthropic": ["AnthropicProvider"],
+            "datafast.llms.providers.azure": ["AzureOpenAIProvider"],
             "datafast.llms.providers.chat_completions": [
                 "ChatCompletionsProvider",
                 "MistralProvider",
@@ -53,6 +55,7 @@ else:
 __all__ = [
     "PROVIDERS",
     "AnthropicProvider",
+    "AzureOpenAIProvider",
     "ChatCompletionsProvider",
     "GeminiProvider",
     "LLMProvider",

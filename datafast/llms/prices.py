@@ -156,7 +156,7 @@ def nearest_model(provider_name: str, model_id: str) -> str | None:
     """The provider's model whose name `model_id` is most likely a slip for; None where it is known, or nothing is close."""
     from genai_prices.data_snapshot import get_snapshot
 
-    if provider_name == "openai_compatible":  # any server may offer any name there
+    if provider_name in {"azure", "openai_compatible"}:  # names of deployments, and of any server
         return None
     snapshot = get_snapshot()
     try:

@@ -141,7 +141,7 @@ def test_a_provider_is_imported_when_it_is_taken_out_and_no_other_with_it() -> N
         "before = held()\nPROVIDERS['openai']\nprint(before, held())"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout.strip() == "[] ['datafast.llms.providers.chat_completions']"
+    assert ended.stdout.strip() == "[] ['datafast.llms.providers.chat_completions', 'datafast.llms.providers.direct']"
 
 
 # --- a provider of another package

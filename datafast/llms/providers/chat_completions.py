@@ -32,14 +32,24 @@ __all__ = [
 ]
 
 _JSON_OBJECT = {"type": "json_object"}
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
 
     @property
+    def droppable_params(self) -> frozenset[str]:
+        return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())
+
+    @property
     def request_url(self) -> str:
         return chat_url(self.api_base)
+
+    @property
+    def key_headers(self) -> dict[str, str]:
+        """The headers that carry the key, if there is one."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def open(self, *, max_connections: int) -> Backend:
         return ChatCompletionsBackend(self, max_connections=max_connections)
@@ -112,10 +122,12 @@ class ChatCompletionsBackend:
         if provider.max_completion_tokens is not None:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
+        if provider.stream:
+            self._params |= _STREAM
         self._api = JsonApi(
             provider,
             provider.request_url,
-            headers={"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {},
+            headers=provider.key_headers,
             max_connections=max_connections,
             use_proxy=use_proxy,
         )

@@ -190,7 +190,19 @@ def _of(error: Mapping[str, Any]) -> ErrorBody:
         number=number,
         kind=ErrorKind.QUOTA if _is_of_the_day(details) else kind,
     )
-    return _with_upstream(_with_places(found, error.get("detail")), error.get("metadata"))
+    return _with_upstream(_with_places(_with_filters(found, inner), error.get("detail")), error.get("metadata"))
+
+
+def _with_filters(found: ErrorBody, inner: object) -> ErrorBody:
+    """With the content filters that held on Azure, and how grave they found it."""
+    result = inner.get("content_filter_result") if isinstance(inner, dict) else None
+    verdicts = result.items() if isinstance(result, dict) else ()
+    held = [
+        f"{name} ({verdict['severity']})" if isinstance(verdict.get("severity"), str) else name
+        for name, verdict in verdicts
+        if isinstance(verdict, dict) and verdict.get("filtered") is True
+    ]
+    return replace(found, message=f"{found.message} Filtered for {', '.join(held)}.".lstrip()) if held else found
 
 
 def _violated(details: list[dict[str, Any]]) -> str | None:
