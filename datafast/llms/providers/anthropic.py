@@ -172,7 +172,11 @@ class AnthropicBackend:
         self._forces_tools = not provider.thinks
         self._default_limit = provider.max_completion_tokens or self._model.most_tokens or provider.unknown_limit
         self._cache = PromptCache() if provider.prompt_cache == "auto" else None
-        self._params = {name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}}
+        self._params: dict[str, Any] = {
+            name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}
+        }
+        if provider.stream:
+            self._params["stream"] = True
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
         key = provider.api_key
