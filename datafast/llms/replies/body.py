@@ -63,10 +63,18 @@ def as_json(value: object) -> str:
         return ""
 
 
-def answer_of(calls: list[Any]) -> str:
+def answer_of(calls: list[Any], *, cut: bool) -> str:
     """What tools are called with, as JSON. Several calls with a list each, under the same name, are one answer with all of it; other
     several ones stand below each other.
+
+    Args:
+        cut: the model was cut off. Servers close what was open then, so that the last value looks whole; here it is left open.
     """
+    answer = _joined(calls)
+    return answer.rstrip('"]}') if cut else answer
+
+
+def _joined(calls: list[Any]) -> str:
     first = calls[0] if calls else None
     if len(calls) > 1 and isinstance(first, dict) and len(first) == 1:
         (name,) = first
