@@ -65,6 +65,7 @@ class LlamaCppProvider(InProcessProvider):
     """
 
     provider_name = "llama_cpp"
+    structured_replies = "schema"
     takes_text_bounds = True
     extra_name = "local"
     needed_packages = ("xllamacpp",)

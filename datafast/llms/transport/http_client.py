@@ -41,6 +41,7 @@ class HttpClient:
 
     Args:
         url: absolute, http or https.
+        method: POST, or GET where bodies are empty.
         headers: sent with each request; Host and Content-Length are added.
         timeout_s: for a whole exchange; `connect_timeout_s` for making a connection.
         tls: for https; None uses the system's authorities.
@@ -53,6 +54,7 @@ class HttpClient:
         self,
         url: str,
         *,
+        method: str = "POST",
         headers: Mapping[str, str],
         timeout_s: float,
         connect_timeout_s: float,
@@ -68,7 +70,7 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are checked
         self._connect_timeout_s = connect_timeout_s
-        self._head = self._make_head(url, headers)
+        self._head = self._make_head(method, url, headers)
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[Connection] = []
@@ -231,7 +233,7 @@ class HttpClient:
             self._tls = ssl.create_default_context()
         return self._tls
 
-    def _make_head(self, url: str, headers: Mapping[str, str]) -> bytes:
+    def _make_head(self, method: str, url: str, headers: Mapping[str, str]) -> bytes:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         given = {"Host": self._target.netloc, **headers}
@@ -239,7 +241,7 @@ class HttpClient:
             target = f"http://{self._target.netloc}{target}"
             if self._proxy.basic_auth:
                 given["Proxy-Authorization"] = self._proxy.basic_auth
-        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
         if any(character in line for line in lines for character in "\r\n\0"):
             raise ValueError("A header or the address contains a line break. Remove it.")
         return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")

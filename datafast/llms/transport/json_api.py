@@ -38,6 +38,7 @@ class JsonApi:
         url: the URL to post to.
         headers: headers besides the usual ones, such as a key.
         wire: the format of replies.
+        method: GET for what is asked without a body.
         max_connections: the most open connections.
         use_proxy: False ignores proxies in the environment.
     """
@@ -50,12 +51,14 @@ class JsonApi:
         headers: Mapping[str, str],
         max_connections: int,
         wire: WireFormat = CHAT_COMPLETIONS,
+        method: str = "POST",
         use_proxy: bool = True,
     ) -> None:
         self._provider = provider
         self._wire = wire
         self._origin = provider.origin
         self._url = url
+        self._method = method
         self._headers = {**_HEADERS, **headers}
         self._max_connections = max_connections
         self._use_proxy = use_proxy
@@ -93,6 +96,7 @@ class JsonApi:
         usual = {name: value for name, value in self._headers.items() if name.lower() not in own}
         return HttpClient(
             self._url,
+            method=self._method,
             headers=usual | provider.extra_headers,
             timeout_s=provider.timeout,
             connect_timeout_s=min(CONNECT_TIMEOUT_S, provider.timeout),
