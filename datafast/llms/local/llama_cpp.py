@@ -133,6 +133,10 @@ class LlamaCppProvider(InProcessProvider):
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()
 
     @property
+    def known_context(self) -> int:
+        return self.context_tokens
+
+    @property
     def longest_reply(self) -> int:
         return self.max_completion_tokens or self.context_tokens
 
