@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.child import run
 from benchmarks.limits import Limits
-from benchmarks.server import running_server
+from benchmarks.server import STREAM_S, running_server
 from benchmarks.table import Line
 
 __all__ = ["CASES", "FULL", "QUICK", "Sizes", "measure", "schema"]
@@ -147,6 +147,28 @@ def _native(sizes: Sizes) -> list[Line]:
         )
         lines.append(line)
     return lines
+
+
+def _streamed(sizes: Sizes) -> list[Line]:
+    rows = sizes.rows
+    size: dict[str, Any] = {"items": rows, "in_flight": _IN_FLIGHT, "warm_up": sizes.warm_up}
+    # As late as the last event of a stream, so that as much happens at once.
+    streamed, whole = _in_turns(
+        sizes, partial(measure, "ours:streamed", **size), partial(measure, "ours:fan_out", latency_s=STREAM_S, **size)
+    )
+    return [
+        Line(
+            case="streamed",
+            measured=f"CPU a row, {rows:,} rows, {_IN_FLIGHT} in flight, 32 events in 8 writes",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / rows for r in streamed],
+            peer=[1e3 * r["cpu_s"] / rows for r in whole],
+            peer_is="not streamed",
+            limit=2.0,
+            rule="ratio",
+            digits=3,
+        )
+    ]
 
 
 def _topics(sizes: Sizes) -> list[Line]:
@@ -467,6 +489,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "pace": _pace,
     "budget": _budget,
     "native": _native,
+    "streamed": _streamed,
     "litellm": _litellm,
     "memory": _memory,
     "start": _start,

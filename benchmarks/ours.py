@@ -31,6 +31,7 @@ __all__ = [
     "litellm",
     "memory",
     "native",
+    "streamed",
 ]
 
 _PLACEHOLDERS = 12
@@ -129,6 +130,12 @@ def native(*, url: str, vendor: str, items: int, in_flight: int, folder: str, wa
     from datafast.llms.registry import load_provider
 
     provider = load_provider(vendor)(MODEL, "none", api_base=url)
+    return _measured(provider, items, in_flight, folder, warm_up)
+
+
+def streamed(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
+    """Generates `items` rows over the direct back end, whose replies come as streams of events."""
+    provider = OpenAICompatibleProvider(MODEL, api_base=url, stream=True)
     return _measured(provider, items, in_flight, folder, warm_up)
 
 

@@ -1,10 +1,11 @@
 """A server on loopback that answers every request with the same reply after a fixed time, and counts.
 
-The reply has the form of the API that the request's path names: chat completions, Anthropic messages or Gemini's generateContent.
+The reply has the form of the API that the request's path names: chat completions, Anthropic messages or Gemini's generateContent. Where
+a stream is asked for, it comes as 32 events in eight writes, some time apart.
 
 Guarantee: one process, one thread; the highest number of requests that were ever being answered at once is exact as seen
 from here. Cost: about 0.02 ms of CPU a request. Limits: HTTP/1.1 with keep-alive and Content-Length; no pipelining, no
-chunked requests.
+chunked requests; streams of chat completions alone.
 
 `GET /stats` gives `total`, `peak`, `body_bytes`, `first_at` and `last_at` (system-wide monotonic seconds of the first request and of
 the last reply, null before them), and where it refuses requests `refused` and `most_attempts` (for one body).
@@ -22,15 +23,19 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from benchmarks.instruments import ROOT, raise_file_limit
 from benchmarks.limits import Limits
 from benchmarks.workload import MODEL, reply_text
 
-__all__ = ["Server", "running_server"]
+__all__ = ["STREAM_S", "Server", "running_server"]
 
 _BUFFER = 65_536
+_EVENTS, _WRITES = 32, 8
+_WRITE_GAP_S = 0.002  # between two writes of a stream, so that each is read apart
+STREAM_S = (_WRITES - 1) * _WRITE_GAP_S
 
 
 class _Counts:
@@ -54,6 +59,7 @@ def _http(body: bytes) -> bytes:
     return head.encode() + body
 
 
+@cache
 def _replies(form: str) -> dict[bytes, bytes]:
     """The reply by the end of the path."""
     text = reply_text(form)
@@ -93,15 +99,35 @@ def _replies(form: str) -> dict[bytes, bytes]:
     return {path: _http(json.dumps(reply).encode()) for path, reply in replies.items()}
 
 
+@cache
+def _stream(form: str) -> list[bytes]:
+    """The writes of a streamed chat completion: the role, the text in pieces, the end, the usage and the end mark."""
+    text, pieces = reply_text(form), _EVENTS - 4
+    size = -(-len(text) // pieces)
+    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": text[number * size : (number + 1) * size]} for number in range(pieces)]
+    head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": MODEL}
+    choices: list[list[dict[str, Any]]] = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
+    usage = {"prompt_tokens": 90, "completion_tokens": 110, "total_tokens": 200}
+    events = [json.dumps({**head, "choices": choice, "usage": None if choice else usage}) for choice in choices]
+    sent = [f"data: {event}\n\n".encode() for event in [*events, "[DONE]"]]
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in sent]
+    each = _EVENTS // _WRITES
+    writes = [b"".join(chunks[start : start + each]) for start in range(0, _EVENTS, each)]
+    opening = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [opening + writes[0], *writes[1:-1], writes[-1] + b"0\r\n\r\n"]
+
+
 class _Connection(asyncio.BufferedProtocol):
     """One client's connection. All of them share a buffer: what arrives is taken out of it before anything else runs."""
 
     buffer = bytearray(_BUFFER)
 
-    def __init__(self, counts: _Counts, latency_s: float, replies: dict[bytes, bytes], limits: Limits | None) -> None:
+    def __init__(self, counts: _Counts, latency_s: float, form: str, limits: Limits | None) -> None:
         self._counts = counts
         self._limits = limits
-        self._replies = replies
+        self._replies, self._stream = _replies(form), _stream(form)
         self._latency_s = latency_s
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -125,15 +151,16 @@ class _Connection(asyncio.BufferedProtocol):
             return
         limits = self._limits
         body = hash(bytes(self._received[head_size:])) if limits is not None else 0
+        streams = self._received.find(b'"stream":true', head_size) >= 0
         self._received.clear()
         if head.startswith(b"get /stats"):
             self._write(_http(self._counts.as_json()))
         else:
             path = head[: head.index(b"\r")].removesuffix(b" http/1.1")
             reply = next(reply for end, reply in self._replies.items() if path.endswith(end))
-            self._take(body_size, reply, body)
+            self._take(body_size, self._stream if streams else [reply], body)
 
-    def _take(self, body_size: int, reply: bytes, body: int) -> None:
+    def _take(self, body_size: int, reply: list[bytes], body: int) -> None:
         counts = self._counts
         if counts.first_at is None:
             counts.first_at = self._loop.time()
@@ -155,10 +182,13 @@ class _Connection(asyncio.BufferedProtocol):
         else:
             self._answer(reply)
 
-    def _answer(self, reply: bytes) -> None:
+    def _answer(self, reply: list[bytes]) -> None:
+        self._write(reply[0])
+        if len(reply) > 1:
+            self._loop.call_later(_WRITE_GAP_S, self._answer, reply[1:])
+            return
         self._counts.in_flight -= 1
         self._counts.last_at = self._loop.time()
-        self._write(reply)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -171,9 +201,9 @@ def _content_length(head: bytearray) -> int:
 
 
 async def _serve(latency_s: float, form: str, limits: Limits | None) -> None:
-    counts, replies = _Counts(), _replies(form)
+    counts = _Counts()
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(counts, latency_s, replies, limits), "127.0.0.1", 0, backlog=4096
+        lambda: _Connection(counts, latency_s, form, limits), "127.0.0.1", 0, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()

@@ -38,6 +38,7 @@ __all__ = [
     "ROOT",
     "CountingProvider",
     "ForkServer",
+    "ThinkingProvider",
     "assert_balanced",
     "columns",
     "fork_server",
@@ -50,6 +51,7 @@ __all__ = [
     "same_rows",
     "short_waits",
     "snapshot",
+    "thought_about",
 ]
 
 
@@ -145,6 +147,26 @@ class _CountingBackend:
     async def aclose(self) -> None:
         os.close(self._log)
         await self._inner.aclose()
+
+
+class ThinkingProvider(CountingProvider):
+    """The same; each reply comes with a thought that repeats the prompt, as a reasoning model's server gives it."""
+
+    def open(self, *, max_connections: int) -> Any:
+        return _ThinkingBackend(self, SimulatedProvider.open(self, max_connections=max_connections))
+
+
+class _ThinkingBackend(_CountingBackend):
+    async def complete(self, request: Request) -> Response:
+        response = await super().complete(request)
+        reply = orjson.loads(response.raw)
+        reply["choices"][0]["message"]["reasoning_content"] = thought_about(request.messages[-1]["content"])
+        return Response(orjson.dumps(reply), response.latency_s)
+
+
+def thought_about(prompt: str) -> str:
+    """What `ThinkingProvider` thinks about a prompt."""
+    return f"Thinking of: {prompt}".strip()
 
 
 def requests_in(log: Path) -> list[tuple[str, str]]:
@@ -299,7 +321,8 @@ def crashing_run(
 
     die_at(point, when, nth)
     reply = one_of_two if short else None
-    provider = CountingProvider("m", log=Path(log), latency_s=0.002, latency_jitter_s=0.006, reply=reply)
+    sort = ThinkingProvider if fields.get("reasoning") else CountingProvider
+    provider = sort("m", log=Path(log), latency_s=0.002, latency_jitter_s=0.006, reply=reply)
     raw(Path(folder), **fields).generate([provider], **(options or {}))
 
 

@@ -5,6 +5,7 @@ all the same.
 
 Exit codes:
     0    all rows are there, or as many as `--limit` asked for
+    1    stdout took nothing more: its disk is full, or its reader has gone
     2    the config, the command or the environment is wrong; nothing was sent
     3    finished, but items failed for good, or there is no row at all
     4    stopped early; the same command goes on
@@ -13,8 +14,6 @@ Exit codes:
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 import warnings
 from typing import Any
@@ -24,6 +23,7 @@ import click
 from datafast import __version__
 from datafast._util.notify import did_you_mean
 from datafast._util.plugins import Door
+from datafast.cli.display.streams import StdoutError, guard_streams
 from datafast.cli.options import print_json
 from datafast.errors import ConfigError, DatafastError, DatafastWarning
 from datafast.registry import BUILT_IN
@@ -157,14 +157,14 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character must not end a run that is being paid for.
-            with contextlib.suppress(ValueError):
-                stream.reconfigure(errors="backslashreplace")
+    guard_streams()
     # What is told before a command has set up the log looks as it does in the log.
     warnings.formatwarning = _as_in_the_log
-    cli.main(prog_name="datafast")
+    try:
+        cli.main(prog_name="datafast")
+    except StdoutError as error:
+        _Failure(f"Cannot write to stdout: {error.strerror}. What was written to files is there.", 1).show()
+        sys.exit(1)
 
 
 _as_python_does = warnings.formatwarning

@@ -22,6 +22,7 @@ from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.columns.templates.base import RenderError
 from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
+from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError
 from datafast.logger_config import logger
@@ -46,10 +47,11 @@ class ColumnsRow(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_mark(cls, row: Any) -> Any:
-        """Rows that were made while cut texts were kept have a mark that those of now may lack."""
-        if CUT in cls.model_fields or not isinstance(row, dict) or CUT not in row:
+        """Rows that were made while cut texts or reasoning were kept have fields that those of now may lack."""
+        if not isinstance(row, dict):
             return row
-        return {name: value for name, value in row.items() if name != CUT}
+        past = [name for name in (CUT, KEY, METADATA) if name in row and name not in cls.model_fields]
+        return {name: value for name, value in row.items() if name not in past} if past else row
 
 
 class Problem(NamedTuple):

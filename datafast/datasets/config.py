@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
+from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
@@ -146,6 +147,10 @@ class DatasetConfig(ConfigModel):
     run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""
 
+    reasoning: Place = "drop"
+    """What models thought on the way to a row. drop: it stands in no row. metadata: under `reasoning` in the row's `metadata`. field: in
+    a field `reasoning` of the row. It may be changed at any time; the next run makes the rows again from recorded replies."""
+
     quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
@@ -246,7 +251,7 @@ class PromptDatasetConfig(DatasetConfig):
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         for name in self.expansion.placeholders if self.expansion else ():
-            if name in self.own_metadata:
+            if name in self.own_metadata or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
                     f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
                 )
@@ -342,4 +347,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | bool | int | None]
+Metadata = dict[str, str | bool | int | dict[str, str] | None]

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
+from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
@@ -54,6 +55,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     Attributes:
         kind: the name of the kind in YAML.
         config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        has_parts: whether different models write parts of a row, so that its reasoning is told by part.
         report: the report of the last run; None before the first.
         executor: carries out its runs.
     """
@@ -61,6 +63,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
+    has_parts: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
         if not isinstance(config, self.config_model):
@@ -174,9 +177,18 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return self.config.paths
 
     @property
+    def written_model(self) -> type[BaseModel]:
+        """The rows in the output file: `row_model`, with the place that `reasoning` in the config gives to what models thought.
+
+        Raises:
+            ConfigError: the rows have a field of that name already.
+        """
+        return with_reasoning(self.row_model, self.config.reasoning, by_part=self.has_parts)
+
+    @property
     def data_rows(self) -> Sequence[RowT]:
         """The rows in the output file, read on demand; also those of an earlier process."""
-        return RowSequence(Path(self.config.output_file), self.row_model)  # type: ignore[arg-type]
+        return RowSequence(Path(self.config.output_file), self.written_model)  # type: ignore[arg-type]
 
     @data_rows.setter
     def data_rows(self, rows: object) -> None:
@@ -192,7 +204,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
-        rows = RowSequence(Path(self.config.output_file), self.row_model)._repr_html_()
+        rows = RowSequence(Path(self.config.output_file), self.written_model)._repr_html_()
         report = self.report._repr_html_() if self.report is not None else ""
         return paragraph(f"Dataset of the kind {self.kind}", bold=True) + rows + report
 
@@ -224,7 +236,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
         file = user_path(path)
         refuse_shared([*self.config.used_files(), UsedFile("save", file, written=True)])
-        return save_output(self.paths, file, format, row_model=self.row_model)
+        return save_output(self.paths, file, format, row_model=self.written_model)
 
     def to_csv(self, path: str | Path) -> Path:
         """`save` as CSV, whatever the path ends in."""
@@ -246,7 +258,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         from datafast.export.views import output_dataset
 
-        return output_dataset(self.paths, row_model=self.row_model)
+        return output_dataset(self.paths, row_model=self.written_model)
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows of the output file as a DataFrame; lists and objects stay what they are.
@@ -256,13 +268,13 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         from datafast.export.views import output_frame
 
-        return output_frame(self.paths, row_model=self.row_model)
+        return output_frame(self.paths, row_model=self.written_model)
 
     def inspect(self, random: bool = False, num_rows: int = 5) -> None:
         """Prints rows of the output file: the first ones, or `random` ones."""
         from datafast.export.views import print_rows
 
-        print_rows(self.paths, row_model=self.row_model, random=random, num_rows=num_rows)
+        print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
     def push_to_hub(
         self,
@@ -296,11 +308,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
-        hidden = {"output_file", "run", "languages", *config.input_fields}
+        hidden = {"output_file", "run", "languages", "reasoning", *config.input_fields}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
             self.paths,
-            row_model=self.row_model,
+            row_model=self.written_model,
             repo_id=repo_id,
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},

@@ -21,6 +21,7 @@ from datafast.engine.job import Job
 from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
+from datafast.engine.reasoning import ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
@@ -111,6 +112,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
     """
 
     provider_keywords: ClassVar[Mapping[str, str]] = {}
+    has_parts = True
 
     def get_num_expected_rows(self, providers: object = None, *, llms: object = None) -> int:
         """The number of rows that `generate` makes. Makes no call.
@@ -252,6 +254,7 @@ class Generation:
     def _check(self) -> None:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
+        _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
@@ -289,7 +292,8 @@ class Generation:
             produce=dataset.produce,
             paths=dataset.paths,
             settings=settings,
-            fields=list(dataset.row_model.model_fields),
+            fields=list(dataset.written_model.model_fields),
+            reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.config.quality,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),

@@ -281,7 +281,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             metadata=self.metadata(item),
         )
         filled = {**item.variant.values, "language_name": language_name}
-        ask = _Asker(self.config, self._templates[item.defaults], generate, row, filled, tag=str(number))
+        ask = _Asker(self.config, self._templates[item.defaults], generate, row, filled, number=number)
         try:
             row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
             if self.config.evol_instruct:
@@ -307,14 +307,14 @@ class _Asker:
         row: PreferenceRow,
         filled: Mapping[str, str],
         *,
-        tag: str,
+        number: int,
     ) -> None:
         self._config = config
         self._templates = templates
         self._generate = generate
         self._row = row
         self._filled = filled
-        self._tag = tag
+        self._number = number
 
     def _prompt(self, role: Role, **values: str) -> str:
         known = {"document": self._row.input_document, "question": self._row.question}
@@ -322,24 +322,33 @@ class _Asker:
 
     async def text(self, role: Role, **values: str) -> str:
         prompt = self._prompt(role, **values)
-        return await self._generate(role, prompt, system=self._config.system_prompt_of(role), tag=self._tag)
+        system = self._config.system_prompt_of(role)
+        return await self._generate(role, prompt, system=system, tag=str(self._number), row=self._number)
 
-    async def _judgement(self, response: str) -> Judgement:
-        prompt = self._prompt("judge", response=response)
+    async def _judgement(self, response: str, *, part: str) -> Judgement:
         return await self._generate(
-            "judge", prompt, Judgement, system=self._config.system_prompt_of("judge"), tag=self._tag
+            "judge",
+            self._prompt("judge", response=response),
+            Judgement,
+            system=self._config.system_prompt_of("judge"),
+            tag=str(self._number),
+            row=self._number,
+            part=part,
         )
 
     async def judge_both(self) -> None:
         """Scores both responses. The better one becomes the chosen one."""
         row = self._row
         chosen, rejected = await self._generate.gather(
-            self._judgement(row.chosen_response), self._judgement(row.rejected_response)
+            self._judgement(row.chosen_response, part="chosen_judge"),
+            self._judgement(row.rejected_response, part="rejected_judge"),
         )
         row.judge_model_id = self._generate.model_id("judge")
         if rejected.score > chosen.score:
             chosen, rejected = rejected, chosen
             row.chosen_response, row.rejected_response = row.rejected_response, row.chosen_response
             row.chosen_model_id, row.rejected_model_id = row.rejected_model_id, row.chosen_model_id
+            self._generate.swap_reasoning(self._number, "chosen", "rejected")
+            self._generate.swap_reasoning(self._number, "chosen_judge", "rejected_judge")
         row.chosen_response_score, row.chosen_response_assessment = chosen.score, chosen.assessment
         row.rejected_response_score, row.rejected_response_assessment = rejected.score, rejected.assessment

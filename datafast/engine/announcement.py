@@ -25,7 +25,7 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> None:
     Raises:
         OutputError: `on_change` has said no; nothing was sent, and no file has changed.
     """
-    if job.fresh or not is_changed(job.paths, job.plan, simulated=job.simulated, removed=job.settings.removed):
+    if job.fresh or not is_changed(job):
         return
     ahead = estimate(job)
     if ahead.change is None:

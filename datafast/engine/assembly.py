@@ -79,6 +79,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         ordered=job.settings.ordered,
         keep_removed=job.settings.removed == "keep",
         fields=job.fields,
+        reasoning=job.reasoning.place,
         stages=settings_of(job.stages),
         notes=job.notes,
         made_for=job.made_for,

@@ -12,14 +12,12 @@ from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import ItemState
-from datafast.store.recovery import rows_fit
+from datafast.store.recovery import reasoning_of_rows, rows_fit
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
     from datafast.engine.remaining import Remaining
-    from datafast.plan.items import Plan
     from datafast.store.matching import Comparison
-    from datafast.store.paths import OutputPaths
     from datafast.store.records import Counts
 
 __all__ = ["Change", "change_of", "is_changed"]
@@ -40,6 +38,7 @@ class Change:
         calls_unused: recorded calls, made for rows that leave, whose replies are not used any more.
         cost_unused_usd: what these cost; None if a price is not known.
         simulated: whether simulated models have made the rows.
+        reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
     """
 
     output_file: str
@@ -52,6 +51,7 @@ class Change:
     calls_unused: int
     cost_unused_usd: float | None
     simulated: bool
+    reasoning: tuple[str, str] | None = None
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -61,6 +61,12 @@ class Change:
     def sentences(self) -> list[str]:
         """The same in words."""
         told = [f"The config has changed: {', '.join(self._counts())}."]
+        if self.reasoning is not None and self.rows_kept:
+            (before, now), rows = self.reasoning, self.rows_kept
+            told.append(
+                f"reasoning was {before} and is {now}: {counted(rows, 'row')} {'is' if rows == 1 else 'are'} made again from recorded "
+                f"replies, without a call. The file as it was moves to {self.output_file}.former-<time>."
+            )
         if self.rows_leaving:
             told.append(
                 "They stay in the file, counted apart (run.removed: keep)."
@@ -87,21 +93,24 @@ class Change:
         ]
 
 
-def is_changed(paths: OutputPaths, plan: Plan, *, simulated: bool, removed: str) -> bool:
-    """Whether an output was last worked on with another plan, or has rows of items that left it and are not to stay (`run.removed`).
+def is_changed(job: Job) -> bool:
+    """Whether an output was last worked on with another plan or another `reasoning`, or has rows of items that left it and are not to
+    stay (`run.removed`).
 
     False if a run cannot begin on it, which the run then says.
     """
+    paths, plan = job.paths, job.plan
     if not is_file(paths.ledger) or is_running(paths):
         return False
     try:
         with LedgerReader(paths.ledger) as reader:
             last = reader.meta("plan")
-            same_mode = reader.meta("mode") == ("simulated" if simulated else "real")
+            same_mode = reader.meta("mode") == ("simulated" if job.simulated else "real")
             if last is None or not same_mode:
                 return False
             is_new = not has_places_of(last, plan, former_of(plan, reader.key_versions))
-            return is_new or (removed == "move" and reader.counts().removed > 0)
+            is_new = is_new or reasoning_of_rows(reader) != job.reasoning.place
+            return is_new or (job.settings.removed == "move" and reader.counts().removed > 0)
     except OutputError:
         return False
 
@@ -114,15 +123,18 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     counts = reader.counts()
     kept_before = _kept_before(counts, found) if job.settings.removed == "move" else 0
     differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or left.items)
-    if not differs and not kept_before:
-        return None
     rows_new_to_leave = sum(found.leaving.values()) + found.rows_cut
+    rows_kept = counts.written - rows_new_to_leave
+    reasoning = reasoning_of_rows(reader), job.reasoning.place
+    is_remade = reasoning[0] != reasoning[1] and rows_kept > 0
+    if not (differs or kept_before or is_remade):
+        return None
     rows_leaving = rows_new_to_leave + kept_before
     remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
     calls, usd = _unused(reader, left, found)
     return Change(
         output_file=job.paths.rows.name,
-        rows_kept=counts.written - rows_new_to_leave,
+        rows_kept=rows_kept,
         rows_returning=found.rows_returning,
         rows_leaving=rows_leaving,
         rows_no_longer_kept=kept_before,
@@ -131,6 +143,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         calls_unused=calls,
         cost_unused_usd=usd,
         simulated=reader.meta("mode") == "simulated",
+        reasoning=reasoning if is_remade else None,
     )
 
 

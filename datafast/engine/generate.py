@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeVar, overload
@@ -24,8 +24,11 @@ from pydantic import BaseModel
 from datafast.engine.calls.call import Call
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.sender import Caller
+from datafast.engine.reasoning import Thoughts
 from datafast.engine.routes import Route, label_of
 from datafast.errors import CallFailed, ReplyCategory
+from datafast.llms.base import Completion
+from datafast.llms.replies.reasoning import reasoning_of
 from datafast.llms.schema import ResponseSchema
 from datafast.plan.items import WorkItem, digest
 from datafast.store.records import ItemRecord, Recorded
@@ -59,7 +62,9 @@ class Generate:
         waiting: Callable[[int], None],
         elsewhere: Callable[[], bool] | None = None,
         top_up: bool = False,
+        thoughts: Thoughts | None = None,
     ) -> None:
+        self._thoughts = thoughts
         self._caller = caller
         self._item = item
         self._record = record
@@ -86,6 +91,8 @@ class Generate:
         messages: Sequence[Message] | None = None,
         system: str | None = None,
         tag: str = "",
+        row: int | None = None,
+        part: str = "",
     ) -> str: ...
     @overload
     async def __call__(
@@ -97,6 +104,8 @@ class Generate:
         messages: Sequence[Message] | None = None,
         system: str | None = None,
         tag: str = "",
+        row: int | None = None,
+        part: str = "",
     ) -> M: ...
     async def __call__(
         self,
@@ -107,6 +116,8 @@ class Generate:
         messages: Sequence[Message] | None = None,
         system: str | None = None,
         tag: str = "",
+        row: int | None = None,
+        part: str = "",
     ) -> BaseModel | str:
         """Asks the model of a role.
 
@@ -116,6 +127,8 @@ class Generate:
             response_model: the model of the reply; None for text.
             system: a system message that is put in front.
             tag: distinguishes calls that are otherwise the same.
+            row: the row of the item that the answer is for, where it is not for all of them; `part`: what of a row it is, if that is
+                not the role. Neither changes what is asked: they say where the model's reasoning belongs (`reasoning` in configs).
 
         Returns:
             An instance of `response_model`, or the text.
@@ -126,6 +139,7 @@ class Generate:
         call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
         answer = await self._caller.answer(call, self._recorded.get(call.key, []))
         self._note(call)
+        self._keep_thought(call, tag, part, None if row is None else (row,))
         if call.flaw is not None and isinstance(answer, str):
             self._cut.add(tag)
         return answer
@@ -140,6 +154,22 @@ class Generate:
         """Keeps who has answered."""
         self._answered[call.role] = call.model_id
         self.last = call
+
+    def _keep_thought(self, call: Call, tag: str, part: str, rows: Collection[int] | None) -> None:
+        """Keeps what the model thought before the answer that was taken."""
+        if self._thoughts is None or not isinstance(call.said, Completion):
+            return
+        if text := reasoning_of(call.said, is_json=call.schema is not None):
+            self._thoughts.add(text, role=call.role, tag=tag, part=part, rows=rows)
+
+    def _places(self, found: Sequence[object]) -> set[int]:
+        """The numbers of the things that are there, where reasoning is kept."""
+        return set() if self._thoughts is None else {n for n, thing in enumerate(found) if thing is not None}
+
+    def swap_reasoning(self, row: int, one: str, other: str) -> None:
+        """Exchanges the reasoning of two parts of a row, as a kind does that exchanges the answers."""
+        if self._thoughts is not None:
+            self._thoughts.swap(row, one, other)
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first, because they are paid for."""
@@ -302,7 +332,11 @@ class Generate:
             came = True
             if call.flaw is not None:
                 self._flaws.append(str(call.flaw))
+            before = self._places(found)
             missing = take(reply, call.flaw.left_out if call.flaw is not None else (), wanted)
+            # The things are the rows, unless the kind makes another number of them.
+            new = self._places(found) - before
+            self._keep_thought(call, tag, "", new if count == self._item.num_rows else None)
         return found[:count]
 
     def model_id(self, role: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from datafast.engine.events import EventCallback
 from datafast.engine.generate import Generate
+from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.engine.stages import Decides
@@ -39,6 +40,7 @@ class Job:
     Attributes:
         plan: what is to be done, for these routes.
         fields: the names of the fields of a row.
+        reasoning: where what models thought stands in the rows.
         stages: the stages that decide about rows, in this order.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
@@ -54,6 +56,7 @@ class Job:
     paths: OutputPaths
     settings: RunConfig
     fields: Sequence[str] = ()
+    reasoning: ReasoningPlace = DROP
     stages: Sequence[Decides] = ()
     limit: int | None = None
     fresh: bool = False

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
+from datafast.engine.reasoning import Thoughts, line_of
 from datafast.engine.shares import Share, up
 from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending
@@ -51,11 +52,13 @@ class Outcomes:
     async def best(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
         """The outcome on the first route that answers, or that with the most rows; None if the item stays pending."""
         recorded = self._store.recorded_calls(record)
+        keeps = self._job.reasoning.place != "drop"
         best: Outcome | None = None
         tried: set[str] = set()
         done: list[Route[Endpoint]] = []  # routes that have answered, or will not
         while left := [route for route in share.working if route not in done] if done else share.working:
             route = left[0] if len(left) == 1 else up(left) or left[0]
+            thoughts = Thoughts() if keeps else None
             generate = Generate(
                 caller=self._caller,
                 item=item,
@@ -66,9 +69,10 @@ class Outcomes:
                 waiting=share.on_wait,
                 elsewhere=_elsewhere(route, left) if len(left) > 1 else None,
                 top_up=self._settings.top_up,
+                thoughts=thoughts,
             )
             try:
-                outcome = await self._produce_rows(item, generate)
+                outcome = await self._produce_rows(item, generate, thoughts)
             except ItemPending:
                 if self._stop:
                     break
@@ -83,11 +87,15 @@ class Outcomes:
             done.append(route)
         return best
 
-    async def _produce_rows(self, item: WorkItem, generate: Generate) -> Outcome:
+    async def _produce_rows(self, item: WorkItem, generate: Generate, thoughts: Thoughts | None) -> Outcome:
         rows: Sequence[BaseModel | CallFailed | None] = ()
         try:
             rows = list(await self._job.produce(item, generate))[: item.num_rows]
-            lines = {number: _line(row) for number, row in enumerate(rows) if isinstance(row, BaseModel)}
+            lines = {
+                number: _line(row) if thoughts is None else line_of(row, number, thoughts, self._job.reasoning)
+                for number, row in enumerate(rows)
+                if isinstance(row, BaseModel)
+            }
             error = next((row for row in rows if isinstance(row, CallFailed)), None)
         except CallFailed as failed:
             lines, error = {}, failed

@@ -123,6 +123,8 @@ class _Run:
         done, failed = self._output.done, self._output.failed
         limit = self._job.limit
         chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)
+        if chosen is not None:  # rows that were lost come from recorded replies, whatever the limit
+            chosen += self._output.lost.difference(chosen)
         if chosen is not None and self._reorder is not None:
             chosen.sort()
         # With ordered rows the reorder buffer wants rising positions.

@@ -6,7 +6,8 @@
     alpaca     {"instruction": ..., "input": "", "output": ..., "system": ..., "history": [[question, answer], ...]}
     chatml     {"text": "<|im_start|>user\\n...<|im_end|>\\n..."}
 
-Reasoning stands in <think> tags before its answer where a format has no field for it. In sharegpt a call is a turn of `function_call`
+Reasoning stands in <think> tags before its answer where a format has no field for it: that of the message, or that of a row which has it
+in a field (`reasoning: field`) and one answer. In sharegpt a call is a turn of `function_call`
 and its result one of `observation`; in chatml they stand in <tool_call> and <tool_response> tags, as Qwen's templates put them.
 Limits: alpaca has no place for calls of tools, so rows with such calls are refused.
 """
@@ -63,7 +64,23 @@ def _write(name: str, rows: Iterable[Row], path: Path, row_model: type[BaseModel
             key="format",
         )
     with path.open("wb") as file:
-        file.writelines(orjson.dumps(FORMS[name](row)) + b"\n" for row in rows)
+        file.writelines(orjson.dumps(FORMS[name](_with_thought(row))) + b"\n" for row in rows)
+
+
+def _with_thought(row: Row) -> Row:
+    """The row with its field `reasoning`, if that is one text, as the reasoning of its answer. Where there are several answers it is not
+    known which of them it belongs to, and where an answer has its own, that stands."""
+    answers = [number for number, message in enumerate(row["messages"]) if message["role"] == "assistant"]
+    thought = row.get("reasoning")
+    if not (isinstance(thought, str) and thought) or len(answers) != 1:
+        return row
+    messages = list(row["messages"])
+    messages[answers[0]] = {"reasoning_content": thought, **_present(messages[answers[0]])}
+    return {**row, "messages": messages}
+
+
+def _present(message: Message) -> Message:
+    return {key: value for key, value in message.items() if value is not None}
 
 
 def _tools(row: Row) -> dict[str, Any]:

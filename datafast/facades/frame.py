@@ -243,7 +243,7 @@ class ColumnsFrame:
         from datafast.export.files import narrowed, to_dataset
 
         made = self._generated("convert")
-        return to_dataset(ordered_rows(made), row_model=narrowed(made.row_model, ordered_rows(made)))
+        return to_dataset(ordered_rows(made), row_model=narrowed(made.written_model, ordered_rows(made)))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the existing rows into a file, and returns its path.
@@ -257,7 +257,7 @@ class ColumnsFrame:
         from datafast.export.files import narrowed, save_rows
 
         made = self._generated("save")
-        row_model = narrowed(made.row_model, ordered_rows(made))
+        row_model = narrowed(made.written_model, ordered_rows(made))
         return save_rows(ordered_rows(made), user_path(path), format, row_model=row_model)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

@@ -316,7 +316,7 @@ class DataSetGenerator:
         self._note_failures(call)
         rows = [row.model_dump(mode="json") for row in call.dataset.data_rows]
         call.has_failures = bool(report.failed)
-        self.dataset = Dataset(rows, report=report, row_model=call.dataset.row_model)
+        self.dataset = Dataset(rows, report=report, row_model=call.dataset.written_model)
         call.taken = True
         return self.dataset
 

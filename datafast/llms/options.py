@@ -20,6 +20,7 @@ from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.llms.prices import Price
+from datafast.llms.timeouts import TIMEOUT_SCHEMA, checked_timeout
 from datafast.llms.transport.redaction import looks_like_a_key
 
 __all__ = [
@@ -42,9 +43,18 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what Latin-1 holds, without control characters
 _RESERVED_HEADERS = frozenset({"content-length", "transfer-encoding"})  # they say where the body ends
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
+# What budgets reserve for a request must be what it can use. So these fields, in every server's spelling, have names of ours.
+_LIMITS = frozenset(
+    [
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"),
+        *("maxTokens", "maxOutputTokens", "maxCompletionTokens", "num_predict", "n_predict"),
+    ]
+)
+_SEVERAL = frozenset({"n", "best_of", "candidateCount", "candidate_count", "num_return_sequences"})
+_NESTED = frozenset({"extra_body", "generationConfig", "generation_config", "options"})  # objects that hold such fields
 
 
-NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_reply_mb", "ssl_ca")
+NETWORK_OPTIONS = ("api_base", "api_key", "api_key_env", "extra_headers", "max_reply_mb", "ssl_ca", "stream")
 """What a model has no use for that is not called over a network: there is no address, and nobody who asks for a key."""
 
 
@@ -58,7 +68,11 @@ class ProviderOptions(TypedDict, total=False):
     max_completion_tokens: most tokens of one reply, reasoning included.
     reasoning_effort: as the model names it: "minimal", "low", "medium", "high"...
     rpm_limit, tpm_limit: requests and tokens per minute that a run may use.
-    timeout: seconds for one request from sending to the last byte; 600 by default.
+    stream: replies come as streams of events, so that long ones survive gateways that close quiet connections. What is recorded is the
+        same. Off by default; only for chat completions, Anthropic and Gemini.
+    timeout: seconds for one request from sending to the last byte, 600 by default; or a mapping: connect_s for making a connection,
+        30 by default; total_s for all of it, without a limit by default where replies are streamed; with `stream` idle_s, in which
+        nothing comes, 300 by default.
     max_concurrency: requests of this provider in flight at once, a further cap below the run's own.
     weight: share of the prompts it gets where a run splits them among providers; 1 by default.
     extra: further fields for the request body, as the server names them.
@@ -79,7 +93,8 @@ class ProviderOptions(TypedDict, total=False):
     reasoning_effort: str | None
     rpm_limit: float | None
     tpm_limit: float | None
-    timeout: float
+    stream: bool | None
+    timeout: float | Mapping[str, float]
     max_concurrency: int | None
     weight: float
     extra: Mapping[str, Any] | None
@@ -114,7 +129,6 @@ def check_options(options: Mapping[str, Any], *, own: Iterable[str] = (), unused
     for key, option in _OPTIONS.items():
         value = options.get(key)
         checked[key] = None if value is None else option.check(key, value)
-    checked["timeout"] = checked["timeout"] or 600.0
     checked["max_reply_mb"] = checked["max_reply_mb"] or 64.0
     checked["weight"] = checked["weight"] or 1.0
     return checked
@@ -186,6 +200,12 @@ def check_key(value: str, *, place: str) -> None:
         )
 
 
+def _switch(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _refused(key, "true or false", value)
+    return value
+
+
 def _api_key(key: str, value: object) -> str:
     if not isinstance(value, str):
         hint = " Give parameters like temperature by name." if isinstance(value, int | float) else ""
@@ -233,6 +253,23 @@ def _headers(key: str, value: object) -> dict[str, str]:
     return dict(value)
 
 
+def _require_one_limited_reply(key: str, fields: Mapping[Any, Any]) -> None:
+    limits = sorted(_LIMITS & fields.keys())
+    if limits:
+        value = fields[limits[0]]
+        raise ConfigError(
+            f"{key}: {limits[0]} would limit replies without the budget knowing it. Write max_completion_tokens"
+            f"{f': {value}' if isinstance(value, int) else ''} beside extra instead.",
+            key=key,
+        )
+    several = sorted(name for name in _SEVERAL & fields.keys() if fields[name] not in (None, 1))
+    if several:
+        raise ConfigError(
+            f"{key}: {several[0]} asks for several replies, of which one would be used and all paid for. Leave it out.",
+            key=key,
+        )
+
+
 def _extra(key: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise _not_a_mapping(key, "names of request fields to values", value)
@@ -241,6 +278,10 @@ def _extra(key: str, value: object) -> dict[str, Any]:
         raise ConfigError(
             f"{key}: {', '.join(reserved)} cannot be set here, because datafast sets it. Leave it out.", key=key
         )
+    _require_one_limited_reply(key, value)
+    for name in _NESTED & value.keys():
+        if isinstance(value[name], Mapping):
+            _require_one_limited_reply(f"{key}.{name}", value[name])
     try:
         orjson.dumps(dict(value))
         json.dumps(dict(value), allow_nan=False)  # orjson writes null in the place of NaN and Infinity
@@ -310,7 +351,8 @@ _OPTIONS: dict[str, _Option] = {
     "reasoning_effort": _text("As the model names it: minimal, low, medium, high..."),
     "rpm_limit": _positive("Requests per minute."),
     "tpm_limit": _positive("Tokens per minute."),
-    "timeout": _positive("Seconds for one request."),
+    "stream": _Option(_switch, {"type": "boolean", "description": "Replies come as streams of events."}),
+    "timeout": _Option(checked_timeout, TIMEOUT_SCHEMA),
     "max_concurrency": _count("Requests of this provider in flight at once."),
     "weight": _positive("Its share of the rows where providers share the work."),
     "extra": _Option(_extra, mapping_schema("Further fields of the request body.")),

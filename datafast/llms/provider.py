@@ -8,6 +8,7 @@ Many runs and threads may use a provider at once, because connections belong to 
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
@@ -18,6 +19,7 @@ from datafast.llms.base_urls import base_from_environment, check_base
 from datafast.llms.options import ProviderOptions, check_key, check_options
 from datafast.llms.pace import Pace
 from datafast.llms.prices import context_window, cost_usd
+from datafast.llms.timeouts import Timeouts
 from datafast.llms.transport.origin import Origin
 from datafast.llms.transport.redaction import address_shown, secrets_in
 from datafast.types import Usage
@@ -61,6 +63,10 @@ class LLMProvider:
     """Names of `ProviderOptions` that are useless for the class; they are refused."""
     wire_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """What options are called in requests, where that is something else: errors may name them so."""
+    can_stream: ClassVar[bool] = False
+    """Whether its back end takes replies as streams of events."""
+    connects: ClassVar[bool] = True
+    """Whether its back end makes connections that `timeout.connect_s` can bound."""
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
@@ -83,7 +89,19 @@ class LLMProvider:
         self.reasoning_effort: str | None = checked["reasoning_effort"]
         self.rpm_limit: float | None = checked["rpm_limit"]
         self.tpm_limit: float | None = checked["tpm_limit"]
-        self.timeout: float = checked["timeout"]
+        self.stream: bool = checked["stream"] or False
+        if self.stream and not self.can_stream:
+            raise ConfigError(
+                f"stream: {self.provider_name} takes whole replies only. Leave it out, or use a provider that streams: one of chat "
+                "completions, anthropic or gemini.",
+                key="stream",
+            )
+        if not self.connects and isinstance(checked["timeout"], dict) and "connect_s" in checked["timeout"]:
+            raise ConfigError(
+                f"timeout.connect_s: {self.provider_name} has no use for it. Leave it out; total_s is for all of a request.",
+                key="timeout",
+            )
+        self.timeouts = Timeouts.of(checked["timeout"], stream=self.stream)
         self.max_concurrency: int | None = checked["max_concurrency"]
         self.weight: float = checked["weight"]
         self.extra: dict[str, Any] = checked["extra"] or {}
@@ -112,10 +130,15 @@ class LLMProvider:
         return f"{self.provider_name}/{self.model_id}"
 
     @property
+    def timeout(self) -> float:
+        """Seconds for one request, infinity for no limit; `timeouts` has the parts."""
+        return math.inf if self.timeouts.total_s is None else self.timeouts.total_s
+
+    @property
     def identity(self) -> str:
         """Canonical JSON of the parameters that replies depend on. Equal identities mean interchangeable replies.
 
-        Not in it: key, address, max_completion_tokens, timeouts, limits, headers, and fields of `extra` whose names end like a
+        Not in it: key, address, max_completion_tokens, stream, timeouts, limits, headers, and fields of `extra` whose names end like a
         secret's. It is hashed wherever it is stored.
         """
         parts: dict[str, Any] = {"provider": self.provider_name, "model_id": self.model_id}
@@ -167,7 +190,7 @@ class LLMProvider:
             address=address_shown(self.api_base)[0],
             key_variable=None if self._api_key else self.key_variable,
             has_key=self.api_key is not None,
-            timeout_s=self.timeout,
+            timeouts=self.timeouts,
             secrets=self.secrets,
         )
 
@@ -218,6 +241,11 @@ class LLMProvider:
     def needed_limit(self) -> int | None:
         """The limit on a reply that is sent where the API wants one, the user has set none, and the model's own is not known."""
         return None
+
+    @property
+    def thinking_tokens(self) -> int:
+        """The tokens that the model may think with before it answers, where `extra` sets them. A limit must be above them."""
+        return 0
 
     def cost_usd(self, usage: Usage) -> float | None:
         """The cost of one reply in USD; None if the price is not known."""

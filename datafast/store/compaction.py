@@ -1,5 +1,5 @@
-"""Moving rows so that a crash at any moment loses none: rows of items that have left the plan go into another file, and the others
-are put in plan order if the config asks for it.
+"""Moving rows so that a crash at any moment loses none: rows of items that have left the plan, and rows that are to be made again, go into
+another file, and the others are put in plan order if the config asks for it.
 
 First, new files are written and forced to the disk. Their names are chosen at random and are in the ledger before the files are made, so
 no other file is ever replaced or removed. Then one ledger transaction records what the file will be and which renames are to be done. The
@@ -26,7 +26,7 @@ from datafast.store.ledger import Ledger
 from datafast.store.records import Append, ItemState
 from datafast.store.rows import set_aside_name, size_of
 
-__all__ = ["finish_rewrite", "move_stale_rows", "order_rows"]
+__all__ = ["finish_rewrite", "move_rows_to_remake", "move_stale_rows", "order_rows"]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
@@ -48,6 +48,36 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
         renames = [[stale_file.name, set_aside_name(rows, "stale").name], [kept_file.name, rows.name]]
         _commit(ledger, kept, emptied=stale, cut=cut, renames=renames)
     return finish_rewrite(rows, ledger)
+
+
+def move_rows_to_remake(rows: Path, ledger: Ledger, meta: Mapping[str, str]) -> Path | None:
+    """Moves the rows of all items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies.
+
+    Args:
+        meta: what is noted in the ledger at the same moment, so that it is not done again.
+
+    Returns:
+        That file, or None if there are no rows.
+
+    Raises:
+        OSError: there was no room for the new files; the old one is unchanged.
+    """
+    lost = {item.id: item.slots for item in ledger.items() if item.state is not ItemState.STALE and item.slots}
+    if not lost:
+        with ledger.transaction():
+            _note(ledger, meta)
+        return None
+    rows = _behind_link(rows)
+    with _new_files(rows, ledger) as (kept_file, former_file):
+        kept = _divide(rows, ledger, dict.fromkeys(lost, 0), kept_file=kept_file, stale_file=former_file)
+        renames = [[former_file.name, set_aside_name(rows, "former").name], [kept_file.name, rows.name]]
+        _commit(ledger, kept, lost=lost, meta=meta, renames=renames)
+    return finish_rewrite(rows, ledger)
+
+
+def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
+    for name, value in meta.items():
+        ledger.set_meta(name, value)
 
 
 def order_rows(rows: Path, ledger: Ledger) -> None:
@@ -75,9 +105,13 @@ def _commit(
     renames: list[list[str]],
     emptied: Collection[int] = (),
     cut: Mapping[int, int] = MappingProxyType({}),
+    lost: Mapping[int, int] = MappingProxyType({}),
+    meta: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     with ledger.transaction():
         ledger.replace_appends(appends, emptied=emptied, cut=cut)
+        ledger.lose_rows(lost)
+        _note(ledger, meta)
         ledger.set_meta("renames", orjson.dumps(renames).decode())
     ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
 
@@ -115,7 +149,7 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
     """Does the renames that a compaction has committed; if there are none, removes the files that an interrupted one has made.
 
     Returns:
-        The file that now holds the rows of stale items, if some were moved.
+        The file that now holds the rows that were moved, if some were.
     """
     pending, new = ledger.meta("renames"), ledger.meta("new_files")
     if not pending and not new:
@@ -127,7 +161,8 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
         if not path.exists():
             continue
         if goal != rows:
-            moved = goal = set_aside_name(rows, "stale") if goal.exists() else goal
+            what = target.removeprefix(f"{rows.name}.").partition("-")[0]
+            moved = goal = set_aside_name(rows, what) if goal.exists() else goal
         path.replace(goal)
     for name in orjson.loads(new or "[]"):
         rows.with_name(name).unlink(missing_ok=True)

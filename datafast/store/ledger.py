@@ -461,13 +461,17 @@ class Ledger:
         for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
             append = append_from(row)
             lost[append.item] = lost.get(append.item, 0) | append.slots
-        for item in list(self.items()):
+        self.lose_rows(lost)
+        self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+
+    def lose_rows(self, lost: Mapping[int, int]) -> None:
+        """Opens items whose rows are not in the JSONL any more (a bit mask by id). The verdicts of stages about them are kept."""
+        for item in list(self.items()) if lost else ():
             if item.id in lost:
                 item.slots &= ~lost[item.id]
                 item.kept |= lost[item.id]
                 item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
                 self.put_items([item])
-        self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
 
     def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int]) -> None:
         """Replaces all appends.

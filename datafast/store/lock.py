@@ -50,7 +50,12 @@ def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
                 lock.acquire()
                 held.callback(lock.release)
             held.enter_context(_locked(paths.rows))
-        except (Timeout, BlockingIOError):
+        except (Timeout, BlockingIOError) as error:
+            if isinstance(error, Timeout) and not Path(error.lock_file).exists():
+                raise OutputWriteError(
+                    f"Cannot write to {paths.rows}: no file can be made at {error.lock_file}. "
+                    f"Choose an output file in a folder that you may write to."
+                ) from None
             raise OutputInUseError(
                 f"Another run is writing to {paths.rows}. Wait for it to end, or choose another output file."
             ) from None

@@ -23,7 +23,7 @@ from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
-from datafast.store.compaction import finish_rewrite, move_stale_rows
+from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
@@ -34,7 +34,7 @@ from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.writer import Store
 
-__all__ = ["OpenOutput", "Opening", "open_output", "rows_fit"]
+__all__ = ["OpenOutput", "Opening", "open_output", "reasoning_of_rows", "rows_fit"]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -43,6 +43,7 @@ _VERIFY_APPENDS = 100_000
 
 
 _VERIFY_FIRST = 1024 * 1024
+NO_REASONING = "drop"
 
 
 @dataclass
@@ -52,6 +53,7 @@ class OpenOutput:
     Attributes:
         done: positions of items that are complete.
         failed: positions of items that have failed; retried only on request.
+        lost: positions of items with rows that are to be built again from recorded replies.
         set_aside: files with what was moved aside.
         deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
     """
@@ -59,6 +61,7 @@ class OpenOutput:
     store: Store
     done: PositionSet
     failed: PositionSet
+    lost: frozenset[int]
     set_aside: list[Path]
     deep_check: Callable[[], None] | None
 
@@ -76,6 +79,7 @@ class Opening:
         ordered: whether `close` puts the rows in plan order.
         keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
         fields: the names of the fields of a row.
+        reasoning: where what models thought stands in rows; rows that have it elsewhere are built again from recorded replies.
         stages: the settings of the stages that decide about rows, as JSON.
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
@@ -90,6 +94,7 @@ class Opening:
     ordered: bool = False
     keep_removed: bool = False
     fields: Sequence[str] = ()
+    reasoning: str = NO_REASONING
     stages: str = "[]"
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
@@ -189,6 +194,10 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
             matched.forget_rows_beyond()
+        if reasoning_of_rows(ledger) != how.reasoning:
+            if former := move_rows_to_remake(paths.rows, ledger, {"reasoning": how.reasoning}):
+                set_aside.append(former)
+            matched = match(ledger, plan)
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
@@ -217,7 +226,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             rows.close()
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
-    return OpenOutput(store, matched.done, failed_items, set_aside, _deep_check(paths, checked_from))
+    lost = frozenset(position for position, item in matched.unfinished.items() if item.kept)
+    return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
 
 
 def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:
@@ -251,6 +261,11 @@ def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
         with ledger.transaction():
             ledger.set_meta("fields", _as_text(how.fields))
     return moved
+
+
+def reasoning_of_rows(ledger: Ledger) -> str:
+    """Where what models thought stands in the rows of an output (`reasoning` in its config); in those of earlier versions nowhere."""
+    return str(ledger.meta("reasoning") or NO_REASONING)
 
 
 def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:

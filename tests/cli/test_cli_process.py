@@ -299,3 +299,61 @@ def on_terminal(
     os.close(ours)
     assert process.wait(60) == ends
     return shown.decode()
+
+
+needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+
+
+def without_reader(arguments: list[str], **streams: int) -> int:
+    """Runs a command with streams whose reader has gone; gives its exit code."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        given = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | dict.fromkeys(streams, writing)
+        return subprocess.run([*COMMAND, *arguments], check=False, timeout=120, **given).returncode  # type: ignore[call-overload, no-any-return]
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("streams", [("stderr",), ("stderr", "stdout")])
+def test_a_run_whose_reader_has_gone_goes_on_to_its_end(streams: tuple[str, ...]) -> None:
+    Path("c.yaml").write_text(SLOW % 0.0, encoding="utf-8")
+    assert without_reader(["generate", "c.yaml"], **dict.fromkeys(streams, 1)) == 0
+    assert len(Path("rows.jsonl").read_text(encoding="utf-8").splitlines()) == 20
+
+
+@needs_full_disk
+def test_a_run_whose_log_fills_its_disk_goes_on_to_its_end() -> None:
+    Path("c.yaml").write_text(SLOW % 0.0, encoding="utf-8")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, "generate", "c.yaml", "-v"], stderr=full, check=False)
+    assert done.returncode == 0
+    assert len(Path("rows.jsonl").read_text(encoding="utf-8").splitlines()) == 20
+
+
+@needs_full_disk
+@pytest.mark.parametrize("arguments", [["generate", "c.yaml", "--json"], ["plan", "c.yaml"], ["--help"]])
+def test_a_full_disk_under_stdout_is_told_and_loses_no_row(arguments: list[str]) -> None:
+    Path("c.yaml").write_text(SLOW % 0.0, encoding="utf-8")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "error: Cannot write to stdout: No space left on device." in done.stderr
+    assert "Traceback" not in done.stderr
+    if "generate" in arguments:
+        assert len(Path("rows.jsonl").read_text(encoding="utf-8").splitlines()) == 20
+
+
+def test_names_that_are_not_utf_8_match_nothing() -> None:
+    Path("c.yaml").write_text(SLOW % 0.0, encoding="utf-8")
+    run("generate", "c.yaml")
+    done = subprocess.run([*COMMAND, "failures", "rows.jsonl", "--category", b"\xff"], capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_folder_that_takes_no_files_is_not_told_as_another_run() -> None:
+    Path("c.yaml").write_text(SLOW % 0.0, encoding="utf-8")
+    done = run("generate", "c.yaml", "--output", "/proc/rows.jsonl")
+    assert done.returncode == 2
+    assert "Cannot write to /proc/rows.jsonl: no file can be made at" in done.stderr

@@ -137,3 +137,23 @@ def test_rows_without_messages_are_refused(tmp_path: Path, form: str) -> None:
         ConfigError, match=f"The format {form} is for conversations with messages. These rows have text."
     ):
         written(tmp_path, form, {"text": "a"}, Text)
+
+
+class ThoughtRow(ConversationRow):
+    """A row with what the model thought in a field."""
+
+    reasoning: str | None = None
+
+
+def test_what_a_model_thought_stands_before_the_only_answer(tmp_path: Path) -> None:
+    row = {"messages": TURNS[:2], "reasoning": "Hm.", **ABOUT}
+    thought = "<think>\nHm.\n</think>\n\nSo."
+    assert written(tmp_path, "sharegpt", row, ThoughtRow)["conversations"][1] == {"from": "gpt", "value": thought}
+    assert written(tmp_path, "alpaca", row, ThoughtRow)["output"] == thought
+    assert written(tmp_path, "openai", row, ThoughtRow) == {"messages": TURNS[:2]}
+    assert written(tmp_path, "trl", row, ThoughtRow)["messages"][1]["reasoning_content"] == "Hm."
+
+
+def test_what_a_model_thought_about_several_answers_is_given_to_none(tmp_path: Path) -> None:
+    for row in ({"messages": TURNS, "reasoning": "Hm.", **ABOUT}, {"messages": TURNS[:2], "reasoning": None, **ABOUT}):
+        assert written(tmp_path, "trl", row, ThoughtRow) == {"messages": row["messages"]}

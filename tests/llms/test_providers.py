@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from datafast.llms import (
     OpenRouterProvider,
 )
 from datafast.llms.base_urls import chat_url
+from datafast.llms.local.llama_cpp import LlamaCppProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer
 
 DEFAULTS = [
@@ -79,7 +82,9 @@ def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> Non
     [
         ("temperature", 2.1), ("temperature", -0.1), ("temperature", "hot"), ("temperature", True), ("temperature", float("nan")),
         ("top_p", 1.5), ("frequency_penalty", 3), ("max_completion_tokens", 0), ("max_completion_tokens", 1.5), ("rpm_limit", 0),
-        ("tpm_limit", -1), ("timeout", 0), ("timeout", float("inf")), ("max_concurrency", 0), ("extra", [1]),
+        ("tpm_limit", -1), ("timeout", 0), ("timeout", float("inf")), ("timeout", {"total": 1}), ("timeout", {"total_s": 0}),
+        ("timeout", {"connect_s": True}), ("timeout", "1 m"), ("timeout", {"idle_s": 1}), ("stream", "yes"), ("stream", 1),
+        ("max_concurrency", 0), ("extra", [1]),
         ("extra", {"messages": []}), ("extra", {"x": object()}), ("extra_headers", {"a": "b\nc"}), ("api_base", "localhost:8000"),
         ("api_base", "http://user:secret@host"), ("api_base", "http://host:99999"), ("api_key", " "), ("api_key", 5), ("name", ""),
         ("price", {"input": 1}), ("reasoning_effort", 3), ("ssl_ca", 1), ("max_reply_mb", 0),
@@ -95,6 +100,40 @@ def test_a_value_out_of_range_is_refused_by_name(cls: type[LLMProvider], key: st
     with pytest.raises(ConfigError, match=key) as caught:
         cls(**{key: value})
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (30, 600, None)),
+        ({"timeout": 5}, (5, 5, None)),
+        ({"timeout": {"connect_s": 2}}, (2, 600, None)),
+        ({"timeout": {"total_s": 40, "connect_s": 50}}, (50, 40, None)),
+        ({"stream": True}, (30, None, 300)),
+        ({"stream": True, "timeout": 5}, (5, 5, 5)),
+        ({"stream": True, "timeout": {"idle_s": 7}}, (30, None, 7)),
+        ({"stream": True, "timeout": {"total_s": 1000, "connect_s": 1}}, (1, 1000, 300)),
+    ],
+)
+def test_time_limits_are_those_that_were_set_and_the_usual_ones(options: dict[str, Any], expected: Any) -> None:
+    assert OpenAIProvider(**options).timeouts == expected
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: LiteLLMProvider("openai/m", **options),
+        lambda **options: LlamaCppProvider("m.gguf", **options),
+        lambda **options: SimulatedProvider("m", **options),
+    ],
+)
+def test_what_cannot_stream_or_connect_says_so_by_name(make: Callable[..., LLMProvider]) -> None:
+    with pytest.raises(ConfigError, match=r"^stream: .*Leave it out") as caught:
+        make(stream=True)
+    assert caught.value.key == "stream"
+    with pytest.raises(ConfigError, match=r"^timeout\.connect_s: .*Leave it out"):
+        make(timeout={"connect_s": 1})
+    assert make(timeout={"total_s": 7}).timeout == 7
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
@@ -181,7 +220,7 @@ def test_the_name_of_a_cookie_is_not_secret() -> None:
 def test_names_that_only_resemble_a_secrets_are_none() -> None:
     provider = OllamaProvider(
         extra={
-            "max_tokens": "many-tokens-1",
+            "think_tokens": "many-tokens-1",
             "author": "somebody-else-1",
             "tokenizer": "mistral-v3-1",
             "lib": "sk-learn-classifier",
@@ -210,6 +249,7 @@ def test_a_litellm_error_has_no_key_in_its_traceback(fault_server: FaultServer) 
     [
         {"api_key": "other"}, {"api_base": "http://127.0.0.1:2"}, {"max_completion_tokens": 5}, {"timeout": 1},
         {"rpm_limit": 1}, {"tpm_limit": 1}, {"max_concurrency": 1}, {"extra_headers": {"a": "b"}}, {"temperature": 1.0},
+        {"stream": True}, {"stream": True, "timeout": {"connect_s": 1, "idle_s": 2, "total_s": 3}},
     ],
 )  # fmt: skip
 def test_what_does_not_shape_replies_is_not_in_the_identity(change: dict[str, Any]) -> None:
@@ -538,3 +578,26 @@ def test_a_provider_is_described_without_what_calls_it(code: str) -> None:
     script = f"import sys\n{code}\nprint([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (
+            {"max_tokens": 300},
+            "extra: max_tokens would limit replies without the budget knowing it. Write max_completion_tokens: 300",
+        ),
+        ({"generationConfig": {"maxOutputTokens": 9}}, "extra.generationConfig: maxOutputTokens would limit replies"),
+        (
+            {"options": {"num_predict": "ask"}},
+            "num_predict would limit replies without the budget knowing it. Write max_completion_tokens beside",
+        ),
+        ({"n": 4}, "extra: n asks for several replies, of which one would be used and all paid for. Leave it out."),
+        ({"extra_body": {"best_of": 2}}, "extra.extra_body: best_of asks for several replies"),
+    ],
+)
+def test_fields_that_budgets_would_not_know_are_refused_with_what_to_write(extra: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OpenAICompatibleProvider("m", api_base="http://127.0.0.1:9", extra=extra)
+    assert told in str(caught.value)
+    OpenAICompatibleProvider("m", api_base="http://127.0.0.1:9", extra={"n": 1, "options": {"num_ctx": 8192}})

@@ -1,8 +1,9 @@
 """A server on loopback that answers chat requests as it is told to, and records what it was sent.
 
 It speaks OpenAI chat completions, Anthropic messages and Gemini's generateContent. Without a script every request gets
-a valid reply, in the form of the schema that it asks for; one of ours that breaks a rule of its API gets a 400.
-`answer_next` queues other answers: any status, headers and body, late, dropped or cut in the middle.
+a valid reply, in the form of the schema that it asks for and as a stream of events where it asks for that; one of ours that breaks
+a rule of its API gets a 400. `answer_next` queues other answers: any status, headers and body, late, dropped, cut or stalled in the
+middle.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from typing import Any
 from aiohttp import web
 
 from tests.servers.schema_sample import sample
+from tests.servers.streams import as_bytes, events_of
 from tests.servers.vendors import anthropic_message, gemini_content, refusal
 
-__all__ = ["Answer", "FaultServer", "Recorded"]
+__all__ = ["Answer", "FaultServer", "Recorded", "reply_to", "schema_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What one request gets. `body=None` means a valid reply; `text` is its text; `cut_after` bytes the connection
-    breaks."""
+    breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -37,6 +39,8 @@ class Answer:
     delay_s: float = 0.0
     drop: bool = False
     cut_after: int | None = None
+    stalls: bool = False
+    events: bytes | None = None
     ignore_schema: bool = False
 
 
@@ -52,6 +56,12 @@ class Recorded:
     @property
     def json(self) -> dict[str, Any]:
         return json.loads(self.raw)
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream of events is asked for."""
+        named = ":streamGenerateContent?alt=sse" in self.target
+        return bool(self.raw) and (named or self.json.get("stream") is True)
 
     @property
     def prompt(self) -> str:
@@ -134,12 +144,25 @@ class FaultServer:
         if answer.drop:
             self._hang_up(request)
             return web.Response()
-        if answer.cut_after is None:
+        if answer.events is not None or (answer.body is None and answer.status == 200 and recorded.streams):
+            headers["Content-Type"] = "text/event-stream; charset=utf-8"
+            body = as_bytes(events_of(json.loads(body), recorded.json)) if answer.events is None else answer.events
+        elif answer.cut_after is None:
             return web.Response(status=answer.status, body=body, headers=headers)
-        response = web.StreamResponse(status=answer.status, headers={**headers, "Content-Length": str(len(body))})
+        else:
+            headers["Content-Length"] = str(len(body))
+        response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
-        await response.write(body[: answer.cut_after])
-        self._hang_up(request)
+        sent = body[: answer.cut_after]
+        for start in range(0, len(sent), 500):
+            await response.write(sent[start : start + 500])
+        if answer.cut_after is None:
+            await response.write_eof()
+        elif answer.stalls:
+            while request.transport is not None and not request.transport.is_closing():
+                await asyncio.sleep(0.02)
+        else:
+            self._hang_up(request)
         return response
 
     @staticmethod
@@ -167,17 +190,17 @@ def _as_documented(recorded: Recorded, answer: Answer) -> Answer:
 def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, Any]:
     """A valid reply in the protocol that the request's path names."""
     asked = recorded.json if recorded.raw else {}
-    schema = None if answer.ignore_schema else _schema(asked)
+    schema = None if answer.ignore_schema else schema_of(asked)
     value = None if schema is None or answer.text is not None else sample(schema, f"reply {number}")
     text = answer.text if answer.text is not None else f"Reply {number}." if value is None else json.dumps(value)
-    if ":generateContent" in recorded.target:
+    if ":generateContent" in recorded.target or ":streamGenerateContent" in recorded.target:
         return gemini_content(text, finish_reason={"length": "MAX_TOKENS"}.get(answer.finish_reason, "STOP"))
     if recorded.target.endswith("/messages"):
         return _anthropic_message(asked, text, value, answer.finish_reason)
     return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
 
 
-def _schema(asked: dict[str, Any]) -> dict[str, Any] | None:
+def schema_of(asked: dict[str, Any]) -> dict[str, Any] | None:
     """The schema that the reply must have, wherever a protocol puts it."""
     if "response_format" in asked:
         return (asked["response_format"].get("json_schema") or {}).get("schema")

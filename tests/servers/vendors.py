@@ -182,7 +182,7 @@ def refusal(target: str, headers: Mapping[str, str], asked: Mapping[str, Any]) -
     if target.endswith("/messages"):
         told = next(_anthropic_refusals(asked, headers), None)
         return None if told is None else anthropic_error("invalid_request_error", told)
-    if ":generateContent" in target:
+    if ":generateContent" in target or ":streamGenerateContent" in target:
         found = [{"field": field, "description": why} for field, why in _gemini_refusals(asked, target)]
         details = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": found}
         return gemini_error(400, "INVALID_ARGUMENT", details) if found else None

@@ -25,10 +25,17 @@ _ERROR_LETTERS = 120
 _VALUES_LETTERS = 60
 
 
+def _as_text(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Bytes of a command line that are not UTF-8 come as halves of surrogate pairs, which no ledger holds."""
+    return value and value.encode("utf-8", "replace").decode()
+
+
 @click.command("failures", short_help="Show what failed for good, and how to try it again.")
 @options.output_file
-@click.option("--category", metavar="NAME", help="Only failures of this category.")
-@click.option("--provider", metavar="NAME", help="Only failures at this provider, as the table names it.")
+@click.option("--category", metavar="NAME", callback=_as_text, help="Only failures of this category.")
+@click.option(
+    "--provider", metavar="NAME", callback=_as_text, help="Only failures at this provider, as the table names it."
+)
 @click.option(
     "--limit",
     metavar="N",

@@ -8,7 +8,6 @@ the run as a row that cannot be written does: everything is saved. Cost: one wri
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -65,8 +64,6 @@ class EventFile:
             self.error = OutputWriteError(
                 f"Cannot write events to {self._path}: {error.strerror}. The same command goes on."
             )
-            if self._is_stdout:  # whoever read it has gone; Python must not stumble over what is left when it ends
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise self.error from error
 
 

@@ -72,7 +72,7 @@ class TextColumn(AskingColumn):
 
     async def make(self, cell: Cell) -> str:
         prompt, system = self.asked(cell)
-        return await cell.generate(self.provider, prompt, system=system, tag=cell.name)
+        return await cell.generate(self.provider, prompt, system=system, tag=cell.name, part=cell.name)
 
     def row_type(self) -> Any:
         return str
@@ -117,7 +117,7 @@ class StructuredColumn(AskingColumn):
 
     async def make(self, cell: Cell) -> Any:
         prompt, system = self.asked(cell)
-        reply = await cell.generate(self.provider, prompt, self._model, system=system, tag=cell.name)
+        reply = await cell.generate(self.provider, prompt, self._model, system=system, tag=cell.name, part=cell.name)
         return reply.model_dump(mode="json")
 
     def row_type(self) -> Any:
@@ -189,7 +189,7 @@ class JudgeColumn(AskingColumn):
 
     async def make(self, cell: Cell) -> Any:
         prompt, system = self.asked(cell)
-        reply = await cell.generate(self.provider, prompt, self._reply, system=system, tag=cell.name)
+        reply = await cell.generate(self.provider, prompt, self._reply, system=system, tag=cell.name, part=cell.name)
         return reply.model_dump(mode="json")
 
     def row_type(self) -> Any:

@@ -2,7 +2,7 @@
 
 Limits hold for a provider over the whole run. Whoever has waited longest goes first, also one that was refused before.
 Concurrency falls by a quarter once per burst of 429s, by half where nothing succeeded since the last one, and climbs back by one per 25
-successes. The rate of requests is learned (`learned_rate`).
+successes. The rate of requests follows from what the server tells of its limits (`told_rate`), or is learned (`learned_rate`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datafast.engine.calls.learned_rate import LearnedRate, Refusal
+from datafast.engine.calls.told_rate import ToldRate
 from datafast.engine.stop import StopSignal
 from datafast.llms.pace import MINUTE_S, Pacer
+
+if TYPE_CHECKING:
+    from datafast.types import RateLimits
 
 __all__ = ["Admission", "Backoff", "Gate"]
 
@@ -77,7 +81,7 @@ class Gate:
 
     Attributes:
         opens_at: the moment (monotonic seconds) from which the next request may be sent.
-        rate: the rate of requests that the provider takes, as learned.
+        rate: the rate of requests that the provider takes, as learned; `told_rate`: the one that follows from what it tells.
         waiting: a heap.
     """
 
@@ -98,6 +102,7 @@ class Gate:
         self.waiting: list[Waiting] = []
         self.opens_at = 0.0
         self.rate = LearnedRate()
+        self.told_rate = ToldRate()
         self._requests = Pacer(rpm) if rpm else None
         self._tokens = Pacer(tpm) if tpm else None
         self._closed_until = 0.0
@@ -136,7 +141,8 @@ class Gate:
         number = self.rate.sent(now)
         if self._probe_s:
             self._alone_until, self._probe_s = now + self._probe_s, 0.0
-        if self._requests or self._tokens or self.rate.per_s or self.opens_at:
+        if self._requests or self._tokens or self.rate.per_s or self.told_rate.per_s or self.opens_at:
+            self.told_rate.sent(now)
             self._book(now, tokens)
             self._look()
         return number
@@ -165,6 +171,8 @@ class Gate:
 
     def _look(self) -> None:
         opens_at = max(self._closed_until, self._alone_until, self.rate.free_at if self.rate.per_s is not None else 0.0)
+        if self.told_rate.per_s is not None:
+            opens_at = max(opens_at, self.told_rate.free_at)
         if self._requests:
             opens_at = max(opens_at, self._requests.free_at)
         if self._tokens:
@@ -187,6 +195,11 @@ class Gate:
             self._closed_until = max(self._closed_until, now + wait_s)
             self._probe_s = min(max(_SHORTEST_PROBE_S, 2.0 * (now - sent_at)), _LONGEST_PROBE_S)
             self.rate.close(self._closed_until)
+        self._look()
+
+    def told(self, limits: RateLimits | None, *, tokens: int) -> None:
+        """Takes what the server told of its limits with a reply to a request that used so many tokens."""
+        self.told_rate.told(limits, tokens=tokens, in_flight=self.in_flight)
         self._look()
 
     def wait_after_refusal(self, times: int, retry_after_s: float | None) -> float:

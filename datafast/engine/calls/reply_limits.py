@@ -73,6 +73,7 @@ class ReplyLimits:
         self.needed = provider.needed_limit
         self._own = provider.max_completion_tokens
         self._longest = provider.longest_reply or math.inf
+        self._thinks = provider.thinking_tokens
         effort = provider.reasoning_effort
         self._reasons = (effort or "none") != "none" or (effort is None and bool(_REASONING.search(provider.model_id)))
         self._seen: dict[str, Sizes] = {}
@@ -95,7 +96,8 @@ class ReplyLimits:
         count, largest, _ = self._seen.get(role, _NONE)
         first = _FIRST_REASONING_TOKENS if self._reasons else _FIRST_TOKENS + _PER_FURTHER_ROW * (num_rows - 1)
         above = math.ceil(largest * (_ABOVE_LARGEST_REASONING if self._reasons else _ABOVE_LARGEST))
-        return int(min(max(above, self._least if count >= _ENOUGH_REPLIES else first), self._longest, self._highest))
+        usual = max(above, self._least if count >= _ENOUGH_REPLIES else first + self._thinks)
+        return int(min(usual, self._longest, self._highest))
 
     def least(self, role: str, cut_at: int | None) -> int:
         """The fewest tokens with which a request is worth its price, where the budget allows no more."""
@@ -103,11 +105,12 @@ class ReplyLimits:
             return int(cut_at * _WORTH_TRYING) + 1
         count, largest, total = self._seen.get(role, _NONE)
         usual = min(largest, math.ceil(_ABOVE_LARGEST * total / count)) if count else self._least
+        usual = max(usual, self._least if self._thinks else 0)
         return int(min(usual, self._longest, self._highest))
 
     @property
     def _least(self) -> int:
-        return _LEAST_REASONING_TOKENS if self._reasons else _LEAST_TOKENS
+        return self._thinks + (_LEAST_REASONING_TOKENS if self._reasons and not self._thinks else _LEAST_TOKENS)
 
     def lifted(self, cut_at: int) -> int | None:
         """The most tokens of a reply to a request whose newest reply was cut off at `cut_at` tokens (0: at the server's own limit).

@@ -356,6 +356,9 @@ class Sender:
         cost = endpoint.cost_usd(usage)
         if tokens and usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
+        if response.head and endpoint.gate.told_rate.is_due():
+            used = usage.input_tokens + usage.output_tokens if usage is not None else 0
+            endpoint.gate.told(response.rate_limits, tokens=used)
         recorded.settle(usage, cost)
         if usage is not None and self._cashier.limits_replies:
             self._cashier.saw(call, usage)

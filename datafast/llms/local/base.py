@@ -26,6 +26,7 @@ class InProcessProvider(LLMProvider):
     """
 
     unused_options = NETWORK_OPTIONS
+    connects = False
     extra_name: ClassVar[str]
     needed_packages: ClassVar[tuple[str, ...]]
 

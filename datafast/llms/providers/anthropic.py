@@ -102,6 +102,12 @@ class AnthropicProvider(DirectProvider):
         if prompt_cache not in {None, "auto", "off"}:
             raise ConfigError(f"prompt_cache: expected auto or off, got {prompt_cache!r}.", key="prompt_cache")
         super().__init__(model_id, api_key, **options)
+        if self.max_completion_tokens is not None and self.max_completion_tokens <= self.thinking_tokens:
+            raise ConfigError(
+                f"max_completion_tokens: {self.max_completion_tokens:,} must be above the budget_tokens of thinking in extra, "
+                f"{self.thinking_tokens:,}: the answer needs some of it too. Raise it, or lower budget_tokens.",
+                key="max_completion_tokens",
+            )
         self.prompt_cache = prompt_cache or "off"
         self._options |= {"prompt_cache": prompt_cache} if prompt_cache else {}
 
@@ -143,7 +149,18 @@ class AnthropicProvider(DirectProvider):
 
     @property
     def needed_limit(self) -> int | None:
-        return None if self.max_completion_tokens or self.model.most_tokens else _UNKNOWN_LIMIT
+        return None if self.max_completion_tokens or self.model.most_tokens else self.unknown_limit
+
+    @property
+    def unknown_limit(self) -> int:
+        """The limit for a model whose own one is not known."""
+        return _UNKNOWN_LIMIT + self.thinking_tokens
+
+    @property
+    def thinking_tokens(self) -> int:
+        asked = self.extra.get("thinking")
+        tokens = asked.get("budget_tokens") if isinstance(asked, dict) and asked.get("type") == "enabled" else None
+        return tokens if isinstance(tokens, int) else 0
 
     def most_usd(self, given: int, written: int) -> float | None:
         caching = self.extra.get("cache_control")
@@ -165,9 +182,13 @@ class AnthropicBackend:
         self._provider = provider
         self._model = provider.model
         self._forces_tools = not provider.thinks
-        self._default_limit = provider.max_completion_tokens or self._model.most_tokens or _UNKNOWN_LIMIT
+        self._default_limit = provider.max_completion_tokens or self._model.most_tokens or provider.unknown_limit
         self._cache = PromptCache() if provider.prompt_cache == "auto" else None
-        self._params = {name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}}
+        self._params: dict[str, Any] = {
+            name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}
+        }
+        if provider.stream:
+            self._params["stream"] = True
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
         self._api = JsonApi(

@@ -33,10 +33,15 @@ __all__ = [
 ]
 
 _JSON_OBJECT = {"type": "json_object"}
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
+
+    @property
+    def droppable_params(self) -> frozenset[str]:
+        return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())
 
     @property
     def request_url(self) -> str:
@@ -129,6 +134,8 @@ class ChatCompletionsBackend:
         if provider.max_completion_tokens is not None:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
+        if provider.stream:
+            self._params |= _STREAM
         self._api = JsonApi(
             provider,
             provider.request_url,

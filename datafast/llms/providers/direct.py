@@ -10,6 +10,8 @@ __all__ = ["DirectProvider"]
 class DirectProvider(LLMProvider):
     """A provider at one address. A class of a wire format gives `request_url`."""
 
+    can_stream = True
+
     @property
     def request_url(self) -> str:
         """Where requests are posted to."""

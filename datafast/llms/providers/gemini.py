@@ -82,8 +82,11 @@ class GeminiProvider(DirectProvider):
         """See `DirectProvider`: below the address, with `/v1beta` if it has no version."""
         model = quote(self.model_id, safe="/:@")
         parts = urlsplit(versioned_base(self.api_base, version="/v1beta"))
-        path = f"{parts.path}/{model if '/' in model else f'models/{model}'}:generateContent"
-        return urlunsplit(parts._replace(path=path))
+        path = f"{parts.path}/{model if '/' in model else f'models/{model}'}"
+        if self.stream:
+            events = "&".join(filter(None, (parts.query, "alt=sse")))
+            return urlunsplit(parts._replace(path=f"{path}:streamGenerateContent", query=events))
+        return urlunsplit(parts._replace(path=f"{path}:generateContent"))
 
     @property
     def models_url(self) -> str | None:

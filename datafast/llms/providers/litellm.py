@@ -54,6 +54,7 @@ class LiteLLMProvider(LLMProvider):
     """
 
     provider_name = "litellm"
+    connects = False
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {"model": text_schema("The same as model_id.")}
 
     def __init__(

@@ -41,9 +41,9 @@ def decode_completion(raw: bytes) -> Completion:
     message = choice.get("message")
     if not isinstance(message, dict):
         raise not_a_reply(raw, "has a choice without a message", _EXPECTED)
-    text, parts_refusal = _content(message.get("content"))
+    text, parts_refusal, parts_reasoning = _content(message.get("content"))
     structured = "" if text.strip() else _structured(message)
-    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
+    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")) or parts_reasoning
     usage = _usage(data.get("usage"), wrote=bool(text or structured or reasoning))
     reason, model_id = text_of(choice.get("finish_reason")), text_of(data.get("model"))
     refusal = text_of(message.get("refusal")) or parts_refusal
@@ -84,15 +84,15 @@ def encode_completion(
     return orjson.dumps(data)
 
 
-def _content(content: object) -> tuple[str, str]:
-    """The text and the refusal of a message's content: null, a string, a part, or a list of parts."""
+def _content(content: object) -> tuple[str, str, str]:
+    """The text, the refusal and the reasoning of a message's content: null, a string, a part, or a list of parts."""
     if isinstance(content, str):
-        return content, ""
+        return content, "", ""
     if isinstance(content, Mapping) and isinstance(content.get("type"), str):
         content = [content]
     if not isinstance(content, list):
-        return "", ""
-    texts, refusals = [], []
+        return "", "", ""
+    texts, refusals, thoughts = [], [], []
     for part in content:
         if isinstance(part, str):
             texts.append(part)
@@ -100,7 +100,16 @@ def _content(content: object) -> tuple[str, str]:
             # Parts of other types (a model's thinking, sources) carry no answer text under these names.
             texts.append(text_of(part.get("text")) if part.get("type", "text") in ("text", "output_text") else "")
             refusals.append(text_of(part.get("refusal")))
-    return "".join(texts), "".join(refusals)
+            if part.get("type") == "thinking":
+                thoughts.append(_thinking(part.get("thinking")))
+    return "".join(texts), "".join(refusals), "\n\n".join(filter(None, thoughts))
+
+
+def _thinking(value: object) -> str:
+    """What a part of the type `thinking` holds: Anthropic's a text, Mistral's a list of texts."""
+    if isinstance(value, list):
+        return "".join(text_of(part.get("text")) for part in value if isinstance(part, Mapping))
+    return text_of(value)
 
 
 def _structured(message: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from itertools import islice
 
 from datafast.llms.replies.find import begins_with_json, has_stray_closer, json_spans
 
-__all__ = ["answer_in"]
+__all__ = ["answer_in", "reasoning_in"]
 
 # What a mark of any sort needs, or a text that has one begins with. Most answers have none of it.
 _MARKS = ("<", "\u25c1")
@@ -96,27 +96,42 @@ def answer_in(text: str, *, is_json: bool) -> str | None:
     Returns:
         The answer, perhaps empty, or None where there is nothing but reasoning.
     """
+    return _parted(text, is_json=is_json)[0]
+
+
+def reasoning_in(text: str, *, is_json: bool) -> str:
+    """The reasoning that frames the answer in a reply, without its marks; '' where there is none. What of it stands apart is set apart
+    by an empty line."""
+    _, thoughts = _parted(text, is_json=is_json)
+    return "\n\n".join(filter(None, map(str.strip, thoughts)))
+
+
+def _parted(text: str, *, is_json: bool) -> tuple[str | None, list[str]]:
+    """The answer as `answer_in` gives it, and the reasoning in front of it and within."""
     if not _may_be_framed(text):
-        return text
-    channels = _from_channels(text)
-    if channels is not None:
-        return channels or None
+        return text, []
+    if (channels := _from_channels(text)) is not None:
+        return channels[0] or None, channels[1]
     first = _FIRST.match(text)
     text, ran_on = _one_turn(text[first.end() if first else 0 :])
-    blocks = 0
+    thoughts: list[str] = []
     while (end := _block_at(text, len(text) - len(text.lstrip()))) is not None:
-        blocks += 1
-        if end < 0 or blocks > _MAX_BLOCKS:
-            return None
+        if end < 0 or len(thoughts) == _MAX_BLOCKS:
+            return None, thoughts
+        thoughts.append(_inside(text[:end].lstrip()))
         text = text[end:]
-    if is_json:
-        return _after_last_tag(text)
-    rest = _after_unopened(text, reasoned=blocks > 0)
+    blocks = len(thoughts)
+    rest = _after_last_tag(text) if is_json else _after_unopened(text, reasoned=blocks > 0)
     if rest is None:
-        return None
+        return None, thoughts
+    if rest is not text:
+        thoughts.append(_before_last_tag(text[: len(text) - len(rest)]))
+    if is_json:
+        return rest, thoughts
+    is_bare = rest is text
     if blocks:
-        rest = _without_later_blocks(rest)
-    return _unwrapped(_without_end_tokens(rest, certain=ran_on), reasoned=blocks > 0 or rest is not text)
+        rest = _without_later_blocks(rest, thoughts)
+    return _unwrapped(_without_end_tokens(rest, certain=ran_on), reasoned=blocks > 0 or not is_bare), thoughts
 
 
 def _may_be_framed(text: str) -> bool:
@@ -125,16 +140,20 @@ def _may_be_framed(text: str) -> bool:
     return "[" in text and any(mark in text for mark in _IN_BRACKETS)
 
 
-def _from_channels(text: str) -> str | None:
-    """What was said in the final channel, '' where nothing was; None where the text has no channels."""
+def _from_channels(text: str) -> tuple[str, list[str]] | None:
+    """What was said in the final channel, '' where nothing was, and in those before it; None where the text has no channels."""
     start = len(text) - len(text.lstrip())
     if _CHANNEL.match(text, start) is None:
-        final = _UNMARKED_FINAL.match(text) or next(
-            (found for found in islice(_FINAL.finditer(text), _MAX_TAGS) if not _in_code(text, found.start())), None
-        )
-        return None if final is None else _up_to_channel_end(text, final.end())
-    finals = [channel.end() for channel in _CHANNEL.finditer(text) if channel["name"] == "final"]
-    return _up_to_channel_end(text, finals[-1]) if finals else ""
+        if (unmarked := _UNMARKED_FINAL.match(text)) is not None:
+            thought = unmarked[0].removeprefix("analysis").rpartition("assistantfinal")[0]
+            return _up_to_channel_end(text, unmarked.end()), [thought]
+        finals = islice(_FINAL.finditer(text), _MAX_TAGS)
+        final = next((found for found in finals if not _in_code(text, found.start())), None)
+        return None if final is None else (_up_to_channel_end(text, final.end()), [text[: final.start()]])
+    channels = list(_CHANNEL.finditer(text))
+    thoughts = [_up_to_channel_end(text, channel.end()) for channel in channels if channel["name"] == "analysis"]
+    said = [channel.end() for channel in channels if channel["name"] == "final"]
+    return _up_to_channel_end(text, said[-1]) if said else "", thoughts
 
 
 def _up_to_channel_end(text: str, start: int) -> str:
@@ -162,6 +181,20 @@ def _block_at(text: str, start: int) -> int | None:
             end = _end_of_block(text, opened.end(), ends, again.format(opened[1]))
             return -1 if end is None else end + len(ends)
     return None
+
+
+def _inside(block: str) -> str:
+    """A whole block of reasoning without the marks around it."""
+    for opening, closing, _ in _BLOCKS:
+        if (opened := opening.match(block)) is not None:
+            return block[opened.end() : len(block) - len(closing.format(opened[1]))]
+    return block
+
+
+def _before_last_tag(text: str) -> str:
+    """The text up to the closing tag that it ends with."""
+    *_, last = _CLOSING.finditer(text)
+    return text[: last.start()]
 
 
 def _end_of_block(text: str, start: int, ends: str, again: str) -> int | None:
@@ -223,8 +256,12 @@ def _opened_before(text: str, tag: re.Match[str]) -> bool:
     return re.search(rf"^[ \t]*+{re.escape(name)}", text[: tag.start()], re.MULTILINE | re.IGNORECASE) is not None
 
 
-def _without_later_blocks(text: str) -> str:
-    """The text without blocks of reasoning that fill lines of their own: a model that reasons may do so again further on."""
+def _without_later_blocks(text: str, thoughts: list[str]) -> str:
+    """The text without blocks of reasoning that fill lines of their own: a model that reasons may do so again further on.
+
+    Args:
+        thoughts: what stands in these blocks is added.
+    """
     kept, at = [], 0
     for line in islice(_LINE_WITH_MARK.finditer(text), _MAX_TAGS):
         if line.start() < at or _in_code(text, line.start()):
@@ -232,6 +269,7 @@ def _without_later_blocks(text: str) -> str:
         end = _block_at(text, line.end())
         if end is not None and end >= 0 and not text[end : _line_end(text, end)].strip():
             kept.append(text[at : line.start()])
+            thoughts.append(_inside(text[line.end() : end]))
             at = min(len(text), _line_end(text, end) + 1)
     return "".join([*kept, text[at:]])
 

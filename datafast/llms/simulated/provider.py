@@ -83,6 +83,7 @@ class SimulatedProvider(LLMProvider):
     default_model_id = "simulated"
     simulated = True
     unused_options = (*NETWORK_OPTIONS, "extra")
+    connects = False
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "latency_s": number_schema("Seconds until a reply.", minimum=0),
         "latency_jitter_s": number_schema("Up to so many seconds more.", minimum=0),

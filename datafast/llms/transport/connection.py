@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from httptools import HttpParserError, HttpResponseParser
@@ -25,6 +26,8 @@ _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 # Less than the five seconds after which many servers close idle connections, so that none closes under a request.
 _KEEPALIVE_S, _LONGEST_KEEPALIVE_S = 4.0, 60.0
 _KEEPALIVE_TOLD = re.compile(rb"(?i)(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})")
+_EVENTS = b"text/event-stream"
+_LINGER_S = 2.0  # that a server may leave its answer open behind the end mark
 _MISDIRECTED = 421  # this connection leads to a server that will never answer; another one may
 
 
@@ -47,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         usable: whether another request may be sent; not later than `keepalive_s` after `idle_since` (monotonic seconds).
         was_heard: whether anything came since the newest request was sent.
+        heard_at: loop time of the newest bytes of an answer that may be a stream.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview, *, max_bytes: int) -> None:
@@ -59,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self.keepalive_s = _KEEPALIVE_S
         self.was_heard = False
         self.deadline = 0.0
+        self.heard_at = 0.0
         self.usable = True
         self._parser = HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
@@ -74,13 +79,31 @@ class Connection(asyncio.BufferedProtocol):
         self._body: list[bytes] = []
         self._in_body = False
         self._length_is_told = False
+        self._is_stream = False
         self._encoding = b""
         self._read, self._readable = 0, _HEAD_BYTES
 
-    def send(self, data: bytes, *, deadline: float, ends_with_head: bool = False) -> asyncio.Future[HttpAnswer]:
-        """Sends a request; `ends_with_head`: its answer has no body whatever its head says (CONNECT)."""
+    def send(
+        self,
+        data: bytes,
+        *,
+        deadline: float,
+        ends_with_head: bool = False,
+        take: Callable[[bytes], bool] | None = None,
+    ) -> asyncio.Future[HttpAnswer]:
+        """Sends a request.
+
+        Args:
+            deadline: loop time at which the answer must be whole.
+            ends_with_head: its answer has no body whatever its head says (CONNECT).
+            take: given the body of a success that is a stream of events as it comes, which then is not in the answer; first of all
+                b"". Returns whether nothing more has to come.
+        """
         self.deadline = deadline
         self.was_heard = False
+        self._take = take
+        if take is not None:
+            self.heard_at = self._loop.time()
         self._ends_with_head = ends_with_head
         self.answer = self._loop.create_future()
         cast("asyncio.Transport", self.transport).write(data)
@@ -110,6 +133,10 @@ class Connection(asyncio.BufferedProtocol):
         except HttpParserError as error:
             self._fail(ConnectionResetError(f"the answer is not HTTP: {error}"))
             self.abort()
+        if self._take is not None:
+            self.heard_at = self._loop.time()
+            if self._is_stream:
+                self._hand_on()
         if self._read > self._readable:
             self._fail(self._too_large())
             self.abort()
@@ -122,6 +149,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._in_body and not self._length_is_told:
             self.on_message_complete()  # such a body ends where the connection does
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError("the connection was closed"))
+
+    def _hand_on(self) -> None:
+        """Gives the body that has come so far to whoever reads it as a stream."""
+        data = b"".join(self._body)
+        self._body.clear()
+        if self._take is not None and self._take(data):
+            self.deadline = min(self.deadline, self._loop.time() + _LINGER_S)
 
     def _too_large(self) -> AnswerTooLarge:
         if not self._in_body:
@@ -153,6 +187,9 @@ class Connection(asyncio.BufferedProtocol):
             return  # what was read is still more than is readable of a head
         self._in_body = True
         self._readable = _HEAD_BYTES + self._max_bytes
+        if self._take is not None and 200 <= self._parser.get_status_code() < 300 and not self._encoding:
+            types = [value for name, value in self._headers if name.lower() == b"content-type"]
+            self._is_stream = bool(types) and types[-1].strip().lower().startswith(_EVENTS)
         if self._ends_with_head:
             self.on_message_complete()
 
@@ -166,6 +203,8 @@ class Connection(asyncio.BufferedProtocol):
         if status < 200:  # an interim answer; the real one follows
             self._begin()
             return
+        if self._is_stream:
+            self._hand_on()
         self.usable = self.usable and self._length_is_told and self._parser.should_keep_alive()
         self.usable = self.usable and status != _MISDIRECTED
         headers, encoding = self._headers, self._encoding

@@ -17,7 +17,7 @@ import orjson
 
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.transport.error_body import ErrorBody, error_of_choice, error_within, read_error
-from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault
+from datafast.llms.transport.faults import AnswerTooLarge, ProxyFault, QuietTimeout
 from datafast.llms.transport.rate_limits import rate_limits
 from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import own_names, retry_after_s
@@ -29,17 +29,16 @@ if TYPE_CHECKING:
     from datafast.llms.transport.origin import Origin
 
 __all__ = [
-    "CONNECT_TIMEOUT_S",
     "chain",
     "excerpt",
     "from_answer",
+    "from_event",
     "from_success",
     "from_transport",
     "is_transport_fault",
     "no_completion",
 ]
 
-CONNECT_TIMEOUT_S = 30.0
 _BODY_CHARS = 16_000
 _EXCERPT_CHARS = 300
 
@@ -133,6 +132,19 @@ def from_success(
         return None
     error = _refusal(origin, found, status=found.status, body=body, headers=headers())
     error.maybe_paid = part is not None
+    return error
+
+
+def from_event(origin: Origin, event: bytes, *, maybe_paid: bool) -> ProviderError:
+    """The error that a server tells in a stream of events.
+
+    Args:
+        event: its data.
+        maybe_paid: whether some of a reply came before it.
+    """
+    found = error_within(orjson.loads(event)) or ErrorBody()
+    error = _refusal(origin, found, status=found.status, body=event, headers={})
+    error.maybe_paid = error.maybe_paid or maybe_paid
     return error
 
 
@@ -267,9 +279,13 @@ def _may_have_arrived(kind: ErrorKind, links: list[BaseException]) -> bool:
 
 def _timeout_advice(origin: Origin, links: list[BaseException]) -> str:
     if any("Connect" in type(link).__name__ for link in links if _is_timeout(link)):
-        limit_s = min(CONNECT_TIMEOUT_S, origin.timeout_s)
+        limit_s = origin.timeouts.connect_s
         return f"no connection to {origin.address} within {limit_s:g} s. Check api_base, the network and proxies"
-    return f"no whole answer within timeout={origin.timeout_s:g} s. Raise the provider's timeout= if it needs longer"
+    if any(isinstance(link, QuietTimeout) for link in links):
+        limit_s = origin.timeouts.idle_s or 0.0
+        return f"nothing came for timeout.idle_s={limit_s:g} s. Raise it if the model is silent for longer"
+    total_s = origin.timeouts.total_s or 0.0
+    return f"no whole answer within timeout={total_s:g} s. Raise the provider's timeout= if it needs longer"
 
 
 def _is_timeout(link: BaseException) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AnswerTooLarge", "ConnectTimeout", "ProxyFault"]
+__all__ = ["AnswerTooLarge", "ConnectTimeout", "ProxyFault", "QuietTimeout"]
 
 
 class ConnectTimeout(TimeoutError):
     """No connection came about in time; nothing was sent."""
+
+
+class QuietTimeout(TimeoutError):
+    """Nothing came for too long of an answer that comes as a stream."""
 
 
 class ProxyFault(ConnectionRefusedError):

@@ -5,27 +5,28 @@ again, once, in one case alone: on a connection that was open before, which the 
 answer, so most likely before it had read the request. Of a host with several addresses the first that answers is taken (RFC 8305). A
 time limit counts the time in which this process ran: an answer that came while it was paused is read. Cost: about a third of a general
 client's CPU per call, because head and connection are made once and answers are parsed from one shared buffer.
-Limits: HTTP/1.1 without streaming; one event loop per client; for proxies and sizes see `proxies` and `connection`.
+Limits: HTTP/1.1; one event loop per client; for proxies and sizes see `proxies` and `connection`.
 
 Everything that keeps an answer from coming is an OSError: ConnectionRefusedError where no connection came about (or what the name
-lookup or TLS raised), ProxyFault where that is the proxy's doing, ConnectTimeout, TimeoutError, AnswerTooLarge, ConnectionResetError
-where it broke.
+lookup or TLS raised), ProxyFault where that is the proxy's doing, ConnectTimeout, QuietTimeout, TimeoutError, AnswerTooLarge,
+ConnectionResetError where it broke.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
 
 from datafast.llms.transport.connection import Connection, HttpAnswer
-from datafast.llms.transport.faults import ConnectTimeout, ProxyFault
+from datafast.llms.transport.faults import ConnectTimeout, ProxyFault, QuietTimeout
 from datafast.llms.transport.proxies import Address, through_socks
 
 __all__ = ["HttpClient"]
@@ -43,7 +44,8 @@ class HttpClient:
         url: absolute, http or https.
         method: POST, or GET where bodies are empty.
         headers: sent with each request; Host and Content-Length are added.
-        timeout_s: for a whole exchange; `connect_timeout_s` for making a connection.
+        timeout_s: for a whole exchange, None for no limit; `connect_timeout_s` for making a connection.
+        quiet_s: that an answer which is read as a stream may let nothing come, from the request on; None for no limit.
         tls: for https; None uses the system's authorities.
         proxy: that connections are made through.
         max_bytes: of an answer's body.
@@ -56,10 +58,11 @@ class HttpClient:
         *,
         method: str = "POST",
         headers: Mapping[str, str],
-        timeout_s: float,
+        timeout_s: float | None,
         connect_timeout_s: float,
         max_connections: int,
         max_bytes: int,
+        quiet_s: float | None = None,
         tls: ssl.SSLContext | None = None,
         proxy: Address | None = None,
     ) -> None:
@@ -67,8 +70,9 @@ class HttpClient:
         self._proxy = proxy
         self._tls = tls
         self._max_bytes = max_bytes
-        self._timeout_s = timeout_s
-        self._look_s = min(1.0, timeout_s / 10)  # how often deadlines are checked
+        self._timeout_s = math.inf if timeout_s is None else timeout_s
+        self._quiet_s = math.inf if quiet_s is None else quiet_s
+        self._look_s = min(1.0, self._timeout_s / 10, self._quiet_s / 10)  # how often time limits are checked
         self._connect_timeout_s = connect_timeout_s
         self._head = self._make_head(method, url, headers)
         self._loop = asyncio.get_running_loop()
@@ -80,8 +84,11 @@ class HttpClient:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    async def post(self, body: bytes) -> HttpAnswer:
+    async def post(self, body: bytes, take: Callable[[bytes], bool] | None = None) -> HttpAnswer:
         """Sends one request.
+
+        Args:
+            take: reads the body of a stream of events as it comes; see `Connection.send`.
 
         Raises:
             OSError: no complete answer came; see the module.
@@ -94,7 +101,7 @@ class HttpClient:
                 connection = connection or await self._connect()
                 sent_at = self._loop.time()
                 answer = connection.send(
-                    b"%b%d\r\n\r\n%b" % (self._head, len(body), body), deadline=sent_at + self._timeout_s
+                    b"%b%d\r\n\r\n%b" % (self._head, len(body), body), deadline=sent_at + self._timeout_s, take=take
                 )
                 self._busy.add(connection)
                 if self._timer is None:
@@ -260,8 +267,13 @@ class HttpClient:
             if paused_s > _PAUSE_S:
                 # What came meanwhile waits in the sockets, which are read before this is called again.
                 connection.deadline += paused_s
-            elif connection.deadline <= now and connection.answer is not None and not connection.answer.done():
+                connection.heard_at += paused_s
+            elif connection.answer is None or connection.answer.done():
+                continue
+            elif connection.deadline <= now:
                 connection.answer.set_exception(TimeoutError(f"no whole answer within {self._timeout_s:g} s"))
+            elif connection.heard_at + self._quiet_s <= now:
+                connection.answer.set_exception(QuietTimeout(f"nothing came for {self._quiet_s:g} s"))
         if self._busy:
             self._look_later()
 

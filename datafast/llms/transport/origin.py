@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datafast.llms.timeouts import Timeouts
+
 __all__ = ["Origin"]
 
 
@@ -16,7 +18,7 @@ class Origin:
     address: str
     key_variable: str | None
     has_key: bool
-    timeout_s: float
+    timeouts: Timeouts
     secrets: tuple[str, ...]
 
     def __repr__(self) -> str:

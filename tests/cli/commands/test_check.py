@@ -104,6 +104,14 @@ def test_every_vendor_is_asked_for_what_it_tells_about_models(
     assert (check["context_tokens"], check["reply_tokens"]) == limits
 
 
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini"])
+def test_a_list_of_models_is_not_asked_for_as_a_stream(fault_server: FaultServer, name: str) -> None:
+    fault_server.respond = lambda request: Answer(body={"id": "tiny", "name": "models/tiny"})
+    assert checked(config(at(fault_server, name, stream=True)))["model"] == "listed"
+    (request,) = fault_server.requests
+    assert (request.raw, request.headers["accept"], "alt=sse" in request.target) == (b"", "application/json", False)
+
+
 @pytest.mark.parametrize("answer", [Answer(status=404, body=""), Answer(body={"data": []}), Answer(body="<html>")])
 @pytest.mark.parametrize("name", ["openai_compatible", "anthropic"])
 def test_where_nothing_is_told_one_short_reply_is_asked_for(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["OF_OBJECTS", "OF_TEXT", "rendered"]
+__all__ = ["OF_OBJECTS", "OF_TEXT", "THINKING", "rendered"]
 
 # Arguments by `tojson`: text would come out as a quoted string full of backslashes.
 QWEN = """\
@@ -62,6 +62,24 @@ DEEPSEEK = """\
 {{ call.type + ":" + call.function.name + "\\n" + call.function.arguments + "\\n" }}{% endfor %}
 {% endfor %}"""
 
+# Reasoning of the answers after the last question alone, from its own key or from tags in the text.
+QWEN_THINKING = """\
+{% set last = namespace(question=-1) %}{% for message in messages %}{% if message.role == "user" %}{% set last.question = loop.index0 %}
+{%- endif %}{% endfor %}{% for message in messages %}{% set content = message.content %}{% set thought = "" %}
+{%- if message.reasoning_content is string %}{% set thought = message.reasoning_content %}
+{%- elif "</think>" in content %}{% set thought = content.split("</think>")[0].split("<think>")[-1] %}
+{%- set content = content.split("</think>")[-1].lstrip() %}{% endif %}<|{{ message.role }}|>
+{%- if message.role == "assistant" and loop.index0 > last.question %}<think>[{{ thought.strip() }}]</think>{% endif %}
+{{- content }}<|end|>
+{% endfor %}"""
+
+# Reasoning of every answer, under its own key, in tags of another name.
+GLM_THINKING = """\
+{% for message in messages %}<{{ message.role }}>
+{%- if message.reasoning_content %}<thought>{{ message.reasoning_content }}</thought>{% endif %}{{ message.content }}
+{% endfor %}"""
+
+THINKING = {"qwen": QWEN_THINKING, "glm": GLM_THINKING}
 OF_OBJECTS = {"qwen": QWEN, "llama": LLAMA, "mistral": MISTRAL, "glm": GLM, "gpt-oss": GPT_OSS}
 OF_TEXT = {"deepseek": DEEPSEEK}
 

@@ -10,8 +10,8 @@ import pytest
 
 from datafast.llms import SimulatedProvider
 from tests.datasets.conversation.support import EXCHANGES, STYLES, every_style, said, talk
-from tests.datasets.conversation.templates import OF_OBJECTS, OF_TEXT, rendered
-from tests.servers.fault_server import FaultServer
+from tests.datasets.conversation.templates import OF_OBJECTS, OF_TEXT, THINKING, rendered
+from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of
 
 pytest.importorskip("transformers")
@@ -75,3 +75,22 @@ def test_a_row_of_a_table_is_the_row_again(tmp_path: Path) -> None:
     assert isinstance(json.loads(first["tools"]), list)
     first["metadata"] = json.loads(first["metadata"])
     assert dataset.row_model.model_validate(first).model_dump(mode="json") == rows_of(tmp_path / "out.jsonl")[0]
+
+
+@pytest.mark.parametrize(("template", "shown"), [("qwen", "<think>[Moon."), ("glm", "<thought>Moon.")])
+def test_what_a_model_thought_is_rendered_before_its_answer(
+    tmp_path: Path, fault_server: FaultServer, template: str, shown: str
+) -> None:
+    from tests.datasets.conversation.support import provider
+
+    text = json.dumps({"conversations": [{"exchanges": [EXCHANGES["basic"]]}]})
+    fault_server.answer_next(Answer(text=f"<think>\nMoon.\n</think>\n{text}"))
+    dataset = talk(tmp_path, 1, reasoning="field").generate([provider(fault_server)])
+    dataset.save(tmp_path / "trl.jsonl", format="trl")
+    (row,) = rows_of(tmp_path / "trl.jsonl")
+    assert row["messages"][-1] == {"reasoning_content": "Moon.", "role": "assistant", "content": "Because."}
+    text = rendered(THINKING[template], row)
+    assert text.index(shown) < text.index("Because.")
+    dataset.save(tmp_path / "chatml.jsonl", format="chatml")
+    (chatml,) = rows_of(tmp_path / "chatml.jsonl")
+    assert chatml["text"].endswith("<|im_start|>assistant\n<think>\nMoon.\n</think>\n\nBecause.<|im_end|>\n")

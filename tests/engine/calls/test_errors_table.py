@@ -54,6 +54,19 @@ def litellm_gemini(server: FaultServer, **options: Any) -> LLMProvider:
     return LiteLLMProvider("gemini/gemini-2.0-flash", api_base=server.url, **options)
 
 
+def direct_streamed(server: FaultServer, **options: Any) -> LLMProvider:
+    return direct(server, stream=True, **options)
+
+
+def anthropic_streamed(server: FaultServer, **options: Any) -> LLMProvider:
+    return anthropic(server, stream=True, **options)
+
+
+def gemini_streamed(server: FaultServer, **options: Any) -> LLMProvider:
+    return gemini(server, stream=True, **options)
+
+
+STREAMED = [direct_streamed, anthropic_streamed, gemini_streamed]
 every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
 
 
@@ -141,6 +154,21 @@ FAULTS = {
     "HTTP 200 of another structure": Fault(Answer(text='{"texts": 5}'), "invalid_reply", ASKED_AGAIN),
 }
 
+OF_STREAMS = {
+    "a stream without its end mark": Fault(Answer(events=b": nothing else\n\n"), "connection", FAULT),
+    "a stream in which nothing comes for `timeout.idle_s`": Fault(Answer(cut_after=150, stalls=True), "timeout", FAULT),
+    "an error of code 429 within a stream": Fault(
+        Answer(events=b'data: {"error": {"code": 429, "message": "slow down"}}\n\n'), "rate_limited", WAITED
+    ),
+    "another error within a stream": Fault(
+        Answer(events=b'data: {"type": "error", "error": {"type": "overloaded_error"}}\n\n'), "server_error", FAULT
+    ),
+}
+NOT_OF_STREAMS_ALONE = [
+    *("HTTP 429", "HTTP 500", "connection reset before the answer", "connection cut within the answer"),
+    *("HTTP 200 without text", "HTTP 200 of another structure"),
+]
+
 
 # What litellm cannot read it reports as an error.
 THROUGH_LITELLM = {"HTTP 200 that is not JSON": ("server_error", FAULT)}
@@ -170,9 +198,23 @@ def asked(request: Recorded) -> str:
 def test_each_fault_has_its_treatment(
     tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider, fault: str
 ) -> None:
-    answer, category, done = FAULTS[fault]
     if fault == FOLLOWED and make is litellm:
         pytest.skip("the openai SDK follows redirects; what Anthropic's and Gemini's do is tested below")
+    assert_treated(tmp_path, fault_server, good_server, make, fault)
+
+
+@pytest.mark.parametrize("make", STREAMED)
+@pytest.mark.parametrize("fault", [*NOT_OF_STREAMS_ALONE, *OF_STREAMS])
+def test_each_fault_of_a_stream_has_its_treatment(
+    tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider, fault: str
+) -> None:
+    assert_treated(tmp_path, fault_server, good_server, make, fault)
+
+
+def assert_treated(
+    tmp_path: Path, fault_server: FaultServer, good_server: FaultServer, make: MakeProvider, fault: str
+) -> None:
+    answer, category, done = (FAULTS | OF_STREAMS)[fault]
     seen = 0
 
     def respond(request: Recorded) -> Answer:
@@ -185,7 +227,8 @@ def test_each_fault_has_its_treatment(
     fault_server.respond = respond
     run = {"max_concurrency": 2, "max_retries": MAX_RETRIES, "max_parse_retries": MAX_PARSE_RETRIES}
     dataset = raw(tmp_path, topics=TOPICS, run=run)
-    timeout = 0.4 if "timeout" in fault else 30.0
+    limit_s = 0.4 if "timeout" in fault else 30.0
+    timeout = {"idle_s": limit_s} if make in STREAMED else limit_s
     providers = [make(fault_server, timeout=timeout, max_concurrency=1), direct(good_server, "good")]
     if done == STOPS:
         with pytest.raises(RunStopped):
@@ -225,7 +268,9 @@ def test_the_page_lists_each_fault_and_what_is_done() -> None:
     text = ERRORS.read_text(encoding="utf-8")
     section = text.split("## What is done for each fault", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| (.+?) \| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
-    assert [Row(*row) for row in rows] == [Row(name, fault.category, fault.done) for name, fault in FAULTS.items()]
+    assert [Row(*row) for row in rows] == [
+        Row(name, fault.category, fault.done) for name, fault in (FAULTS | OF_STREAMS).items()
+    ]
 
 
 @every_back_end

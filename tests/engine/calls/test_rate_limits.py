@@ -24,6 +24,7 @@ from datafast.engine.events import Event
 from datafast.errors import RunStopped
 from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
 from datafast.llms.pace import Pacer
+from datafast.types import RateLimit, RateLimits
 from tests import support
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
@@ -419,3 +420,58 @@ def test_each_provider_has_its_own_limit(tmp_path: Path, fault_server: FaultServ
     changed = {event.provider for event in events if event.type == "limit_changed"}
     assert changed == {"openai_compatible/limited"}
     assert assert_balanced(dataset.report).written == 80
+
+
+# -- limits that the server tells
+
+
+@pytest.mark.parametrize("what", ["requests", "tokens"])
+def test_a_quota_that_the_server_tells_is_used_without_a_refusal(
+    tmp_path: Path, fault_server: FaultServer, what: str
+) -> None:
+    """A bucket of 20 requests, refilled with 30 a second. A reply of the server uses 18 tokens."""
+    unit = 1 if what == "requests" else 18
+    limit, per_s = 20 * unit, 30 * unit
+    left, at, lock = float(limit), time.monotonic(), threading.Lock()
+
+    def respond(request: Recorded) -> Answer:
+        nonlocal left, at
+        with lock:
+            now = time.monotonic()
+            left, at = min(limit, left + (now - at) * per_s), now
+            taken = left >= unit
+            left -= unit * taken
+            headers = {
+                f"x-ratelimit-limit-{what}": str(limit),
+                f"x-ratelimit-remaining-{what}": str(int(left)),
+                f"x-ratelimit-reset-{what}": f"{(limit - left) / per_s:.3f}s",
+            }
+        return Answer(delay_s=0.02, headers=headers) if taken else Answer(status=429, headers=headers)
+
+    fault_server.respond = respond
+    dataset = raw(tmp_path, topics=80, run={"max_concurrency": 8})
+    started = time.monotonic()
+    dataset.generate([direct(fault_server)])
+    report = assert_balanced(dataset.report)
+    assert report.written == 80
+    assert time.monotonic() - started >= (80 - 20) / 30
+    # It is told how much is left, so hardly one comes too early; without that a good part of the eight in flight would, again and again.
+    assert len(fault_server.requests) <= 84
+
+
+def test_a_limit_that_is_far_away_holds_nothing_back() -> None:
+    gate = Gate(64)
+    plenty = RateLimits(requests=RateLimit(500, 400, 12.0), tokens=RateLimit(10_000, 9_000, 6.0))
+    for _ in range(20):
+        gate.take(0, time.monotonic())
+    gate.told(plenty, tokens=18)
+    assert gate.opens_at <= time.monotonic()
+
+
+def test_the_nearest_limit_counts_and_one_that_is_told_in_part_does_not() -> None:
+    gate = Gate(64)
+    gate.take(0, time.monotonic())
+    gate.told(RateLimits(requests=RateLimit(60, 0, 60.0), input_tokens=RateLimit(1000, 0, 20.0)), tokens=100)
+    assert gate.told_rate.per_s == pytest.approx(0.97 * 0.5)
+    gate.told(RateLimits(requests=RateLimit(None, 0, 60.0)), tokens=100)
+    assert gate.told_rate.per_s is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
-from datafast.errors import ErrorKind, ProviderError
+from datafast.errors import ConfigError, ErrorKind, ProviderError
 from datafast.llms import AnthropicProvider
 from datafast.llms.base import ReplyMode
 from datafast.llms.schema import ResponseSchema
@@ -15,6 +16,7 @@ from datafast.types import Message
 from tests.llms.providers.test_backends import asked, completed, refused, send
 from tests.servers.fault_server import Answer, FaultServer
 from tests.servers.vendors import anthropic_error
+from tests.support import raw
 
 
 class Entry(BaseModel):
@@ -185,6 +187,26 @@ def test_older_models_are_told_how_many_tokens_to_think(fault_server: FaultServe
     sent = body(fault_server, reasoning_effort=effort)
     assert sent["thinking"] == {"type": "enabled", "budget_tokens": budget}
     assert "output_config" not in sent
+
+
+THINKING = {"thinking": {"type": "enabled", "budget_tokens": 20_000}}
+
+
+def test_a_limit_that_thinking_alone_uses_up_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"max_completion_tokens: 20,000 must be above the budget_tokens of thinking"):
+        AnthropicProvider(OLD, max_completion_tokens=20_000, extra=THINKING)
+    AnthropicProvider(OLD, max_completion_tokens=20_001, extra=THINKING)
+
+
+def test_limits_of_our_own_are_above_what_thinking_may_use(fault_server: FaultServer, tmp_path: Path) -> None:
+    for number, (model, run) in enumerate(
+        [("claude-haiku-4-5", {"budget_usd": 50.0}), ("tiny", {"max_tokens": 99_000}), ("tiny", {})]
+    ):
+        price = {"input_usd_per_million": 1.0, "output_usd_per_million": 5.0}
+        provider = AnthropicProvider(model, api_key="k" * 9, api_base=fault_server.url, price=price, extra=THINKING)
+        raw(tmp_path / str(number), topics=1, run=run).generate([provider])
+    assert fault_server.requests
+    assert all(request.json["max_tokens"] > 20_000 for request in fault_server.requests)
 
 
 def test_a_small_limit_leaves_tokens_for_the_answer(fault_server: FaultServer) -> None:

@@ -51,6 +51,10 @@ def litellm_openai(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("openai/tiny", **{"api_base": base, "api_key": KEY} | options)
 
 
+def direct_streamed(base: str, **options: Any) -> LLMProvider:
+    return direct(base, **{"stream": True} | options)
+
+
 def anthropic(base: str, **options: Any) -> LLMProvider:
     return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
 
@@ -63,6 +67,18 @@ def gemini(base: str, **options: Any) -> LLMProvider:
     return GeminiProvider("gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
+def azure_streamed(base: str, **options: Any) -> LLMProvider:
+    return azure(base, **{"stream": True} | options)
+
+
+def anthropic_streamed(base: str, **options: Any) -> LLMProvider:
+    return anthropic(base, **{"stream": True} | options)
+
+
+def gemini_streamed(base: str, **options: Any) -> LLMProvider:
+    return gemini(base, **{"stream": True} | options)
+
+
 def litellm_anthropic(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("anthropic/tiny", **{"api_base": base, "api_key": KEY} | options)
 
@@ -71,8 +87,9 @@ def litellm_gemini(base: str, **options: Any) -> LLMProvider:
     return LiteLLMProvider("gemini/gemini-2.0-flash", **{"api_base": base, "api_key": KEY} | options)
 
 
-BACKENDS = [direct, azure, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini]
-OPENAI_BACKENDS = [direct, azure, litellm_openai]
+STREAMED_BACKENDS = [direct_streamed, azure_streamed, anthropic_streamed, gemini_streamed]
+BACKENDS = [direct, azure, anthropic, gemini, litellm_openai, litellm_anthropic, litellm_gemini, *STREAMED_BACKENDS]
+OPENAI_BACKENDS = [direct, direct_streamed, azure, azure_streamed, litellm_openai]
 every_backend = pytest.mark.parametrize("make", BACKENDS)
 every_openai_backend = pytest.mark.parametrize("make", OPENAI_BACKENDS)
 
@@ -355,7 +372,7 @@ def test_lower_steps_describe_the_schema_in_words(
 @every_openai_backend
 def test_only_what_was_set_is_sent(fault_server: FaultServer, make: MakeProvider) -> None:
     send(make(fault_server.url), asked())
-    assert fault_server.requests[0].json.keys() - {"stream"} == {"model", "messages"}
+    assert fault_server.requests[0].json.keys() - {"stream", "stream_options"} == {"model", "messages"}
 
 
 @every_openai_backend
@@ -441,7 +458,10 @@ def test_the_version_in_the_address_is_neither_needed_nor_doubled(
     send(make(fault_server.url + suffix), asked())
     path, _, last = fault_server.requests[0].target.rpartition("/")
     assert path in {"/v1/chat", "/openai/v1/chat", "/v1", "/v1/models", "/v1beta/models"}
-    assert last in {"completions", "messages", "gemini-2.0-flash:generateContent"}
+    assert last in {
+        *("completions", "messages"),
+        *("gemini-2.0-flash:generateContent", "gemini-2.0-flash:streamGenerateContent?alt=sse"),
+    }
 
 
 @every_backend

@@ -106,6 +106,20 @@ def test_the_least_length_is_the_models(tmp_path: Path, fault_server: FaultServe
         assert caching.marked == marked
 
 
+def test_rows_come_in_the_order_of_the_plan_all_the_same(
+    tmp_path: Path, fault_server: FaultServer, caching: CachingServer
+) -> None:
+    names = [f"topic {number:02}" for number in range(20)]
+    dataset = raw(tmp_path, topics=names, system_prompt=LONG, run={"max_concurrency": 8, "ordered": True})
+    dataset.generate([provider(fault_server)], limit=6)
+    dataset.generate([provider(fault_server)])
+    topics = [row.metadata["topic"] for row in dataset.data_rows]
+    assert sorted(topics) == names
+    assert topics[:6] == sorted(topics[:6])
+    assert topics[6:] == sorted(topics[6:])
+    assert caching.written == 1  # also for the second run, whose first request reads what stands there
+
+
 def test_another_schema_is_another_prefix(fault_server: FaultServer) -> None:
     """The API tells the model the schema before the system prompt ends."""
     schemas = [ResponseSchema.of(model) for model in (Entries, Free, Entries, Free, Entries)]

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from datafast.errors import ReplyError
 from datafast.llms.base import Completion
+from datafast.llms.replies.framing import reasoning_in
 from datafast.llms.replies.parse import parse_reply, parse_text
 from datafast.llms.schema import ResponseSchema
 
@@ -54,6 +55,33 @@ FRAMED = {
     "many ends": STORY + "<|endoftext|>" * 500,
     "an end behind a space": f"{STORY} <|im_end|>",
 }
+
+
+THOUGHTS = {
+    "two blocks": "hm\n\nand",
+    "a block in a block": "a <think>b</think> c",
+    "a later block": "a\n\nand?",
+    "no opening tag": "First I think.",
+    "harmony without tokens": "The user wants it.",
+    "answer tags after reasoning": "hm",
+    **dict.fromkeys(
+        ["think", "thinking in capitals", "seed", "seed without its opening tag", "Mistral", "Cohere", "Kimi"], "hm"
+    ),
+    **dict.fromkeys(
+        ["thought and solution", "Gemma", "Granite", "box", "harmony", "harmony without its beginning"], "hm"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_reasoning_is_what_stands_in_the_frame(name: str) -> None:
+    assert reasoning_in(FRAMED[name], is_json=False) == THOUGHTS.get(name, "")
+
+
+def test_reasoning_before_an_object_may_hold_drafts_of_it() -> None:
+    assert reasoning_in('<think>{"a": 1}?</think>\n{"a": 2}', is_json=True) == '{"a": 1}?'
+    assert reasoning_in('Perhaps {"a": 1}\n</think>\n{"a": 2}', is_json=True) == 'Perhaps {"a": 1}'
+    assert reasoning_in('{"a": "<think>b</think>"}', is_json=True) == ""
 
 
 @pytest.mark.parametrize("reply", [pytest.param(reply, id=name) for name, reply in FRAMED.items()])
