@@ -15,6 +15,7 @@ from datafast.errors import ConfigError
 
 __all__ = ["uuid_of_content", "with_reasoning"]
 
+_DESCRIPTION = "what the model thought before it answered"
 _NAMESPACE = UUID("7d7d5d0c-3a0c-5f5e-9d0a-2f6c1c1f4b52")
 
 
@@ -45,6 +46,6 @@ def with_reasoning(row_model: type[BaseModel], place: Place, *, by_part: bool) -
     # Rows that were made before it was asked for have none.
     kinds: dict[str, Any] = {
         METADATA: (Metadata, Field(default_factory=dict)),
-        KEY: (dict[str, str] | None if by_part else str | None, None),
+        KEY: (dict[str, str] | None if by_part else str | None, Field(None, description=_DESCRIPTION)),
     }
     return create_model(row_model.__name__, __base__=row_model, **{name: kinds[name]})

@@ -61,12 +61,6 @@ class Change:
     def sentences(self) -> list[str]:
         """The same in words."""
         told = [f"The config has changed: {', '.join(self._counts())}."]
-        if self.reasoning is not None and self.rows_kept:
-            (before, now), rows = self.reasoning, self.rows_kept
-            told.append(
-                f"reasoning was {before} and is {now}: {counted(rows, 'row')} {'is' if rows == 1 else 'are'} made again from recorded "
-                f"replies, without a call. The file as it was moves to {self.output_file}.former-<time>."
-            )
         if self.rows_leaving:
             told.append(
                 "They stay in the file, counted apart (run.removed: keep)."
@@ -82,6 +76,12 @@ class Change:
             told.append(f"Recorded replies that are not used any more: {self.calls_unused:,}, cost {cost}.")
         if self.rows_remade:
             told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
+        if self.reasoning is not None and self.rows_kept:
+            (before, now), rows = self.reasoning, self.rows_kept
+            told.append(
+                f"reasoning was {before} and is {now}: {counted(rows, 'row')} {'is' if rows == 1 else 'are'} made again from recorded "
+                f"replies, without a call. The file as it was moves to {self.output_file}.former-<time>."
+            )
         return told
 
     def _counts(self) -> list[str]:

@@ -11,6 +11,7 @@ continues there, also in a later process; the error names it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import sys
@@ -204,7 +205,8 @@ class DataSetGenerator:
         Events are mappings with `event`: `generation_start` (total_samples, num_steps, batch_size, model_name); after each call
         `step_start` (step, total_steps), `step_complete` (step, samples_generated, failed_in_step, failure_reasons) and, if nothing
         came, `step_failed` (step, message); `retry`, `call_complete` (tokens, cost_usd); at the end `generation_complete`
-        (total_samples, failed_samples), `generation_interrupted` (message) or `generation_error` (error).
+        (total_samples, failed_samples), `generation_interrupted` (message) or `generation_error` (error). After an interruption
+        (Ctrl-C, or the task was cancelled), the next step of the iteration raises it.
         """
         with explained():
             call = self._call(
@@ -225,6 +227,9 @@ class DataSetGenerator:
                     yield entry
                 yield progress.stopped(error)
                 self._give_up(call, error)
+            except asyncio.CancelledError:  # by Ctrl-C, or by the program; what was in flight has landed
+                yield progress.interrupted(call.dataset.config.output_file)
+                raise
             dataset = self._take(call)
             yield progress.complete(call.report)
             yield dataset
@@ -232,14 +237,32 @@ class DataSetGenerator:
     def create_data_with_events(self, *args: Any, **options: Any) -> Iterator[dict[str, Any] | Dataset]:
         """`create_data_with_events_async` for code without an event loop, or below a running one."""
         events = self.create_data_with_events_async(*args, **options)
+        one_at_a_time = asyncio.Lock()  # a step that was interrupted goes on until what is in flight has landed
+        taken: list[dict[str, Any] | Dataset] = []
+
+        async def step() -> bool:
+            async with one_at_a_time:
+                event = await anext(events, None)
+            taken.extend([event] if event is not None else [])
+            return event is not None
+
+        async def last_step() -> None:
+            async with one_at_a_time:
+                pass
+
+        async def close() -> None:
+            async with one_at_a_time:
+                await events.aclose()
+
         try:
-            while True:
-                try:
-                    yield background.run(anext(events))
-                except StopAsyncIteration:
-                    return
+            while background.run(step()):
+                yield taken.pop()
+        except KeyboardInterrupt:
+            background.run(last_step())
+            yield from taken
+            raise
         finally:
-            background.run(events.aclose())
+            background.run(close())
 
     @property
     def dataset_system_prompt(self) -> str:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from datafast.cli.main import cli
 from datafast.datasets import ClassificationDataset
-from datafast.errors import ConfigError
+from datafast.datasets.base import FanOutDataset
+from datafast.datasets.config import DatasetConfig, Metadata
+from datafast.engine.generate import Generate
+from datafast.errors import ConfigError, ErrorKind, OutputError, ProviderError
 from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, OpenAICompatibleProvider
 from datafast.llms.base import Request
+from datafast.plan.grid import Dimension, GridPlan
+from datafast.plan.items import WorkItem
 from datafast.schema.config import ClassificationDatasetConfig
 from tests.datasets.conversation.support import STYLES, talk
 from tests.servers.fault_server import Answer, FaultServer
@@ -34,6 +39,7 @@ from tests.support import (
     roles,
     rows_of,
     same_rows,
+    snapshot,
     thought_about,
 )
 
@@ -244,11 +250,76 @@ def test_anthropics_thinking_blocks_and_geminis_thoughts_are_read(tmp_path: Path
 
 
 def test_litellm_hands_it_on(tmp_path: Path, fault_server: FaultServer) -> None:
-    pytest.importorskip("litellm")
     fault_server.answer_next(Answer(body=SHAPES["reasoning_content"]))
     provider = LiteLLMProvider("openai/m", api_base=fault_server.url, api_key="k" * 20)
     (row,) = generate(raw(tmp_path, topics=1, reasoning="field"), provider)
     assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
+
+
+def test_half_a_surrogate_pair_in_it_keeps_no_row_from_being_written(tmp_path: Path, fault_server: FaultServer) -> None:
+    body = SHAPES["reasoning_content"].replace(b"Low, then", b"Low \\ud83d then")
+    fault_server.answer_next(Answer(body=body))
+    provider = OpenAICompatibleProvider("m", api_base=fault_server.url)
+    (row,) = generate(raw(tmp_path, topics=1, reasoning="field"), provider)
+    assert row["reasoning"] == "Low \ufffd then high."
+
+
+# -- kinds of other packages
+
+
+class VersesConfig(DatasetConfig):
+    output_file: Path
+    subjects: list[str]
+
+    @property
+    def rows_per_item(self) -> int:
+        return 2
+
+
+class VerseRow(BaseModel):
+    verse: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Verses(FanOutDataset[VersesConfig, VerseRow]):
+    """Two verses about each subject, after a plan for both."""
+
+    kind = "verses"
+    config_model = VersesConfig
+    row_model = VerseRow
+
+    def plan(self, routes: Sequence[str]) -> GridPlan:
+        return self.grid([Dimension("pair", self.config.subjects)], routes=routes)
+
+    async def produce(self, item: WorkItem, generate: Generate) -> list[VerseRow]:
+        about = item.values["pair"]
+        await generate("poet", f"Plan verses about {about}.", tag="0")
+
+        async def verse(number: int) -> VerseRow:
+            draft = await generate("poet", f"Draft {number} about {about}.", tag="1", row=number)
+            text = await generate("poet", f"Better {number} than {draft}", tag="2", row=number)
+            return VerseRow(verse=text, uuid=item.row_uuid(number))
+
+        return await generate.gather(verse(0), verse(1))
+
+
+def test_a_kind_says_which_row_a_call_is_for_and_nothing_else(tmp_path: Path) -> None:
+    def made(folder: Path, **options: Any) -> list[dict[str, Any]]:
+        folder.mkdir()
+        config = VersesConfig(output_file=folder / "out.jsonl", subjects=["ebb", "flow"], reasoning="field")
+        provider = ThinkingProvider("m", log=tmp_path / "log", **options)
+        return generate(Verses(config), provider)
+
+    rows = made(tmp_path / "one")
+    assert len(rows) == 4
+    for row in rows:
+        plan, draft, better = row["reasoning"].split("\n\n")
+        assert plan in {"Thinking of: Plan verses about ebb.", "Thinking of: Plan verses about flow."}
+        number = draft.removeprefix("Thinking of: Draft ")[0]
+        assert better.startswith(f"Thinking of: Better {number} than ")
+    slow = made(tmp_path / "two", latency_s=0.002, latency_jitter_s=0.01)
+    assert by_content(slow) == by_content(rows)
 
 
 # -- files
@@ -345,6 +416,53 @@ def test_failed_rows_stay_failed_and_filtered_ones_filtered(tmp_path: Path) -> N
     assert (again.written, again.filtered, again.failed) == (counts.written, counts.filtered, counts.failed)
     assert all(row["metadata"]["reasoning"] for row in rows_of(tmp_path / "out.jsonl"))
     assert len(requests_in(provider.log)) == sent
+
+
+def test_a_change_of_the_plan_at_the_same_time_is_told_apart(tmp_path: Path, provider: ThinkingProvider) -> None:
+    plain = generate(raw(tmp_path, topics=4), provider)
+    told: list[str] = []
+
+    def note(ahead: Any) -> bool:
+        told.extend(ahead.change.sentences())
+        return True
+
+    dataset = raw(tmp_path, topics=["topic 1", "topic 2", "new"], reasoning="metadata")
+    rows = generate(dataset, provider, on_change=note)
+    assert told[:2] == ["The config has changed: 2 rows stay, 2 leave.", "They move to out.jsonl.stale-<time>."]
+    assert told[-1].startswith("reasoning was drop and is metadata: 2 rows are made again from recorded replies")
+    assert all(taken_out(row) for row in rows)
+    assert len(requests_in(provider.log)) == 5
+    stale, former = (rows_of(Path(path)) for path in dataset.report.set_aside)
+    assert {row["metadata"]["topic"] for row in stale} == {"topic 0", "topic 3"}
+    assert same_rows(stale + former, plain)
+
+
+def test_a_no_to_a_change_leaves_every_file(tmp_path: Path, provider: ThinkingProvider) -> None:
+    generate(raw(tmp_path), provider)
+    before = snapshot(tmp_path, "out.jsonl*")
+    with pytest.raises(OutputError, match="stays as it is"):
+        raw(tmp_path, reasoning="field").generate([provider], on_change=lambda ahead: False)
+    assert snapshot(tmp_path, "out.jsonl*") == before
+
+
+@pytest.mark.parametrize("run", [{"fan_out": "fallback"}, {"fan_out": "split"}, {"ordered": True}])
+def test_rows_of_several_providers_are_made_again(tmp_path: Path, run: dict[str, Any]) -> None:
+    def down(request: Request) -> Exception | None:
+        is_refused = "topic 1" in request.messages[-1]["content"]
+        return ProviderError("no", kind=ErrorKind.BAD_REQUEST, status=400) if is_refused else None
+
+    log = tmp_path / "log"
+    # Of the ways to share out, only `fallback` has another one for what the first refuses.
+    first = ThinkingProvider("a", log=log, reply=down if run.get("fan_out") == "fallback" else None)
+    providers = [first, ThinkingProvider("b", log=log)]
+    before = raw(tmp_path, topics=6, run=run).generate(providers)
+    plain, sent = rows_of(tmp_path / "out.jsonl"), len(requests_in(log))
+    assert len({row["model_id"] for row in plain}) == 2
+    after = raw(tmp_path, topics=6, run=run, reasoning="metadata").generate(providers)
+    assert (before.report.written, after.report.calls, len(requests_in(log))) == (after.report.written, 0, sent)
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert all(taken_out(row) for row in rows)
+    assert rows == plain if run.get("ordered") else same_rows(rows, plain)
 
 
 def test_rows_that_have_left_the_config_stay_as_they_are(tmp_path: Path, provider: ThinkingProvider) -> None:

@@ -74,6 +74,12 @@ class Progress:
             return {"event": "generation_interrupted", "message": str(error)}
         return {"event": "generation_error", "error": str(error)}
 
+    @staticmethod
+    def interrupted(output_file: object) -> dict[str, Any]:
+        """The last mapping of a run that its program interrupted."""
+        kept = f"Rows and replies so far are kept in {output_file}. The same call goes on with them."
+        return {"event": "generation_interrupted", "message": f"Interrupted. {kept}"}
+
     def _step(self, generated: int, failed: int, reasons: list[str]) -> Iterator[dict[str, Any]]:
         self._steps += 1
         yield {"event": "step_start", "step": self._steps, "total_steps": self._total_steps}

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
+
+import pytest
 
 from datafast import DataSetGenerator
 from datafast.facades.deepfabric.generated import Dataset
@@ -59,6 +65,49 @@ def test_an_interruption_is_an_event_of_its_own(server: FaultServer) -> None:
         stopped = RunStopped(dataclasses.replace(report, stop_cause=cause, stop_reason="Stopped."))
         progress = Progress.__new__(Progress)
         assert progress.stopped(stopped)["event"] == name
+
+
+SCRIPTS = {
+    "without a loop": """
+for event in made.create_data_with_events(40, 1, tree):
+    tell(event)
+""",
+    "in a loop": """
+async def main():
+    async for event in made.create_data_with_events_async(40, 1, tree):
+        tell(event)
+asyncio.run(main())
+""",
+}
+HEAD = """
+import asyncio
+from datafast import DataSetGenerator, Tree
+def tell(event):
+    print(event["event"], event.get("message", ""), flush=True)
+tree = Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]})
+made = DataSetGenerator(generation_system_prompt="You teach.", provider="openai", model_name="m-1", max_concurrency=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_real_interruption_is_told_before_it_is_raised(server: FaultServer, script: str) -> None:
+    usual = server.respond
+    # The script must be waiting for the iteration when it is interrupted, not printing.
+    server.respond = lambda request: dataclasses.replace(usual(request), delay_s=1.0 if len(server.requests) > 4 else 0)
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD + SCRIPTS[script]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while len(server.requests) < 6:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        told, errors = process.communicate(timeout=60)
+    assert told, errors
+    assert told.splitlines()[-1].startswith("generation_interrupted Interrupted. Rows and replies so far are kept in")
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "RuntimeError" not in errors
 
 
 def test_a_step_of_which_nothing_came_has_failed(server: FaultServer) -> None:
