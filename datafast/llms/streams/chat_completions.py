@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from datafast.llms.streams.base import Pieces, StreamedReply, merge
+from datafast.llms.streams.base import Pieces, StreamedReply, merge, written
 from datafast.llms.transport.error_body import error_within
 
 __all__ = ["StreamedCompletion"]
@@ -108,7 +106,7 @@ class StreamedCompletion(StreamedReply):
                     held = self._choices[index] = _Choice()
                 held.take(choice)
                 if held.error is not None:
-                    self.error = orjson.dumps({"error": held.error}, default=str)
+                    self.error = written({"error": held.error})
 
     def _add_fields(self, event: dict[str, Any]) -> None:
         for name, value in event.items():

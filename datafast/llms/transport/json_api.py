@@ -113,12 +113,16 @@ class JsonApi:
                     return self._whole(answer, started)
                 reply.feed(answer.body)  # a stream that its server calls something else, or has compressed
         reply.finish()
+        if reply.plain and broken is None:
+            return self._whole(answer._replace(body=reply.plain), started)
         if reply.error is not None:
             raise from_event(self._origin, reply.error, maybe_paid=reply.has_content) from broken
-        if not reply.is_whole:
-            broken = broken or ConnectionResetError(reply.lack)
+        raw = reply.assembled() if reply.is_whole else b""
+        if not raw:
+            if broken is None or reply.is_ended:
+                broken = ConnectionResetError(reply.lack)
             raise from_transport(self._origin, broken) from broken
-        return Response(reply.assembled(), time.perf_counter() - started, self._wire.name, head)
+        return Response(raw, time.perf_counter() - started, self._wire.name, head)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

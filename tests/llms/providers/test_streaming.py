@@ -71,6 +71,26 @@ def test_a_plain_answer_to_a_streamed_request_is_taken_byte_for_byte(
 
 
 @every_format
+def test_what_its_server_only_calls_a_stream_is_read_as_it_is(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: Answer()
+    body = send(make(fault_server.url, stream=False), asked())[0].raw
+    fault_server.answer_next(Answer(events=body), Answer(events=b' {"error": {"code": 429, "message": "slower"}}'))
+    assert send(make(fault_server.url), asked())[0].raw == body
+    assert refused(make(fault_server.url)).kind is ErrorKind.RATE_LIMITED
+
+
+@every_format
+def test_an_output_goes_on_streamed_or_not_and_nothing_is_bought_again(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    for stream, timeout in ((False, 20), (True, {"idle_s": 9, "connect_s": 3}), (False, {"total_s": 7})):
+        dataset = raw(tmp_path, topics=4)
+        dataset.generate([make(fault_server.url, stream=stream, timeout=timeout)])
+        assert assert_balanced(dataset.report).written == 4
+        assert len(fault_server.requests) == 4
+
+
+@every_format
 def test_a_stream_that_its_server_calls_something_else_is_read(fault_server: FaultServer, make: MakeProvider) -> None:
     whole = begun(fault_server, make)
     fault_server.answer_next(Answer(body=whole, headers={"Content-Type": "text/plain"}))

@@ -305,3 +305,18 @@ def test_citations_are_gathered() -> None:
     reply = read("anthropic_messages", stream(begins, *events, {"type": "message_stop"}, done=False))
     (block,) = json.loads(reply.assembled())["content"]
     assert [citation["cited_text"] for citation in block["citations"]] == ["a", "b"]
+
+
+def test_an_error_with_half_a_surrogate_pair_is_one_too() -> None:
+    reply = read("chat_completions", b'data: {"error": {"message": "\\ud83d", "code": 429}}\n\n')
+    assert reply.error is not None
+    assert json.loads(reply.error)["error"]["code"] == 429
+
+
+@pytest.mark.parametrize("wire", STREAMED)
+def test_what_is_nested_too_deep_is_no_reply_and_raises_nothing(wire: str) -> None:
+    deep = '{"a":' * 950 + "1" + "}" * 950
+    event = f'{{"type":"message_start","message":{deep},"choices":[{{"delta":{deep},"finish_reason":"stop"}}],"candidates":[{deep}]}}'
+    reply = read(wire, f"data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n".encode())
+    assert reply.is_whole
+    reply.assembled()
