@@ -6,6 +6,7 @@ Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -47,8 +48,12 @@ class ChatCompletionsProvider(DirectProvider):
         return chat_url(self.api_base)
 
     @property
+    def models_url(self) -> str | None:
+        parts = urlsplit(self.request_url)
+        return urlunsplit(parts._replace(path=parts.path.removesuffix("/chat/completions") + "/models"))
+
+    @property
     def key_headers(self) -> dict[str, str]:
-        """The headers that carry the key, if there is one."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def open(self, *, max_connections: int) -> Backend:
@@ -57,6 +62,7 @@ class ChatCompletionsProvider(DirectProvider):
 
 class OpenAIProvider(ChatCompletionsProvider):
     provider_name = "openai"
+    structured_replies = "schema"
     env_key_name = "OPENAI_API_KEY"
     default_model_id = "gpt-6-luna"
     default_base = "https://api.openai.com/v1"
@@ -65,6 +71,7 @@ class OpenAIProvider(ChatCompletionsProvider):
 
 class MistralProvider(ChatCompletionsProvider):
     provider_name = "mistral"
+    structured_replies = "schema"
     env_key_name = "MISTRAL_API_KEY"
     default_model_id = "mistral-small-latest"
     default_base = "https://api.mistral.ai/v1"
@@ -76,11 +83,16 @@ class OpenRouterProvider(ChatCompletionsProvider):
     default_model_id = "openai/gpt-6-luna"
     default_base = "https://openrouter.ai/api/v1"
 
+    @property
+    def key_url(self) -> str | None:
+        return None if self._configured_base() else f"{self.default_base}/key"
+
 
 class OllamaProvider(ChatCompletionsProvider):
     """A local Ollama server. Needs no key. Its address is also read from OLLAMA_HOST."""
 
     provider_name = "ollama"
+    structured_replies = "schema"
     takes_text_bounds = True
     default_model_id = "gemma3:4b"
     default_base = "http://127.0.0.1:11434"
