@@ -5,7 +5,7 @@ Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
@@ -33,15 +33,20 @@ __all__ = [
 ]
 
 _JSON_OBJECT = {"type": "json_object"}
-_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+_USAGE_IN_STREAM = {"stream_options": {"include_usage": True}}
 
 
 class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
 
+    asks_for_usage: ClassVar[bool] = True
+    """Whether a stream tells its usage only if it is asked for."""
+
     @property
     def droppable_params(self) -> frozenset[str]:
-        return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())
+        return super().droppable_params | (
+            _USAGE_IN_STREAM.keys() if self.stream and self.asks_for_usage else frozenset()
+        )
 
     @property
     def request_url(self) -> str:
@@ -75,6 +80,7 @@ class MistralProvider(ChatCompletionsProvider):
     env_key_name = "MISTRAL_API_KEY"
     default_model_id = "mistral-small-latest"
     default_base = "https://api.mistral.ai/v1"
+    asks_for_usage = False  # it always tells it, and refuses to be asked
 
 
 class OpenRouterProvider(ChatCompletionsProvider):
@@ -135,7 +141,7 @@ class ChatCompletionsBackend:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
         if provider.stream:
-            self._params |= _STREAM
+            self._params |= {"stream": True} | (_USAGE_IN_STREAM if provider.asks_for_usage else {})
         self._api = JsonApi(
             provider,
             provider.request_url,
