@@ -67,12 +67,12 @@ def _of_environment(env_file: Path | None) -> Iterable[tuple[str, LLMProvider]]:
 
     from datafast.config_files.loader import load_secrets
     from datafast.errors import ConfigError
-    from datafast.llms.registry import PROVIDERS
+    from datafast.llms.registry import loaded_providers
 
     secrets = load_secrets(Path("secrets.env"), env_file)
     found = [
         (kind.env_key_name, kind)
-        for kind in PROVIDERS.values()
+        for kind in loaded_providers().values()
         if kind.env_key_name and os.environ.get(kind.env_key_name, "").strip()
     ]
     usable = [(variable, kind()) for variable, kind in found if kind.default_model_id is not None]

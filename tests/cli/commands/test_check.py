@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from datafast import logger_config
 from datafast.cli.main import cli
+from datafast.llms import OpenRouterProvider
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 KEY = "sk-canary-0123456789-abcdefghij"
@@ -167,6 +168,19 @@ def test_a_server_that_is_not_there_is_told(fault_server: FaultServer) -> None:
 def test_a_model_that_writes_no_texts_is_told(fault_server: FaultServer) -> None:
     fault_server.respond = listing({"id": "tiny", "capabilities": {"completion_chat": False}})
     assert checked(config(at(fault_server, "mistral")))["message"].endswith("writes no texts. Choose another.")
+
+
+def test_the_key_of_openrouter_is_asked_after_since_everybody_is_told_its_models(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenRouterProvider, "default_base", f"{fault_server.url}/api/v1")
+    os.environ["OPENROUTER_API_KEY"] = KEY
+    fault_server.respond = lambda request: Answer(
+        status=401 if request.target == "/api/v1/key" else 200, body={"data": [{"id": "tiny"}]}
+    )
+    check = checked(config("openrouter/tiny"))
+    assert (check["status"], len(fault_server.requests)) == ("error", 1)
+    assert "Check the value of OPENROUTER_API_KEY" in check["message"]
 
 
 def test_openrouter_tells_how_structure_may_be_asked_for(fault_server: FaultServer) -> None:
