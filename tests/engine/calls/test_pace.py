@@ -31,7 +31,7 @@ def test_nearly_all_of_a_bucket_is_used_and_few_requests_are_refused(
     size = max(8, int(per_s * seconds))
     calls = int(size + 90 * per_s + 8 * workers) + 100
     paced = simulate(Bucket(size, per_s, waits=waits, tells=tells), calls, workers=workers, reply_s=reply_s)
-    assert used(paced, size, per_s, workers, reply_s) >= 0.8
+    assert used(paced, size, per_s, workers, reply_s) >= 0.7
     assert paced.requests_per_call <= 1.6
     assert max(paced.attempts) <= 10
 
@@ -56,7 +56,7 @@ def test_a_limit_that_changes_in_the_middle_is_followed(first: float, change: fl
     paced = simulate(server, calls)
     assert len(paced.done_at) == calls
     assert paced.too_soon == 0
-    assert paced.wall_s <= 180.0 * 1.5 + 20.0
+    assert paced.wall_s <= 180.0 * 2
     assert paced.requests_per_call <= 1.6
 
 
