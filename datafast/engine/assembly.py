@@ -246,4 +246,10 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    return output.store.spent(job.buyer).plus(spent_elsewhere(job.also_spent, job.buyer))
+    spent = output.store.spent(job.buyer).plus(spent_elsewhere(job.also_spent, job.buyer))
+    if spent.unknown and (job.settings.budget_usd is not None or job.settings.max_tokens is not None):
+        warn_user(
+            f"{spent.unknown:,} replies of earlier runs without a budget do not say what they used. They count as nothing here. If they "
+            "were paid for, lower the budget by what the provider's own page says."
+        )
+    return spent

@@ -392,16 +392,17 @@ class Ledger:
 
     def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
         """What calls and requests with these ids have used: from the first one on, without the last one."""
-        cost, attempts, used = self._db.execute(
+        cost, attempts, used, silent = self._db.execute(
             "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "
-            "coalesce(sum(output_tokens), 0) FROM calls WHERE id >= ? AND id < ?",
+            "coalesce(sum(output_tokens), 0), count(*) - count(output_tokens) FROM calls WHERE id >= ? AND id < ?",
             calls,
         ).fetchone()
-        usd, tokens = self._db.execute(
-            "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM charges WHERE id >= ? AND id < ?", requests
+        usd, tokens, charged = self._db.execute(
+            "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0), count(*) FROM charges WHERE id >= ? AND id < ?",
+            requests,
         ).fetchone()
         sent = min(requests[1], int(self.meta("requests") or 0) + 1) - max(requests[0], 1)
-        return Spent(cost + usd, max(sent, attempts), used + tokens)
+        return Spent(cost + usd, max(sent, attempts), used + tokens, max(0, silent - charged))
 
     def _parts(self) -> list[list[Any]]:
         """The first call and the first request of each part of what was bought, and the name of the output that it was for."""

@@ -244,12 +244,14 @@ class Sizes(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What was used before this run."""
+    """What was used before this run. `unknown`: replies that state no usage and are charged nothing, as none was reserved for them."""
 
     usd: float
     calls: int
     tokens: int
+    unknown: int = 0
 
     def plus(self, other: Spent) -> Spent:
         """Both together."""
-        return Spent(self.usd + other.usd, self.calls + other.calls, self.tokens + other.tokens)
+        usd, calls, tokens = self.usd + other.usd, self.calls + other.calls, self.tokens + other.tokens
+        return Spent(usd, calls, tokens, self.unknown + other.unknown)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -385,6 +387,23 @@ def test_plan_and_generate_say_what_a_change_does(tmp_path: Path, monkeypatch: p
     assert {row["metadata"]["reasoning"] for row in rows_of(tmp_path / "out.jsonl")} == {None}
     assert runner.invoke(cli, ["generate", "c.yaml"]).exit_code == 0
     assert len(list(tmp_path.glob("out.jsonl.former-*"))) == 1
+
+
+def test_answers_that_came_when_asked_again_are_found_when_less_is_asked_again(tmp_path: Path) -> None:
+    tries: Counter[str] = Counter()
+
+    def reply(request: Request) -> str | None:
+        topic = re.findall(r"topic \d", request.messages[0]["content"])[0]
+        tries[topic] += 1
+        return "no object" if tries[topic] < 3 else None
+
+    provider = ThinkingProvider("m", log=tmp_path / "log", reply=reply)
+    plain = generate(raw(tmp_path, topics=3, run={"max_parse_retries": 2}), provider)
+    assert tries.total() == 9
+    rows = generate(raw(tmp_path, topics=3, run={"max_parse_retries": 0}, reasoning="metadata"), provider)
+    assert all("That reply cannot be used" in taken_out(row) for row in rows)
+    assert same_rows(rows, plain)
+    assert tries.total() == 9
 
 
 def test_a_limit_leaves_no_row_unmade(tmp_path: Path, provider: ThinkingProvider) -> None:

@@ -126,7 +126,7 @@ def _of_content(reply: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _of_part(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if "text" not in part:
+    if not part.get("text"):
         return [part]
     pieces: list[Mapping[str, Any]] = [
         {name: value for name, value in part.items() if name != "thoughtSignature"} | {"text": piece}

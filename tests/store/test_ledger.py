@@ -238,7 +238,7 @@ def test_failed_items_are_opened_again_in_a_new_generation(ledger: Ledger) -> No
     )
     assert ledger.failures_of_lost() == {5: failure(5)}
     with ledger.transaction():
-        ledger.raise_generation()
+        ledger.raise_generation([3, 5])
     assert {found.id: (found.state, found.generation) for found in ledger.items()} == {
         1: (OPEN, 0),
         2: (DONE, 0),

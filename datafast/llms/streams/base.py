@@ -7,17 +7,22 @@ pair in one event and its other half in the next are one character. Cost: one or
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
 from datafast.llms.transport.event_stream import EventStream
 
-__all__ = ["Pieces", "StreamedReply", "add_parts", "merge"]
+__all__ = ["Pieces", "StreamedReply", "add_parts", "merge", "written"]
+
+_T = TypeVar("_T")
 
 _DONE = b"[DONE]"
+_BLANK = b" \t\r\n\xef\xbb\xbf"  # with the bytes of a byte order mark
 _LENIENT_BYTES = 2**20
 _DEEPEST = 16
+_MOST_CHOICES = 256
 # Texts that each event repeats or one alone has. All others come in pieces.
 _WHOLE = frozenset({"format", "id", "name", "object", "role", "type"})
 _PARTED = frozenset({"text", "thinking", "refusal", "output_text", "reasoning.text", "reasoning.summary"})
@@ -40,6 +45,7 @@ class StreamedReply:
 
     Attributes:
         is_stream: whether the answer turned out to be a stream of events.
+        plain: the whole reply as its server answered it in one, where it only called that a stream; b"" where it did not.
         has_content: whether anything of a reply has come, which may have been paid for.
         error: the event with which the server says that it failed; None where it did not.
         is_ended: whether the end mark has come; nothing behind it counts.
@@ -48,6 +54,8 @@ class StreamedReply:
     def __init__(self) -> None:
         self._events = EventStream()
         self._unread: bytes | None = None
+        self._is_plain: bool | None = None
+        self._plain: list[bytes] = []
         self.is_stream = False
         self.has_content = False
         self.error: bytes | None = None
@@ -56,6 +64,11 @@ class StreamedReply:
     def feed(self, data: bytes) -> bool:
         """Takes bytes of the stream. Returns whether nothing more has to come."""
         self.is_stream = True
+        if self._is_plain is None and (begun := data.lstrip(_BLANK)):
+            self._is_plain = begun.startswith((b"{", b"["))
+        if self._is_plain:
+            self._plain.append(data)
+            return False
         read = self._read
         for event in self._events.feed(data):
             read(event)
@@ -67,6 +80,10 @@ class StreamedReply:
             self._read(event)
 
     @property
+    def plain(self) -> bytes:
+        return b"".join(self._plain)
+
+    @property
     def is_whole(self) -> bool:
         """Whether this is a whole reply: all of its events could be read, and its end has come."""
         return self._unread is None and (self.is_ended or self._is_finished())
@@ -75,16 +92,12 @@ class StreamedReply:
     def lack(self) -> str:
         """Why it is not whole, in words."""
         if self._unread is None:
-            return "the stream of events ended without an end mark"
-        return f"an event of the stream is not JSON: {self._unread[:100].decode('utf-8', errors='replace')}"
+            return "the reply is nested too deep" if self.is_whole else "the stream of events ended without an end mark"
+        return f"an event of the stream cannot be read: {self._unread[:100].decode('utf-8', errors='replace')}"
 
     def assembled(self) -> bytes:
-        """The reply, as its server would have answered it in one."""
-        reply = self._assembled()
-        try:
-            return orjson.dumps(reply, default=str)
-        except TypeError:  # half a surrogate pair, which JSON can hold and orjson does not write
-            return json.dumps(reply, default=str).encode()
+        """The reply, as its server would have answered it in one; b"" where it is nested deeper than can be written."""
+        return written(self._assembled())
 
     # -- what a wire format says
 
@@ -103,6 +116,16 @@ class StreamedReply:
     def _assembled(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    def _held(self, held: dict[int, _T], index: object, make: Callable[[], _T]) -> _T | None:
+        """What has come of the choice with this number; None where there are more than any server gives."""
+        number = index if type(index) is int else 0
+        if number not in held:
+            if len(held) >= _MOST_CHOICES:
+                self._unread = self._unread or b"more choices than can be"
+                return None
+            held[number] = make()
+        return held[number]
+
     # -- events
 
     def _read(self, data: bytes) -> None:
@@ -119,7 +142,7 @@ class StreamedReply:
         if type(value) is not dict:
             self._unread = self._unread or data
         elif self._is_error(value):
-            self.error = orjson.dumps(value, default=str)
+            self.error = written(value)
         else:
             self._take(value)
 
@@ -134,6 +157,18 @@ class StreamedReply:
                 self._unread = self._unread or data
             for value in values:
                 self._accept(value, data)
+
+
+def written(value: Any) -> bytes:
+    """A value as JSON, with the texts that came in pieces; b"" where it is nested deeper than can be written."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # half a surrogate pair, which JSON can hold and orjson does not write
+        pass
+    try:
+        return json.dumps(value, default=str).encode()
+    except RecursionError:
+        return b""
 
 
 def _leniently(data: bytes) -> list[Any]:

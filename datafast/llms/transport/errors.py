@@ -142,7 +142,10 @@ def from_event(origin: Origin, event: bytes, *, maybe_paid: bool) -> ProviderErr
         event: its data.
         maybe_paid: whether some of a reply came before it.
     """
-    found = error_within(orjson.loads(event)) or ErrorBody()
+    try:
+        found = error_within(orjson.loads(event)) or ErrorBody()
+    except orjson.JSONDecodeError:
+        found = ErrorBody()
     error = _refusal(origin, found, status=found.status, body=event, headers={})
     error.maybe_paid = error.maybe_paid or maybe_paid
     return error

@@ -16,7 +16,7 @@ from datafast.datasets import RawDataset
 from datafast.engine.calls.budget import Budget, headroom, upper_bound
 from datafast.engine.calls.reply_limits import ReplyLimits, Surprises
 from datafast.engine.events import Event
-from datafast.errors import ConfigError, RunStopped
+from datafast.errors import ConfigError, DatafastWarning, RunStopped
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import Request
 from datafast.schema.config import RawDatasetConfig, RunConfig
@@ -130,6 +130,20 @@ def test_a_reply_without_usage_stays_charged_at_its_bound(tmp_path: Path, fault_
     assert 0.015 < spent_usd(tmp_path) <= 0.02
     assert raw.report is not None
     assert (raw.report.failed, raw.report.written) == (0, len(fault_server.requests))
+
+
+def test_replies_that_were_bought_without_a_budget_and_state_no_usage_are_told(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    body = {"choices": [{"message": {"content": '{"texts": ["x"]}'}, "finish_reason": "stop"}]}
+    fault_server.respond = lambda request: Answer(body=body)
+    dataset(tmp_path, topics=3).generate([priced(fault_server)])
+    with pytest.warns(
+        DatafastWarning, match=r"^3 replies of earlier runs without a budget do not say what they used\."
+    ):
+        dataset(tmp_path, topics=5, budget_usd=1.0).generate([priced(fault_server)])
+    with pytest.warns(DatafastWarning, match=r"^3 replies"):  # those under the budget have their charges
+        dataset(tmp_path, topics=6, budget_usd=1.0).generate([priced(fault_server)])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datafast.errors import DatafastWarning, ErrorKind, ProviderError
-from datafast.llms import LLMProvider, OpenAICompatibleProvider
+from datafast.llms import LLMProvider, MistralProvider, OpenAICompatibleProvider
 from datafast.llms.base import Request
 from datafast.llms.replies.formats import decode_reply
 from tests import support
@@ -68,6 +68,26 @@ def test_a_plain_answer_to_a_streamed_request_is_taken_byte_for_byte(
     body = send(make(fault_server.url, stream=False), asked())[0].raw
     fault_server.answer_next(Answer(body=body))
     assert send(make(fault_server.url), asked())[0].raw == body
+
+
+@every_format
+def test_what_its_server_only_calls_a_stream_is_read_as_it_is(fault_server: FaultServer, make: MakeProvider) -> None:
+    fault_server.respond = lambda request: Answer()
+    body = send(make(fault_server.url, stream=False), asked())[0].raw
+    fault_server.answer_next(Answer(events=body), Answer(events=b' {"error": {"code": 429, "message": "slower"}}'))
+    assert send(make(fault_server.url), asked())[0].raw == body
+    assert refused(make(fault_server.url)).kind is ErrorKind.RATE_LIMITED
+
+
+@every_format
+def test_an_output_goes_on_streamed_or_not_and_nothing_is_bought_again(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+) -> None:
+    for stream, timeout in ((False, 20), (True, {"idle_s": 9, "connect_s": 3}), (False, {"total_s": 7})):
+        dataset = raw(tmp_path, topics=4)
+        dataset.generate([make(fault_server.url, stream=stream, timeout=timeout)])
+        assert assert_balanced(dataset.report).written == 4
+        assert len(fault_server.requests) == 4
 
 
 @every_format
@@ -179,13 +199,22 @@ def test_a_run_whose_streams_break_ends_with_the_rows_of_one_that_is_not_streame
     assert charged == 6  # each broken one may have been paid for
 
 
+# As Mistral's server says it.
+FORBIDDEN = {"type": "extra_forbidden", "loc": ["body", "stream_options", "include_usage"], "msg": "not permitted"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "unknown", "param": "stream_options"}}),
+        (422, {"object": "error", "message": {"detail": [FORBIDDEN]}, "type": "invalid_request_error", "param": None}),
+    ],
+)
 def test_asking_for_usage_is_dropped_once_with_one_warning_where_a_server_refuses_it(
-    tmp_path: Path, fault_server: FaultServer
+    tmp_path: Path, fault_server: FaultServer, status: int, body: dict[str, Any]
 ) -> None:
     def respond(request: Recorded) -> Answer:
-        if "stream_options" not in request.json:
-            return Answer()
-        return Answer(status=400, body={"error": {"message": "unknown", "param": "stream_options"}})
+        return Answer(status=status, body=body) if "stream_options" in request.json else Answer()
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=6, run={"max_concurrency": 1})
@@ -196,6 +225,11 @@ def test_asking_for_usage_is_dropped_once_with_one_warning_where_a_server_refuse
     assert assert_balanced(dataset.report).written == 6
     assert sum("stream_options" in request.json for request in fault_server.requests) == 1
     assert all(request.streams for request in fault_server.requests)
+
+
+def test_mistral_is_not_asked_for_the_usage_that_it_always_tells(fault_server: FaultServer) -> None:
+    send(MistralProvider(api_base=fault_server.url, api_key="k", stream=True), asked())
+    assert fault_server.requests[0].json.keys() == {"model", "messages", "stream"}
 
 
 DONE = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'

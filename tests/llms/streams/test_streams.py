@@ -174,7 +174,7 @@ def test_an_event_that_cannot_be_read_is_not_left_out() -> None:
     good = stream(chunk({"content": "a"}), done=False)
     reply = read("chat_completions", good + b"data: not JSON\n\n" + good + b"data: [DONE]\n\n")
     assert not reply.is_whole
-    assert "not JSON" in reply.lack
+    assert "cannot be read: not JSON" in reply.lack
 
 
 def test_calls_without_numbers_are_told_apart_by_their_ids() -> None:
@@ -305,3 +305,36 @@ def test_citations_are_gathered() -> None:
     reply = read("anthropic_messages", stream(begins, *events, {"type": "message_stop"}, done=False))
     (block,) = json.loads(reply.assembled())["content"]
     assert [citation["cited_text"] for citation in block["citations"]] == ["a", "b"]
+
+
+def test_an_error_with_half_a_surrogate_pair_is_one_too() -> None:
+    reply = read("chat_completions", b'data: {"error": {"message": "\\ud83d", "code": 429}}\n\n')
+    assert reply.error is not None
+    assert json.loads(reply.error)["error"]["code"] == 429
+
+
+@pytest.mark.parametrize("wire", STREAMED)
+def test_what_is_nested_too_deep_is_no_reply_and_raises_nothing(wire: str) -> None:
+    deep = '{"a":' * 950 + "1" + "}" * 950
+    event = f'{{"type":"message_start","message":{deep},"choices":[{{"delta":{deep},"finish_reason":"stop"}}],"candidates":[{deep}]}}'
+    reply = read(wire, f"data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n".encode())
+    assert reply.is_whole
+    reply.assembled()
+
+
+def test_more_choices_than_any_server_gives_are_no_reply() -> None:
+    reply = read("chat_completions", stream(*(chunk({"content": "a"}, "stop", index) for index in range(300))))
+    assert not reply.is_whole
+    assert "more choices" in reply.lack
+
+
+def test_an_event_of_very_many_lines_is_no_reply() -> None:
+    reply = read(
+        "chat_completions", stream(chunk({"content": "a"}, "stop"), done=False) + b"data:1\n" * 100_001 + b"\n"
+    )
+    assert not reply.is_whole
+
+
+def test_many_calls_are_kept_apart() -> None:
+    calls = [{"tool_calls": [{"index": number, "function": {"arguments": str(number)}}]} for number in range(2_000)]
+    assert completion_of(*map(chunk, calls)).structured == "\n".join(map(str, range(2_000)))
