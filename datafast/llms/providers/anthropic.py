@@ -238,7 +238,10 @@ class AnthropicBackend:
         effort = self._provider.reasoning_effort
         if effort is not None and "reasoning_effort" not in request.dropped_params:
             body |= self._thinking(effort, limit)
-        body = _merged(_merged(body, form), self._provider.extra)
+        body = _merged(body, form)
+        if _other_type(body.get("thinking"), self._provider.extra.get("thinking")):
+            del body["thinking"]  # the fields of one type are refused beside those of another
+        body = _merged(body, self._provider.extra)
         for name in request.dropped_params:
             if name not in {"model", "messages", "max_tokens"}:
                 body.pop(name, None)
@@ -275,7 +278,7 @@ class AnthropicBackend:
 
 def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
     """The system prompt, which is a field of its own, and the turns. There must be a turn."""
-    system = [message["content"] for message in messages if message["role"] in _SYSTEM_ROLES]
+    system = [message["content"] for message in messages if message["role"] in _SYSTEM_ROLES and message["content"]]
     turns = [
         {"role": "assistant" if message["role"] == "assistant" else "user", "content": message["content"]}
         for message in messages
@@ -283,6 +286,11 @@ def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
     ]
     told = "\n\n".join(system) if system else ""
     return (told, turns) if turns else ("", [{"role": "user", "content": told}])
+
+
+def _other_type(mine: object, asked: object) -> bool:
+    """Whether another type of thinking is asked for in `extra`."""
+    return isinstance(mine, dict) and isinstance(asked, dict) and asked.get("type", mine["type"]) != mine["type"]
 
 
 def _marked(body: dict[str, Any]) -> dict[str, Any]:

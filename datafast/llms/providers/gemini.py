@@ -37,7 +37,15 @@ _SETTINGS = "generationConfig"
 _WIRE_NAMES = {"temperature": "temperature", "top_p": "topP", "frequency_penalty": "frequencyPenalty"}
 _MODEL = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?")
 _WITH_LEVELS = (3, 0)  # from here on models are told how much to think by a name, before by a number of tokens
-_WITHOUT_LEVELS = {"none": 0, "minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
+_WITHOUT_LEVELS = {
+    "none": 0,
+    "minimal": 512,
+    "low": 1024,
+    "medium": 2048,
+    "high": 4096,
+    "xhigh": 8192,
+    "max": 16_384,
+}
 _LEVELS = {"none": "minimal"}
 # Fields of the body beside its settings. Other fields of `extra` are settings.
 _BODY_FIELDS = frozenset(
@@ -126,7 +134,7 @@ class GeminiBackend:
         self._settings = {
             name: {wire: provider.sampling[name]} for name, wire in _WIRE_NAMES.items() if name in provider.sampling
         }
-        if provider.reasoning_effort is not None:
+        if provider.reasoning_effort is not None and not _says_how_much_to_think(provider.extra):
             self._settings["reasoning_effort"] = {"thinkingConfig": _thinking(provider)}
         self._api = JsonApi(
             provider,
@@ -180,6 +188,15 @@ class GeminiBackend:
             place[name] = {**mine, **value} if isinstance(mine, dict) and isinstance(value, dict) else value
 
 
+def _says_how_much_to_think(extra: Mapping[str, Any]) -> bool:
+    """Whether `extra` does; the API takes one of level and budget."""
+    for place in (extra, extra.get(_SETTINGS)):
+        asked = place.get("thinkingConfig") if isinstance(place, dict) else None
+        if isinstance(asked, dict) and not asked.keys().isdisjoint({"thinkingBudget", "thinkingLevel"}):
+            return True
+    return False
+
+
 def _thinking(provider: GeminiProvider) -> dict[str, Any]:
     """How much a model is told to think."""
     effort = str(provider.reasoning_effort)
@@ -191,7 +208,7 @@ def _thinking(provider: GeminiProvider) -> dict[str, Any]:
 
 def _parted(messages: Sequence[Message]) -> dict[str, Any]:
     """The system prompt, which is a field of its own, and the turns. There must be a turn."""
-    system = [message["content"] for message in messages if message["role"] in _SYSTEM_ROLES]
+    system = [message["content"] for message in messages if message["role"] in _SYSTEM_ROLES and message["content"]]
     turns = [
         {"role": "model" if message["role"] == "assistant" else "user", "parts": [{"text": message["content"]}]}
         for message in messages
@@ -199,7 +216,7 @@ def _parted(messages: Sequence[Message]) -> dict[str, Any]:
     ]
     told = [{"text": "\n\n".join(system)}] if system else []
     if not turns:
-        return {"contents": [{"role": "user", "parts": told}]}
+        return {"contents": [{"role": "user", "parts": told or [{"text": ""}]}]}
     return {"systemInstruction": {"parts": told}, "contents": turns} if told else {"contents": turns}
 
 

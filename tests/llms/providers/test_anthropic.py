@@ -106,6 +106,15 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
     ]
 
 
+def test_an_empty_system_prompt_is_none(fault_server: FaultServer) -> None:
+    messages: list[Message] = [{"role": "system", "content": ""}, {"role": "user", "content": "hi"}]
+    request = asked()
+    request.messages = messages
+    assert "system" not in body(fault_server, request=request)
+    request.messages = [{"role": "system", "content": "Be short."}, *messages]
+    assert body(fault_server, request=request)["system"] == "Be short."
+
+
 def test_a_system_prompt_alone_is_asked_as_the_users(fault_server: FaultServer) -> None:
     sent = body(fault_server, request=request_of([Message(role="system", content="Write a haiku.")]))
     assert (sent.get("system"), sent["messages"]) == (None, [{"role": "user", "content": "Write a haiku."}])
@@ -226,6 +235,21 @@ def test_newer_models_are_told_how_much_effort_to_make(
 
 
 # -- parameters and limits
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "sent"),
+    [
+        ({"type": "disabled"}, {"type": "disabled"}),
+        ({"type": "adaptive"}, {"type": "adaptive"}),
+        ({"type": "enabled", "budget_tokens": 2000}, {"type": "enabled", "budget_tokens": 2000}),
+        ({"display": "omitted"}, {"type": "enabled", "budget_tokens": 1024, "display": "omitted"}),
+    ],
+)
+def test_thinking_of_another_type_in_extra_goes_before_the_effort(
+    fault_server: FaultServer, asked_for: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    assert body(fault_server, reasoning_effort="low", extra={"thinking": asked_for})["thinking"] == sent
 
 
 def test_parameters_and_extra_fields_are_sent(fault_server: FaultServer) -> None:

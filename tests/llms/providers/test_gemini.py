@@ -68,6 +68,15 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
     ]
 
 
+def test_an_empty_system_prompt_is_none(fault_server: FaultServer) -> None:
+    messages: list[Message] = [{"role": "system", "content": ""}, {"role": "user", "content": "hi"}]
+    request = asked()
+    request.messages = messages
+    assert "systemInstruction" not in body(fault_server, request=request)
+    request.messages = [{"role": "system", "content": "Be short."}, *messages]
+    assert body(fault_server, request=request)["systemInstruction"] == {"parts": [{"text": "Be short."}]}
+
+
 def test_a_system_prompt_alone_is_asked_as_the_users(fault_server: FaultServer) -> None:
     sent = body(fault_server, request=request_of([Message(role="system", content="Write a haiku.")]))
     assert sent == {"contents": [{"role": "user", "parts": [{"text": "Write a haiku."}]}]}
@@ -129,6 +138,7 @@ def test_extra_fields_stand_where_the_api_has_them(fault_server: FaultServer) ->
         ("gemini-2.5-flash", "none", {"thinkingBudget": 0}),
         ("gemini-2.5-flash", "low", {"thinkingBudget": 1024}),
         ("gemini-2.5-pro", "high", {"thinkingBudget": 4096}),
+        ("gemini-2.5-pro", "max", {"thinkingBudget": 16_384}),
         ("gemini-3.8-flash", "none", {"thinkingLevel": "minimal"}),
         ("gemini-3.8-flash", "high", {"thinkingLevel": "high"}),
         ("gemini-4-argon", "xhigh", {"thinkingLevel": "xhigh"}),
@@ -137,6 +147,19 @@ def test_extra_fields_stand_where_the_api_has_them(fault_server: FaultServer) ->
 )
 def test_a_model_is_told_how_much_to_think(fault_server: FaultServer, model: str, effort: str, told: Any) -> None:
     assert body(fault_server, model, reasoning_effort=effort)["generationConfig"] == {"thinkingConfig": told}
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_thinking_in_extra_goes_before_the_effort(fault_server: FaultServer, nested: bool) -> None:
+    for own in ({"thinkingBudget": 5}, {"thinkingLevel": "high"}):
+        extra: dict[str, Any] = {"thinkingConfig": {"includeThoughts": True, **own}}
+        sent = body(fault_server, reasoning_effort="low", extra={"generationConfig": extra} if nested else extra)[
+            "generationConfig"
+        ]["thinkingConfig"]
+        assert sent == {"includeThoughts": True, **own}
+    extra = {"thinkingConfig": {"includeThoughts": True}}
+    sent = body(fault_server, reasoning_effort="low", extra=extra)["generationConfig"]["thinkingConfig"]
+    assert sent == {"includeThoughts": True, "thinkingLevel": "low"}
 
 
 def test_what_the_model_refused_is_left_out(fault_server: FaultServer) -> None:
