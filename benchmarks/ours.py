@@ -31,7 +31,6 @@ __all__ = [
     "litellm",
     "memory",
     "native",
-    "streamed",
 ]
 
 _PLACEHOLDERS = 12
@@ -125,17 +124,13 @@ def budgeted(
     return {**spent._asdict(), "estimated_usd": estimated.expected, "cost_usd": dataset.report.cost_usd}
 
 
-def native(*, url: str, vendor: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
-    """Generates `items` rows over the back end of a vendor's own API."""
+def native(
+    *, url: str, vendor: str, items: int, in_flight: int, folder: str, warm_up: int = 0, stream: bool = False
+) -> dict[str, float]:
+    """Generates `items` rows over the back end of a vendor's own API, whose replies may come as streams of events."""
     from datafast.llms.registry import load_provider
 
-    provider = load_provider(vendor)(MODEL, "none", api_base=url)
-    return _measured(provider, items, in_flight, folder, warm_up)
-
-
-def streamed(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
-    """Generates `items` rows over the direct back end, whose replies come as streams of events."""
-    provider = OpenAICompatibleProvider(MODEL, api_base=url, stream=True)
+    provider = load_provider(vendor)(MODEL, "none", api_base=url, stream=stream)
     return _measured(provider, items, in_flight, folder, warm_up)
 
 

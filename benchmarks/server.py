@@ -5,7 +5,7 @@ a stream is asked for, it comes as 32 events in eight writes, some time apart.
 
 Guarantee: one process, one thread; the highest number of requests that were ever being answered at once is exact as seen
 from here. Cost: about 0.02 ms of CPU a request. Limits: HTTP/1.1 with keep-alive and Content-Length; no pipelining, no
-chunked requests; streams of chat completions alone.
+chunked requests.
 
 `GET /stats` gives `total`, `peak`, `body_bytes`, `first_at` and `last_at` (system-wide monotonic seconds of the first request and of
 the last reply, null before them), and where it refuses requests `refused` and `most_attempts` (for one body).
@@ -60,8 +60,8 @@ def _http(body: bytes) -> bytes:
 
 
 @cache
-def _replies(form: str) -> dict[bytes, bytes]:
-    """The reply by the end of the path."""
+def _replies(form: str) -> dict[bytes, list[bytes]]:
+    """The reply, in one write, by the end of the path."""
     text = reply_text(form)
     message = {"role": "assistant", "content": text}
     completion = {
@@ -96,23 +96,65 @@ def _replies(form: str) -> dict[bytes, bytes]:
         "responseId": "bench",
     }
     replies = {b"/completions": completion, b"/messages": anthropic, b":generatecontent": gemini}
-    return {path: _http(json.dumps(reply).encode()) for path, reply in replies.items()}
+    return {path: [_http(json.dumps(reply).encode())] for path, reply in replies.items()}
 
 
 @cache
-def _stream(form: str) -> list[bytes]:
-    """The writes of a streamed chat completion: the role, the text in pieces, the end, the usage and the end mark."""
-    text, pieces = reply_text(form), _EVENTS - 4
-    size = -(-len(text) // pieces)
+def _streams(form: str) -> dict[bytes, list[bytes]]:
+    """The writes of each streamed reply by the end of the path, in lower case."""
+    text = reply_text(form)
+    return {
+        b"/completions": _writes(_of_completion(text)),
+        b"/messages": _writes(_of_message(text)),
+        b":streamgeneratecontent?alt=sse": _writes(_of_content(text)),
+    }
+
+
+def _pieces(text: str, count: int) -> list[str]:
+    size = -(-len(text) // count)
+    return [text[number * size : (number + 1) * size] for number in range(count)]
+
+
+def _of_completion(text: str) -> list[str]:
+    """The role, the text in pieces, the end, the usage and the end mark."""
     deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": text[number * size : (number + 1) * size]} for number in range(pieces)]
+    deltas += [{"content": piece} for piece in _pieces(text, _EVENTS - 4)]
     head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": MODEL}
     choices: list[list[dict[str, Any]]] = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
     choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
     usage = {"prompt_tokens": 90, "completion_tokens": 110, "total_tokens": 200}
     events = [json.dumps({**head, "choices": choice, "usage": None if choice else usage}) for choice in choices]
-    sent = [f"data: {event}\n\n".encode() for event in [*events, "[DONE]"]]
-    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in sent]
+    return [f"data: {event}\n\n" for event in [*events, "[DONE]"]]
+
+
+def _of_message(text: str) -> list[str]:
+    usage = {"input_tokens": 90, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+    message = {"id": "msg_bench", "type": "message", "role": "assistant", "model": MODEL, "content": [], "usage": usage}
+    deltas = [{"type": "text_delta", "text": piece} for piece in _pieces(text, _EVENTS - 5)]
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**message, "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 110}},
+        {"type": "message_stop"},
+    ]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+
+
+def _of_content(text: str) -> list[str]:
+    usage = {"promptTokenCount": 90, "candidatesTokenCount": 110, "totalTokenCount": 200}
+    always = {"usageMetadata": usage, "modelVersion": MODEL, "responseId": "bench"}
+    candidates: list[dict[str, Any]] = [
+        {"content": {"parts": [{"text": piece}], "role": "model"}, "index": 0} for piece in _pieces(text, _EVENTS)
+    ]
+    candidates[-1]["finishReason"] = "STOP"
+    return [f"data: {json.dumps({'candidates': [candidate], **always})}\r\n\r\n" for candidate in candidates]
+
+
+def _writes(events: list[str]) -> list[bytes]:
+    assert len(events) == _EVENTS
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in map(str.encode, events)]
     each = _EVENTS // _WRITES
     writes = [b"".join(chunks[start : start + each]) for start in range(0, _EVENTS, each)]
     opening = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -127,7 +169,7 @@ class _Connection(asyncio.BufferedProtocol):
     def __init__(self, counts: _Counts, latency_s: float, form: str, limits: Limits | None) -> None:
         self._counts = counts
         self._limits = limits
-        self._replies, self._stream = _replies(form), _stream(form)
+        self._replies, self._streams = _replies(form), _streams(form)
         self._latency_s = latency_s
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -157,8 +199,8 @@ class _Connection(asyncio.BufferedProtocol):
             self._write(_http(self._counts.as_json()))
         else:
             path = head[: head.index(b"\r")].removesuffix(b" http/1.1")
-            reply = next(reply for end, reply in self._replies.items() if path.endswith(end))
-            self._take(body_size, self._stream if streams else [reply], body)
+            found = self._streams if streams or b":stream" in path else self._replies
+            self._take(body_size, next(reply for end, reply in found.items() if path.endswith(end)), body)
 
     def _take(self, body_size: int, reply: list[bytes], body: int) -> None:
         counts = self._counts

@@ -80,6 +80,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",
         "plan": "datafast.cli.commands.plan:command",
+        "check": "datafast.cli.commands.check:command",
         "preview": "datafast.cli.commands.preview:command",
         "generate": "datafast.cli.commands.generate:command",
         "status": "datafast.cli.commands.status:command",

@@ -58,7 +58,7 @@ EXPECTED = {
         "wall time of 20 rows, 64 in flight at 0.2 s each, budget of 3.0 times the cost",
     ],
     "native": [f"CPU a row, 20 rows, 64 in flight, {vendor}" for vendor in ("anthropic", "gemini")],
-    "streamed": ["CPU a row, 20 rows, 64 in flight, 32 events in 8 writes"],
+    "streamed": [f"CPU a row, 20 rows, 64 in flight, {form}" for form in ("chat completions", "anthropic", "gemini")],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
     "start": [

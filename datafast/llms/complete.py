@@ -26,7 +26,7 @@ from datafast.types import Message
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["generate"]
+__all__ = ["generate", "without_refused"]
 
 _MAX_IN_FLIGHT = 32
 
@@ -130,7 +130,7 @@ async def _complete_all(
         tokens = tokens_upper(request.messages, provider.max_completion_tokens)
         await asyncio.sleep(provider.pace.book(tokens))
         async with slots:
-            response = await _without_refused(backend, request, refused)
+            response = await without_refused(backend, request, refused)
         usage = usage_of(response.raw, response.format)
         if usage is not None:
             provider.pace.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)
@@ -150,7 +150,7 @@ async def _complete_all(
     return results
 
 
-async def _without_refused(backend: Backend, request: Request, refused: RefusedParams) -> Response:
+async def without_refused(backend: Backend, request: Request, refused: RefusedParams) -> Response:
     """The reply to a request, sent again without a parameter that a refusal names, if there is one."""
     dropped, on_trial = refused.dropped, None
     while True:

@@ -70,6 +70,9 @@ class LLMProvider:
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
+    structured_replies: ClassVar[str | None] = None
+    """The strongest way of asking for structure that the API has for all present models: `schema`, `json` or `words`; None: it differs."""
+
     def __init__(
         self, model_id: str | None = None, api_key: str | None = None, **options: Unpack[ProviderOptions]
     ) -> None:
@@ -225,9 +228,14 @@ class LLMProvider:
         return self.api_key_env is None
 
     @property
+    def known_context(self) -> int | None:
+        """The size of the model's context in tokens, where the price list has it."""
+        return context_window(self.provider_name, self.model_id)
+
+    @property
     def longest_reply(self) -> int | None:
         """The most output tokens of one reply: the limit that was set, else the size of the model's context."""
-        return self.max_completion_tokens or context_window(self.provider_name, self.model_id)
+        return self.max_completion_tokens or self.known_context
 
     @property
     def needed_limit(self) -> int | None:

@@ -24,7 +24,7 @@ from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
 from datafast.registry import BUILT_IN
 
-__all__ = ["PROVIDERS", "load_provider", "parted", "provider_from_spec", "provider_schema"]
+__all__ = ["PROVIDERS", "load_provider", "loaded_providers", "parted", "provider_from_spec", "provider_schema"]
 
 # Other names of providers.
 _ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
@@ -89,6 +89,11 @@ def load_provider(name: str) -> type[LLMProvider]:
     return PROVIDERS[name]
 
 
+def loaded_providers() -> dict[str, type[LLMProvider]]:
+    """The classes of all providers that can be loaded, by name; warns of the others."""
+    return _DOOR.loaded()
+
+
 def _hint(name: str) -> str:
     """What may be meant by the name of a provider that there is not."""
     word = re.split(r"[\W_]", name.lower())[0]
@@ -147,7 +152,7 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
 
 def provider_schema() -> dict[str, Any]:
     """The JSON Schema of a provider in a config file, with the parameters of every provider that can be loaded."""
-    providers = _DOOR.loaded()
+    providers = loaded_providers()
     names = [*providers, *_ALIASES]
     fields = {
         "provider": {"enum": names, "description": "Who serves the model."},

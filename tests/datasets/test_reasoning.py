@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from datafast.plan.items import WorkItem
 from datafast.schema.config import ClassificationDatasetConfig
 from tests.datasets.conversation.support import STYLES, talk
 from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.streams import as_bytes, events_of
 from tests.servers.vendors import anthropic_message, gemini_content
 from tests.support import (
     CountingProvider,
@@ -233,20 +236,50 @@ def test_chat_completions_have_it_in_every_shape(tmp_path: Path, fault_server: F
     assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
 
 
-def test_anthropics_thinking_blocks_and_geminis_thoughts_are_read(tmp_path: Path, fault_server: FaultServer) -> None:
+def streamed(answer: Any) -> Answer:
+    return Answer(events=as_bytes(events_of(answer, {"stream_options": {"include_usage": True}})))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_thinking_blocks_and_geminis_thoughts_are_read(
+    tmp_path: Path, fault_server: FaultServer, stream: bool
+) -> None:
     message = anthropic_message(TEXTS)
     message["content"].insert(0, {"type": "thinking", "thinking": "Low, then high.", "signature": "c2ln"})
     content = gemini_content(TEXTS)
     content["candidates"][0]["content"]["parts"].insert(0, {"text": "Low, then high.", "thought": True})
-    options = {"api_base": fault_server.url, "api_key": "k" * 20}
+    options: Any = {"api_base": fault_server.url, "api_key": "k" * 20, "stream": stream}
     for name, reply, provider in (
         ("anthropic", message, AnthropicProvider("claude-haiku-4-5", **options)),
         ("gemini", content, GeminiProvider("gemini-2.5-flash", **options)),
     ):
         (tmp_path / name).mkdir()
-        fault_server.answer_next(Answer(body=json.dumps(reply).encode()))
+        fault_server.answer_next(streamed(reply) if stream else Answer(body=reply))
         (row,) = generate(raw(tmp_path / name, topics=1, reasoning="field"), provider)
         assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
+
+
+@pytest.mark.parametrize("shape", ["reasoning_content", "reasoning", "tags", "channels"])
+def test_streamed_chat_completions_have_it_too(tmp_path: Path, fault_server: FaultServer, shape: str) -> None:
+    fault_server.answer_next(streamed(json.loads(SHAPES[shape])))
+    provider = OpenAICompatibleProvider("m", api_base=fault_server.url, stream=True)
+    (row,) = generate(raw(tmp_path, topics=1, reasoning="field"), provider)
+    assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
+
+
+def test_streamed_parts_are_one_thought(tmp_path: Path, fault_server: FaultServer) -> None:
+    def chunk(content: Any, **choice: Any) -> tuple[str, str]:
+        told = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": content}, **choice}]}
+        return "", json.dumps(told)
+
+    pieces = [
+        [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}] for text in ("Low, ", "then hi", "gh.")
+    ]
+    events = [*map(chunk, pieces), chunk(TEXTS[:9]), chunk(TEXTS[9:]), chunk("", finish_reason="stop"), ("", "[DONE]")]
+    fault_server.answer_next(Answer(events=as_bytes(events)))
+    provider = OpenAICompatibleProvider("m", api_base=fault_server.url, stream=True)
+    (row,) = generate(raw(tmp_path, topics=1, reasoning="field"), provider)
+    assert (row["text"], row["reasoning"]) == ("Low water.", "Low, then high.")
 
 
 def test_litellm_hands_it_on(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -385,6 +418,23 @@ def test_plan_and_generate_say_what_a_change_does(tmp_path: Path, monkeypatch: p
     assert {row["metadata"]["reasoning"] for row in rows_of(tmp_path / "out.jsonl")} == {None}
     assert runner.invoke(cli, ["generate", "c.yaml"]).exit_code == 0
     assert len(list(tmp_path.glob("out.jsonl.former-*"))) == 1
+
+
+def test_answers_that_came_when_asked_again_are_found_when_less_is_asked_again(tmp_path: Path) -> None:
+    tries: Counter[str] = Counter()
+
+    def reply(request: Request) -> str | None:
+        topic = re.findall(r"topic \d", request.messages[0]["content"])[0]
+        tries[topic] += 1
+        return "no object" if tries[topic] < 3 else None
+
+    provider = ThinkingProvider("m", log=tmp_path / "log", reply=reply)
+    plain = generate(raw(tmp_path, topics=3, run={"max_parse_retries": 2}), provider)
+    assert tries.total() == 9
+    rows = generate(raw(tmp_path, topics=3, run={"max_parse_retries": 0}, reasoning="metadata"), provider)
+    assert all("That reply cannot be used" in taken_out(row) for row in rows)
+    assert same_rows(rows, plain)
+    assert tries.total() == 9
 
 
 def test_a_limit_leaves_no_row_unmade(tmp_path: Path, provider: ThinkingProvider) -> None:

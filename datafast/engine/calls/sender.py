@@ -127,7 +127,7 @@ class Caller:
                 will_do = self._keep(call, error, partial, whole_first=counts and not (replayed and call.record.kept))
                 enough |= will_do
                 if counts and not will_do:
-                    self._ask_again(call, error, replaying=bool(recorded))
+                    self._ask_again(call, error, next_reply=recorded[0] if recorded else None)
                 error = None
             # What one provider gave is weighed together; what others gave is theirs.
             counts, replayed = True, bool(recorded) and not (enough and recorded[0].provider != giver)
@@ -136,7 +136,7 @@ class Caller:
                 giver = known.provider
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
-                counts = known.generation == call.record.generation and known.provider == call.endpoint.label
+                counts = _counts(known, call)
                 self._sender.tally.replayed += 1
                 if isinstance(call.said, ReplyError):
                     continue  # no model's reply, so not a try of this call
@@ -178,8 +178,8 @@ class Caller:
             call.endpoint.modes.worked(call.request.mode)
             self._memory.note(call.endpoint)
 
-    def _ask_again(self, call: Call, error: ReplyError, *, replaying: bool) -> None:
-        """Prepares the next try, or gives up. `replaying`: its reply is recorded already."""
+    def _ask_again(self, call: Call, error: ReplyError, *, next_reply: Recorded | None) -> None:
+        """Prepares the next try, or gives up. `next_reply`: a reply that is recorded already."""
         call.unusable += 1
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
         other_mode = call.other_mode() if formless and call.sent else None
@@ -191,7 +191,9 @@ class Caller:
         if lifted is not None and self._sender.limits_replies:
             call.unusable -= 1  # nobody but us is to blame for it
         hopeless = error.category is ReplyCategory.REFUSED or (truncated and lifted is None)
-        if hopeless or call.unusable > self._settings.max_parse_retries:
+        # What was asked again under another setting has been paid for, and may have the answer.
+        asked_before = next_reply is not None and _counts(next_reply, call)
+        if hopeless or (call.unusable > self._settings.max_parse_retries and not asked_before):
             keep = (
                 " With run.on_truncation: keep it is taken as it is."
                 if truncated and isinstance(error.usable, str)
@@ -206,7 +208,7 @@ class Caller:
         call.request = replace(
             call.request, messages=messages, mode=mode, token_limit=lifted or call.request.token_limit
         )
-        if replaying:
+        if next_reply is not None:
             return
         self._sender.tally.retries += 1
         self._emit(Retry(provider=call.endpoint.label, reason=error.category.value, attempt=call.unusable, wait_s=0.0))
@@ -387,6 +389,11 @@ class Sender:
         used.input_tokens += usage.input_tokens
         used.output_tokens += usage.output_tokens
         used.cost_usd = None if cost is None or used.cost_usd is None else used.cost_usd + cost
+
+
+def _counts(known: Recorded, call: Call) -> bool:
+    """Whether a recorded reply that was not usable is a try of this call."""
+    return known.generation == call.record.generation and known.provider == call.endpoint.label
 
 
 def read_reply(said: Completion | ReplyError, schema: ResponseSchema | None) -> BaseModel | str:

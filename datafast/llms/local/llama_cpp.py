@@ -65,6 +65,7 @@ class LlamaCppProvider(InProcessProvider):
     """
 
     provider_name = "llama_cpp"
+    structured_replies = "schema"
     takes_text_bounds = True
     extra_name = "local"
     needed_packages = ("xllamacpp",)
@@ -130,6 +131,10 @@ class LlamaCppProvider(InProcessProvider):
         if self.source.revision is not None:
             parts["revision"] = self.source.revision
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()
+
+    @property
+    def known_context(self) -> int:
+        return self.context_tokens
 
     @property
     def longest_reply(self) -> int:

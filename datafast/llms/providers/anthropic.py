@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 
@@ -79,6 +79,7 @@ class AnthropicProvider(DirectProvider):
     """
 
     provider_name = "anthropic"
+    structured_replies = "schema"
     env_key_name = "ANTHROPIC_API_KEY"
     default_model_id = "claude-haiku-4-5-20251001"
     default_base = "https://api.anthropic.com"
@@ -115,6 +116,17 @@ class AnthropicProvider(DirectProvider):
         """See `DirectProvider`: below the address, with `/v1` if it has no version."""
         parts = urlsplit(versioned_base(self.api_base.removesuffix(_MESSAGES)))
         return urlunsplit(parts._replace(path=parts.path + _MESSAGES))
+
+    @property
+    def models_url(self) -> str | None:
+        parts = urlsplit(self.request_url)
+        return urlunsplit(
+            parts._replace(path=f"{parts.path.removesuffix(_MESSAGES)}/models/{quote(self.model_id, safe='')}")
+        )
+
+    @property
+    def key_headers(self) -> dict[str, str]:
+        return {"anthropic-version": _VERSION} | ({"x-api-key": self.api_key} if self.api_key else {})
 
     @property
     def model(self) -> ClaudeModel:
@@ -179,11 +191,10 @@ class AnthropicBackend:
             self._params["stream"] = True
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
-        key = provider.api_key
         self._api = JsonApi(
             provider,
             provider.request_url,
-            headers={"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {}),
+            headers=provider.key_headers,
             max_connections=max_connections,
             wire=_MESSAGE,
             use_proxy=use_proxy,

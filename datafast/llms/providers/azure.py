@@ -45,6 +45,7 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
     """
 
     provider_name = "azure"
+    structured_replies = "schema"
     env_key_name = "AZURE_OPENAI_API_KEY"
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
     own_params: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -98,6 +99,11 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
         return urlunsplit(parts._replace(path=path, query=urlencode(query)))
 
     @property
+    def models_url(self) -> str | None:
+        """Azure lists the models that may be deployed, and not the deployments."""
+        return None
+
+    @property
     def key_headers(self) -> dict[str, str]:
         return {"api-key": self.api_key} if self.api_key else {}
 
@@ -128,8 +134,8 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
         super().require_ready()
 
     @property
-    def longest_reply(self) -> int | None:
-        return self.max_completion_tokens or self._first_known(context_window)
+    def known_context(self) -> int | None:
+        return self._first_known(context_window)
 
     def cost_usd(self, usage: Usage) -> float | None:
         def listed(name: str, model: str) -> float | None:

@@ -5,7 +5,8 @@ Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -32,23 +33,32 @@ __all__ = [
 ]
 
 _JSON_OBJECT = {"type": "json_object"}
-_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+_USAGE_IN_STREAM = {"stream_options": {"include_usage": True}}
 
 
 class ChatCompletionsProvider(DirectProvider):
     """Base of the providers that speak OpenAI chat completions."""
 
+    asks_for_usage: ClassVar[bool] = True
+    """Whether a stream tells its usage only if it is asked for."""
+
     @property
     def droppable_params(self) -> frozenset[str]:
-        return super().droppable_params | (_STREAM.keys() - {"stream"} if self.stream else frozenset())
+        return super().droppable_params | (
+            _USAGE_IN_STREAM.keys() if self.stream and self.asks_for_usage else frozenset()
+        )
 
     @property
     def request_url(self) -> str:
         return chat_url(self.api_base)
 
     @property
+    def models_url(self) -> str | None:
+        parts = urlsplit(self.request_url)
+        return urlunsplit(parts._replace(path=parts.path.removesuffix("/chat/completions") + "/models"))
+
+    @property
     def key_headers(self) -> dict[str, str]:
-        """The headers that carry the key, if there is one."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def open(self, *, max_connections: int) -> Backend:
@@ -57,6 +67,7 @@ class ChatCompletionsProvider(DirectProvider):
 
 class OpenAIProvider(ChatCompletionsProvider):
     provider_name = "openai"
+    structured_replies = "schema"
     env_key_name = "OPENAI_API_KEY"
     default_model_id = "gpt-6-luna"
     default_base = "https://api.openai.com/v1"
@@ -65,9 +76,11 @@ class OpenAIProvider(ChatCompletionsProvider):
 
 class MistralProvider(ChatCompletionsProvider):
     provider_name = "mistral"
+    structured_replies = "schema"
     env_key_name = "MISTRAL_API_KEY"
     default_model_id = "mistral-small-latest"
     default_base = "https://api.mistral.ai/v1"
+    asks_for_usage = False  # it always tells it, and refuses to be asked
 
 
 class OpenRouterProvider(ChatCompletionsProvider):
@@ -76,11 +89,16 @@ class OpenRouterProvider(ChatCompletionsProvider):
     default_model_id = "openai/gpt-6-luna"
     default_base = "https://openrouter.ai/api/v1"
 
+    @property
+    def key_url(self) -> str | None:
+        return None if self._configured_base() else f"{self.default_base}/key"
+
 
 class OllamaProvider(ChatCompletionsProvider):
     """A local Ollama server. Needs no key. Its address is also read from OLLAMA_HOST."""
 
     provider_name = "ollama"
+    structured_replies = "schema"
     takes_text_bounds = True
     default_model_id = "gemma3:4b"
     default_base = "http://127.0.0.1:11434"
@@ -123,7 +141,7 @@ class ChatCompletionsBackend:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
         if provider.stream:
-            self._params |= _STREAM
+            self._params |= {"stream": True} | (_USAGE_IN_STREAM if provider.asks_for_usage else {})
         self._api = JsonApi(
             provider,
             provider.request_url,

@@ -16,7 +16,6 @@ import orjson
 
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
-from datafast.llms.prices import context_window
 from datafast.llms.providers.direct import DirectProvider
 from datafast.llms.replies.body import first_of
 from datafast.llms.schema import ask
@@ -68,6 +67,7 @@ class GeminiProvider(DirectProvider):
     """Google's Gemini models, by a key of the Gemini API."""
 
     provider_name = "gemini"
+    structured_replies = "schema"
     env_key_name = "GEMINI_API_KEY"
     default_model_id = "gemini-3.5-flash-lite"
     default_base = "https://generativelanguage.googleapis.com/v1beta"
@@ -89,6 +89,15 @@ class GeminiProvider(DirectProvider):
         return urlunsplit(parts._replace(path=f"{path}:generateContent"))
 
     @property
+    def models_url(self) -> str | None:
+        parts = urlsplit(self.request_url)
+        return urlunsplit(parts._replace(path=parts.path.rpartition(":")[0], query=urlsplit(self.api_base).query))
+
+    @property
+    def key_headers(self) -> dict[str, str]:
+        return {"x-goog-api-key": self.api_key} if self.api_key else {}
+
+    @property
     def most_tokens(self) -> int | None:
         """The most tokens that the model writes, where that is known."""
         found = _MODEL.match(self.model_id)
@@ -98,7 +107,7 @@ class GeminiProvider(DirectProvider):
 
     @property
     def longest_reply(self) -> int | None:
-        return self.max_completion_tokens or self.most_tokens or context_window(self.provider_name, self.model_id)
+        return self.max_completion_tokens or self.most_tokens or self.known_context
 
     def open(self, *, max_connections: int) -> Backend:
         return GeminiBackend(self, max_connections=max_connections)
@@ -119,11 +128,10 @@ class GeminiBackend:
         }
         if provider.reasoning_effort is not None:
             self._settings["reasoning_effort"] = {"thinkingConfig": _thinking(provider)}
-        key = provider.api_key
         self._api = JsonApi(
             provider,
             provider.request_url,
-            headers={"x-goog-api-key": key} if key else {},
+            headers=provider.key_headers,
             max_connections=max_connections,
             wire=_CONTENT,
             use_proxy=use_proxy,

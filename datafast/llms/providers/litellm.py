@@ -114,9 +114,9 @@ class LiteLLMProvider(LLMProvider):
         return self._api_base
 
     @property
-    def longest_reply(self) -> int | None:
+    def known_context(self) -> int | None:
         provider_name, _, model_id = self.litellm_model.partition("/")
-        return self.max_completion_tokens or context_window(provider_name, model_id)
+        return context_window(provider_name, model_id)
 
     def cost_usd(self, usage: Usage) -> float | None:
         provider_name, _, model_id = self.litellm_model.partition("/")

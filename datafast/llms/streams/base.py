@@ -7,7 +7,8 @@ pair in one event and its other half in the next are one character. Cost: one or
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
@@ -15,10 +16,13 @@ from datafast.llms.transport.event_stream import EventStream
 
 __all__ = ["Pieces", "StreamedReply", "add_parts", "merge", "written"]
 
+_T = TypeVar("_T")
+
 _DONE = b"[DONE]"
 _BLANK = b" \t\r\n\xef\xbb\xbf"  # with the bytes of a byte order mark
 _LENIENT_BYTES = 2**20
 _DEEPEST = 16
+_MOST_CHOICES = 256
 # Texts that each event repeats or one alone has. All others come in pieces.
 _WHOLE = frozenset({"format", "id", "name", "object", "role", "type"})
 _PARTED = frozenset({"text", "thinking", "refusal", "output_text", "reasoning.text", "reasoning.summary"})
@@ -89,7 +93,7 @@ class StreamedReply:
         """Why it is not whole, in words."""
         if self._unread is None:
             return "the reply is nested too deep" if self.is_whole else "the stream of events ended without an end mark"
-        return f"an event of the stream is not JSON: {self._unread[:100].decode('utf-8', errors='replace')}"
+        return f"an event of the stream cannot be read: {self._unread[:100].decode('utf-8', errors='replace')}"
 
     def assembled(self) -> bytes:
         """The reply, as its server would have answered it in one; b"" where it is nested deeper than can be written."""
@@ -111,6 +115,16 @@ class StreamedReply:
 
     def _assembled(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def _held(self, held: dict[int, _T], index: object, make: Callable[[], _T]) -> _T | None:
+        """What has come of the choice with this number; None where there are more than any server gives."""
+        number = index if type(index) is int else 0
+        if number not in held:
+            if len(held) >= _MOST_CHOICES:
+                self._unread = self._unread or b"more choices than can be"
+                return None
+            held[number] = make()
+        return held[number]
 
     # -- events
 

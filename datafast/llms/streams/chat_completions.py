@@ -20,12 +20,13 @@ _OF_DELTAS = frozenset({"index", "logprobs", "message"})
 class _Choice:
     """One choice as it comes."""
 
-    __slots__ = ("calls", "error", "fields", "message", "newest", "text")
+    __slots__ = ("calls", "error", "fields", "message", "newest", "numbered", "text")
 
     def __init__(self) -> None:
         self.text = Pieces()  # of the content, while it is nothing but text
         self.message: dict[str, Any] = {"role": "assistant", "content": self.text}
         self.calls: list[dict[str, Any]] = []
+        self.numbered: dict[int, dict[str, Any]] = {}
         self.fields: dict[str, Any] = {"finish_reason": None}
         self.newest: dict[str, Any] = {}
         self.error: Any = None
@@ -38,7 +39,7 @@ class _Choice:
             else:
                 self._add(delta)
         elif isinstance(whole := choice.get("message"), dict):
-            self.message, self.calls = whole, []
+            self.message, self.calls, self.numbered = whole, [], {}
             self.message.setdefault("content", None)
         if choice != self.newest or choice.get("logprobs"):
             self._add_fields(choice)
@@ -64,12 +65,14 @@ class _Choice:
         number, call_id = call.pop("index", None), call.get("id")
         held = None
         if type(number) is int:
-            held = next((held for held in self.calls if held["index"] == number), None)
+            held = self.numbered.get(number)
         elif self.calls and (not call_id or call_id == self.calls[-1].get("id")):
             held = self.calls[-1]
         if held is None:
             held = {"index": number}
             self.calls.append(held)
+            if type(number) is int:
+                self.numbered[number] = held
         merge(held, call)
 
     def whole(self, index: int) -> dict[str, Any]:
@@ -99,11 +102,9 @@ class StreamedCompletion(StreamedReply):
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self.has_content = True
-                index = choice.get("index")
-                index = index if type(index) is int else 0
-                held = self._choices.get(index)
+                held = self._held(self._choices, choice.get("index"), _Choice)
                 if held is None:
-                    held = self._choices[index] = _Choice()
+                    continue
                 held.take(choice)
                 if held.error is not None:
                     self.error = written({"error": held.error})

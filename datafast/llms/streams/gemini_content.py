@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datafast.llms.streams.base import StreamedReply, merge
+from datafast.llms.streams.base import Pieces, StreamedReply, merge
 
 __all__ = ["StreamedContent"]
 
@@ -16,37 +16,48 @@ __all__ = ["StreamedContent"]
 class _Candidate:
     """One candidate as it comes."""
 
-    __slots__ = ("content", "fields", "parts")
+    __slots__ = ("content", "fields", "newest", "parts", "text")
 
     def __init__(self) -> None:
         self.content: dict[str, Any] = {}
         self.parts: list[Any] = []
         self.fields: dict[str, Any] = {}
+        self.newest: dict[str, Any] = {}
+        self.text: Pieces | None = None  # of the last part, where it is a text of the answer
 
     def take(self, candidate: dict[str, Any]) -> None:
-        content = candidate.get("content")
+        content = candidate.pop("content", None)
         if isinstance(content, dict):
-            parts = content.get("parts")
+            parts = content.pop("parts", None)
             for part in parts if isinstance(parts, list) else ():
                 self._add(part)
-            for name, value in content.items():
-                if name != "parts":
-                    self.content[name] = value
+            self.content |= content
+        if candidate != self.newest:
+            self._add_fields(candidate)
+            self.newest = candidate
+
+    def _add(self, part: Any) -> None:
+        if self.text is not None and type(part) is dict and len(part) == 1 and type(text := part.get("text")) is str:
+            self.text.pieces.append(text)  # nearly every event
+            return
+        last: Any = self.parts[-1] if self.parts else None
+        if _is_text(part) and _is_text(last) and bool(part.get("thought")) is bool(last.get("thought")):
+            merge(last, {"text": part["text"]})
+            if "thoughtSignature" in part:
+                last["thoughtSignature"] = part["thoughtSignature"]
+        else:
+            last = dict(part) if isinstance(part, dict) else part
+            self.parts.append(last)
+        self.text = None
+        if _is_text(last) and not last.get("thought") and isinstance(last["text"], (str, Pieces)):
+            self.text = last["text"] = last["text"] if isinstance(last["text"], Pieces) else Pieces(last["text"])
+
+    def _add_fields(self, candidate: dict[str, Any]) -> None:
         for name, value in candidate.items():
             if name == "citationMetadata" and isinstance(value, dict):
                 merge(self.fields, {name: value})
-            elif name not in {"content", "index"}:
+            elif name != "index":
                 self.fields[name] = value
-
-    def _add(self, part: Any) -> None:
-        last: Any = self.parts[-1] if self.parts else None
-        if _is_text(part) and _is_text(last) and bool(part.get("thought")) is bool(last.get("thought")):
-            signature = part.get("thoughtSignature")
-            merge(last, {"text": part["text"]})
-            if signature is not None:
-                last["thoughtSignature"] = signature
-        else:
-            self.parts.append(dict(part) if isinstance(part, dict) else part)
 
     def whole(self, index: int) -> dict[str, Any]:
         content = {**self.content, "parts": self.parts} if self.parts else self.content
@@ -59,25 +70,23 @@ class StreamedContent(StreamedReply):
     def __init__(self) -> None:
         super().__init__()
         self._fields: dict[str, Any] = {}
+        self._newest: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._candidates: dict[int, _Candidate] = {}
 
     def _take(self, event: dict[str, Any]) -> None:
-        for name, value in event.items():
-            if name not in {"candidates", "usageMetadata"}:
-                self._fields[name] = value
-        if isinstance(usage := event.get("usageMetadata"), dict):
-            self._usage |= usage
-        candidates = event.get("candidates")
+        candidates = event.pop("candidates", None)
+        if event != self._newest:
+            self._newest = event
+            self._fields |= event
+            if isinstance(usage := event.get("usageMetadata"), dict):
+                self._usage |= usage
         for candidate in candidates if isinstance(candidates, list) else ():
             if isinstance(candidate, dict):
                 self.has_content = True
-                index = candidate.get("index")
-                index = index if type(index) is int else 0
-                held = self._candidates.get(index)
-                if held is None:
-                    held = self._candidates[index] = _Candidate()
-                held.take(candidate)
+                held = self._held(self._candidates, candidate.get("index"), _Candidate)
+                if held is not None:
+                    held.take(candidate)
 
     def _is_finished(self) -> bool:
         if not self._candidates:

@@ -11,6 +11,7 @@ __all__ = ["EventStream", "is_event_stream"]
 
 _BOM = b"\xef\xbb\xbf"
 _BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_MOST_LINES = 100_000
 _DATA, _END = b"data: ", b"\n\n"
 
 
@@ -72,6 +73,8 @@ class EventStream:
 
 def _data_of(block: bytes) -> bytes | None:
     """The data of the lines between two empty ones; None where there is none."""
+    if block.count(b"\n") > _MOST_LINES:
+        return block  # which nobody reads as anything
     lines = []
     for line in block.split(b"\n"):
         name, _, value = line.partition(b":")

@@ -42,6 +42,7 @@ class HttpClient:
 
     Args:
         url: absolute, http or https.
+        method: POST, or GET where bodies are empty.
         headers: sent with each request; Host and Content-Length are added.
         timeout_s: for a whole exchange, None for no limit; `connect_timeout_s` for making a connection.
         quiet_s: that an answer which is read as a stream may let nothing come, from the request on; None for no limit.
@@ -55,6 +56,7 @@ class HttpClient:
         self,
         url: str,
         *,
+        method: str = "POST",
         headers: Mapping[str, str],
         timeout_s: float | None,
         connect_timeout_s: float,
@@ -72,7 +74,7 @@ class HttpClient:
         self._quiet_s = math.inf if quiet_s is None else quiet_s
         self._look_s = min(1.0, self._timeout_s / 10, self._quiet_s / 10)  # how often time limits are checked
         self._connect_timeout_s = connect_timeout_s
-        self._head = self._make_head(url, headers)
+        self._head = self._make_head(method, url, headers)
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[Connection] = []
@@ -238,7 +240,7 @@ class HttpClient:
             self._tls = ssl.create_default_context()
         return self._tls
 
-    def _make_head(self, url: str, headers: Mapping[str, str]) -> bytes:
+    def _make_head(self, method: str, url: str, headers: Mapping[str, str]) -> bytes:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         given = {"Host": self._target.netloc, **headers}
@@ -246,7 +248,7 @@ class HttpClient:
             target = f"http://{self._target.netloc}{target}"
             if self._proxy.basic_auth:
                 given["Proxy-Authorization"] = self._proxy.basic_auth
-        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
         if any(character in line for line in lines for character in "\r\n\0"):
             raise ValueError("A header or the address contains a line break. Remove it.")
         return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")

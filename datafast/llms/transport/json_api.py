@@ -44,6 +44,7 @@ class JsonApi:
         url: the URL to post to.
         headers: headers besides the usual ones, such as a key.
         wire: the format of replies.
+        method: GET for what is asked without a body.
         max_connections: the most open connections.
         use_proxy: False ignores proxies in the environment.
     """
@@ -56,18 +57,20 @@ class JsonApi:
         headers: Mapping[str, str],
         max_connections: int,
         wire: WireFormat = CHAT_COMPLETIONS,
+        method: str = "POST",
         use_proxy: bool = True,
     ) -> None:
         self._provider = provider
         self._wire = wire
         self._streamed: type[StreamedReply] | None = None
-        if provider.stream:
+        if provider.stream and method == "POST":
             from datafast.llms.streams.formats import STREAMED
 
             self._streamed = STREAMED[wire.name]
         self._origin = provider.origin
         self._url = url
-        self._headers = {**_HEADERS, **(_STREAM_HEADERS if provider.stream else {}), **headers}
+        self._method = method
+        self._headers = {**_HEADERS, **(_STREAM_HEADERS if self._streamed else {}), **headers}
         self._max_connections = max_connections
         self._use_proxy = use_proxy
         self._client: HttpClient | None = None
@@ -135,6 +138,7 @@ class JsonApi:
         usual = {name: value for name, value in self._headers.items() if name.lower() not in own}
         return HttpClient(
             self._url,
+            method=self._method,
             headers=usual | provider.extra_headers,
             timeout_s=provider.timeouts.total_s,
             connect_timeout_s=provider.timeouts.connect_s,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datafast.errors import DatafastWarning, ErrorKind, ProviderError
-from datafast.llms import LLMProvider, OpenAICompatibleProvider
+from datafast.llms import LLMProvider, MistralProvider, OpenAICompatibleProvider
 from datafast.llms.base import Request
 from datafast.llms.replies.formats import decode_reply
 from tests import support
@@ -199,13 +199,22 @@ def test_a_run_whose_streams_break_ends_with_the_rows_of_one_that_is_not_streame
     assert charged == 6  # each broken one may have been paid for
 
 
+# As Mistral's server says it.
+FORBIDDEN = {"type": "extra_forbidden", "loc": ["body", "stream_options", "include_usage"], "msg": "not permitted"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "unknown", "param": "stream_options"}}),
+        (422, {"object": "error", "message": {"detail": [FORBIDDEN]}, "type": "invalid_request_error", "param": None}),
+    ],
+)
 def test_asking_for_usage_is_dropped_once_with_one_warning_where_a_server_refuses_it(
-    tmp_path: Path, fault_server: FaultServer
+    tmp_path: Path, fault_server: FaultServer, status: int, body: dict[str, Any]
 ) -> None:
     def respond(request: Recorded) -> Answer:
-        if "stream_options" not in request.json:
-            return Answer()
-        return Answer(status=400, body={"error": {"message": "unknown", "param": "stream_options"}})
+        return Answer(status=status, body=body) if "stream_options" in request.json else Answer()
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=6, run={"max_concurrency": 1})
@@ -216,6 +225,11 @@ def test_asking_for_usage_is_dropped_once_with_one_warning_where_a_server_refuse
     assert assert_balanced(dataset.report).written == 6
     assert sum("stream_options" in request.json for request in fault_server.requests) == 1
     assert all(request.streams for request in fault_server.requests)
+
+
+def test_mistral_is_not_asked_for_the_usage_that_it_always_tells(fault_server: FaultServer) -> None:
+    send(MistralProvider(api_base=fault_server.url, api_key="k", stream=True), asked())
+    assert fault_server.requests[0].json.keys() == {"model", "messages", "stream"}
 
 
 DONE = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'

@@ -174,7 +174,7 @@ def test_an_event_that_cannot_be_read_is_not_left_out() -> None:
     good = stream(chunk({"content": "a"}), done=False)
     reply = read("chat_completions", good + b"data: not JSON\n\n" + good + b"data: [DONE]\n\n")
     assert not reply.is_whole
-    assert "not JSON" in reply.lack
+    assert "cannot be read: not JSON" in reply.lack
 
 
 def test_calls_without_numbers_are_told_apart_by_their_ids() -> None:
@@ -320,3 +320,21 @@ def test_what_is_nested_too_deep_is_no_reply_and_raises_nothing(wire: str) -> No
     reply = read(wire, f"data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n".encode())
     assert reply.is_whole
     reply.assembled()
+
+
+def test_more_choices_than_any_server_gives_are_no_reply() -> None:
+    reply = read("chat_completions", stream(*(chunk({"content": "a"}, "stop", index) for index in range(300))))
+    assert not reply.is_whole
+    assert "more choices" in reply.lack
+
+
+def test_an_event_of_very_many_lines_is_no_reply() -> None:
+    reply = read(
+        "chat_completions", stream(chunk({"content": "a"}, "stop"), done=False) + b"data:1\n" * 100_001 + b"\n"
+    )
+    assert not reply.is_whole
+
+
+def test_many_calls_are_kept_apart() -> None:
+    calls = [{"tool_calls": [{"index": number, "function": {"arguments": str(number)}}]} for number in range(2_000)]
+    assert completion_of(*map(chunk, calls)).structured == "\n".join(map(str, range(2_000)))
