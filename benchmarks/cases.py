@@ -46,6 +46,7 @@ class Sizes:
     said_calls: int = 160
     silent_calls: int = 1_200
     chance_calls: int = 400
+    knee_calls: int = 6_000
 
 
 FULL = Sizes()
@@ -60,6 +61,7 @@ QUICK = Sizes(
     local_calls=16,
     said_calls=90,
     silent_calls=300,
+    knee_calls=2_000,
 )
 
 _IN_FLIGHT = 64
@@ -284,7 +286,7 @@ def _litellm(sizes: Sizes) -> list[Line]:
 
 
 def _pace(sizes: Sizes) -> list[Line]:
-    return [*_quotas(sizes), *_chance(sizes)]
+    return [*_quotas(sizes), *_chance(sizes), *_knee(sizes)]
 
 
 def _quotas(sizes: Sizes) -> list[Line]:
@@ -343,6 +345,34 @@ def _chance(sizes: Sizes) -> list[Line]:
             limit=most,
         )
         for share, most in ((0.02, 1.3), (0.05, 1.5), (0.1, 2.0))
+    ]
+
+
+def _knee(sizes: Sizes) -> list[Line]:
+    """A server whose replies take longer, in proportion, beyond 24 in flight; the best that a fixed number gives is 24 at a time."""
+    items, knee, latency_s = sizes.knee_calls, 24, 0.2
+    best = knee / latency_s
+    found = [
+        measure("ours:found_limit", limits=Limits(knee=knee), items=items, latency_s=latency_s)
+        for _ in range(min(sizes.repeats, 3))
+    ]
+    return [
+        Line(
+            case="pace",
+            measured=f"time / that of the best fixed number in flight, max_concurrency: auto, {items:,} calls, {knee} useful in flight",
+            unit="",
+            ours=[(r["last_at"] - r["first_at"]) * best / items for r in found],
+            limit=1 / 0.9,
+            digits=3,
+        ),
+        Line(
+            case="pace",
+            measured=f"in flight that auto settles at, {knee} are useful",
+            unit="",
+            ours=[r["limit"] for r in found],
+            limit=36,
+            digits=0,
+        ),
     ]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.instruments import peak_mb, resident_mb, stopwatch
 from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
 from datafast.datasets import RawDataset
+from datafast.engine.events import Event, LimitChanged
 from datafast.llms.base import Request, Response
 from datafast.llms.provider import LLMProvider
 from datafast.llms.providers.chat_completions import OpenAICompatibleProvider
@@ -27,6 +29,7 @@ __all__ = [
     "fan_out",
     "fill",
     "first_request",
+    "found_limit",
     "limited",
     "litellm",
     "memory",
@@ -100,6 +103,23 @@ def limited(*, url: str, items: int, in_flight: int, folder: str, warm_up: int =
     read = stopwatch()
     _complete(_dataset(folder, in_flight, topics=items), OpenAICompatibleProvider(MODEL, api_base=url), retries=True)
     return {**read()._asdict(), "resident_mb": resident_mb()}
+
+
+def found_limit(*, url: str, items: int, folder: str) -> dict[str, float]:
+    """The same with `max_concurrency: auto`; `limit` is the median of the limits over the second half of the time."""
+    limits: list[tuple[float, int]] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, LimitChanged):
+            limits.append((time.monotonic(), event.limit))
+
+    dataset = _dataset(folder, 512, topics=items)
+    read, began = stopwatch(), time.monotonic()
+    provider = OpenAICompatibleProvider(MODEL, api_base=url, max_concurrency="auto")
+    _complete(dataset, provider, on_event=note)
+    half = (began + time.monotonic()) / 2
+    late = [limit for at, limit in limits if at >= half] or [limits[-1][1]]
+    return {**read()._asdict(), "limit": float(median(late))}
 
 
 def fan_out(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:

@@ -39,6 +39,7 @@ TINY = Sizes(
     said_calls=66,
     silent_calls=70,
     chance_calls=32,
+    knee_calls=100,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -52,6 +53,8 @@ EXPECTED = {
             for figure in ("wall time / ideal", "requests a call", "most requests for one call")
         ),
         *(f"wall time / ideal 0.2 s, {share} % refused by chance" for share in (2, 5, 10)),
+        "time / that of the best fixed number in flight, max_concurrency: auto, 100 calls, 24 useful in flight",
+        "in flight that auto settles at, 24 are useful",
     ],
     "budget": [
         "wall time of 20 rows, 64 in flight at 0.2 s each, budget of the estimate",

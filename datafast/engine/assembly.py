@@ -15,6 +15,7 @@ from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.budget import check_prices, spent_elsewhere
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.knee import MOST_IN_FLIGHT
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.event_log import Emitter
@@ -45,12 +46,14 @@ class Parts:
 
     Attributes:
         job: the job as it is carried out; its concurrency may be lower than requested.
+        most_in_flight: the most requests in flight, over all providers.
         reorder: None if rows are written as they come.
     """
 
     job: Job
     output: OpenOutput
     shares: Sequence[Share]
+    most_in_flight: int
     sender: Sender
     caller: Caller
     reorder: ReorderBuffer | None
@@ -85,7 +88,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         made_for=job.made_for,
     )
     with open_output(job.paths, job.plan, opening) as output:
-        admission = Admission(job.settings.max_concurrency, stop)
+        admission = Admission(_most_in_flight(job), stop)
         emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
@@ -110,14 +113,32 @@ def _parts(
         memory.recall(endpoint)
         endpoint.reply_limits.recall(sizes.get(endpoint.label, {}))
     caller = Caller(sender, memory=memory, settings=settings, emit=emit)
-    window = _WINDOW_PER_SLOT * settings.max_concurrency
+    window = _WINDOW_PER_SLOT * admission.total
     reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
     return Parts(
-        job=job, output=output, shares=shares, sender=sender, caller=caller, reorder=reorder, emit=emit, stop=stop
+        job=job,
+        output=output,
+        shares=shares,
+        most_in_flight=admission.total,
+        sender=sender,
+        caller=caller,
+        reorder=reorder,
+        emit=emit,
+        stop=stop,
     )
 
 
 # -- before anything is opened
+
+
+def _most_in_flight(job: Job) -> int:
+    """The most requests in flight. More than by default where a provider's own limit is to be found and the run sets none."""
+    settings = job.settings
+    left_out = "max_concurrency" not in settings.model_fields_set
+    if not (left_out and any(provider.auto_concurrency for provider in job.providers)):
+        return settings.max_concurrency
+    possible = room()
+    return max(settings.max_concurrency, MOST_IN_FLIGHT if possible is None else min(MOST_IN_FLIGHT, possible))
 
 
 def _checked(job: Job) -> Job:
@@ -164,9 +185,9 @@ async def _open_endpoints(
         for provider in job.providers:
             label, identity = labels[id(provider)], identities[id(provider)]
             earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
-            gate = _gate(job, provider, earlier, functools.partial(limit_changed, label))
+            gate = _gate(job, provider, admission.total, earlier, functools.partial(limit_changed, label))
             admission.add(gate)
-            backend = provider.open(max_connections=gate.limit)
+            backend = provider.open(max_connections=gate.most)
             stack.push_async_callback(backend.aclose)
             endpoints[id(provider)] = Endpoint(
                 provider,
@@ -195,15 +216,19 @@ def _breaker(job: Job, gate: Gate, label: str, emit: Emitter) -> Breaker:
     )
 
 
-def _gate(job: Job, provider: LLMProvider, earlier: list[tuple[float, int]], on_limit: Callable[[int], None]) -> Gate:
+def _gate(
+    job: Job, provider: LLMProvider, most: int, earlier: list[tuple[float, int]], on_limit: Callable[[int], None]
+) -> Gate:
     settings = job.settings
+    own = most if provider.auto_concurrency else provider.max_concurrency or settings.max_concurrency
     return Gate(
-        min(settings.max_concurrency, provider.max_concurrency or settings.max_concurrency),
+        min(most, own),
         rpm=provider.rpm_limit,
         tpm=provider.tpm_limit,
         backoff=Backoff(settings.retry_delay_s, settings.max_retry_delay_s),
         earlier=earlier,
         on_limit=on_limit,
+        auto=provider.auto_concurrency,
     )
 
 

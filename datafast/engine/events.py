@@ -103,7 +103,7 @@ class ItemFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanged:
-    """A provider's limit of requests in flight has fallen after rate limiting, or rises again after that or a pause."""
+    """A provider's limit of requests in flight has fallen after rate limiting, rises again after that or a pause, or was found (`auto`)."""
 
     type: ClassVar[str] = "limit_changed"
     provider: str

@@ -61,6 +61,7 @@ class _Run:
         self._output = parts.output
         self._store = parts.output.store
         self._shares = parts.shares
+        self._most_in_flight = parts.most_in_flight
         self._sender = parts.sender
         self._outcomes = Outcomes(parts)
         self._reorder = parts.reorder
@@ -164,9 +165,9 @@ class _Run:
 
     def _share_out(self) -> None:
         self._working = [share for share in self._working if not share.ended]
-        if len(self._working) > self._settings.max_concurrency and all(share.width == 1 for share in self._working):
+        if len(self._working) > self._most_in_flight and all(share.width == 1 for share in self._working):
             return  # with more shares than slots, each goes on with one item
-        share_out(self._working, self._settings.max_concurrency)
+        share_out(self._working, self._most_in_flight)
         for share in self._working:
             while not share.ended and share.workers - share.waiting < share.width:
                 self._add_worker(share)

@@ -18,7 +18,8 @@ class RunConfig(ConfigModel):
     """How a run is carried out. Nothing here except `seed` and `fan_out` changes what is generated."""
 
     max_concurrency: int = Field(default=32, ge=1, le=100_000)
-    """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap."""
+    """Requests in flight at once, over all providers together. A provider's own `max_concurrency` is a further cap.
+    Where a provider's is `auto` and this is left out, that provider may have up to 512."""
 
     seed: Seed = 0
     """Seed of every random choice of values and of `--limit`'s selection. It is not sent to models."""

@@ -58,7 +58,7 @@ class Share:
     @property
     def cap(self) -> int | None:
         endpoint = self.only_endpoint
-        return endpoint.provider.max_concurrency if endpoint else None
+        return endpoint.gate.most if endpoint else None
 
     @property
     def working(self) -> Sequence[Route[Endpoint]]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import orjson
 
@@ -22,6 +22,20 @@ from datafast.errors import ConfigError
 from datafast.llms.prices import Price
 from datafast.llms.timeouts import TIMEOUT_SCHEMA, checked_timeout
 from datafast.llms.transport.redaction import looks_like_a_key
+
+_CONCURRENCY_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}],
+    "description": "Requests of this provider in flight at once; auto: as many as its server can use.",
+}
+
+
+def _concurrency(key: str, value: Any) -> int | str | None:
+    if isinstance(value, str):
+        if value == "auto":
+            return value
+        raise ConfigError(f'{key}: expected a whole number of at least 1, or "auto", got {value!r}.', key=key)
+    return checked_count(key, value)
+
 
 __all__ = [
     "NETWORK_OPTIONS",
@@ -74,7 +88,8 @@ class ProviderOptions(TypedDict, total=False):
     timeout: seconds for one request from sending to the last byte, 600 by default; or a mapping: connect_s for making a connection,
         30 by default; total_s for all of it, without a limit by default where replies are streamed; with `stream` idle_s, in which
         nothing comes, 300 by default.
-    max_concurrency: requests of this provider in flight at once, a further cap below the run's own.
+    max_concurrency: requests of this provider in flight at once, a further cap below the run's own; "auto" finds as many as its server
+        can use, up to the run's own setting, or to 512 where that is left out.
     weight: share of the prompts it gets where a run splits them among providers; 1 by default.
     extra: further fields for the request body, as the server names them.
     extra_headers: further HTTP headers.
@@ -96,7 +111,7 @@ class ProviderOptions(TypedDict, total=False):
     tpm_limit: float | None
     stream: bool | None
     timeout: float | Mapping[str, float]
-    max_concurrency: int | None
+    max_concurrency: int | Literal["auto"] | None
     weight: float
     extra: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
@@ -364,7 +379,7 @@ _OPTIONS: dict[str, _Option] = {
     "tpm_limit": _positive("Tokens per minute."),
     "stream": _Option(_switch, {"type": "boolean", "description": "Replies come as streams of events."}),
     "timeout": _Option(checked_timeout, TIMEOUT_SCHEMA),
-    "max_concurrency": _count("Requests of this provider in flight at once."),
+    "max_concurrency": _Option(_concurrency, _CONCURRENCY_SCHEMA),
     "weight": _positive("Its share of the rows where providers share the work."),
     "extra": _Option(_extra, mapping_schema("Further fields of the request body.")),
     "extra_headers": _Option(_headers, mapping_schema("Further HTTP headers.", of="string")),

@@ -102,7 +102,8 @@ class LLMProvider:
                 key="timeout",
             )
         self.timeouts = Timeouts.of(checked["timeout"], stream=self.stream)
-        self.max_concurrency: int | None = checked["max_concurrency"]
+        self.auto_concurrency: bool = checked["max_concurrency"] == "auto"
+        self.max_concurrency: int | None = None if self.auto_concurrency else checked["max_concurrency"]
         self.weight: float = checked["weight"]
         self.extra: dict[str, Any] = checked["extra"] or {}
         self.extra_headers: dict[str, str] = checked["extra_headers"] or {}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from datafast.engine.calls.knee import Knee
 from datafast.engine.calls.learned_rate import LearnedRate, Refusal
 from datafast.engine.calls.told_rate import ToldRate
 from datafast.engine.stop import StopSignal
@@ -78,8 +79,12 @@ class Gate:
         backoff: how long to wait after a 429 that does not say how long.
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing continues from there.
         on_limit: called with a new limit.
+        auto: find a limit that the server can use, at most `limit`.
 
     Attributes:
+        most: the limit that was given.
+        setting: the one that holds without rate limiting or faults; `limit`: the one that holds now.
+        knee: what finds it, if it is to be found.
         opens_at: the moment (monotonic seconds) from which the next request may be sent.
         rate: the rate of requests that the provider takes, as learned; `told_rate`: the one that follows from what it tells.
         waiting: a heap.
@@ -94,10 +99,12 @@ class Gate:
         earlier: Sequence[tuple[float, int]] = (),
         backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
         on_limit: Callable[[int], None] | None = None,
+        auto: bool = False,
     ) -> None:
         self._backoff = backoff
-        self.setting = limit
-        self.limit = limit
+        self.most = limit
+        self.knee = Knee(limit) if auto else None
+        self.setting = self.limit = limit if self.knee is None else self.knee.limit
         self.in_flight = 0
         self.waiting: list[Waiting] = []
         self.opens_at = 0.0
@@ -121,7 +128,10 @@ class Gate:
         self._look()
 
     def set_limit(self, limit: int) -> None:
-        """Changes the setting; a limit that was lowered by rate limiting rises towards it."""
+        """Changes the setting, of a limit that is to be found its ceiling. One that was lowered by rate limiting rises towards it."""
+        if self.knee is not None:
+            self.knee.cap(limit)
+            limit = self.knee.limit
         self.limit = limit if self.limit >= self.setting else min(self.limit, limit)
         self.setting = limit
 
@@ -232,6 +242,15 @@ class Gate:
         """A request has landed that was in flight when this was closed."""
         self.limit = max(1, self.limit - 1)
 
+    def answered(self, tokens: int, sent_at: float) -> None:
+        """A reply of so many tokens came to a request: what there is to learn of the limit that is to be found."""
+        knee = self.knee
+        if knee is None or self.limit < self.setting:
+            return
+        if knee.replied(tokens, sent_at=sent_at, now=time.monotonic(), in_flight=self.in_flight):
+            self.setting = self.limit = knee.limit
+            self._on_limit(self.limit)
+
     def succeeded(self, sent_at: float) -> None:
         """A reply came to the request that was sent at `sent_at`."""
         self.rate.accepted(sent_at)
@@ -261,6 +280,10 @@ class Admission:
         self._gates: list[Gate] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+
+    @property
+    def total(self) -> int:
+        return self._total
 
     @property
     def in_flight(self) -> int:

@@ -333,10 +333,17 @@ class Sender:
         if call.request.token_limit is not None:
             endpoint.reply_limits.accepted(call.request.token_limit, call.refused_limit)
             call.refused_limit = None
-        endpoint.breaker.succeeded(sent_at)
+        self._learn_from_success(call, usage)
+        return None
+
+    def _learn_from_success(self, call: Call, usage: Usage | None) -> None:
+        """Takes note of what a reply shows about its provider."""
+        endpoint = call.endpoint
+        endpoint.breaker.succeeded(call.sent_at)
+        if endpoint.gate.knee is not None:
+            endpoint.gate.answered(usage.output_tokens if usage is not None else 1, call.sent_at)
         if not endpoint.bounds_worked:
             endpoint.bounds_worked = call.sends_bounds
-        return None
 
     def _take(self, call: Call, response: Response, tokens: int) -> Usage | None:
         """Records a reply that has just arrived; nothing may come before this. Returns what it says it used."""
