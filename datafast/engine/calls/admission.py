@@ -196,11 +196,16 @@ class Gate:
         now = time.monotonic()
         refusal = self.rate.refused(number, now, told_to_wait=bool(retry_after_s))
         wait_s = retry_after_s or 0.0
+        if refusal is not Refusal.SPARSE:
+            self.told_rate.refused()
         if refusal is Refusal.BURST:
             self._successes = 0
             bursts = self.rate.bursts
             wait_s = min(self._backoff.wait_s(bursts, retry_after_s=retry_after_s), max(wait_s, _MAX_WAIT_S))
             self._lower()
+        if self.rate.is_left_alone and self.limit < self.setting and self._reopens_to is None:
+            self.limit = self.setting  # fewer in flight have not helped either
+            self._on_limit(self.limit)
         if wait_s:
             self._closed_until = max(self._closed_until, now + wait_s)
             self._probe_s = min(max(_SHORTEST_PROBE_S, 2.0 * (now - sent_at)), _LONGEST_PROBE_S)

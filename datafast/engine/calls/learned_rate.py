@@ -8,7 +8,8 @@ From there it rises with each request that had to wait for its turn, slowly at f
 A burst, most of the newest requests refused, means that nothing more is accepted for now. After a pause one request goes as a probe, and
 the rate then grows quickly until it is just under the last one that worked.
 
-Where lowering the rate time and again does not help, the refusals have another reason, and the rate is left alone for a while.
+Where lowering the rate time and again does not help, the refusals have another reason, and the rate is left alone for a while, until
+nothing is accepted any more.
 
 The increase and decrease are those of TCP, on a rate instead of a window (D.-M. Chiu and R. Jain, "Analysis of the Increase and Decrease
 Algorithms for Congestion Avoidance in Computer Networks", 1989); the slow rise next to a known limit is that of CUBIC (RFC 9438).
@@ -41,8 +42,8 @@ _FIRST = 1.0  # the same to begin with where nothing is known
 _MINUTE_S = 60.0
 _LATE_S = 0.05  # lateness of a timer that is caught up with
 _NOT_BINDING = 200  # requests without one refusal too many, at less than half the rate: nothing limits it any more
-_FUTILE = 8  # times that the rate was lowered in a row
-_LEFT_ALONE = 1000  # requests
+_FUTILE = 5  # times that the rate was lowered in a row
+_LEFT_ALONE = 1000  # requests; twice as many each time
 
 
 class Refusal(enum.Enum):
@@ -84,6 +85,12 @@ class LearnedRate:
         self._lowered_to: float | None = None
         self._lowered_in_a_row = 0
         self._left_alone_until = 0
+        self._left_alone = _LEFT_ALONE
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether to send less has not helped against the refusals, so that it is not tried for a while."""
+        return self._sent < self._left_alone_until
 
     def sent(self, now: float) -> int:
         """One request is sent. Returns its number."""
@@ -118,12 +125,14 @@ class LearnedRate:
         self._accepted -= 1
         self._refused.append(number)
         newest = self._among_newest(number, _NEWEST)
+        if self.is_left_alone:
+            if newest < _NEWEST:
+                return Refusal.SPARSE
+            self._left_alone_until = 0  # no chance refuses them all
         none_accepted = self.per_s is not None and self._accepted <= 0 and newest >= _NONE_ACCEPTED
         if (newest >= _BURST and self._among_newest(number, _WINDOW) >= _MANY) or none_accepted:
             self._burst(now)
             return Refusal.BURST
-        if self._sent < self._left_alone_until:
-            return Refusal.SPARSE
         if self._starting:
             if self._among_newest(number, 5) < (2 if told_to_wait else 3):
                 return Refusal.SPARSE
@@ -177,8 +186,6 @@ class LearnedRate:
         self.bursts += 1
         self._burst_at, self._burst_number = now, self._sent
         self._refused.clear()
-        if self._sent < self._left_alone_until:
-            return
         estimate = self._estimated(now)
         if self.per_s is None:
             # Most limits are those of a minute. What it has accepted in this one says little, but never too much.
@@ -217,7 +224,8 @@ class LearnedRate:
         self._count_from(now)
         if self._lowered_in_a_row >= _FUTILE:
             self._forget(now)
-            self._left_alone_until = self._sent + _LEFT_ALONE
+            self._left_alone_until = self._sent + self._left_alone
+            self._left_alone *= 2
 
     def _forget(self, now: float) -> None:
         """Nothing limits the rate any more."""

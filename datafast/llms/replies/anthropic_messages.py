@@ -35,9 +35,9 @@ def decode_message(raw: bytes) -> Completion:
     if not isinstance(blocks, list):
         raise not_a_reply(raw, "is JSON without content", _EXPECTED)
     texts, thoughts, calls = _parts(blocks)
-    structured = answer_of(calls)
-    text = "" if calls else "".join(texts)
     reason, native = chat_reason(text_of(data.get("stop_reason")))
+    structured = answer_of(calls, cut=reason == "length")
+    text = "" if calls else "".join(texts)
     usage = _usage(data.get("usage"), wrote=bool(text or structured or thoughts))
     model_id, refusal = text_of(data.get("model")), _refusal(data.get("stop_details"))
     # By place: names would double what it costs.

@@ -63,16 +63,20 @@ def as_json(value: object) -> str:
         return ""
 
 
-def answer_of(calls: list[Any]) -> str:
+def answer_of(calls: list[Any], *, cut: bool) -> str:
     """What tools are called with, as JSON. Several calls with a list each, under the same name, are one answer with all of it; other
     several ones stand below each other.
+
+    Args:
+        cut: the model was cut off. Servers close what was open then, so that the last value looks whole; here it is left open.
     """
-    first = calls[0] if calls else None
+    first, last = (calls[0], calls[-1]) if calls else (None, None)
     if len(calls) > 1 and isinstance(first, dict) and len(first) == 1:
         (name,) = first
         if all(isinstance(call, dict) and call.keys() == {name} and isinstance(call[name], list) for call in calls):
-            return as_json({name: [value for call in calls for value in call[name]]})
-    return "\n".join(map(as_json, calls))
+            calls = [{name: [value for call in calls for value in call[name]]}]
+    answer = "\n".join(call if isinstance(call, str) else as_json(call) for call in calls)
+    return answer.rstrip('"]}') if cut and not isinstance(last, str) else answer
 
 
 def count_of(fields: object, *names: str) -> int:

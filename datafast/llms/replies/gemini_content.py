@@ -40,9 +40,9 @@ def decode_content(raw: bytes) -> Completion:
         return Completion("", _BLOCKED, _usage(usage, wrote=False), model_id, native_finish_reason=blocked)
     content = candidate.get("content")
     texts, thoughts, calls = _parts(content.get("parts") if isinstance(content, dict) else None)
-    structured = answer_of(calls)
-    text = "" if calls else "".join(texts)
     reason, native = chat_reason(text_of(candidate.get("finishReason")))
+    structured = answer_of(calls, cut=reason == "length")
+    text = "" if calls else "".join(texts)
     told = _usage(usage, wrote=bool(text or structured or thoughts))
     # By place: names would double what it costs.
     return Completion(text, reason, told, model_id, "\n\n".join(thoughts), "", structured, native)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -12,12 +12,19 @@ from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply, parse_text
+from datafast.llms.reply_model import ReplyModel
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Usage
 from tests.servers.vendors import anthropic_message, gemini_content
 
 
 class Texts(BaseModel):
+    texts: list[str]
+
+
+class Listed(ReplyModel):
+    elements: ClassVar[tuple[str, ...]] = ("texts",)
+
     texts: list[str]
 
 
@@ -81,6 +88,25 @@ def test_a_tool_that_is_called_several_times_gives_one_list() -> None:
     assert parse_reply(parts(*function_calls), TEXTS) == Texts(texts=["one", "two"])
     with pytest.raises(ReplyError, match="several different"):
         parse_reply(said({"texts": ["one"]}, {"texts": ["two"], "more": 1}), TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [(["one", "two", "thr"], ["one", "two"]), (["one"], None), ([], None)],
+)
+def test_a_tool_that_is_called_by_a_reply_that_was_cut_holds_no_whole_answer(
+    given: list[str], whole: list[str] | None
+) -> None:
+    """What a tool is called with comes as an object, so a text in it that was cut looks like any other."""
+    schema = ResponseSchema.of(Listed)
+    call = {"type": "tool_use", "id": "x", "name": "Texts", "input": {"texts": given}}
+    function_call = {"functionCall": {"name": "Texts", "args": {"texts": given}}}
+    for said in (anthropic(content=[call], stop_reason="max_tokens"), parts(function_call, reason="MAX_TOKENS")):
+        with pytest.raises(ReplyError, match="cut off") as caught:
+            parse_reply(said, schema)
+        assert caught.value.category is ReplyCategory.TRUNCATED
+        usable = caught.value.usable
+        assert (usable.texts if isinstance(usable, Listed) else None) == whole
 
 
 def test_tokens_of_the_cache_and_of_thinking_are_in_the_usage() -> None:
