@@ -143,12 +143,12 @@ class _Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self) -> None:
+        self.in_outage.set()  # here, because several requests may come before the task runs
         task = asyncio.create_task(self._outage())
         self._tasks.add(task)
 
     async def _outage(self) -> None:
         shape = self.cell.shape
-        self.in_outage.set()
         if shape == "no name":
             self._flag.touch()
         if shape in {"refused", "swallowed"}:

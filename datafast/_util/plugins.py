@@ -68,15 +68,26 @@ class Door(Generic[T]):
         return name in self._built_in
 
     def register(self, name: str, thing: T) -> None:
-        """Adds a thing in this process. A definition that is run again, as in a notebook, replaces the former.
+        """Adds a thing in this process. A definition that is run again, as in a notebook, replaces the former, and a thing that its
+        package also offers by an entry point is one thing.
 
         Raises:
             ConfigError: another thing has the name.
         """
         before = self._registered.get(name)
-        if name in self.names() and (before is None or _home(before) != _home(thing)):
+        is_same = _home(before) == _home(thing) if before is not None else self._is_offered(name, thing)
+        if name in self.names() and not is_same:
             raise ConfigError(f"There already is a {self.noun} {name!r}. Choose another name.", key=self.key)
         self._registered[name] = thing
+
+    def _is_offered(self, name: str, thing: T) -> bool:
+        """Whether a thing is what its own package offers under a name, perhaps by way of another of its modules."""
+        module, qualname = _home(thing)
+        package = module.partition(".")[0]
+        offers = [point for point in installed(self.group) if point.name == name]
+        return name not in self._built_in and all(
+            (point.module.partition(".")[0], point.attr) == (package, qualname) for point in offers
+        )
 
     def load(self, name: str) -> T:
         """The thing with this name.

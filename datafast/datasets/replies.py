@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
 
-from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 
 __all__ = ["Texts", "texts_model"]
 
@@ -39,6 +39,6 @@ def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
     # still validates, is kept, and its missing rows are counted.
     items: JsonDict = {"type": "string", "minLength": 1}
     bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
-    texts = (list[str], Field(min_length=1, description=f"exactly {count} {of}", json_schema_extra=bounds))
+    texts = (list[str], Field(min_length=1, description=exactly(count, of), json_schema_extra=bounds))
     model = create_model(f"Texts{count}", __base__=Texts, texts=texts)
     return with_first_words(model, {"texts": f"exactly {count} {of}"})

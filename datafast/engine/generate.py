@@ -321,6 +321,7 @@ class Generate:
                     break
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
             call = self._call(role, conversation, model, tag)
+            call.again = number
             try:
                 reply: Any = await self._caller.answer(call, self._recorded.get(call.key, []))
             except CallFailed as error:

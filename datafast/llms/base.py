@@ -30,6 +30,8 @@ class Request:
         token_limit: the most tokens of the reply; None for the provider's own limit, if it has one.
         text_bounds: send the schema's bounds on lengths of texts, if it has any.
         dropped_params: sampling parameters that the model has refused; they are left out.
+        again: how often the same was asked before, for further things of the same sort. It is not sent; the simulated model needs it to
+            tell such requests apart.
     """
 
     messages: Sequence[Message]
@@ -38,6 +40,7 @@ class Request:
     token_limit: int | None = None
     text_bounds: bool = False
     dropped_params: frozenset[str] = field(default_factory=frozenset)
+    again: int = 0
 
 
 @dataclass(slots=True)

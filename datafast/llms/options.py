@@ -56,6 +56,7 @@ __all__ = [
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what Latin-1 holds, without control characters
 _RESERVED_HEADERS = frozenset({"content-length", "transfer-encoding"})  # they say where the body ends
+_MINUTES_OF_A_DAY = 24 * 60
 _RESERVED_EXTRA = frozenset({"messages", "model", "stream"})
 # What budgets reserve for a request must be what it can use. So these fields, in every server's spelling, have names of ours.
 _LIMITS = frozenset(
@@ -341,6 +342,16 @@ def _number(about: str, low: float, high: float) -> _Option:
     return _Option(partial(checked_number, low=low, high=high), number_schema(about, minimum=low, maximum=high))
 
 
+def _rpm(key: str, value: object) -> float | None:
+    limit = checked_number(key, value, above=True)
+    if limit is not None and limit * _MINUTES_OF_A_DAY < 1:
+        raise ConfigError(
+            f"{key}: {limit:g} a minute is less than one request a day. It counts requests a minute: write at least 0.001.",
+            key=key,
+        )
+    return limit
+
+
 def _positive(about: str) -> _Option:
     return _Option(partial(checked_number, above=True), number_schema(about, exclusiveMinimum=0))
 
@@ -364,7 +375,7 @@ _OPTIONS: dict[str, _Option] = {
     "frequency_penalty": _number("Penalty for repetition.", -2, 2),
     "max_completion_tokens": _count("Most tokens of one reply, reasoning included."),
     "reasoning_effort": _text("As the model names it: minimal, low, medium, high..."),
-    "rpm_limit": _positive("Requests per minute."),
+    "rpm_limit": _Option(_rpm, number_schema("Requests per minute; at least one a day.", exclusiveMinimum=0)),
     "tpm_limit": _positive("Tokens per minute."),
     "stream": _Option(_switch, {"type": "boolean", "description": "Replies come as streams of events."}),
     "timeout": _Option(checked_timeout, TIMEOUT_SCHEMA),

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from datafast.llms.strict_schema import inlined_schema, strict_schema, wordless_schema
 
-__all__ = ["ReplyModel", "former_key_of", "key_of", "with_first_words"]
+__all__ = ["ReplyModel", "exactly", "former_key_of", "key_of", "with_first_words"]
 
 
 class ReplyModel(BaseModel):
@@ -36,6 +36,11 @@ def with_first_words(model: M, words: Mapping[str, str]) -> M:
     """Sets the `first_words` of a model that was made at run time, and returns it."""
     model.first_words = words
     return model
+
+
+def exactly(count: int, things: str) -> str:
+    """How many of something, in plain words: "exactly 3 texts", "exactly one text"."""
+    return f"exactly {count} {things}" if count != 1 else f"exactly one {things.removesuffix('s')}"
 
 
 def key_of(model: type[BaseModel], schema: Mapping[str, Any]) -> bytes:

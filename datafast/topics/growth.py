@@ -17,7 +17,7 @@ from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 from datafast.errors import CallFailed
-from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 from datafast.topics.nodes import TopicNode, TopicPath
 from datafast.topics.normalised import normalised
 
@@ -220,4 +220,4 @@ def subtopics_model(count: int, candidates: tuple[str, ...] | None) -> type[Subt
 def _list_of(count: int) -> Any:
     items: JsonDict = {"type": "string", "minLength": 1}
     bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
-    return Field(min_length=1, description=f"exactly {count} subtopics", json_schema_extra=bounds)
+    return Field(min_length=1, description=exactly(count, "subtopics"), json_schema_extra=bounds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +103,31 @@ def test_a_name_that_is_taken_cannot_be_registered() -> None:
     things.register("lamp", int)
     assert refusal(lambda: things.register("lamp", str)) == "There already is a thing 'lamp'. Choose another name."
     assert refusal(lambda: things.register("path", str)) == "There already is a thing 'path'. Choose another name."
+
+
+@pytest.mark.parametrize("place", ["shop.lamps:Lamp", "shop:Lamp"])
+def test_a_class_that_registers_itself_and_has_an_entry_point_is_one_thing(
+    offer: Offer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    things = door()
+    monkeypatch.setattr("datafast._util.plugins.shop_door", things, raising=False)
+    lamps = """
+    from datafast._util import plugins
+
+    class Lamp:
+        pass
+
+    class Torch:
+        pass
+
+    plugins.shop_door.register("lamp", Lamp)
+    """
+    files = {"shop/__init__.py": "from shop.lamps import Lamp", "shop/lamps.py": textwrap.dedent(lamps)}
+    offer("shop", files, entry_points=POINTS + f"lamp = {place}")
+    lamp: Any = things.load("lamp")
+    assert (lamp.__name__, things.names(), things.load("lamp")) == ("Lamp", ["path", "lamp"], lamp)
+    torch = importlib.import_module("shop.lamps").Torch
+    assert refusal(lambda: things.register("lamp", torch)) == "There already is a thing 'lamp'. Choose another name."
 
 
 def test_a_definition_that_is_run_again_takes_the_place_of_the_former() -> None:

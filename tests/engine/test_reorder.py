@@ -213,7 +213,8 @@ def test_a_file_that_is_edited_during_the_run_is_not_rewritten(tmp_path: Path) -
         with (tmp_path / "out.jsonl").open("ab") as file:
             file.write(b'{"mine": true}\n')
 
-    ordered(tmp_path, topics=20).generate([jittery(tmp_path / "log")], on_event=append)
+    with pytest.raises(RunStopped, match="was changed by somebody else while the run went on"):
+        ordered(tmp_path, topics=20).generate([jittery(tmp_path / "log")], on_event=append)
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert [json.loads(line)["metadata"]["topic"] for line in lines[:20]] == [f"topic {number}" for number in before]
     assert lines[20] == b'{"mine": true}'

@@ -81,7 +81,7 @@ def test_every_provider_takes_the_same_parameters(cls: type[LLMProvider]) -> Non
     ("key", "value"),
     [
         ("temperature", 2.1), ("temperature", -0.1), ("temperature", "hot"), ("temperature", True), ("temperature", float("nan")),
-        ("top_p", 1.5), ("frequency_penalty", 3), ("max_completion_tokens", 0), ("max_completion_tokens", 1.5), ("rpm_limit", 0),
+        ("top_p", 1.5), ("frequency_penalty", 3), ("max_completion_tokens", 0), ("max_completion_tokens", 1.5), ("rpm_limit", 1e-9),
         ("tpm_limit", -1), ("timeout", 0), ("timeout", float("inf")), ("timeout", {"total": 1}), ("timeout", {"total_s": 0}),
         ("timeout", {"connect_s": True}), ("timeout", "1 m"), ("timeout", {"idle_s": 1}), ("stream", "yes"), ("stream", 1),
         ("max_concurrency", 0), ("extra", [1]),

@@ -205,7 +205,7 @@ def test_a_reply_is_in_the_journal_at_once_and_in_the_ledger_after_a_crash(out: 
         record = output.store.open_item(output.store.item_at(out.plan, 1))
         assert [answer.raw for answer in output.store.recorded_calls(record)[b"k"]] == [b"paid for"]
         # Priced anew; and the request in flight is charged at the most that it can have cost.
-        assert output.store.spent(Path()) == (2.5, 1, 307)
+        assert output.store.spent(Path())[:3] == (2.5, 1, 307)
         assert output.store.reserve("p", Bound(1.0, 1)) == 2
     with LedgerReader(out.paths.ledger) as reader:
         assert reader.unrecorded_replies(out.paths.journal) == 0
@@ -221,7 +221,7 @@ def test_requests_that_ended_are_not_charged_unless_they_may_have_been_paid(out:
 
     out.run(work)
     with LedgerReader(out.paths.ledger) as reader:
-        assert reader.spent(Path()) == (4.0, 3, 100)
+        assert reader.spent(Path())[:3] == (4.0, 3, 100)
         assert reader.meta("requests") == 3
 
 
@@ -234,8 +234,8 @@ def test_damaged_records_of_the_journal_are_told_of_and_cost_no_other(out: Outpu
     journal.record({"id": "two"}, b"")
     journal.record({"release": "nothing"}, b"")
     journal.close()
-    with pytest.warns(DatafastWarning, match="2 records of .* are damaged"), out.opened() as output:
-        assert output.store.spent(Path()) == (1.0, 2, 10)
+    with pytest.warns(DatafastWarning, match="is damaged in 2 places"), out.opened() as output:
+        assert output.store.spent(Path())[:3] == (1.0, 2, 10)
     with warnings.catch_warnings(), out.opened():
         warnings.simplefilter("error")
 
@@ -380,7 +380,6 @@ def test_refused_items_are_remembered_until_they_are_done_or_leave_the_plan(out:
     def refused(store: Store) -> None:
         for position in (0, 2, 3):
             record = reply(store, position)
-            assert not store.was_refused(record)
             store.note_refused(record)
 
     out.run(refused)
@@ -388,7 +387,6 @@ def test_refused_items_are_remembered_until_they_are_done_or_leave_the_plan(out:
     def goes_on(store: Store) -> None:
         assert store.refused_before == {0, 2, 3}
         record = reply(store, 2)
-        assert store.was_refused(record)
         store.finish_item(record, rows(2, 0, 1), [], None)
 
     out.run(goes_on)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +97,8 @@ async def _check_all(given: Iterable[tuple[str, LLMProvider]], *, call: bool) ->
         same = (provider.identity, provider.api_base, provider.key_variable)
         places.setdefault(same, []).append(place)
         providers.setdefault(same, provider)
+    import asyncio  # only here, because the help of all commands must not load it
+
     checks = await asyncio.gather(*(check_provider(provider, call=call) for provider in providers.values()))
     for check, found in zip(checks, places.values(), strict=True):
         check.places = found

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
-from datafast.datasets.conversation.prompts import FORM_TEXTS, form_of
+from datafast.datasets.conversation.prompts import FIRST_FORM_TEXTS, FORM_TEXTS, form_of
 from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
@@ -31,12 +31,16 @@ _FIRST_PROMPTS = [
     "Write exactly {num_samples} conversations in {language_name} between a user and an AI assistant. "
     "What they are about: {topic}"
 ]
-_OTHER_TEXTS = {"system_message": ["You are a helpful assistant."], **FORM_TEXTS}
+_SYSTEM_MESSAGES = ["You are a helpful assistant."]
 DEFAULTS = DefaultPrompts(
     "conversation",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, **_OTHER_TEXTS},
-    former=DefaultPrompts("conversation", version=1, texts={"prompts": _FIRST_PROMPTS, **_OTHER_TEXTS}),
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS},
+    former=DefaultPrompts(
+        "conversation",
+        version=1,
+        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS},
+    ),
 )
 
 

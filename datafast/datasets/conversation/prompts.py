@@ -14,7 +14,7 @@ from datafast.plan.defaults import Edition, PromptText
 from datafast.sources import SourceRows
 from datafast.topics.selection import Pick
 
-__all__ = ["FORM_TEXTS", "form_of", "shown_examples", "shown_topics"]
+__all__ = ["FIRST_FORM_TEXTS", "FORM_TEXTS", "form_of", "shown_examples", "shown_topics"]
 
 # A repeated topic gets the next one of these, so that no prompt is sent twice.
 _ANGLES = (
@@ -32,7 +32,7 @@ _ANGLES = (
 FORM_TEXTS: Mapping[str, Sequence[str]] = {
     "turns": [
         "A conversation has one exchange.",
-        "A conversation has one to {max_turns} exchanges, each taking up the one before.",
+        "A conversation has 1 to {max_turns} exchanges, each taking up the one before.",
         "A conversation has at least {min_turns} and at most {max_turns} exchanges, each taking up the one before.",
     ],
     "basic": ["The user asks, the assistant answers."],
@@ -41,7 +41,7 @@ FORM_TEXTS: Mapping[str, Sequence[str]] = {
         "gets to the answer; the field `assistant` holds the answer alone."
     ],
     "agent": [
-        f"The user asks for something. The assistant works on it in one to {DEFAULT_STEPS} steps, each with a `thought` (what to do "
+        f"The user asks for something. The assistant works on it in 1 to {DEFAULT_STEPS} steps, each with a `thought` (what to do "
         "next and why), an `action` and an `observation` (what came of the action, plausible and specific). Then it answers, using "
         "what it has observed."
     ],
@@ -52,6 +52,12 @@ FORM_TEXTS: Mapping[str, Sequence[str]] = {
     "told": ["The assistant in the conversations was told this, and acts by it:"],
 }
 """The default texts for `form_of`."""
+FIRST_FORM_TEXTS: Mapping[str, Sequence[str]] = {
+    **FORM_TEXTS,
+    "turns": [text.replace(" has 1 to ", " has one to ") for text in FORM_TEXTS["turns"]],
+    "agent": [text.replace(" in 1 to ", " in one to ") for text in FORM_TEXTS["agent"]],
+}
+"""Those of version 1."""
 
 
 def shown_topics(picks: Sequence[Pick]) -> str:

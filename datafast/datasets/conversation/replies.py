@@ -5,6 +5,7 @@ So a reply that begins with the assistant, leaves a question open or lacks the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints, create_model
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.tools import ToolCall, Tools
-from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 from datafast.plan.defaults import PromptText
 
 __all__ = [
@@ -44,10 +45,9 @@ class Bounds(NamedTuple):
         """A text that names the default number of steps, with this number instead."""
         if self.max_steps == DEFAULT_STEPS:
             return text
-        told = "one step" if self.max_steps == 1 else f"one to {self.max_steps} steps"
-        return PromptText(
-            text.text.replace(f"one to {DEFAULT_STEPS} steps", told), text.key and f"{text.key} {self.max_steps}"
-        )
+        told = "one step" if self.max_steps == 1 else rf"\g<1> to {self.max_steps} steps"
+        said = re.sub(rf"\b(1|one) to {DEFAULT_STEPS} steps", told, text.text)  # "one" in version 1
+        return PromptText(said, text.key and f"{text.key} {self.max_steps}")
 
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -149,7 +149,7 @@ class ReplyModels:
             bounds: JsonDict = {"minItems": count, "maxItems": count}
             listed: Any = (
                 list[self._conversation],  # type: ignore[name-defined]
-                Field(min_length=1, description=f"exactly {count} conversations", json_schema_extra=bounds),
+                Field(min_length=1, description=exactly(count, "conversations"), json_schema_extra=bounds),
             )
             made = create_model(f"Conversations{count}", __base__=Conversations, conversations=listed)
             self._made[count] = with_first_words(made, {"conversations": f"exactly {count} conversations"})

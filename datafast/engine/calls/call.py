@@ -33,6 +33,7 @@ class Call:
         waiting: called with +1 and -1 around a wait without a slot.
         elsewhere: says whether another provider can take over now, if this one does not work; None where there is no other.
         request: what is sent next; it changes with what is learned from errors and replies.
+        again: how often the same was asked before, for further things of the same sort.
         sent: requests sent in this run; `sent_before` of them before the newest reply. `sent_at`: when the newest was (monotonic s);
             `number`: which request of the provider in this run it was.
         place: its place among those who wait for a turn; the lower, the longer it waits.
@@ -58,6 +59,7 @@ class Call:
     waiting: Callable[[int], None]
     elsewhere: Callable[[], bool] | None = None
     request: Request = field(init=False)
+    again: int = 0
     sent: int = 0
     sent_before: int = 0
     sent_at: float = 0.0

@@ -85,6 +85,7 @@ class Caller:
             needed,
             text_bounds=endpoint.text_bounds,
             dropped_params=endpoint.params.dropped,
+            again=call.again,
         )
         if recorded or call.record.failure is not None:
             answer = await self._another(call, recorded, None)

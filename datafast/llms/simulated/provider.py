@@ -215,7 +215,7 @@ class SimulatedBackend:
 
     def _digest(self, request: Request) -> bytes:
         asked = [[message["role"], message["content"]] for message in request.messages]
-        about = orjson.dumps([self._salt, asked])
+        about = orjson.dumps([self._salt, asked, request.again] if request.again else [self._salt, asked])
         return blake2b(about + (request.schema.digest if request.schema else b""), digest_size=16).digest()
 
     def _fault(self, digest: bytes) -> str | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from datafast import Tree
+from datafast.datasets.conversation.replies import Bounds, ReplyModels
+from datafast.datasets.replies import texts_model
 from tests.datasets.conversation.support import EXCHANGES, STYLES, generated, provider, said, talk
 from tests.servers.fault_server import FaultServer
 
@@ -68,7 +70,7 @@ def test_turns_and_steps_are_bounded_on_both_sides_in_words_and_in_the_schema(
     generated(tmp_path, fault_server, min_turns=2, max_turns=3, max_steps=7, **STYLES[style])
     (request,) = fault_server.requests
     assert "at least 2 and at most 3 exchanges" in request.prompt
-    assert "in one to 7 steps" in request.prompt
+    assert "in 1 to 7 steps" in request.prompt
     definitions = request.json["response_format"]["json_schema"]["schema"]["$defs"]
     turns = definitions["Conversation"]["properties"]["exchanges"]
     assert (turns["minItems"], turns["maxItems"]) == (2, 3)
@@ -88,4 +90,13 @@ def test_bounds_that_are_the_defaults_change_no_prompt(tmp_path: Path, fault_ser
     generated(tmp_path / "b", fault_server, min_turns=1, max_turns=3, max_steps=5, **STYLES["tools"])
     one, other = (request.json["messages"] for request in fault_server.requests)
     assert one == other
-    assert "has one to 3 exchanges" in one[-1]["content"]
+    assert "has 1 to 3 exchanges" in one[-1]["content"]
+
+
+def test_a_schema_says_one_as_a_word_and_more_as_a_number() -> None:
+    models = ReplyModels("basic", Bounds(), None)
+    told = [
+        [made(count).model_json_schema()["properties"][field]["description"] for count in (1, 3)]
+        for made, field in ((models, "conversations"), (texts_model, "texts"))
+    ]
+    assert told == [["exactly one conversation", "exactly 3 conversations"], ["exactly one text", "exactly 3 texts"]]

@@ -122,7 +122,7 @@ def test_names_of_other_versions_are_taken(server: FaultServer) -> None:
     (row,) = made.create_data(1, 1, TREE)
     request = server.requests[0]
     assert (request.json["model"], request.json["max_completion_tokens"]) == ("m-1", 700 * 5)
-    assert "in one to 2 steps" in request.prompt
+    assert "in 1 to 2 steps" in request.prompt
     assert [tool["function"]["name"] for tool in row["tools"]] == ["get_time"]
 
 
