@@ -29,14 +29,14 @@ class ClaudeModel(NamedTuple):
 
     Attributes:
         most_tokens: that it writes; None where that is not known.
-        has_schemas: whether it has the schema mode. Of a model that is not known the server will say so.
+        has_schemas: whether it has the schema mode. A server of other models may pass over it without a word, and takes tools.
         is_adaptive: whether it chooses itself how much it thinks; others are told how many tokens.
         thinks_unasked: whether it thinks if the request says nothing about it.
         least_cached: tokens of the shortest prefix that the prompt cache takes.
     """
 
     most_tokens: int | None = None
-    has_schemas: bool = True
+    has_schemas: bool = False
     is_adaptive: bool = False
     thinks_unasked: bool = False
     least_cached: int = 1024
@@ -47,7 +47,7 @@ def claude_model(model_id: str) -> ClaudeModel:
     """What is known of a model; of one that is not Anthropic's, what is so of most."""
     found = _NAME.search(model_id)
     if found is None:
-        return ClaudeModel()
+        return ClaudeModel(has_schemas="claude" in model_id.lower())
     version = (int(found[2]), int(found[3] or 0))
     family = found[1] or found[4] or ""
     return ClaudeModel(

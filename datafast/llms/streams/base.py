@@ -14,7 +14,7 @@ import orjson
 
 from datafast.llms.transport.event_stream import EventStream
 
-__all__ = ["Pieces", "StreamedReply", "add_parts", "merge", "written"]
+__all__ = ["Pieces", "StreamedReply", "add_parts", "differ", "merge", "written"]
 
 _T = TypeVar("_T")
 
@@ -169,6 +169,14 @@ def written(value: Any) -> bytes:
         return json.dumps(value, default=str).encode()
     except RecursionError:
         return b""
+
+
+def differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two objects differ; those that are nested too deep to be compared count as different."""
+    try:
+        return one != other
+    except RecursionError:
+        return True
 
 
 def _leniently(data: bytes) -> list[Any]:

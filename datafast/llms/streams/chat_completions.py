@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datafast.llms.streams.base import Pieces, StreamedReply, merge, written
+from datafast.llms.streams.base import Pieces, StreamedReply, differ, merge, written
 from datafast.llms.transport.error_body import error_within
 
 __all__ = ["StreamedCompletion"]
@@ -41,7 +41,7 @@ class _Choice:
         elif isinstance(whole := choice.get("message"), dict):
             self.message, self.calls, self.numbered = whole, [], {}
             self.message.setdefault("content", None)
-        if choice != self.newest or choice.get("logprobs"):
+        if differ(choice, self.newest) or choice.get("logprobs"):
             self._add_fields(choice)
             self.newest = choice
 
@@ -96,7 +96,7 @@ class StreamedCompletion(StreamedReply):
 
     def _take(self, event: dict[str, Any]) -> None:
         choices = event.pop("choices", None)
-        if event != self._newest:
+        if differ(event, self._newest):
             self._add_fields(event)
             self._newest = event
         for choice in choices if isinstance(choices, list) else ():

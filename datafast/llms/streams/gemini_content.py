@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datafast.llms.streams.base import Pieces, StreamedReply, merge
+from datafast.llms.streams.base import Pieces, StreamedReply, differ, merge
 
 __all__ = ["StreamedContent"]
 
@@ -32,7 +32,7 @@ class _Candidate:
             for part in parts if isinstance(parts, list) else ():
                 self._add(part)
             self.content |= content
-        if candidate != self.newest:
+        if differ(candidate, self.newest):
             self._add_fields(candidate)
             self.newest = candidate
 
@@ -76,7 +76,7 @@ class StreamedContent(StreamedReply):
 
     def _take(self, event: dict[str, Any]) -> None:
         candidates = event.pop("candidates", None)
-        if event != self._newest:
+        if differ(event, self._newest):
             self._newest = event
             self._fields |= event
             if isinstance(usage := event.get("usageMetadata"), dict):

@@ -38,11 +38,24 @@ def over_anthropic(server: LlamaServer, **options: object) -> LLMProvider:
 every_wire = pytest.mark.parametrize("over", [over_openai, over_openai_by_litellm, over_anthropic])
 
 
-@every_wire
+@pytest.mark.parametrize("over", [over_openai, over_openai_by_litellm])
 def test_replies_of_a_real_server_keep_the_schema(llama_server: LlamaServer, over: object) -> None:
     replies = over(llama_server).generate([f"Write text {n}" for n in range(20)], response_format=Judged)  # type: ignore[operator]
     assert len(replies) == 20
     assert all(isinstance(reply, Judged) for reply in replies)
+
+
+def test_forced_tool_calls_of_a_real_server_keep_the_schema(llama_server: LlamaServer) -> None:
+    """llama.cpp passes over `disable_parallel_tool_use`. Several different calls are refused; each of them keeps the schema."""
+    kept = 0
+    for number in range(20):
+        try:
+            reply = over_anthropic(llama_server).generate(f"Write text {number}", response_format=Judged)
+        except ReplyError as error:
+            assert "several different JSON objects" in str(error)
+        else:
+            kept += isinstance(reply, Judged)
+    assert kept
 
 
 @every_wire

@@ -27,8 +27,8 @@ from datafast.llms.providers.claude_models import ClaudeModel, claude_model
         ("claude-haiku-5-5", ClaudeModel(128_000, True, True, True, 1024)),
         ("claude-haiku-12", ClaudeModel(128_000, True, True, True, 1024)),
         ("claude-instant-1.2", ClaudeModel(4096, False, False, False, 1024)),
-        ("claude-next", ClaudeModel()),
-        ("kimi-k3", ClaudeModel()),
+        ("claude-next", ClaudeModel(has_schemas=True)),
+        ("kimi-k3", ClaudeModel(has_schemas=False)),
     ],
 )
 def test_a_name_tells_what_the_model_can_do(model_id: str, expected: ClaudeModel) -> None:

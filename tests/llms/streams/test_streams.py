@@ -313,9 +313,10 @@ def test_an_error_with_half_a_surrogate_pair_is_one_too() -> None:
     assert json.loads(reply.error)["error"]["code"] == 429
 
 
+@pytest.mark.parametrize("levels", [900, 950, 1000, 1015])
 @pytest.mark.parametrize("wire", STREAMED)
-def test_what_is_nested_too_deep_is_no_reply_and_raises_nothing(wire: str) -> None:
-    deep = '{"a":' * 950 + "1" + "}" * 950
+def test_what_is_nested_too_deep_is_no_reply_and_raises_nothing(wire: str, levels: int) -> None:
+    deep = '{"a":' * levels + "1" + "}" * levels
     event = f'{{"type":"message_start","message":{deep},"choices":[{{"delta":{deep},"finish_reason":"stop"}}],"candidates":[{deep}]}}'
     reply = read(wire, f"data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n".encode())
     assert reply.is_whole
