@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -14,6 +15,8 @@ from typing import Any, ClassVar
 
 import datasets
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -345,8 +348,6 @@ def test_a_value_that_is_nested_too_deep_is_refused() -> None:
 
 
 def test_bytes_are_text_where_the_encoding_is_declared(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"x": pa.array([b"caf\xe9"], pa.binary())}), tmp_path / "a.parquet")
     assert opened(tmp_path / "a.parquet", encoding="cp1252")[0] == {"x": "café"}
@@ -431,9 +432,6 @@ def test_two_columns_of_one_name_are_refused_in_a_frame() -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_no_row_of_a_parquet_file_or_a_stream_is_held_in_memory(tmp_path: Path, streamed: bool) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     class Stream:
         """What is told from a streamed dataset of `datasets` by nothing that we look at."""
 
@@ -456,6 +454,43 @@ def test_no_row_of_a_parquet_file_or_a_stream_is_held_in_memory(tmp_path: Path, 
     assert rows[9_999] == {"n": 9_999, "t": "9999 " * 200}
     assert rows[0] == {"n": 0, "t": "0 " * 200}
     assert len({rows.id_of(number) for number in range(10_000)}) == 10_000
+
+
+def repeating(path: Path, value: Any, rows: int) -> Path:
+    """A Parquet file of a few hundred bytes in which each row has the same value."""
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+    pq.write_table(pa.table({"t": repeated}), path, compression="zstd", store_schema=False)
+    return path
+
+
+def test_a_parquet_file_that_holds_far_more_than_its_size_fills_neither_memory_nor_disk(tmp_path: Path) -> None:
+    path = repeating(tmp_path / "a.parquet", "x" * 2**22, 100_000)
+    assert path.stat().st_size < 10_000
+    before = pa.default_memory_pool().max_memory()
+    tracemalloc.start()
+    words = refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert f"source: {path}: Its rows take more than 268,435,456 bytes, a thousand times the file. " in words
+    assert max(peak, pa.default_memory_pool().max_memory() - before) < 2**28
+
+
+def test_what_each_row_repeats_is_read_as_ever(tmp_path: Path) -> None:
+    rows = opened(repeating(tmp_path / "a.parquet", "x" * 10_000, 1_200))
+    assert (len(rows), rows[0]) == (1_200, rows[1_199])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_rows_that_would_fill_the_disk_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    table = pa.table({"t": [f"{number}" * 1_000 for number in range(10_000)]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=usage.total // 10_000))
+    words = refusal(datasets.Dataset(table).to_iterable_dataset() if streamed else tmp_path / "a.parquet")
+    assert "There is no room for a temporary file of its rows in " in words
+    assert words.endswith("Free some space, or name another folder in TMPDIR.")
 
 
 @pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.99])

