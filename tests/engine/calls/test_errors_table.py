@@ -38,7 +38,7 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
 FOLLOWED = "a redirect"
 
 
-def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+def anthropic(server: FaultServer, model: str = "claude-m", **options: Any) -> LLMProvider:
     return AnthropicProvider(model, api_base=server.url, **options)
 
 

@@ -43,7 +43,7 @@ def litellm(server: FaultServer, model: str = "m", **options: Any) -> LLMProvide
     return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
 
 
-def anthropic(server: FaultServer, model: str = "m", **options: Any) -> LLMProvider:
+def anthropic(server: FaultServer, model: str = "claude-m", **options: Any) -> LLMProvider:
     return AnthropicProvider(model, api_base=server.url, **options)
 
 
