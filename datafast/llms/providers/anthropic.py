@@ -23,7 +23,7 @@ from datafast.llms.base_urls import versioned_base
 from datafast.llms.options import ProviderOptions
 from datafast.llms.prices import context_window
 from datafast.llms.providers.claude_models import ClaudeModel, claude_model
-from datafast.llms.providers.direct import DirectProvider
+from datafast.llms.providers.direct import DirectBackend, DirectProvider
 from datafast.llms.providers.prompt_cache import PromptCache
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema, mapped_schema, tell
@@ -172,13 +172,13 @@ class AnthropicProvider(DirectProvider):
         return AnthropicBackend(self, max_connections=max_connections)
 
 
-class AnthropicBackend:
-    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+class AnthropicBackend(DirectBackend):
+    """Makes bodies of the Messages API, and lets one request go first where they share a prefix that is to be cached."""
+
+    wire = _MESSAGE
 
     def __init__(self, provider: AnthropicProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
-        from datafast.llms.transport.json_api import JsonApi
-
+        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
         self._provider = provider
         self._model = provider.model
         self._forces_tools = not provider.thinks
@@ -191,28 +191,15 @@ class AnthropicBackend:
             self._params["stream"] = True
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
-        self._api = JsonApi(
-            provider,
-            provider.request_url,
-            headers=provider.key_headers,
-            max_connections=max_connections,
-            wire=_MESSAGE,
-            use_proxy=use_proxy,
-        )
 
     def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """See `Backend.complete`. Without a prompt cache it hands on the coroutine that posts."""
-        body = self._body(request)
-        if (
-            self._cache is not None
-            and (prefix := self._long_prefix(body)) is not None
-            and self._cache.is_shared(prefix)
-        ):
-            return self._cache.in_turn(prefix, lambda: self._api.post(orjson.dumps(_marked(body))))
-        return self._api.post(orjson.dumps(body))
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
+        if self._cache is None:
+            return super().complete(request)
+        fields = self._fields(request)
+        prefix = self._long_prefix(fields)
+        if prefix is not None and self._cache.is_shared(prefix):
+            return self._cache.in_turn(prefix, lambda: self._api.post(orjson.dumps(_marked(fields))))
+        return self._api.post(orjson.dumps(fields))
 
     def _long_prefix(self, body: Mapping[str, Any]) -> tuple[str, int] | None:
         """What comes before the turns, if it is long enough for the prompt cache. The API puts tools and schema into it too."""
@@ -223,7 +210,10 @@ class AnthropicBackend:
         tokens = (len(system) + len(form)) // _CHARACTERS_PER_TOKEN
         return (system, hash(form)) if tokens >= self._model.least_cached else None
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _body(self, request: Request) -> bytes:
+        return orjson.dumps(self._fields(request))
+
+    def _fields(self, request: Request) -> dict[str, Any]:
         limit = self._limit(request.token_limit)
         messages, form = self._asked(request)
         system, turns = _parted(messages)

@@ -14,13 +14,11 @@ from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
-from datafast.llms.providers.direct import DirectProvider
+from datafast.llms.providers.direct import DirectBackend, DirectProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from datafast.llms.base import Backend, Request, Response
+    from datafast.llms.base import Backend, Request
 
 __all__ = [
     "ChatCompletionsBackend",
@@ -127,13 +125,11 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
         super().__init__(model_id, api_key, **options)
 
 
-class ChatCompletionsBackend:
-    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+class ChatCompletionsBackend(DirectBackend):
+    """Makes bodies of chat completions."""
 
     def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
-        from datafast.llms.transport.json_api import JsonApi
-
+        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
         self._provider = provider
         self._limit_param = provider.token_limit_param
         self._params: dict[str, Any] = provider.sampling
@@ -142,20 +138,6 @@ class ChatCompletionsBackend:
         self._extra = provider.extra
         if provider.stream:
             self._params |= {"stream": True} | (_USAGE_IN_STREAM if provider.asks_for_usage else {})
-        self._api = JsonApi(
-            provider,
-            provider.request_url,
-            headers=provider.key_headers,
-            max_connections=max_connections,
-            use_proxy=use_proxy,
-        )
-
-    def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """See `Backend.complete`. It hands on the coroutine that posts: one of its own would cost as much as making the body."""
-        return self._api.post(self._body(request))
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
 
     def _body(self, request: Request) -> bytes:
         schema = request.schema

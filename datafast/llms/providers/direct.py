@@ -1,21 +1,33 @@
-"""The base of the providers whose servers are called by our own HTTP client."""
+"""The base of the providers whose servers are called by our own HTTP client, and of their back ends.
+
+A wire format is a subclass of each: the provider gives the address and the headers, the back end writes the body of a request.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
 from datafast.llms.provider import LLMProvider
+from datafast.llms.transport.wire_format import CHAT_COMPLETIONS, WireFormat
 
-__all__ = ["DirectProvider"]
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from datafast.llms.base import Request, Response
+
+__all__ = ["DirectBackend", "DirectProvider"]
 
 
-class DirectProvider(LLMProvider):
-    """A provider at one address. A class of a wire format gives `request_url`."""
+class DirectProvider(LLMProvider, ABC):
+    """A provider at one address."""
 
     can_stream = True
 
     @property
+    @abstractmethod
     def request_url(self) -> str:
         """Where requests are posted to."""
-        raise NotImplementedError
 
     @property
     def key_headers(self) -> dict[str, str]:
@@ -52,3 +64,34 @@ class DirectProvider(LLMProvider):
         from datafast.llms.transport.proxies import proxy_for
 
         proxy_for(self.request_url)
+
+
+class DirectBackend(ABC):
+    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+
+    wire: ClassVar[WireFormat] = CHAT_COMPLETIONS
+    """The format of replies."""
+
+    def __init__(self, provider: DirectProvider, *, max_connections: int, use_proxy: bool = True) -> None:
+        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
+        from datafast.llms.transport.json_api import JsonApi
+
+        self._api = JsonApi(
+            provider,
+            provider.request_url,
+            headers=provider.key_headers,
+            max_connections=max_connections,
+            wire=self.wire,
+            use_proxy=use_proxy,
+        )
+
+    def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Backend.complete`. It hands on the coroutine that posts: one of its own would cost as much as making the body."""
+        return self._api.post(self._body(request))
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+    @abstractmethod
+    def _body(self, request: Request) -> bytes:
+        """The body of a request, as JSON."""

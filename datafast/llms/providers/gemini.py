@@ -16,16 +16,16 @@ import orjson
 
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
-from datafast.llms.providers.direct import DirectProvider
+from datafast.llms.providers.direct import DirectBackend, DirectProvider
 from datafast.llms.replies.body import first_of
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import mapped_schema, tell
 from datafast.llms.transport.wire_format import WireFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from datafast.llms.base import Backend, Request, Response
+    from datafast.llms.base import Backend, Request
     from datafast.llms.schema import ResponseSchema
     from datafast.types import Message
 
@@ -121,13 +121,13 @@ class GeminiProvider(DirectProvider):
         return GeminiBackend(self, max_connections=max_connections)
 
 
-class GeminiBackend:
-    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+class GeminiBackend(DirectBackend):
+    """Makes bodies of generateContent."""
+
+    wire = _CONTENT
 
     def __init__(self, provider: GeminiProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
-        from datafast.llms.transport.json_api import JsonApi
-
+        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
         self._provider = provider
         self._limit = provider.max_completion_tokens
         self._most_tokens = provider.most_tokens
@@ -136,21 +136,6 @@ class GeminiBackend:
         }
         if provider.reasoning_effort is not None and not _says_how_much_to_think(provider.extra):
             self._settings["reasoning_effort"] = {"thinkingConfig": _thinking(provider)}
-        self._api = JsonApi(
-            provider,
-            provider.request_url,
-            headers=provider.key_headers,
-            max_connections=max_connections,
-            wire=_CONTENT,
-            use_proxy=use_proxy,
-        )
-
-    def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """See `Backend.complete`. It hands on the coroutine that posts."""
-        return self._api.post(self._body(request))
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
 
     def _body(self, request: Request) -> bytes:
         settings: dict[str, Any] = {}

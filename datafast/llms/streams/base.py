@@ -7,6 +7,7 @@ pair in one event and its other half in the next are one character. Cost: one or
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ class Pieces:
         return "".join(self.pieces)
 
 
-class StreamedReply:
+class StreamedReply(ABC):
     """A reply as it comes.
 
     Attributes:
@@ -101,9 +102,9 @@ class StreamedReply:
 
     # -- what a wire format says
 
+    @abstractmethod
     def _take(self, event: dict[str, Any]) -> None:
         """Adds an event, which may be changed, to the reply."""
-        raise NotImplementedError
 
     def _is_error(self, event: dict[str, Any]) -> bool:
         """Whether an event says that the server failed."""
@@ -113,8 +114,9 @@ class StreamedReply:
         """Whether the reply is whole although no end mark has come."""
         return False
 
+    @abstractmethod
     def _assembled(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The reply, as far as it has come."""
 
     def _held(self, held: dict[int, _T], index: object, make: Callable[[], _T]) -> _T | None:
         """What has come of the choice with this number; None where there are more than any server gives."""
