@@ -30,7 +30,12 @@ def _linear() -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    own = {"pattern": _pattern, "patternProperties": _properties, "additionalProperties": _others}
+    own = {
+        "pattern": _pattern,
+        "patternProperties": _properties,
+        "additionalProperties": _others,
+        "uniqueItems": _unique,
+    }
     return extend(Draft202012Validator, own)  # type: ignore[no-untyped-call]
 
 
@@ -54,6 +59,21 @@ def _others(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[A
             yield _invalid(f"additional properties are not allowed, and {name!r} is one")
         elif isinstance(allowed, Mapping):
             yield from validator.descend(value[name], allowed, path=name)
+
+
+def _unique(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    # jsonschema compares each object with each other one.
+    if wanted is True and isinstance(value, list) and len({_comparable(item) for item in value}) < len(value):
+        yield _invalid("the list has the same item twice")
+
+
+def _comparable(value: Any) -> Any:
+    """Equal for values that JSON Schema calls equal: 1 and 1.0, but not 1 and true."""
+    if isinstance(value, dict):
+        return "object", frozenset((name, _comparable(inner)) for name, inner in value.items())
+    if isinstance(value, list):
+        return "list", tuple(map(_comparable, value))
+    return ("boolean", value) if isinstance(value, bool) else value
 
 
 def _invalid(message: str) -> Any:

@@ -53,3 +53,15 @@ def test_a_pattern_that_cannot_be_matched_in_linear_time_is_refused(pattern: str
 
 def test_a_property_may_be_called_pattern() -> None:
     assert form(pattern={"type": "string"}).model_validate({"pattern": "("}).root == {"pattern": "("}
+
+
+def test_whether_items_are_unique_is_told_of_long_lists_of_objects() -> None:
+    model = form(x={"type": "array", "uniqueItems": True})
+    items = [{"a": [number]} for number in range(20_000)]  # more than a minute, were each compared with each other
+    began = time.monotonic()
+    assert model.model_validate({"x": items})
+    assert time.monotonic() - began < 20
+    assert model.model_validate({"x": [1, True, "1", [1], {"a": 1}, {"a": True}, None]})
+    for twice in ([1, 1.0], [{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], [None, None]):
+        with pytest.raises(ValidationError, match="the same item twice"):
+            model.model_validate({"x": twice})
