@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -56,7 +57,12 @@ __all__ = [
 
 
 def short_waits(monkeypatch: Any, first_s: float = 0.004) -> None:
-    """Lets every wait before a repeat begin with at most so many seconds, whatever the config says."""
+    """Lets every wait before a repeat begin with so many seconds, whatever the config says.
+
+    Without the jitter: a wait of next to nothing would let a repeat go before anyone else's request, and whether
+    others succeeded between two faults would be a matter of chance.
+    """
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
     monkeypatch.setattr(Backoff, "wait_s", _wait_of(Backoff(first_s)))
     own = Backoff.probe_wait_s
     monkeypatch.setattr(Backoff, "probe_wait_s", lambda self, attempt: own(Backoff(first_s), attempt))
