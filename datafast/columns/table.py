@@ -113,7 +113,7 @@ class Table:
             self._put_together()
 
     def _widen(self) -> None:
-        """Lets columns that take whole rows see what stands behind them too, where that does not need them."""
+        """Lets columns that take whole rows see all others but those that need them; of several such, the later sees the earlier."""
         names = list(self._columns)
         needs = {name: set(column.needs) for name, column in self._columns.items()}
 
@@ -128,6 +128,7 @@ class Table:
         for place, name in enumerate(names):
             if not self._columns[name].wants_row:
                 continue
+            needs[name] -= {earlier for earlier in names[:place] if name in reached(earlier)}
             behind = {later for later in names[place + 1 :] if self._columns[later].wants_row}
             for later in names[place + 1 :]:
                 if not reached(later) & {name, *behind}:

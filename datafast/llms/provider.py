@@ -300,7 +300,7 @@ class LLMProvider:
             One result for one input; for a list (also of one), a list of results in the same order.
 
         Raises:
-            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
+            ValueError: both or neither of prompt and messages, nothing in them, or an element of the wrong shape.
             ProviderError: the request failed.
             ReplyError: the reply is not what was asked for.
             PartialResults: of a list, some of these; its `results` are those that came, with an error in the place of each other one.
