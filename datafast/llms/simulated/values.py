@@ -1,9 +1,8 @@
 """Values that match a JSON Schema, for simulated models.
 
 Guarantee: the same random state gives the same value. Types, enums, bounds on numbers, lengths of strings and lists,
-`$ref` and `anyOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
-Where no text is made for a `pattern` (see `patterns`), one of the `examples` beside it stands in. Limits: validators in Python are not known
-here, nor are `not`, `if`, `contains` and the like. A schema
+`$ref`, `anyOf`, `oneOf` and `allOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
+Limits: validators in Python are not known here, nor are `not`, `if`, `contains` and the like. For patterns see `patterns`. A schema
 that asks for a text of more than 100,000 letters, a list of more than 1,000 elements, or more than 20,000 values gets what does not match.
 """
 
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ from datafast._util.linear_schema import matches
 from datafast.llms.simulated.patterns import text_for
 
 if TYPE_CHECKING:
-    from datafast.llms.schema import ResponseSchema
     from datafast.llms.simulated.text import Writer
 
 __all__ = ["ValueMaker"]
@@ -41,17 +39,26 @@ class ValueMaker:
     """Makes values for the nodes of one schema.
 
     Args:
-        schema: the structure that is filled.
+        schema: the root, with the `$defs` that references point to.
         writer: the source of strings and random choices.
         num_items: the length of lists, if their bounds allow it.
+        examples: texts that stand in where none is made for a pattern.
 
     Attributes:
         unmade: properties and their patterns for which no text was made.
     """
 
-    def __init__(self, schema: ResponseSchema, writer: Writer, *, num_items: int = 3) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        writer: Writer,
+        *,
+        num_items: int = 3,
+        examples: Callable[[str], Sequence[str]] = lambda pattern: (),
+    ) -> None:
+        self._defs: Mapping[str, Any] = schema.get("$defs", {})
         self._schema = schema
-        self._defs: Mapping[str, Any] = schema.json_schema.get("$defs", {})
+        self._examples = examples
         self._writer = writer
         self._rng = writer.rng
         self._num_items = num_items
@@ -61,7 +68,7 @@ class ValueMaker:
 
     def make(self) -> Any:
         """One value for the whole schema."""
-        return self._value(self._schema.json_schema, "", 0)
+        return self._value(self._schema, "", 0)
 
     def _value(self, node: Mapping[str, Any] | bool, name: str, depth: int) -> Any:
         self._left -= 1
@@ -216,6 +223,6 @@ class ValueMaker:
             if least <= len(text) <= most and matches(pattern, text):
                 return text
         made = text_for(pattern, self._rng, least=least, most=node.get("maxLength"))
-        if made is None and (examples := self._schema.examples(pattern)):
+        if made is None and (examples := self._examples(pattern)):
             return self._rng.choice(examples)
         return made
