@@ -3,8 +3,8 @@
 Guarantee: one HTTP request per `complete`. A parameter that, according to litellm, the model lacks is left out with one
 warning. Cost: 2-3 s and 160 MB once, for the import, in a thread of its own; then 2-4 ms of CPU per call. From the
 hundredth call until it is closed, existing objects are left out of Python's garbage collection, which would cost a tenth
-of that. Limits: litellm's reply object is recorded as a chat completion, not the provider's own bytes, unless litellm tells another ending than
-those do. A success whose body litellm cannot read becomes a `ProviderError` with what litellm kept of it.
+of that. Limits: litellm's reply object is recorded as a chat completion; the provider's own bytes only where they tell another
+ending than litellm does. A success whose body litellm cannot read becomes a `ProviderError` with what litellm kept of it.
 """
 
 from __future__ import annotations

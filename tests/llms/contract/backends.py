@@ -125,7 +125,9 @@ _WHOLE = [
         structures=("schema", "json", None),
     ),
 ]
-DIRECT = [*_WHOLE, *(replace(backend, name=f"{backend.name}_streamed", stream=True) for backend in _WHOLE)]
+# Of two entries for one class of back end, one is tried streamed too.
+_STREAMED_TOO = [backend for backend in _WHOLE if backend.name not in {"openai", "anthropic_tools"}]
+DIRECT = [*_WHOLE, *(replace(backend, name=f"{backend.name}_streamed", stream=True) for backend in _STREAMED_TOO)]
 STREAMED = [backend for backend in DIRECT if backend.stream]
 LITELLM = [
     BackEnd(

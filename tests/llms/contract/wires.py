@@ -38,6 +38,8 @@ class Wire(ABC):
     """Whether its servers tell how many tokens were written to a prompt cache."""
     endings: ClassVar[Mapping[Ending, tuple[str, ...]]]
     """The documented reasons for the end of a reply, by what they mean."""
+    tells_kinds = True
+    """Whether the body of an error alone tells its kind."""
     an_extra: str
     """A field of requests that datafast has no option for."""
     errors: tuple[Told, ...]
@@ -92,6 +94,7 @@ def _text(content: Any) -> str:
 
 
 class ChatCompletions(Wire):
+    tells_kinds = False
     an_extra = "seed"
     endings: ClassVar = {
         Ending.WHOLE: ("stop",),
