@@ -19,6 +19,7 @@ from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
     from datafast.llms.base import Backend, Request
+    from datafast.llms.batches.base import BatchBackend
 
 __all__ = [
     "ChatCompletionsBodies",
@@ -70,6 +71,14 @@ class OpenAIProvider(ChatCompletionsProvider):
     default_model_id = "gpt-6-luna"
     default_base = "https://api.openai.com/v1"
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
+
+    @property
+    def batch_discount(self) -> float | None:
+        host = urlsplit(self.api_base).hostname or ""
+        return 0.5 if f".{host}".endswith(".api.openai.com") else None  # regions have names in front of it
+
+    def open_batches(self) -> BatchBackend | None:
+        return _openai_batches(self)
 
 
 class MistralProvider(ChatCompletionsProvider):
@@ -123,6 +132,15 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
                 key="api_base",
             )
         super().__init__(model_id, api_key, **options)
+
+    def open_batches(self) -> BatchBackend | None:
+        return _openai_batches(self)
+
+
+def _openai_batches(provider: ChatCompletionsProvider) -> BatchBackend:
+    from datafast.llms.batches.openai import OpenAIBatches
+
+    return OpenAIBatches(provider, ChatCompletionsBodies(provider, stream=False))
 
 
 class ChatCompletionsBodies(Bodies):
