@@ -21,8 +21,7 @@ from datafast.llms.batches.service import CLOCKS_DIFFER_S, BatchService, count, 
 
 if TYPE_CHECKING:
     from datafast.llms.base import Request
-    from datafast.llms.providers.chat_completions import ChatCompletionsProvider
-    from datafast.llms.providers.direct import Bodies
+    from datafast.llms.providers.direct import Bodies, DirectProvider
 
 __all__ = ["OpenAIBatches"]
 
@@ -55,7 +54,7 @@ class OpenAIBatches(BatchService):
     limits = BatchLimits(50_000, 200_000_000)
 
     def __init__(
-        self, provider: ChatCompletionsProvider, bodies: Bodies, *, root: str | None = None, endpoint: str | None = None
+        self, provider: DirectProvider, bodies: Bodies, *, root: str | None = None, endpoint: str | None = None
     ) -> None:
         super().__init__(provider, bodies)
         self._root = urlsplit(provider.request_url.removesuffix(_COMPLETIONS) if root is None else root)
