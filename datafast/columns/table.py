@@ -23,7 +23,7 @@ from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed, ConfigError, ReplyError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
@@ -234,6 +234,8 @@ class _Row:
             self.values[name] = await column.make(cell)
         except (CellError, CallFailed) as error:
             self._fail(name, error)
+        except ReplyError as error:  # in a dry run
+            raise ReplyError(f"{name}: {error}") from error
 
     def _fail(self, name: str, error: CellError | CallFailed | RenderError) -> None:
         on_error = self._columns[name].on_error
