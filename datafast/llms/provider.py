@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from datafast.llms.base import Backend
+    from datafast.llms.batches.base import BatchBackend
     from datafast.types import Message
 
 __all__ = ["LLMProvider"]
@@ -264,6 +265,15 @@ class LLMProvider:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is called. Override open().")
 
+    @property
+    def batch_discount(self) -> float | None:
+        """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
+        return None
+
+    def open_batches(self) -> BatchBackend | None:
+        """Opens its batch service for one run; None where it has none, or none that is known here."""
+        return None
+
     @overload
     def generate(self, prompt: str, messages: None = ..., response_format: None = ...) -> str: ...
     @overload
@@ -293,7 +303,7 @@ class LLMProvider:
             One result for one input; for a list (also of one), a list of results in the same order.
 
         Raises:
-            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
+            ValueError: both or neither of prompt and messages, nothing in them, or an element of the wrong shape.
             ProviderError: the request failed.
             ReplyError: the reply is not what was asked for.
             PartialResults: of a list, some of these; its `results` are those that came, with an error in the place of each other one.
