@@ -238,8 +238,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
-            job = self.job(on_event)
-            tell_change(job, self._options.get("on_change"))
+            job = tell_change(self.job(on_event), self._options.get("on_change"))
             self._ended(executor.run(job))
 
     async def run_async(self) -> None:
@@ -249,8 +248,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
-            job = self.job(on_event)
-            await tell_change_async(job, self._options.get("on_change"))
+            job = await tell_change_async(self.job(on_event), self._options.get("on_change"))
             self._ended(await executor.run_async(job))
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
