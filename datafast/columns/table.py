@@ -19,15 +19,15 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast._util.plugins import blaming
 from datafast.columns.base import Cell, CellError, Column, Setup
-from datafast.columns.templates.base import RenderError
 from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed, ConfigError, ReplyError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
+from datafast.templates.base import RenderError
 
 __all__ = ["CUT", "ColumnsRow", "Problem", "Table"]
 
@@ -234,6 +234,8 @@ class _Row:
             self.values[name] = await column.make(cell)
         except (CellError, CallFailed) as error:
             self._fail(name, error)
+        except ReplyError as error:  # in a dry run
+            raise ReplyError(f"{name}: {error}") from error
 
     def _fail(self, name: str, error: CellError | CallFailed | RenderError) -> None:
         on_error = self._columns[name].on_error

@@ -8,6 +8,7 @@ Cost: one pass over the source, and 24 bytes a document; texts are read from the
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,15 @@ from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.config import PromptDatasetConfig
 from datafast.errors import ConfigError
 from datafast.plan.dimensions import Computed, Dimension
+from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
-from datafast.sources.rows import ID_BYTES, gone_through
 from datafast.store.paths import UsedFile
 
 __all__ = ["Document", "Documents", "DocumentsConfig"]
 
 _USUAL = "text"
+_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Documents(Sequence[Document]):
         self._least, self._most = min_document_length, max_document_length
         self._places = array("q")
         self._short = self._long = 0
-        self._found = gone_through({"text": text, "context": beside} for text, beside in self._fitting(sample_count))
+        self._ids = _numbered(self._fitting(sample_count))
         if not self._places:
             raise ConfigError(f"{field}: {rows.name} has no documents. {self._left_out()}")
 
@@ -84,9 +86,9 @@ class Documents(Sequence[Document]):
 
     def dimension(self, name: str) -> Dimension:
         """The documents as an axis of a plan."""
-        ids = self._found.ids
-        digests = Computed(len(self), lambda number: bytes(ids[number * ID_BYTES : (number + 1) * ID_BYTES]))
-        return Dimension(name, self, digests=digests, fingerprint=self._found.digest)
+        ids = self._ids
+        digests = Computed(len(self), lambda number: ids[number * _ID_BYTES : (number + 1) * _ID_BYTES])
+        return Dimension(name, self, digests=digests, fingerprint=digest(ids))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -139,6 +141,22 @@ class Documents(Sequence[Document]):
         if self._long:
             said.append(f"{self._long:,} are longer than max_document_length, {self._most:,} characters")
         return f"Of its texts {' and '.join(said)}: they are left out."
+
+
+def _numbered(texts: Iterable[tuple[str, str]]) -> bytes:
+    """An id for each, 16 bytes; equal ones are numbered among themselves."""
+    seen: set[bytes] = set()
+    repeats: Counter[bytes] = Counter()
+    ids = bytearray()
+    for text, beside in texts:
+        made = digest(text, beside)
+        if made in seen:
+            repeats[made] += 1
+            ids += digest(made, str(repeats[made]))
+        else:
+            seen.add(made)
+            ids += made
+    return bytes(ids)
 
 
 def _usual_column(rows: SourceRows) -> str:

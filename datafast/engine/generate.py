@@ -15,7 +15,6 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, TypeVar, overload
 
 import orjson
@@ -30,7 +29,7 @@ from datafast.errors import CallFailed, ReplyCategory
 from datafast.llms.base import Completion
 from datafast.llms.replies.reasoning import reasoning_of
 from datafast.llms.schema import ResponseSchema
-from datafast.plan.items import WorkItem, digest
+from datafast.plan.items import WorkItem, digest, hashed
 from datafast.store.records import ItemRecord, Recorded
 from datafast.types import Message
 
@@ -79,6 +78,7 @@ class Generate:
         self._flaws: list[str] = []
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
+        self._tops_up = top_up
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
     @overload
@@ -193,7 +193,8 @@ class Generate:
     def shortfall(self, came: int, asked: int) -> CallFailed:
         """The failure of rows that are missing although no call failed, with what was wrong with the replies."""
         told = f"Only {came} of the {asked} rows that were asked for came in a usable form."
-        return self.failure(" ".join([told, *self._flaws]), category=ReplyCategory.SHORT.value)
+        cure = "" if self._tops_up else "With run.top_up: true a run asks for the missing ones by itself."
+        return self.failure(" ".join(filter(None, [told, *self._flaws, cure])), category=ReplyCategory.SHORT.value)
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for, with the newest answer."""
@@ -380,7 +381,7 @@ class Generate:
         self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
     ) -> bytes:
         who = _asked_digest(endpoint.identity, role, schema_key, tag)
-        plain = blake2b(self._item.content + who + asked, digest_size=16).digest()
+        plain = hashed(self._item.content + who + asked)
         ordinal = self._ordinals.get(plain, 0)
         if not peek:
             self._ordinals[plain] = ordinal + 1
