@@ -34,7 +34,9 @@ def test_judges_who_always_agree_have_an_alpha_of_one_and_opposite_ones_a_negati
     assert opposite.pairs == {("a", "b"): opposite.alpha}
 
 
-@pytest.mark.parametrize("rows", [[], [{"a": 1}, {"a": 2}], [{"a": 1, "b": None}], [{"a": 3, "b": 3}, {"a": 3, "b": 3}]])
+@pytest.mark.parametrize(
+    "rows", [[], [{"a": 1}, {"a": 2}], [{"a": 1, "b": None}], [{"a": 3, "b": 3}, {"a": 3, "b": 3}]]
+)
 def test_where_it_cannot_be_told_it_is_none(rows: list[dict[str, float | None]]) -> None:
     assert agreement_of(rows).alpha is None
 
