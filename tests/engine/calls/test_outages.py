@@ -26,6 +26,7 @@ def direct(server: FaultServer, **options: Any) -> LLMProvider:
 
 
 def litellm(server: FaultServer, **options: Any) -> LLMProvider:
+    support.warm_litellm()
     return LiteLLMProvider("openai/m", api_base=server.url, **options)
 
 
