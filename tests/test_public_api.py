@@ -27,6 +27,7 @@ IMPORT_PATHS = {
         "ConversationDatasetConfig",
         "PromptExpansionConfig",
         "RunConfig",
+        "Source",
         "TopicsConfig",
     ],
     "datafast.schema.data_rows": [
