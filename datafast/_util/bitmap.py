@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 __all__ = ["PositionSet"]
 
-_BITS = 1 << 16
+_SHIFT = 16
+_BYTES = (1 << _SHIFT) // 8
 
 
 class PositionSet:
@@ -14,33 +15,30 @@ class PositionSet:
 
     def __init__(self, positions: Iterable[int] = ()) -> None:
         self._pieces: dict[int, bytearray] = {}
-        self._size = 0
+        # One loop without a call in it: there may be millions of positions, and most follow another one of their piece.
+        number, piece = -1, bytearray()
         for position in positions:
-            self.add(position)
+            if position >> _SHIFT != number:
+                number = position >> _SHIFT
+                piece = self._pieces.setdefault(number, bytearray(_BYTES))
+            piece[position >> 3 & _BYTES - 1] |= 1 << (position & 7)
 
     def add(self, position: int) -> None:
-        number, bit = divmod(position, _BITS)
-        piece = self._pieces.get(number)
+        piece = self._pieces.get(position >> _SHIFT)
         if piece is None:
-            piece = self._pieces[number] = bytearray(_BITS // 8)
-        mask = 1 << (bit & 7)
-        if not piece[bit >> 3] & mask:
-            piece[bit >> 3] |= mask
-            self._size += 1
+            piece = self._pieces[position >> _SHIFT] = bytearray(_BYTES)
+        piece[position >> 3 & _BYTES - 1] |= 1 << (position & 7)
 
     def __contains__(self, position: int) -> bool:
-        piece = self._pieces.get(position // _BITS)
-        if piece is None:
-            return False
-        bit = position % _BITS
-        return bool(piece[bit >> 3] & (1 << (bit & 7)))
+        piece = self._pieces.get(position >> _SHIFT)
+        return piece is not None and piece[position >> 3 & _BYTES - 1] >> (position & 7) & 1 == 1
 
     def __iter__(self) -> Iterator[int]:
         for number, piece in sorted(self._pieces.items()):
             for place, byte in enumerate(piece):
                 if byte:
-                    first = number * _BITS + place * 8
+                    first = (number << _SHIFT) + place * 8
                     yield from (first + bit for bit in range(8) if byte & (1 << bit))
 
     def __len__(self) -> int:
-        return self._size
+        return sum(int.from_bytes(piece, "little").bit_count() for piece in self._pieces.values())

@@ -24,7 +24,7 @@ from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
-from datafast.errors import CallFailed, ConfigError
+from datafast.errors import CallFailed, ConfigError, ReplyError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
@@ -113,7 +113,7 @@ class Table:
             self._put_together()
 
     def _widen(self) -> None:
-        """Lets columns that take whole rows see what stands behind them too, where that does not need them."""
+        """Lets columns that take whole rows see all others but those that need them; of several such, the later sees the earlier."""
         names = list(self._columns)
         needs = {name: set(column.needs) for name, column in self._columns.items()}
 
@@ -128,6 +128,7 @@ class Table:
         for place, name in enumerate(names):
             if not self._columns[name].wants_row:
                 continue
+            needs[name] -= {earlier for earlier in names[:place] if name in reached(earlier)}
             behind = {later for later in names[place + 1 :] if self._columns[later].wants_row}
             for later in names[place + 1 :]:
                 if not reached(later) & {name, *behind}:
@@ -233,6 +234,8 @@ class _Row:
             self.values[name] = await column.make(cell)
         except (CellError, CallFailed) as error:
             self._fail(name, error)
+        except ReplyError as error:  # in a dry run
+            raise ReplyError(f"{name}: {error}") from error
 
     def _fail(self, name: str, error: CellError | CallFailed | RenderError) -> None:
         on_error = self._columns[name].on_error

@@ -130,27 +130,40 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         """Generates what is missing in the output file, asking one provider in each role; see `FanOutDataset.generate`.
 
         Args:
-            providers: who answers, by role; or, in kinds with keywords for their roles, the provider of the first role.
+            providers: who answers, by role; or the provider of the only role or, in kinds with keywords for their roles, the first.
             *others: then the providers of the further roles, in the order of the keywords.
             **options: those of a run (`RunOptions`), and providers under the kind's keywords for its roles.
         """
         Generation(self, *self._routes(self._by_position(providers, others), options)).run()
         return self
 
-    async def generate_async(self, providers: Mapping[str, LLMProvider] | None = None, **options: Any) -> Self:
+    async def generate_async(
+        self,
+        providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
+        *others: LLMProvider | None,
+        **options: Any,
+    ) -> Self:
         """`generate`, to be awaited from any event loop."""
-        await Generation(self, *self._routes(providers, options)).run_async()
+        await Generation(self, *self._routes(self._by_position(providers, others), options)).run_async()
         return self
 
     def generate_events(
-        self, providers: Mapping[str, LLMProvider] | None = None, **options: Any
+        self,
+        providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
+        *others: LLMProvider | None,
+        **options: Any,
     ) -> AsyncGenerator[Event, None]:
         """`generate`, as an asynchronous iteration over the events of the run; see `FanOutDataset.generate_events`."""
-        return _events(self, *self._routes(providers, options))
+        return _events(self, *self._routes(self._by_position(providers, others), options))
 
-    def estimate(self, providers: Mapping[str, LLMProvider] | None = None, **keywords: LLMProvider | None) -> Estimate:
+    def estimate(
+        self,
+        providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
+        *others: LLMProvider | None,
+        **keywords: LLMProvider | None,
+    ) -> Estimate:
         """Tokens, cost and time of what is left to generate; see `FanOutDataset.estimate`."""
-        routes, _ = self._routes(providers, keywords)
+        routes, _ = self._routes(self._by_position(providers, others), keywords)
         return estimate_of(self, routes)
 
     generate_roles = generate
@@ -167,13 +180,13 @@ class RoleDataset(Dataset[ConfigT, RowT]):
                 f"providers: expected a provider for each role, got a list. Give them one by one, in the order "
                 f"{', '.join(self.config.roles)}, or as a mapping of roles."
             )
-        given = (first, *others)
-        if len(given) > len(self.provider_keywords) or isinstance(first, Mapping):
+        given, names = (first, *others), list(self.provider_keywords) or list(self.config.roles)  # type: ignore[attr-defined]
+        if len(given) > len(names) or isinstance(first, Mapping) or (len(names) > 1 and not self.provider_keywords):
             roles = ", ".join(f"{role!r}: ..." for role in self.config.roles)  # type: ignore[attr-defined]
             raise ConfigError(f"providers: expected providers by role. Give one mapping, {{{roles}}}.")
         return {
             role: provider  # type: ignore[misc]  # checked with the others
-            for role, provider in zip(self.provider_keywords, given, strict=False)
+            for role, provider in zip(names, given, strict=False)
             if provider is not None
         }
 
@@ -225,8 +238,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
-            job = self.job(on_event)
-            tell_change(job, self._options.get("on_change"))
+            job = tell_change(self.job(on_event), self._options.get("on_change"))
             self._ended(executor.run(job))
 
     async def run_async(self) -> None:
@@ -236,8 +248,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
-            job = self.job(on_event)
-            await tell_change_async(job, self._options.get("on_change"))
+            job = await tell_change_async(self.job(on_event), self._options.get("on_change"))
             self._ended(await executor.run_async(job))
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:

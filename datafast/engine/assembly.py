@@ -89,6 +89,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         stages=settings_of(job.stages),
         notes=job.notes,
         made_for=job.made_for,
+        located=job.located,
     )
     with open_output(job.paths, job.plan, opening) as output:
         admission = Admission(_most_in_flight(job), stop)

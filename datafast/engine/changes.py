@@ -110,7 +110,7 @@ def is_changed(job: Job) -> bool:
                 return False
             is_new = not has_places_of(last, plan, former_of(plan, reader.key_versions))
             is_new = is_new or reasoning_of_rows(reader) != job.reasoning.place
-            return is_new or (job.settings.removed == "move" and reader.counts().removed > 0)
+            return is_new or (job.settings.removed == "move" and reader.rows_removed() > 0)
     except OutputError:
         return False
 

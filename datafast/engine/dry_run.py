@@ -11,6 +11,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import TYPE_CHECKING, cast
 
 from datafast.engine.calls.admission import Gate
@@ -23,6 +24,8 @@ from datafast.engine.routes import Route, call_identities, labels_of, providers_
 from datafast.errors import CallFailed, ReplyCategory, ReplyError
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.llms.simulated.text import Writer
+from datafast.llms.simulated.values import ValueMaker
 from datafast.store.records import ItemRecord, ItemState
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from datafast.engine.job import Produce
     from datafast.engine.settings import FanOut, RunConfig
     from datafast.llms.provider import LLMProvider
+    from datafast.llms.schema import ResponseSchema
     from datafast.plan.items import WorkItem
     from datafast.store.records import Recorded
 
@@ -84,7 +88,10 @@ class _Player:
         self.asks.append(call)
         response = await call.endpoint.backend.complete(Request(call.messages, call.schema))
         call.replied(response.raw, response.format, call.endpoint.provider.model_id)
-        return read_reply(call.said, call.schema)
+        try:
+            return read_reply(call.said, call.schema)
+        except ReplyError as error:
+            raise _not_simulated(call.schema, error) from error
 
     def seen(self) -> DryRun:
         """The calls so far."""
@@ -112,6 +119,23 @@ class _Replayer:
         return answer
 
 
+def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyError:
+    """The error for a schema that simulated models cannot fill, which says where, and what helps."""
+    if schema is not None:
+        maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples)
+        maker.make()
+        if maker.unmade:
+            name, pattern = maker.unmade[0]
+            return ReplyError(
+                f"No simulated text matches the pattern {pattern!r} of {name!r}, and calls are counted with simulated replies. "
+                f"Check the pattern and its bounds on length, or give {name!r} examples that match: examples: [...] beside it."
+            )
+    return ReplyError(
+        f"No simulated reply fits what is asked, and calls are counted with simulated replies. {error} A plan and an offline run "
+        f"need a simpler schema; a run with the real model does not."
+    )
+
+
 def _answer(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
     """What the first whole reply answers, or the best of those that are not whole."""
     partial = []
@@ -137,7 +161,11 @@ def _is_whole(call: Call, reply: Recorded) -> bool:
 
 
 async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
-    """Runs an item's `produce` without a ledger and without a network."""
+    """Runs an item's `produce` without a ledger and without a network.
+
+    Raises:
+        ReplyError: what it asks for cannot be simulated.
+    """
     player = _Player()
     provider = SimulatedProvider()
     endpoint = _endpoint(provider, label=provider.label, identity=provider.identity)
@@ -164,7 +192,8 @@ async def dry_resume(
     """
     player = _Player(settings.max_parse_retries)
     generate = _generate(player, item, route, recorded, record=record, most_rows=most_rows, top_up=settings.top_up)
-    with contextlib.suppress(CallFailed):  # the item fails again; what it asked until then counts
+    # The item fails again, or its schema cannot be simulated; what it asked until then counts.
+    with contextlib.suppress(CallFailed, ReplyError):
         await produce(item, generate)
     return player.seen()
 

@@ -21,16 +21,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util import background
-from datafast._util.user_path import is_file
 from datafast.engine.calls.budget import Headroom, headroom, spent_elsewhere, upper_bound
 from datafast.engine.calls.memory import surprises_of
 from datafast.engine.calls.reply_limits import ReplyLimits
-from datafast.engine.changes import Change, change_of
 from datafast.engine.dry_run import DryRun, dry_run
 from datafast.engine.estimated import Estimate, total
 from datafast.engine.expected_usage import (
@@ -38,24 +35,18 @@ from datafast.engine.expected_usage import (
     TOKENS_PER_S,
     TOKENS_PER_TEXT,
     Asked,
-    History,
     ProviderEstimate,
     Span,
     expected,
     longest,
 )
-from datafast.engine.pricing import pricing_of
-from datafast.engine.remaining import MOST_S, Remaining, per_route, remaining
+from datafast.engine.past import Past, sampled
+from datafast.engine.remaining import MOST_S
 from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.errors import ConfigError, OutputError
 from datafast.llms.base import Request
 from datafast.llms.prices import nearest_model
-from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
-from datafast.store.lock import is_running
-from datafast.store.reader import LedgerReader
-from datafast.store.records import Sizes, Spent
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -64,22 +55,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "estimate"]
 
-SAMPLE = 24
-_NOTHING = Spent(0.0, 0, 0)
 
-
-def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
+def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT, past: Past | None = None) -> Estimate:
     """Estimates what is left of a job; see the module for the method.
 
     Args:
         tokens_per_text: what is guessed for the output where no earlier replies are known.
+        past: what its output has, if that was read already.
     """
-    plan, routes = job.plan, job.routes
-    sample = [plan[position] for position in spread(plan, SAMPLE, seed=job.settings.seed)]
     labels = labels_of(job.providers)
-    past = _Past.read(job, sample, tokens_per_text)
-    work = _Work(routes, job.settings)
-    asked = _ask(job, sample)
+    past = past or Past.read(job, tokens_per_text)
+    work = _Work(job.routes, job.settings)
+    asked = _ask(job, [job.plan[position] for position in sampled(job)])
     work.add_items(past.left.untouched, asked)
     for route, ask, count in past.left.asks:
         work.add_call(route, ask, count)
@@ -106,7 +93,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT) -> Estimate:
     )
 
 
-def _headroom(job: Job, sampled: Sequence[DryRun], past: _Past) -> Headroom | None:
+def _headroom(job: Job, sampled: Sequence[DryRun], past: Past) -> Headroom | None:
     """How many requests a budget lets be in flight, by the dearest of the sampled calls."""
     if not job.settings.has_budget:
         return None
@@ -195,47 +182,6 @@ def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[float], settings:
     return list(left)
 
 
-# -- what the ledger knows
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """What is left, what earlier replies used, and what the config has changed."""
-
-    left: Remaining
-    history: History
-    change: Change | None = None
-    note: str = ""
-    spent: Spent = _NOTHING
-    sizes: Mapping[str, Mapping[str, Sizes]] = field(default_factory=dict)
-    learned: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, job: Job, sample: Sequence[WorkItem], guess: Span) -> _Past:
-        plan, ledger = job.plan, job.paths.ledger
-        nothing = cls(Remaining(per_route(plan), plan.num_rows), History(tokens_per_text=guess))
-        if job.fresh or not is_file(ledger) or not sample:
-            return nothing
-        try:
-            with LedgerReader(ledger) as reader:
-                if reader.meta("mode") != ("simulated" if job.simulated else "real"):
-                    return nothing  # a run on this output would be refused
-                if not is_running(job.paths):
-                    reader.take_in(job.paths.journal, pricing_of(job.providers))
-                left = remaining(reader, job)
-                history = History.read(reader, num_rows=sample[0].num_rows, tokens_per_text=guess)
-                return cls(
-                    left,
-                    history,
-                    change_of(reader, left, job),
-                    spent=reader.spent(job.buyer),
-                    sizes=reader.reply_sizes(),
-                    learned=reader.learned,
-                )
-        except (OutputError, ConfigError) as error:
-            return replace(nothing, note=f"Nothing counts as done: {error}")
-
-
 # -- totals
 
 
@@ -262,7 +208,7 @@ def _slips(providers: Sequence[LLMProvider]) -> list[str]:
     ]
 
 
-def _notes(parts: Sequence[ProviderEstimate], past: _Past, settings: RunConfig) -> list[str]:
+def _notes(parts: Sequence[ProviderEstimate], past: Past, settings: RunConfig) -> list[str]:
     guess = past.history.tokens_per_text
     called = [part for part in parts if any(part.calls.values())]
     notes = [past.note] if past.note else []

@@ -15,7 +15,6 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, TypeVar, overload
 
 import orjson
@@ -30,7 +29,7 @@ from datafast.errors import CallFailed, ReplyCategory
 from datafast.llms.base import Completion
 from datafast.llms.replies.reasoning import reasoning_of
 from datafast.llms.schema import ResponseSchema
-from datafast.plan.items import WorkItem, digest
+from datafast.plan.items import WorkItem, digest, hashed
 from datafast.store.records import ItemRecord, Recorded
 from datafast.types import Message
 
@@ -380,7 +379,7 @@ class Generate:
         self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
     ) -> bytes:
         who = _asked_digest(endpoint.identity, role, schema_key, tag)
-        plain = blake2b(self._item.content + who + asked, digest_size=16).digest()
+        plain = hashed(self._item.content + who + asked)
         ordinal = self._ordinals.get(plain, 0)
         if not peek:
             self._ordinals[plain] = ordinal + 1

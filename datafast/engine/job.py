@@ -22,6 +22,7 @@ from datafast.types import RunReport
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
+    from datafast.store.locating import Located
 
 __all__ = ["Job", "Produce"]
 
@@ -45,6 +46,7 @@ class Job:
         stages: the stages that decide about rows, in this order.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
+        located: where the items of the output were found in the plan, if they were looked for already.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
         also_spent: ledgers whose costs for this output also count for the budget; they need not exist.
         made_for: of a run in front of others' runs: the ledger of the output that it is made for (an empty path if for none), whose budget
@@ -68,6 +70,7 @@ class Job:
     notes: Mapping[str, Any] = field(default_factory=dict)
     also_spent: Sequence[Path] = ()
     made_for: Path | None = None
+    located: Located | None = None
     on_report: Callable[[RunReport], None] | None = None
 
     @property

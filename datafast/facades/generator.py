@@ -33,6 +33,7 @@ from datafast.facades.deepfabric.progress import Progress
 from datafast.facades.deepfabric.settings import Settings, given_in
 
 if TYPE_CHECKING:
+    from datafast.topics.model import TopicModel
     from datafast.types import FailedItem
 
 __all__ = ["DataSetGenerator"]
@@ -139,6 +140,7 @@ class DataSetGenerator:
         sys_msg: bool | None = None,
         num_example_demonstrations: int | None = None,
         *,
+        topic_tree: Any = None,
         retry_failed: bool = False,
     ) -> Dataset:
         """Generates conversations.
@@ -150,14 +152,16 @@ class DataSetGenerator:
             model_name: another model for this call.
             sys_msg: whether the conversations begin with a system message, for this call.
             num_example_demonstrations: rows of `example_data` that each prompt shows, for this call.
+            topic_tree: what the first versions call `topic_model`.
             retry_failed: try the samples again that failed in the same call before, and return all rows.
 
         Raises:
             DataSetGeneratorError: a value is wrong, or the run ended early; rows and replies are kept.
         """
         with explained():
+            topics = topics_of(topic_model, topic_tree)
             call = self._call(
-                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+                num_steps, batch_size, topics, model_name, sys_msg, num_example_demonstrations, retry_failed
             )
         with self._folders.keeping(call):
             try:
@@ -175,12 +179,14 @@ class DataSetGenerator:
         sys_msg: bool | None = None,
         num_example_demonstrations: int | None = None,
         *,
+        topic_tree: Any = None,
         retry_failed: bool = False,
     ) -> Dataset:
         """`create_data_async` without await; works below a running event loop too."""
         with explained():
+            topics = topics_of(topic_model, topic_tree)
             call = self._call(
-                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+                num_steps, batch_size, topics, model_name, sys_msg, num_example_demonstrations, retry_failed
             )
         with self._folders.keeping(call):
             try:
@@ -198,6 +204,7 @@ class DataSetGenerator:
         sys_msg: bool | None = None,
         num_example_demonstrations: int | None = None,
         *,
+        topic_tree: Any = None,
         retry_failed: bool = False,
     ) -> AsyncGenerator[dict[str, Any] | Dataset, None]:
         """`create_data_async` as an iteration over events; the last element is the dataset.
@@ -209,8 +216,9 @@ class DataSetGenerator:
         (Ctrl-C, or the task was cancelled), the next step of the iteration raises it.
         """
         with explained():
+            topics = topics_of(topic_model, topic_tree)
             call = self._call(
-                num_steps, batch_size, topic_model, model_name, sys_msg, num_example_demonstrations, retry_failed
+                num_steps, batch_size, topics, model_name, sys_msg, num_example_demonstrations, retry_failed
             )
         progress = Progress(model_name=call.provider.model_id, config=call.dataset.config, num_rows=call.num_rows)
         with self._folders.keeping(call):
@@ -310,7 +318,7 @@ class DataSetGenerator:
         self,
         num_steps: int | None,
         batch_size: int | None,
-        topic_model: Any,
+        topics: TopicModel,
         model_name: str | None,
         sys_msg: bool | None,
         num_examples: int | None,
@@ -321,7 +329,7 @@ class DataSetGenerator:
                 check_count(name, count)
         provider = self._settings.provider(model_name)
         config = self._settings.config(
-            topics_of(topic_model),
+            topics,
             num_rows=num_steps,
             batch_size=batch_size,
             sys_msg=sys_msg,

@@ -70,7 +70,7 @@ def generate(
         raise ConfigError(f"response_format: expected a pydantic model, got {response_format!r}.")
     provider.require_ready()
     schema = ResponseSchema.of(response_format) if response_format is not None else None
-    results = background.run(_complete_all(provider, conversations, schema)) if conversations else []
+    results = background.run(_complete_all(provider, conversations, schema))
     failed = any(isinstance(result, Exception) for result in results)
     if failed and many:
         raise PartialResults(results)
@@ -83,6 +83,8 @@ def _from_prompts(prompt: object) -> tuple[list[list[Message]], bool]:
     prompts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(prompts, (list, tuple)):
         raise ConfigError(f"prompt must be a string or list of strings. It is of type {type(prompt).__name__}.")
+    if not prompts:
+        raise ConfigError("prompt cannot be empty. Give a text, or a list of at least one text.")
     for number, text in enumerate(prompts):
         if not isinstance(text, str):
             raise ConfigError(

@@ -71,8 +71,6 @@ class LLMProvider:
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
-    batch_discount: ClassVar[float | None] = None
-    """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
     structured_replies: ClassVar[str | None] = None
     """The strongest way of asking for structure that the API has for all present models: `schema`, `json` or `words`; None: it differs."""
 
@@ -267,6 +265,11 @@ class LLMProvider:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is called. Override open().")
 
+    @property
+    def batch_discount(self) -> float | None:
+        """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
+        return None
+
     def open_batches(self) -> BatchBackend | None:
         """Opens its batch service for one run; None where it has none, or none that is known here."""
         return None
@@ -300,7 +303,7 @@ class LLMProvider:
             One result for one input; for a list (also of one), a list of results in the same order.
 
         Raises:
-            ValueError: both or neither of prompt and messages, or an element of the wrong shape.
+            ValueError: both or neither of prompt and messages, nothing in them, or an element of the wrong shape.
             ProviderError: the request failed.
             ReplyError: the reply is not what was asked for.
             PartialResults: of a list, some of these; its `results` are those that came, with an error in the place of each other one.

@@ -82,6 +82,10 @@ class ResponseSchema:
         """Its key in keys of version 1."""
         return _former_key(self)
 
+    def examples(self, pattern: str) -> Sequence[str]:
+        """The texts that are given as examples beside a pattern. No model is shown them."""
+        return _examples(self.model).get(pattern, ())
+
     def instructions(self) -> str:
         """The schema as an instruction, for a model whose server does not enforce it."""
         schema = orjson.dumps(self.json_schema).decode()
@@ -121,6 +125,18 @@ def _former_key(schema: ResponseSchema) -> bytes:
     from datafast.llms.reply_model import former_key_of
 
     return former_key_of(schema.model, schema.json_schema)
+
+
+@lru_cache(maxsize=512)
+def _examples(model: type[BaseModel]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    waiting: list[Any] = [model.model_json_schema()]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict) and isinstance(node.get("pattern"), str) and isinstance(node.get("examples"), list):
+            found.setdefault(node["pattern"], []).extend(text for text in node["examples"] if isinstance(text, str))
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return found
 
 
 def _wire(name: str, schema: dict[str, Any]) -> bytes:

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -25,7 +24,7 @@ from datafast.errors import ConfigError
 from datafast.plan.defaults import Edition
 from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.expansion import Expansion, ExpansionSpec
-from datafast.plan.items import Counted, Plan, WorkItem, digest
+from datafast.plan.items import Counted, Plan, WorkItem, digest, hashed
 from datafast.plan.maker import ItemMaker
 from datafast.plan.template import Template
 
@@ -202,7 +201,7 @@ class GridPlan:
             for variant in asked:
                 content = maker.content(base, variant) + maker.shape
                 for route in maker.routes:
-                    yield blake2b(content + route, digest_size=16).digest()
+                    yield hashed(content + route)
 
     def _combinations(self) -> Iterator[tuple[bytes, ...]]:
         if len(self._dimensions) == 1:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 from datafast.plan.defaults import Edition
 from datafast.plan.dimensions import Dimension
 from datafast.plan.expansion import Expansion, Variant
-from datafast.plan.items import WorkItem, digest
+from datafast.plan.items import WorkItem, digest, hashed
 
 __all__ = ["ItemMaker"]
 
@@ -56,7 +55,7 @@ class ItemMaker:
 
     def base_of(self, digests: bytes) -> bytes:
         """The digest of a base combination with these digests of values."""
-        return blake2b(self.kind + digests, digest_size=16).digest()
+        return hashed(self.kind + digests)
 
     def asked(self, variant: Variant) -> bytes:
         """What a variant adds to a base."""
@@ -71,11 +70,11 @@ class ItemMaker:
 
     def content(self, base: bytes, asked: bytes) -> bytes:
         """The content of an item."""
-        return blake2b(base + asked, digest_size=16).digest()
+        return hashed(base + asked)
 
     def key(self, content: bytes, route: int) -> bytes:
         """The key of an item."""
-        return blake2b(content + self.shape + self.routes[route], digest_size=16).digest()
+        return hashed(content + self.shape + self.routes[route])
 
     def item(
         self, position: int, base: bytes, values: dict[str, Any], variant: Variant, route: int, num_rows: int

@@ -12,7 +12,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
     meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
-              what was learned of providers
+              what was learned of providers, a mark of the last run that began
 
 `migrations` has their columns, now and in earlier formats.
 """
@@ -25,9 +25,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -45,6 +46,7 @@ from datafast.store.records import (
     FailureRow,
     FilteredRow,
     ItemRecord,
+    ItemsMark,
     ItemState,
     Recorded,
     Sizes,
@@ -69,7 +71,8 @@ _AT_ONCE = 10_000
 _ALL = 2**62
 _ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 
-_LOST = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
+_LOST = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
+_REMOVED = "SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3 AND state != 1"
 
 
 def _name_of(buyer: Path, ledger: Path) -> str:
@@ -208,27 +211,29 @@ class Ledger:
             found[item_id].filtered = mask
         return found
 
-    def places(self) -> dict[bytes, int]:
-        """The position, id and state of every item by key, in one integer because there may be millions."""
-        query = "SELECT key, (min(position, 2147483647) << 32) | (id << 2) | state FROM items"
-        return dict(self._db.execute(query))
+    def ids_by_key(self) -> dict[bytes, int]:
+        """The id of every item."""
+        return dict(self._db.execute("SELECT key, id FROM items"))
 
-    POSITION_SHIFT = 32
-    STATE_BITS = 3
+    def ids_of(self, state: ItemState) -> Iterator[int]:
+        """The ids of items in a state other than done."""
+        return chain.from_iterable(self._db.execute("SELECT id FROM items WHERE state = ? AND state != 1", (state,)))
 
-    @staticmethod
-    def item_of(place: int) -> int:
-        """The id in a value of `places`."""
-        return place >> 2 & 0x3FFF_FFFF
+    def items_mark(self) -> ItemsMark:
+        """What stays the same as long as the ledger has the same items."""
+        opening = self.meta("opening")  # first, so that items which another process adds now have an older mark
+        return ItemsMark(opening, *self._db.execute("SELECT count(*), coalesce(max(id), 0) FROM items").fetchone())
+
+    def note_opening(self) -> None:
+        """Notes that a run begins, which may add items."""
+        self.set_meta("opening", uuid4().hex)
 
     def done_positions(self) -> Iterator[int]:
-        for row in self._db.execute("SELECT position FROM items WHERE state = 1"):
-            yield row[0]
+        return chain.from_iterable(self._db.execute("SELECT position FROM items WHERE state = 1"))
 
     def settled_positions(self) -> Iterator[int]:
         """The positions of items that are done or have failed, in the plan of the last run."""
-        for row in self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"):
-            yield row[0]
+        return chain.from_iterable(self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"))
 
     def rows_settled(self, *, but: Container[int] = ()) -> int:
         """The rows of items that are done or have failed, without those of some items."""
@@ -248,10 +253,10 @@ class Ledger:
             for row in self._db.execute(f"SELECT * FROM items WHERE id IN ({marks}) ORDER BY id", part):  # noqa: S608 - question marks
                 yield item_from(row)
 
-    def move_items(self, positions: Iterable[tuple[int, int]]) -> None:
-        """Gives items (id, position) their positions in a new plan."""
-        moved = ((position, item_id) for item_id, position in positions)
-        self._db.executemany("UPDATE items SET position = ? WHERE id = ?", moved)
+    def move_items(self, positions: Sequence[int]) -> None:
+        """Gives items their positions in a new plan, by id; those with -1 keep theirs."""
+        self._db.create_function("moved", 1, positions.__getitem__, deterministic=True)
+        self._db.execute("UPDATE items SET position = moved(id) WHERE moved(id) NOT IN (-1, position)")
 
     def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
@@ -304,18 +309,24 @@ class Ledger:
         """
         if requested is None:
             requested = self.requested
-        filtered = "SELECT count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state"
+        # The order of the join, and `state != 1` for the partial index, keep SQLite from going through all items more than once.
+        filtered = "SELECT count(*) FROM filtered CROSS JOIN items ON items.id = filtered.item WHERE state"
         written, removed, filtered_rows, failed = self._db.execute(
             "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
-            "(SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3), "
+            f"({_REMOVED}), "
             f"({filtered} != 3), "
-            f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2) - ({filtered} = 2)"
+            f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2 AND state != 1) - ({filtered} = 2)"
         ).fetchone()
         for item in self._items_to_cut():
             beyond = (item.slots >> item.num_rows).bit_count()
             written, removed = written - beyond, removed + beyond
             failed += beyond if item.state is ItemState.FAILED else 0
         return Counts(requested=requested, written=written, filtered=filtered_rows, failed=failed, removed=removed)
+
+    def rows_removed(self) -> int:
+        """`counts().removed`, without going through all items."""
+        (removed,) = self._db.execute(_REMOVED).fetchone()
+        return int(removed) + sum((item.slots >> item.num_rows).bit_count() for item in self._items_to_cut())
 
     @property
     def key_versions(self) -> list[str]:
@@ -550,5 +561,7 @@ class Ledger:
 
     def failure_counts(self) -> Counter[tuple[str, str]]:
         """Failed rows by provider and category."""
-        found = self._db.execute("SELECT provider, category, sum(rows) FROM failed GROUP BY provider, category")
+        found = self._db.execute(
+            "SELECT provider, category, sum(rows) FROM failures f CROSS JOIN items i ON i.id = f.item WHERE state = 2 GROUP BY 1, 2"
+        )
         return Counter({(provider, category): rows for provider, category, rows in found})

@@ -1,31 +1,24 @@
-"""Finding the items of a ledger in a plan by their keys; items that an earlier version has begun by their former keys.
+"""A plan beside the items of a ledger: `compare` says what the plan would change, and changes nothing; `match` does it.
 
-`compare` says what a plan would change, and changes nothing; `match` does it.
-
-Cost: nothing if the plan is the one of the last run. Otherwise its keys are read once, and once more with former keys only if
-the ledger may have items of that version and some were not found yet.
+Cost: hardly any if the plan is the one of the last run. Otherwise the items are looked for in it (`datafast.store.locating`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import orjson
 
 from datafast._util.bitmap import PositionSet
-from datafast.errors import ConfigError
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.ledger import Ledger
+from datafast.store.locating import Located, locate
 from datafast.store.records import ItemRecord, ItemState
 
 __all__ = ["Comparison", "Matched", "compare", "former_of", "has_places_of", "item_at", "match"]
 
-_WALK_LIMIT = 50_000_000
 _SETTLED = frozenset({ItemState.DONE, ItemState.FAILED})
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -67,6 +60,7 @@ class Comparison:
         rows_settled: the rows of settled items.
         rows_cut: rows in the file that are more than their items ask for in this plan.
         rows_returning: the rows of begun items that were not in the last plan.
+        located: where the items are, if the plan is a new one.
     """
 
     former: Sequence[Plan]
@@ -79,6 +73,7 @@ class Comparison:
     rows_settled: int = 0
     rows_cut: int = 0
     rows_returning: int = 0
+    located: Located | None = None
 
     @property
     def rows_begun(self) -> int:
@@ -94,24 +89,6 @@ def former_of(plan: Plan, versions: Collection[str]) -> list[Plan]:
 def has_places_of(fingerprint: bytes | None, plan: Plan, former: Sequence[Plan]) -> bool:
     """Whether items have the same positions in this plan as in the plan with this fingerprint."""
     return any(fingerprint == same.fingerprint for same in (plan, *former))
-
-
-def found_in(plan: Plan, former: Sequence[Plan], left: dict[bytes, T]) -> Iterator[tuple[int, T]]:
-    """The position of each key that is found, with its value in `left`, from which it is removed."""
-    taken = PositionSet() if former else None
-    for position, key in enumerate(plan.keys() if left else ()):
-        found = left.pop(key, None)
-        if found is not None:
-            if taken is not None:
-                taken.add(position)
-            yield position, found
-            if not left:
-                return
-    for same in former:
-        for position, key in enumerate(same.keys() if left else ()):
-            if key in left and taken is not None and position not in taken:
-                taken.add(position)
-                yield position, left.pop(key)
 
 
 def item_at(
@@ -164,19 +141,20 @@ def compare(ledger: Ledger, plan: Plan) -> Comparison:
 
 def _find(ledger: Ledger, plan: Plan, found: Comparison) -> None:
     """Notes which items of the ledger the plan has and which leave."""
-    before = ledger.places()
-    _require_comparable(before, plan)
+    located = found.located = locate(ledger, plan, found.former)
+    stale = set(ledger.ids_of(ItemState.STALE))
+    found.leaving = {item_id: 0 for item_id in located.absent if item_id not in stale}
     end = len(plan) - 1
-    unlike = {item.id for item in ledger.items_unlike(plan[end].most_rows, position=-1)} if len(plan) else set()
-    positions: dict[int, int] = {}  # of items of which more has to be known
-    for position, place in found_in(plan, found.former, before):
-        item_id, is_settled = Ledger.item_of(place), place & Ledger.STATE_BITS in _SETTLED
-        if is_settled and item_id not in unlike and position != end:
-            found.settled.add(position)
-        else:
-            positions[item_id] = position
-    left = (Ledger.item_of(place) for place in before.values() if place & Ledger.STATE_BITS != ItemState.STALE)
-    found.leaving = dict.fromkeys(left, 0)
+    unlike = [item.id for item in ledger.items_unlike(plan[end].most_rows, position=-1)] if len(plan) else []
+    unclear = {located.item_at(end), *unlike, *stale, *ledger.ids_of(ItemState.OPEN)} - {None}
+    positions = {
+        item_id: position
+        for item_id in unclear
+        if item_id is not None and (position := located.position_of(item_id)) is not None
+    }
+    found.settled = PositionSet(
+        position for item_id, position in enumerate(located.positions) if position >= 0 and item_id not in positions
+    )
     reopened = _look_at(ledger, plan, found, positions)
     found.rows_settled += ledger.rows_settled(but={*found.leaving, *reopened})
 
@@ -202,24 +180,21 @@ def _look_at(ledger: Ledger, plan: Plan, found: Comparison, positions: Mapping[i
     return reopened
 
 
-def _require_comparable(before: Sized, plan: Plan) -> None:
-    if len(before) and len(plan) > _WALK_LIMIT:
-        raise ConfigError(
-            f"The config has changed since this output was begun, and its plan of {len(plan):,} items is too large to be "
-            f"compared with it. Choose another --output, or start over with --fresh."
-        )
+def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched:
+    """Finds each item of the ledger in the plan. Items that are not in it any more become stale.
 
-
-def match(ledger: Ledger, plan: Plan) -> Matched:
-    """Finds each item of the ledger in the plan. Items that are not in it any more become stale."""
+    Args:
+        located: where they were found in the plan a moment ago, if they were looked for.
+    """
     former = former_of(plan, ledger.key_versions)
-    if has_places_of(ledger.meta("plan"), plan, former):
-        matched = Matched(former, done=PositionSet(ledger.done_positions()))
-        if ledger.meta("plan") != plan.fingerprint or plan.key_version not in ledger.key_versions:
-            with ledger.transaction():
-                _note(ledger, plan)
-    else:
-        matched = Matched(former, done=_move_to_new_plan(ledger, plan, former))
+    if not has_places_of(ledger.meta("plan"), plan, former):
+        if located is None or not located.holds(ledger, plan):
+            located = locate(ledger, plan, former)
+        _move_to_new_plan(ledger, plan, located)
+    elif ledger.meta("plan") != plan.fingerprint or plan.key_version not in ledger.key_versions:
+        with ledger.transaction():
+            _note(ledger, plan)
+    matched = Matched(former, done=PositionSet(ledger.done_positions()))
     filtered, failures = ledger.filtered_of_unfinished(), ledger.failures_of_lost()
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
@@ -232,49 +207,29 @@ def match(ledger: Ledger, plan: Plan) -> Matched:
     return matched
 
 
-def _move_to_new_plan(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> PositionSet:
-    """Gives every item its position in a changed plan. Returns the positions of those that are done."""
-    before = ledger.places()
-    _require_comparable(before, plan)
-    returned: list[int] = []
-    done = PositionSet()
-
-    def moved() -> Iterator[tuple[int, int]]:
-        for position, place in found_in(plan, former, before):
-            if place & Ledger.STATE_BITS == ItemState.DONE:
-                done.add(position)
-            elif place & Ledger.STATE_BITS == ItemState.STALE:
-                returned.append(Ledger.item_of(place))
-            if place >> Ledger.POSITION_SHIFT != position:
-                yield Ledger.item_of(place), position
-
+def _move_to_new_plan(ledger: Ledger, plan: Plan, located: Located) -> None:
+    """Gives every item its position in a changed plan."""
+    returned = [item_id for item_id in ledger.ids_of(ItemState.STALE) if located.position_of(item_id) is not None]
     with ledger.transaction():
-        ledger.move_items(moved())
+        ledger.move_items(located.positions)
         ledger.set_state(returned, ItemState.OPEN)
         ledger.decide_anew(returned)
-        ledger.set_state(map(Ledger.item_of, before.values()), ItemState.STALE)
-        if _fit(ledger, plan):
-            done = PositionSet(ledger.done_positions())
+        ledger.set_state(located.absent, ItemState.STALE)
+        _fit(ledger, plan)
         _note(ledger, plan)
-    return done
 
 
-def _fit(ledger: Ledger, plan: Plan) -> bool:
-    """Gives the items that ask for more or fewer rows than before their new number; returns whether there are any.
+def _fit(ledger: Ledger, plan: Plan) -> None:
+    """Gives the items that ask for more or fewer rows than before their new number.
 
     Only the last item of a plan may ask for fewer rows than an item can, so only those that differ are looked at.
     """
     if not len(plan):
-        return False
+        return
     last = len(plan) - 1
-    different = [
-        (item, rows)
-        for item in ledger.items_unlike(plan[last].most_rows, position=last)
-        if (rows := plan[item.position].num_rows) != item.num_rows
-    ]
-    for item, rows in different:
-        ledger.resize(item, rows)
-    return bool(different)
+    for item in ledger.items_unlike(plan[last].most_rows, position=last):
+        if (rows := plan[item.position].num_rows) != item.num_rows:
+            ledger.resize(item, rows)
 
 
 def _note(ledger: Ledger, plan: Plan) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "FilteredRow",
     "ItemRecord",
     "ItemState",
+    "ItemsMark",
     "Recorded",
     "Sizes",
     "Spent",
@@ -74,6 +75,17 @@ class ItemRecord:
     @property
     def rows_written(self) -> int:
         return self.slots.bit_count()
+
+
+class ItemsMark(NamedTuple):
+    """What a ledger says of its items: the last run that began on it (None with earlier versions), how many there are, the newest id.
+
+    Items are only added, by runs, and never get another key. So the same mark means the same items.
+    """
+
+    opening: str | None
+    number: int
+    newest: int
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
+from datafast.store.locating import Located
 from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
@@ -84,6 +85,7 @@ class Opening:
         stages: the settings of the stages that decide about rows, as JSON.
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
+        located: where the items of the output were found in the plan a moment ago, if they were looked for.
     """
 
     simulated: bool
@@ -99,6 +101,7 @@ class Opening:
     stages: str = "[]"
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
+    located: Located | None = None
 
 
 @contextlib.contextmanager
@@ -216,7 +219,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     try:
         _replay_journal(ledger, journal, how.pricing, set_aside)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
-        matched = match(ledger, plan)
+        matched = match(ledger, plan, how.located)
         if how.retry_failed:
             _reopen(ledger, matched, how.chosen)
         if stale := _move_removed(paths.rows, ledger, how):
@@ -230,6 +233,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
+            ledger.note_opening()
             if how.made_for is not None:
                 ledger.begin_for(how.made_for)
         counts = ledger.counts()

@@ -122,3 +122,40 @@ def test_providers_that_nobody_asks_and_columns_with_faults_bring_one_problem_ea
         with pytest.raises(ConfigError) as caught:
             load_project(write(f"columns:\n  a: {{type: text, promt: x}}\n{providers}"))
         assert "providers" not in str(caught.value)
+
+
+FORM = """columns:
+  topic: {type: choice, values: [tides, ice]}
+  form:
+    type: structured
+    prompt: About {topic}.
+    json_schema:
+      type: object
+      properties:
+        code: {type: string, %s}
+      required: [code]
+providers: [{provider: openai, model_id: m, price: {input_usd_per_million: 1, output_usd_per_million: 1}}]
+"""
+DEEP = "^" + "(" * 60 + "a" + ")" * 60 + "$"  # nested deeper than simulated texts are made for
+
+
+@pytest.mark.parametrize(
+    "given", ["pattern: '^(a+)+$'", "pattern: '^[a-z]+-[0-9]+$'", f"pattern: {DEEP}, examples: [a]"]
+)
+def test_plan_of_a_pattern_needs_no_model(given: str) -> None:
+    write(FORM % given)
+    done = run("plan", "c.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["total_calls"] == 4
+    assert run("generate", "c.yaml", "--offline").exit_code == 0
+    assert len(Path("rows.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+
+
+@pytest.mark.parametrize("given", ["pattern: '^a$', minLength: 3", f"pattern: {DEEP}"])
+def test_plan_of_a_pattern_that_no_simulated_text_matches_says_where_and_what_helps(given: str) -> None:
+    write(FORM % given)
+    done = run("plan", "c.yaml")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: form: No simulated text matches the pattern '")
+    assert "' of 'code', and calls" in done.stderr
+    assert done.stderr.endswith("or give 'code' examples that match: examples: [...] beside it.\n")

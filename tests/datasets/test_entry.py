@@ -61,6 +61,29 @@ def test_the_asynchronous_forms_take_the_same_keywords(tmp_path: Path) -> None:
     assert (types[0], types[-1]) == ("run_started", "run_ended")
 
 
+def test_every_form_takes_providers_by_position(tmp_path: Path) -> None:
+    given = list(models("question", "chosen", "rejected").values())
+
+    async def main() -> int:
+        dataset = preference(tmp_path)
+        assert [event.type async for event in dataset.generate_events(*given)][-1] == "run_ended"
+        assert assert_balanced((await dataset.generate_async(*given)).report).calls == 0
+        return dataset.estimate(*given).calls
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_kind_with_one_role_takes_its_only_provider(tmp_path: Path) -> None:
+    model = SimulatedProvider("m")
+    schema: dict[str, Any] = {"a": {"type": "text", "prompt": "One."}}
+    dataset = columns(tmp_path / "one", schema, rows=2)
+    assert dataset.estimate(model).calls == 2
+    assert assert_balanced(dataset.generate(model).report).written == 2
+    both = columns(tmp_path / "two", {**schema, "b": {"type": "text", "prompt": "Two.", "provider": "x"}}, rows=2)
+    with pytest.raises(ConfigError, match=r"Give one mapping, \{'default': \.\.\., 'x': \.\.\.\}\.$"):
+        both.estimate(model)
+
+
 def test_one_model_may_answer_in_several_roles_offline_too(tmp_path: Path) -> None:
     from datafast.llms import OpenAIProvider
 

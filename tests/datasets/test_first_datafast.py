@@ -17,8 +17,10 @@ from datafast.llms import (
     AnthropicProvider,
     GeminiProvider,
     LLMProvider,
+    MistralProvider,
     OllamaProvider,
     OpenAIProvider,
+    OpenRouterProvider,
     SimulatedProvider,
 )
 from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
@@ -117,7 +119,35 @@ def test_a_missing_key_is_told_when_the_run_begins(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_file_is_a_path_as_it_was_written(tmp_path: Path) -> None:
+    config = ClassificationDatasetConfig(classes=CLASSES, output_file=str(tmp_path / "a.jsonl"))  # type: ignore[arg-type]
+    assert config.output_file == tmp_path / "a.jsonl"
+
+
+def test_every_document_gets_every_question_template(tmp_path: Path) -> None:
+    prompts = [f"{word} {{num_samples}} in {{language_name}} of {{document}}" for word in ("Ask", "Quiz", "Test")]
+    dataset = preference(tmp_path, question_generation_prompts=prompts, num_samples_per_prompt=1)
+    assert dataset.get_num_expected_rows() == 2 * 3
+
+
 # -- providers
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        (OpenAIProvider, "gpt-6-luna"),
+        (AnthropicProvider, "claude-haiku-4-5-20251001"),
+        (GeminiProvider, "gemini-3.5-flash-lite"),
+        (OpenRouterProvider, "openai/gpt-6-luna"),
+        (MistralProvider, "mistral-small-latest"),
+        (OllamaProvider, "gemma3:4b"),
+    ],
+)
+def test_models_by_default_are_those_that_the_page_names(kind: type[LLMProvider], model: str) -> None:
+    assert kind().model_id == model
+    page = (Path(datafast.__file__).parent.parent / "docs/coming-from/datafast-0.md").read_text(encoding="utf-8")
+    assert f"`{model}`" in page
 
 
 @pytest.mark.parametrize("kind", [OpenAIProvider, AnthropicProvider, GeminiProvider])
@@ -162,6 +192,7 @@ def test_parameters_after_the_key_are_given_by_name() -> None:
             {"prompt": "a", "messages": [{"role": "user", "content": "b"}]},
             "Provide either prompts or messages, not both",
         ),
+        ({"prompt": []}, "prompt cannot be empty"),
         ({"prompt": 5}, "prompt must be a string or list of strings"),
         ({"prompt": ["a", 5]}, "prompt must be a string or list of strings"),
         ({"messages": []}, "messages cannot be empty"),

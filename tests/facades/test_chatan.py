@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pandas as pd
 import pytest
 
@@ -108,6 +110,48 @@ def test_a_corpus_with_rows_gives_its_own() -> None:
     assert set(made({"a": sample.from_dataset({"c": ["q"]}, "c", default=sample.uuid())})["a"]) == {"q"}
 
 
+CORPUS = [{"name": name, "length": len(name)} for name in ("a", "bb", "ccc", "dddd", "eeeee")]
+
+
+def drawn(mode: Any) -> list[str]:
+    """Names of 25 rows, whose other column is of the same row of the corpus."""
+    schema = {key: sample.from_dataset(CORPUS, key, mode=mode) for key in ("name", "length")}
+    frame = made(schema, 25)
+    assert all(frame["name"].str.len() == frame["length"])
+    return list(frame["name"])
+
+
+def test_rows_of_a_corpus_are_drawn_with_replacement_where_that_is_asked() -> None:
+    assert Counter(drawn("cycle")) == dict.fromkeys([entry["name"] for entry in CORPUS], 5)
+    names = drawn("random")
+    assert len(set(names[:5])) < 5 or set(Counter(names).values()) != {5}
+    assert set(names) == {entry["name"] for entry in CORPUS}
+
+
+def test_the_split_train_is_used_or_all_if_there_is_none() -> None:
+    parts = {name: datasets.Dataset.from_dict({"t": [name] * 2}) for name in ("test", "train", "other")}
+    assert set(made({"t": sample.from_dataset(datasets.DatasetDict(parts), "t")}, 4)["t"]) == {"train"}
+    del parts["train"]
+    with pytest.warns(DatafastWarning, match="The splits test, other are read one after the other"):
+        assert set(made({"t": sample.from_dataset(datasets.DatasetDict(parts), "t")}, 4)["t"]) == {"test", "other"}
+
+
+def test_a_missing_cell_of_a_corpus_has_the_default() -> None:
+    rows = [{"t": None}, {"t": "here"}]
+    assert sorted(made({"t": sample.from_dataset(rows, "t", default="none")}, 2)["t"]) == ["here", "none"]
+
+
+def test_a_function_sees_all_columns_that_do_not_need_it_wherever_they_stand() -> None:
+    frame = made({"loud": lambda said: said.upper(), "said": lambda ctx: "-".join(sorted(ctx)), "a": 1, "b": 2}, 1)
+    assert list(frame.iloc[0]) == ["A-B", "a-b", 1, 2]
+
+
+def test_functions_of_whole_rows_see_the_earlier_ones_of_their_sort() -> None:
+    schema = {"x": lambda second: second, "first": lambda ctx: sorted(ctx), "second": lambda row: sorted(row), "z": 1}
+    frame = made(schema, 1)
+    assert list(frame.iloc[0]) == [["first", "z"], ["z"], ["first", "z"], 1]
+
+
 # -- templates
 
 
@@ -144,6 +188,24 @@ def test_fixed_variables_are_filled_in(openai: FaultServer) -> None:
     made({"a": gen("Hello {name}", name="Bob")}, 1)
     assert openai.requests[0].prompt == "Hello Bob"
     assert json.loads(openai.requests[0].raw)["messages"] == [{"role": "user", "content": "Hello Bob"}]
+
+
+def test_reserved_names_are_not_variables(openai: FaultServer) -> None:
+    gen = generator("openai", "sk-0123456789")
+    frame = made({"n": 1, "a": gen("Hello", system="Be brief."), "b": gen("More", when="n > 1", on_error="null")}, 1)
+    assert [entry["content"] for entry in openai.requests[0].json["messages"]] == ["Be brief.", "Hello"]
+    assert frame["b"].isna().all()
+
+
+@pytest.mark.parametrize("name", ["eval", "evaluate", "generate_with_viewer"])
+def test_what_is_not_here_says_so_when_it_is_imported(name: str) -> None:
+    with pytest.raises(ImportError, match=rf"^datafast has no {name}\. .*(judge|on_event).*\.$"):
+        exec(f"from datafast import {name}")
+
+
+@pytest.mark.parametrize("name", ["transformers", "huggingface", "hf"])
+def test_a_local_model_has_the_names_that_it_had(name: str) -> None:
+    assert generator(name, model="gpt2").provider.label == "transformers/gpt2"
 
 
 def test_cut_texts_fail_their_rows_unless_they_are_wanted(openai: FaultServer) -> None:

@@ -81,20 +81,22 @@ def test_items_are_found_by_state_id_position_and_key(ledger: Ledger) -> None:
     assert [found.id for found in ledger.items_at([4, 1])] == [1, 4]
     assert list(ledger.done_positions()) == [20]
     assert sorted(ledger.settled_positions()) == [20, 30]
-    places = ledger.places()
-    assert [Ledger.item_of(places[bytes([number]) * 16]) for number in (1, 2, 3, 4)] == [1, 2, 3, 4]
-    assert [places[bytes([number]) * 16] & Ledger.STATE_BITS for number in (1, 2, 3, 4)] == [OPEN, DONE, FAILED, STALE]
-    assert [places[bytes([number]) * 16] >> Ledger.POSITION_SHIFT for number in (1, 2, 3, 4)] == [10, 20, 30, 40]
+    assert ledger.ids_by_key() == {bytes([number]) * 16: number for number in (1, 2, 3, 4)}
+    assert [list(ledger.ids_of(state)) for state in (OPEN, FAILED, STALE)] == [[1], [3], [4]]
 
 
-def test_ids_and_positions_of_large_outputs_fit_into_a_place(ledger: Ledger) -> None:
-    number, far = 2**30 - 1, 2**40
-    put(ledger, [ItemRecord(number, b"k" * 16, b"c" * 16, far, STALE, 0, 1), item(2, position=2**31 - 2)])
-    places = ledger.places()
-    assert Ledger.item_of(places[b"k" * 16]) == number
-    assert places[b"k" * 16] & Ledger.STATE_BITS == STALE
-    assert places[b"k" * 16] >> Ledger.POSITION_SHIFT == 2**31 - 1  # further ones are all the same
-    assert places[bytes([2]) * 16] >> Ledger.POSITION_SHIFT == 2**31 - 2
+def test_the_mark_of_items_is_another_one_after_each_opening_and_each_new_item(ledger: Ledger) -> None:
+    put(ledger, EACH_STATE)
+    assert ledger.items_mark() == (None, 4, 4)
+    marks = {ledger.items_mark()}
+    for change in (ledger.note_opening, lambda: ledger.put_items([item(9)]), ledger.note_opening):
+        with ledger.transaction():
+            change()
+        marks.add(ledger.items_mark())
+    assert len(marks) == 4
+    with ledger.transaction():
+        ledger.set_state([9], DONE)
+    assert ledger.items_mark() in marks
 
 
 def test_an_item_that_is_there_already_is_not_written_again(ledger: Ledger) -> None:
@@ -109,7 +111,7 @@ def test_an_item_that_is_there_already_is_not_written_again(ledger: Ledger) -> N
 def test_items_move_and_change_their_state_by_id(ledger: Ledger) -> None:
     put(ledger, EACH_STATE)
     with ledger.transaction():
-        ledger.move_items([(1, 7), (4, 8)])
+        ledger.move_items([-1, 7, -1, 30, 8])
         ledger.set_state([4], OPEN)
     assert {found.id: (found.position, found.state) for found in ledger.items()} == {
         1: (7, OPEN),
@@ -190,6 +192,7 @@ def test_rows_are_counted_by_what_became_of_them(ledger: Ledger) -> None:
     with ledger.transaction():
         ledger.set_meta("requested", "12")
     assert ledger.counts() == Counts(requested=12, written=4, filtered=4, failed=2, removed=3)
+    assert ledger.rows_removed() == 3
     assert ledger.filtered_counts() == {("length", "too short"): 3, ("length", "too long"): 1}
     assert ledger.filtered_of_unfinished() == {1: 0b10, 3: 0b10}
     with ledger.transaction():
@@ -205,6 +208,7 @@ def test_rows_that_an_item_does_not_ask_for_any_more_count_as_removed(ledger: Le
         ledger.resize(ledger.items_of([2])[2], 3)
         ledger.set_state([2], FAILED)
     assert ledger.counts(6) == Counts(requested=6, written=4, filtered=0, failed=2, removed=2)
+    assert ledger.rows_removed() == 2
 
 
 def test_failures_are_those_of_items_that_have_failed(ledger: Ledger) -> None:

@@ -69,7 +69,7 @@ def command(config: Path, number: int, as_json: bool) -> None:
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
     from datafast._util import background
     from datafast.engine.dry_run import dry_run
-    from datafast.engine.estimate import SAMPLE
+    from datafast.engine.past import SAMPLE
     from datafast.plan.grid import spread
 
     def ask(position: int) -> DryRun:

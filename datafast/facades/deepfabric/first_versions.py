@@ -6,7 +6,7 @@ tree = Tree(args=TreeArguments(root_prompt="Harbours", model_name="ollama/llama3
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from datafast.errors import ConfigError
 from datafast.topics.shapes import Graph as _Graph
@@ -54,6 +54,10 @@ class Tree(_Tree):
     def __init__(self, topic_prompt: str | None = None, *, args: Arguments | None = None, **fields: Any) -> None:
         super().__init__(**_fields(topic_prompt, args, fields))
         self.args = args
+
+    def build_tree(self) -> Self:
+        """`build`, as promptwright calls it."""
+        return self.build()
 
 
 class Graph(_Graph):

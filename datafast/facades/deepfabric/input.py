@@ -21,8 +21,12 @@ ANY_TOPIC = "a subject of your choice that fits what is wanted"
 _NAMES = {"request_timeout": "timeout", "model_name": "model_id", "base_url": "api_base"}
 
 
-def topics_of(given: Any) -> TopicModel:
-    """The topic model for a model, a list, nested topics or a path."""
+def topics_of(given: Any, topic_tree: Any = None) -> TopicModel:
+    """The topic model for a model, a list, nested topics or a path; `topic_tree` is its name in the first versions."""
+    if topic_tree is not None:
+        if given is not None and given is not topic_tree:
+            raise ConfigError("topic_tree: This is also given as topic_model. Keep one of them.")
+        given = topic_tree
     if given is None:
         return Tree.from_topics([ANY_TOPIC])
     if isinstance(given, TopicModel):

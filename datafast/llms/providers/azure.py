@@ -1,6 +1,6 @@
 """Azure OpenAI: chat completions at a resource of one's own, where a model is called by the name of its deployment.
 
-Guarantee and limits: those of `ChatCompletionsBackend`. A price is never guessed from a deployment's name.
+Guarantee and limits: those of `ChatCompletionsProvider`. A price is never guessed from a deployment's name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The providers that speak OpenAI chat completions, and their back end, which uses only orjson and our own HTTP client.
+"""The providers that speak OpenAI chat completions, and the bodies of their requests, for our own HTTP client.
 
 Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 """
@@ -14,14 +14,15 @@ from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
-from datafast.llms.providers.direct import DirectBackend, DirectProvider
+from datafast.llms.providers.direct import Bodies, DirectBackend, DirectProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
     from datafast.llms.base import Backend, Request
+    from datafast.llms.batches.base import BatchBackend
 
 __all__ = [
-    "ChatCompletionsBackend",
+    "ChatCompletionsBodies",
     "ChatCompletionsProvider",
     "MistralProvider",
     "OllamaProvider",
@@ -60,7 +61,7 @@ class ChatCompletionsProvider(DirectProvider):
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def open(self, *, max_connections: int) -> Backend:
-        return ChatCompletionsBackend(self, max_connections=max_connections)
+        return DirectBackend(self, ChatCompletionsBodies(self, stream=self.stream), max_connections=max_connections)
 
 
 class OpenAIProvider(ChatCompletionsProvider):
@@ -70,6 +71,14 @@ class OpenAIProvider(ChatCompletionsProvider):
     default_model_id = "gpt-6-luna"
     default_base = "https://api.openai.com/v1"
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
+
+    @property
+    def batch_discount(self) -> float | None:
+        host = urlsplit(self.api_base).hostname or ""
+        return 0.5 if f".{host}".endswith(".api.openai.com") else None  # regions have names in front of it
+
+    def open_batches(self) -> BatchBackend | None:
+        return _openai_batches(self)
 
 
 class MistralProvider(ChatCompletionsProvider):
@@ -124,24 +133,32 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
             )
         super().__init__(model_id, api_key, **options)
 
+    def open_batches(self) -> BatchBackend | None:
+        return _openai_batches(self)
 
-class ChatCompletionsBackend(DirectBackend):
-    """Makes bodies of chat completions."""
 
-    def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
-        self._provider = provider
+def _openai_batches(provider: ChatCompletionsProvider) -> BatchBackend:
+    from datafast.llms.batches.openai import OpenAIBatches
+
+    return OpenAIBatches(provider, ChatCompletionsBodies(provider, stream=False))
+
+
+class ChatCompletionsBodies(Bodies):
+    """Makes bodies of chat completions. `model`: what they ask for, if that is not the provider's `model_id`."""
+
+    def __init__(self, provider: ChatCompletionsProvider, *, stream: bool, model: str | None = None) -> None:
+        self._model = model or provider.model_id
         self._limit_param = provider.token_limit_param
         self._params: dict[str, Any] = provider.sampling
         if provider.max_completion_tokens is not None:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
-        if provider.stream:
+        if stream:
             self._params |= {"stream": True} | (_USAGE_IN_STREAM if provider.asks_for_usage else {})
 
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
         schema = request.schema
-        body: dict[str, Any] = {"model": self._provider.model_id, "messages": request.messages}
+        body: dict[str, Any] = {"model": self._model, "messages": request.messages}
         body |= self._params
         if request.token_limit is not None:
             body[self._limit_param] = request.token_limit

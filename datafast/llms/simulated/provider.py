@@ -235,7 +235,8 @@ class SimulatedBackend:
             text = writer.paragraph()
         else:
             count = min(int(found[1]), _MAX_ITEMS) if (found := _ASKED_COUNT.search(prompt)) else 3
-            value = ValueMaker(request.schema.json_schema, writer, num_items=count).make()
+            schema = request.schema
+            value = ValueMaker(schema.json_schema, writer, num_items=count, examples=schema.examples).make()
             text = _as_json(value, fault)
         spoiled = {"empty": "", "refused": "", "truncated": text[: len(text) // 2]}
         text = spoiled.get(fault or "", text)

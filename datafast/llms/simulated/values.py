@@ -1,8 +1,8 @@
 """Values that match a JSON Schema, for simulated models.
 
 Guarantee: the same random state gives the same value. Types, enums, bounds on numbers, lengths of strings and lists,
-`$ref` and `anyOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
-Limits: `pattern` works only for common shapes (words, digits, codes, dates); validators in Python are not known here. A schema
+`$ref`, `anyOf`, `oneOf` and `allOf` are respected; the elements of a list differ if the schema allows it. Cost: about 15 us per text.
+Limits: validators in Python are not known here, nor are `not`, `if`, `contains` and the like. For patterns see `patterns`. A schema
 that asks for a text of more than 100,000 letters, a list of more than 1,000 elements, or more than 20,000 values gets what does not match.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from datafast._util.linear_schema import matches
+from datafast.llms.simulated.patterns import text_for
 
 if TYPE_CHECKING:
     from datafast.llms.simulated.text import Writer
@@ -29,6 +30,7 @@ _TRIES = 25
 _MOST_VALUES = 20_000
 _LONGEST_LIST = 1_000
 _MOST_LETTERS = 100_000
+_COMBINED = ("allOf", "anyOf", "oneOf")
 _SHORT_FIELDS = ("title", "name", "topic", "label", "keyword", "category", "heading", "tag", "role", "persona")
 _ASKING_FIELDS = ("question", "query", "instruction", "prompt")
 
@@ -40,14 +42,27 @@ class ValueMaker:
         schema: the root, with the `$defs` that references point to.
         writer: the source of strings and random choices.
         num_items: the length of lists, if their bounds allow it.
+        examples: texts that stand in where none is made for a pattern.
+
+    Attributes:
+        unmade: properties and their patterns for which no text was made.
     """
 
-    def __init__(self, schema: Mapping[str, Any], writer: Writer, *, num_items: int = 3) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        writer: Writer,
+        *,
+        num_items: int = 3,
+        examples: Callable[[str], Sequence[str]] = lambda pattern: (),
+    ) -> None:
         self._defs: Mapping[str, Any] = schema.get("$defs", {})
         self._schema = schema
+        self._examples = examples
         self._writer = writer
         self._rng = writer.rng
         self._num_items = num_items
+        self.unmade: list[tuple[str, str]] = []
         self._left = _MOST_VALUES
         self._nested = 0
 
@@ -73,8 +88,13 @@ class ValueMaker:
             return node["const"]
         if "enum" in node:
             return self._rng.choice(node["enum"])
-        if "anyOf" in node or "allOf" in node:
-            return self._value(self._branch(node.get("anyOf") or node["allOf"], depth), name, depth)
+        key = next((key for key in _COMBINED if node.get(key)), None)
+        if key is not None:
+            parts = node[key] if key == "allOf" else [self._branch(node[key], depth)]
+            return self._value(self._joined(node, key, parts), name, depth)
+        return self._of_type(node, name, depth)
+
+    def _of_type(self, node: Mapping[str, Any], name: str, depth: int) -> Any:
         kind = node.get("type", "string")
         if isinstance(kind, list):
             kind = kind[0]
@@ -89,6 +109,16 @@ class ValueMaker:
         return (
             self._number(node, whole=kind == "integer") if kind in {"integer", "number"} else self._string(node, name)
         )
+
+    def _joined(self, node: Mapping[str, Any], key: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A node with parts of it in the place of a keyword."""
+        joined = {name: value for name, value in node.items() if name != key}
+        for part in parts:
+            if "$ref" in part and len(parts) > 1:
+                part = self._defs[part["$ref"].rpartition("/")[2]]
+            inner = {**joined.get("properties", {}), **part.get("properties", {})}
+            joined |= {**part, "properties": inner} if inner else part
+        return joined
 
     def _branch(self, branches: list[Mapping[str, Any]], depth: int) -> Mapping[str, Any]:
         nulls = [branch for branch in branches if branch.get("type") == "null"]
@@ -146,6 +176,8 @@ class ValueMaker:
             made = self._shaped(node)
             if made is not None:
                 return made
+            if "pattern" in node:
+                self.unmade.append((name, node["pattern"]))
         low, high = min(node.get("minLength", 0), _MOST_LETTERS), node.get("maxLength")
         text = self._text(name)
         if len(text) < low:
@@ -186,4 +218,11 @@ class ValueMaker:
         tries = [word.lower(), word.upper(), word.capitalize(), *digits, *shapes.values()]
         letters = "".join(self._rng.choices(ascii_uppercase, k=3))
         tries += [f"{letters[:size]}{sep}{digit}" for size in (1, 2, 3) for sep in ("", "-", " ") for digit in digits]
-        return next((text for text in tries if matches(node["pattern"], text)), None)
+        pattern, least, most = node["pattern"], node.get("minLength", 0), node.get("maxLength", math.inf)
+        for text in tries:
+            if least <= len(text) <= most and matches(pattern, text):
+                return text
+        made = text_for(pattern, self._rng, least=least, most=node.get("maxLength"))
+        if made is None and (examples := self._examples(pattern)):
+            return self._rng.choice(examples)
+        return made

@@ -47,6 +47,23 @@ def test_topics_may_be_a_list_a_mapping_or_a_graph(server: FaultServer, topics: 
     assert "1. tides" in server.requests[0].prompt
 
 
+def test_without_topics_the_model_chooses_what_each_row_is_about(server: FaultServer) -> None:
+    assert len(generator().create_data(2, 1)) == 2
+    assert all("a subject of your choice" in request.prompt for request in server.requests)
+
+
+def test_topics_of_the_first_versions_are_a_topic_tree(server: FaultServer) -> None:
+    async def awaited() -> int:
+        return len(await generator().create_data_async(2, 1, topic_tree=TREE))
+
+    async def told() -> int:
+        events = [event async for event in generator().create_data_with_events_async(2, 1, topic_tree=TREE)]
+        return len(events[-1])
+
+    assert (asyncio.run(awaited()), asyncio.run(told())) == (2, 2)
+    assert ["tides" in request.prompt for request in server.requests].count(True) == 2
+
+
 def test_the_default_number_of_examples_is_shown(server: FaultServer) -> None:
     rows = [{"q": n} for n in range(9)]
     generator(example_data=rows, default_num_examples=2).create_data(num_steps=1, topic_model=TREE)

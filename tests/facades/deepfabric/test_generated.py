@@ -104,6 +104,16 @@ def test_formatters_give_other_forms_and_write_their_files(tmp_path: Path) -> No
         Dataset(ROWS).apply_formatters([{"template": "builtin://grpo"}])
 
 
+@pytest.mark.parametrize("name", ["harmony", "grpo", "xlam_v2", "single_tool_call"])
+def test_a_formatter_without_a_form_of_ours_is_refused_with_those_that_there_are(tmp_path: Path, name: str) -> None:
+    wanted = [{"name": "x", "template": f"builtin://{name}.py", "output": str(tmp_path / "x.jsonl")}]
+    with pytest.raises(
+        DataSetGeneratorError, match=rf"{name}.* is not written by datafast\. The forms are trl, openai,"
+    ):
+        Dataset([{"messages": []}]).apply_formatters(wanted)
+    assert not (tmp_path / "x.jsonl").exists()
+
+
 def test_a_tokenizer_writes_the_texts() -> None:
     class Tokenizer:
         def apply_chat_template(self, messages: list[dict[str, Any]], *, tools: Any, tokenize: bool) -> str:

@@ -80,8 +80,9 @@ asyncio.run(main())
 """,
 }
 HEAD = """
-import asyncio
+import asyncio, signal
 from datafast import DataSetGenerator, Tree
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 def tell(event):
     print(event["event"], event.get("message", ""), flush=True)
 tree = Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import datafast.deepfabric
+from datafast.errors import DatafastWarning
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of
 
@@ -94,10 +95,31 @@ save_dataset(dataset, config.dataset.save_as, config)
 tree = Tree(**DeepFabricConfig(**sections).get_topic_tree_params())
 found = {"steps": config.dataset.creation.num_steps, "rows": len(dataset), "degree": config.topic_tree.degree, "prompt": tree.topic_prompt}
 """
+PROMPTWRIGHT = """
+import os
+from datafast.deepfabric import DataEngine, EngineArguments, TopicTree, TopicTreeArguments
+
+os.makedirs("out", exist_ok=True)
+guide = "You are a guide."
+tree = TopicTree(
+    args=TopicTreeArguments(
+        root_prompt="Harbours", model_system_prompt=guide, tree_degree=2, tree_depth=1, temperature=0.7, model_name="ollama/llama3"
+    )
+)
+tree.build_tree()
+tree.save("out/harbours.jsonl")
+engine = DataEngine(
+    args=EngineArguments(instructions="Of harbours.", system_prompt=guide, model_name="ollama/llama3", temperature=0.9, max_retries=2)
+)
+dataset = engine.create_data(num_steps=4, batch_size=1, topic_tree=tree, model_name="ollama/llama3", sys_msg=False)
+dataset.save("out/rows.jsonl")
+found = {"rows": len(dataset), "paths": len(tree.tree_paths), "roles": [entry["role"] for entry in dataset[0]["messages"]]}
+"""
 SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "args": (ARGUMENTS, {"degree": 2, "paths": 4, "rows": 4, "failed": 0}),
     "async events": (EVENTS, {"nodes": 3, "rows": 3, "topics": 3}),
     "events": (GENERATOR_OF_EVENTS, {"paths": 2, "rows": 2, "style": "logical"}),
+    "promptwright": (PROMPTWRIGHT, {"rows": 4, "paths": 2, "roles": ["user", "assistant"]}),
     "config": (CONFIG, {"steps": 2, "rows": 2, "degree": 2, "prompt": "Harbours"}),
 }
 
@@ -152,6 +174,7 @@ def test_every_name_is_there() -> None:
         ("FormatterRegistry", r"dataset\.save"),
         ("TreeConfig", "Give its fields to Tree"),
         ("DeepFabricCallback", "callbacks of your trainer"),
+        ("KaggleUploader", "Use its own client with the file"),
     ],
 )
 def test_a_name_that_there_is_not_says_what_to_use(name: str, instead: str) -> None:
@@ -177,3 +200,5 @@ def test_a_file_is_published_by_the_uploader_or_the_error_is_returned(
     assert result["status"] == "success"
     assert pushed == [("a/b", {"private": True, "token": "token"})]
     assert HFUploader().push_to_hub(repo_name="a/b", dataset_path="none.jsonl")["status"] == "error"
+    with pytest.warns(DatafastWarning, match=r"^tags: They are not set\. Add them to the card"):
+        assert HFUploader().push_to_hub("a/b", tmp_path / "rows.jsonl", ["sea"])["status"] == "success"

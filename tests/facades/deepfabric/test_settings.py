@@ -35,7 +35,7 @@ def test_the_constructor_has_the_documented_names_and_defaults() -> None:
 def test_every_way_to_create_takes_the_same_names(method: str) -> None:
     names = list(inspect.signature(getattr(DataSetGenerator, method)).parameters)
     assert names[:6] == ["self", "num_steps", "batch_size", "topic_model", "model_name", "sys_msg"]
-    assert names[6:] == ["num_example_demonstrations", "retry_failed"]
+    assert names[6:] == ["num_example_demonstrations", "topic_tree", "retry_failed"]
 
 
 @pytest.mark.parametrize("name", ["generation_system_prompt", "provider", "model_name"])
@@ -91,6 +91,7 @@ def test_what_is_wrong_is_refused_with_its_name(fields: dict[str, Any], problem:
         ({"batch_size": 101}, "batch_size"),
         ({"topic_model": []}, "topic_model"),
         ({"topic_model": 7}, "topic_model"),
+        ({"topic_tree": ["ice"]}, r"^topic_tree: This is also given as topic_model\. Keep one of them\.$"),
         ({"topic_model": "missing.json"}, "missing.json"),
     ],
 )

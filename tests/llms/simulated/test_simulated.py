@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from datafast.columns.json_schema import schema_model
 from datafast.errors import ConfigError, ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request, Response
 from datafast.llms.providers.chat_completions import OllamaProvider, OpenAIProvider, OpenRouterProvider
@@ -137,6 +138,24 @@ def test_bounds_of_the_schema_win_over_the_number_in_the_prompt() -> None:
     three = parse_reply(reply(SimulatedProvider(), ask_for(PROMPT, Three)), ResponseSchema.of(Three))
     assert isinstance(three, Three)
     assert len(three.texts) == 3
+
+
+def test_schemas_that_are_put_together_are_filled() -> None:
+    given = {
+        "type": "object",
+        "properties": {"kind": {"oneOf": [{"const": "a"}, {"const": "b"}]}, "part": {"$ref": "#/$defs/Part"}},
+        "required": ["kind", "part", "size"],
+        "allOf": [{"properties": {"size": {"type": "integer", "maximum": 3}}}, {"$ref": "#/$defs/Named"}],
+        "$defs": {
+            "Named": {"properties": {"name": {"type": "string", "pattern": "^[a-z]{3}$"}}, "required": ["name"]},
+            "Part": {"allOf": [{"$ref": "#/$defs/Named"}, {"type": "object"}]},
+        },
+    }
+    schema = ResponseSchema.of(schema_model(given, name="Form"))
+    for number in range(10):
+        request = Request(messages=[Message(role="user", content=f"{PROMPT} {number}")], schema=schema)
+        form = parse_reply(reply(SimulatedProvider(), request), schema).model_dump()
+        assert set(form) == {"kind", "part", "size", "name"}
 
 
 def test_the_topic_of_the_prompt_shows_in_free_text() -> None:
