@@ -252,7 +252,9 @@ class Desk:
 
     def _look(self) -> None:
         for endpoint, gathering in list(self._gatherings.items()):
-            if not any(share.workers for share in self._shares if endpoint in share.endpoints):
+            if not gathering.service.takes:
+                self._dissolve(gathering)
+            elif not any(share.workers for share in self._shares if endpoint in share.endpoints):
                 self._send_off(gathering)
         nothing_open = not (self._gatherings or any(self._tasks.values()))
         if nothing_open and len(self._held) and not any(share.workers for share in self._shares):
@@ -374,12 +376,12 @@ class Desk:
         for service in self._services.values():
             service.takes, service.gives_up = False, True
             service.wake()
-        for endpoint, gathering in list(self._gatherings.items()):
-            del self._gatherings[endpoint]
+        for gathering in list(self._gatherings.values()):
             self._dissolve(gathering)
 
     def _dissolve(self, gathering: Gathering) -> None:
         """Lets the calls of a batch that was not announced go online."""
+        del self._gatherings[gathering.service.endpoint]
         for call in gathering.calls:
             self._cashier.settle_batch(_bound_of(call), None, None, charged=False)
         gathering.drop()

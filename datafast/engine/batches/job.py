@@ -17,7 +17,7 @@ from datafast.engine.batches.service import growing, passes
 from datafast.engine.events import BatchEnded, BatchProgress, BatchSubmitted
 from datafast.engine.stop import ItemPending
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.batches.base import BatchState, BatchStatus
+from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService
 from datafast.store.batches import BatchPhase
 
 if TYPE_CHECKING:
@@ -146,6 +146,9 @@ class BatchJob:
                 status = await self.service.backend.submit(
                     self._spool, tag=self.row.tag, num_requests=self.row.num_calls
                 )
+            except NoBatchService as error:
+                self.service.withdraw(error)
+                return _NO_BATCH
             except ProviderError as error:
                 uncertain = error.maybe_paid or (error.status or 0) >= 500
                 if not await self._may_go_again(error, uncertain=uncertain):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from datafast._util.notify import warn_user
 from datafast.engine.events import BatchDelayed
 from datafast.engine.stop import ItemPending
 from datafast.errors import Action, ErrorKind, ProviderError
@@ -74,6 +75,13 @@ class Service:
     def stop(self, error: ProviderError) -> None:
         """Stops its endpoint for this run. Batches that are under way stay open."""
         self._stop_endpoint(self.endpoint, str(error))
+        self.wake()
+
+    def withdraw(self, error: ProviderError) -> None:
+        """Takes no more calls, because there is no such service: they go online."""
+        if self.takes:
+            self.takes = False
+            warn_user(f"{error} Its calls are sent online.")
         self.wake()
 
     def check(self) -> None:
