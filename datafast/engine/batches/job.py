@@ -199,7 +199,11 @@ class BatchJob:
             own = [status for status in found if status.tag == row.tag]
             if own:
                 return min(own, key=lambda status: status.state is BatchState.REFUSED)
-            strangers = [one for one in found if not one.tag and one.id not in self._errand.known_ids]
+            strangers = [
+                one if one.state in _OVER else await self._look(one.id)
+                for one in found
+                if not one.tag and one.id not in self._errand.known_ids
+            ]
             if strangers and all(one.state in _OVER for one in strangers):
                 for one in strangers:
                     if await self._is_ours(one):
@@ -230,7 +234,7 @@ class BatchJob:
         wait_s, is_new = 0.0, status is not None
         while True:
             if status is None:
-                status = await self._look()
+                status = await self._look(self.row.service_id)
             if status.state is BatchState.REFUSED:
                 status = await self._refused(status)
                 continue
@@ -254,10 +258,9 @@ class BatchJob:
             lambda: self.service.backend.cancel(batch), batch=batch, resting=self._set_resting
         )
 
-    async def _look(self) -> BatchStatus:
-        found = self.row.service_id
+    async def _look(self, batch: str) -> BatchStatus:
         return await self.service.patiently(
-            lambda: self.service.backend.status(found), batch=found, resting=self._set_resting
+            lambda: self.service.backend.status(batch), batch=batch, resting=self._set_resting
         )
 
     async def _refused(self, status: BatchStatus) -> BatchStatus:
