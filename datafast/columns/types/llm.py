@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializ
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
-from datafast.columns.templates.base import RenderError, Template
-from datafast.columns.values import as_plain, to_text
 from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.templates.base import RenderError, Template
+from datafast.templates.values import as_plain, to_text
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
 
