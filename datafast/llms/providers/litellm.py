@@ -180,8 +180,10 @@ class LiteLLMBackend:
         if self._calls == _MANY_CALLS:
             self._settled = settle()
         arguments = self._arguments(request)
-        sends: list[Any] = []  # litellm calls its logger just before it sends, and again with the answer
-        arguments["logger_fn"] = sends.append
+        # litellm calls its logger just before it sends, and again with the answer. What it hands over holds the logger, so nothing of
+        # it may be kept: it would stay until the next collection of garbage.
+        sent: set[bool] = set()
+        arguments["logger_fn"] = lambda _: sent.add(True)
         started = time.perf_counter()
         try:
             # litellm's own timeout begins again with every byte.
@@ -189,7 +191,7 @@ class LiteLLMBackend:
                 with foreign_warnings_ignored():
                     reply = await self._litellm.acompletion(**arguments)
         except Exception as error:  # noqa: BLE001 - litellm's classes, its SDKs' and plain ones: all mean "no usable answer"
-            failed = error_of(self._origin, error, sent=bool(sends))
+            failed = error_of(self._origin, error, sent=bool(sent))
         else:
             raw = as_json(reply)
             refusal = from_success(self._origin, status=200, body=raw, headers=dict)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import socket
 import ssl
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -28,6 +30,7 @@ from datafast.llms import (
     OpenAICompatibleProvider,
 )
 from datafast.llms.base import Completion, ReplyMode, Request, Response
+from datafast.llms.providers.litellm_glue import import_litellm
 from datafast.llms.replies.formats import decode_reply
 from datafast.llms.replies.parse import parse_reply
 from datafast.llms.schema import ResponseSchema
@@ -285,6 +288,31 @@ def test_what_fails_inside_litellm_is_no_answer_of_the_server(
     assert "Traceback" not in str(error) + error.body
     assert error.maybe_paid is (answer is not None)
     assert len(fault_server.requests) == (answer is not None)
+
+
+def test_what_litellm_tells_of_a_call_is_freed_with_the_call(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Details(dict[str, Any]):
+        """What litellm hands to its logger; it holds the logger too."""
+
+    litellm, _ = import_litellm()
+    told: list[weakref.ref[Details]] = []
+    acompletion = litellm.acompletion
+
+    async def telling(**arguments: Any) -> Any:
+        details = Details(logger_fn=arguments["logger_fn"])
+        arguments["logger_fn"](details)
+        told.append(weakref.ref(details))
+        return await acompletion(**arguments)
+
+    monkeypatch.setattr(litellm, "acompletion", telling)
+    gc.disable()
+    try:
+        send(litellm_openai(fault_server.url), asked())
+        assert [details() for details in told] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_redirect_is_not_followed(fault_server: FaultServer) -> None:
