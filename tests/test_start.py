@@ -124,6 +124,7 @@ def test_a_config_with_a_direct_provider_runs_without_what_it_does_not_need(
     loaded = modules_after(RUN, folder=tmp_path)
     assert len(fault_server.requests) == 2
     assert [name for name in [*FORMATS, *NEEDLESS] if name in loaded] == []
+    assert ("genai_prices" in loaded) is (provider != "openai_compatible"), "no list knows the models of any server"
 
 
 def test_a_conversation_without_tools_checks_no_schema() -> None:
