@@ -26,10 +26,10 @@ from pydantic import PrivateAttr, field_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean, warn_user
-from datafast.columns.templates.base import Expression, RenderError, Template
-from datafast.columns.templates.parse import parse_expression, parse_template
-from datafast.columns.values import counted_true, perhaps_no
 from datafast.errors import ConfigError, DatafastError
+from datafast.templates.base import Expression, RenderError, Template
+from datafast.templates.parse import parse_expression, parse_template
+from datafast.templates.values import counted_true, perhaps_no
 
 if TYPE_CHECKING:
     from datafast.columns.walk import Walks

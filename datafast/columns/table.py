@@ -19,7 +19,6 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast._util.plugins import blaming
 from datafast.columns.base import Cell, CellError, Column, Setup
-from datafast.columns.templates.base import RenderError
 from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import KEY, METADATA
@@ -28,6 +27,7 @@ from datafast.errors import CallFailed, ConfigError, ReplyError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
 from datafast.sources import SourceRows
+from datafast.templates.base import RenderError
 
 __all__ = ["CUT", "ColumnsRow", "Problem", "Table"]
 

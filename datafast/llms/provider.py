@@ -71,8 +71,6 @@ class LLMProvider:
     takes_text_bounds: ClassVar[bool] = False
     """Whether its servers may accept bounds on lengths of texts, which the strict mode of OpenAI's own API refuses."""
 
-    batch_discount: ClassVar[float | None] = None
-    """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
     structured_replies: ClassVar[str | None] = None
     """The strongest way of asking for structure that the API has for all present models: `schema`, `json` or `words`; None: it differs."""
 
@@ -266,6 +264,11 @@ class LLMProvider:
             max_connections: most requests that will be in flight at once.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is called. Override open().")
+
+    @property
+    def batch_discount(self) -> float | None:
+        """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
+        return None
 
     def open_batches(self) -> BatchBackend | None:
         """Opens its batch service for one run; None where it has none, or none that is known here."""

@@ -12,10 +12,10 @@ from pydantic import PrivateAttr
 
 from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.base import Expression
-from datafast.columns.values import plain, to_text, type_of
 from datafast.errors import ConfigError
 from datafast.plan.items import digest
+from datafast.templates.base import Expression
+from datafast.templates.values import plain, to_text, type_of
 
 __all__ = ["ChoiceColumn"]
 

@@ -15,9 +15,9 @@ from pydantic import PrivateAttr, field_serializer, field_validator, model_valid
 from datafast._util.notify import did_you_mean, nearest
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.function_code import code_of
-from datafast.columns.templates.base import Expression, Template
-from datafast.columns.values import plain, to_text
 from datafast.errors import ConfigError
+from datafast.templates.base import Expression, Template
+from datafast.templates.values import plain, to_text
 
 __all__ = ["ExpressionColumn", "FunctionColumn"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import PrivateAttr
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.base import Template
 from datafast.errors import ConfigError
+from datafast.templates.base import Template
 
 __all__ = ["DatetimeColumn"]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.templates.base import Expression
-from datafast.columns.values import as_plain, to_text, type_of
+from datafast.templates.base import Expression
+from datafast.templates.values import as_plain, to_text, type_of
 
 __all__ = ["ConstantColumn", "RangeColumn", "UuidColumn"]
 

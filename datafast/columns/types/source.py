@@ -11,10 +11,10 @@ from pydantic import Field, PrivateAttr, field_serializer, field_validator
 from datafast._util.kinds import common_kind, kind_of
 from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.values import as_plain
 from datafast.columns.walk import Walk, Walks
 from datafast.errors import ConfigError
 from datafast.sources import CellType, SourceRows, open_source
+from datafast.templates.values import as_plain
 
 __all__ = ["SourceColumn"]
 

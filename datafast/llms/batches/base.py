@@ -14,7 +14,11 @@ from typing import NamedTuple, Protocol
 from datafast.errors import ProviderError
 from datafast.llms.base import Request, Response
 
-__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus"]
+__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus", "NoBatchService"]
+
+
+class NoBatchService(ProviderError):
+    """The server has no batch service (HTTP 404, 405 or 501 where files or batches should be). Nothing was taken, and nothing will be."""
 
 
 class BatchLimits(NamedTuple):
@@ -90,6 +94,9 @@ class BatchBackend(Protocol):
         """Submits a batch: a file of `line`s, each with a newline. Everything that the service keeps of it carries the tag, where it can.
 
         Nothing is bought twice by a second call only if `find` was asked in between.
+
+        Raises:
+            NoBatchService: there is none at the address; no second call will find one.
         """
         ...
 
@@ -99,7 +106,9 @@ class BatchBackend(Protocol):
         """
         ...
 
-    async def status(self, batch_id: str) -> BatchStatus: ...
+    async def status(self, batch_id: str) -> BatchStatus:
+        """What the batch is doing now. If the service knows no such batch, the error has the status 404."""
+        ...
 
     def replies(self, status: BatchStatus, *, scratch: Path) -> AsyncIterator[BatchReply]:
         """What became of the requests of a batch that has ended, in any order. Requests that are not named were never answered.

@@ -25,7 +25,8 @@ from datafast.llms.local.gguf import GgufSource
 from datafast.llms.local.llama_server import LlamaServer, LlamaSettings, start_llama_server
 from datafast.llms.local.model_cache import Lease, acquire
 from datafast.llms.options import ProviderOptions, checked_count, checked_text, count_schema, text_schema
-from datafast.llms.providers.chat_completions import ChatCompletionsBackend, OpenAICompatibleProvider
+from datafast.llms.providers.chat_completions import ChatCompletionsBodies, OpenAICompatibleProvider
+from datafast.llms.providers.direct import DirectBackend
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class LlamaCppBackend:
         self._slots = provider.slots or min(max_connections, _MOST_SLOTS)
         self._loading = asyncio.Lock()
         self._lease: Lease[LlamaServer] | None = None
-        self._direct: ChatCompletionsBackend | None = None
+        self._direct: DirectBackend | None = None
 
     async def complete(self, request: Request) -> Response:
         """See `Backend.complete`."""
@@ -231,7 +232,7 @@ class LlamaCppBackend:
         if lease is not None:
             lease.release()
 
-    async def _ready(self) -> ChatCompletionsBackend:
+    async def _ready(self) -> DirectBackend:
         async with self._loading:
             if self._direct is not None and self._lease is not None and self._lease.model.ended is None:
                 return self._direct
@@ -252,8 +253,9 @@ class LlamaCppBackend:
                 timeout=provider.timeout,
                 extra=provider.extra,
             )
-            self._direct = ChatCompletionsBackend(
-                served, max_connections=min(self._slots, server.slots), use_proxy=False
+            bodies = ChatCompletionsBodies(served, stream=False)
+            self._direct = DirectBackend(
+                served, bodies, max_connections=min(self._slots, server.slots), use_proxy=False
             )
             return self._direct
 

@@ -1,4 +1,4 @@
-"""Anthropic's models, by the Messages API, and their back end, which uses only orjson and our own HTTP client.
+"""Anthropic's models, by the Messages API, and the bodies of their requests, for our own HTTP client.
 
 Structured replies are asked for by the API's own schema mode; where the model or the schema is not made for that, by a tool that has to
 be called. No tool is forced on a model that thinks, since the API refuses that: it is offered, and the schema told in words.
@@ -23,7 +23,7 @@ from datafast.llms.base_urls import versioned_base
 from datafast.llms.options import ProviderOptions
 from datafast.llms.prices import context_window
 from datafast.llms.providers.claude_models import ClaudeModel, claude_model
-from datafast.llms.providers.direct import DirectBackend, DirectProvider
+from datafast.llms.providers.direct import Bodies, DirectBackend, DirectProvider
 from datafast.llms.providers.prompt_cache import PromptCache
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema, mapped_schema, tell
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from datafast.llms.base import Backend, Request, Response
+    from datafast.llms.batches.base import BatchBackend
     from datafast.llms.schema import ResponseSchema
     from datafast.types import Message
 
-__all__ = ["AnthropicBackend", "AnthropicProvider"]
+__all__ = ["AnthropicBodies", "AnthropicProvider"]
 
 _VERSION = "2023-06-01"
 _MESSAGES = "/messages"
@@ -171,31 +172,31 @@ class AnthropicProvider(DirectProvider):
     def open(self, *, max_connections: int) -> Backend:
         return AnthropicBackend(self, max_connections=max_connections)
 
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.anthropic import AnthropicBatches
+
+        return AnthropicBatches(self, AnthropicBodies(self, stream=False))
+
 
 class AnthropicBackend(DirectBackend):
-    """Makes bodies of the Messages API, and lets one request go first where they share a prefix that is to be cached."""
+    """Lets one request go first where some share a prefix that is to be cached."""
 
-    wire = _MESSAGE
-
-    def __init__(self, provider: AnthropicProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
-        self._provider = provider
+    def __init__(self, provider: AnthropicProvider, *, max_connections: int) -> None:
+        self._bodies = AnthropicBodies(provider, stream=provider.stream)
+        super().__init__(provider, self._bodies, max_connections=max_connections)
         self._model = provider.model
-        self._forces_tools = not provider.thinks
-        self._default_limit = provider.max_completion_tokens or self._model.most_tokens or provider.unknown_limit
         self._cache = PromptCache() if provider.prompt_cache == "auto" else None
-        self._params: dict[str, Any] = {
-            name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}
-        }
-        if provider.stream:
-            self._params["stream"] = True
         if provider.frequency_penalty is not None:
             warn_user(f"{provider.label} does not take frequency_penalty. It is left out of every request.")
 
     def complete(self, request: Request) -> Coroutine[Any, Any, Response]:
         if self._cache is None:
             return super().complete(request)
-        fields = self._fields(request)
+        fields = self._bodies.fields(request)
         prefix = self._long_prefix(fields)
         if prefix is not None and self._cache.is_shared(prefix):
             return self._cache.in_turn(prefix, lambda: self._api.post(orjson.dumps(_marked(fields))))
@@ -210,10 +211,28 @@ class AnthropicBackend(DirectBackend):
         tokens = (len(system) + len(form)) // _CHARACTERS_PER_TOKEN
         return (system, hash(form)) if tokens >= self._model.least_cached else None
 
-    def _body(self, request: Request) -> bytes:
-        return orjson.dumps(self._fields(request))
 
-    def _fields(self, request: Request) -> dict[str, Any]:
+class AnthropicBodies(Bodies):
+    """Makes bodies of the Messages API."""
+
+    wire = _MESSAGE
+
+    def __init__(self, provider: AnthropicProvider, *, stream: bool) -> None:
+        self._provider = provider
+        self._model = provider.model
+        self._forces_tools = not provider.thinks
+        self._default_limit = provider.max_completion_tokens or self._model.most_tokens or provider.unknown_limit
+        self._params: dict[str, Any] = {
+            name: value for name, value in provider.sampling.items() if name in {"temperature", "top_p"}
+        }
+        if stream:
+            self._params["stream"] = True
+
+    def body(self, request: Request) -> bytes:
+        return orjson.dumps(self.fields(request))
+
+    def fields(self, request: Request) -> dict[str, Any]:
+        """The body of a request, as a mapping."""
         limit = self._limit(request.token_limit)
         messages, form = self._asked(request)
         system, turns = _parted(messages)

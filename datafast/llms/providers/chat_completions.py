@@ -1,4 +1,4 @@
-"""The providers that speak OpenAI chat completions, and their back end, which uses only orjson and our own HTTP client.
+"""The providers that speak OpenAI chat completions, and the bodies of their requests, for our own HTTP client.
 
 Guarantee and limits: those of `JsonApi`. Cost: about 0.03 ms of CPU per call.
 """
@@ -14,14 +14,15 @@ from datafast.errors import ConfigError
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import chat_url
 from datafast.llms.options import ProviderOptions
-from datafast.llms.providers.direct import DirectBackend, DirectProvider
+from datafast.llms.providers.direct import Bodies, DirectBackend, DirectProvider
 from datafast.llms.schema import ask
 
 if TYPE_CHECKING:
     from datafast.llms.base import Backend, Request
+    from datafast.llms.batches.base import BatchBackend
 
 __all__ = [
-    "ChatCompletionsBackend",
+    "ChatCompletionsBodies",
     "ChatCompletionsProvider",
     "MistralProvider",
     "OllamaProvider",
@@ -30,6 +31,7 @@ __all__ = [
     "OpenRouterProvider",
 ]
 
+_BATCH_BYTES_OF_OTHERS = 100_000_000
 _JSON_OBJECT = {"type": "json_object"}
 _USAGE_IN_STREAM = {"stream_options": {"include_usage": True}}
 
@@ -60,7 +62,7 @@ class ChatCompletionsProvider(DirectProvider):
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def open(self, *, max_connections: int) -> Backend:
-        return ChatCompletionsBackend(self, max_connections=max_connections)
+        return DirectBackend(self, ChatCompletionsBodies(self, stream=self.stream), max_connections=max_connections)
 
 
 class OpenAIProvider(ChatCompletionsProvider):
@@ -71,6 +73,21 @@ class OpenAIProvider(ChatCompletionsProvider):
     default_base = "https://api.openai.com/v1"
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
 
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self._is_at_openai else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.openai import OpenAIBatches
+
+        bodies = ChatCompletionsBodies(self, stream=False)
+        return OpenAIBatches(self, bodies) if self._is_at_openai else _batches_of_others(self, bodies)
+
+    @property
+    def _is_at_openai(self) -> bool:
+        """Whether it is OpenAI's own server. Regions have names in front of the usual one."""
+        return f".{urlsplit(self.api_base).hostname}".endswith(".api.openai.com")
+
 
 class MistralProvider(ChatCompletionsProvider):
     provider_name = "mistral"
@@ -79,6 +96,15 @@ class MistralProvider(ChatCompletionsProvider):
     default_model_id = "mistral-small-latest"
     default_base = "https://api.mistral.ai/v1"
     asks_for_usage = False  # it always tells it, and refuses to be asked
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.mistral import MistralBatches
+
+        return MistralBatches(self, ChatCompletionsBodies(self, stream=False))
 
 
 class OpenRouterProvider(ChatCompletionsProvider):
@@ -124,24 +150,33 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
             )
         super().__init__(model_id, api_key, **options)
 
+    def open_batches(self) -> BatchBackend | None:
+        return _batches_of_others(self, ChatCompletionsBodies(self, stream=False))
 
-class ChatCompletionsBackend(DirectBackend):
-    """Makes bodies of chat completions."""
 
-    def __init__(self, provider: ChatCompletionsProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
-        self._provider = provider
+def _batches_of_others(provider: ChatCompletionsProvider, bodies: ChatCompletionsBodies) -> BatchBackend:
+    """Batches at a server that has them as OpenAI has. Some take smaller files."""
+    from datafast.llms.batches.openai import OpenAIBatches
+
+    return OpenAIBatches(provider, bodies, max_bytes=_BATCH_BYTES_OF_OTHERS)
+
+
+class ChatCompletionsBodies(Bodies):
+    """Makes bodies of chat completions. `model`: what they ask for, if that is not the provider's `model_id`."""
+
+    def __init__(self, provider: ChatCompletionsProvider, *, stream: bool, model: str | None = None) -> None:
+        self._model = model or provider.model_id
         self._limit_param = provider.token_limit_param
         self._params: dict[str, Any] = provider.sampling
         if provider.max_completion_tokens is not None:
             self._params[self._limit_param] = provider.max_completion_tokens
         self._extra = provider.extra
-        if provider.stream:
+        if stream:
             self._params |= {"stream": True} | (_USAGE_IN_STREAM if provider.asks_for_usage else {})
 
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
         schema = request.schema
-        body: dict[str, Any] = {"model": self._provider.model_id, "messages": request.messages}
+        body: dict[str, Any] = {"model": self._model, "messages": request.messages}
         body |= self._params
         if request.token_limit is not None:
             body[self._limit_param] = request.token_limit

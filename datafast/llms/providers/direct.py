@@ -1,6 +1,7 @@
 """The base of the providers whose servers are called by our own HTTP client, and of their back ends.
 
-A wire format is a subclass of each: the provider gives the address and the headers, the back end writes the body of a request.
+A wire format is a subclass of `DirectProvider`, which gives the address and the headers, and one of `Bodies`, which writes the body of
+a request, for one call and for batches alike.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from datafast.llms.base import Request, Response
 
-__all__ = ["DirectBackend", "DirectProvider"]
+__all__ = ["Bodies", "DirectBackend", "DirectProvider"]
 
 
 class DirectProvider(LLMProvider, ABC):
@@ -66,22 +67,33 @@ class DirectProvider(LLMProvider, ABC):
         proxy_for(self.request_url)
 
 
-class DirectBackend(ABC):
-    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+class Bodies(ABC):
+    """Writes requests in a wire format."""
 
     wire: ClassVar[WireFormat] = CHAT_COMPLETIONS
     """The format of replies."""
 
-    def __init__(self, provider: DirectProvider, *, max_connections: int, use_proxy: bool = True) -> None:
+    @abstractmethod
+    def body(self, request: Request) -> bytes:
+        """The body of a request, as JSON."""
+
+
+class DirectBackend:
+    """An open connection pool to one server. `use_proxy=False` ignores proxies in the environment."""
+
+    def __init__(
+        self, provider: DirectProvider, bodies: Bodies, *, max_connections: int, use_proxy: bool = True
+    ) -> None:
         # Imported when a run begins, not when a provider is made, because it takes longer than all else here.
         from datafast.llms.transport.json_api import JsonApi
 
+        self._body = bodies.body
         self._api = JsonApi(
             provider,
             provider.request_url,
             headers=provider.key_headers,
             max_connections=max_connections,
-            wire=self.wire,
+            wire=bodies.wire,
             use_proxy=use_proxy,
         )
 
@@ -91,7 +103,3 @@ class DirectBackend(ABC):
 
     async def aclose(self) -> None:
         await self._api.aclose()
-
-    @abstractmethod
-    def _body(self, request: Request) -> bytes:
-        """The body of a request, as JSON."""

@@ -1,4 +1,4 @@
-"""Google's Gemini models, by generateContent, and their back end, which uses only orjson and our own HTTP client.
+"""Google's Gemini models, by generateContent, and the bodies of their requests, for our own HTTP client.
 
 Structured replies are asked for by the API's own schema mode, then by its JSON mode with the schema in words, then in words alone.
 
@@ -16,7 +16,7 @@ import orjson
 
 from datafast.llms.base import ReplyMode
 from datafast.llms.base_urls import versioned_base
-from datafast.llms.providers.direct import DirectBackend, DirectProvider
+from datafast.llms.providers.direct import Bodies, DirectBackend, DirectProvider
 from datafast.llms.replies.body import first_of
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import mapped_schema, tell
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from datafast.llms.base import Backend, Request
+    from datafast.llms.batches.base import BatchBackend
     from datafast.llms.schema import ResponseSchema
     from datafast.types import Message
 
-__all__ = ["GeminiBackend", "GeminiProvider"]
+__all__ = ["GeminiBodies", "GeminiProvider"]
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _JSON = "application/json"
@@ -117,17 +118,27 @@ class GeminiProvider(DirectProvider):
     def longest_reply(self) -> int | None:
         return self.max_completion_tokens or self.most_tokens or self.known_context
 
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.gemini import GeminiBatches
+
+        root = versioned_base(self.api_base, version="/v1beta")
+        model = self.model_id if "/" in self.model_id else f"models/{self.model_id}"
+        return GeminiBatches(self, GeminiBodies(self), root=root, model=model)
+
     def open(self, *, max_connections: int) -> Backend:
-        return GeminiBackend(self, max_connections=max_connections)
+        return DirectBackend(self, GeminiBodies(self), max_connections=max_connections)
 
 
-class GeminiBackend(DirectBackend):
+class GeminiBodies(Bodies):
     """Makes bodies of generateContent."""
 
     wire = _CONTENT
 
-    def __init__(self, provider: GeminiProvider, *, max_connections: int, use_proxy: bool = True) -> None:
-        super().__init__(provider, max_connections=max_connections, use_proxy=use_proxy)
+    def __init__(self, provider: GeminiProvider) -> None:
         self._provider = provider
         self._limit = provider.max_completion_tokens
         self._most_tokens = provider.most_tokens
@@ -137,7 +148,7 @@ class GeminiBackend(DirectBackend):
         if provider.reasoning_effort is not None and not _says_how_much_to_think(provider.extra):
             self._settings["reasoning_effort"] = {"thinkingConfig": _thinking(provider)}
 
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
         settings: dict[str, Any] = {}
         for name, fields in self._settings.items():
             if name not in request.dropped_params:

@@ -65,6 +65,8 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = 0.0
         self.heard_at = 0.0
         self.usable = True
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         self._parser = HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
@@ -90,6 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         deadline: float,
         ends_with_head: bool = False,
         take: Callable[[bytes], bool] | None = None,
+        takes: bytes = _EVENTS,
     ) -> asyncio.Future[HttpAnswer]:
         """Sends a request.
 
@@ -98,16 +101,22 @@ class Connection(asyncio.BufferedProtocol):
             ends_with_head: its answer has no body whatever its head says (CONNECT).
             take: given the body of a success that is a stream of events as it comes, which then is not in the answer; first of all
                 b"". Returns whether nothing more has to come.
+            takes: what the content type of such a body begins with; b"" for any body, as it comes: compressed, where it is.
         """
         self.deadline = deadline
         self.was_heard = False
-        self._take = take
+        self._take, self._takes = take, takes
         if take is not None:
             self.heard_at = self._loop.time()
         self._ends_with_head = ends_with_head
         self.answer = self._loop.create_future()
         cast("asyncio.Transport", self.transport).write(data)
         return self.answer
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece of the body of a request that was begun by `send`, and waits until more can be taken, or its answer has come."""
+        cast("asyncio.Transport", self.transport).write(data)
+        await self._may_write.wait()
 
     def abort(self) -> None:
         self.usable = False
@@ -118,6 +127,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer  # shared by all connections: what is read is parsed before anything else is read
@@ -187,9 +202,13 @@ class Connection(asyncio.BufferedProtocol):
             return  # what was read is still more than is readable of a head
         self._in_body = True
         self._readable = _HEAD_BYTES + self._max_bytes
-        if self._take is not None and 200 <= self._parser.get_status_code() < 300 and not self._encoding:
+        if (
+            self._take is not None
+            and 200 <= self._parser.get_status_code() < 300
+            and not (self._encoding and self._takes)
+        ):
             types = [value for name, value in self._headers if name.lower() == b"content-type"]
-            self._is_stream = bool(types) and types[-1].strip().lower().startswith(_EVENTS)
+            self._is_stream = (types[-1].strip().lower() if types else b"").startswith(self._takes)
         if self._ends_with_head:
             self.on_message_complete()
 
@@ -207,7 +226,7 @@ class Connection(asyncio.BufferedProtocol):
             self._hand_on()
         self.usable = self.usable and self._length_is_told and self._parser.should_keep_alive()
         self.usable = self.usable and status != _MISDIRECTED
-        headers, encoding = self._headers, self._encoding
+        headers, encoding = self._headers, b"" if self._is_stream else self._encoding
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._begin()
         if self.answer is None or self.answer.done():

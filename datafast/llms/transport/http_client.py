@@ -20,7 +20,7 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
@@ -119,6 +119,43 @@ class HttpClient:
                 connection, is_new = None, True
         finally:
             self._slots.release()
+
+    async def transfer(
+        self, pieces: Iterable[bytes] = (), *, size: int = 0, take: Callable[[bytes], bool] | None = None
+    ) -> HttpAnswer:
+        """Sends one request, never again, on a connection of its own: for bodies that are not held in memory.
+
+        Args:
+            pieces: of the request's body, in order; each is read when the one before is nearly sent.
+            size: bytes of the body.
+            take: given the body of a success as it comes, which then is not in the answer. Returns False.
+
+        Raises:
+            OSError: no complete answer came, or a piece could not be read; `quiet_s` passed in which nothing went or came.
+        """
+        connection = await self._connect()
+        try:
+            connection.heard_at = self._loop.time()
+            answer = connection.send(
+                b"%b%d\r\n\r\n" % (self._head, size),
+                deadline=connection.heard_at + self._timeout_s,
+                take=take,
+                takes=b"",
+            )
+            answer.add_done_callback(lambda _: connection.resume_writing())
+            self._busy.add(connection)
+            if self._timer is None:
+                self._look_later()
+            for piece in pieces:
+                await connection.write(piece)
+                if answer.done():
+                    break
+                connection.heard_at = self._loop.time()
+            return await answer
+        finally:
+            self._busy.discard(connection)
+            connection.abort()
+            self._open.discard(connection)
 
     async def aclose(self) -> None:
         """Closes every connection and waits a moment for it."""

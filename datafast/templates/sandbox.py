@@ -19,9 +19,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from datafast.columns.templates.filters import FILTERS, formatted
-from datafast.columns.templates.limits import TooMuch, allow, bounded_text, size, step, write
-from datafast.columns.values import counted_true
+from datafast.templates.filters import FILTERS, formatted
+from datafast.templates.limits import TooMuch, allow, bounded_text, size, step, write
+from datafast.templates.values import counted_true
 
 __all__ = ["GLOBALS", "environment", "guarded"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Undefined
 
-from datafast.columns.values import to_text
+from datafast.templates.values import to_text
 
 __all__ = [
     "MAX_CHARS",

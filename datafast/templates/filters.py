@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from jinja2.filters import FILTERS as JINJA_FILTERS
 
-from datafast.columns.templates.limits import TooMuch, allow, bounded_text, size, step
+from datafast.templates.limits import TooMuch, allow, bounded_text, size, step
 
 __all__ = ["FILTERS", "formatted"]
 

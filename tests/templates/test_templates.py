@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.columns.templates.base import RenderError
-from datafast.columns.templates.parse import parse_expression, parse_template
 from datafast.errors import ConfigError
+from datafast.templates.base import RenderError
+from datafast.templates.parse import parse_expression, parse_template
 
 VALUES: dict[str, Any] = {
     "topic": "tides",

@@ -10,11 +10,11 @@ from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.parser import Parser
 
 from datafast._util.notify import did_you_mean
-from datafast.columns.templates.base import RenderError
-from datafast.columns.templates.limits import MAX_CHARS, TooMuch, checked, rendering, size
-from datafast.columns.templates.sandbox import GLOBALS, environment, guarded
-from datafast.columns.values import jinja_name
 from datafast.errors import ConfigError
+from datafast.templates.base import RenderError
+from datafast.templates.limits import MAX_CHARS, TooMuch, checked, rendering, size
+from datafast.templates.sandbox import GLOBALS, environment, guarded
+from datafast.templates.values import jinja_name
 
 __all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of"]
 
@@ -53,7 +53,7 @@ class _Compiled:
 
 
 class JinjaTemplate(_Compiled):
-    """See `datafast.columns.templates.base.Template`."""
+    """See `datafast.templates.base.Template`."""
 
     def render(self, values: Mapping[str, Any]) -> str:
         chunks: list[str] = []
@@ -71,7 +71,7 @@ class JinjaTemplate(_Compiled):
 
 
 class JinjaExpression(_Compiled):
-    """See `datafast.columns.templates.base.Expression`."""
+    """See `datafast.templates.base.Expression`."""
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         with rendering(self._length):

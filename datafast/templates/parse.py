@@ -8,7 +8,7 @@ Guarantee: every other character is kept to the byte: braces of code, JSON and L
 looked at again. A name that is not a column is refused when the template is parsed, with the nearest column. Null is inserted as nothing,
 lists and objects as JSON.
 Cost: a template without Jinja is one pass and one join; jinja2 is imported for those with it only, and runs in the bounds of
-`datafast.columns.templates.sandbox`.
+`datafast.templates.sandbox`.
 What decides: `{{ ... }}` is Jinja where it can be read as an expression over columns, or where the template holds tags; a `{name}` in the
 manner of code (`f{x}`, `${HOME}`, `\\frac{ab}{cd}`) or of one letter is text unless it is a column. `{% raw %}` keeps anything as it is.
 """
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from datafast._util.notify import did_you_mean, nearest
-from datafast.columns.templates.base import Expression, RenderError, Template
-from datafast.columns.values import PATH, STEPS, follow, jinja_name, shown_path, steps_of, to_text
 from datafast.errors import ConfigError
+from datafast.templates.base import Expression, RenderError, Template
+from datafast.templates.values import PATH, STEPS, follow, jinja_name, shown_path, steps_of, to_text
 
 __all__ = ["parse_expression", "parse_template"]
 
@@ -108,7 +108,7 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     if tags := sum(token.jinja for token in tokens):
         if tags > _MOST_TAGS:
             raise ConfigError(f"{field}: There are {tags:,} tags, more than {_MOST_TAGS:,}. Make the template shorter.")
-        from datafast.columns.templates.jinja import jinja_template
+        from datafast.templates.jinja import jinja_template
 
         return jinja_template(_jinja_source(text, tokens), names=names, field=field)
     pieces: list[str] = []
@@ -128,7 +128,7 @@ def parse_expression(text: str, *, names: Collection[str], field: str) -> Expres
     Raises:
         ConfigError: it is none, or uses an unknown name; with the nearest one.
     """
-    from datafast.columns.templates.jinja import jinja_expression
+    from datafast.templates.jinja import jinja_expression
 
     inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
     source = inner[1] if inner else text
@@ -237,7 +237,7 @@ class _Reader:
             return None
         inner = found[1].removesuffix("-").removesuffix("+")
         if self._tagged or any(name in self.names for name in _WORD.findall(inner)):
-            from datafast.columns.templates.jinja import names_of
+            from datafast.templates.jinja import names_of
 
             try:
                 used = names_of(inner)

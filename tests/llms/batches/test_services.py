@@ -1,0 +1,315 @@
+"""What every batch service promises, as one suite that each of them passes against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.errors import ErrorKind, ProviderError
+from datafast.llms import (
+    AnthropicProvider,
+    AzureOpenAIProvider,
+    GeminiProvider,
+    LLMProvider,
+    MistralProvider,
+    OpenAICompatibleProvider,
+    OpenAIProvider,
+)
+from datafast.llms.base import Request
+from datafast.llms.batches.base import BatchBackend, BatchReply, BatchState, BatchStatus, NoBatchService
+from datafast.llms.replies.formats import decode_reply
+from datafast.types import Message
+from tests.servers.batch_server import KEY, BatchServer, Outcome
+from tests.servers.fault_server import Answer
+
+TAG = "T" * 24
+
+
+def openai(base: str, **options: Any) -> LLMProvider:
+    return OpenAIProvider("tiny", **{"api_base": f"{base}/v1", "api_key": KEY} | options)
+
+
+def compatible(base: str, **options: Any) -> LLMProvider:
+    return OpenAICompatibleProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def azure(base: str, **options: Any) -> LLMProvider:
+    return AzureOpenAIProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def azure_dated(base: str, **options: Any) -> LLMProvider:
+    return azure(base, **{"api_version": "2024-10-21", "batch_deployment": "tiny-batch"} | options)
+
+
+def mistral(base: str, **options: Any) -> LLMProvider:
+    return MistralProvider("tiny", **{"api_base": f"{base}/mistral", "api_key": KEY} | options)
+
+
+def anthropic(base: str, **options: Any) -> LLMProvider:
+    return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+def gemini(base: str, **options: Any) -> LLMProvider:
+    return GeminiProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
+
+
+SERVICES: dict[str, Callable[..., LLMProvider]] = {
+    "openai": openai,
+    "compatible": compatible,
+    "azure": azure,
+    "azure_dated": azure_dated,
+    "mistral": mistral,
+    "anthropic": anthropic,
+    "gemini": gemini,
+}
+WITHOUT_PARTS = {"gemini"}  # what was cancelled or has expired has no results
+WITHOUT_TAGS = {"anthropic", "azure", "azure_dated"}
+WITHOUT_REFUSALS = {"anthropic"}  # no batch is refused after it was taken
+WITHOUT_CODES = {"mistral"}  # a refusal says why in words alone
+
+
+@pytest.fixture
+def server() -> Iterator[BatchServer]:
+    with BatchServer() as server:
+        yield server
+
+
+class Client:
+    """One service, called from tests that are not coroutines."""
+
+    def __init__(self, name: str, server: BatchServer, folder: Path, **options: Any) -> None:
+        self.name = name
+        self.provider = SERVICES[name](server.url, **options)
+        self.folder = folder
+
+    def run(self, what: Callable[[BatchBackend], Coroutine[Any, Any, Any]]) -> Any:
+        async def run() -> Any:
+            backend = self.provider.open_batches()
+            assert backend is not None
+            try:
+                return await what(backend)
+            finally:
+                await backend.aclose()
+
+        return asyncio.run(run())
+
+    def submit(self, *prompts: str, tag: str = TAG) -> BatchStatus:
+        path = self.folder / f"{tag}.jsonl"
+
+        async def submit(backend: BatchBackend) -> BatchStatus:
+            lines = [
+                backend.line(f"{tag}-{number}", Request(messages=[Message(role="user", content=prompt)]))
+                for number, prompt in enumerate(prompts)
+            ]
+            path.write_bytes(b"".join(line + b"\n" for line in lines))
+            return await backend.submit(path, tag=tag, num_requests=len(lines))
+
+        return self.run(submit)
+
+    def status(self, batch_id: str) -> BatchStatus:
+        return self.run(lambda backend: backend.status(batch_id))
+
+    def cancel(self, batch_id: str) -> BatchStatus:
+        return self.run(lambda backend: backend.cancel(batch_id))
+
+    def find(self, *, tag: str = TAG, since: float | None = None, num_requests: int = 2) -> list[BatchStatus]:
+        at = time.time() if since is None else since
+        return self.run(lambda backend: backend.find(tag=tag, since=at, num_requests=num_requests))
+
+    def ended(self, batch_id: str) -> BatchStatus:
+        for _ in range(20):
+            status = self.status(batch_id)
+            if status.state in {BatchState.ENDED, BatchState.REFUSED}:
+                return status
+        raise AssertionError("it never ends")
+
+    def replies(self, status: BatchStatus) -> list[BatchReply]:
+        async def collect(backend: BatchBackend) -> list[BatchReply]:
+            return [reply async for reply in backend.replies(status, scratch=self.folder / "scratch")]
+
+        return self.run(collect)
+
+
+@pytest.fixture(params=sorted(SERVICES))
+def client(request: pytest.FixtureRequest, server: BatchServer, tmp_path: Path) -> Client:
+    return Client(request.param, server, tmp_path)
+
+
+def texts(replies: list[BatchReply]) -> dict[str, str]:
+    found = {}
+    for reply in replies:
+        assert reply.response is not None
+        completion = decode_reply(reply.response.raw, reply.response.format)
+        assert completion.usage is not None
+        found[reply.custom_id] = completion.text
+    return found
+
+
+def test_a_batch_is_submitted_looked_at_and_collected(client: Client, server: BatchServer) -> None:
+    server.faults.polls = 3
+    server.outcome = lambda prompt: Outcome(text=f"To {prompt}.")
+    made = client.submit("a", "b", "ü\u2028")
+    assert made.state is BatchState.UNDER_WAY
+    assert made.created_at == pytest.approx(time.time(), abs=60)
+    assert client.status(made.id).state is BatchState.UNDER_WAY
+    status = client.ended(made.id)
+    assert (status.state, status.total, status.done, status.failed) == (BatchState.ENDED, 3, 3, 0)
+    assert texts(client.replies(status)) == {f"{TAG}-0": "To a.", f"{TAG}-1": "To b.", f"{TAG}-2": "To ü\u2028."}
+    assert server.bought == {"a": 1, "b": 1, "ü\u2028": 1}
+
+
+def test_a_batch_whose_answer_was_lost_is_found(client: Client, server: BatchServer) -> None:
+    client.submit("other", "batch", tag="O" * 24)
+    server.faults.lose_submit = 1
+    with pytest.raises(ProviderError) as caught:
+        client.submit("a", "b")
+    assert caught.value.kind is ErrorKind.CONNECTION
+    assert caught.value.maybe_paid
+    lost = list(server.jobs)[1]
+    found = {batch.id: batch.tag for batch in client.find()}
+    if client.name == "anthropic":
+        assert lost in found  # and so may others be that are as long
+    else:
+        assert list(found) == [lost]
+    assert (found[lost] == TAG) is (client.name not in WITHOUT_TAGS)
+    assert not client.find(tag="N" * 24, since=time.time() + 3600)
+    assert not client.find(tag="N" * 24, num_requests=3)
+
+
+def test_a_batch_is_found_behind_many_others(client: Client, server: BatchServer) -> None:
+    client.submit("a", "b")
+    lost = next(iter(server.jobs.values()))
+    theirs = {"metadata": {"datafast": "O" * 24}, "displayName": "theirs", "input_file_id": server.keep("theirs", b"")}
+    fields = lost.fields | {name: value for name, value in theirs.items() if name in lost.fields}
+    for number in range(120):
+        server.jobs[f"other-{number}"] = replace(lost, id=f"other-{number}", fields=fields)
+    found = [batch.id for batch in client.find()]
+    assert lost.id in found
+    assert len(found) == (121 if client.name == "anthropic" else 1)
+
+
+def test_a_server_without_batches_is_told_as_such(client: Client, server: BatchServer) -> None:
+    server.faults.no_service = True
+    with pytest.raises(NoBatchService, match=r"has no batch service \(HTTP 404\)"):
+        client.submit("a")
+
+
+def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer) -> None:
+    server.faults.refuse_submit.append(
+        Answer(status=429, headers={"Retry-After": "7"}, body={"error": {"message": "slow down", "code": None}})
+    )
+    with pytest.raises(ProviderError) as caught:
+        client.submit("a")
+    assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
+
+
+def test_errors_of_requests_are_those_of_single_ones(client: Client, server: BatchServer) -> None:
+    code = "context_length_exceeded"
+    said = {"error": {"message": f"too long {KEY}", "code": code, "details": [{"reason": code}]}}
+    server.outcome = lambda prompt: Outcome(status=400, body=said) if prompt == "b" else Outcome()
+    status = client.ended(client.submit("a", "b").id)
+    assert (status.done, status.failed) == (2, 1)
+    replies = {reply.custom_id[-1]: reply for reply in client.replies(status)}
+    assert replies["0"].error is None
+    error = replies["1"].error
+    assert error is not None
+    assert error.kind is ErrorKind.CONTEXT_LENGTH
+    assert KEY not in str(error) + error.body
+
+
+def test_what_was_answered_before_a_cancellation_is_collected(client: Client, server: BatchServer) -> None:
+    server.faults.polls = 5
+    made = client.submit("a", "b", "c", "d")
+    assert client.cancel(made.id).state in {BatchState.CANCELLING, BatchState.ENDED}
+    status = client.ended(made.id)
+    assert status.state is BatchState.ENDED
+    answered = [reply.custom_id for reply in client.replies(status) if reply.response is not None]
+    assert answered == ([] if client.name in WITHOUT_PARTS else [f"{TAG}-0", f"{TAG}-1"])
+    assert answered == list(server.bought_ids)
+    assert all(reply.error is None for reply in client.replies(status))
+    assert client.cancel(made.id).state is BatchState.ENDED
+
+
+def test_what_was_answered_before_a_batch_expired_is_collected(client: Client, server: BatchServer) -> None:
+    server.faults.expire = 1
+    status = client.ended(client.submit("a", "b").id)
+    replies = client.replies(status)
+    answered = [reply.custom_id for reply in replies if reply.response is not None]
+    assert answered == ([] if client.name in WITHOUT_PARTS else [f"{TAG}-0"])
+    assert all(reply.error is None for reply in replies)
+
+
+def test_a_batch_that_is_refused_says_why(client: Client, server: BatchServer) -> None:
+    server.faults.fail.append(("token_limit_exceeded", f"Enqueued token limit reached. {KEY}"))
+    status = client.ended(client.submit("a").id)
+    if client.name in WITHOUT_REFUSALS:
+        (reply,) = client.replies(status)
+        assert reply.error is not None
+        assert reply.error.kind is ErrorKind.RATE_LIMITED
+        return
+    assert status.state is BatchState.REFUSED
+    assert status.error is not None
+    assert status.error.kind is (ErrorKind.BAD_REQUEST if client.name in WITHOUT_CODES else ErrorKind.RATE_LIMITED)
+    assert "Enqueued token limit reached." in str(status.error)
+    assert KEY not in str(status.error) + status.error.body
+
+
+def test_doubled_shuffled_and_unreadable_lines_are_passed_on(client: Client, server: BatchServer) -> None:
+    server.faults.duplicates, server.faults.shuffled = 1, True
+    server.faults.junk = [b'{"custom_id": "half", "key": "half', b"<html>", b""]
+    replies = client.replies(client.ended(client.submit("a", "b", "c").id))
+    assert len(replies) == 8
+    assert sorted(texts(replies[2:])) == [f"{TAG}-0", f"{TAG}-1", f"{TAG}-2"]
+    assert [reply.error.kind for reply in replies[:2] if reply.error] == [ErrorKind.NO_COMPLETION] * 2
+
+
+def test_a_download_that_breaks_is_begun_again(client: Client, server: BatchServer) -> None:
+    server.faults.cut_downloads.extend([10, 100])
+    replies = client.replies(client.ended(client.submit("a", "b").id))
+    assert sorted(texts(replies)) == [f"{TAG}-0", f"{TAG}-1"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_reply_that_is_too_large_is_the_error_of_its_request(name: str, server: BatchServer, tmp_path: Path) -> None:
+    server.outcome = lambda prompt: Outcome(text="x" * (400_000 if prompt == "b" else 10))
+    client = Client(name, server, tmp_path, max_reply_mb=0.1)
+    replies = client.replies(client.ended(client.submit("a", "b", "c").id))
+    assert len(replies) == 3
+    (bad,) = [reply for reply in replies if reply.error is not None]
+    assert bad.custom_id == f"{TAG}-1"
+    assert "max_reply_mb=0.1" in str(bad.error)
+
+
+def test_a_wrong_key_is_told_without_showing_it(client: Client, server: BatchServer) -> None:
+    server.key = "another"
+    with pytest.raises(ProviderError) as caught:
+        client.submit("a")
+    assert caught.value.kind is ErrorKind.AUTHENTICATION
+    assert KEY not in str(caught.value) + caught.value.body
+
+
+def test_a_batch_that_is_not_known_has_the_status_404(client: Client) -> None:
+    with pytest.raises(ProviderError, match="there is nothing at") as caught:
+        client.status("batches/gone" if client.name == "gemini" else "gone")
+    assert caught.value.status == 404
+
+
+def test_what_is_kept_of_a_collected_batch_is_removed(client: Client, server: BatchServer) -> None:
+    status = client.ended(client.submit("a", "b").id)
+    client.run(lambda backend: backend.discard(status))
+    assert not server.files
+    client.run(lambda backend: backend.discard(status))
+
+
+def test_lines_are_the_bodies_of_single_requests_and_never_streams(client: Client, server: BatchServer) -> None:
+    made = client.submit("a")
+    ((custom_id, body),) = server.jobs[made.id].requests
+    assert custom_id == f"{TAG}-0"
+    assert "stream" not in json.dumps(body)
