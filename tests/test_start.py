@@ -17,6 +17,7 @@ KINDS = {
     "RawDataset": "datafast.datasets.raw",
     "ClassificationDataset": "datafast.datasets.classification",
     "MCQDataset": "datafast.datasets.mcq",
+    "JudgementDataset": "datafast.datasets.judgement",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",
     "ColumnsDataset": "datafast.datasets.columns",
