@@ -81,6 +81,36 @@ llm_as_judge: true
 evol_instruct: false
 providers: {question: openai/gpt-5-mini, chosen: openai/a, rejected: openai/b, judge: openai/c}
 """
+QUESTIONS = """\
+kind: mcq
+output_file: out.jsonl
+source: [{text: Cranes lift boxes from ships., about: harbours}, {text: Tides come twice a day., about: the sea}]
+text_column: text
+context_column: about
+sample_count: 5
+min_document_length: 5
+max_document_length: 500
+num_samples_per_prompt: 2
+prompts: ["{document} {context} Write {num_samples} questions in {language_name} for <<reader>>."]
+distractor_prompt: "{question} {correct_answer} Three wrong answers in {language_name}, please."
+expansion: {placeholders: {reader: [pilots, cooks]}}
+system_prompt: {distractors: Be wrong.}
+providers: [openai/gpt-5-mini]
+"""
+JUDGED = """\
+kind: judgement
+output_file: out.jsonl
+source: [{q: When?, a: At noon., b: Never.}, {q: Where?, a: Here., b: There.}]
+columns: [q, a, b]
+compare: [a, b]
+prompt: "{q} {first} {second}"
+rubric: {1: bad, 3: good}
+min: 1
+max: 4
+judges: [one, two]
+system_prompt: {one: Be strict.}
+providers: {one: openai/gpt-5-mini, two: openai/a}
+"""
 TALK = """\
 kind: conversation
 output_file: out.jsonl
@@ -104,6 +134,8 @@ CONFIGS = {
     "columns": COLUMNS,
     "raw": RAW,
     "classification": CLASSES,
+    "judgement": JUDGED,
+    "mcq": QUESTIONS,
     "preference": PREFERENCE,
     "talk": TALK,
     "pipeline": PIPELINE,

@@ -19,10 +19,19 @@ from datafast.errors import DatafastWarning
 from tests.servers.fault_server import FaultServer
 
 IMPORT_PATHS = {
-    "datafast.datasets": ["RawDataset", "ClassificationDataset", "PreferenceDataset", "ConversationDataset"],
+    "datafast.datasets": [
+        "RawDataset",
+        "ClassificationDataset",
+        "JudgementDataset",
+        "MCQDataset",
+        "PreferenceDataset",
+        "ConversationDataset",
+    ],
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
+        "JudgementDatasetConfig",
+        "MCQDatasetConfig",
         "PreferenceDatasetConfig",
         "ConversationDatasetConfig",
         "PromptExpansionConfig",
@@ -33,6 +42,10 @@ IMPORT_PATHS = {
     "datafast.schema.data_rows": [
         "TextRow",
         "TextClassificationRow",
+        "MCQRow",
+        "JudgementRow",
+        "ComparisonRow",
+        "MCQSource",
         "PreferenceRow",
         "ConversationRow",
         "ReasonedConversationRow",

@@ -331,10 +331,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
 def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
     """How much there is of each input."""
-    given: dict[str, Sized | None] = {
-        name: getattr(config, name) for name in type(config).model_fields if name in inputs
+    given = {name: getattr(config, name) for name in type(config).model_fields if name in inputs}
+    return {
+        name: f"{len(value):,}"
+        for name, value in given.items()
+        if isinstance(value, Sized) and not isinstance(value, str)
     }
-    return {name: f"{len(value):,}" for name, value in given.items() if value is not None}
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

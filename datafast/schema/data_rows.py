@@ -8,6 +8,8 @@ from datafast.datasets.former import FORMER_ROWS
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.judgement import ComparisonRow, JudgementRow
+    from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference import PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
 else:
@@ -20,6 +22,8 @@ else:
                 "ConversationRow",
                 "ReasonedConversationRow",
             ],
+            "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
+            "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
         },
@@ -28,8 +32,12 @@ else:
 
 __all__ = [
     "AgentConversationRow",
+    "ComparisonRow",
     "ConversationRow",
+    "JudgementRow",
     "LabelSource",
+    "MCQRow",
+    "MCQSource",
     "PreferenceRow",
     "PreferenceSource",
     "ReasonedConversationRow",

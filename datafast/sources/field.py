@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from datafast._util.config_model import NonBlank, in_our_words
@@ -15,7 +22,7 @@ from datafast.errors import ConfigError
 from datafast.sources.opening import is_source
 from datafast.sources.source import RowSource, Source, SourceTexts
 
-__all__ = ["TextInput", "is_source_spec", "read_texts", "said_in_one"]
+__all__ = ["RowInput", "TextInput", "is_source_spec", "read_texts", "said_in_one"]
 
 
 class TextInput:
@@ -83,6 +90,20 @@ def is_source_spec(value: object) -> bool:
         return False
     given = value["source"]
     return not isinstance(given, list | tuple) or any(isinstance(row, Mapping) for row in given)
+
+
+def _spec(value: Any) -> Any:
+    return RowSource.model_validate(value) if is_source_spec(value) else value
+
+
+def _shown(source: Any) -> Any:
+    if source is None or isinstance(source, RowSource):
+        return source and source.model_dump(mode="json", exclude_defaults=True)
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
+RowInput = Annotated[Any, BeforeValidator(_spec), PlainSerializer(_shown)]
+"""The annotation of a field that takes rows: whatever `open_source` does, or a `RowSource`."""
 
 
 def _written(value: Any) -> Any:

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from tests.servers.schema_sample import sample
 from tests.servers.streams import as_bytes, events_of
-from tests.servers.vendors import anthropic_message, gemini_content, refusal
+from tests.servers.vendors import anthropic_message, azure_completion, chat_completion, gemini_content, refusal
 
 __all__ = ["Answer", "FaultServer", "Recorded", "reply_to", "schema_of"]
 
@@ -197,7 +197,8 @@ def reply_to(recorded: Recorded, answer: Answer, *, number: int) -> dict[str, An
         return gemini_content(text, finish_reason={"length": "MAX_TOKENS"}.get(answer.finish_reason, "STOP"))
     if recorded.target.endswith("/messages"):
         return _anthropic_message(asked, text, value, answer.finish_reason)
-    return _chat_completion(asked.get("model", ""), text, answer.finish_reason)
+    completion = chat_completion(text, model=asked.get("model", ""), finish_reason=answer.finish_reason)
+    return azure_completion(completion) if recorded.target.startswith("/openai/") else completion
 
 
 def schema_of(asked: dict[str, Any]) -> dict[str, Any] | None:
@@ -218,21 +219,3 @@ def _anthropic_message(asked: dict[str, Any], text: str, value: Any, finish_reas
         call = {"type": "tool_use", "id": "toolu_01", "name": asked["tools"][0]["name"], "input": value}
         return anthropic_message("", model=model, content=[call], stop_reason="tool_use")
     return anthropic_message(text, model=model, stop_reason={"length": "max_tokens"}.get(finish_reason, "end_turn"))
-
-
-def _chat_completion(model: str, text: str, finish_reason: str) -> dict[str, Any]:
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": finish_reason,
-                "logprobs": None,
-            }
-        ],
-        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
-    }

@@ -46,9 +46,15 @@ def _of_completion(reply: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterat
     fields |= {"object": "chat.completion.chunk"}
     counts = bool((asked.get("stream_options") or {}).get("include_usage"))
     fields |= {"usage": None} if counts else {}
+    if filtered := fields.pop("prompt_filter_results", None):  # Azure's first event, which is about the prompt
+        yield "", {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": filtered}
     for choice in reply["choices"]:
         place = {"index": choice["index"], "logprobs": None, "finish_reason": None}
-        yield "", {**fields, "choices": [{**place, "delta": {"role": "assistant", "content": ""}}]}
+        place |= {name: choice[name] for name in ("content_filter_results",) if name in choice}
+        message = choice["message"]
+        begins = {"role": "assistant", "content": ""}
+        begins |= {name: message[name] for name in ("refusal", "annotations") if name in message and not message[name]}
+        yield "", {**fields, "choices": [{**place, "delta": begins}]}
         for delta in _deltas(choice["message"]):
             yield "", {**fields, "choices": [{**place, "delta": delta}]}
         yield "", {**fields, "choices": [{**place, "delta": {}, "finish_reason": choice["finish_reason"]}]}

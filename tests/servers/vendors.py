@@ -1,7 +1,7 @@
-"""What Anthropic's and Google's servers answer, and what they refuse, as their documentation says it.
+"""What the vendors' servers answer, and what Anthropic's and Google's refuse, as their documentation says it.
 
-`refusal` gives the error for a request that breaks a rule of its API; `anthropic_message` and `gemini_content` make replies with
-every field that is read, and those that always stand beside them.
+`refusal` gives the error for a request that breaks a rule of its API; `chat_completion`, `anthropic_message` and `gemini_content` make
+replies with every field that is read, and those that always stand beside them. `azure_completion` is what Azure makes of the first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["anthropic_error", "anthropic_message", "gemini_content", "gemini_error", "refusal"]
+__all__ = [
+    "anthropic_error",
+    "anthropic_message",
+    "azure_completion",
+    "chat_completion",
+    "gemini_content",
+    "gemini_error",
+    "openai_error",
+    "refusal",
+]
 
 ANTHROPIC_FIELDS = frozenset(
     [
@@ -23,6 +32,54 @@ SCHEMA_MODE_REFUSES = frozenset(
         *("maxItems", "uniqueItems", "minProperties", "maxProperties", "propertyNames"),
     ]
 )
+
+
+# -- OpenAI and Azure
+
+
+def chat_completion(text: str | None, *, model: str = "", finish_reason: str = "stop", **fields: Any) -> dict[str, Any]:
+    """A chat completion of one choice. `fields` replace others, `message` those of the message and `usage` those of the usage."""
+    message = {"role": "assistant", "content": text, "refusal": None, "annotations": [], **fields.pop("message", {})}
+    usage = {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "total_tokens": 18,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "service_tier": "default",
+        "system_fingerprint": "fp_1",
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
+        **fields,
+        "usage": usage | fields.get("usage", {}),
+    }
+
+
+def azure_completion(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """A chat completion with what Azure's content filter found in the prompt and in each choice."""
+    names = ("hate", "self_harm", "sexual", "violence")
+    found = {name: {"filtered": False, "severity": "safe"} for name in names}
+    return {
+        **whole,
+        "choices": [{**choice, "content_filter_results": found} for choice in whole["choices"]],
+        "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": found}],
+    }
+
+
+def openai_error(
+    message: str = "the server's own words", *, kind: str = "invalid_request_error", **fields: Any
+) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": None, **fields}}
 
 
 # -- Anthropic
@@ -125,7 +182,12 @@ def gemini_content(text: str, *, finish_reason: str = "STOP", **fields: Any) -> 
     usage = {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18}
     return {
         "candidates": [
-            {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish_reason, "index": 0}
+            {
+                "content": {"role": "model", "parts": [{"text": text}]},
+                "finishReason": finish_reason,
+                "index": 0,
+                "safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE"}],
+            }
         ],
         "modelVersion": "gemini-tiny-001",
         "responseId": "response-1",

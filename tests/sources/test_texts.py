@@ -13,7 +13,13 @@ from pydantic import ValidationError
 
 from datafast.datasets import ConversationDataset, RawDataset
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.schema.config import ConversationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
+from datafast.schema.config import (
+    ConversationDatasetConfig,
+    JudgementDatasetConfig,
+    MCQDatasetConfig,
+    PreferenceDatasetConfig,
+    RawDatasetConfig,
+)
 from datafast.sources.source import SourceTexts
 from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
@@ -270,3 +276,15 @@ def test_a_source_that_changes_while_it_is_used_stops_the_run_and_goes_on_with_i
     with pytest.raises(Exception, match=r"has changed while it was used\. Start again to use it as it is now"):
         dataset.generate([CountingProvider("m", log=tmp_path / "requests")])
     assert bought(tmp_path, {"source": str(path), "column": "body"}) == 5
+
+
+@pytest.mark.parametrize("source", [ARTICLES, {"source": ARTICLES}], ids=["rows", "a mapping with source"])
+def test_kinds_that_take_rows_take_the_same_sources(source: Any, tmp_path: Path) -> None:
+    chosen = {"source": source, "where": "lang == 'en'", "limit": 2} if isinstance(source, list) else source
+    mcq = MCQDatasetConfig(source=chosen, text_column="body", min_document_length=1)
+    judged = JudgementDatasetConfig(source=chosen, columns=["body"], rubric={1: "bad", 2: "good"})
+    expected = [1, 3] if isinstance(source, list) else range(10)
+    assert [document.text for document in mcq.documents] == [ARTICLES[number]["body"] for number in expected]
+    assert [row["id"] for row in judged.rows] == [ARTICLES[number]["id"] for number in expected]
+    mcq.num_samples_per_prompt = 2
+    assert len(mcq.documents) == len(expected)

@@ -3,8 +3,8 @@
 Guarantee: one HTTP request per `complete`. A parameter that, according to litellm, the model lacks is left out with one
 warning. Cost: 2-3 s and 160 MB once, for the import, in a thread of its own; then 2-4 ms of CPU per call. From the
 hundredth call until it is closed, existing objects are left out of Python's garbage collection, which would cost a tenth
-of that. Limits: litellm's reply object is recorded as a chat completion, not the provider's own bytes. A success whose
-body litellm cannot read becomes a `ProviderError` with what litellm kept of it.
+of that. Limits: litellm's reply object is recorded as a chat completion; the provider's own bytes only where they tell another
+ending than litellm does. A success whose body litellm cannot read becomes a `ProviderError` with what litellm kept of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from datafast.llms.base_urls import versioned_base
 from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import context_window, cost_usd
 from datafast.llms.provider import LLMProvider
-from datafast.llms.providers.litellm_glue import as_json, error_of, import_litellm, own_client
+from datafast.llms.providers.litellm_glue import (
+    as_json,
+    error_of,
+    head_of,
+    import_litellm,
+    own_client,
+    own_reply,
+)
 from datafast.llms.schema import ask
 from datafast.llms.strict_schema import inlined_schema
 from datafast.llms.transport.errors import from_success
@@ -180,8 +187,10 @@ class LiteLLMBackend:
         if self._calls == _MANY_CALLS:
             self._settled = settle()
         arguments = self._arguments(request)
-        sends: list[Any] = []  # litellm calls its logger just before it sends, and again with the answer
-        arguments["logger_fn"] = sends.append
+        # litellm calls its logger just before it sends, and again with the answer. What it hands over holds the logger: were it kept
+        # here, it would stay until the next collection of garbage.
+        answers: list[object] = []
+        arguments["logger_fn"] = lambda told: answers.append(told.get("original_response"))
         started = time.perf_counter()
         try:
             # litellm's own timeout begins again with every byte.
@@ -189,13 +198,15 @@ class LiteLLMBackend:
                 with foreign_warnings_ignored():
                     reply = await self._litellm.acompletion(**arguments)
         except Exception as error:  # noqa: BLE001 - litellm's classes, its SDKs' and plain ones: all mean "no usable answer"
-            failed = error_of(self._origin, error, sent=bool(sends))
+            failed = error_of(self._origin, error, sent=bool(answers))
         else:
             raw = as_json(reply)
             refusal = from_success(self._origin, status=200, body=raw, headers=dict)
             if refusal is not None:
                 raise refusal
-            return Response(raw=raw, latency_s=time.perf_counter() - started)
+            latency_s, head = time.perf_counter() - started, head_of(reply)
+            own = own_reply(answers[-1] if answers else None, raw)
+            return Response(raw, latency_s, head=head) if own is None else Response(own[0], latency_s, own[1], head)
         # Raised here, so that litellm's own error is not its context: that may repeat a key, and a traceback would show it.
         raise failed
 

@@ -12,7 +12,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.errors import ErrorKind, ProviderError
+from datafast.errors import ErrorKind, ProviderError, ReplyError
+from datafast.llms.replies.endings import Ending, ending_of
+from datafast.llms.replies.formats import decode_reply
 from datafast.llms.transport.certificates import trusting
 from datafast.llms.transport.errors import (
     chain,
@@ -22,13 +24,14 @@ from datafast.llms.transport.errors import (
     is_transport_fault,
 )
 from datafast.llms.transport.redaction import redact
+from datafast.llms.transport.retry_after import own_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from datafast.llms.transport.origin import Origin
 
-__all__ = ["as_json", "error_of", "import_litellm", "own_client"]
+__all__ = ["as_json", "error_of", "head_of", "import_litellm", "own_client", "own_reply"]
 
 # Read by litellm at its import. Without them it loads price maps and headers from the network, and its pool has at most
 # 500 connections to a host, fewer than a run may have. 0 would not mean unlimited.
@@ -42,6 +45,9 @@ _ENVIRONMENT = {
 
 # What fails in code that reads an answer.
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, StopIteration)
+
+# By what tells a vendor's own format: its name.
+_OWN_FORMATS = {'"stop_reason"': "anthropic_messages", '"finishReason"': "gemini_generate_content"}
 
 _imported_by_us = False
 
@@ -81,6 +87,43 @@ def as_json(reply: Any) -> bytes:
         # Half a surrogate pair, which JSON can only hold escaped. The reply was paid for.
         encoded = json.dumps(reply.model_dump(warnings=False), default=str)
     return encoded.encode()
+
+
+def head_of(reply: Any) -> list[tuple[bytes, bytes]]:
+    """The headers of a server's answer, as far as litellm keeps them."""
+    hidden = getattr(reply, "_hidden_params", None)
+    kept = hidden.get("additional_headers") if isinstance(hidden, dict) else None
+    if not isinstance(kept, dict):
+        return []
+    named = own_names({str(name): str(value) for name, value in kept.items()})
+    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in named.items()]
+
+
+def own_reply(said: object, raw: bytes) -> tuple[bytes, str] | None:
+    """A reply as its server sent it, and the name of its format, where litellm tells another ending than the server did: it says "stop"
+    where the call of a tool was cut off, and where it does not know the reason. None where it tells the same.
+
+    Args:
+        said: what litellm has logged of the answer.
+        raw: the reply as litellm tells it.
+    """
+    if not isinstance(said, str):
+        return None
+    wire = next((name for mark, name in _OWN_FORMATS.items() if mark in said), None)
+    if wire is None:
+        return None
+    own = said.encode("utf-8", "surrogatepass")
+    try:
+        return (own, wire) if _ending(own, wire) is not _ending(raw, "chat_completions") else None
+    except ReplyError:
+        return None
+
+
+def _ending(raw: bytes, wire: str) -> Ending:
+    """How a reply ended. That a tool is called is an ending as good as any: litellm makes a text of what it is called with."""
+    completion = decode_reply(raw, wire)
+    ending = ending_of(completion.finish_reason, completion.native_finish_reason)
+    return Ending.WHOLE if ending is Ending.TOOL_CALL else ending
 
 
 def error_of(origin: Origin, error: Exception, *, sent: bool) -> ProviderError:

@@ -11,10 +11,21 @@ import orjson
 from datafast.errors import ReplyCategory, ReplyError
 from datafast.llms.replies.find import lenient_json
 
-__all__ = ["MOST_TOKENS", "answer_of", "as_json", "body_of", "count_of", "first_of", "not_a_reply", "text_of"]
+__all__ = [
+    "MOST_TOKENS",
+    "answer_of",
+    "as_json",
+    "body_of",
+    "count_of",
+    "first_of",
+    "left_open",
+    "not_a_reply",
+    "text_of",
+]
 
 MOST_TOKENS = 2**53  # what every reader of JSON can hold
 _SHOWN_CHARS = 200
+_CLOSING = '"]} \r\n\t'
 
 
 def body_of(raw: bytes, expected: str) -> dict[str, Any]:
@@ -68,7 +79,7 @@ def answer_of(calls: list[Any], *, cut: bool) -> str:
     several ones stand below each other.
 
     Args:
-        cut: the model was cut off. Servers close what was open then, so that the last value looks whole; here it is left open.
+        cut: the model was cut off.
     """
     first, last = (calls[0], calls[-1]) if calls else (None, None)
     if len(calls) > 1 and isinstance(first, dict) and len(first) == 1:
@@ -76,7 +87,17 @@ def answer_of(calls: list[Any], *, cut: bool) -> str:
         if all(isinstance(call, dict) and call.keys() == {name} and isinstance(call[name], list) for call in calls):
             calls = [{name: [value for call in calls for value in call[name]]}]
     answer = "\n".join(call if isinstance(call, str) else as_json(call) for call in calls)
-    return answer.rstrip('"]}') if cut and not isinstance(last, str) else answer
+    return answer.rstrip(_CLOSING) if cut and not isinstance(last, str) else answer
+
+
+def left_open(answer: str) -> str:
+    """What a tool is called with by a reply that was cut off. Where it is whole JSON, its server or a gateway has closed what was open, so
+    that a text in it that was cut looks like any other; here that is open again."""
+    try:
+        orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return answer
+    return answer.rstrip(_CLOSING)
 
 
 def count_of(fields: object, *names: str) -> int:

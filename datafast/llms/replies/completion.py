@@ -16,7 +16,17 @@ from typing import Any
 import orjson
 
 from datafast.llms.base import Completion
-from datafast.llms.replies.body import MOST_TOKENS, as_json, body_of, count_of, first_of, not_a_reply, text_of
+from datafast.llms.replies.body import (
+    MOST_TOKENS,
+    as_json,
+    body_of,
+    count_of,
+    first_of,
+    left_open,
+    not_a_reply,
+    text_of,
+)
+from datafast.llms.replies.endings import Ending, ending_of
 from datafast.types import Usage
 
 __all__ = ["decode_completion", "encode_completion"]
@@ -42,13 +52,13 @@ def decode_completion(raw: bytes) -> Completion:
     if not isinstance(message, dict):
         raise not_a_reply(raw, "has a choice without a message", _EXPECTED)
     text, parts_refusal, parts_reasoning = _content(message.get("content"))
-    structured = "" if text.strip() else _structured(message)
+    reason, native = text_of(choice.get("finish_reason")), _native_reason(choice)
+    structured = "" if text.strip() else _structured(message, cut=ending_of(reason, native) is Ending.TRUNCATED)
     reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")) or parts_reasoning
     usage = _usage(data.get("usage"), wrote=bool(text or structured or reasoning))
-    reason, model_id = text_of(choice.get("finish_reason")), text_of(data.get("model"))
-    refusal = text_of(message.get("refusal")) or parts_refusal
+    model_id, refusal = text_of(data.get("model")), text_of(message.get("refusal")) or parts_refusal
     # By place: names would double what it costs.
-    return Completion(text, reason, usage, model_id, reasoning, refusal, structured, _native_reason(choice))
+    return Completion(text, reason, usage, model_id, reasoning, refusal, structured, native)
 
 
 def encode_completion(
@@ -112,16 +122,21 @@ def _thinking(value: object) -> str:
     return text_of(value)
 
 
-def _structured(message: Mapping[str, Any]) -> str:
-    """An object that was answered as one: as the content itself, or as what a tool is called with. Several stand below each other."""
+def _structured(message: Mapping[str, Any], *, cut: bool) -> str:
+    """An object that was answered as one: as the content itself, or as what a tool is called with. Several stand below each other.
+
+    Args:
+        cut: the model was cut off.
+    """
     content = message.get("content")
     if isinstance(content, Mapping) and content:
-        return as_json(content)
+        return left_open(as_json(content)) if cut else as_json(content)
     calls = message.get("tool_calls")
     calls = calls if isinstance(calls, list) else [{"function": message.get("function_call")}]
     functions = [call.get("function") for call in calls if isinstance(call, Mapping)]
     given = [function.get("arguments") for function in functions if isinstance(function, Mapping)]
-    return "\n".join(value if isinstance(value, str) else as_json(value) for value in given if value)
+    answers = [value if isinstance(value, str) else as_json(value) for value in given if value]
+    return "\n".join([*answers[:-1], left_open(answers[-1])] if cut and answers else answers)
 
 
 def _native_reason(choice: Mapping[str, Any]) -> str:

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from datafast.errors import ConfigError, ErrorKind, ProviderError
+from datafast.errors import ConfigError, ProviderError
 from datafast.llms import AnthropicProvider
 from datafast.llms.base import ReplyMode
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
-from tests.llms.providers.test_backends import asked, completed, refused, send
+from tests.llms.asking import asked, completed, send
 from tests.servers.fault_server import Answer, FaultServer
-from tests.servers.vendors import anthropic_error
 from tests.support import raw
 
 
@@ -51,12 +50,6 @@ def body(server: FaultServer, model: str = "claude-haiku-4-5", request: Any = No
     """What is sent; the server has answered it with a reply."""
     send(provider(server, model, **options), request or asked())
     return server.requests[-1].json
-
-
-def request_of(messages: list[Message], **fields: Any) -> Any:
-    request = asked(**fields)
-    request.messages = messages
-    return request
 
 
 def test_a_request_has_the_key_and_the_version_in_its_head(fault_server: FaultServer) -> None:
@@ -97,7 +90,7 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
         Message(role="developer", content="In French."),
         Message(role="tool", content="42"),
     ]
-    sent = body(fault_server, request=request_of(messages))
+    sent = body(fault_server, request=asked(messages=messages))
     assert sent["system"] == "Be brief.\n\nIn French."
     assert [(message["role"], message["content"]) for message in sent["messages"]] == [
         ("user", "Hello"),
@@ -108,15 +101,13 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
 
 def test_an_empty_system_prompt_is_none(fault_server: FaultServer) -> None:
     messages: list[Message] = [{"role": "system", "content": ""}, {"role": "user", "content": "hi"}]
-    request = asked()
-    request.messages = messages
-    assert "system" not in body(fault_server, request=request)
-    request.messages = [{"role": "system", "content": "Be short."}, *messages]
-    assert body(fault_server, request=request)["system"] == "Be short."
+    assert "system" not in body(fault_server, request=asked(messages=messages))
+    more: list[Message] = [{"role": "system", "content": "Be short."}, *messages]
+    assert body(fault_server, request=asked(messages=more))["system"] == "Be short."
 
 
 def test_a_system_prompt_alone_is_asked_as_the_users(fault_server: FaultServer) -> None:
-    sent = body(fault_server, request=request_of([Message(role="system", content="Write a haiku.")]))
+    sent = body(fault_server, request=asked(messages=[Message(role="system", content="Write a haiku.")]))
     assert (sent.get("system"), sent["messages"]) == (None, [{"role": "user", "content": "Write a haiku."}])
 
 
@@ -297,42 +288,6 @@ def test_the_limit_is_one_that_the_model_takes(fault_server: FaultServer, model:
 
 
 # -- answers
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "expected"),
-    [
-        (400, "invalid_request_error", ErrorKind.BAD_REQUEST),
-        (401, "authentication_error", ErrorKind.AUTHENTICATION),
-        (402, "billing_error", ErrorKind.QUOTA),
-        (403, "permission_error", ErrorKind.PERMISSION),
-        (404, "not_found_error", ErrorKind.MODEL_NOT_FOUND),
-        (413, "request_too_large", ErrorKind.BAD_REQUEST),
-        (429, "rate_limit_error", ErrorKind.RATE_LIMITED),
-        (500, "api_error", ErrorKind.SERVER),
-        (504, "timeout_error", ErrorKind.TIMEOUT),
-        (529, "overloaded_error", ErrorKind.SERVER),
-    ],
-)
-def test_each_type_of_error(fault_server: FaultServer, status: int, kind: str, expected: ErrorKind) -> None:
-    fault_server.answer_next(Answer(status=status, body=anthropic_error(kind)))
-    error = refused(provider(fault_server))
-    assert (error.kind, error.code, error.status) == (expected, kind, status)
-    fault_server.answer_next(Answer(body=anthropic_error(kind)))  # from a gateway that always says 200
-    assert refused(provider(fault_server)).kind is expected
-
-
-@pytest.mark.parametrize("code", ["enforced_spend_limit_reached", "contract_spend_limit_reached"])
-def test_a_limit_of_the_account_is_its_quota(fault_server: FaultServer, code: str) -> None:
-    fault_server.answer_next(Answer(status=429, body=anthropic_error("rate_limit_error", details={"error_code": code})))
-    assert refused(provider(fault_server)).kind is ErrorKind.QUOTA
-
-
-def test_a_reply_is_recorded_byte_for_byte(fault_server: FaultServer) -> None:
-    said = b'{"type": "message", "content" : [ {"type":"text","text":"\\"error\\": x"}], "stop_reason": "end_turn"}'
-    fault_server.answer_next(Answer(body=said))
-    (response,) = send(provider(fault_server), asked())
-    assert (response.raw, response.format) == (said, "anthropic_messages")
 
 
 def test_a_tool_called_with_an_error_is_a_reply(fault_server: FaultServer) -> None:

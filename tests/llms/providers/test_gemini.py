@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import ErrorKind, ProviderError
+from datafast.errors import ProviderError
 from datafast.llms import GeminiProvider
 from datafast.llms.base import ReplyMode
 from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
-from tests.llms.providers.test_anthropic import SCHEMA, Free, Node, request_of
-from tests.llms.providers.test_backends import asked, refused, send
+from tests.llms.asking import asked, refused, send
+from tests.llms.providers.test_anthropic import SCHEMA, Free, Node
 from tests.servers.fault_server import Answer, FaultServer
 from tests.servers.vendors import gemini_error
 
@@ -59,7 +59,7 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
         Message(role="developer", content="In French."),
         Message(role="tool", content="42"),
     ]
-    sent = body(fault_server, request=request_of(messages))
+    sent = body(fault_server, request=asked(messages=messages))
     assert sent["systemInstruction"] == {"parts": [{"text": "Be brief.\n\nIn French."}]}
     assert [(content["role"], content["parts"][0]["text"]) for content in sent["contents"]] == [
         ("user", "Hello"),
@@ -70,15 +70,14 @@ def test_system_prompts_have_a_field_of_their_own(fault_server: FaultServer) -> 
 
 def test_an_empty_system_prompt_is_none(fault_server: FaultServer) -> None:
     messages: list[Message] = [{"role": "system", "content": ""}, {"role": "user", "content": "hi"}]
-    request = asked()
-    request.messages = messages
-    assert "systemInstruction" not in body(fault_server, request=request)
-    request.messages = [{"role": "system", "content": "Be short."}, *messages]
-    assert body(fault_server, request=request)["systemInstruction"] == {"parts": [{"text": "Be short."}]}
+    assert "systemInstruction" not in body(fault_server, request=asked(messages=messages))
+    more: list[Message] = [{"role": "system", "content": "Be short."}, *messages]
+    sent = body(fault_server, request=asked(messages=more))
+    assert sent["systemInstruction"] == {"parts": [{"text": "Be short."}]}
 
 
 def test_a_system_prompt_alone_is_asked_as_the_users(fault_server: FaultServer) -> None:
-    sent = body(fault_server, request=request_of([Message(role="system", content="Write a haiku.")]))
+    sent = body(fault_server, request=asked(messages=[Message(role="system", content="Write a haiku.")]))
     assert sent == {"contents": [{"role": "user", "parts": [{"text": "Write a haiku."}]}]}
 
 
@@ -178,54 +177,6 @@ def test_a_limit_of_ours_is_one_that_the_model_takes(fault_server: FaultServer, 
 def violation(field: str) -> dict[str, Any]:
     found = [{"field": field, "description": "Invalid value"}]
     return {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": found}
-
-
-def quota(quota_id: str) -> dict[str, Any]:
-    return {
-        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-        "violations": [{"quotaId": quota_id, "quotaValue": "15"}],
-    }
-
-
-RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}
-INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "details", "expected"),
-    [
-        (400, "INVALID_ARGUMENT", [], ErrorKind.BAD_REQUEST),
-        (400, "INVALID_ARGUMENT", [INFO], ErrorKind.AUTHENTICATION),
-        (400, "FAILED_PRECONDITION", [], ErrorKind.BAD_REQUEST),
-        (403, "PERMISSION_DENIED", [], ErrorKind.PERMISSION),
-        (404, "NOT_FOUND", [], ErrorKind.MODEL_NOT_FOUND),
-        (429, "RESOURCE_EXHAUSTED", [], ErrorKind.RATE_LIMITED),
-        (
-            429,
-            "RESOURCE_EXHAUSTED",
-            [quota("GenerateRequestsPerMinutePerProjectPerModel"), RETRY],
-            ErrorKind.RATE_LIMITED,
-        ),
-        (
-            429,
-            "RESOURCE_EXHAUSTED",
-            [quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), RETRY],
-            ErrorKind.QUOTA,
-        ),
-        (500, "INTERNAL", [], ErrorKind.SERVER),
-        (503, "UNAVAILABLE", [], ErrorKind.SERVER),
-        (504, "DEADLINE_EXCEEDED", [], ErrorKind.TIMEOUT),
-    ],
-)
-def test_each_status_of_an_error(
-    fault_server: FaultServer, code: int, status: str, details: list[dict[str, Any]], expected: ErrorKind
-) -> None:
-    fault_server.answer_next(Answer(status=code, body=gemini_error(code, status, *details)))
-    error = refused(provider(fault_server))
-    assert (error.kind, error.code, error.status) == (expected, status, code)
-    assert error.retry_after_s == (34.07 if RETRY in details else None)
-    fault_server.answer_next(Answer(body=[gemini_error(code, status, *details)]))
-    assert refused(provider(fault_server)).kind is expected
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 
 import pytest
 
+from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.transport.rate_limits import rate_limits
 from datafast.types import RateLimit, RateLimits
-from tests.llms.providers.test_backends import anthropic, asked, direct, error_body, gemini, refused, send
+from tests.llms.asking import asked, refused, send
 from tests.servers.fault_server import Answer, FaultServer
 
 NOW = 1_790_000_000
@@ -65,24 +64,30 @@ VENDORS = [
 ]
 
 
+def provider(server: FaultServer) -> OpenAICompatibleProvider:
+    return OpenAICompatibleProvider("tiny", api_base=server.url)
+
+
 @pytest.mark.parametrize(("headers", "expected"), VENDORS)
-@pytest.mark.parametrize("make", [direct, anthropic, gemini])
 def test_the_limits_come_with_each_answer(
-    fault_server: FaultServer, make: Callable[..., Any], headers: dict[str, str], expected: RateLimits | None
+    fault_server: FaultServer, headers: dict[str, str], expected: RateLimits | None
 ) -> None:
     fault_server.answer_next(
-        Answer(headers=headers | DATE), Answer(status=429, headers=headers | DATE, body=error_body())
+        Answer(headers=headers | DATE),
+        Answer(status=429, headers=headers | DATE, body={"error": {"message": "slower"}}),
     )
-    (response,) = send(make(fault_server.url), asked())
+    (response,) = send(provider(fault_server), asked())
     assert response.rate_limits == expected
-    assert refused(make(fault_server.url)).rate_limits == expected
+    assert refused(provider(fault_server)).rate_limits == expected
 
 
 def test_a_429_waits_for_the_limit_that_has_nothing_left(fault_server: FaultServer) -> None:
-    fault_server.answer_next(Answer(status=429, headers=ANTHROPIC | DATE, body=error_body()))
-    assert refused(anthropic(fault_server.url)).retry_after_s == 30.5
-    fault_server.answer_next(Answer(status=429, headers=ANTHROPIC | DATE | {"retry-after": "9"}, body=error_body()))
-    assert refused(anthropic(fault_server.url)).retry_after_s == 9.0
+    fault_server.answer_next(Answer(status=429, headers=ANTHROPIC | DATE, body={"error": {"message": "slower"}}))
+    assert refused(provider(fault_server)).retry_after_s == 30.5
+    fault_server.answer_next(
+        Answer(status=429, headers=ANTHROPIC | DATE | {"retry-after": "9"}, body={"error": {"message": "slower"}})
+    )
+    assert refused(provider(fault_server)).retry_after_s == 9.0
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", "1e400", "0x10", "\x00"])
