@@ -14,11 +14,16 @@ from datafast.datasets.former import FORMER_INSPECTORS
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, {}, absent=FORMER_INSPECTORS)
 
-__all__ = ["inspect_classification_dataset", "inspect_preference_dataset", "inspect_raw_dataset"]
+__all__ = [
+    "inspect_classification_dataset",
+    "inspect_mcq_dataset",
+    "inspect_preference_dataset",
+    "inspect_raw_dataset",
+]
 
 
 def _inspect(dataset: Dataset[Any, Any], random: bool = False) -> None:
     dataset.inspect(random)
 
 
-inspect_classification_dataset = inspect_preference_dataset = inspect_raw_dataset = _inspect
+inspect_classification_dataset = inspect_mcq_dataset = inspect_preference_dataset = inspect_raw_dataset = _inspect

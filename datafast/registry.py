@@ -34,6 +34,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preference": "datafast.datasets.preference:PreferenceDataset",
         "columns": "datafast.datasets.columns:ColumnsDataset",
         "conversation": "datafast.datasets.conversation.kind:ConversationDataset",
+        "mcq": "datafast.datasets.mcq:MCQDataset",
     },
     "datafast.providers": {
         "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",

@@ -81,6 +81,22 @@ llm_as_judge: true
 evol_instruct: false
 providers: {question: openai/gpt-5-mini, chosen: openai/a, rejected: openai/b, judge: openai/c}
 """
+QUESTIONS = """\
+kind: mcq
+output_file: out.jsonl
+source: [{text: Cranes lift boxes from ships., about: harbours}, {text: Tides come twice a day., about: the sea}]
+text_column: text
+context_column: about
+sample_count: 5
+min_document_length: 5
+max_document_length: 500
+num_samples_per_prompt: 2
+prompts: ["{document} {context} Write {num_samples} questions in {language_name} for <<reader>>."]
+distractor_prompt: "{question} {correct_answer} Three wrong answers in {language_name}, please."
+expansion: {placeholders: {reader: [pilots, cooks]}}
+system_prompt: {distractors: Be wrong.}
+providers: [openai/gpt-5-mini]
+"""
 TALK = """\
 kind: conversation
 output_file: out.jsonl
@@ -104,6 +120,7 @@ CONFIGS = {
     "columns": COLUMNS,
     "raw": RAW,
     "classification": CLASSES,
+    "mcq": QUESTIONS,
     "preference": PREFERENCE,
     "talk": TALK,
     "pipeline": PIPELINE,

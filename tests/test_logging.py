@@ -14,12 +14,13 @@ import pytest
 from datafast import logger_config
 from datafast.datasets import RawDataset
 from datafast.engine.event_log import EventLog
-from datafast.engine.events import ItemFailed, LimitChanged, RunEnded
+from datafast.engine.events import ItemFailed, LimitChanged, Retry, RunEnded
 from datafast.errors import ConfigError
-from datafast.llms import SimulatedProvider
+from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
 from datafast.logger_config import configure_logger
 from datafast.schema.config import RawDatasetConfig
 from datafast.types import RunReport
+from tests.servers.fault_server import FaultServer
 
 
 def run(tmp_path: Path, **faults: float) -> None:
@@ -94,6 +95,34 @@ def test_a_lower_limit_is_a_warning_and_its_climb_back_is_none(capfd: pytest.Cap
         "p limits our rate. At most 2 requests in flight from now on.",
         "p limits our rate. At most 1 request in flight from now on.",
         "p limits our rate. At most 2 requests in flight from now on.",
+    ]
+
+
+def test_a_run_that_waits_for_a_limit_of_its_config_says_so_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], fault_server: FaultServer
+) -> None:
+    configure_logger(format_string="{message}")
+    model = OpenAICompatibleProvider("m", api_base=fault_server.url, rpm_limit=3000)
+    RawDataset(
+        RawDatasetConfig(
+            document_types=["note"], topics=list("abcd"), num_samples_per_prompt=1, output_file=tmp_path / "o.jsonl"
+        )
+    ).generate([model])
+    told = "openai_compatible/m: Requests wait for their turn, as rpm_limit is 3,000 a minute."
+    assert capfd.readouterr().err.splitlines().count(told) == 1
+
+
+def test_the_first_repeat_of_a_provider_is_told_and_the_others_at_the_level_debug(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    configure_logger(format_string="{level} {message}", level="DEBUG")
+    log = EventLog()
+    for provider in ("p", "p", "q"):
+        log(Retry(provider=provider, reason="rate_limited", attempt=1, wait_s=1.5))
+    assert capfd.readouterr().err.splitlines() == [
+        "INFO p: rate_limited. Sent again in 1.5 s. More repeats are logged at the level DEBUG.",
+        "DEBUG p: rate_limited. Sent again in 1.5 s.",
+        "INFO q: rate_limited. Sent again in 1.5 s. More repeats are logged at the level DEBUG.",
     ]
 
 

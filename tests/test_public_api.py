@@ -19,10 +19,17 @@ from datafast.errors import DatafastWarning
 from tests.servers.fault_server import FaultServer
 
 IMPORT_PATHS = {
-    "datafast.datasets": ["RawDataset", "ClassificationDataset", "PreferenceDataset", "ConversationDataset"],
+    "datafast.datasets": [
+        "RawDataset",
+        "ClassificationDataset",
+        "MCQDataset",
+        "PreferenceDataset",
+        "ConversationDataset",
+    ],
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
+        "MCQDatasetConfig",
         "PreferenceDatasetConfig",
         "ConversationDatasetConfig",
         "PromptExpansionConfig",
@@ -32,6 +39,8 @@ IMPORT_PATHS = {
     "datafast.schema.data_rows": [
         "TextRow",
         "TextClassificationRow",
+        "MCQRow",
+        "MCQSource",
         "PreferenceRow",
         "ConversationRow",
         "ReasonedConversationRow",

@@ -16,6 +16,7 @@ from tests.support import ROOT
 KINDS = {
     "RawDataset": "datafast.datasets.raw",
     "ClassificationDataset": "datafast.datasets.classification",
+    "MCQDataset": "datafast.datasets.mcq",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",
     "ColumnsDataset": "datafast.datasets.columns",

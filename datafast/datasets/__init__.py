@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDataset
     from datafast.datasets.columns import ColumnsDataset
     from datafast.datasets.conversation.kind import ConversationDataset
+    from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
     from datafast.datasets.raw import RawDataset
 else:
@@ -18,10 +19,18 @@ else:
             "datafast.datasets.classification": ["ClassificationDataset"],
             "datafast.datasets.columns": ["ColumnsDataset"],
             "datafast.datasets.conversation.kind": ["ConversationDataset"],
+            "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
             "datafast.datasets.raw": ["RawDataset"],
         },
         absent=FORMER_DATASETS,
     )
 
-__all__ = ["ClassificationDataset", "ColumnsDataset", "ConversationDataset", "PreferenceDataset", "RawDataset"]
+__all__ = [
+    "ClassificationDataset",
+    "ColumnsDataset",
+    "ConversationDataset",
+    "MCQDataset",
+    "PreferenceDataset",
+    "RawDataset",
+]

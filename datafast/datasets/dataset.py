@@ -329,8 +329,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
 def _sizes(config: DatasetConfig) -> dict[str, str]:
     """How much there is of each input."""
-    given: dict[str, Sized | None] = {name: getattr(config, name) for name in config.input_fields}
-    return {name: f"{len(value):,}" for name, value in given.items() if value is not None}
+    given = {name: getattr(config, name) for name in config.input_fields}
+    return {
+        name: f"{len(value):,}"
+        for name, value in given.items()
+        if isinstance(value, Sized) and not isinstance(value, str)
+    }
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

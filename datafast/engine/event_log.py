@@ -49,6 +49,7 @@ class EventLog:
         self._first: dict[_Failure, int] = {}
         self._limits: dict[str, int] = {}
         self._pauses: set[str] = set()
+        self._retries: set[str] = set()
         self._requested = 0
         self._at_start = 0
         self._written = 0
@@ -67,7 +68,7 @@ class EventLog:
                 self._failed += event.rows
                 self._failure(event)
             case Retry():
-                logger.debug(f"{event.provider}: {event.reason.removesuffix('.')}. Sent again in {event.wait_s:.1f} s.")
+                self._retried(event)
             case LimitChanged():
                 self._limit_changed(event)
             case ProviderPaused():
@@ -107,6 +108,14 @@ class EventLog:
             logger.warning(
                 f"More rows failed ({event.category}). They are counted and recorded, but not logged. `datafast failures` shows them."
             )
+
+    def _retried(self, event: Retry) -> None:
+        told = f"{event.provider}: {event.reason.removesuffix('.')}. Sent again in {event.wait_s:.1f} s."
+        if event.provider in self._retries:
+            logger.debug(told)
+            return
+        self._retries.add(event.provider)
+        logger.info(f"{told} More repeats are logged at the level DEBUG.")
 
     def _limit_changed(self, event: LimitChanged) -> None:
         before = self._limits.get(event.provider)

@@ -78,6 +78,7 @@ class Generate:
         self._flaws: list[str] = []
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
+        self._tops_up = top_up
         self._extra_asks = _TOP_UP_ASKS if top_up else min(record.generation, 1)
 
     @overload
@@ -192,7 +193,8 @@ class Generate:
     def shortfall(self, came: int, asked: int) -> CallFailed:
         """The failure of rows that are missing although no call failed, with what was wrong with the replies."""
         told = f"Only {came} of the {asked} rows that were asked for came in a usable form."
-        return self.failure(" ".join([told, *self._flaws]), category=ReplyCategory.SHORT.value)
+        cure = "" if self._tops_up else "With run.top_up: true a run asks for the missing ones by itself."
+        return self.failure(" ".join(filter(None, [told, *self._flaws, cure])), category=ReplyCategory.SHORT.value)
 
     def failure(self, message: str, *, category: str, ends_run: bool = False) -> CallFailed:
         """A failure that no single call is to blame for, with the newest answer."""

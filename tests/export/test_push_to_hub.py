@@ -199,6 +199,9 @@ def test_without_a_card_only_the_front_matter_is_written(hub: HubServer, source:
     push(source, train_size=0.5)
     made = hub.repos[REPO].files["README.md"].decode().split("---\n", 2)[2]
     push(source, train_size=0.8, upload_card=False)
+    kept = hub.repos[REPO].files["README.md"].decode().split("---\n", 2)[2]
+    assert kept.partition("<!-- datafast:end")[0] == made.partition("<!-- datafast:end")[0]
+    push(source, train_size=0.5)  # without a word: nobody else has changed anything
     assert hub.repos[REPO].files["README.md"].decode().split("---\n", 2)[2] == made
 
 

@@ -71,7 +71,7 @@ class BatchFaults:
 
 @dataclass(kw_only=True)
 class Job:
-    """One batch job. `requests`: custom ids and bodies; `outcomes`: those that were answered."""
+    """One batch job. `requests`: custom ids and bodies; `outcomes`: id, status and body of those that were answered."""
 
     id: str
     shape: str
@@ -79,9 +79,9 @@ class Job:
     fields: dict[str, Any]
     created_at: float
     polls: int = 0
-    state: str = "running"  # running, cancelling, ended, expired, cancelled, failed
+    state: str = "running"  # or cancelling, ended, expired, cancelled, failed
     error: tuple[str, str] | None = None
-    outcomes: list[tuple[str, Outcome, dict[str, Any]]] = field(default_factory=list)
+    outcomes: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -95,7 +95,8 @@ class BatchServer:
         key: the key that is accepted; '' for any.
         jobs, files: what the services keep, by id. A file is its name and its bytes.
         bought: how often each prompt was answered, in batches or not; `bought_ids`: by custom id, in batches.
-        requests: what was asked, as (method, path).
+        online: requests that were in no batch. requests: all that was asked, as (method, path).
+        looks: how often a file was looked at.
     """
 
     def __init__(self) -> None:
@@ -104,6 +105,7 @@ class BatchServer:
         self.key = KEY
         self.jobs: dict[str, Job] = {}
         self.files: dict[str, tuple[str, bytes]] = {}
+        self.looks: Counter[str] = Counter()
         self.bought: Counter[str] = Counter()
         self.bought_ids: Counter[str] = Counter()
         self.online = 0
@@ -137,10 +139,11 @@ class BatchServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        from tests.servers.batch_shapes import SHAPES
+        from tests.servers.batch_shapes import AzureShape, MistralShape, OpenAIShape
+        from tests.servers.batch_vendors import AnthropicShape, GeminiShape
 
         app = web.Application(client_max_size=2**30, middlewares=[self._guard])
-        for shape in SHAPES:
+        for shape in (OpenAIShape, AzureShape, MistralShape, AnthropicShape, GeminiShape):
             shape(self).add_to(app.router)
         for path in ("/{path:.*}/chat/completions", "/v1/messages", "/v1beta/models/{call}"):
             app.router.add_post(path, self._single)
@@ -150,13 +153,27 @@ class BatchServer:
         await site.start()
         self.port = self._runner.addresses[0][1]
 
+    def of_shape(self, shape: str) -> list[Job]:
+        """The jobs of one service, newest first."""
+        return [job for job in reversed(self.jobs.values()) if job.shape == shape]
+
+    async def received(self, request: web.Request) -> bytes:
+        """An upload; half of it, where it breaks off."""
+        if not self.faults.lose_upload:
+            return await request.read()
+        self.faults.lose_upload -= 1
+        half = (request.content_length or 0) // 2
+        data = await request.content.readexactly(half)
+        hang_up(request)
+        return data
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
         headers = request.headers
         bearer = headers.get("Authorization", "").removeprefix("Bearer ")
         given = {bearer, headers.get("x-api-key"), headers.get("api-key"), headers.get("x-goog-api-key")}
-        if self.key and self.key not in given and not request.match_info.get("upload"):
+        if self.key and self.key not in given:
             said = f"Incorrect API key provided: {max(map(str, given))}."
             return web.json_response({"error": {"message": said, "code": "invalid_api_key"}}, status=401)
         return await handler(request)  # type: ignore[no-any-return]
@@ -164,7 +181,8 @@ class BatchServer:
     async def _single(self, request: web.Request) -> web.StreamResponse:
         """A request that is in no batch."""
         self.online += 1
-        status, body = self.answer_to(self.outcome, request.path, await request.json())
+        asked = await request.json()
+        status, body = self.answer_to(self.outcome(prompt_of(request.path, asked)), request.path, asked)
         return web.json_response(body, status=status)
 
     # -- what the shapes share
@@ -185,11 +203,27 @@ class BatchServer:
             job.state, job.error = "failed", self.faults.fail.popleft()
         return job
 
-    def poll(self, job: Job, target: Callable[[dict[str, Any]], str]) -> None:
-        """A job is looked at, and may have come to its end."""
+    def poll(
+        self,
+        job: Job,
+        target: str,
+        *,
+        judge: Callable[[dict[str, Any]], Any] = lambda _: None,
+        keeps_parts: bool = True,
+    ) -> bool:
+        """A job is looked at, and may have come to its end.
+
+        Args:
+            target: the path that each request would have gone to by itself.
+            judge: gives the error body for a request that breaks a rule of its API.
+            keeps_parts: whether a job that was cancelled or has expired keeps the answers that it had.
+
+        Returns:
+            Whether it has come to its end now.
+        """
         job.polls += 1
         if job.state not in {"running", "cancelling"} or job.polls < self.faults.polls:
-            return
+            return False
         part = 1.0
         if job.state == "cancelling":
             part, job.state = self.faults.partly, "cancelled"
@@ -198,23 +232,22 @@ class BatchServer:
             part, job.state = self.faults.partly, "expired"
         else:
             job.state = "ended"
-        answered = int(len(job.requests) * part)
+        answered = int(len(job.requests) * part) if keeps_parts or part == 1.0 else 0
         for custom_id, body in job.requests[:answered]:
-            outcome = self.outcome(prompt_of(target(body), body))
+            wrong = judge(body)
+            outcome = self.outcome(prompt_of(target, body)) if wrong is None else Outcome(status=400, body=wrong)
             if outcome.expires:
                 job.unanswered.append(custom_id)
                 continue
-            status, answer = self.answer_to(lambda _, is_it=outcome: is_it, target(body), body)  # type: ignore[misc]
+            status, answer = self.answer_to(outcome, target, body)
             self.bought_ids[custom_id] += status == 200
-            job.outcomes.append((custom_id, Outcome(status=status), answer))
+            job.outcomes.append((custom_id, status, answer))
         job.unanswered += [custom_id for custom_id, _ in job.requests[answered:]]
+        return True
 
-    def answer_to(
-        self, outcome_of: Callable[[str], Outcome], target: str, body: dict[str, Any]
-    ) -> tuple[int, dict[str, Any]]:
+    def answer_to(self, outcome: Outcome, target: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Status and body of the answer to a request, which goes into the books if it is a reply."""
         prompt = prompt_of(target, body)
-        outcome = outcome_of(prompt)
         if outcome.status != 200:
             return outcome.status, outcome.body or {"error": {"message": "the server's own words", "code": None}}
         self.bought[prompt] += 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from datafast import Estimate, FailedItem, RunReport, dataset, expand_prompts, generator, sample
+from datafast import DataSetGenerator, Estimate, FailedItem, RunReport, Tree, dataset, expand_prompts, generator, sample
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.deepfabric import Dataset
 from datafast.engine.events import Event
 from datafast.llms import LLMProvider, OpenAIProvider, SimulatedProvider
+from datafast.logger_config import configure_logger
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     ColumnsDatasetConfig,
@@ -57,6 +59,7 @@ def positional(config: PreferenceDatasetConfig, provider: LLMProvider) -> None:
     dataset = PreferenceDataset(config)
     assert_type(dataset.get_num_expected_rows(llms=[provider]), int)
     assert_type(dataset.generate(provider, provider, provider, judge_llm=provider), PreferenceDataset)
+    assert_type(dataset.estimate(provider, provider, provider), Estimate)
     assert_type(OpenAIProvider("some-model", "a key"), OpenAIProvider)
 
 
@@ -89,6 +92,29 @@ def frame() -> None:
     assert_type(made.n, int)
 
 
+def deepfabric(tree: Tree) -> None:
+    made = DataSetGenerator(
+        instructions="Short.",
+        generation_system_prompt="You teach.",
+        provider="openai",
+        model_name="some-model",
+        conversation_type="chain_of_thought",
+        reasoning_style="freetext",
+        rate_limit={
+            "max_requests_per_minute": 60,
+            "max_retries": 5,
+            "initial_retry_delay": 1.0,
+            "max_retry_delay": 60.0,
+        },
+    )
+    rows = made.create_data(num_steps=100, batch_size=5, topic_model=tree, sys_msg=False)
+    assert_type(rows, Dataset)
+    rows.save("rows.jsonl")
+    assert_type(made.summarize_failures()["failure_types"], Any)
+    for event in made.create_data_with_events(num_steps=10, batch_size=5, topic_model=["a", "b"]):
+        assert_type(event, dict[str, Any] | Dataset)
+
+
 def calls(provider: OpenAIProvider) -> None:
     assert_type(provider.generate("hello"), str)
     assert_type(provider.generate(["hello"]), list[str])
@@ -108,3 +134,10 @@ RawDatasetConfig(
         placeholders={"reader": ["owners", "divers"]}, combinatorial=True, num_random_samples=100
     ),
 )
+ClassificationDatasetConfig(
+    classes=[{"name": "leak", "description": "Water gets in."}, {"name": "dry", "description": "No water gets in."}],
+    num_samples_per_prompt=5,
+    output_file="hulls.jsonl",
+    languages={"en": "English", "fr": "French"},
+)
+configure_logger(level="DEBUG", log_file="debug.log")

@@ -139,6 +139,14 @@ class Gate:
     def paces_tokens(self) -> bool:
         return self._tokens is not None
 
+    @property
+    def paced_by(self) -> str | None:
+        """The limit of the config for which the next request waits; None where it does not wait for one."""
+        if self._requests is None and self._tokens is None:
+            return None
+        now, named = time.monotonic(), {"rpm_limit": self._requests, "tpm_limit": self._tokens}
+        return next((name for name, pacer in named.items() if pacer is not None and pacer.free_at > now), None)
+
     def closed_for(self) -> float:
         """Seconds for which nothing may be sent, after rate limiting or faults."""
         return self._closed_until - time.monotonic()

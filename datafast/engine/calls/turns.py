@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.logger_config import logger
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Turns:
         self._admission = admission
         self._stop = stop
         self._cashier = cashier
+        self._paced: set[str] = set()
 
     async def take(self, call: Call, tokens: int) -> Booking | None:
         """Waits until one request may be sent, takes a slot for it, and reserves what it can cost."""
@@ -43,6 +45,7 @@ class Turns:
             return None
         while True:
             await self._look(call)
+            self._tell_pace(endpoint)
             number = await self._admission.enter(endpoint.gate, place=call.place, tokens=tokens)
             if number is None:
                 continue
@@ -64,6 +67,15 @@ class Turns:
                     self._admission.leave_unsent(endpoint.gate, tokens)
             if limit is not None:
                 await self._cashier.wait(limit, bound)
+
+    def _tell_pace(self, endpoint: Endpoint) -> None:
+        """Logs once, for whoever wonders what a run waits for, that it is a limit of the config."""
+        if endpoint.label in self._paced or (limit := endpoint.gate.paced_by) is None:
+            return
+        self._paced.add(endpoint.label)
+        logger.info(
+            f"{endpoint.label}: Requests wait for their turn, as {limit} is {getattr(endpoint.provider, limit):,} a minute."
+        )
 
     def _enters_at_once(self, call: Call, tokens: int) -> bool:
         """Takes a slot where there is nothing to wait for, as for nearly every request. Says whether."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -32,8 +33,9 @@ _HEADERS = {"Accept": "application/json", "User-Agent": "datafast"}
 _JSON = {"Content-Type": "application/json"}
 _ANY_FILE = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _NOTHING_THERE = frozenset({404, 405, 501})
+_STAYS = frozenset({400, 403, 404, 405, 409})
 _DOWNLOADS = 5
-_PAUSE_S = 1.0
+_PAUSE_S = 0.25
 _PASSING = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER})
 
 
@@ -72,6 +74,14 @@ class BatchApi:
             raise self._refusal(answer, url)
         return answer
 
+    async def remove(self, url: str) -> None:
+        """Deletes what is at an address, if it is still there and may be deleted; services delete it themselves, later."""
+        try:
+            await self.ask("DELETE", url)
+        except ProviderError as error:
+            if error.status not in _STAYS:
+                raise
+
     async def fetch(self, url: str, path: Path, *, max_bytes: int) -> None:
         """Downloads a file of at most `max_bytes`; where the connection breaks, it is begun again, a few times.
 
@@ -85,7 +95,7 @@ class BatchApi:
             except ProviderError as error:
                 if error.kind not in _PASSING or number == _DOWNLOADS - 1:
                     raise
-            await asyncio.sleep(_PAUSE_S * 2**number if number else 0)
+            await asyncio.sleep(_PAUSE_S * 2**number if number else 0.0)  # 0, 0.5, 1, 2 s
         return None
 
     async def _fetch(self, url: str, path: Path, max_bytes: int) -> None:
@@ -124,13 +134,16 @@ class BatchApi:
         self, method: str, url: str, headers: Mapping[str, str], *, max_bytes: int | None = None
     ) -> AsyncIterator[HttpClient]:
         provider = self._provider
-        own = {name.lower() for name in provider.extra_headers}
-        usual = {**_HEADERS, **headers, **provider.key_headers}
+        keys, extra = provider.key_headers, provider.extra_headers
+        if urlsplit(url)[:2] != urlsplit(provider.request_url)[:2]:
+            keys, extra = {}, {}  # an address that the service gave: keys go to the provider's own alone
+        own = {name.lower() for name in extra}
+        usual = {**_HEADERS, **headers, **keys}
         connect_s, total_s, idle_s = provider.timeouts
         client = HttpClient(
             url,
             method=method,
-            headers={name: value for name, value in usual.items() if name.lower() not in own} | provider.extra_headers,
+            headers={name: value for name, value in usual.items() if name.lower() not in own} | extra,
             timeout_s=None,
             connect_timeout_s=connect_s,
             quiet_s=idle_s if total_s is None else total_s,

@@ -9,15 +9,14 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
 from datafast.errors import ProviderError
-from datafast.llms.batches.api import object_of
 from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus
-from datafast.llms.batches.forms import Form
-from datafast.llms.batches.service import CLOCKS_DIFFER_S, BatchService, count, moment_s, text
+from datafast.llms.batches.files import Files, Root
+from datafast.llms.batches.service import CLOCKS_DIFFER_S, BatchService
+from datafast.llms.batches.values import count, fields, moment_s, objects, text
 
 if TYPE_CHECKING:
     from datafast.llms.base import Request
@@ -27,6 +26,7 @@ __all__ = ["OpenAIBatches"]
 
 _COMPLETIONS = "/chat/completions"
 _VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+_MAX_BYTES = 200_000_000
 _PAGES = 200
 _TAG = "datafast"
 _STATES = {
@@ -38,7 +38,6 @@ _STATES = {
     "canceled": BatchState.ENDED,
     "failed": BatchState.REFUSED,
 }
-_UNANSWERED = frozenset({"batch_expired", "batch_cancelled"})
 # Too much is enqueued already: it passes when other batches have ended.
 _PASSING = frozenset({"token_limit_exceeded", "request_limit_exceeded", "too_many_tasks", "rate_limit_exceeded"})
 
@@ -49,15 +48,25 @@ class OpenAIBatches(BatchService):
     Args:
         root: the address below which files and batches are; its query goes with each request.
         endpoint: the path of chat completions in jobs and their lines.
+        max_bytes: of a file.
+        hint: what to do where a batch is refused as such, as a sentence.
     """
 
-    limits = BatchLimits(50_000, 200_000_000)
-
     def __init__(
-        self, provider: DirectProvider, bodies: Bodies, *, root: str | None = None, endpoint: str | None = None
+        self,
+        provider: DirectProvider,
+        bodies: Bodies,
+        *,
+        root: str | None = None,
+        endpoint: str | None = None,
+        max_bytes: int = _MAX_BYTES,
+        hint: str = "",
     ) -> None:
         super().__init__(provider, bodies)
-        self._root = urlsplit(provider.request_url.removesuffix(_COMPLETIONS) if root is None else root)
+        self.limits = BatchLimits(50_000, max_bytes)
+        self._hint = hint
+        self._root = Root(provider.request_url.removesuffix(_COMPLETIONS) if root is None else root)
+        self._files = Files(self._api, self._root)
         version = _VERSION.search(self._root.path)
         self._endpoint = endpoint or (version[0] if version else "/v1") + _COMPLETIONS
 
@@ -67,16 +76,16 @@ class OpenAIBatches(BatchService):
 
     async def submit(self, lines: Path, *, tag: str, num_requests: int) -> BatchStatus:
         try:
-            file_id = await self._upload(lines, tag)
+            file = await self._files.upload(lines, tag=tag)
         except ProviderError as error:
             raise self._of_first_request(error) from error
         job = {
-            "input_file_id": file_id,
+            "input_file_id": self._id_of(file, "the file"),
             "endpoint": self._endpoint,
             "completion_window": "24h",
             "metadata": {_TAG: tag},
         }
-        made = await self._api.ask("POST", self._url("batches"), job)
+        made = await self._api.ask("POST", self._root.url("batches"), job)
         self._id_of(made, "the batch")
         return self._status(made)
 
@@ -92,36 +101,23 @@ class OpenAIBatches(BatchService):
         return self._status(await self._job(batch_id))
 
     async def discard(self, status: BatchStatus) -> None:
-        job = await self._job(status.id)
+        job = await self._known(self._job(status.id))
         for name in ("output_file_id", "error_file_id", "input_file_id"):
             if file_id := text(job.get(name)):
-                await self._remove(self._url("files", file_id))
+                await self._files.remove(file_id)
 
     async def _cancel(self, batch_id: str) -> None:
-        await self._api.ask("POST", self._url("batches", batch_id, "cancel"), {})
-
-    # -- requests
-
-    def _url(self, *names: str, **query: str) -> str:
-        path = "/".join([self._root.path.rstrip("/"), *(quote(name, safe="") for name in names)])
-        fields = dict(parse_qsl(self._root.query)) | query
-        return urlunsplit(self._root._replace(path=path, query=urlencode(fields)))
-
-    async def _upload(self, lines: Path, tag: str) -> str:
-        """Uploads the requests; returns the file's id."""
-        form = Form({"purpose": "batch"}, lines, filename=f"datafast-{tag}.jsonl")
-        answer = await self._api.send("POST", self._url("files"), form.pieces(), form.size, headers=form.headers)
-        return self._id_of(object_of(answer.body), "the file")
+        await self._api.ask("POST", self._root.url("batches", batch_id, "cancel"), {})
 
     async def _job(self, batch_id: str) -> dict[str, Any]:
-        return await self._api.ask("GET", self._url("batches", batch_id))
+        return await self._api.ask("GET", self._root.url("batches", batch_id))
 
     async def _jobs(self, since: float) -> AsyncIterator[dict[str, Any]]:
         """The jobs created since, newest first."""
         after: dict[str, str] = {}
         for _ in range(_PAGES):
-            page = await self._api.ask("GET", self._url("batches", limit="100", **after))
-            jobs = [job for job in page["data"] if isinstance(job, dict)] if isinstance(page.get("data"), list) else []
+            page = await self._api.ask("GET", self._root.url("batches", limit="100", **after))
+            jobs = objects(page.get("data"))
             young = [job for job in jobs if moment_s(job.get("created_at")) >= since - CLOCKS_DIFFER_S]
             for job in young:
                 yield job
@@ -135,7 +131,7 @@ class OpenAIBatches(BatchService):
         if status.total not in {0, num_requests}:
             return False
         try:
-            file = await self._api.ask("GET", self._url("files", text(job.get("input_file_id"))))
+            file = await self._files.get(text(job.get("input_file_id")))
         except ProviderError as error:
             if error.status is None or error.status >= 500:
                 raise
@@ -146,8 +142,7 @@ class OpenAIBatches(BatchService):
     # -- what is answered
 
     def _status(self, job: dict[str, Any]) -> BatchStatus:
-        counts, metadata = job.get("request_counts"), job.get("metadata")
-        counts = counts if isinstance(counts, dict) else {}
+        counts = fields(job.get("request_counts"))
         failed = count(counts.get("failed"))
         results = tuple(place for name in ("output_file_id", "error_file_id") if (place := text(job.get(name))))
         state = _STATES.get(text(job.get("status")).lower(), BatchState.UNDER_WAY)
@@ -160,24 +155,18 @@ class OpenAIBatches(BatchService):
             done=count(counts.get("completed")) + failed,
             failed=failed,
             created_at=moment_s(job.get("created_at")),
-            tag=text(metadata.get(_TAG)) if isinstance(metadata, dict) else "",
+            tag=text(fields(job.get("metadata")).get(_TAG)),
             error=self._refusal(job.get("errors")) if state is BatchState.REFUSED else None,
             results=results if state is BatchState.ENDED else (),
         )
 
     def _refusal(self, errors: object) -> ProviderError:
-        listed = errors.get("data") if isinstance(errors, dict) else errors
-        first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+        first = next(iter(objects(fields(errors).get("data"))), {})
         code = text(first.get("code"))
-        return self._refused(first, status=429 if code in _PASSING else 400)
+        return self._refused(first, status=429 if code in _PASSING else 400, hint=self._hint)
 
     def _result_url(self, status: BatchStatus, place: str) -> str:
-        return self._url("files", place, "content")
+        return self._files.content_url(place)
 
     def _reply(self, custom_id: str, data: dict[str, Any]) -> BatchReply:
-        response, error = data.get("response"), data.get("error")
-        if isinstance(response, dict) and count(response.get("status_code")):
-            return self._answered(custom_id, count(response["status_code"]), response.get("body"))
-        if isinstance(error, dict) and error.get("code") in _UNANSWERED:
-            return BatchReply(custom_id)
-        return self._failed(custom_id, error)
+        return self._of_line(custom_id, data)

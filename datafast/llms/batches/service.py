@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ from datafast.llms.base import Response
 from datafast.llms.batches.api import BatchApi
 from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService
 from datafast.llms.batches.results import Line, read_lines
+from datafast.llms.batches.values import count, text
 from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success
 from datafast.llms.transport.redaction import redact
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from datafast.llms.base import Request
     from datafast.llms.providers.direct import Bodies, DirectProvider
 
-__all__ = ["CLOCKS_DIFFER_S", "BatchService", "count", "moment_s", "text"]
+__all__ = ["CLOCKS_DIFFER_S", "BatchService"]
 
 _AROUND_A_REPLY = 64 * 1024  # bytes of a line besides the reply in it
 _LINES_A_TURN = 100
 _SHOWN_BYTES = 4000
 _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED, BatchState.CANCELLING})
 _SETTLED = frozenset({400, 403, 404, 409, 422})
+_UNANSWERED = frozenset({"batch_expired", "batch_cancelled"})
 _NO_SERVICE = frozenset({404, 405, 501})
 CLOCKS_DIFFER_S = 600.0
 
@@ -69,7 +71,8 @@ class BatchService(ABC):
             if status.state not in _OVER:
                 raise
             return status
-        return await self.status(batch_id)
+        status = await self.status(batch_id)
+        return replace(status, state=BatchState.CANCELLING) if status.state is BatchState.UNDER_WAY else status
 
     async def aclose(self) -> None:  # noqa: B027 - each request has a connection of its own
         """Nothing is kept open."""
@@ -100,13 +103,14 @@ class BatchService(ABC):
     def _reply(self, custom_id: str, data: dict[str, Any]) -> BatchReply:
         """What a line of results says."""
 
-    async def _remove(self, url: str) -> None:
-        """Deletes what is at an address, if it is still there."""
+    async def _known(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """What the service says about something, {} where it knows of it no more."""
         try:
-            await self._api.ask("DELETE", url)
+            return await asked
         except ProviderError as error:
             if error.status != 404:
                 raise
+            return {}
 
     def _of_first_request(self, error: ProviderError) -> ProviderError:
         """The error of a batch's first request, which tells whether there is a service."""
@@ -131,6 +135,15 @@ class BatchService(ABC):
         else:
             error = from_answer(self._origin, status=status, body=raw, headers={})
         return BatchReply(custom_id, error=error)
+
+    def _of_line(self, custom_id: str, data: Mapping[str, Any]) -> BatchReply:
+        """What a line of results says that has the form of OpenAI's."""
+        response, error = data.get("response"), data.get("error")
+        if isinstance(response, dict) and count(response.get("status_code")):
+            return self._answered(custom_id, count(response["status_code"]), response.get("body"))
+        if isinstance(error, dict) and error.get("code") in _UNANSWERED:
+            return BatchReply(custom_id)
+        return self._failed(custom_id, error)
 
     def _failed(self, custom_id: str, error: object) -> BatchReply:
         """An error without the status of an answer; its status is told by its fields."""
@@ -167,42 +180,22 @@ class BatchService(ABC):
             body=shown,
         )
 
-    def _refused(self, error: Mapping[str, Any], *, status: int = 400) -> ProviderError:
+    def _refused(self, error: Mapping[str, Any], *, status: int, hint: str = "") -> ProviderError:
         """Why a job was refused as a whole.
 
         Args:
             error: as an error body has it.
             status: what a request with this error would have been answered.
+            hint: what to do, where the batch itself is to blame.
         """
         found = from_answer(self._origin, status=status, body=orjson.dumps({"error": error}), headers={})
         said = redact(text(error.get("message")), self._origin.secrets)
+        advice = f" {hint}" if hint and found.kind in {ErrorKind.BAD_REQUEST, ErrorKind.MODEL_NOT_FOUND} else ""
         return ProviderError(
-            f"{self._origin.label}: the service refused the batch.{excerpt(said or found.body)}",
+            f"{self._origin.label}: the service refused the batch.{excerpt(said or found.body)}{advice}",
             kind=found.kind,
             code=found.code,
             param=found.param,
             retry_after_s=found.retry_after_s,
             body=found.body,
         )
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def count(value: object) -> int:
-    """A count; Google writes them as texts."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
-        return int(value)
-    return value if type(value) is int and value >= 0 else 0
-
-
-def moment_s(value: object) -> float:
-    """Seconds since the epoch, of a number of them or of a time by RFC 3339; 0.0 for neither."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    try:
-        moment = datetime.fromisoformat(text(value))
-    except ValueError:
-        return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

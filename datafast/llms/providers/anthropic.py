@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from datafast.llms.base import Backend, Request, Response
+    from datafast.llms.batches.base import BatchBackend
     from datafast.llms.schema import ResponseSchema
     from datafast.types import Message
 
@@ -170,6 +171,15 @@ class AnthropicProvider(DirectProvider):
 
     def open(self, *, max_connections: int) -> Backend:
         return AnthropicBackend(self, max_connections=max_connections)
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.anthropic import AnthropicBatches
+
+        return AnthropicBatches(self, AnthropicBodies(self, stream=False))
 
 
 class AnthropicBackend(DirectBackend):

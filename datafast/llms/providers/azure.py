@@ -14,11 +14,12 @@ from datafast.errors import ConfigError
 from datafast.llms.base_urls import check_base
 from datafast.llms.options import ProviderOptions, text_schema
 from datafast.llms.prices import Price, context_window, cost_usd
-from datafast.llms.providers.chat_completions import ChatCompletionsProvider
+from datafast.llms.providers.chat_completions import ChatCompletionsBodies, ChatCompletionsProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from datafast.llms.batches.base import BatchBackend
     from datafast.types import Usage
 
 __all__ = ["AzureOpenAIProvider"]
@@ -27,6 +28,10 @@ _ENDPOINT = "AZURE_OPENAI_ENDPOINT"
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?|preview|latest|v1")
 # What may follow the resource in an address that was copied from the portal.
 _TAIL = re.compile(r"(/openai(/v1|/deployments(/(?P<deployment>[^/]+))?)?|/v1)?(/chat/completions)?$")
+_BELOW_RESOURCE = re.compile(r"(/deployments/[^/]+)?/chat/completions$")
+_BATCH_ENDPOINT = "/chat/completions"
+_NOT_FOR_BATCHES = "If this deployment is not of a batch kind, name one that is with batch_deployment."
+_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
 _PRICE_LISTS = ("azure", "openai")
 
 _T = TypeVar("_T")
@@ -41,6 +46,7 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
         deployment: the same as `model_id`.
         api_version: a dated version such as `2024-10-21` for the older path (`/openai/deployments/...`); by default the `/openai/v1` path.
         model: the model behind the deployment, for prices.
+        batch_deployment: the deployment for batches, of a batch kind and the same model; by default `model_id` is asked for them too.
         **options: see `ProviderOptions`. `api_base` is the resource's address, by default from AZURE_OPENAI_ENDPOINT.
     """
 
@@ -55,6 +61,7 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
             "pattern": f"^({_VERSION.pattern})$",
         },
         "model": text_schema("The model behind the deployment, for its price."),
+        "batch_deployment": text_schema("The deployment for batches (Global Batch), of the same model."),
     }
 
     def __init__(
@@ -65,6 +72,7 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
         deployment: str | None = None,
         api_version: str | None = None,
         model: str | None = None,
+        batch_deployment: str | None = None,
         **options: Unpack[ProviderOptions],
     ) -> None:
         if deployment is not None and model_id is not None:
@@ -83,9 +91,15 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
             )
         if model is not None and (not isinstance(model, str) or not model.strip()):
             raise ConfigError(f"model: expected the name of a model, got {model!r}.", key="model")
+        if batch_deployment is not None and (not isinstance(batch_deployment, str) or not batch_deployment.strip()):
+            raise ConfigError(
+                f"batch_deployment: expected the name of a deployment, got {batch_deployment!r}.",
+                key="batch_deployment",
+            )
         super().__init__(name, api_key, **options)
         self.api_version = api_version
         self.model = model.strip() if model is not None else None
+        self.batch_deployment = batch_deployment.strip() if batch_deployment is not None else None
 
     @property
     def request_url(self) -> str:
@@ -132,6 +146,19 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
                 key="api_base",
             )
         super().require_ready()
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if (urlsplit(self.api_base).hostname or "").endswith(_HOSTS) else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.openai import OpenAIBatches
+
+        parts = urlsplit(self.request_url)
+        root = urlunsplit(parts._replace(path=_BELOW_RESOURCE.sub("", parts.path)))
+        bodies = ChatCompletionsBodies(self, stream=False, model=self.batch_deployment)
+        hint = "" if self.batch_deployment else _NOT_FOR_BATCHES
+        return OpenAIBatches(self, bodies, root=root, endpoint=_BATCH_ENDPOINT, hint=hint)
 
     @property
     def known_context(self) -> int | None:

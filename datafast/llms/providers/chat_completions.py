@@ -31,6 +31,7 @@ __all__ = [
     "OpenRouterProvider",
 ]
 
+_BATCH_BYTES_OF_OTHERS = 100_000_000
 _JSON_OBJECT = {"type": "json_object"}
 _USAGE_IN_STREAM = {"stream_options": {"include_usage": True}}
 
@@ -74,11 +75,18 @@ class OpenAIProvider(ChatCompletionsProvider):
 
     @property
     def batch_discount(self) -> float | None:
-        host = urlsplit(self.api_base).hostname or ""
-        return 0.5 if f".{host}".endswith(".api.openai.com") else None  # regions have names in front of it
+        return 0.5 if self._is_at_openai else None
 
     def open_batches(self) -> BatchBackend | None:
-        return _openai_batches(self)
+        from datafast.llms.batches.openai import OpenAIBatches
+
+        bodies = ChatCompletionsBodies(self, stream=False)
+        return OpenAIBatches(self, bodies) if self._is_at_openai else _batches_of_others(self, bodies)
+
+    @property
+    def _is_at_openai(self) -> bool:
+        """Whether it is OpenAI's own server. Regions have names in front of the usual one."""
+        return f".{urlsplit(self.api_base).hostname}".endswith(".api.openai.com")
 
 
 class MistralProvider(ChatCompletionsProvider):
@@ -88,6 +96,15 @@ class MistralProvider(ChatCompletionsProvider):
     default_model_id = "mistral-small-latest"
     default_base = "https://api.mistral.ai/v1"
     asks_for_usage = False  # it always tells it, and refuses to be asked
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.mistral import MistralBatches
+
+        return MistralBatches(self, ChatCompletionsBodies(self, stream=False))
 
 
 class OpenRouterProvider(ChatCompletionsProvider):
@@ -134,13 +151,14 @@ class OpenAICompatibleProvider(ChatCompletionsProvider):
         super().__init__(model_id, api_key, **options)
 
     def open_batches(self) -> BatchBackend | None:
-        return _openai_batches(self)
+        return _batches_of_others(self, ChatCompletionsBodies(self, stream=False))
 
 
-def _openai_batches(provider: ChatCompletionsProvider) -> BatchBackend:
+def _batches_of_others(provider: ChatCompletionsProvider, bodies: ChatCompletionsBodies) -> BatchBackend:
+    """Batches at a server that has them as OpenAI has. Some take smaller files."""
     from datafast.llms.batches.openai import OpenAIBatches
 
-    return OpenAIBatches(provider, ChatCompletionsBodies(provider, stream=False))
+    return OpenAIBatches(provider, bodies, max_bytes=_BATCH_BYTES_OF_OTHERS)
 
 
 class ChatCompletionsBodies(Bodies):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from datafast.llms.base import Backend, Request
+    from datafast.llms.batches.base import BatchBackend
     from datafast.llms.schema import ResponseSchema
     from datafast.types import Message
 
@@ -117,6 +118,17 @@ class GeminiProvider(DirectProvider):
     @property
     def longest_reply(self) -> int | None:
         return self.max_completion_tokens or self.most_tokens or self.known_context
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5 if self.api_base == self.default_base else None
+
+    def open_batches(self) -> BatchBackend | None:
+        from datafast.llms.batches.gemini import GeminiBatches
+
+        root = versioned_base(self.api_base, version="/v1beta")
+        model = self.model_id if "/" in self.model_id else f"models/{self.model_id}"
+        return GeminiBatches(self, GeminiBodies(self), root=root, model=model)
 
     def open(self, *, max_connections: int) -> Backend:
         return DirectBackend(self, GeminiBodies(self), max_connections=max_connections)

@@ -1,0 +1,259 @@
+"""The documents that a kind asks about: the config fields that name them, and texts of a source as an axis of a plan.
+
+Guarantee: a document is told apart by its own text and context, so a change anywhere else in the source pays for nothing again.
+Texts are never changed. Which texts are left out, and why, is said.
+Cost: one pass over the source, and 24 bytes a document; texts are read from the source as they are asked for.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from pydantic import Field, PrivateAttr, ValidationInfo, field_serializer, model_validator
+
+from datafast._util.config_model import Accepts, NonBlank, UserPath, default_of
+from datafast._util.notify import did_you_mean, warn_user
+from datafast.datasets.config import PromptDatasetConfig
+from datafast.errors import ConfigError
+from datafast.plan.dimensions import Computed, Dimension
+from datafast.plan.items import digest
+from datafast.plan.template import Template
+from datafast.sources import SourceRows, open_source
+from datafast.store.paths import UsedFile
+
+__all__ = ["Document", "Documents", "DocumentsConfig"]
+
+_USUAL = "text"
+_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text, and what stands beside it in the source."""
+
+    text: str
+    context: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Documents(Sequence[Document]):
+    """The documents of a source; see the module.
+
+    Args:
+        field: the config field of the source, for messages; the other arguments are called there as in configs.
+        text_column: where the texts are; None for the only column, or the one named text.
+        context_column: where that is what stands beside them.
+        min_document_length, max_document_length: shorter and longer texts are left out.
+        sample_count: the most documents.
+
+    Raises:
+        ConfigError: there are none, or one is not text; names the field, the source and the row.
+    """
+
+    def __init__(
+        self,
+        rows: SourceRows,
+        *,
+        field: str,
+        text_column: str | None = None,
+        context_column: str | None = None,
+        min_document_length: int = 1,
+        max_document_length: int | None = None,
+        sample_count: int | None = None,
+    ) -> None:
+        self.source = rows
+        self._field = field
+        self._column = self._checked("text_column", text_column or _usual_column(rows))
+        self._context = self._checked("context_column", context_column) if context_column else None
+        self._least, self._most = min_document_length, max_document_length
+        self._places = array("q")
+        self._short = self._long = 0
+        self._ids = _numbered(self._fitting(sample_count))
+        if not self._places:
+            raise ConfigError(f"{field}: {rows.name} has no documents. {self._left_out()}")
+
+    def remark(self) -> None:
+        """Says which texts are left out, if any are."""
+        if self._short or self._long:
+            warn_user(f"{self._field}: {self.source.name} gives {len(self):,} documents. {self._left_out()}")
+
+    def dimension(self, name: str) -> Dimension:
+        """The documents as an axis of a plan."""
+        ids = self._ids
+        digests = Computed(len(self), lambda number: ids[number * _ID_BYTES : (number + 1) * _ID_BYTES])
+        return Dimension(name, self, digests=digests, fingerprint=digest(ids))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Document: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Document]: ...
+    def __getitem__(self, index: int | slice) -> Document | list[Document]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        row = self.source[self._places[index]]
+        return Document(row[self._column], self._beside(row))
+
+    def _beside(self, row: dict[str, object]) -> str:
+        value = row.get(self._context) if self._context else None
+        return "" if value is None else str(value)
+
+    def _checked(self, setting: str, column: str) -> str:
+        if column not in self.source.columns:
+            hint = did_you_mean(column, self.source.columns)
+            raise ConfigError(f"{setting}: {self.source.name} has no column {column!r}. {hint}")
+        self.source.check([column], field=self._field)
+        return column
+
+    def _fitting(self, most: int | None) -> Iterator[tuple[str, str]]:
+        """The texts that are documents, with what stands beside them."""
+        for number, row in enumerate(self.source):
+            text = row.get(self._column)
+            if text is not None and not isinstance(text, str):
+                raise ConfigError(
+                    f"{self._field}: {self.source.name}: {self._column} of row {number} is not text but {text!r:.60}. "
+                    f"Name a column of texts by text_column."
+                )
+            length = len((text or "").strip())
+            if text is None or length < self._least:
+                self._short += 1
+            elif self._most is not None and length > self._most:
+                self._long += 1
+            else:
+                self._places.append(number)
+                yield text, self._beside(row)
+                if len(self._places) == most:
+                    return
+
+    def _left_out(self) -> str:
+        said = []
+        if self._short:
+            said.append(f"{self._short:,} are shorter than min_document_length, {self._least:,} characters")
+        if self._long:
+            said.append(f"{self._long:,} are longer than max_document_length, {self._most:,} characters")
+        return f"Of its texts {' and '.join(said)}: they are left out."
+
+
+def _numbered(texts: Iterable[tuple[str, str]]) -> bytes:
+    """An id for each, 16 bytes; equal ones are numbered among themselves."""
+    seen: set[bytes] = set()
+    repeats: Counter[bytes] = Counter()
+    ids = bytearray()
+    for text, beside in texts:
+        made = digest(text, beside)
+        if made in seen:
+            repeats[made] += 1
+            ids += digest(made, str(repeats[made]))
+        else:
+            seen.add(made)
+            ids += made
+    return bytes(ids)
+
+
+def _usual_column(rows: SourceRows) -> str:
+    return rows.columns[0] if len(rows.columns) == 1 else _USUAL
+
+
+class DocumentsConfig(PromptDatasetConfig):
+    """The fields of kinds that ask about documents of a source."""
+
+    input_fields = ("source", "local_file_path", "documents")
+
+    source: Any = None
+    """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
+    list of mappings, a DataFrame or a Dataset."""
+
+    hf_dataset_name: NonBlank | None = None
+    """A dataset on the Hugging Face Hub, in the place of `source`."""
+
+    local_file_path: Accepts[UserPath | None, str | Path | None] = default_of(None)
+    """A file, in the place of `source`."""
+
+    text_column: NonBlank | None = None
+    """The column with the texts; by default the only one, or the one named text."""
+
+    context_column: NonBlank | None = None
+    """A column with what helps to understand a text, such as a summary of what it belongs to. Prompts have it as {context}."""
+
+    sample_count: int | None = Field(default=None, ge=1)
+    """At most this many documents: the first ones that are not left out."""
+
+    min_document_length: int = Field(default=100, ge=1)
+    """Texts with fewer characters are left out."""
+
+    max_document_length: int = Field(default=10_000, ge=1)
+    """Texts with more characters are left out."""
+
+    _documents: Documents = PrivateAttr()
+    _made_of: list[Any] = PrivateAttr(default_factory=list)
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @field_serializer("source")
+    def _described(self, source: Any) -> str | None:
+        return str(source) if isinstance(source, str | Path) else source and f"<{type(source).__name__}>"
+
+    @model_validator(mode="after")
+    def _documents_fit(self, info: ValidationInfo) -> DocumentsConfig:
+        self._folder = (info.context or {}).get("folder", self._folder)
+        given = {name: getattr(self, name) for name in ("source", "hf_dataset_name", "local_file_path")}
+        settings: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("text_column", "context_column", "min_document_length", "max_document_length", "sample_count")
+        }
+        made_of = [*given.values(), *settings.values()]
+        if len(self._made_of) == len(made_of) and all(map(_same, self._made_of, made_of)):
+            return self  # another field was assigned
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            told = f"{' and '.join(named)} are given" if named else "No texts are given"
+            raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
+        self._documents = Documents(_opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
+        self._documents.remark()
+        self._made_of = made_of
+        return self
+
+    @property
+    def documents(self) -> Documents:
+        """The documents that are asked about."""
+        return self._documents
+
+    def check_context(self, templates: Iterable[Template]) -> None:
+        """Raises ValueError where {context} stands in a template and no column is named, or the other way round."""
+        is_asked = any("context" in template.kind_names for template in templates)
+        if is_asked and self.context_column is None:
+            raise ValueError(
+                "context_column: A prompt has {context}, and it is not said what that is. Name the column, or leave {context} out."
+            )
+        if self.context_column is not None and not is_asked:
+            raise ValueError(
+                "context_column: No prompt has {context}. Write {context} into one of them, or leave context_column out."
+            )
+
+    def shown_context(self, document: Document) -> dict[str, str]:
+        """What stands in a row's metadata about the context of its document."""
+        return {"context": document.context} if self.context_column else {}
+
+    def used_files(self) -> Iterator[UsedFile]:
+        if (file := self.documents.source.read_from) is not None:
+            yield UsedFile("a source", file, written=False)
+        yield from super().used_files()
+
+
+def _opened(given: object, field: str, folder: Path | None) -> SourceRows:
+    if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
+        given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
+    return open_source(given, field=field, folder=folder)
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether a setting has not changed. Tables are compared by identity: they have no equality."""
+    return one is other or (isinstance(one, str | Path | int) and one == other)
