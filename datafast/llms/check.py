@@ -1,8 +1,8 @@
 """Looks whether a provider can be used, by the cheapest request that there is, and what its model can do.
 
 Guarantee: nothing that costs is sent where a server tells about its models and how they are asked for structure. Otherwise one short reply
-is asked for, in the strongest way that the model takes; a weaker one costs a further short reply. Never raises for what a provider, its server or its model cannot do: that is what is told. Limits: what no request and no list tells is
-None, not guessed.
+is asked for, in the strongest way that the model takes; a weaker one costs a further short reply. Never raises for what a provider, its
+server or its model cannot do: that is what is told. Limits: what no request and no list tells is None, not guessed.
 """
 
 from __future__ import annotations
