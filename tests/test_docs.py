@@ -209,6 +209,7 @@ def missing(page: str, names: list[str]) -> list[str]:
         "PromptExpansionConfig",
         "RawDatasetConfig",
         "RunConfig",
+        "Source",
         "TextClass",
         "TopicsConfig",
     ],

@@ -151,7 +151,7 @@ MISTAKES = [
     (
         "a text where a list belongs",
         GOOD.replace("[manual]", "manual"),
-        "expected a list, got 'manual'. Put it in brackets, as in [one, two].",
+        "expected a list of texts, or a source of them, got 'manual', which is neither a file nor a dataset. Write [manual]",
     ),
     (
         "a text where a number belongs",
