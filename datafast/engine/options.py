@@ -27,6 +27,9 @@ class RunOptions(TypedDict, total=False):
     """Move existing files aside and start over."""
     retry_failed: bool
     """Retry failed items."""
+    wait: bool
+    """False: submit what can go into batches, collect those that have ended, and end the run (`StopCause.BATCH`) while others are under
+    way. The same call again collects them. True by default."""
     offline: bool
     """Replace each provider by a simulated one: no key, no cost, and rows that say so."""
     on_change: Callable[[Estimate], bool]
@@ -73,5 +76,5 @@ def checked_provider(given: object, place: str) -> LLMProvider:
     what = repr(given) if isinstance(given, str) else type(given).__name__
     raise ConfigError(
         f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}. "
-        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'."
+        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-6-luna'."
     )

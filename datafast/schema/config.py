@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
     from datafast.datasets.conversation.config import ConversationDatasetConfig
+    from datafast.datasets.judgement import JudgementDatasetConfig
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
     __getattr__, __dir__ = lazy_names(
@@ -23,10 +25,12 @@ else:
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
+            "datafast.datasets.judgement": ["JudgementDatasetConfig"],
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
         absent=FORMER_CONFIGS,
@@ -36,11 +40,13 @@ __all__ = [
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
+    "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "RawDatasetConfig",
     "RunConfig",
+    "Source",
     "TextClass",
     "TopicsConfig",
 ]
