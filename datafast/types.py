@@ -121,6 +121,8 @@ class StopCause(StrEnum):
     """An item failed, and the config says that the run then stops."""
     PREPARATION = "preparation"
     """A run that has to come first did not bring what is needed."""
+    BATCH = "batch"
+    """Batches are under way, and the run was not to wait for them (`wait=False`)."""
     OUTPUT = "output"
     """Rows or replies cannot be saved."""
     CALLBACK = "callback"

@@ -309,6 +309,7 @@ class Generation:
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
+            wait=options.get("wait", True),
             on_event=on_event,
             notes={
                 "command": "",

@@ -33,6 +33,7 @@ from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, open_output
 
 if TYPE_CHECKING:
+    from datafast.engine.batches.desk import Desk
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Parts", "assembled"]
@@ -47,6 +48,7 @@ class Parts:
     Attributes:
         job: the job as it is carried out; its concurrency may be lower than requested.
         most_in_flight: the most requests in flight, over all providers.
+        desk: what takes calls into batches; None where there are none.
         reorder: None if rows are written as they come.
     """
 
@@ -56,6 +58,7 @@ class Parts:
     most_in_flight: int
     sender: Sender
     caller: Caller
+    desk: Desk | None = None
     reorder: ReorderBuffer | None
     emit: Emitter
     stop: StopSignal
@@ -93,7 +96,15 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
-            yield _parts(job, output, _shares(job, endpoints), admission, emit, stop)
+            parts = _parts(job, output, _shares(job, endpoints), admission, emit, stop)
+            open_batches = output.store.batches.open()
+            if job.settings.mode != "batch" and not open_batches:
+                yield parts
+                return
+            from datafast.engine.batches.opening import open_desk
+
+            async with open_desk(parts, endpoints.values(), open_batches) as desk:
+                yield replace(parts, desk=desk)
 
 
 def _chosen(job: Job) -> frozenset[int] | None:
@@ -247,7 +258,8 @@ def _spent(job: Job, output: OpenOutput) -> Spent:
     """What counts for the budget as used before this run; of files that several outputs share, what was bought for this one."""
     if not job.settings.has_budget:
         return Spent(0.0, 0, 0)
-    spent = output.store.spent(job.buyer).plus(spent_elsewhere(job.also_spent, job.buyer))
+    elsewhere = spent_elsewhere(job.also_spent, job.buyer)._replace(open_calls=0)  # this run cannot wait for those
+    spent = output.store.spent(job.buyer).plus(elsewhere)
     if spent.unknown and (job.settings.budget_usd is not None or job.settings.max_tokens is not None):
         warn_user(
             f"{spent.unknown:,} replies of earlier runs without a budget do not say what they used. They count as nothing here. If they "

@@ -13,6 +13,10 @@ from typing import Any, ClassVar
 from datafast.types import RunReport
 
 __all__ = [
+    "BatchDelayed",
+    "BatchEnded",
+    "BatchProgress",
+    "BatchSubmitted",
     "BudgetReached",
     "CallFinished",
     "Event",
@@ -148,6 +152,57 @@ class ProviderStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSubmitted:
+    """A provider has taken a batch of `calls`. `batch` is its id there."""
+
+    type: ClassVar[str] = "batch_submitted"
+    provider: str
+    batch: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchProgress:
+    """A batch was looked at, and is not back yet. Of its `calls`, `done` are answered, as far as the provider says."""
+
+    type: ClassVar[str] = "batch_progress"
+    provider: str
+    batch: str
+    state: str
+    calls: int
+    done: int
+    failed: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDelayed:
+    """Something about a batch did not work, and is tried again in `wait_s` seconds. `batch` is empty before it is submitted."""
+
+    type: ClassVar[str] = "batch_delayed"
+    provider: str
+    batch: str
+    reason: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnded:
+    """A batch is back and in the ledger. `not_answered` calls were cancelled or have expired; they are asked again.
+
+    `cost_usd` is None if the price or the discount is not known.
+    """
+
+    type: ClassVar[str] = "batch_ended"
+    provider: str
+    batch: str
+    answered: int
+    failed: int
+    not_answered: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The run is over, and everything is saved."""
 
@@ -167,6 +222,10 @@ Event = (
     | ProviderPaused
     | ProviderResumed
     | ProviderStopped
+    | BatchSubmitted
+    | BatchProgress
+    | BatchDelayed
+    | BatchEnded
     | RunEnded
 )
 EventCallback = Callable[[Event], None]

@@ -42,6 +42,7 @@ class Job:
         plan: what is to be done, for these routes.
         fields: the names of the fields of a row.
         reasoning: where what models thought stands in the rows.
+        wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
@@ -63,6 +64,7 @@ class Job:
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False
+    wait: bool = True
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

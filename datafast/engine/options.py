@@ -27,6 +27,9 @@ class RunOptions(TypedDict, total=False):
     """Move existing files aside and start over."""
     retry_failed: bool
     """Retry failed items."""
+    wait: bool
+    """False: submit what can go into batches, collect those that have ended, and end the run (`StopCause.BATCH`) while others are under
+    way. The same call again collects them. True by default."""
     offline: bool
     """Replace each provider by a simulated one: no key, no cost, and rows that say so."""
     on_change: Callable[[Estimate], bool]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,9 +48,14 @@ class Outcomes:
         self._store = parts.output.store
         self._caller = parts.caller
         self._stop = parts.stop
+        self._desk = parts.desk
 
     async def best(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
-        """The outcome on the first route that answers, or that with the most rows; None if the item stays pending."""
+        """The outcome on the first route that answers, or that with the most rows; None if the item stays pending.
+
+        Raises:
+            ItemParked: it waits for a batch.
+        """
         recorded = self._store.recorded_calls(record)
         keeps = self._job.reasoning.place != "drop"
         best: Outcome | None = None
@@ -72,7 +77,7 @@ class Outcomes:
                 thoughts=thoughts,
             )
             try:
-                outcome = await self._produce_rows(item, generate, thoughts)
+                outcome = await self._produce_rows(item, record, generate, thoughts)
             except ItemPending:
                 if self._stop:
                     break
@@ -87,10 +92,12 @@ class Outcomes:
             done.append(route)
         return best
 
-    async def _produce_rows(self, item: WorkItem, generate: Generate, thoughts: Thoughts | None) -> Outcome:
+    async def _produce_rows(
+        self, item: WorkItem, record: ItemRecord, generate: Generate, thoughts: Thoughts | None
+    ) -> Outcome:
         rows: Sequence[BaseModel | CallFailed | None] = ()
         try:
-            rows = list(await self._job.produce(item, generate))[: item.num_rows]
+            rows = list(await self._produced(item, record, generate))[: item.num_rows]
             lines = {
                 number: _line(row) if thoughts is None else line_of(row, number, thoughts, self._job.reasoning)
                 for number, row in enumerate(rows)
@@ -107,6 +114,15 @@ class Outcomes:
         if error is None and len(lines) < item.num_rows:
             error = generate.shortfall(len(lines), item.num_rows)
         return Outcome(lines, error, rows)
+
+    async def _produced(
+        self, item: WorkItem, record: ItemRecord, generate: Generate
+    ) -> Sequence[BaseModel | CallFailed | None]:
+        producing = self._job.produce(item, generate)
+        try:
+            return await (producing if self._desk is None else self._desk.produce(record, producing))
+        except BaseExceptionGroup as group:  # of a kind's own tasks
+            raise _first_of(group) from group
 
     def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome:
         """The outcome after stages have decided about rows that were not decided before."""
@@ -132,6 +148,17 @@ class Outcomes:
             )
             return Outcome({}, failed)
         return outcome._replace(lines=lines, filtered=dropped)
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a group of errors means for an item: the end of the run counts before a kind's own errors, and these before failed calls."""
+    flat = list(_leaves(group))
+    return min(flat, key=lambda error: (not isinstance(error, ItemPending), isinstance(error, CallFailed)))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        yield from _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
 
 
 def _elsewhere(route: Route[Endpoint], left: Sequence[Route[Endpoint]]) -> Callable[[], bool] | None:

@@ -26,8 +26,9 @@ class _State(Enum):
 class ReorderBuffer:
     """The items of one run that are begun and not written yet.
 
-    Each share takes its items by rising position, so once every share has passed the lowest item, nothing can come before it any more.
-    The lowest item may always begin, even if the window is full, because all others wait for it.
+    Each share takes its items by rising position, but for those that come again after they have waited for a batch. So once every share
+    has passed the lowest item, nothing new can come before it. The lowest item may always begin, even if the window is full, because all
+    others wait for it.
     """
 
     def __init__(self, shares: Sequence[Share], *, window: int, stop: StopSignal) -> None:
@@ -43,7 +44,7 @@ class ReorderBuffer:
 
     async def enter(self, position: int, share: Share) -> bool:
         """Waits until work on an item may begin. Returns False if the run or the share has stopped in between."""
-        self._reached[share] = position
+        self._reached[share] = max(self._reached[share], position)
         self._states[position] = _State.WAITING
         heapq.heappush(self._lowest, position)
         heapq.heappush(self._queue, position)

@@ -10,22 +10,22 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.assembly import Parts, assembled
+from datafast.engine.batches.waiting import ItemParked
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
 from datafast.engine.job import Job
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
+from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
-from datafast.store.records import by_category, by_provider, by_stage
-from datafast.types import ProviderUsage, RunReport, StopCause
+from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
     from datafast.store.records import ItemRecord
@@ -55,6 +55,7 @@ class _Run:
     """One run over an open output. `execute` is called once."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._job = parts.job
         self._plan = parts.job.plan
         self._settings = parts.job.settings
@@ -67,6 +68,7 @@ class _Run:
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
+        self._desk = parts.desk
         self._working = list(parts.shares)
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
@@ -79,44 +81,30 @@ class _Run:
         self._distribute()
         checking = self._check_in_background()
         self._share_out()
+        if self._desk is not None:
+            self._desk.start(self._resume)
+            self._desk.look()
         try:
-            while self._tasks and not self._stop.is_over(self._settings.grace_s):
-                await asyncio.wait(self._tasks, timeout=_LOOK_S)
+            while (tasks := self._unfinished()) and not self._stop.is_over(self._settings.grace_s):
+                await asyncio.wait(tasks, timeout=_LOOK_S)
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._desk is not None:
+                await self._desk.close()
             if checking is not None:
                 await checking
             if self._reorder is not None:
                 self._reorder.flush()
             await self._close()
-        report = self._report(time.monotonic() - started)
+        report = report_of(self._parts, time.monotonic() - started)
         self._emit(RunEnded(report=report))
-        for remark in self._remarks(report):
+        for remark in remarks(report, self._sender.tally):
             warn_user(remark)
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
         return report
-
-    def _remarks(self, report: RunReport) -> Iterator[str]:
-        """What the counts alone do not tell."""
-        tally = self._sender.tally
-        if report.filtered == report.requested > 0:
-            yield (
-                f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
-            )
-        if tally.cut:
-            yield (
-                f"{tally.cut:,} texts were cut at the output-token limit and kept, as run.on_truncation says. "
-                "Raise max_completion_tokens to have them whole."
-            )
-        if tally.replaced:
-            yield (
-                f"{'1 reply has' if tally.replaced == 1 else f'{tally.replaced:,} replies have'} characters that no text can hold "
-                "(half a surrogate pair, bytes that are not UTF-8). "
-                "The rows have U+FFFD in their place. Search them for it."
-            )
 
     # -- shares and workers
 
@@ -142,8 +130,7 @@ class _Run:
     async def _work(self, share: Share) -> None:
         try:
             while not self._stop and share.working and share.workers - share.waiting <= share.width:
-                position = next(share.positions, None)
-                if position is None:
+                if share.held or (position := share.next_position()) is None:
                     return
                 if self._reorder is not None and not await self._reorder.enter(position, share):
                     return
@@ -162,6 +149,24 @@ class _Run:
                 if self._reorder is not None:
                     self._reorder.look()
                 self._share_out()
+                if self._desk is not None:
+                    self._desk.look()
+
+    def _unfinished(self) -> set[asyncio.Task[None]]:
+        """What the run waits for."""
+        if self._desk is None or not self._desk.is_busy:
+            return self._tasks
+        return self._tasks | self._desk.tasks
+
+    def _resume(self, share: Share, positions: Iterator[int]) -> None:
+        """Goes on with items that have waited for a batch, before others."""
+        share.again.append(positions)
+        if share.ended:
+            share.ended = False
+            self._working.append(share)
+        self._share_out()
+        if not share.workers:
+            self._add_worker(share)
 
     def _share_out(self) -> None:
         self._working = [share for share in self._working if not share.ended]
@@ -181,8 +186,15 @@ class _Run:
     async def _process(self, item: WorkItem, share: Share) -> None:
         record = self._store.open_item(item)
         calls_before = self._sender.tally.calls
-        best = await self._outcomes.best(item, record, share)
-        replayed = calls_before == self._sender.tally.calls
+        try:
+            best = await self._outcomes.best(item, record, share)
+        except ItemParked as parked:
+            assert self._desk is not None  # noqa: S101 - nothing else parks
+            if self._reorder is not None:
+                self._reorder.leave(item.position)
+            self._desk.wait(parked, record, share)
+            return
+        replayed = calls_before == self._sender.tally.calls and not record.reopened
         if best is not None and best.lines and (self._job.stages or record.filtered):
             best = self._outcomes.decided(item, record, best, share)
         if best is None or (best.error and self._stop):
@@ -253,48 +265,6 @@ class _Run:
 
     async def _close(self) -> None:
         try:
-            await self._store.close(stop_reason=self._why_stopped()[1] or "")
+            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "")
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)
-
-    def _stopped_providers(self) -> dict[str, str]:
-        return {endpoint.label: endpoint.stopped for endpoint in self._endpoints() if endpoint.stopped}
-
-    def _why_stopped(self) -> tuple[StopCause | None, str | None]:
-        """What ended the run early, and why in words. A stopped provider is the reason if rows are pending because of it."""
-        stopped = self._stopped_providers()
-        if self._stop.reason is None and self._store.counts.pending and stopped:
-            return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())
-        return self._stop.cause, self._stop.reason
-
-    def _report(self, elapsed_s: float) -> RunReport:
-        counts, tally = self._store.counts, self._sender.tally
-        used = ProviderUsage()
-        for usage in tally.used.values():
-            used.add(usage)
-        stop_cause, stop_reason = self._why_stopped()
-        return RunReport(
-            requested=counts.requested,
-            written=counts.written,
-            filtered=counts.filtered,
-            failed=counts.failed,
-            pending=counts.pending,
-            removed=counts.removed,
-            calls=tally.calls,
-            retries=tally.retries,
-            replayed=tally.replayed,
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            cost_usd=used.cost_usd,
-            elapsed_s=elapsed_s,
-            output_file=str(self._store.path),
-            simulated=self._job.simulated,
-            stop_reason=stop_reason,
-            stop_cause=stop_cause,
-            filtered_by_stage=by_stage(self._store.filtered),
-            failures=by_category(self._store.failures),
-            failures_by_provider=by_provider(self._store.failures),
-            usage_by_provider={name: replace(usage) for name, usage in tally.used.items()},
-            stopped_providers=self._stopped_providers(),
-            set_aside=[str(path) for path in (*self._output.set_aside, *self._store.saved)],
-        )

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
 __all__ = ["FanOut", "RunConfig"]
 
 FanOut = Literal["all", "split", "fallback"]
+
+_TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
+_AFTER = re.compile(r"\d+(\.\d+)?[hm]")
+
+
+def _deadline(text: str) -> str:
+    if not (_TIME_OF_DAY.fullmatch(text) or _AFTER.fullmatch(text)):
+        raise ValueError('expected a time of day like "18:00", or hours or minutes like "6h" or "90m".')
+    return text
+
+
+BatchDeadline = Annotated[str, AfterValidator(_deadline)]
 
 
 class RunConfig(ConfigModel):
@@ -72,6 +85,14 @@ class RunConfig(ConfigModel):
 
     grace_s: float = Field(default=30.0, ge=0)
     """Seconds that calls in flight are given to land after an interruption."""
+
+    mode: Literal["online", "batch"] = "online"
+    """online: each request is sent when its turn comes. batch: requests are gathered into batch jobs of their providers, which answer
+    within a day and usually at half the price; providers that have no batches are asked online."""
+
+    batch_deadline: BatchDeadline | None = None
+    """With `mode: batch`: when to wait no longer, as a time of day ("18:00") or as hours or minutes after the first batch ("6h", "90m").
+    What is not back by then is cancelled and asked online at the full price."""
 
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""

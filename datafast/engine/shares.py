@@ -32,6 +32,8 @@ class Share:
         weight: its weight when items are split.
         width: items in work at once, without those that wait without a slot.
         positions: the positions of its remaining items.
+        again: positions of items that waited for a batch; they come before the others.
+        held: whether no new item is begun, because others wait for room in the budget.
         on_wait: called with +1 and -1 around the wait of an item without a slot.
     """
 
@@ -43,12 +45,23 @@ class Share:
     workers: int = 0
     waiting: int = 0
     ended: bool = False
+    held: bool = False
+    again: deque[Iterator[int]] = field(default_factory=deque)
     label: str = field(init=False)
     endpoints: list[Endpoint] = field(init=False)
 
     def __post_init__(self) -> None:
         self.label = " or ".join(label_of(route) for route in self.routes)
         self.endpoints = [endpoint for route in self.routes for endpoint in route.members]
+
+    def next_position(self) -> int | None:
+        """The next of its items; None where there is none."""
+        while self.again:
+            position = next(self.again[0], None)
+            if position is not None:
+                return position
+            self.again.popleft()
+        return next(self.positions, None)
 
     @property
     def only_endpoint(self) -> Endpoint | None:

@@ -7,6 +7,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     calls     one row a paid reply: the raw reply and its wire format, its cost, the call that it answers
     appends   one row an append to the JSONL: its place and its checksum
     charges   one row a request that may have been charged although no reply says how much: its upper bound
+    batches, batch_calls   see `batches`
     failures  one row an item with failed rows: why
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
@@ -32,6 +33,7 @@ from uuid import uuid4
 import orjson
 
 from datafast.errors import OutputError, OutputWriteError
+from datafast.store.batches import BatchTables
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
 from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
@@ -101,6 +103,7 @@ class Ledger:
             raise cannot_open(path, error, read_only=read_only) from error
         except UnicodeDecodeError as error:  # SQLite quotes damaged bytes, which may not be text
             raise unreadable(path, sqlite3.DatabaseError("the description of its tables is damaged")) from error
+        self.batches = BatchTables(self._db)
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -109,6 +112,17 @@ class Ledger:
     def transaction(self) -> Transaction:
         """`with ledger.transaction():` commits all that is written inside, or nothing."""
         return Transaction(self._db, self.path)
+
+    @contextlib.contextmanager
+    def durable_transaction(self) -> Iterator[None]:
+        """The same; when it has ended, it is on the disk, whatever the durability of the others."""
+        found = self._db.execute("PRAGMA synchronous").fetchone()[0]
+        self._db.execute("PRAGMA synchronous=FULL")
+        try:
+            with self.transaction():
+                yield
+        finally:
+            self._db.execute(f"PRAGMA synchronous={found}")
 
     def checkpoint(self) -> None:
         """Writes the write-ahead log into the file and forces it to the disk. Called outside a transaction."""
@@ -338,6 +352,10 @@ class Ledger:
         )
         return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
 
+    def has_calls_of(self, provider: str) -> bool:
+        """Whether a reply of a provider is recorded."""
+        return self._db.execute("SELECT 1 FROM calls WHERE provider = ? LIMIT 1", (provider,)).fetchone() is not None
+
     def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
         """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
         newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
@@ -412,8 +430,12 @@ class Ledger:
             "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0), count(*) FROM charges WHERE id >= ? AND id < ?",
             requests,
         ).fetchone()
+        waiting = self.batches.open_sums(requests)
         sent = min(requests[1], int(self.meta("requests") or 0) + 1) - max(requests[0], 1)
-        return Spent(cost + usd, max(sent, attempts), used + tokens, max(0, silent - charged))
+        usd, tokens = usd + waiting.usd, tokens + waiting.tokens
+        return Spent(
+            cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls
+        )
 
     def _parts(self) -> list[list[Any]]:
         """The first call and the first request of each part of what was bought, and the name of the output that it was for."""

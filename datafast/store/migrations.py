@@ -5,6 +5,7 @@ only read do not migrate: temporary views show them an old ledger in the newest 
 
     1   version 0.1.0
     2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
+    3   batches and the calls in them
 """
 
 from __future__ import annotations
@@ -53,8 +54,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A ledger that was used has a mode, even if its items are only in the journal.
         """INSERT INTO meta SELECT 'keys', '["1"]' WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'mode')""",
     ),
+    (
+        """CREATE TABLE batches(
+            id INTEGER PRIMARY KEY, provider TEXT NOT NULL, tag TEXT NOT NULL, phase INTEGER NOT NULL, service_id TEXT NOT NULL,
+            first_call INTEGER NOT NULL, num_calls INTEGER NOT NULL,
+            announced_at REAL NOT NULL, submitted_at REAL NOT NULL, ended_at REAL NOT NULL,
+            answered INTEGER NOT NULL, failed INTEGER NOT NULL, cost_usd REAL)""",
+        """CREATE TABLE batch_calls(
+            id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
+            role TEXT NOT NULL, state INTEGER NOT NULL, request INTEGER NOT NULL, usd REAL NOT NULL, tokens INTEGER NOT NULL,
+            adapted TEXT NOT NULL, error TEXT, before_call INTEGER)""",
+        "CREATE INDEX batch_calls_of_item ON batch_calls(item, key)",
+        "CREATE INDEX batch_calls_of_batch ON batch_calls(batch, state)",
+    ),
 )
 FORMAT = len(MIGRATIONS)
+
+_NO_BATCHES = (
+    """CREATE TEMP VIEW batches AS SELECT 0 AS id, '' AS provider, '' AS tag, 0 AS phase, '' AS service_id, 0 AS first_call,
+        0 AS num_calls, 0.0 AS announced_at, 0.0 AS submitted_at, 0.0 AS ended_at, 0 AS answered, 0 AS failed, 0.0 AS cost_usd WHERE 0""",
+    """CREATE TEMP VIEW batch_calls AS SELECT 0 AS id, 0 AS batch, 0 AS item, x'' AS key, 0 AS generation, '' AS role, 0 AS state,
+        0 AS request, 0.0 AS usd, 0 AS tokens, '' AS adapted, NULL AS error, NULL AS before_call WHERE 0""",
+)
 
 _AS_NEWEST: dict[int, tuple[str, ...]] = {
     1: (
@@ -63,7 +84,9 @@ _AS_NEWEST: dict[int, tuple[str, ...]] = {
         """CREATE TEMP VIEW filtered AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stage, '' AS reason, x'' AS row, 0.0 AS at
             WHERE 0""",
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
+        *_NO_BATCHES,
     ),
+    2: _NO_BATCHES,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,15 @@ class OutputPaths:
     @property
     def journal(self) -> Path:
         return _beside(self.ledger, "-replies")
+
+    def spool(self, name: str) -> Path:
+        """A file for what goes into a batch, or comes from one. It is there only while the run needs it."""
+        return _beside(self.ledger, f"-batch-{name}")
+
+    @property
+    def spools(self) -> list[Path]:
+        """Those that a killed run has left."""
+        return sorted(self.ledger.parent.glob(f"{glob.escape(self.ledger.name)}-batch-*"))
 
     @property
     def locks(self) -> list[Path]:

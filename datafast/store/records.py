@@ -51,7 +51,7 @@ class ItemRecord:
 
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that the stages have kept
     it and that it was lost from the JSONL afterwards. `failure` says why others of its rows had failed when some were lost: these are
-    built again, and nothing is bought.
+    built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for a batch.
     """
 
     id: int
@@ -65,6 +65,7 @@ class ItemRecord:
     filtered: int = 0
     kept: int = 0
     failure: FailureRow | None = None
+    reopened: bool = False
 
     @property
     def decided(self) -> int:
@@ -256,14 +257,20 @@ class Sizes(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What was used before this run. `unknown`: replies that state no usage and are charged nothing, as none was reserved for them."""
+    """What was used before this run.
+
+    Attributes:
+        unknown: replies that state no usage and are charged nothing, as none was reserved for them.
+        open_calls: calls in open batches. They are charged at the most that they can cost.
+    """
 
     usd: float
     calls: int
     tokens: int
     unknown: int = 0
+    open_calls: int = 0
 
     def plus(self, other: Spent) -> Spent:
         """Both together."""
         usd, calls, tokens = self.usd + other.usd, self.calls + other.calls, self.tokens + other.tokens
-        return Spent(usd, calls, tokens, self.unknown + other.unknown)
+        return Spent(usd, calls, tokens, self.unknown + other.unknown, self.open_calls + other.open_calls)

@@ -23,6 +23,7 @@ from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
+from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -111,6 +112,10 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
         OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
     with take_locks(paths):
+        if how.fresh:
+            refuse_open_batches(paths)
+        for spool in paths.spools:
+            spool.unlink(missing_ok=True)
         set_aside = _move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
         ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
@@ -127,6 +132,29 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
+
+
+def refuse_open_batches(paths: OutputPaths) -> None:
+    """Sees to it that no output is started over while batches for it are under way: they are paid for, and nobody would collect them.
+
+    Raises:
+        OutputError: names them.
+    """
+    if not size_of(paths.ledger):
+        return
+    try:
+        ledger = Ledger(paths.ledger, read_only=True)
+    except OutputError:
+        return  # a ledger that cannot be read is a reason to start over
+    try:
+        found = ledger.batches.open()
+    finally:
+        ledger.close()
+    if found:
+        raise OutputError(
+            f"{paths.rows} cannot be started over: {under_way(found)}. Run without --fresh (fresh=True) to collect their replies, or "
+            f"cancel them with `datafast batches {paths.rows} --cancel`."
+        )
 
 
 def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: list[Path]) -> Exception:

@@ -31,6 +31,17 @@ class Reservations:
         self._journal.record({"reserve": charge._asdict()}, b"")
         return charge.id
 
+    def take(self, count: int) -> int:
+        """Numbers for so many requests of a batch, which is recorded in another way. Returns the first; the newest is `requests`."""
+        first = self._requests + 1
+        self._requests += count
+        return first
+
+    @property
+    def requests(self) -> int:
+        """The number of the newest request."""
+        return self._requests
+
     def release(self, number: int, *, charged: bool) -> Charge:
         """Records that a request has ended. Where it stays charged at its bound, it stays reserved until the ledger has it."""
         charge = self._reserved.pop(number)

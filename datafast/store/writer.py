@@ -18,6 +18,7 @@ from datafast._util.notify import warn_user
 from datafast.errors import OutputWriteError
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.append_file import AppendFile
+from datafast.store.batch_book import BatchBook
 from datafast.store.compaction import order_rows
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal
@@ -54,6 +55,7 @@ class Store:
         ordered: whether `close` puts the rows in plan order.
 
     Attributes:
+        batches: the batches of the output.
         learned: what earlier runs have learned, by name.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
@@ -91,6 +93,8 @@ class Store:
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
+        self._lent: set[int] = set()
+        self.batches = BatchBook(ledger, self._commit, self._reservations, take_call_id=self._take_call_id)
         self._closed = False
         self.saved: list[Path] = []
 
@@ -119,6 +123,33 @@ class Store:
         record = ItemRecord(self._next_item, item.key, item.content, item.position, ItemState.OPEN, 0, item.num_rows)
         self._next_item += 1
         return record
+
+    def note_item(self, record: ItemRecord) -> None:
+        """Records an item that waits for a batch, so that it can be opened again from the ledger."""
+        if record.state is ItemState.OPEN:
+            self._commit.pending.items[record.id] = record
+            self._commit.schedule()
+
+    def reopen(self, item_ids: Sequence[int]) -> list[int]:
+        """Loads items that were closed while they waited. Returns their positions, in the same order."""
+        self._commit.flush()
+        found = self._ledger.items_of(item_ids)
+        for record in found.values():
+            if record.position not in self._unfinished:
+                self._unfinished[record.position] = record
+                self._lent.add(record.position)
+            self._unfinished[record.position].reopened = True
+        return [found[item_id].position for item_id in item_ids]
+
+    def let_go(self, record: ItemRecord) -> None:
+        """Forgets an item that `reopen` has loaded."""
+        if record.position in self._lent:
+            self._lent.discard(record.position)
+            del self._unfinished[record.position]
+
+    def batch_of(self, record: ItemRecord, key: bytes) -> int | None:
+        """The batch in which a call of an item is open, or the same call of an item that has left the plan; None if there is none."""
+        return self.batches.batch_of((record.id, *self._donors.get(record.content, ())), key)
 
     def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[Recorded]]:
         """Recorded replies that may be used for this item, by call key, oldest first.
@@ -191,7 +222,7 @@ class Store:
         """
         sent_at = time.time() - latency_s
         call = CallRow(
-            self._next_call,
+            self._take_call_id(),
             record.id,
             key,
             record.generation,
@@ -204,13 +235,16 @@ class Store:
             raw,
             format,
         )
-        self._next_call += 1
         self._journal.record(journal_header(call, record), raw)
         self._commit.pending.calls.append(call)
         if record.state is ItemState.OPEN:
             self._commit.pending.items[record.id] = record
         self._commit.schedule()
         return call
+
+    def _take_call_id(self) -> int:
+        self._next_call += 1
+        return self._next_call - 1
 
     def finish_item(
         self,
@@ -235,6 +269,8 @@ class Store:
             self._commit.append(record, new)
         record.state = ItemState.FAILED if failure else ItemState.DONE
         record.kept = 0
+        if self._lent:
+            self.let_go(record)
         if self._refused:
             self._refused.pop(record.position, None)
         self.counts.written += len(new)

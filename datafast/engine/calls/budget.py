@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +48,7 @@ class Budget:
             "max_calls": spent.calls,
             "max_tokens": spent.tokens,
         }
-        self.num_reserved = 0
+        self.num_reserved = spent.open_calls
         self.was_used = spent.calls > 0
 
     def passed_by(self, bound: Bound) -> str | None:
@@ -194,6 +194,7 @@ class Cashier:
 
     Attributes:
         has_budget: whether there is anything to keep.
+        on_full: called where a request waits for others to leave some room.
         limits_replies: whether a reply's tokens have to be reserved; `saw` is called only then.
     """
 
@@ -205,6 +206,7 @@ class Cashier:
         self._stop = stop
         self._emit = emit
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self.on_full: Callable[[], None] = lambda: None
 
     def prepare(self, call: Call) -> Bound | None:
         """The most that the next request of a call can use, by the newest of what was learned; None without a budget.
@@ -216,10 +218,10 @@ class Cashier:
             return None
         limits = call.endpoint.reply_limits
         if not self.limits_replies or not limits.are_ours:
-            return self._bound(call)
+            return self.bound(call)
         if call.cut_at is None and call.refused_limit is None:
             call.limit_to(limits.limit(call.role, call.record.num_rows))
-        bound = self._bound(call)
+        bound = self.bound(call)
         if self._budget.num_reserved or self._budget.passed_by(bound) is None:
             return bound
         return self._within_the_rest(call, self._budget)
@@ -232,15 +234,17 @@ class Cashier:
         while high - low > max(1, low // 64):
             middle = (low + high) // 2
             call.limit_to(middle)
-            low, high = (middle, high) if budget.passed_by(self._bound(call)) is None else (low, middle)
+            low, high = (middle, high) if budget.passed_by(self.bound(call)) is None else (low, middle)
         call.limit_to(low)
-        lowest = self._bound(call)
+        lowest = self.bound(call)
         if budget.passed_by(lowest) is not None:
             call.limit_to(wanted)
         return lowest
 
-    def _bound(self, call: Call) -> Bound:
-        return upper_bound(call.request, call.endpoint.provider, call.endpoint.reply_limits)
+    def bound(self, call: Call) -> Bound:
+        """The most that the next request of a call can use as it is."""
+        bound = upper_bound(call.request, call.endpoint.provider, call.endpoint.reply_limits)
+        return bound._replace(usd=bound.usd * (1.0 - call.discount)) if call.discount else bound
 
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
@@ -280,6 +284,30 @@ class Cashier:
             self._store.release(booking.number, charged=charged)
         self._wake()
 
+    # -- requests of batches, which the ledger holds
+
+    @property
+    def num_reserved(self) -> int:
+        """The number of requests that may leave some room yet."""
+        return self._budget.num_reserved if self._budget is not None else 0
+
+    def reserve_for_batch(self, bound: Bound) -> None:
+        """Reserves a request that goes into a batch."""
+        if self._budget is not None:
+            self._budget.reserve(bound)
+
+    def settle_batch(self, bound: Bound, usage: Usage | None, cost_usd: float | None, *, charged: bool) -> None:
+        """Ends the reservation of a request of a batch; also of one that an earlier run has made. See `Budget.settle`."""
+        if self._budget is not None:
+            self._budget.settle(bound, usage, cost_usd, charged=charged)
+            self._wake()
+
+    def abandon(self, requests: int) -> None:
+        """So many requests of a batch leave no room in this run any more. They stay charged."""
+        if self._budget is not None:
+            self._budget.num_reserved -= requests
+            self._stop.wake()
+
     def _wake(self) -> None:
         """Lets the first request that waits look whether there is room for it now."""
         while self._waiting:
@@ -293,11 +321,19 @@ class Cashier:
         if self._budget is None or bound is None:
             return
         if self._budget.num_reserved:
+            self.on_full()
             await self._stop.park(self._waiting)
-        elif not self._budget.was_used:
+        else:
+            self.end_run(limit, bound)
+
+    def end_run(self, limit: str, bound: Bound) -> None:
+        """Ends the run, because the request could exceed a limit and nothing is in flight that may leave some of it."""
+        if self._budget is None or self._stop:
+            return
+        if not self._budget.was_used:
             told = self._budget.describe_too_small(limit, bound)
             self._stop.now(StopCause.BUDGET, told, ConfigError(told))
-        elif not self._stop:
+        else:
             used, allowed = self._budget.state(limit)
             self._emit(BudgetReached(limit=limit, used=used, allowed=allowed))
             self._stop.now(StopCause.BUDGET, self._budget.describe(limit, bound))

@@ -31,6 +31,7 @@ class Call:
         endpoint: who is asked.
         record: the item that it belongs to.
         waiting: called with +1 and -1 around a wait without a slot.
+        discount: the part of the price that its next request saves, because it goes into a batch.
         elsewhere: says whether another provider can take over now, if this one does not work; None where there is no other.
         request: what is sent next; it changes with what is learned from errors and replies.
         again: how often the same was asked before, for further things of the same sort.
@@ -60,6 +61,7 @@ class Call:
     elsewhere: Callable[[], bool] | None = None
     request: Request = field(init=False)
     again: int = 0
+    discount: float = 0.0
     sent: int = 0
     sent_before: int = 0
     sent_at: float = 0.0

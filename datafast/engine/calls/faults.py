@@ -116,7 +116,7 @@ class Faults:
                 self._stop.now(StopCause.PROVIDER, str(error), error)
                 raise ItemPending
             case Action.STOP_PROVIDER:
-                self._stop_provider(endpoint, str(error))
+                self.stop_provider(endpoint, str(error))
                 raise ItemPending
             case Action.FAIL_ITEM:
                 raise call.failed(str(error), error.kind.value) from error
@@ -171,7 +171,7 @@ class Faults:
     def _outlast(self, endpoint: Endpoint, error: ProviderError, times: int) -> float:
         """Seconds to wait for a provider to recover, after so many faults. Stops one that has not done so for too long."""
         if endpoint.breaker.stalled:
-            self._stop_provider(
+            self.stop_provider(
                 endpoint,
                 f"{_sentence(error)} Nothing else came for {self._settings.max_stall_s:g} s (run.max_stall_s).",
             )
@@ -212,7 +212,7 @@ class Faults:
         endpoint = proof.endpoint
         while (error := await self._attempt(proof)) is not None:
             if error.kind is not ErrorKind.RATE_LIMITED and error.kind not in FAULTS:
-                self._stop_provider(
+                self.stop_provider(
                     endpoint,
                     f"{_sentence(error)} It refused {proof.sent + endpoint.breaker.refused_items.total()} requests in a row, "
                     "one of which it had answered before. Check the account, its credit and the model's settings.",
@@ -251,7 +251,7 @@ class Faults:
         if endpoint.known_good is not None:
             await self._prove(call, trouble.met_at)
             return
-        self._stop_provider(
+        self.stop_provider(
             endpoint,
             f"{_sentence(error)} It refused {endpoint.breaker.refused_items.total()} requests in a row and has answered none. "
             "Check the account, its credit and the model's settings, or the prompts.",
@@ -264,10 +264,10 @@ class Faults:
         """Stops a provider that asks for a longer wait than a run may stall: it would answer nothing sooner."""
         asked = error.retry_after_s or 0.0
         if asked > self._settings.max_stall_s:
-            self._stop_provider(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s.")
+            self.stop_provider(endpoint, f"{_sentence(error)} It asks to wait {asked:.0f} s, longer than max_stall_s.")
             raise ItemPending
 
-    def _stop_provider(self, endpoint: Endpoint, reason: str) -> None:
+    def stop_provider(self, endpoint: Endpoint, reason: str) -> None:
         """Sends nothing more to a provider in this run. What is in flight lands; its items stay pending."""
         if endpoint.stopped is not None:
             return

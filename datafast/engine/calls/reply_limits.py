@@ -162,12 +162,16 @@ class ReplyLimits:
         once = self.surprises.times == 1 or self._longest == math.inf
         return max(most, beyond if once else int(self._longest), beyond)
 
+    def saw_reply(self, role: str, usage: Usage) -> None:
+        """Learns from the usage of a reply to a request that is not at hand."""
+        count, largest, total = self._seen.get(role, _NONE)
+        self._seen[role] = Sizes(count + 1, max(largest, usage.output_tokens), total + usage.output_tokens)
+        self._reasons |= usage.reasoning_tokens > 0
+
     def saw(self, role: str, request: Request, usage: Usage) -> None:
         """Learns from the usage of a reply to a request."""
         written = usage.output_tokens
-        count, largest, total = self._seen.get(role, _NONE)
-        self._seen[role] = Sizes(count + 1, max(largest, written), total + written)
-        self._reasons |= usage.reasoning_tokens > 0
+        self.saw_reply(role, usage)
         hidden, beyond, times = self.surprises
         if written > self.bound(request.token_limit or self._own):
             beyond, times = max(beyond, written), times + 1

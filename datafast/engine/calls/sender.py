@@ -27,6 +27,7 @@ from datafast.types import ProviderUsage, StopCause, Usage
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from datafast.engine.batches.desk import Desk
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.memory import Memory
@@ -138,7 +139,7 @@ class Caller:
                 call.replied(known.raw, known.format, known.model_id)
                 # What failed in an earlier generation, or with another provider, is not held against this try.
                 counts = _counts(known, call)
-                self._sender.tally.replayed += 1
+                self._sender.tally.replayed += not call.record.reopened
                 if isinstance(call.said, ReplyError):
                     continue  # no model's reply, so not a try of this call
             elif enough:
@@ -233,7 +234,11 @@ class Caller:
 
 
 class Sender:
-    """Sends the requests of one run."""
+    """Sends the requests of one run.
+
+    Attributes:
+        desk: what takes calls into batches; None where none may be in one.
+    """
 
     def __init__(
         self,
@@ -246,19 +251,20 @@ class Sender:
         emit: Emitter,
     ) -> None:
         self.tally = Tally()
+        self.desk: Desk | None = None
         self._store = store
         self._admission = admission
         self._stop = stop
         self._emit = emit
         self._places = 0
-        self._cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
-        self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self._cashier)
-        self._faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
+        self.cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
+        self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self.cashier)
+        self.faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
 
     @property
     def limits_replies(self) -> bool:
         """Whether requests carry a limit of our own where the user has set none, because a budget has to reserve their replies."""
-        return self._cashier.limits_replies
+        return self.cashier.limits_replies
 
     async def send(self, call: Call) -> None:
         """Sends until a reply arrives, records it, and notes in the call what it says.
@@ -267,6 +273,13 @@ class Sender:
             CallFailed: no reply came.
             ItemPending: the run, or this provider, has stopped.
         """
+        if self.desk is not None:
+            await self.desk.send(call)
+        else:
+            await self.send_online(call)
+
+    async def send_online(self, call: Call) -> None:
+        """The same, without a batch."""
         if not call.place:
             self._places += 1
             call.place = self._places
@@ -279,7 +292,7 @@ class Sender:
         trouble = Trouble()
         try:
             while error is not None:
-                if not self._faults.adapts(call, error):
+                if not self.faults.adapts(call, error):
                     await self._endure(call, error, trouble)
                 error = await self._attempt(call)
         except ItemPending:
@@ -289,11 +302,11 @@ class Sender:
 
     async def _endure(self, call: Call, error: ProviderError, trouble: Trouble) -> None:
         """Waits until the request may be sent again; raises where it must not be."""
-        wait_s = self._faults.wait_after(call, error, trouble)
+        wait_s = self.faults.wait_after(call, error, trouble)
         self.tally.retries += 1
         told_s = max(wait_s, call.endpoint.gate.closed_for())
         self._emit(Retry(provider=call.endpoint.label, reason=error.kind.value, attempt=call.sent, wait_s=told_s))
-        await self._faults.wait(call, error, trouble, wait_s)
+        await self.faults.wait(call, error, trouble, wait_s)
 
     async def _attempt(self, call: Call) -> ProviderError | None:
         """Sends one request. Returns None where a reply came, else the error that came in its place."""
@@ -321,7 +334,7 @@ class Sender:
             raise ItemPending from error
         finally:
             if booking is not None:
-                self._cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
+                self.cashier.settle(booking, usage, endpoint.cost_usd(usage), maybe_paid=maybe_paid)
             endpoint.breaker.landed(sent_at)
             self._admission.leave(endpoint.gate)
         if isinstance(call.said, ReplyError):
@@ -370,9 +383,9 @@ class Sender:
             used = usage.input_tokens + usage.output_tokens if usage is not None else 0
             endpoint.gate.told(response.rate_limits, tokens=used)
         recorded.settle(usage, cost)
-        if usage is not None and self._cashier.limits_replies:
-            self._cashier.saw(call, usage)
-        self._count(endpoint.label, usage or Usage(), cost)
+        if usage is not None and self.cashier.limits_replies:
+            self.cashier.saw(call, usage)
+        self.count(endpoint.label, usage or Usage(), cost)
         if not self._emit.listening:
             return usage
         self._emit(
@@ -387,7 +400,8 @@ class Sender:
         )
         return usage
 
-    def _count(self, provider: str, usage: Usage, cost: float | None) -> None:
+    def count(self, provider: str, usage: Usage, cost: float | None) -> None:
+        """Adds a reply to the run's own counts."""
         tally = self.tally
         tally.calls += 1
         used = tally.used.get(provider)

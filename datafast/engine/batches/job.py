@@ -1,0 +1,314 @@
+"""One batch from its announcement to its end: submitted, found again, looked at now and then, collected.
+
+Each step is in the ledger before the next one, so a run that is killed anywhere goes on from there. A batch whose id is not known may be
+at its service or not. It is looked for, and only where it is not there, and its request cannot be on its way any more, it is submitted
+again or given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datafast.engine.batches.service import growing, passes
+from datafast.engine.events import BatchEnded, BatchProgress, BatchSubmitted
+from datafast.engine.stop import ItemPending
+from datafast.errors import ErrorKind, ProviderError
+from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService
+from datafast.store.batches import BatchPhase
+
+if TYPE_CHECKING:
+    from datafast.engine.batches.collecting import Collector
+    from datafast.engine.batches.service import Service
+    from datafast.engine.batches.waiting import Waiters
+    from datafast.engine.event_log import Emitter
+    from datafast.llms.batches.base import BatchReply
+    from datafast.store.batch_book import BatchBook
+    from datafast.store.batches import BatchRow
+
+__all__ = ["BatchJob", "Errand"]
+
+ON_ITS_WAY_S = 60.0
+"""For so long the request of a dead process may still reach its service."""
+_PART = 200
+_PART_SIZE = 1 << 22
+_NO_BATCH = BatchStatus("", BatchState.ENDED)
+_OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What all batches of a run have in common. `known_ids` are the service's ids of the output's open batches."""
+
+    book: BatchBook
+    emit: Emitter
+    waits: bool
+    known_ids: set[str] = field(default_factory=set)
+
+
+class BatchJob:
+    """One batch during one run.
+
+    Args:
+        spool: the file of its requests; None if an earlier run has announced it.
+        scratch: where its results may be kept for a moment.
+
+    Attributes:
+        waiters: the items that wait for it.
+        is_resting: nothing is being done about it, other than waiting.
+        is_over: it is closed: nothing of it is open any more.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        collector: Collector,
+        waiters: Waiters,
+        errand: Errand,
+        *,
+        spool: Path | None,
+        scratch: Path,
+    ) -> None:
+        self.service = service
+        self.collector = collector
+        self.waiters = waiters
+        self.is_resting = False
+        self.is_over = False
+        self._errand = errand
+        self._book = errand.book
+        self._spool = spool
+        self._scratch = scratch
+        self._is_cancelled = False
+        self._wait_s = 0.0  # before it is submitted again
+
+    @property
+    def row(self) -> BatchRow:
+        return self.collector.row
+
+    async def carry_out(self) -> None:
+        """Carries it through to its end, or as far as this run is to wait.
+
+        Raises:
+            ItemPending: the run has stopped, or the provider; it stays open.
+            OutputWriteError: something cannot be saved.
+        """
+        try:
+            status = await self._until_over(await self._submit())
+            if status is None:
+                return
+            if status.id:
+                await self._collect(status)
+            self.collector.leave_rest()
+            self._close()
+            if status.id:
+                await self._discard(status)
+        finally:
+            self.is_resting = True
+            for path in (self._spool, self._scratch):
+                if path is not None:
+                    path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        self._book.close(self.row, forget_errors=self.collector.only_faults)
+        self.is_over = True
+        row = self.row
+        self._errand.emit(
+            BatchEnded(
+                provider=row.provider,
+                batch=row.service_id,
+                answered=row.answered,
+                failed=row.failed,
+                not_answered=self.collector.not_answered,
+                cost_usd=row.cost_usd,
+            )
+        )
+
+    # -- submitting
+
+    async def _submit(self) -> BatchStatus | None:
+        """Sees to it that the service has the batch. Returns its status if it is news; one without an id if there is no such batch."""
+        if self.row.phase is BatchPhase.SUBMITTED and self.row.service_id:
+            return None
+        uncertain, is_first = self._spool is None, not self._wait_s
+        while True:
+            if uncertain and (found := await self._find()) is not None:
+                return self._submitted(found)
+            if self._spool is None or self.service.gives_up:
+                return _NO_BATCH
+            if not is_first:
+                self.collector.row = self._book.announce_again(self.row)
+            is_first = False
+            self.service.check()
+            try:
+                status = await self.service.backend.submit(
+                    self._spool, tag=self.row.tag, num_requests=self.row.num_calls
+                )
+            except NoBatchService as error:
+                self.service.withdraw(error)
+                return _NO_BATCH
+            except ProviderError as error:
+                uncertain = error.maybe_paid or (error.status or 0) >= 500
+                if not await self._may_go_again(error, uncertain=uncertain):
+                    return _NO_BATCH
+            else:
+                return self._submitted(status)
+
+    async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:
+        """Waits after an error before it is submitted again. False where it must not be: the endpoint was stopped.
+
+        Args:
+            uncertain: the service may have it all the same, so it is looked for first.
+        """
+        if not passes(error):
+            self.service.stop(error)
+            if uncertain:
+                raise ItemPending from error
+            return False
+        self._wait_s = max(growing(self._wait_s), error.retry_after_s or 0.0)
+        self.service.delayed("", error, self._wait_s)
+        if not uncertain:
+            await self._rest(self._wait_s)
+        return True
+
+    def _submitted(self, status: BatchStatus) -> BatchStatus:
+        self.collector.row = self._book.submitted(self.row, status.id)
+        self._errand.known_ids.add(status.id)
+        self._errand.emit(BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls))
+        return status
+
+    async def _rest(self, seconds: float) -> None:
+        self.is_resting = True
+        await self.service.sleep(seconds)
+        self.is_resting = False
+
+    def _set_resting(self, value: bool) -> None:
+        self.is_resting = value
+
+    async def _find(self) -> BatchStatus | None:
+        """Looks for a batch that was announced and whose id is not known. None where the service does not have it."""
+        row, since = self.row, self.row.announced_at
+        wait_s = 0.0
+        while True:
+            found = await self.service.patiently(
+                lambda: self.service.backend.find(tag=row.tag, since=since, num_requests=row.num_calls),
+                resting=self._set_resting,
+            )
+            own = [status for status in found if status.tag == row.tag]
+            if own:
+                return min(own, key=lambda status: status.state is BatchState.REFUSED)
+            strangers = [
+                one if one.state in _OVER else await self._look(one.id)
+                for one in found
+                if not one.tag and one.id not in self._errand.known_ids
+            ]
+            if strangers and all(one.state in _OVER for one in strangers):
+                for one in strangers:
+                    if await self._is_ours(one):
+                        return one
+                strangers = []
+            left_s = since + ON_ITS_WAY_S - time.time()
+            if not strangers and left_s <= 0.0:
+                return None
+            wait_s = growing(wait_s)
+            if strangers and not self._errand.waits:
+                raise ItemPending  # a later run will know
+            await self._rest(wait_s if strangers else min(left_s, wait_s))
+
+    async def _is_ours(self, status: BatchStatus) -> bool:
+        """Whether a batch that has ended answers our requests."""
+
+        async def look() -> bool:
+            async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                return reply.custom_id.startswith(self.row.tag)
+            return False
+
+        return await self.service.patiently(look, batch=status.id, resting=self._set_resting)
+
+    # -- waiting
+
+    async def _until_over(self, status: BatchStatus | None) -> BatchStatus | None:
+        """Looks at it until it has ended; None where the run is not to wait for it."""
+        wait_s, is_new = 0.0, status is not None
+        while True:
+            if status is None:
+                status = await self._look(self.row.service_id)
+            if status.state is BatchState.REFUSED:
+                status = await self._refused(status)
+                continue
+            if status.state is BatchState.ENDED:
+                return status
+            if self.service.gives_up and not self._is_cancelled:
+                self._is_cancelled = True
+                status = await self._cancel(status.id)
+                wait_s = 0.0
+                continue
+            if not is_new:
+                self._tell(status)
+            if not self._errand.waits:
+                return None
+            is_new, status = False, None
+            wait_s = growing(wait_s)
+            await self._rest(wait_s)
+
+    async def _cancel(self, batch: str) -> BatchStatus:
+        return await self.service.patiently(
+            lambda: self.service.backend.cancel(batch), batch=batch, resting=self._set_resting
+        )
+
+    async def _look(self, batch: str) -> BatchStatus:
+        return await self.service.patiently(
+            lambda: self.service.backend.status(batch), batch=batch, resting=self._set_resting
+        )
+
+    async def _refused(self, status: BatchStatus) -> BatchStatus:
+        """The service has taken it and then answered nothing. Submits it again if that may work later."""
+        error = status.error or ProviderError(f"The batch {status.id} was refused.", kind=ErrorKind.SERVER)
+        if self._spool is None or self.service.gives_up:
+            if not passes(error):
+                self.service.stop(error)
+            return _NO_BATCH
+        if not await self._may_go_again(error, uncertain=False):
+            return _NO_BATCH
+        self.collector.row = self._book.announce_again(self.row)
+        return await self._submit() or status
+
+    def _tell(self, status: BatchStatus) -> None:
+        row = self.row
+        self._errand.emit(
+            BatchProgress(
+                provider=row.provider,
+                batch=status.id,
+                state=status.state.value,
+                calls=row.num_calls,
+                done=status.done,
+                failed=status.failed,
+                age_s=max(0.0, time.time() - row.submitted_at),
+            )
+        )
+
+    # -- collecting
+
+    async def _collect(self, status: BatchStatus) -> None:
+        async def download() -> None:
+            part: list[BatchReply] = []
+            size = 0
+            async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                part.append(reply)
+                size += len(reply.response.raw) if reply.response is not None else 0
+                if len(part) >= _PART or size >= _PART_SIZE:
+                    self.collector.take(part)
+                    part, size = [], 0
+                    await asyncio.sleep(0)
+                    self.service.check()
+            self.collector.take(part)
+
+        await self.service.patiently(download, batch=status.id, resting=self._set_resting)
+
+    async def _discard(self, status: BatchStatus) -> None:
+        try:
+            await self.service.backend.discard(status)
+        except ProviderError as error:  # it is collected, and the service forgets it by itself
+            self.service.delayed(status.id, f"Its files could not be removed: {error}", 0.0)

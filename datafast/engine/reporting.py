@@ -1,0 +1,89 @@
+"""The report of a run: what was done, and why it ended early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from datafast.store.records import by_category, by_provider, by_stage
+from datafast.types import ProviderUsage, RunReport, StopCause
+
+if TYPE_CHECKING:
+    from datafast.engine.assembly import Parts
+    from datafast.engine.calls.sender import Tally
+
+__all__ = ["remarks", "report_of", "why_stopped"]
+
+
+def report_of(parts: Parts, elapsed_s: float) -> RunReport:
+    """The report of a run that has ended after so many seconds."""
+    output, store, tally = parts.output, parts.output.store, parts.sender.tally
+    counts = store.counts
+    used = ProviderUsage()
+    for usage in tally.used.values():
+        used.add(usage)
+    stop_cause, stop_reason = why_stopped(parts)
+    return RunReport(
+        requested=counts.requested,
+        written=counts.written,
+        filtered=counts.filtered,
+        failed=counts.failed,
+        pending=counts.pending,
+        removed=counts.removed,
+        calls=tally.calls,
+        retries=tally.retries,
+        replayed=tally.replayed,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost_usd=used.cost_usd,
+        elapsed_s=elapsed_s,
+        output_file=str(store.path),
+        simulated=parts.job.simulated,
+        stop_reason=stop_reason,
+        stop_cause=stop_cause,
+        filtered_by_stage=by_stage(store.filtered),
+        failures=by_category(store.failures),
+        failures_by_provider=by_provider(store.failures),
+        usage_by_provider={name: replace(usage) for name, usage in tally.used.items()},
+        stopped_providers=_stopped_providers(parts),
+        set_aside=[str(path) for path in (*output.set_aside, *store.saved)],
+    )
+
+
+def why_stopped(parts: Parts) -> tuple[StopCause | None, str | None]:
+    """What ended a run early, and why in words. A stopped provider is the reason if rows are pending because of it."""
+    stop, stopped = parts.stop, _stopped_providers(parts)
+    under_way = parts.desk.under_way if parts.desk is not None else None
+    if stop.reason is None and parts.output.store.counts.pending:
+        if stopped:
+            return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())
+        if under_way is not None:
+            return StopCause.BATCH, f"{under_way}. Run the same command again to collect what comes back"
+    if stop.cause is StopCause.INTERRUPTED and under_way is not None:
+        return stop.cause, f"{stop.reason}; {under_way}"
+    return stop.cause, stop.reason
+
+
+def _stopped_providers(parts: Parts) -> dict[str, str]:
+    endpoints = dict.fromkeys(endpoint for share in parts.shares for endpoint in share.endpoints)
+    return {endpoint.label: endpoint.stopped for endpoint in endpoints if endpoint.stopped}
+
+
+def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
+    """What the counts alone do not tell."""
+    if report.filtered == report.requested > 0:
+        yield (
+            f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+        )
+    if tally.cut:
+        yield (
+            f"{tally.cut:,} texts were cut at the output-token limit and kept, as run.on_truncation says. "
+            "Raise max_completion_tokens to have them whole."
+        )
+    if tally.replaced:
+        yield (
+            f"{'1 reply has' if tally.replaced == 1 else f'{tally.replaced:,} replies have'} characters that no text can hold "
+            "(half a surrogate pair, bytes that are not UTF-8). "
+            "The rows have U+FFFD in their place. Search them for it."
+        )

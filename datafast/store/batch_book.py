@@ -1,0 +1,129 @@
+"""What a run writes about its batches, in an order that buys nothing twice.
+
+Guarantee: what `announce`, `submitted` and `close` write is on the disk when they return. A reply and the state of its call are written by
+one transaction. Replies that came in other ways before it are in the ledger by then, so the ids of recorded replies rise with time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from datafast.store.batches import BatchCall, BatchPhase, BatchRow, CallError, CallState, Gathered
+
+if TYPE_CHECKING:
+    from datafast.store.group_commit import GroupCommit
+    from datafast.store.ledger import Ledger
+    from datafast.store.records import CallRow, Charge
+    from datafast.store.reservations import Reservations
+
+__all__ = ["BatchBook", "Settled"]
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of some calls of a batch.
+
+    Attributes:
+        calls: the recorded replies; a call that was answered without a usable reply may have one too.
+        states: ids, states, and errors as JSON.
+        charges: what is charged beside what the replies say.
+    """
+
+    calls: list[CallRow] = field(default_factory=list)
+    states: list[tuple[int, CallState, str]] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    cost_usd: float | None = 0.0
+
+    def num(self, state: CallState) -> int:
+        return sum(1 for _, found, _ in self.states if found is state)
+
+
+class BatchBook:
+    """The batches of one output during one run. `take_call_id` gives the id of the next recorded reply."""
+
+    def __init__(
+        self, ledger: Ledger, commit: GroupCommit, reservations: Reservations, *, take_call_id: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._tables = ledger.batches
+        self._commit = commit
+        self._reservations = reservations
+        self.take_call_id = take_call_id
+
+    def open(self) -> list[BatchRow]:
+        """See `BatchTables.open`."""
+        return self._tables.open()
+
+    def num_open(self, batch: int) -> int:
+        """The number of calls of a batch that are not settled."""
+        return self._tables.num_open(batch)
+
+    def batch_of(self, items: Sequence[int], key: bytes) -> int | None:
+        """See `BatchTables.batch_of`."""
+        return self._tables.batch_of(items, key)
+
+    def errors_of(self, item: int, key: bytes, generation: int) -> list[CallError]:
+        """See `BatchTables.errors_of`."""
+        return self._tables.errors_of(item, key, generation)
+
+    def calls_at(self, ids: Sequence[int]) -> dict[int, BatchCall]:
+        """See `BatchTables.calls_at`."""
+        return self._tables.calls_at(ids)
+
+    def unsettled(self, batch: BatchRow) -> Iterator[list[BatchCall]]:
+        """See `BatchTables.unsettled`."""
+        return self._tables.unsettled(batch)
+
+    def has_answered(self, provider: str) -> bool:
+        """Whether a reply of a provider is recorded. Reads all of them where there is none."""
+        return self._ledger.has_calls_of(provider)
+
+    def announce(self, provider: str, tag: str, calls: Collection[Gathered]) -> BatchRow:
+        """Records that a batch is about to be submitted."""
+        self._commit.flush()  # with the items of these calls
+        first = self._reservations.take(len(calls))
+        with self._ledger.durable_transaction():
+            self._ledger.set_meta("requests", self._reservations.requests)
+            return self._tables.announce(provider, tag, calls, num_calls=len(calls), request=first, at=time.time())
+
+    def announce_again(self, batch: BatchRow) -> BatchRow:
+        """Records that a batch which its service does not have is about to be submitted once more."""
+        now = time.time()
+        with self._ledger.durable_transaction():
+            self._tables.announce_again(batch.id, now)
+        return batch._replace(announced_at=now, service_id="", phase=BatchPhase.ANNOUNCED)
+
+    def submitted(self, batch: BatchRow, service_id: str) -> BatchRow:
+        """Records under which id a service has a batch."""
+        now = time.time()
+        with self._ledger.durable_transaction():
+            self._tables.submitted(batch.id, service_id, now)
+        return batch._replace(service_id=service_id, submitted_at=now, phase=BatchPhase.SUBMITTED)
+
+    def settle(self, batch: BatchRow, settled: Settled) -> BatchRow:
+        """Records replies and errors. Returns the batch with its new sums."""
+        self._commit.flush()  # the journal is read from the newest id on that the ledger has
+        answered, failed = settled.num(CallState.ANSWERED), settled.num(CallState.FAILED)
+        with self._ledger.transaction():
+            self._ledger.put_calls(settled.calls)
+            self._tables.settle(settled.states, before_call=self._ledger.max_id("calls") + 1)
+            self._ledger.put_charges(settled.charges)
+            self._tables.add_up(batch.id, answered=answered, failed=failed, cost_usd=settled.cost_usd)
+        known = batch.cost_usd is not None and settled.cost_usd is not None
+        cost = batch.cost_usd + settled.cost_usd if known else None  # type: ignore[operator]  # both are known
+        return batch._replace(answered=batch.answered + answered, failed=batch.failed + failed, cost_usd=cost)
+
+    def close(self, batch: BatchRow, *, forget_errors: bool = False) -> None:
+        """Records that nothing of a batch is open any more. `forget_errors`: calls with errors are asked again as if never sent."""
+        with self._ledger.durable_transaction():
+            if forget_errors:
+                self._tables.forget_errors(batch.id)
+            self._tables.close(batch.id, time.time())
+
+    def forget_errors(self, batch: int) -> None:
+        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
+        with self._ledger.transaction():
+            self._tables.forget_errors(batch)

@@ -1,0 +1,187 @@
+"""Runs in batch mode against a real batch service on loopback: the planned rows, and nothing bought twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
+from datafast.llms import OpenAIProvider
+from datafast.types import StopCause
+from tests.servers.batch_server import KEY, BatchServer
+from tests.servers.fault_server import Answer
+from tests.support import assert_balanced, preference, raw, roles, rows_of
+
+BATCH = {"mode": "batch"}
+
+
+def provider(server: BatchServer, model: str = "tiny", **options: Any) -> OpenAIProvider:
+    return OpenAIProvider(model, api_base=f"{server.url}/v1", api_key=KEY, **options)
+
+
+def test_all_calls_of_a_run_go_in_one_batch(tmp_path: Path, server: BatchServer) -> None:
+    dataset = raw(tmp_path, topics=20, run=BATCH)
+    dataset.generate([provider(server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.calls, report.replayed) == (20, 20, 0)
+    assert len(server.jobs) == 1
+    assert server.online == 0
+    assert set(server.bought.values()) == {1}
+    assert len(rows_of(dataset.config.output_file)) == 20
+
+
+def test_a_kind_of_two_steps_goes_in_two_waves(tmp_path: Path, server: BatchServer) -> None:
+    dataset = preference(tmp_path, documents=4, run=BATCH)
+    dataset.generate(roles(provider(server)))
+    report = assert_balanced(dataset.report)
+    assert report.written == 8
+    assert server.online == 0
+    assert [len(job.requests) for job in server.jobs.values()] == [4, 16, 16]
+    assert set(server.bought_ids.values()) == {1}
+
+
+def test_each_provider_has_batches_of_its_own(tmp_path: Path, server: BatchServer) -> None:
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    dataset.generate(roles(provider(server), rejected=provider(server, "small"), judge=provider(server, "judge")))
+    assert_balanced(dataset.report)
+    assert sorted(len(job.requests) for job in server.jobs.values()) == [3, 6, 6, 12]
+
+
+def test_a_provider_without_batches_is_asked_online_in_the_same_run(tmp_path: Path, server: BatchServer) -> None:
+    class Online(OpenAIProvider):
+        def open_batches(self) -> None:
+            return None
+
+    judge = Online("judge", api_base=f"{server.url}/v1", api_key=KEY)
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    with pytest.warns(DatafastWarning, match="openai/judge has no batches, so it is asked online"):
+        dataset.generate(roles(provider(server), judge=judge))
+    assert assert_balanced(dataset.report).written == 6
+    assert server.online == 12
+
+
+def test_a_server_without_a_batch_service_is_asked_online(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.no_service = True
+    dataset = raw(tmp_path, topics=5, run=BATCH)
+    with pytest.warns(DatafastWarning, match="has no batch service"):
+        dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 5
+    assert server.online == 5
+
+
+def test_without_waiting_the_next_run_collects(tmp_path: Path, server: BatchServer) -> None:
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    server.faults.polls = 3
+    for _ in range(20):
+        try:
+            dataset.generate(roles(provider(server)), wait=False)
+        except RunStopped as stopped:
+            assert stopped.report.stop_cause is StopCause.BATCH
+            assert "is under way at openai/tiny" in str(stopped.report.stop_reason)
+        else:
+            break
+    assert assert_balanced(dataset.report).written == 6
+    assert [len(job.requests) for job in server.jobs.values()] == [3, 12, 12]
+    assert set(server.bought_ids.values()) == {1}
+
+
+def test_an_online_run_settles_open_batches_and_sends_only_what_is_in_none(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 3
+    with pytest.raises(RunStopped, match=r"1 batch is under way at openai/tiny \(4 calls\)"):
+        raw(tmp_path, topics=4, run=BATCH).generate([provider(server)], wait=False)
+    dataset = raw(tmp_path, topics=6)
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 6
+    assert server.online == 2
+    assert set(server.bought.values()) == {1}
+
+
+def test_rows_are_ordered_in_the_end(tmp_path: Path, server: BatchServer) -> None:
+    dataset = preference(tmp_path, documents=12, run={**BATCH, "ordered": True, "max_concurrency": 2})
+    server.faults.shuffled = True
+    dataset.generate(roles(provider(server)))
+    assert_balanced(dataset.report)
+    online = preference(tmp_path / "online", documents=12, run={"ordered": True})
+    online.generate(roles(provider(server)))
+    key = "input_document"
+    assert [row[key] for row in rows_of(dataset.config.output_file)] == [
+        row[key] for row in rows_of(online.config.output_file)
+    ]
+
+
+def test_the_run_is_not_started_over_while_batches_are_under_way(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 10
+    dataset = raw(tmp_path, topics=4, run=BATCH)
+    with pytest.raises(RunStopped):
+        dataset.generate([provider(server)], wait=False)
+    with pytest.raises(OutputError, match="cannot be started over: 1 batch is under way"):
+        dataset.generate([provider(server)], fresh=True)
+
+
+def test_a_batch_of_a_provider_that_is_gone_is_an_error(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 10
+    dataset = raw(tmp_path, topics=4, run=BATCH)
+    with pytest.raises(RunStopped):
+        dataset.generate([provider(server)], wait=False)
+    with pytest.raises(ConfigError, match="1 batch is under way at openai/tiny"):
+        dataset.generate([provider(server, "other")])
+
+
+def test_what_expires_is_asked_again(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.expire, server.faults.partly = 2, 0.5
+    dataset = raw(tmp_path, topics=8, run=BATCH)
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 8
+    assert [len(job.requests) for job in server.jobs.values()] == [8, 4, 2]
+    assert set(server.bought.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "fault", ["duplicates", "shuffled", "junk", "cut", "metadata", "lost", "lost-blind", "429", "full"]
+)
+def test_faults_of_the_service_cost_time_and_nothing_else(tmp_path: Path, server: BatchServer, fault: str) -> None:
+    faults = server.faults
+    match fault:
+        case "duplicates":
+            faults.duplicates, faults.shuffled = 2, True
+        case "shuffled":
+            faults.shuffled = True
+        case "junk":
+            faults.junk = [b"not json", b"{}"]
+        case "cut":
+            faults.cut_downloads.extend((100, 2000))
+        case "metadata":
+            faults.no_metadata = True
+        case "lost":
+            faults.lose_submit = 1
+        case "lost-blind":
+            faults.lose_submit, faults.no_metadata = 2, True
+        case "429":
+            faults.refuse_submit.append(Answer(status=429, body={"error": {"message": "slow down"}}))
+        case "full":
+            faults.fail.extend([("token_limit_exceeded", "too much is enqueued")] * 2)
+    dataset = preference(tmp_path, documents=5, run=BATCH)
+    dataset.generate(roles(provider(server)))
+    assert assert_balanced(dataset.report).written == 10
+    assert set(server.bought_ids.values()) == {1}
+    assert sum(server.bought.values()) == 5 + 20 + 20
+
+
+def test_a_budget_counts_what_is_in_batches(tmp_path: Path, server: BatchServer) -> None:
+    dataset = raw(tmp_path, topics=20, run={**BATCH, "max_calls": 12})
+    with pytest.raises(RunStopped, match="max_calls: 12 of 12 used"):
+        dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 12
+    assert sum(server.bought.values()) == 12
+
+
+def test_room_that_a_batch_leaves_in_the_budget_is_used_by_the_next(tmp_path: Path, server: BatchServer) -> None:
+    priced = {"price": {"input_usd_per_million": 1.0, "output_usd_per_million": 1.0}, "max_completion_tokens": 1000}
+    dataset = raw(tmp_path, topics=12, run={**BATCH, "budget_usd": 0.003})
+    dataset.generate([provider(server, **priced)])
+    report = assert_balanced(dataset.report)
+    assert report.written == 12
+    assert len(server.jobs) > 1
+    assert report.cost_usd is None or report.cost_usd < 0.003
