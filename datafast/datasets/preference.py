@@ -23,7 +23,7 @@ from datafast.datasets.replies import texts_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
-from datafast.llms.reply_model import ReplyModel
+from datafast.judging import Jury, Opinion, Scale, judgement_model
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
@@ -74,6 +74,13 @@ DEFAULTS = DefaultPrompts(
         "preference", version=1, texts={"question_generation_prompts": _FIRST_QUESTION_PROMPTS, **_OTHER_PROMPTS}
     ),
 )
+SCALE = Scale(1, 10, worst="useless", best="cannot be improved")
+JUDGEMENT = judgement_model(
+    SCALE,
+    reason="assessment",
+    about="what is good and what is missing, in one to three sentences",
+    first_docstring="What a judge replies.",
+)
 
 
 class PreferenceSource(StrEnum):
@@ -105,19 +112,6 @@ class PreferenceRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
-
-
-class Judgement(ReplyModel):
-    """What a judge replies."""
-
-    first_words: ClassVar[Mapping[str, str]] = {
-        "": "What a judge replies.",
-        "assessment": "what is good and what is missing, in one to three sentences",
-        "score": "1 (useless) to 10 (cannot be improved)",
-    }
-
-    assessment: str = Field(min_length=1, description="what is good and what is missing, in one to three sentences")
-    score: int = Field(ge=1, le=10, description="1 (useless) to 10 (cannot be improved)")
 
 
 class PreferenceDatasetConfig(PromptDatasetConfig):
@@ -315,6 +309,7 @@ class _Asker:
         self._row = row
         self._filled = filled
         self._number = number
+        self._jury = Jury(["judge"], system_of=lambda role: config.system_prompt_of("judge"))
 
     def _prompt(self, role: Role, **values: str) -> str:
         known = {"document": self._row.input_document, "question": self._row.question}
@@ -325,23 +320,18 @@ class _Asker:
         system = self._config.system_prompt_of(role)
         return await self._generate(role, prompt, system=system, tag=str(self._number), row=self._number)
 
-    async def _judgement(self, response: str, *, part: str) -> Judgement:
-        return await self._generate(
-            "judge",
-            self._prompt("judge", response=response),
-            Judgement,
-            system=self._config.system_prompt_of("judge"),
-            tag=str(self._number),
-            row=self._number,
-            part=part,
+    async def _opinions(self, response: str, *, part: str) -> list[Opinion]:
+        prompt = self._prompt("judge", response=response)
+        tag, row = str(self._number), self._number
+        return await self._jury.score(
+            self._generate, prompt, JUDGEMENT, reason="assessment", tag=tag, row=row, part=part
         )
 
     async def judge_both(self) -> None:
         """Scores both responses. The better one becomes the chosen one."""
         row = self._row
-        chosen, rejected = await self._generate.gather(
-            self._judgement(row.chosen_response, part="chosen_judge"),
-            self._judgement(row.rejected_response, part="rejected_judge"),
+        (chosen,), (rejected,) = await self._generate.gather(
+            self._opinions(row.chosen_response, part="chosen"), self._opinions(row.rejected_response, part="rejected")
         )
         row.judge_model_id = self._generate.model_id("judge")
         if rejected.score > chosen.score:
@@ -350,5 +340,5 @@ class _Asker:
             row.chosen_model_id, row.rejected_model_id = row.rejected_model_id, row.chosen_model_id
             self._generate.swap_reasoning(self._number, "chosen", "rejected")
             self._generate.swap_reasoning(self._number, "chosen_judge", "rejected_judge")
-        row.chosen_response_score, row.chosen_response_assessment = chosen.score, chosen.assessment
-        row.rejected_response_score, row.rejected_response_assessment = rejected.score, rejected.assessment
+        row.chosen_response_score, row.chosen_response_assessment = int(chosen.score), chosen.reason
+        row.rejected_response_score, row.rejected_response_assessment = int(rejected.score), rejected.reason

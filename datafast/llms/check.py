@@ -66,6 +66,8 @@ class ProviderCheck:
         structured_replies: `schema`, `json` or `words`: the strongest way that is known to work; None where nothing tells.
         system_prompts: whether they reach the model as such; None where nothing tells.
         context_tokens, reply_tokens: the most that the model takes and writes; None where nothing tells.
+        batches: whether there is a batch service; None for a server of the user's own, which may have one.
+        batch_discount: the part of the price that a request in a batch saves; None where that is not known.
         price: USD per million tokens, `input` and `output`; None where it is not known.
     """
 
@@ -83,6 +85,8 @@ class ProviderCheck:
     rpm_limit: float | None = None
     tpm_limit: float | None = None
     max_concurrency: int | None = None
+    batches: bool | None = None
+    batch_discount: float | None = None
     price: dict[str, float] | None = None
     places: list[str] = field(default_factory=list)
 
@@ -129,6 +133,7 @@ def _known(provider: LLMProvider) -> ProviderCheck:
     is_direct = isinstance(provider, DirectProvider)
     prices = [provider.cost_usd(usage) for usage in (Usage(_PRICED, 0), Usage(0, _PRICED))]
     given, written = (None if price is None else round(price * 1e6 / _PRICED, 6) for price in prices)
+    discount = provider.batch_discount
     has_own_key = provider.api_key is not None and provider.origin.key_variable is None
     return ProviderCheck(
         provider=provider.label,
@@ -141,6 +146,8 @@ def _known(provider: LLMProvider) -> ProviderCheck:
         rpm_limit=provider.rpm_limit,
         tpm_limit=provider.tpm_limit,
         max_concurrency=provider.max_concurrency,
+        batches=True if discount is not None else False if provider.open_batches() is None else None,
+        batch_discount=discount,
         price=None if given is None or written is None else {"input": given, "output": written},
     )
 

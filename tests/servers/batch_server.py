@@ -95,7 +95,8 @@ class BatchServer:
         key: the key that is accepted; '' for any.
         jobs, files: what the services keep, by id. A file is its name and its bytes.
         bought: how often each prompt was answered, in batches or not; `bought_ids`: by custom id, in batches.
-        online: requests that were in no batch. requests: all that was asked, as (method, path).
+        singles: bodies of requests that were in no batch. requests: all that was asked, as (method, path);
+        headers: with what headers. upload_url: where uploads to Google's service are sent, if not here.
         looks: how often a file was looked at.
     """
 
@@ -108,14 +109,21 @@ class BatchServer:
         self.looks: Counter[str] = Counter()
         self.bought: Counter[str] = Counter()
         self.bought_ids: Counter[str] = Counter()
-        self.online = 0
+        self.singles: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str]] = []
+        self.headers: list[dict[str, str]] = []
+        self.upload_url = ""
         self.clock: Callable[[], float] = time.time
         self._number = 0
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)
         self.port = 0
+
+    @property
+    def online(self) -> int:
+        """How many requests were in no batch."""
+        return len(self.singles)
 
     @property
     def url(self) -> str:
@@ -169,8 +177,9 @@ class BatchServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        self.requests.append((request.method, request.path))
         headers = request.headers
+        self.requests.append((request.method, request.path))
+        self.headers.append(dict(headers))
         bearer = headers.get("Authorization", "").removeprefix("Bearer ")
         given = {bearer, headers.get("x-api-key"), headers.get("api-key"), headers.get("x-goog-api-key")}
         if self.key and self.key not in given:
@@ -180,8 +189,8 @@ class BatchServer:
 
     async def _single(self, request: web.Request) -> web.StreamResponse:
         """A request that is in no batch."""
-        self.online += 1
         asked = await request.json()
+        self.singles.append(asked)
         status, body = self.answer_to(self.outcome(prompt_of(request.path, asked)), request.path, asked)
         return web.json_response(body, status=status)
 

@@ -140,9 +140,15 @@ def _facts(check: ProviderCheck) -> Iterable[str]:
     for limit, unit in ((check.rpm_limit, "requests a minute"), (check.tpm_limit, "tokens a minute")):
         if limit is not None:
             yield f"{limit:g} {unit}"
+    yield _price(check)
+
+
+def _price(check: ProviderCheck) -> str:
+    """What a model costs, by single requests and in batches."""
     if check.price is None:
-        yield "price unknown (set price for a budget)"
-    elif not any(check.price.values()):
-        yield "free"
+        shown = "price unknown (set price for a budget)"
+    elif any(check.price.values()):
+        shown = f"${check.price['input']:g} in and ${check.price['output']:g} out per million tokens"
     else:
-        yield f"${check.price['input']:g} in and ${check.price['output']:g} out per million tokens"
+        shown = "free"
+    return f"{shown}; batches save {check.batch_discount:.0%} of it" if check.batch_discount else shown

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, create_model, field_serializer, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_serializer, field_validator, model_validator
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
-from datafast.llms.reply_model import ReplyModel, with_first_words
+from datafast.judging import JudgeFields, judgement_model
 from datafast.templates.base import RenderError, Template
-from datafast.templates.values import as_plain, to_text
+from datafast.templates.values import as_plain
 
 __all__ = ["DEFAULT_PROVIDER", "JudgeColumn", "StructuredColumn", "TextColumn"]
 
@@ -133,45 +133,20 @@ class StructuredColumn(AskingColumn):
         return {**self.model_dump(mode="json", exclude={"json_schema", "response_model"}), "form": form}
 
 
-class JudgeColumn(AskingColumn):
+class JudgeColumn(JudgeFields, AskingColumn):
     """A score that a model gives, with its reason."""
 
     type: Literal["judge"] = "judge"
     """A score that a model gives, with its reason: {reason, score}."""
 
-    rubric: NonBlank | dict[int, NonBlank] | None = None
-    """What the scores mean: a text (a template), or a mapping of scores to what earns them."""
-
-    scale: Literal["integer", "number"] = "integer"
-    """Whole scores, or any number."""
-    min: int | float = 1
-    """The lowest score."""
-    max: int | float = 5
-    """The highest score."""
-
     _reply: ModelClass = PrivateAttr()
     _rubric: Template | None = PrivateAttr(default=None)
 
-    @model_validator(mode="after")
-    def _range(self) -> JudgeColumn:
-        if self.min >= self.max:
-            raise ValueError(f"min: {self.min} is not below max, {self.max}. Exchange them, or choose others.")
-        if self.scale == "integer" and not (isinstance(self.min, int) and isinstance(self.max, int)):
-            raise ValueError("scale: min and max have fractions, and scores are whole numbers. Write scale: number.")
-        for score in self.rubric if isinstance(self.rubric, dict) else ():
-            if not self.min <= score <= self.max:
-                raise ValueError(
-                    f"rubric: {score} is not between min, {self.min}, and max, {self.max}. Leave it out, or widen the scale."
-                )
-        return self
-
     def prepare(self, setup: Setup) -> None:
         super().prepare(setup)
-        given = self.rubric
-        if isinstance(given, dict):
-            given = "\n".join(f"{score}: {meaning}" for score, meaning in sorted(given.items()))
+        given = self.rubric_text
         self._rubric = setup.template(given, "rubric", also=self.variables) if given else None
-        self._reply = _judgement(self.scale, self.min, self.max)
+        self._reply = judgement_model(self.bounds)
 
     def asked(self, cell: Cell) -> tuple[str, str | None]:
         prompt, system = super().asked(cell)
@@ -179,13 +154,7 @@ class JudgeColumn(AskingColumn):
             rubric = self._rubric.render({**cell.values, **self.variables}) if self._rubric else ""
         except RenderError as error:
             raise CellError(f"rubric: {error}") from None
-        whole = "whole number" if self.scale == "integer" else "number"
-        parts = [prompt, f"What the scores mean:\n{rubric}" if rubric else ""]
-        parts.append(
-            f"Judge this. Give your reason in one to three sentences, then the score: a {whole} from {to_text(self.min)} (worst) "
-            f"to {to_text(self.max)} (best)."
-        )
-        return "\n\n".join(part for part in parts if part), system
+        return self.judged(prompt, rubric), system
 
     async def make(self, cell: Cell) -> Any:
         prompt, system = self.asked(cell)
@@ -197,12 +166,3 @@ class JudgeColumn(AskingColumn):
 
     def parts(self) -> frozenset[str] | None:
         return frozenset(["reason", "score"])
-
-
-def _judgement(scale: str, lowest: float, highest: float) -> type[BaseModel]:
-    """What a judge replies. The reason stands first: a score that is written before it would not follow from it."""
-    about = f"{to_text(lowest)} (worst) to {to_text(highest)} (best)"
-    reason: Any = (str, Field(min_length=1, description="why, in one to three sentences"))
-    score: Any = (int if scale == "integer" else float, Field(ge=lowest, le=highest, description=about))
-    model = create_model("Judgement", __base__=ReplyModel, reason=reason, score=score)
-    return with_first_words(model, {"reason": "why, in one to three sentences", "score": about})

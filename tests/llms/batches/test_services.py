@@ -2,77 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from datafast.errors import ErrorKind, ProviderError
-from datafast.llms import (
-    AnthropicProvider,
-    AzureOpenAIProvider,
-    GeminiProvider,
-    LLMProvider,
-    MistralProvider,
-    OpenAICompatibleProvider,
-    OpenAIProvider,
-)
-from datafast.llms.base import Request
-from datafast.llms.batches.base import BatchBackend, BatchReply, BatchState, BatchStatus, NoBatchService
-from datafast.llms.replies.formats import decode_reply
+from datafast.errors import ErrorKind, OutputWriteError, ProviderError
+from datafast.llms.base import ReplyMode, Request
+from datafast.llms.batches.base import BatchState, NoBatchService
+from datafast.llms.schema import ResponseSchema
 from datafast.types import Message
+from tests.llms.batches.support import SERVICES, TAG, Client, texts
 from tests.servers.batch_server import KEY, BatchServer, Outcome
 from tests.servers.fault_server import Answer
 
-TAG = "T" * 24
-
-
-def openai(base: str, **options: Any) -> LLMProvider:
-    return OpenAIProvider("tiny", **{"api_base": f"{base}/v1", "api_key": KEY} | options)
-
-
-def compatible(base: str, **options: Any) -> LLMProvider:
-    return OpenAICompatibleProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
-
-
-def azure(base: str, **options: Any) -> LLMProvider:
-    return AzureOpenAIProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
-
-
-def azure_dated(base: str, **options: Any) -> LLMProvider:
-    return azure(base, **{"api_version": "2024-10-21", "batch_deployment": "tiny-batch"} | options)
-
-
-def mistral(base: str, **options: Any) -> LLMProvider:
-    return MistralProvider("tiny", **{"api_base": f"{base}/mistral", "api_key": KEY} | options)
-
-
-def anthropic(base: str, **options: Any) -> LLMProvider:
-    return AnthropicProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
-
-
-def gemini(base: str, **options: Any) -> LLMProvider:
-    return GeminiProvider("tiny", **{"api_base": base, "api_key": KEY} | options)
-
-
-SERVICES: dict[str, Callable[..., LLMProvider]] = {
-    "openai": openai,
-    "compatible": compatible,
-    "azure": azure,
-    "azure_dated": azure_dated,
-    "mistral": mistral,
-    "anthropic": anthropic,
-    "gemini": gemini,
-}
 WITHOUT_PARTS = {"gemini"}  # what was cancelled or has expired has no results
 WITHOUT_TAGS = {"anthropic", "azure", "azure_dated"}
 WITHOUT_REFUSALS = {"anthropic"}  # no batch is refused after it was taken
 WITHOUT_CODES = {"mistral"}  # a refusal says why in words alone
+
+
+class Entries(BaseModel):
+    entries: list[str]
 
 
 @pytest.fixture
@@ -81,75 +35,9 @@ def server() -> Iterator[BatchServer]:
         yield server
 
 
-class Client:
-    """One service, called from tests that are not coroutines."""
-
-    def __init__(self, name: str, server: BatchServer, folder: Path, **options: Any) -> None:
-        self.name = name
-        self.provider = SERVICES[name](server.url, **options)
-        self.folder = folder
-
-    def run(self, what: Callable[[BatchBackend], Coroutine[Any, Any, Any]]) -> Any:
-        async def run() -> Any:
-            backend = self.provider.open_batches()
-            assert backend is not None
-            try:
-                return await what(backend)
-            finally:
-                await backend.aclose()
-
-        return asyncio.run(run())
-
-    def submit(self, *prompts: str, tag: str = TAG) -> BatchStatus:
-        path = self.folder / f"{tag}.jsonl"
-
-        async def submit(backend: BatchBackend) -> BatchStatus:
-            lines = [
-                backend.line(f"{tag}-{number}", Request(messages=[Message(role="user", content=prompt)]))
-                for number, prompt in enumerate(prompts)
-            ]
-            path.write_bytes(b"".join(line + b"\n" for line in lines))
-            return await backend.submit(path, tag=tag, num_requests=len(lines))
-
-        return self.run(submit)
-
-    def status(self, batch_id: str) -> BatchStatus:
-        return self.run(lambda backend: backend.status(batch_id))
-
-    def cancel(self, batch_id: str) -> BatchStatus:
-        return self.run(lambda backend: backend.cancel(batch_id))
-
-    def find(self, *, tag: str = TAG, since: float | None = None, num_requests: int = 2) -> list[BatchStatus]:
-        at = time.time() if since is None else since
-        return self.run(lambda backend: backend.find(tag=tag, since=at, num_requests=num_requests))
-
-    def ended(self, batch_id: str) -> BatchStatus:
-        for _ in range(20):
-            status = self.status(batch_id)
-            if status.state in {BatchState.ENDED, BatchState.REFUSED}:
-                return status
-        raise AssertionError("it never ends")
-
-    def replies(self, status: BatchStatus) -> list[BatchReply]:
-        async def collect(backend: BatchBackend) -> list[BatchReply]:
-            return [reply async for reply in backend.replies(status, scratch=self.folder / "scratch")]
-
-        return self.run(collect)
-
-
 @pytest.fixture(params=sorted(SERVICES))
 def client(request: pytest.FixtureRequest, server: BatchServer, tmp_path: Path) -> Client:
     return Client(request.param, server, tmp_path)
-
-
-def texts(replies: list[BatchReply]) -> dict[str, str]:
-    found = {}
-    for reply in replies:
-        assert reply.response is not None
-        completion = decode_reply(reply.response.raw, reply.response.format)
-        assert completion.usage is not None
-        found[reply.custom_id] = completion.text
-    return found
 
 
 def test_a_batch_is_submitted_looked_at_and_collected(client: Client, server: BatchServer) -> None:
@@ -308,8 +196,69 @@ def test_what_is_kept_of_a_collected_batch_is_removed(client: Client, server: Ba
     client.run(lambda backend: backend.discard(status))
 
 
-def test_lines_are_the_bodies_of_single_requests_and_never_streams(client: Client, server: BatchServer) -> None:
-    made = client.submit("a")
-    ((custom_id, body),) = server.jobs[made.id].requests
-    assert custom_id == f"{TAG}-0"
-    assert "stream" not in json.dumps(body)
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_lines_are_the_bodies_of_single_requests_and_never_streams(
+    name: str, server: BatchServer, tmp_path: Path
+) -> None:
+    schema = ResponseSchema.of(Entries)
+    messages = [Message(role="system", content="Be brief."), Message(role="user", content="a")]
+    options = {"temperature": 0.5, "max_completion_tokens": 99, "extra": {"seed": 7}}
+    for mode in ReplyMode:
+        asked = Request(messages=messages, schema=schema, mode=mode)
+        Client(name, server, tmp_path, **options).complete(asked)
+        line = Client(name, server, tmp_path, stream=True, **options).line(asked)
+        (body,) = [part for part in line.values() if isinstance(part, dict)]
+        if name == "azure_dated":
+            assert body.pop("model") == "tiny-batch"
+            body["model"] = "tiny"
+        assert body == server.singles[-1]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_an_upload_that_breaks_is_an_error_or_goes_on(name: str, server: BatchServer, tmp_path: Path) -> None:
+    client = Client(name, server, tmp_path)
+    server.faults.lose_upload = 1
+    if name != "gemini":
+        with pytest.raises(ProviderError) as caught:
+            client.submit("a", "b")
+        assert caught.value.kind is ErrorKind.CONNECTION
+        assert not server.jobs
+        return
+    client.submit("a", "b")
+    assert [asked[0] for asked in server.requests if asked[1] == "/upload/v1beta/files"] == ["POST"] * 4
+    assert len(next(iter(server.jobs.values())).requests) == 2
+
+
+def test_results_that_cannot_be_saved_are_told_as_such(client: Client, server: BatchServer, tmp_path: Path) -> None:
+    status = client.ended(client.submit("a").id)
+    client.scratch = tmp_path / "no folder" / "scratch"
+    with pytest.raises(OutputWriteError, match="They stay at the provider"):
+        client.replies(status)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no full disk to write to.")
+def test_a_full_disk_is_told_as_such(client: Client, server: BatchServer) -> None:
+    status = client.ended(client.submit("a").id)
+    client.scratch = Path("/dev/full")
+    with pytest.raises(OutputWriteError, match="No space left"):
+        client.replies(status)
+
+
+def test_requests_go_through_the_proxy_of_the_environment(
+    client: Client, server: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    away = Client(client.name, server, tmp_path, base="http://nowhere.invalid", extra_headers={"X-Team": "blue"})
+    assert list(texts(away.replies(away.ended(away.submit("a").id)))) == [f"{TAG}-0"]
+    assert {headers.get("X-Team") for headers in server.headers} == {"blue"}
+
+
+def test_keys_are_not_sent_elsewhere(server: BatchServer, tmp_path: Path) -> None:
+    with BatchServer() as other:
+        other.key = ""
+        client = Client("gemini", server, tmp_path)
+        server.upload_url = other.url
+        with pytest.raises(ProviderError):
+            client.submit("a")
+        assert other.headers
+        assert KEY not in str(other.headers)

@@ -1,0 +1,27 @@
+"""Judges: models that score what others wrote, in one way for columns, kinds and stages.
+
+scale       what scores mean: a rubric and its bounds, as config fields
+replies     what a judge replies: a reason and a score, about one text or about two
+jury        one or several judges; two texts compared in both orders
+agreement   how far several judges agree
+"""
+
+from __future__ import annotations
+
+from datafast.judging.agreement import Agreement, agreement_of
+from datafast.judging.jury import Compared, Jury, Opinion, mean_score
+from datafast.judging.replies import comparison_model, judgement_model
+from datafast.judging.scale import JudgeFields, Scale
+
+__all__ = [
+    "Agreement",
+    "Compared",
+    "JudgeFields",
+    "Jury",
+    "Opinion",
+    "Scale",
+    "agreement_of",
+    "comparison_model",
+    "judgement_model",
+    "mean_score",
+]
