@@ -101,9 +101,18 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
             if job.settings.mode != "batch" and not open_batches:
                 yield parts
                 return
-            from datafast.engine.batches.opening import open_desk
+            from datafast.engine.batches.opening import Office, open_desk
 
-            async with open_desk(parts, endpoints.values(), open_batches) as desk:
+            office = Office(
+                settings=job.settings,
+                paths=job.paths,
+                store=output.store,
+                sender=parts.sender,
+                stop=stop,
+                emit=emit,
+                waits=job.wait,
+            )
+            async with open_desk(office, endpoints.values(), parts.shares, open_batches) as desk:
                 yield replace(parts, desk=desk)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -15,15 +15,17 @@ from datafast.errors import ConfigError
 from datafast.store.batches import under_way
 
 if TYPE_CHECKING:
-    from datafast.engine.assembly import Parts
     from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.shares import Share
     from datafast.store.batches import BatchRow
 
-__all__ = ["open_desk"]
+__all__ = ["Office", "open_desk"]
 
 
 @contextlib.asynccontextmanager
-async def open_desk(parts: Parts, endpoints: Collection[Endpoint], rows: Collection[BatchRow]) -> AsyncIterator[Desk]:
+async def open_desk(
+    office: Office, endpoints: Collection[Endpoint], shares: Sequence[Share], rows: Collection[BatchRow]
+) -> AsyncIterator[Desk]:
     """The desk of a run, until the context ends.
 
     Args:
@@ -32,9 +34,9 @@ async def open_desk(parts: Parts, endpoints: Collection[Endpoint], rows: Collect
     Raises:
         ConfigError: a batch is open at a provider that is not among the endpoints.
     """
-    _check_known(parts, endpoints, rows)
+    _check_known(office, endpoints, rows)
     waited = {row.provider for row in rows}
-    in_batches = parts.job.settings.mode == "batch"
+    in_batches = office.settings.mode == "batch"
     services = {}
     async with contextlib.AsyncExitStack() as stack:
         for endpoint in endpoints:
@@ -42,55 +44,46 @@ async def open_desk(parts: Parts, endpoints: Collection[Endpoint], rows: Collect
                 continue
             backend = endpoint.provider.open_batches()
             if backend is None:
-                _refuse_or_tell(parts, endpoint, rows)
+                _refuse_or_tell(office, endpoint, rows)
                 continue
             stack.push_async_callback(backend.aclose)
             services[endpoint] = Service(
                 endpoint,
                 backend,
-                stop=parts.stop,
-                emit=parts.emit,
-                stop_endpoint=parts.sender.faults.stop_provider,
+                stop=office.stop,
+                emit=office.emit,
+                stop_endpoint=office.sender.faults.stop_provider,
                 takes=in_batches,
             )
-        office = Office(
-            settings=parts.job.settings,
-            paths=parts.job.paths,
-            store=parts.output.store,
-            sender=parts.sender,
-            stop=parts.stop,
-            emit=parts.emit,
-            waits=parts.job.wait,
-        )
-        desk = Desk(office, services, parts.shares, deadline=_deadline(parts, rows))
+        desk = Desk(office, services, shares, deadline=_deadline(office, rows))
         try:
             yield desk
         finally:
             await desk.close()
 
 
-def _deadline(parts: Parts, rows: Collection[BatchRow]) -> float | None:
+def _deadline(office: Office, rows: Collection[BatchRow]) -> float | None:
     """When the run waits no longer: counted from the oldest open batch, so that it is the same for a run that goes on."""
-    deadline = parts.job.settings.batch_deadline
+    deadline = office.settings.batch_deadline
     if deadline is None:
         return None
     return moment_of(deadline, min((row.announced_at for row in rows), default=time.time()))
 
 
-def _check_known(parts: Parts, endpoints: Collection[Endpoint], rows: Collection[BatchRow]) -> None:
+def _check_known(office: Office, endpoints: Collection[Endpoint], rows: Collection[BatchRow]) -> None:
     known = {endpoint.label for endpoint in endpoints}
     if missing := [row for row in rows if row.provider not in known]:
-        raise ConfigError(_lost(parts, missing, "the config has this provider no longer"))
+        raise ConfigError(_lost(office, missing, "the config has this provider no longer"))
 
 
-def _refuse_or_tell(parts: Parts, endpoint: Endpoint, rows: Collection[BatchRow]) -> None:
+def _refuse_or_tell(office: Office, endpoint: Endpoint, rows: Collection[BatchRow]) -> None:
     if own := [row for row in rows if row.provider == endpoint.label]:
-        raise ConfigError(_lost(parts, own, "this provider has no batches as it is configured now"))
+        raise ConfigError(_lost(office, own, "this provider has no batches as it is configured now"))
     warn_user(f"{endpoint.label} has no batches, so it is asked online.")
 
 
-def _lost(parts: Parts, rows: Collection[BatchRow], why: str) -> str:
-    output = parts.job.paths.rows
+def _lost(office: Office, rows: Collection[BatchRow], why: str) -> str:
+    output = office.paths.rows
     return (
         f"{output}: {under_way(list(rows))}, and {why}. Put it back as it was, with the same name and model, until they are collected. "
         f"Or cancel them with `datafast batches {output} --cancel`."

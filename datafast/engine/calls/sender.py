@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from datafast.engine.calls.budget import Cashier
 from datafast.engine.calls.faults import Faults, Trouble
@@ -27,7 +27,6 @@ from datafast.types import ProviderUsage, StopCause, Usage
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.engine.batches.desk import Desk
     from datafast.engine.calls.admission import Admission
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.memory import Memory
@@ -54,6 +53,14 @@ class Tally:
     used: dict[str, ProviderUsage] = field(default_factory=dict)
     cut: int = 0
     replaced: int = 0
+
+
+class TakesCalls(Protocol):
+    """What answers calls in another way than by sending each: the desk of a run in batch mode."""
+
+    async def send(self, call: Call) -> None:
+        """As `Sender.send`."""
+        ...
 
 
 class Caller:
@@ -251,7 +258,7 @@ class Sender:
         emit: Emitter,
     ) -> None:
         self.tally = Tally()
-        self.desk: Desk | None = None
+        self.desk: TakesCalls | None = None
         self._store = store
         self._admission = admission
         self._stop = stop
