@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from datafast.amounts import counted, duration
+from datafast.amounts import duration
 from datafast.engine.events import (
     BatchDelayed,
     BatchEnded,
@@ -23,7 +23,7 @@ from datafast.engine.events import (
     RunEnded,
     RunStarted,
 )
-from datafast.engine.open_batches import BatchEvent, ended_in_words, submitted_in_words
+from datafast.engine.open_batches import BatchEvent, ended_in_words, progress_in_words, submitted_in_words
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
 from datafast.types import StopCause
@@ -153,8 +153,7 @@ class EventLog:
             case BatchSubmitted():
                 logger.info(submitted_in_words(event))
             case BatchProgress():
-                answered = f"{event.done:,} of {counted(event.calls, 'call')} answered"
-                logger.debug(f"{event.provider}: batch {event.batch} is {event.state}: {answered}.")
+                logger.debug(progress_in_words(event))
             case BatchDelayed():
                 self._delayed(event)
             case BatchEnded():

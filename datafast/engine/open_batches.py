@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datafast.amounts import counted, duration, money
 from datafast.engine.events import BatchDelayed, BatchEnded, BatchProgress, BatchSubmitted
 
-__all__ = ["BatchEvent", "OpenBatches", "ended_in_words", "submitted_in_words"]
+__all__ = ["BatchEvent", "OpenBatches", "ended_in_words", "progress_in_words", "submitted_in_words"]
 
 BatchEvent = BatchSubmitted | BatchProgress | BatchDelayed | BatchEnded
 _MOST_LINES = 6
@@ -106,6 +106,13 @@ def _told(batch: _Batch) -> str:
 def submitted_in_words(event: BatchSubmitted) -> str:
     """That a provider has taken a batch, as a sentence."""
     return f"{event.provider}: batch {event.batch} is submitted, with {counted(event.calls, 'call')}."
+
+
+def progress_in_words(event: BatchProgress) -> str:
+    """How far a batch is, as a sentence."""
+    look = f" Next look in {duration(event.next_look_s)}." if event.next_look_s is not None else ""
+    answered = f"{event.done:,} of {counted(event.calls, 'call')} answered"
+    return f"{event.provider}: batch {event.batch} is {event.state}: {answered}.{look}"
 
 
 def ended_in_words(event: BatchEnded) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -23,21 +23,27 @@ from datafast.types import Usage
 
 if TYPE_CHECKING:
     from datafast.engine.batches.service import Service
-    from datafast.engine.calls.budget import Cashier
-    from datafast.engine.calls.sender import Sender
     from datafast.engine.event_log import Emitter
     from datafast.llms.base import Response
     from datafast.llms.batches.base import BatchReply
     from datafast.store.batch_book import BatchBook
     from datafast.store.batches import BatchCall, BatchRow
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "SettleBatch"]
+
+
+class SettleBatch(Protocol):
+    """`Cashier.settle_batch`."""
+
+    def __call__(self, bound: Bound, usage: Usage | None, cost_usd: float | None, *, charged: bool) -> None: ...
 
 
 class Collector:
     """Collects one batch.
 
     Args:
+        settle: ends the reservation of a request; see `Cashier.settle_batch`.
+        count: adds a reply to the run's counts: the provider, its usage, its cost.
         on_reply: called with the key of a call whose reply is in the ledger, and the reply; None where no reply came.
 
     Attributes:
@@ -53,8 +59,8 @@ class Collector:
         service: Service,
         *,
         book: BatchBook,
-        cashier: Cashier,
-        sender: Sender,
+        settle: SettleBatch,
+        count: Callable[[str, Usage, float | None], None],
         emit: Emitter,
         on_reply: Callable[[bytes, Response | None], None],
     ) -> None:
@@ -65,8 +71,8 @@ class Collector:
         self._service = service
         self._endpoint = service.endpoint
         self._book = book
-        self._cashier = cashier
-        self._sender = sender
+        self._settle_bound = settle
+        self._count = count
         self._emit = emit
         self._on_reply = on_reply
 
@@ -144,8 +150,8 @@ class Collector:
         elif cost is None and list_usd:
             settled.charges.append(Charge(call.request, self._endpoint.label, list_usd, 0, time.time()))
         settled.states.append((call.id, CallState.ANSWERED, ""))
-        self._cashier.settle_batch(_bound(call), usage, list_usd if cost is None else cost, charged=usage is None)
-        self._sender.count(self._endpoint.label, usage or Usage(), cost)
+        self._settle_bound(_bound(call), usage, list_usd if cost is None else cost, charged=usage is None)
+        self._count(self._endpoint.label, usage or Usage(), cost)
         self._learn(call, usage)
         self._announce(call, usage or Usage(), cost)
         response.raw = raw
@@ -154,7 +160,7 @@ class Collector:
     def _failed(self, call: BatchCall, error: ProviderError, settled: Settled, *, maybe_paid: bool) -> None:
         if maybe_paid:
             self._charge(call, settled)
-        self._cashier.settle_batch(_bound(call), None, None, charged=maybe_paid)
+        self._settle_bound(_bound(call), None, None, charged=maybe_paid)
         if is_accounts(error):
             self.accounts_error = error
             self.not_answered += 1
@@ -174,7 +180,7 @@ class Collector:
     def _leave_unanswered(self, call: BatchCall, settled: Settled) -> None:
         self.not_answered += 1
         settled.states.append((call.id, CallState.NOT_ANSWERED, ""))
-        self._cashier.settle_batch(_bound(call), None, None, charged=False)
+        self._settle_bound(_bound(call), None, None, charged=False)
 
     def _charge(self, call: BatchCall, settled: Settled) -> None:
         settled.charges.append(Charge(call.request, self._endpoint.label, call.usd, call.tokens, time.time()))

@@ -270,16 +270,17 @@ class Desk:
             gathering.drop()
             return
         gathering.finish()
-        row = self._book.announce(gathering.service.endpoint.label, gathering.tag, gathering.calls)
-        self._begin(row, gathering.service, gathering.waiters, gathering)
+        service = gathering.service
+        row = self._book.announce(service.endpoint.label, gathering.tag, gathering.calls, described=service.described)
+        self._begin(row, service, gathering.waiters, gathering)
 
     def _begin(self, row: BatchRow, service: Service, waiters: Waiters, gathering: Gathering | None) -> None:
         collector = Collector(
             row,
             service,
             book=self._book,
-            cashier=self._cashier,
-            sender=self._sender,
+            settle=self._cashier.settle_batch,
+            count=self._sender.count,
             emit=self._office.emit,
             on_reply=self._on_reply,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
@@ -17,9 +18,10 @@ from datafast.store.batches import under_way
 if TYPE_CHECKING:
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.shares import Share
+    from datafast.llms.provider import LLMProvider
     from datafast.store.batches import BatchRow
 
-__all__ = ["Office", "open_desk"]
+__all__ = ["Office", "check_open_batches", "open_desk"]
 
 
 @contextlib.asynccontextmanager
@@ -29,12 +31,8 @@ async def open_desk(
     """The desk of a run, until the context ends.
 
     Args:
-        rows: the batches that are open.
-
-    Raises:
-        ConfigError: a batch is open at a provider that is not among the endpoints.
+        rows: the batches that are open; `check_open_batches` has looked at them.
     """
-    _check_known(office, endpoints, rows)
     waited = {row.provider for row in rows}
     in_batches = office.settings.mode == "batch"
     services = {}
@@ -44,7 +42,7 @@ async def open_desk(
                 continue
             backend = endpoint.provider.open_batches()
             if backend is None:
-                _refuse_or_tell(office, endpoint, rows)
+                warn_user(f"{endpoint.label} has no batches, so it is asked online.")
                 continue
             stack.push_async_callback(backend.aclose)
             services[endpoint] = Service(
@@ -70,20 +68,26 @@ def _deadline(office: Office, rows: Collection[BatchRow]) -> float | None:
     return moment_of(deadline, min((row.announced_at for row in rows), default=time.time()))
 
 
-def _check_known(office: Office, endpoints: Collection[Endpoint], rows: Collection[BatchRow]) -> None:
-    known = {endpoint.label for endpoint in endpoints}
-    if missing := [row for row in rows if row.provider not in known]:
-        raise ConfigError(_lost(office, missing, "the config has this provider no longer"))
+async def check_open_batches(output: Path, providers: Mapping[str, LLMProvider], rows: Collection[BatchRow]) -> None:
+    """Sees to it that the open batches of an output can be collected.
+
+    Args:
+        providers: those of the run, by name.
+
+    Raises:
+        ConfigError: a batch is open at a provider that is not among them, or has no batches any more.
+    """
+    if missing := [row for row in rows if row.provider not in providers]:
+        raise ConfigError(_lost(output, missing, "the config has this provider no longer"))
+    for name in {row.provider for row in rows}:
+        backend = providers[name].open_batches()
+        if backend is None:
+            own = [row for row in rows if row.provider == name]
+            raise ConfigError(_lost(output, own, "this provider has no batches as it is configured now"))
+        await backend.aclose()
 
 
-def _refuse_or_tell(office: Office, endpoint: Endpoint, rows: Collection[BatchRow]) -> None:
-    if own := [row for row in rows if row.provider == endpoint.label]:
-        raise ConfigError(_lost(office, own, "this provider has no batches as it is configured now"))
-    warn_user(f"{endpoint.label} has no batches, so it is asked online.")
-
-
-def _lost(office: Office, rows: Collection[BatchRow], why: str) -> str:
-    output = office.paths.rows
+def _lost(output: Path, rows: Collection[BatchRow], why: str) -> str:
     return (
         f"{output}: {under_way(list(rows))}, and {why}. Put it back as it was, with the same name and model, until they are collected. "
         f"Or cancel them with `datafast batches {output} --cancel`."

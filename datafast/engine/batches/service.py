@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from datafast._util.notify import warn_user
+from datafast.engine.batches.description import described
 from datafast.engine.events import BatchDelayed
 from datafast.engine.stop import ItemPending
 from datafast.errors import Action, ErrorKind, ProviderError
@@ -39,6 +40,7 @@ class Service:
         takes: whether new calls go into batches.
         gives_up: whether what is under way is to be cancelled.
         listeners: woken where something has changed for its batches.
+        described: its provider as JSON, from which it can be made again; empty if it cannot.
         bad: how many batches in a row had nothing but faults.
     """
 
@@ -57,6 +59,7 @@ class Service:
         self.takes = takes
         self.gives_up = False
         self.bad = 0
+        self.described = described(endpoint.provider)
         self.listeners: deque[asyncio.Future[None]] = deque()
         self._stop = stop
         self._emit = emit
