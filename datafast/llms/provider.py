@@ -290,6 +290,11 @@ class LLMProvider:
         """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
         return None
 
+    @property
+    def has_batches(self) -> bool:
+        """Whether it may have a batch service. Whether a server has one shows when it is asked."""
+        return type(self).open_batches is not LLMProvider.open_batches
+
     def open_batches(self) -> BatchBackend | None:
         """Opens its batch service for one run; None where it has none, or none that is known here."""
         return None
