@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.budget import check_prices, spent_elsewhere
@@ -27,12 +28,10 @@ from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
 from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
-from datafast.errors import ConfigError, OutputError, ProviderError
+from datafast.errors import ConfigError, ProviderError
 from datafast.plan.grid import spread
-from datafast.store.reader import LedgerReader
 from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, open_output
-from datafast.store.rows import size_of
 
 if TYPE_CHECKING:
     from datafast.engine.batches.desk import Desk
@@ -76,9 +75,8 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     """
     job = _checked(job)
     labels = labels_of(job.providers)
-    providers = {labels[id(provider)]: provider for provider in job.providers}
-    check_prices(job.settings, providers)
-    await _check_batches(job, providers)
+    check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
+    refuse_lost_batches(job)
     opening = Opening(
         simulated=job.simulated,
         pricing=pricing_of(job.providers),
@@ -154,21 +152,6 @@ def _parts(
 
 
 # -- before anything is opened
-
-
-async def _check_batches(job: Job, providers: Mapping[str, LLMProvider]) -> None:
-    """Sees to it that batches of earlier runs can be collected, before a changed plan moves anything."""
-    if job.fresh or job.simulated or not size_of(job.paths.ledger):
-        return
-    with (
-        contextlib.suppress(OutputError),
-        LedgerReader(job.paths.ledger) as reader,
-    ):  # what is wrong with it is told where it is opened
-        rows = reader.batches.open()
-        if rows:
-            from datafast.engine.batches.opening import check_open_batches
-
-            await check_open_batches(job.paths.rows, providers, rows)
 
 
 def _most_in_flight(job: Job) -> int:

@@ -228,6 +228,10 @@ def _notes(parts: Sequence[ProviderEstimate], past: Past, settings: RunConfig) -
         notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
     if any(part.online_cost_usd is None for part in called):
         notes.append("The cost is unknown, because the price of a provider is unknown. Give that provider a price.")
+    if any(part.goes_in_batches and part.batch_cost_usd is None and part.online_cost_usd for part in called):
+        notes.append(
+            "The cost is unknown, because the discount for batches of a provider is unknown. Give its price a batch_discount, such as 0.5."
+        )
     if settings.fan_out == "fallback" and len(parts) > 1:
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")

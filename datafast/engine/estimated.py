@@ -133,10 +133,20 @@ class Estimate:
         if self.refusal:
             yield "budget", self.refusal
         elif self.in_flight is not None:
-            where = "in batches" if self._in_batches else "in flight"
-            yield "budget", f"lets {counted(self.in_flight, 'request')} be {where} at first"
+            yield "budget", self._budget_line(self.in_flight)
         for note in self.notes:
             yield "note", note
+
+    def _budget_line(self, at_first: int) -> str:
+        requests = counted(at_first, "request")
+        if not self._in_batches:
+            return f"lets {requests} be in flight at first"
+        later = (
+            ""
+            if at_first >= self.calls
+            else "; the others wait for these batches to end. A higher budget lets more go at once"
+        )
+        return f"lets {requests} be in batches at first, at the batch price{later}"
 
     @property
     def _in_batches(self) -> bool:
@@ -157,12 +167,14 @@ class Estimate:
 
     def _batch_cost(self, able: Sequence[ProviderEstimate]) -> str:
         online, batch = self.online_cost_usd, self.batch_cost_usd
+        if online is not None and not online.high:
+            return "it costs nothing either way"
         if online is not None and batch is not None:
             return f"{money(batch.expected)} instead of {money(online.expected)}"
         unknown = [part.provider for part in able if part.batch_cost_usd is None]
         if not unknown:
             return "the cost is unknown"
-        instead = "" if online is None else f", {money(online.expected)} online"
+        instead = "" if online is None else f" ({money(online.expected)} online)"
         return f"the batch price of {', '.join(unknown)} is not known{instead}"
 
     def _repr_html_(self) -> str:

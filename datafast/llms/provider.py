@@ -288,6 +288,12 @@ class LLMProvider:
     @property
     def batch_discount(self) -> float | None:
         """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
+        given = self.price.batch_discount if self.price is not None else None
+        return self.listed_batch_discount if given is None else given
+
+    @property
+    def listed_batch_discount(self) -> float | None:
+        """The same, as the vendor's price list says."""
         return None
 
     @property

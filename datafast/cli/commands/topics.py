@@ -58,7 +58,8 @@ def build(
 
     \b
     Exit codes: 0 all there, 2 wrong config, 3 some topics could not be divided,
-    4 stopped early, or batches are under way (the same command goes on), 130 interrupted (likewise).
+    4 stopped early, or batches are under way (the same command goes on),
+    130 interrupted (likewise).
     """
     from datafast.cli.display.progress import RunDisplay
     from datafast.cli.session import Settings, opened, watched

@@ -141,8 +141,7 @@ class Collector:
             self._failed(call, unread, settled, maybe_paid=True)
             return None
         list_usd = self._endpoint.cost_usd(usage)
-        discount = self._service.discount
-        cost = None if list_usd is None or discount is None else list_usd * (1.0 - discount)
+        cost = _in_batch(list_usd, self._service.discount)
         row.settle(usage, cost)
         self._add_cost(settled, cost)
         if usage is None:
@@ -209,6 +208,11 @@ class Collector:
                     cost_usd=cost,
                 )
             )
+
+
+def _in_batch(list_usd: float | None, discount: float | None) -> float | None:
+    """The cost of a reply in a batch. What is free needs no discount to be known."""
+    return list_usd if not list_usd else None if discount is None else list_usd * (1.0 - discount)
 
 
 def _bound(call: BatchCall) -> Bound:

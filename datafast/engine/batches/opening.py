@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.batches.deadline import moment_of
 from datafast.engine.batches.desk import Desk, Office
+from datafast.engine.batches.lost import lost
 from datafast.engine.batches.service import Service
-from datafast.errors import ConfigError
-from datafast.store.batches import under_way
 
 if TYPE_CHECKING:
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.shares import Share
-    from datafast.llms.provider import LLMProvider
     from datafast.store.batches import BatchRow
 
-__all__ = ["Office", "check_open_batches", "open_desk"]
+__all__ = ["Office", "open_desk"]
 
 
 @contextlib.asynccontextmanager
@@ -31,7 +28,10 @@ async def open_desk(
     """The desk of a run, until the context ends.
 
     Args:
-        rows: the batches that are open; `check_open_batches` has looked at them.
+        rows: the batches that are open, all of them at one of the endpoints.
+
+    Raises:
+        ConfigError: a batch is open at an endpoint that has no batches any more.
     """
     waited = {row.provider for row in rows}
     in_batches = office.settings.mode == "batch"
@@ -42,7 +42,7 @@ async def open_desk(
                 continue
             backend = endpoint.provider.open_batches()
             if backend is None:
-                warn_user(f"{endpoint.label} has no batches, so it is asked online.")
+                _refuse_or_tell(office, endpoint, rows)
                 continue
             stack.push_async_callback(backend.aclose)
             services[endpoint] = Service(
@@ -68,27 +68,7 @@ def _deadline(office: Office, rows: Collection[BatchRow]) -> float | None:
     return moment_of(deadline, min((row.announced_at for row in rows), default=time.time()))
 
 
-async def check_open_batches(output: Path, providers: Mapping[str, LLMProvider], rows: Collection[BatchRow]) -> None:
-    """Sees to it that the open batches of an output can be collected.
-
-    Args:
-        providers: those of the run, by name.
-
-    Raises:
-        ConfigError: a batch is open at a provider that is not among them, or has no batches any more.
-    """
-    if missing := [row for row in rows if row.provider not in providers]:
-        raise ConfigError(_lost(output, missing, "the config has this provider no longer"))
-    for name in {row.provider for row in rows}:
-        backend = providers[name].open_batches()
-        if backend is None:
-            own = [row for row in rows if row.provider == name]
-            raise ConfigError(_lost(output, own, "this provider has no batches as it is configured now"))
-        await backend.aclose()
-
-
-def _lost(output: Path, rows: Collection[BatchRow], why: str) -> str:
-    return (
-        f"{output}: {under_way(list(rows))}, and {why}. Put it back as it was, with the same name and model, until they are collected. "
-        f"Or cancel them with `datafast batches {output} --cancel`."
-    )
+def _refuse_or_tell(office: Office, endpoint: Endpoint, rows: Collection[BatchRow]) -> None:
+    if own := [row for row in rows if row.provider == endpoint.label]:
+        raise lost(office.paths.rows, own, "this provider has no batches as it is configured now")
+    warn_user(f"{endpoint.label} has no batches, so it is asked online.")
