@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "columns": "datafast.datasets.columns:ColumnsDataset",
         "conversation": "datafast.datasets.conversation.kind:ConversationDataset",
         "mcq": "datafast.datasets.mcq:MCQDataset",
+        "judgement": "datafast.datasets.judgement:JudgementDataset",
     },
     "datafast.providers": {
         "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",

@@ -97,6 +97,20 @@ expansion: {placeholders: {reader: [pilots, cooks]}}
 system_prompt: {distractors: Be wrong.}
 providers: [openai/gpt-5-mini]
 """
+JUDGED = """\
+kind: judgement
+output_file: out.jsonl
+source: [{q: When?, a: At noon., b: Never.}, {q: Where?, a: Here., b: There.}]
+columns: [q, a, b]
+compare: [a, b]
+prompt: "{q} {first} {second}"
+rubric: {1: bad, 3: good}
+min: 1
+max: 4
+judges: [one, two]
+system_prompt: {one: Be strict.}
+providers: {one: openai/gpt-5-mini, two: openai/a}
+"""
 TALK = """\
 kind: conversation
 output_file: out.jsonl
@@ -120,6 +134,7 @@ CONFIGS = {
     "columns": COLUMNS,
     "raw": RAW,
     "classification": CLASSES,
+    "judgement": JUDGED,
     "mcq": QUESTIONS,
     "preference": PREFERENCE,
     "talk": TALK,

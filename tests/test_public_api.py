@@ -22,6 +22,7 @@ IMPORT_PATHS = {
     "datafast.datasets": [
         "RawDataset",
         "ClassificationDataset",
+        "JudgementDataset",
         "MCQDataset",
         "PreferenceDataset",
         "ConversationDataset",
@@ -29,6 +30,7 @@ IMPORT_PATHS = {
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
+        "JudgementDatasetConfig",
         "MCQDatasetConfig",
         "PreferenceDatasetConfig",
         "ConversationDatasetConfig",
@@ -40,6 +42,8 @@ IMPORT_PATHS = {
         "TextRow",
         "TextClassificationRow",
         "MCQRow",
+        "JudgementRow",
+        "ComparisonRow",
         "MCQSource",
         "PreferenceRow",
         "ConversationRow",

@@ -17,6 +17,7 @@ KINDS = {
     "RawDataset": "datafast.datasets.raw",
     "ClassificationDataset": "datafast.datasets.classification",
     "MCQDataset": "datafast.datasets.mcq",
+    "JudgementDataset": "datafast.datasets.judgement",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",
     "ColumnsDataset": "datafast.datasets.columns",
@@ -125,6 +126,18 @@ def test_a_config_with_a_direct_provider_runs_without_what_it_does_not_need(
     loaded = modules_after(RUN, folder=tmp_path)
     assert len(fault_server.requests) == 2
     assert [name for name in [*FORMATS, *NEEDLESS] if name in loaded] == []
+    assert ("genai_prices" in loaded) is (provider != "openai_compatible"), "no list knows the models of any server"
+
+
+def test_a_run_that_changes_nothing_is_not_estimated(fault_server: FaultServer, tmp_path: Path) -> None:
+    code = (
+        "from datafast import OpenAICompatibleProvider, RawDataset, RawDatasetConfig\n"
+        "config = RawDatasetConfig(topics=['ice'], document_types=['note'], num_samples_per_prompt=1, output_file='x.jsonl')\n"
+        "for _ in range(2): RawDataset(config).generate([OpenAICompatibleProvider('tiny', api_base=sys.argv[1])])"
+    )
+    loaded = modules_after(code, fault_server.url, folder=tmp_path)
+    assert len(fault_server.requests) == 1
+    assert loaded & {"datafast.engine.estimate", "datafast.llms.simulated"} == set()
 
 
 def test_a_conversation_without_tools_checks_no_schema() -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDataset
     from datafast.datasets.columns import ColumnsDataset
     from datafast.datasets.conversation.kind import ConversationDataset
+    from datafast.datasets.judgement import JudgementDataset
     from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
     from datafast.datasets.raw import RawDataset
@@ -19,6 +20,7 @@ else:
             "datafast.datasets.classification": ["ClassificationDataset"],
             "datafast.datasets.columns": ["ColumnsDataset"],
             "datafast.datasets.conversation.kind": ["ConversationDataset"],
+            "datafast.datasets.judgement": ["JudgementDataset"],
             "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
             "datafast.datasets.raw": ["RawDataset"],
@@ -30,6 +32,7 @@ __all__ = [
     "ClassificationDataset",
     "ColumnsDataset",
     "ConversationDataset",
+    "JudgementDataset",
     "MCQDataset",
     "PreferenceDataset",
     "RawDataset",

@@ -26,7 +26,7 @@ from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig"]
+__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same", "shown_source"]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -199,7 +199,7 @@ class DocumentsConfig(PromptDatasetConfig):
 
     @field_serializer("source")
     def _described(self, source: Any) -> str | None:
-        return str(source) if isinstance(source, str | Path) else source and f"<{type(source).__name__}>"
+        return None if source is None else shown_source(source)
 
     @model_validator(mode="after")
     def _documents_fit(self, info: ValidationInfo) -> DocumentsConfig:
@@ -210,13 +210,13 @@ class DocumentsConfig(PromptDatasetConfig):
             for name in ("text_column", "context_column", "min_document_length", "max_document_length", "sample_count")
         }
         made_of = [*given.values(), *settings.values()]
-        if len(self._made_of) == len(made_of) and all(map(_same, self._made_of, made_of)):
+        if len(self._made_of) == len(made_of) and all(map(same, self._made_of, made_of)):
             return self  # another field was assigned
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
             told = f"{' and '.join(named)} are given" if named else "No texts are given"
             raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
-        self._documents = Documents(_opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
+        self._documents = Documents(opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
         self._documents.remark()
         self._made_of = made_of
         return self
@@ -248,12 +248,18 @@ class DocumentsConfig(PromptDatasetConfig):
         yield from super().used_files()
 
 
-def _opened(given: object, field: str, folder: Path | None) -> SourceRows:
+def opened(given: object, field: str, folder: Path | None) -> SourceRows:
+    """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
     return open_source(given, field=field, folder=folder)
 
 
-def _same(one: object, other: object) -> bool:
+def shown_source(source: object) -> str:
+    """A source where its config is written down."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
+def same(one: object, other: object) -> bool:
     """Whether a setting has not changed. Tables are compared by identity: they have no equality."""
     return one is other or (isinstance(one, str | Path | int) and one == other)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.announcement import tell_change, tell_change_async
-from datafast.engine.estimate import estimate
-from datafast.engine.estimated import Estimate
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.job import Job
@@ -30,6 +28,7 @@ from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
+    from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
@@ -364,6 +363,8 @@ def _log_file() -> Iterator[UsedFile]:
 
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
+    from datafast.engine.estimate import estimate  # most runs begin without one
+
     found = estimate(Generation(dataset, routes, {}).job())
     try:
         before = [preparation.estimate() for preparation in dataset.preparations(routes, {})]

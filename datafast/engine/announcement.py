@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from datafast._util.notify import warn_user
 from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.changes import Change, is_changed
-from datafast.engine.estimate import estimate
-from datafast.engine.estimated import Estimate
-from datafast.engine.past import Past
 from datafast.errors import OutputError
 from datafast.logger_config import logger
 
 if TYPE_CHECKING:
+    from datafast.engine.estimated import Estimate
     from datafast.engine.job import Job
 
 __all__ = ["tell_change", "tell_change_async"]
@@ -35,6 +33,9 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> Job:
     if job.fresh or not is_changed(job):
         return job
     refuse_lost_batches(job)
+    from datafast.engine.estimate import estimate  # only if there is something to tell
+    from datafast.engine.past import Past
+
     past = Past.read(job)
     ahead = estimate(job, past=past)
     if ahead.change is not None:

@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datafast._util.user_path import is_file
-from datafast.engine.estimate import estimate
-from datafast.engine.estimated import Estimate
 from datafast.engine.events import Event, EventCallback, ItemDone, ItemFailed, PreparationStarted, RunEnded, RunStarted
-from datafast.engine.expected_usage import Span
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Counts, by_category, by_provider, by_stage
 from datafast.types import ProviderUsage, RunReport, StopCause
 
 if TYPE_CHECKING:
+    from datafast.engine.estimated import Estimate
+    from datafast.engine.expected_usage import Span
     from datafast.engine.job import Job
     from datafast.store.paths import OutputPaths
 
@@ -49,6 +48,8 @@ class Preparation:
 
     def estimate(self) -> Estimate:
         """What it will use and cost."""
+        from datafast.engine.estimate import estimate  # most runs begin without one
+
         found = estimate(self.measured, tokens_per_text=self.tokens_per_text)
         return found.times(self.calls / max(1, found.calls + found.replayed))
 

@@ -59,7 +59,7 @@ def why_stopped(parts: Parts) -> tuple[StopCause | None, str | None]:
         if stopped:
             return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())
         if under_way is not None:
-            return StopCause.BATCH, f"{under_way}. Run the same command again to collect what comes back"
+            return StopCause.BATCH, under_way
     if stop.cause is StopCause.INTERRUPTED and under_way is not None:
         return stop.cause, f"{stop.reason}; {under_way}"
     return stop.cause, stop.reason

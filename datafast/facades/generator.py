@@ -5,8 +5,8 @@
     dataset.save("training_data.jsonl")
 
 It uses `ConversationDataset` and the same engine: every reply is recorded before anything else is done with it. Without `output_file`, rows
-and replies are in a temporary folder until they are returned. If a run ends early or the process dies, the folder stays, and the same call
-continues there, also in a later process; the error names it.
+and replies are in a temporary folder until the process ends. If a run ends early, or the process dies or ends with an error, the folder
+stays, and the same call continues there, also in a later process; the error names it.
 """
 
 from __future__ import annotations

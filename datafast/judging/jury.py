@@ -101,7 +101,9 @@ class Jury:
         asked = [(judge, pair) for judge in self.judges for pair in ((one, other), (other, one))]
 
         async def ask(judge: str, pair: tuple[str, str], part: str) -> Any:
-            return await self._ask(generate, judge, prompt(*pair), model, tag=f"{tag} {part}", row=row, part=part)
+            return await self._ask(
+                generate, judge, prompt(*pair), model, tag=f"{tag} {part}".strip(), row=row, part=part
+            )
 
         replies = await generate.gather(
             *(ask(judge, pair, f"{judge} {number % 2 + 1}") for number, (judge, pair) in enumerate(asked))

@@ -25,17 +25,22 @@ class Scale(NamedTuple):
         return f"{to_text(self.lowest)} ({self.worst}) to {to_text(self.highest)} ({self.best})"
 
     @property
-    def number(self) -> str:
-        """What a score is, in words."""
-        return "whole number" if self.whole else "number"
+    def instruction(self) -> str:
+        """What a judge of one text is told at the end of its prompt."""
+        return f"Judge this. Give your reason in one to three sentences, then the score: {self._from_to}."
 
     @property
-    def instruction(self) -> str:
-        """What a judge is told at the end of its prompt."""
+    def comparison(self) -> str:
+        """What a judge of two texts is told at the end of its prompt."""
         return (
-            f"Judge this. Give your reason in one to three sentences, then the score: a {self.number} from {to_text(self.lowest)} "
-            f"({self.worst}) to {to_text(self.highest)} ({self.best})."
+            "Judge both, whatever their order. For the first, then for the second, give your reason in one to three sentences and then "
+            f"the score: {self._from_to}."
         )
+
+    @property
+    def _from_to(self) -> str:
+        number = "whole number" if self.whole else "number"
+        return f"a {number} from {to_text(self.lowest)} ({self.worst}) to {to_text(self.highest)} ({self.best})"
 
 
 class JudgeFields(ConfigModel):
@@ -68,9 +73,10 @@ class JudgeFields(ConfigModel):
     def bounds(self) -> Scale:
         return Scale(self.min, self.max, self.scale == "integer")
 
-    def judged(self, prompt: str, rubric: str) -> str:
-        """A prompt with what a judge has to know below it."""
-        parts = [prompt, f"What the scores mean:\n{rubric}" if rubric else "", self.bounds.instruction]
+    def judged(self, prompt: str, rubric: str | None, *, both: bool = False) -> str:
+        """A prompt with what a judge has to know below it. `both`: it is about two texts."""
+        told = self.bounds.comparison if both else self.bounds.instruction
+        parts = [prompt, f"What the scores mean:\n{rubric}" if rubric else "", told]
         return "\n\n".join(part for part in parts if part)
 
     @property

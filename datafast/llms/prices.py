@@ -143,6 +143,8 @@ def _listed_price(provider_name: str, model_id: str) -> Price | _Varying | None:
 @foreign_warnings_ignored()
 def context_window(provider_name: str, model_id: str) -> int | None:
     """The size of the model's context in tokens, if the price list has it. It is an upper bound of a reply."""
+    if provider_name == "openai_compatible":  # as for prices: its name says nothing
+        return None
     from genai_prices.data_snapshot import get_snapshot
 
     try:
@@ -157,10 +159,10 @@ def context_window(provider_name: str, model_id: str) -> int | None:
 @foreign_warnings_ignored()
 def nearest_model(provider_name: str, model_id: str) -> str | None:
     """The provider's model whose name `model_id` is most likely a slip for; None where it is known, or nothing is close."""
-    from genai_prices.data_snapshot import get_snapshot
-
     if provider_name in {"azure", "openai_compatible"}:  # names of deployments, and of any server
         return None
+    from genai_prices.data_snapshot import get_snapshot
+
     snapshot = get_snapshot()
     try:
         provider = snapshot.find_provider(None, provider_name, None)

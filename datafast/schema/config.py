@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
     from datafast.datasets.conversation.config import ConversationDatasetConfig
+    from datafast.datasets.judgement import JudgementDatasetConfig
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
@@ -23,6 +24,7 @@ else:
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
+            "datafast.datasets.judgement": ["JudgementDatasetConfig"],
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
@@ -36,6 +38,7 @@ __all__ = [
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
+    "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",

@@ -8,6 +8,7 @@ from datafast.datasets.former import FORMER_ROWS
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference import PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
@@ -21,6 +22,7 @@ else:
                 "ConversationRow",
                 "ReasonedConversationRow",
             ],
+            "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
@@ -30,7 +32,9 @@ else:
 
 __all__ = [
     "AgentConversationRow",
+    "ComparisonRow",
     "ConversationRow",
+    "JudgementRow",
     "LabelSource",
     "MCQRow",
     "MCQSource",

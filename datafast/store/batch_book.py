@@ -70,6 +70,10 @@ class BatchBook:
         """See `BatchTables.all`."""
         return self._tables.all()
 
+    def known_ids(self) -> set[str]:
+        """The ids under which services have, or had, batches of this output."""
+        return {batch.service_id for batch in self._tables.all() if batch.service_id}
+
     def num_open(self, batch: int) -> int:
         """The number of calls of a batch that are not settled."""
         return self._tables.num_open(batch)

@@ -160,10 +160,14 @@ except Exception as error:
 
 
 def test_temporary_files_go_with_the_process_unless_the_run_ended_early(temporary_files: Path) -> None:
-    def run(limit: int) -> str:
+    def run(limit: int, end: str = "") -> str:
         environment = {**os.environ, "TMPDIR": str(temporary_files)}
         done = subprocess.run(
-            [sys.executable, "-c", PROCESS, str(limit)], capture_output=True, text=True, env=environment, timeout=120
+            [sys.executable, "-c", PROCESS + end, str(limit)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
         )
         return done.stdout.strip()
 
@@ -175,6 +179,10 @@ def test_temporary_files_go_with_the_process_unless_the_run_ended_early(temporar
     assert run(100) == "6 2"
     assert left() == []
     assert run(100) == "6 6"
+    assert left() == []
+    assert run(100, "\nraise RuntimeError") == "6 6"
+    assert len(left()) == 1
+    assert run(100) == "6 0"
     assert left() == []
 
 

@@ -100,7 +100,7 @@ class Desk:
         self._tasks: dict[asyncio.Task[None], BatchJob | None] = {}
         self._held = Waiters()
         self._spools = itertools.count(1)
-        self._errand = Errand(self._book, office.emit, office.waits)
+        self._errand = Errand(self._book, office.emit, office.waits, self._book.known_ids())
         self._cashier.on_full = self._send_all
         self._sender.desk = self
 
@@ -113,7 +113,6 @@ class Desk:
         self._resume = resume
         services = {endpoint.label: service for endpoint, service in self._services.items()}
         for row in self._book.open():
-            self._errand.known_ids.add(row.service_id)
             self._begin(row, services[row.provider], Waiters(), None)
         if self._deadline is not None:
             self._spawn(self._watch_deadline(self._deadline))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,12 @@ _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 @dataclass(frozen=True)
 class Errand:
-    """What all batches of a run have in common. `known_ids` are the service's ids of the output's open batches."""
+    """What all batches of a run have in common. `known_ids` are the services' ids of all batches of the output."""
 
     book: BatchBook
     emit: Emitter
     waits: bool
-    known_ids: set[str] = field(default_factory=set)
+    known_ids: set[str]
 
 
 class BatchJob:
@@ -221,9 +221,13 @@ class BatchJob:
         """Whether a batch that has ended answers our requests."""
 
         async def look() -> bool:
-            async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                return reply.custom_id.startswith(self.row.tag)
-            return False
+            try:
+                async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                    return reply.custom_id.startswith(self.row.tag)
+            except ProviderError as error:
+                if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+                    raise
+            return False  # nothing was answered, or somebody has collected it and removed its results
 
         return await self.service.patiently(look, batch=status.id, resting=self._set_resting)
 

@@ -111,9 +111,8 @@ async def give_up(
     """
     emit = Emitter(on_event, stop)
     with open_batch_book(paths, pricing_of(list(providers.values()))) as book:
-        errand = Errand(book, emit, wait)
+        errand = Errand(book, emit, wait, book.known_ids())
         rows = book.open()
-        errand.known_ids.update(row.service_id for row in rows)
         scratches = (paths.spool(f"cancelled-{row.id}") for row in rows)
         work = [
             _give_up(row, providers.get(row.provider), errand, stop, scratch)

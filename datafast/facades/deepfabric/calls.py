@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
@@ -82,7 +84,8 @@ def about_call(config: ConversationDatasetConfig, provider: LLMProvider) -> byte
 class Folders:
     """Temporary folders: the same one for the repetition of a call that ended early, also in a later process, and else a new one.
 
-    The folder of a call with failed rows stays until the process ends, so that they can be tried again.
+    Equal calls of one process are numbered. The folder of a call that ended well stays until the process does, so that a script that dies
+    later, before it has saved the rows, gets them back; so do those with failed rows, which can be tried again.
     """
 
     def __init__(self) -> None:
@@ -95,10 +98,11 @@ class Folders:
             return kept
         if waiting := self._unfinished.get(about):
             return waiting.pop()
-        named = Scratch(about.hex())
-        if str(named.folder) in _IN_USE or is_running(OutputPaths.of(named.folder / _ROWS)):
-            return Scratch()  # the same call is going on
-        _IN_USE.add(str(named.folder))
+        names = (about.hex() + (f"-{number}" if number else "") for number in itertools.count())
+        named = Scratch(next(name for name in names if name not in _IN_USE))
+        if is_running(OutputPaths.of(named.folder / _ROWS)):
+            return Scratch()  # the same call is going on in another process
+        _IN_USE.add(str(named.name))
         return named
 
     @contextlib.contextmanager
@@ -122,21 +126,24 @@ class Folders:
             self._put_away(call, scratch)
 
     def _put_away(self, call: Call, scratch: Scratch) -> None:
-        named = str(scratch.folder) in _IN_USE
-        if call.taken and call.has_failures:
-            former = self._with_failures.pop(call.about, None)
-            if former is not None:
-                former.remove()
+        if call.taken:
             scratch.remove_at_exit()
-            self._with_failures[call.about] = scratch
-            return  # and nobody else takes it
-        _IN_USE.discard(str(scratch.folder))
-        if call.taken or not scratch.folder.is_dir() or not any(scratch.folder.iterdir()):
+            if call.has_failures:
+                self._with_failures[call.about] = scratch
+            else:
+                _FINISHED.append(scratch)
+                if len(_FINISHED) > _MOST_FINISHED:
+                    _FINISHED.popleft().remove()
+            return
+        _IN_USE.discard(str(scratch.name))
+        if not scratch.folder.is_dir() or not any(scratch.folder.iterdir()):
             scratch.remove()
-        elif not named:
+        elif scratch.name is None:
             self._unfinished.setdefault(call.about, []).append(scratch)
 
 
 _ROWS = "rows.jsonl"
 _IN_USE: set[str] = set()
-"""Named folders that calls of this process use."""
+"""Names of folders that calls of this process use, or that hold their rows."""
+_FINISHED: deque[Scratch] = deque()
+_MOST_FINISHED = 100  # so that a process that never ends does not fill the disk

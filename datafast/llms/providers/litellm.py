@@ -187,8 +187,10 @@ class LiteLLMBackend:
         if self._calls == _MANY_CALLS:
             self._settled = settle()
         arguments = self._arguments(request)
-        sends: list[Any] = []  # litellm calls its logger just before it sends, and again with the answer
-        arguments["logger_fn"] = sends.append
+        # litellm calls its logger just before it sends, and again with the answer. What it hands over holds the logger: were it kept
+        # here, it would stay until the next collection of garbage.
+        answers: list[object] = []
+        arguments["logger_fn"] = lambda told: answers.append(told.get("original_response"))
         started = time.perf_counter()
         try:
             # litellm's own timeout begins again with every byte.
@@ -196,14 +198,14 @@ class LiteLLMBackend:
                 with foreign_warnings_ignored():
                     reply = await self._litellm.acompletion(**arguments)
         except Exception as error:  # noqa: BLE001 - litellm's classes, its SDKs' and plain ones: all mean "no usable answer"
-            failed = error_of(self._origin, error, sent=bool(sends))
+            failed = error_of(self._origin, error, sent=bool(answers))
         else:
             raw = as_json(reply)
             refusal = from_success(self._origin, status=200, body=raw, headers=dict)
             if refusal is not None:
                 raise refusal
             latency_s, head = time.perf_counter() - started, head_of(reply)
-            own = own_reply(sends, raw)
+            own = own_reply(answers[-1] if answers else None, raw)
             return Response(raw, latency_s, head=head) if own is None else Response(own[0], latency_s, own[1], head)
         # Raised here, so that litellm's own error is not its context: that may repeat a key, and a traceback would show it.
         raise failed

@@ -27,7 +27,6 @@ from datafast.llms.transport.redaction import redact
 from datafast.llms.transport.retry_after import own_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from datafast.llms.transport.origin import Origin
@@ -100,15 +99,14 @@ def head_of(reply: Any) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in named.items()]
 
 
-def own_reply(logged: Sequence[Mapping[str, Any]], raw: bytes) -> tuple[bytes, str] | None:
+def own_reply(said: object, raw: bytes) -> tuple[bytes, str] | None:
     """A reply as its server sent it, and the name of its format, where litellm tells another ending than the server did: it says "stop"
     where the call of a tool was cut off, and where it does not know the reason. None where it tells the same.
 
     Args:
-        logged: what litellm has logged of the request.
+        said: what litellm has logged of the answer.
         raw: the reply as litellm tells it.
     """
-    said = logged[-1].get("original_response") if logged else None
     if not isinstance(said, str):
         return None
     wire = next((name for mark, name in _OWN_FORMATS.items() if mark in said), None)

@@ -74,7 +74,7 @@ def test_a_server_without_a_batch_service_is_asked_online(tmp_path: Path, server
 def test_without_waiting_the_next_run_collects(tmp_path: Path, server: BatchServer) -> None:
     dataset = preference(tmp_path, documents=3, run=BATCH)
     server.faults.polls = 3
-    for _ in range(8):
+    for _ in range(9):
         with pytest.raises(RunStopped, match="1 batch is under way at openai/tiny") as stopped:
             dataset.generate(roles(provider(server)), wait=False)
         assert stopped.value.report.stop_cause is StopCause.BATCH

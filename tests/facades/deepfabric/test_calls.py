@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from datafast import DataSetGenerator, DataSetGeneratorError, Graph, Tree
 from datafast.facades.deepfabric.generated import Dataset
 from tests.facades.deepfabric.making import TREE, generator
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import rows_of
 
 
@@ -139,7 +141,6 @@ def test_an_early_stop_keeps_what_came_and_the_same_call_goes_on(
     server.respond = lambda request: Answer()
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) - asked == 2
-    assert Path(caught.value.output_file).exists() is own_file
 
 
 def test_two_generators_share_a_tree(server: FaultServer) -> None:
@@ -154,9 +155,16 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() or path.parent != folder]
 
 
-def test_a_call_that_ends_well_leaves_no_folder(server: FaultServer, temporary_files: Path) -> None:
-    generator().create_data(4, 2, TREE)
-    assert not files_in(temporary_files)
+def test_folders_of_the_newest_calls_stay_until_the_process_ends(
+    server: FaultServer, temporary_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.facades.deepfabric.calls._MOST_FINISHED", 2)
+    monkeypatch.setattr("datafast.facades.deepfabric.calls._FINISHED", deque())
+    made = generator()
+    for number in range(4):
+        assert len(made.create_data(2, 1, TREE)) == 2
+        assert len(server.requests) == 2 * (number + 1)
+    assert len(list(temporary_files.rglob("rows.jsonl"))) == 2
 
 
 def test_a_call_without_its_key_leaves_no_folder(temporary_files: Path) -> None:
@@ -183,7 +191,6 @@ def test_a_cancelled_call_keeps_what_was_paid_for_and_the_same_call_goes_on(
         asyncio.run(cancelled(made, server, after=3))
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) == 4
-    assert not files_in(temporary_files)
 
 
 def test_events_that_are_left_early_end_the_run_and_the_same_call_goes_on(
@@ -203,7 +210,6 @@ def test_events_that_are_left_early_end_the_run_and_the_same_call_goes_on(
     assert 1 <= asked <= 4
     assert len(made.create_data(4, 1, TREE)) == 4
     assert len(server.requests) == 4
-    assert not files_in(temporary_files)
 
 
 def test_equal_calls_at_once_do_not_take_each_others_rows(server: FaultServer, temporary_files: Path) -> None:
@@ -215,7 +221,6 @@ def test_equal_calls_at_once_do_not_take_each_others_rows(server: FaultServer, t
 
     assert [len(dataset) for dataset in asyncio.run(together())] == [4, 4, 4]
     assert len(server.requests) == 12
-    assert not files_in(temporary_files)
 
 
 def growing(request: Any) -> Answer:
@@ -262,16 +267,47 @@ def test_example_data_may_be_a_dataframe_with_lists_in_its_cells(server: FaultSe
 
 
 SCRIPT = """\
-import sys
+import os, sys
 from datafast import DataSetGenerator, Tree
 made = DataSetGenerator(generation_system_prompt="You teach.", provider="openai", model_name="m-1", max_concurrency=1, api_base=sys.argv[1])
-print(len(made.create_data(4, 1, Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]}))))
+topics = Tree.from_dict({"sea": ["tides", "ice", "waves", "salt"]})
+one, other = made.create_data(4, 1, topics), made.create_data(2, 1, topics)
+again = made.create_data(4, 1, topics)
+if sys.argv[2] == "dies":
+    os.kill(os.getpid(), 9)
+one.save(sys.argv[2])
+print(len(one), len(other), len(again), {row["messages"][-1]["content"] for row in one} & {row["messages"][-1]["content"] for row in again})
 """
+
+
+@pytest.mark.parametrize("ends", ["dies", "none/there/rows.xml"])
+def test_a_script_that_ends_before_it_saves_gets_its_rows_back(
+    server: FaultServer, temporary_files: Path, tmp_path: Path, ends: str
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(temporary_files)}
+    command = [sys.executable, "-c", SCRIPT, server.url]
+    numbers = itertools.count()
+
+    def respond(request: Recorded) -> Answer:
+        told = {"conversations": [{"exchanges": [{"user": "u", "assistant": f"answer {next(numbers)}"}]}]}
+        return Answer(text=json.dumps(told))
+
+    server.respond = respond
+    failed = subprocess.run([*command, ends], env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode != 0
+    assert ("The script ended with an error. Its rows are kept in" in failed.stderr) is (ends != "dies")
+    assert len(server.requests) == 4 + 2 + 4
+    done = subprocess.run(
+        [*command, str(tmp_path / "rows.jsonl")], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "4 2 4 set()\n"
+    assert len(server.requests) == 4 + 2 + 4
+    assert not files_in(temporary_files)
 
 
 def test_a_script_without_an_output_file_that_is_killed_goes_on(server: FaultServer, temporary_files: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(temporary_files)}
-    command = [sys.executable, "-c", SCRIPT, server.url]
+    command = [sys.executable, "-c", SCRIPT, server.url, str(temporary_files.parent / "rows.jsonl")]
     server.respond = lambda request: Answer(delay_s=0 if len(server.requests) < 3 else 2)
     process = subprocess.Popen(command, env=environment)
     while len(server.requests) < 3:
@@ -281,8 +317,8 @@ def test_a_script_without_an_output_file_that_is_killed_goes_on(server: FaultSer
     assert files_in(temporary_files)
     server.respond = lambda request: Answer()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "4\n"
-    assert len(server.requests) <= 5  # two were answered, one was under way
+    assert done.stdout.startswith("4 2 4 ")
+    assert len(server.requests) <= 5 + 2 + 4  # two were answered, one was under way
     assert not files_in(temporary_files)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
 from datafast.errors import Action, ErrorKind
 from datafast.llms import LiteLLMProvider
+from datafast.llms.providers.litellm_glue import import_litellm
 from tests.llms.asking import asked, refused, send
 from tests.servers.fault_server import Answer, FaultServer
 
@@ -57,3 +60,28 @@ def test_litellm_without_credentials_is_an_authentication_fault_of_no_server(mod
 def test_a_local_server_needs_no_key(fault_server: FaultServer) -> None:
     send(LiteLLMProvider("openai/tiny", api_base=fault_server.url), asked())
     assert len(fault_server.requests) == 1
+
+
+def test_what_litellm_tells_of_a_call_is_freed_with_the_call(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Details(dict[str, Any]):
+        """What litellm hands to its logger; it holds the logger too."""
+
+    litellm, _ = import_litellm()
+    told: list[weakref.ref[Details]] = []
+    acompletion = litellm.acompletion
+
+    async def telling(**arguments: Any) -> Any:
+        details = Details(logger_fn=arguments["logger_fn"])
+        arguments["logger_fn"](details)
+        told.append(weakref.ref(details))
+        return await acompletion(**arguments)
+
+    monkeypatch.setattr(litellm, "acompletion", telling)
+    gc.disable()
+    try:
+        send(LiteLLMProvider("openai/tiny", api_base=fault_server.url), asked())
+        assert [details() for details in told] == [None]
+    finally:
+        gc.enable()
