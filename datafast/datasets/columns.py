@@ -93,8 +93,8 @@ class ColumnsDatasetConfig(DatasetConfig):
 
     def used_files(self) -> Iterator[UsedFile]:
         for rows in self.table.sources.values():
-            if rows.read_from is not None:
-                yield UsedFile("a source", rows.read_from, written=False)
+            for path in rows.files:
+                yield UsedFile("a source", path, written=False)
         yield from super().used_files()
 
 

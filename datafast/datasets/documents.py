@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_serializer, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, NonBlank, UserPath, default_of
 from datafast._util.notify import did_you_mean, warn_user
@@ -24,9 +24,11 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
+from datafast.sources.field import RowInput
+from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same", "shown_source"]
+__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same"]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -168,9 +170,9 @@ class DocumentsConfig(PromptDatasetConfig):
 
     input_fields = ("source", "local_file_path", "documents")
 
-    source: Any = None
+    source: RowInput = None
     """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
-    list of mappings, a DataFrame or a Dataset."""
+    list of mappings, a DataFrame or a Dataset; or a mapping of `source` and which of its rows."""
 
     hf_dataset_name: NonBlank | None = None
     """A dataset on the Hugging Face Hub, in the place of `source`."""
@@ -196,10 +198,6 @@ class DocumentsConfig(PromptDatasetConfig):
     _documents: Documents = PrivateAttr()
     _made_of: list[Any] = PrivateAttr(default_factory=list)
     _folder: Path | None = PrivateAttr(default=None)
-
-    @field_serializer("source")
-    def _described(self, source: Any) -> str | None:
-        return None if source is None else shown_source(source)
 
     @model_validator(mode="after")
     def _documents_fit(self, info: ValidationInfo) -> DocumentsConfig:
@@ -243,7 +241,7 @@ class DocumentsConfig(PromptDatasetConfig):
         return {"context": document.context} if self.context_column else {}
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := self.documents.source.read_from) is not None:
+        for file in self.documents.source.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
 
@@ -252,14 +250,11 @@ def opened(given: object, field: str, folder: Path | None) -> SourceRows:
     """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
+    if isinstance(given, RowSource):
+        return given.rows(field=field, folder=folder)
     return open_source(given, field=field, folder=folder)
-
-
-def shown_source(source: object) -> str:
-    """A source where its config is written down."""
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 def same(one: object, other: object) -> bool:
     """Whether a setting has not changed. Tables are compared by identity: they have no equality."""
-    return one is other or (isinstance(one, str | Path | int) and one == other)
+    return one is other or (isinstance(one, str | Path | int | RowSource) and one == other)

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
+from datafast.sources.part import Part
 from datafast.sources.reading import CellType, Reading
-from datafast.sources.rows import SourceRows, gone_through
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import Row, RowReader
 
@@ -87,11 +87,10 @@ class _Records:
         return self._text.not_text(self._broken[0], name, self._broken[1])
 
 
-def read_delimited(path: Path, reading: Reading) -> SourceRows:
-    """All records are read here, so that a broken one is found before anything is sent."""
+def read_delimited(path: Path, reading: Reading, reader: RowReader) -> Part:
+    """A broken record is found while all are gone through, before anything is sent."""
     text = TextFile(path, reading)
     delimiter = reading.delimiter or _DELIMITERS[path.suffix.lower()]
-    reader = RowReader()
     starts = array("q")
     lines = array("q")
     with text.open() as file:
@@ -118,16 +117,20 @@ def read_delimited(path: Path, reading: Reading) -> SourceRows:
                 yield row_of(cells, len(starts) - 1)
                 start = records.end
 
-    found = gone_through(plain(), columns=columns)
-
     def read(number: int) -> Row:
         with text.open() as file:
             file.seek(starts[number])
             cells = _Records(text, file, delimiter).next(columns)
         return row_of(cells or [], number)
 
-    return SourceRows(
-        str(path), found, read, reader=reader, former_digest=text.digest, place=lambda number: f"line {lines[number]}"
+    return Part(
+        str(path),
+        plain,
+        read,
+        lambda: text.digest,
+        columns=columns,
+        place=lambda number: f"line {lines[number]}",
+        files=[path],
     )
 
 
@@ -175,13 +178,14 @@ _READ: Mapping[CellType, tuple[re.Pattern[str], Callable[[str], Any]]] = {
 
 def _conversion(columns: Sequence[str], reading: Reading, text: TextFile) -> Callable[[list[str], int], Row]:
     """Makes a row of cells. An empty cell of a column with a type is null."""
-    for name in reading.types:
+    types = reading.types or {}
+    for name in types:
         if name not in columns:
             raise ConfigError(f"types: {text.path} has no column {name!r}. {did_you_mean(name, columns)}")
     typed = [
-        (place, name, reading.types[name], *_READ[reading.types[name]])
+        (place, name, types[name], *_READ[types[name]])
         for place, name in enumerate(columns)
-        if reading.types.get(name, "text") != "text"
+        if types.get(name, "text") != "text"
     ]
 
     def convert(cells: list[str], line: int) -> Row:

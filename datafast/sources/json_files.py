@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from datafast._util.jsonl import LineIndex
 from datafast.errors import ConfigError
 from datafast.sources.memory import of_list
+from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.rows import SourceRows, gone_through
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_json
 
@@ -20,10 +21,9 @@ __all__ = ["read_json", "read_jsonl"]
 _MOST_GIB = 1
 
 
-def read_jsonl(path: Path, reading: Reading) -> SourceRows:
-    """All lines are read here, so that a broken one is found before anything is sent."""
+def read_jsonl(path: Path, reading: Reading, reader: RowReader) -> Part:
+    """A broken line is found while all are gone through, before anything is sent."""
     text = TextFile(path, reading)
-    reader = RowReader(reading.encoding)
     index = LineIndex()
     blank = array("q")
 
@@ -36,22 +36,23 @@ def read_jsonl(path: Path, reading: Reading) -> SourceRows:
                 else:
                     yield reader.plain(_object(text, line, number + 1, reading.field), number - len(blank))
 
-    found = gone_through(plain())
-    places = _without(blank, len(index))
+    def line_of(number: int) -> int:
+        before = bisect_right(range(len(blank)), number, key=lambda place: blank[place] - place)
+        return number + before
 
     def read(number: int) -> Row:
-        place = places[number]
+        place = line_of(number)
         with text.open() as file:
             line = index.read(file, place)
         return reader.plain(_object(text, line, place + 1, reading.field), number)
 
-    return SourceRows(
+    return Part(
         str(path),
-        found,
+        plain,
         read,
-        reader=reader,
-        former_digest=text.digest,
-        place=lambda number: f"line {places[number] + 1}",
+        lambda: text.digest,
+        place=lambda number: f"line {line_of(number) + 1}",
+        files=[path],
     )
 
 
@@ -70,15 +71,7 @@ def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
     return row
 
 
-def _without(blank: Sequence[int], count: int) -> Sequence[int]:
-    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
-    if not blank:
-        return range(count)
-    left_out = set(blank)
-    return array("q", (number for number in range(count) if number not in left_out))
-
-
-def read_json(path: Path, reading: Reading) -> SourceRows:
+def read_json(path: Path, reading: Reading, reader: RowReader) -> Part:
     if path.stat().st_size > _MOST_GIB * 2**30:
         raise ConfigError(
             f"{reading.field}: {path} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, which is read row by row."
@@ -99,4 +92,4 @@ def read_json(path: Path, reading: Reading) -> SourceRows:
         ) from None
     if not isinstance(rows, list):
         raise ConfigError(f"{reading.field}: {path}: expected a list of objects, got {type(rows).__name__}.")
-    return of_list(rows, reading, str(path))
+    return of_list(rows, reading, reader, str(path), files=[path])

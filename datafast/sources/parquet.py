@@ -7,13 +7,14 @@ times the file, and a quarter of a gigabyte in any case.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datafast.errors import ConfigError
+from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.rows import Found, SourceRows, gone_through
 from datafast.sources.spool import Spool
 from datafast.sources.text_file import digest_of
 from datafast.sources.values import Row, RowReader
@@ -32,40 +33,54 @@ _SUSPECT_RATIO = 100  # of a row group to what it takes in the file
 _LIST_ITEM = 32  # bytes of one item of a list, about
 
 
-def read_parquet(path: Path, reading: Reading) -> SourceRows:
+def read_parquet(path: Path, reading: Reading, reader: RowReader) -> Part:
+    at_most = max(_ALWAYS, _LARGEST_RATIO * path.stat().st_size)
+    # A row group holds up to a million rows, too many to be read again for each that is asked for.
+    spool = Spool(f"{reading.field}: {path}", at_most)
+    with _faults(path, reading):
+        columns = _columns(path, reading)
+
+    def rows() -> Iterator[Row]:
+        with _faults(path, reading):
+            yield from _rows(path, reader)
+
+    return Part(
+        str(path), rows, spool.__getitem__, lambda: digest_of(path), columns=columns, keep=spool.keep, files=[path]
+    )
+
+
+@contextmanager
+def _faults(path: Path, reading: Reading) -> Iterator[None]:
     import pyarrow
 
-    at_most = max(_ALWAYS, _LARGEST_RATIO * path.stat().st_size)
-    reader, spool = RowReader(reading.encoding), Spool(f"{reading.field}: {path}", at_most)
     try:
-        found = _gone_through(path, reading, reader, spool)
+        yield
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise ConfigError(
             f"{reading.field}: Cannot read {path}: {error}. Check that its content matches its ending."
         ) from error
-    # A row group holds up to a million rows, too many to be read again for each that is asked for.
-    return SourceRows(str(path), found, lambda number: spool[number], reader=reader, former_digest=digest_of(path))
 
 
-def _gone_through(path: Path, reading: Reading, reader: RowReader, spool: Spool) -> Found:
+def _columns(path: Path, reading: Reading) -> list[str]:
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-        names = file.schema_arrow.names
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(
-                f"{reading.field}: {path}: Two columns are named {twice!r}. Give one of them another name."
-            )
+        names: list[str] = file.schema_arrow.names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"{reading.field}: {path}: Two columns are named {twice!r}. Give one of them another name.")
+    return names
 
-        def plain() -> Iterator[Row]:
-            batches = chain.from_iterable(
-                file.iter_batches(_rows_at_once(file.metadata.row_group(group)), [group])
-                for group in range(file.num_row_groups)
-            )
-            for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
-                yield reader.plain(row, number)
 
-        return gone_through(spool.keeping(plain()), columns=names)
+def _rows(path: Path, reader: RowReader) -> Iterator[Row]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        batches = chain.from_iterable(
+            file.iter_batches(_rows_at_once(file.metadata.row_group(group)), [group])
+            for group in range(file.num_row_groups)
+        )
+        for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+            yield reader.plain(row, number)
 
 
 def _rows_at_once(group: RowGroupMetaData) -> int:

@@ -98,6 +98,24 @@ def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer)
     assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
 
 
+def test_enqueued_tokens_are_a_rate_limit_also_where_the_job_is_refused_at_once(
+    server: BatchServer, tmp_path: Path
+) -> None:
+    said = {"error": {"message": "Enqueued token limit reached.", "code": "token_limit_exceeded"}}
+    server.faults.refuse_submit.append(Answer(status=400, body=said))
+    with pytest.raises(ProviderError, match="Enqueued token limit") as caught:
+        Client("azure", server, tmp_path).submit("a")
+    assert caught.value.kind is ErrorKind.RATE_LIMITED
+
+
+def test_a_deployment_that_is_not_for_batches_is_told_with_what_to_do(server: BatchServer, tmp_path: Path) -> None:
+    for name, is_told in (("azure", True), ("azure_dated", False)):
+        server.faults.fail.append(("model_mismatch", "The deployment is not a batch deployment."))
+        client = Client(name, server, tmp_path)
+        error = client.ended(client.submit("a").id).error
+        assert ("name one that is with batch_deployment" in str(error)) is is_told
+
+
 def test_errors_of_requests_are_those_of_single_ones(client: Client, server: BatchServer) -> None:
     code = "context_length_exceeded"
     said = {"error": {"message": f"too long {KEY}", "code": code, "details": [{"reason": code}]}}
