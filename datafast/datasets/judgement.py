@@ -1,14 +1,14 @@
 """Judgements: rows that there are already, scored by one or several judges.
 
 {"question": "Why was the second burn shorter?", "answer": "Because the residual ...", "score": 4.5, "spread": 1,
- "judgements": [{"judge": "strict", "model_id": "gpt-4.1", "score": 4, "reason": "Correct, but ..."},
+ "judgements": [{"judge": "strict", "model_id": "gpt-6.1-terra", "score": 4, "reason": "Correct, but ..."},
                 {"judge": "kind", "model_id": "claude-haiku-4-5", "score": 5, "reason": "Complete and ..."}],
  "uuid": "0b6d..."}
 
 or compared in pairs, in both orders:
 
 {"question": "...", "good": "...", "bad": "...", "first_score": 4.5, "second_score": 2, "preferred": "good", "margin": 2.5,
- "steady": true, "judgements": [{"judge": "strict", "model_id": "gpt-4.1", "first_score": 4.5, "first_reason": "...", ...}], ...}
+ "steady": true, "judgements": [{"judge": "strict", "model_id": "gpt-6.1-terra", "first_score": 4.5, "first_reason": "...", ...}], ...}
 """
 
 from __future__ import annotations

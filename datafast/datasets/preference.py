@@ -2,7 +2,7 @@
 
 {"input_document": "The second stage relit after ...", "question": "Why was the second burn shorter?",
  "chosen_response": "Because the residual ...", "rejected_response": "It was shorter.", "preference_source": "synthetic",
- "chosen_model_id": "claude-3-5-haiku-latest", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
+ "chosen_model_id": "claude-haiku-4-5-20251001", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
  "rejected_response_score": 3, "chosen_response_assessment": "Complete and grounded in ...", ..., "language": "en",
  "uuid": "51aa...", "metadata": {"prompt_index": 0}}
 """

@@ -1,7 +1,7 @@
 """Raw text: documents of given types about given topics.
 
 {"text": "Outgassing begins the moment the chamber is pumped down ...", "text_source": "synthetic",
- "model_id": "gpt-4.1-mini-2025-04-14", "language": "en", "uuid": "0b0e6d1e-...",
+ "model_id": "gpt-6-luna", "language": "en", "uuid": "0b0e6d1e-...",
  "metadata": {"document_type": "space engineering textbook", "topic": "Vacuum", "expertise_level": "executives", "prompt_index": 0}}
 """
 

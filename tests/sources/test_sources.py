@@ -195,7 +195,7 @@ def test_a_copy_of_a_file_has_its_digest_and_a_changed_one_another(tmp_path: Pat
         assert opened(path).digest != opened(copy).digest
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.dictionaries(st.text(max_size=3), st.one_of(st.integers(-9, 9), st.text(max_size=3), st.none())),
