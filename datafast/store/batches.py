@@ -121,7 +121,7 @@ class OpenSums(NamedTuple):
 
 
 def under_way(batches: Sequence[BatchRow]) -> str:
-    """Open batches in words, without a full stop: "2 batches are under way at openai/gpt-5-mini (12,000 calls)"."""
+    """Open batches in words, without a full stop: "2 batches are under way at openai/gpt-6-luna (12,000 calls)"."""
     calls: Counter[str] = Counter()
     for batch in batches:
         calls[batch.provider] += batch.num_calls
