@@ -150,7 +150,7 @@ class BatchBook:
         with self._ledger.transaction():
             self._ledger.set_meta("stop_reason", reason)
 
-    def forget_errors(self, batch: int) -> None:
-        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
+    def forget_errors_of(self, provider: str) -> None:
+        """Lets calls that a provider has refused be asked anew, where it has answered nothing else beside them."""
         with self._ledger.transaction():
-            self._tables.forget_errors(batch)
+            self._tables.forget_errors_of(provider)

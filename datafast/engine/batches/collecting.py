@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
-
-from datafast.engine.batches.errors import as_text, is_accounts
+from datafast.engine.batches.errors import as_text, dropped_in, is_accounts
 from datafast.engine.batches.service import passes
 from datafast.engine.events import CallFinished
 from datafast.errors import ErrorKind, ProviderError, ReplyError
@@ -44,7 +42,7 @@ class Collector:
     Args:
         settle: ends the reservation of a request; see `Cashier.settle_batch`.
         count: adds a reply to the run's counts: the provider, its usage, its cost.
-        on_reply: called with the key of a call whose reply is in the ledger, and the reply; None where no reply came.
+        on_reply: called with the key of a call and its reply, once that is in the ledger.
 
     Attributes:
         row: the batch, with the sums of what was collected.
@@ -62,7 +60,7 @@ class Collector:
         settle: SettleBatch,
         count: Callable[[str, Usage, float | None], None],
         emit: Emitter,
-        on_reply: Callable[[bytes, Response | None], None],
+        on_reply: Callable[[bytes, Response], None],
     ) -> None:
         self.row = row
         self.accounts_error: ProviderError | None = None
@@ -98,7 +96,8 @@ class Collector:
             return
         self.row = self._book.settle(self.row, settled)
         for call, response in heard:
-            self._on_reply(call.key, response)
+            if response is not None:
+                self._on_reply(call.key, response)
 
     def _number_of(self, reply: BatchReply) -> int | None:
         """The id of a call; None for what is not of this batch."""
@@ -191,10 +190,9 @@ class Collector:
         """Takes note of what a reply shows about how its provider is to be asked."""
         if usage is not None:
             self._endpoint.reply_limits.saw_reply(call.role, usage)
-        if call.adapted:
-            dropped = frozenset(orjson.loads(call.adapted)["dropped"])
-            if not dropped <= self._endpoint.params.dropped:
-                self._endpoint.params.leave_out(dropped)
+        dropped = dropped_in(call.form)
+        if not dropped <= self._endpoint.params.dropped:
+            self._endpoint.params.leave_out(dropped)
 
     def _announce(self, call: BatchCall, usage: Usage, cost: float | None) -> None:
         if self._emit.listening:

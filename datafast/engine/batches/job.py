@@ -92,7 +92,7 @@ class BatchJob:
         """Carries it through to its end, or as far as this run is to wait.
 
         Raises:
-            ItemPending: the run has stopped, or the provider; it stays open.
+            ItemPending: the run has stopped, or the service refuses to be asked; it stays open.
             OutputWriteError: something cannot be saved.
         """
         try:
@@ -157,13 +157,13 @@ class BatchJob:
                 return self._submitted(status)
 
     async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:
-        """Waits after an error before it is submitted again. False where it must not be: the endpoint was stopped.
+        """Waits after an error before it is submitted again. False where it must not be: the service refuses.
 
         Args:
             uncertain: the service may have it all the same, so it is looked for first.
         """
         if not passes(error):
-            self.service.stop(error)
+            self.service.refuse(error)
             if uncertain:
                 raise ItemPending from error
             return False
@@ -272,7 +272,7 @@ class BatchJob:
         error = status.error or ProviderError(f"The batch {status.id} was refused.", kind=ErrorKind.SERVER)
         if self._spool is None or self.service.gives_up:
             if not passes(error):
-                self.service.stop(error)
+                self.service.refuse(error)
             return _NO_BATCH
         if not await self._may_go_again(error, uncertain=False):
             return _NO_BATCH

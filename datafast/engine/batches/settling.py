@@ -143,7 +143,7 @@ async def _give_up(
             backend,
             stop=stop,
             emit=errand.emit,
-            stop_endpoint=_stop_endpoint,
+            stop_endpoint=lambda endpoint, reason: None,  # nothing is sent to it anyway
             takes=False,
         )
         service.gives_up = True
@@ -154,8 +154,8 @@ async def _give_up(
 
 
 def _why_open(job: BatchJob, service: Service, stop: StopSignal) -> str:
-    if service.endpoint.stopped is not None:
-        return service.endpoint.stopped
+    if service.refusal is not None:
+        return str(service.refusal)
     asked = (
         "It is not known yet whether the provider has it"
         if job.row.phase is BatchPhase.ANNOUNCED
@@ -177,10 +177,6 @@ def _collector(row: BatchRow, service: Service, errand: Errand) -> Collector:
         emit=errand.emit,
         on_reply=lambda key, reply: None,
     )
-
-
-def _stop_endpoint(endpoint: Endpoint, reason: str) -> None:
-    endpoint.stopped = endpoint.stopped or reason
 
 
 def _endpoint(provider: LLMProvider, label: str) -> Endpoint:
