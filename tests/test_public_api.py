@@ -42,6 +42,7 @@ IMPORT_PATHS = {
         "TextRow",
         "TextClassificationRow",
         "MCQRow",
+        "JudgedPreferenceRow",
         "JudgementRow",
         "ComparisonRow",
         "MCQSource",
