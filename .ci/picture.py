@@ -33,7 +33,7 @@ topics: [tide gauges, ice cores, weather balloons, seismographs, sundials, sexta
 languages: {en: English, fr: French, de: German, es: Spanish, pt: Portuguese}
 num_samples_per_prompt: 5
 providers:
-  - {provider: simulated, model_id: gpt-4.1-mini, latency_s: 0.8, faults: {refused: 0.1}}
+  - {provider: simulated, model_id: gpt-6-luna, latency_s: 0.8, faults: {refused: 0.1}}
   - {provider: simulated, model_id: claude-haiku-4-5, latency_s: 1.1}
   - {provider: simulated, model_id: gemma3-4b, latency_s: 1.6}
 run: {max_concurrency: 15}

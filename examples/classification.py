@@ -46,7 +46,7 @@ def main() -> None:
         ),
     )
     providers = [
-        OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14"),
+        OpenAIProvider(model_id="gpt-6-luna"),
         GeminiProvider(model_id="gemini-3.5-flash-lite"),
     ]
 

@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--offline", action="store_true", help="use simulated models")
     offline = parser.parse_args().offline
 
-    writer = generator("openai", model="gpt-4.1-mini-2025-04-14", temperature=1.0)
-    judge = generator("openai", model="gpt-4.1-2025-04-14", temperature=0)
+    writer = generator("openai", model="gpt-6-luna")
+    judge = generator("openai", model="gpt-6.1-terra")
     reviews = dataset(
         {
             "uuid": sample.uuid(),

@@ -45,7 +45,7 @@ def main() -> None:
     topics = Graph(
         "Running a small greenhouse",
         provider="openai",
-        model_name="gpt-4.1-mini-2025-04-14",
+        model_name="gpt-6-luna",
         degree=4,
         depth=2,
         path="greenhouse_topics.json",
@@ -65,7 +65,7 @@ def main() -> None:
         dataset_system_prompt="You are the assistant of a greenhouse. Look at the sensors before you change anything.",
         output_file="greenhouse_conversations.jsonl",
     )
-    providers = [OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14")]
+    providers = [OpenAIProvider(model_id="gpt-6-luna")]
 
     dataset = ConversationDataset(config)
     print(f"Expected rows: {dataset.get_num_expected_rows(providers)}")

@@ -37,7 +37,7 @@ def main() -> None:
         output_file="judged_answers.jsonl",
     )
     judges = {
-        "strict": OpenAIProvider(model_id="gpt-4.1-2025-04-14", temperature=0),
+        "strict": OpenAIProvider(model_id="gpt-6.1-terra"),
         "mild": AnthropicProvider(model_id="claude-haiku-4-5-20251001", temperature=0),
     }
 

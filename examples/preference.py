@@ -39,11 +39,11 @@ def main() -> None:
     print(f"Expected rows: {dataset.get_num_expected_rows()}")
 
     dataset.generate(
-        question_gen_llm=OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14"),
+        question_gen_llm=OpenAIProvider(model_id="gpt-6-luna"),
         chosen_response_gen_llm=AnthropicProvider(model_id="claude-haiku-4-5-20251001"),
         rejected_response_gen_llm=OllamaProvider(model_id="gemma3:4b"),
-        evolution_llm=OpenAIProvider(model_id="gpt-4.1-2025-04-14"),
-        judge_llm=OpenAIProvider(model_id="gpt-4.1-2025-04-14", temperature=0),
+        evolution_llm=OpenAIProvider(model_id="gpt-6.1-terra"),
+        judge_llm=OpenAIProvider(model_id="gpt-6.1-terra"),
         offline=offline,
     )
     print(dataset.report.counts_line())

@@ -49,7 +49,7 @@ def main() -> None:
         ),
     )
     providers = [
-        OpenAIProvider(model_id="gpt-4.1-mini-2025-04-14"),
+        OpenAIProvider(model_id="gpt-6-luna"),
         AnthropicProvider(model_id="claude-haiku-4-5-20251001"),
     ]
 

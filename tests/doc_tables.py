@@ -247,6 +247,55 @@ def services_table(argument: str) -> str:
     return table(["service", "taken", "a tool is called", "`truncated`", "`refused`", "`broken_reply`"], rows)
 
 
+# -- providers
+
+# What no class says of its vendor.
+_CACHE_BY_THEMSELVES = ("azure", "gemini", "openai")
+_TELL_NO_LIMITS = ("gemini",)
+_OWN_WAYS_TO_A_PRICE = {"azure": "with `model` or `price`", "litellm": "for listed models"}
+_ADDRESSES = {
+    "azure": {"api_base": "https://example.openai.azure.com"},
+    "openai_compatible": {"api_base": "http://127.0.0.1:8000"},
+}
+
+
+def provider_table(_: str) -> str:
+    """What each provider can do."""
+    from datafast.llms.registry import PROVIDERS
+
+    head = ["provider", "structured replies", "system prompts", "streaming", "prompt caching", "reasoning effort"]
+    rows = [_provider_row(name) for name in PROVIDERS if name != "simulated"]
+    return table([*head, "rate limits told", "price known", "batches"], rows)
+
+
+def _provider_row(name: str) -> list[str]:
+    from datafast.llms.providers.direct import DirectProvider
+    from datafast.llms.registry import PROVIDERS, provider_from_spec
+    from datafast.types import Usage
+
+    cls = PROVIDERS[name]
+    spec: dict[str, Any] = {"provider": name} if cls.default_model_id else {"provider": name, "model_id": "m.gguf"}
+    provider = provider_from_spec(spec | _ADDRESSES.get(name, {}))
+    direct, local = issubclass(cls, DirectProvider), "api_base" in cls.unused_options
+    structured = {"schema": "by schema", None: "[differ](../reference/cli.md#check)"}[cls.structured_replies]
+    cached = "by itself" if name in _CACHE_BY_THEMSELVES else "as its server does"
+    effort = cls.wire_names.get("reasoning_effort", ("reasoning_effort",))[0]
+    cost, discount = provider.cost_usd(Usage(1000, 1000)), provider.batch_discount
+    listed = "free" if cost == 0 else "listed" if cost is not None else "with `price`"
+    batched = f"at {1 - discount:.0%} of the price" if discount else "where its server has them"
+    return [
+        f"`{name}`",
+        structured,
+        "yes" if direct or local else "as litellm sends them",
+        "yes" if cls.can_stream else "no",
+        "`prompt_cache: auto`" if "prompt_cache" in cls.own_params else "no" if local else cached,
+        "no" if local else f"`{effort}`",
+        "no" if local or name in _TELL_NO_LIMITS else "used",
+        _OWN_WAYS_TO_A_PRICE.get(name, listed),
+        batched if discount or provider.open_batches() is not None else "no",
+    ]
+
+
 TABLES = {
     "command": command_table,
     "column": column_table,
@@ -256,6 +305,7 @@ TABLES = {
     "events": event_table,
     "finish_reasons": finish_reason_table,
     "part": part_table,
+    "providers": provider_table,
     "row": row_table,
     "services": services_table,
     "stage": stage_table,

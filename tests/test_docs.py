@@ -209,6 +209,7 @@ def missing(page: str, names: list[str]) -> list[str]:
         "PromptExpansionConfig",
         "RawDatasetConfig",
         "RunConfig",
+        "Source",
         "TextClass",
         "TopicsConfig",
     ],
@@ -371,3 +372,21 @@ def test_every_kind_that_init_has_a_config_for_is_named_where_init_is_described(
     started = next(part for part in text_of("getting-started.md").split("\n\n") if "`datafast init`" in part)
     for told in (reference, started, str(command.help)):
         assert [kind for kind in kinds if not re.search(rf"\b{kind}\b", told)] == []
+
+
+# Models that their vendors have ended, or have said when they will. Pages about other tools quote their old configs.
+ENDED = re.compile(r"gpt-(3\.5|4|5-|5\.1)|o[34]-mini|claude-[23]\b|gemini-(1|2\.0)")
+
+
+def test_no_page_example_or_template_names_a_model_that_has_ended() -> None:
+    places = [ROOT / "README.md"]
+    for folder, ending in (("docs", "md"), ("examples", "py"), ("examples", "yaml"), ("datafast/cli", "yaml")):
+        places += (ROOT / folder).rglob(f"*.{ending}")
+    texts = {path: path.read_text(encoding="utf-8") for path in places if not path.match("docs/changelog.md")}
+    named = {
+        f"{path.relative_to(ROOT)}: {found[0]}"
+        for path, text in texts.items()
+        if "coming-from" not in path.parts
+        for found in ENDED.finditer(text)
+    }
+    assert named == set()

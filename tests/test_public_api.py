@@ -36,6 +36,7 @@ IMPORT_PATHS = {
         "ConversationDatasetConfig",
         "PromptExpansionConfig",
         "RunConfig",
+        "Source",
         "TopicsConfig",
     ],
     "datafast.schema.data_rows": [

@@ -208,16 +208,16 @@ class _Loader:
             return None if only is None or config is None else dict.fromkeys(config.roles, only)
         if takes_roles:
             if not isinstance(given, dict) or not given or "provider" in given:
-                like = "{question: openai/gpt-5-mini, chosen: ...}"
+                like = "{question: openai/gpt-6-luna, chosen: ...}"
                 expected = f"expected who answers in each role, like {like}."
                 if named_freely:
-                    expected = "expected one provider for all columns, [openai/gpt-5-mini], or one for each name that they give."
+                    expected = "expected one provider for all columns, [openai/gpt-6-luna], or one for each name that they give."
                 self._problems.add(["providers"], expected)
                 return None
             made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
             return {role: provider for role, provider in made.items() if provider is not None}
         if not isinstance(given, list) or not given:
-            self._problems.add(["providers"], "expected a list with at least one provider, like [openai/gpt-5-mini].")
+            self._problems.add(["providers"], "expected a list with at least one provider, like [openai/gpt-6-luna].")
             return None
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]

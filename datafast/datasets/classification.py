@@ -1,7 +1,7 @@
 """Text classification: texts that belong to given classes.
 
 {"text": "I waited forty minutes and nobody came to the table.", "label": "negative", "label_source": "synthetic",
- "confidence_scores": {}, "model_id": "claude-3-5-haiku-latest", "language": "en", "uuid": "7c1f...",
+ "confidence_scores": {}, "model_id": "claude-haiku-4-5-20251001", "language": "en", "uuid": "7c1f...",
  "metadata": {"prompt_index": 0}}
 """
 

@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
+from datafast.datasets.inputs import origin_names, sources_of
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
@@ -215,6 +216,9 @@ class DatasetConfig(ConfigModel):
 
     def used_files(self) -> Iterator[UsedFile]:
         """The files of a run: first those that it only reads."""
+        for name, texts in sources_of(self).items():
+            for path in texts.files:
+                yield UsedFile(name, path, written=False)
         yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
 
 
@@ -250,8 +254,9 @@ class PromptDatasetConfig(DatasetConfig):
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
+        own = {*self.own_metadata, *origin_names(self)}
         for name in self.expansion.placeholders if self.expansion else ():
-            if name in self.own_metadata or (self.reasoning == METADATA and name == KEY):
+            if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
                     f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
                 )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
+from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
@@ -173,7 +174,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
         declared = expansion.placeholders if expansion else {}
         chosen = {name: item.variant.values.get(name) for name in declared}
-        return {**values, **chosen, "prompt_index": item.variant.template_index}
+        return {**values, **origins(item), **chosen, "prompt_index": item.variant.template_index}
 
     # -- what users do
 
@@ -314,7 +315,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
-        hidden = {"output_file", "run", "languages", "reasoning", *config.input_fields}
+        inputs = {*config.input_fields, *sources_of(config)}
+        hidden = {"output_file", "run", "languages", "reasoning", *inputs}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
             self.paths,
@@ -322,7 +324,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             repo_id=repo_id,
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
-            settings={**settings, **_sizes(config)},
+            settings={**settings, **_sizes(config, inputs)},
             train_size=train_size,
             seed=seed,
             shuffle=shuffle,
@@ -333,9 +335,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         )
 
 
-def _sizes(config: DatasetConfig) -> dict[str, str]:
+def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
     """How much there is of each input."""
-    given = {name: getattr(config, name) for name in config.input_fields}
+    given = {name: getattr(config, name) for name in type(config).model_fields if name in inputs}
     return {
         name: f"{len(value):,}"
         for name, value in given.items()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_serializer, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, NonBlank, UserPath, default_of
 from datafast._util.notify import did_you_mean, warn_user
@@ -24,9 +24,11 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
+from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same", "shown_source"]
+__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same"]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -168,9 +170,9 @@ class DocumentsConfig(PromptDatasetConfig):
 
     input_fields = ("source", "local_file_path", "documents")
 
-    source: Any = None
+    source: RowInput = None
     """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
-    list of mappings, a DataFrame or a Dataset."""
+    list of mappings, a DataFrame or a Dataset; or a mapping of `source` and which of its rows."""
 
     hf_dataset_name: NonBlank | None = None
     """A dataset on the Hugging Face Hub, in the place of `source`."""
@@ -197,10 +199,6 @@ class DocumentsConfig(PromptDatasetConfig):
     _made_of: list[Any] = PrivateAttr(default_factory=list)
     _folder: Path | None = PrivateAttr(default=None)
 
-    @field_serializer("source")
-    def _described(self, source: Any) -> str | None:
-        return None if source is None else shown_source(source)
-
     @model_validator(mode="after")
     def _documents_fit(self, info: ValidationInfo) -> DocumentsConfig:
         self._folder = (info.context or {}).get("folder", self._folder)
@@ -216,7 +214,11 @@ class DocumentsConfig(PromptDatasetConfig):
         if len(named) != 1:
             told = f"{' and '.join(named)} are given" if named else "No texts are given"
             raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
-        self._documents = Documents(opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
+        self._documents = Documents(
+            opened(given[named[0]], named[0], self._folder, spool_beside(self.output_file, self.run)),
+            field=named[0],
+            **settings,
+        )
         self._documents.remark()
         self._made_of = made_of
         return self
@@ -243,23 +245,20 @@ class DocumentsConfig(PromptDatasetConfig):
         return {"context": document.context} if self.context_column else {}
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := self.documents.source.read_from) is not None:
+        for file in self.documents.source.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
 
 
-def opened(given: object, field: str, folder: Path | None) -> SourceRows:
+def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:
     """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
-    return open_source(given, field=field, folder=folder)
-
-
-def shown_source(source: object) -> str:
-    """A source where its config is written down."""
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+    if isinstance(given, RowSource):
+        return given.rows(field=field, folder=folder, spool=spool)
+    return open_source(given, field=field, folder=folder, spool=spool)
 
 
 def same(one: object, other: object) -> bool:
     """Whether a setting has not changed. Tables are compared by identity: they have no equality."""
-    return one is other or (isinstance(one, str | Path | int) and one == other)
+    return one is other or (isinstance(one, str | Path | int | RowSource) and one == other)

@@ -1,14 +1,14 @@
 """Judgements: rows that there are already, scored by one or several judges.
 
 {"question": "Why was the second burn shorter?", "answer": "Because the residual ...", "score": 4.5, "spread": 1,
- "judgements": [{"judge": "strict", "model_id": "gpt-4.1", "score": 4, "reason": "Correct, but ..."},
+ "judgements": [{"judge": "strict", "model_id": "gpt-6.1-terra", "score": 4, "reason": "Correct, but ..."},
                 {"judge": "kind", "model_id": "claude-haiku-4-5", "score": 5, "reason": "Complete and ..."}],
  "uuid": "0b6d..."}
 
 or compared in pairs, in both orders:
 
 {"question": "...", "good": "...", "bad": "...", "first_score": 4.5, "second_score": 2, "preferred": "good", "margin": 2.5,
- "steady": true, "judgements": [{"judge": "strict", "model_id": "gpt-4.1", "first_score": 4.5, "first_reason": "...", ...}], ...}
+ "steady": true, "judgements": [{"judge": "strict", "model_id": "gpt-6.1-terra", "first_score": 4.5, "first_reason": "...", ...}], ...}
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, create_model, field_serializer, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, create_model, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -25,7 +25,7 @@ from datafast._util.kinds import common_kind
 from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import DatasetConfig, NonBlank
-from datafast.datasets.documents import opened, same, shown_source
+from datafast.datasets.documents import opened, same
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.judging import (
@@ -41,6 +41,7 @@ from datafast.judging import (
 from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.sources.field import RowInput, spool_beside
 from datafast.store.paths import UsedFile
 from datafast.templates.base import RenderError, Template
 from datafast.templates.parse import parse_template
@@ -101,9 +102,9 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
 
     input_fields = ("source", "rows")
 
-    source: Any
+    source: RowInput
     """The rows that are judged: a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
-    list of mappings, a DataFrame or a Dataset."""
+    list of mappings, a DataFrame or a Dataset; or a mapping of `source` and which of its rows."""
 
     columns: list[NonBlank] | None = Field(default=None, min_length=1)
     """The columns of the source that rows have, and that judges see if there is no `prompt`; all of them by default."""
@@ -128,15 +129,11 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     _folder: Path | None = PrivateAttr(default=None)
     _template: Template | None = PrivateAttr(default=None)
 
-    @field_serializer("source")
-    def _described(self, source: Any) -> str:
-        return shown_source(source)
-
     @model_validator(mode="after")
     def _rows_fit(self, info: ValidationInfo) -> JudgementDatasetConfig:
         self._folder = (info.context or {}).get("folder", self._folder)
         if not same(self._opened, self.source):
-            self._rows = opened(self.source, "source", self._folder)
+            self._rows = opened(self.source, "source", self._folder, spool_beside(self.output_file, self.run))
             self._opened = self.source
         self._check_columns()
         self._check_judges()
@@ -201,7 +198,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         return self.judged(shown, self.rubric_text, both=bool(compared))
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := self._rows.read_from) is not None:
+        for file in self._rows.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
 

@@ -4,7 +4,7 @@
  "correct_answer": "The first burn had ended early.", "incorrect_answer_1": "The tanks were overfilled.",
  "incorrect_answer_2": "The payload was too heavy.", "incorrect_answer_3": "A valve stuck open.",
  "options": ["The payload was too heavy.", "The first burn had ended early.", ...], "answer_index": 1, "answer_letter": "B",
- "mcq_source": "synthetic", "model_id": "gpt-5-mini", "language": "en", "uuid": "6f0c...", "metadata": {"prompt_index": 0}}
+ "mcq_source": "synthetic", "model_id": "gpt-6-luna", "language": "en", "uuid": "6f0c...", "metadata": {"prompt_index": 0}}
 """
 
 from __future__ import annotations

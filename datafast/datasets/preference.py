@@ -2,7 +2,7 @@
 
 {"input_document": "The second stage relit after ...", "question": "Why was the second burn shorter?",
  "chosen_response": "Because the residual ...", "rejected_response": "It was shorter.", "preference_source": "synthetic",
- "chosen_model_id": "claude-3-5-haiku-latest", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
+ "chosen_model_id": "claude-haiku-4-5-20251001", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
  "rejected_response_score": 3, "chosen_response_assessment": "Complete and grounded in ...", ..., "language": "en",
  "uuid": "51aa...", "metadata": {"prompt_index": 0}}
 
@@ -11,9 +11,9 @@ How the two responses come about is in `datafast.datasets.preference_pairs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -21,6 +21,7 @@ from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.inputs import texts_dimension
 from datafast.datasets.preference_pairs import Judging, Maker, Recipe, Strategy, of_judges
 from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS
 from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -32,6 +33,7 @@ from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
 from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.sources.field import TextInput
 
 __all__ = ["JudgedPreferenceRow", "PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource"]
 
@@ -75,8 +77,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     )
     role_switches: ClassVar[Mapping[str, str]] = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
 
-    input_documents: list[NonBlank] = Field(min_length=1)
-    """The texts that questions are asked about."""
+    input_documents: Accepts[Annotated[Sequence[str], TextInput("document")], Iterable[Any] | Path]
+    """The texts that questions are asked about. A list, a file, or a source with its column."""
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
@@ -276,7 +278,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
-            Dimension("document", config.input_documents),
+            texts_dimension("document", config.input_documents),
             Dimension("language", list(config.languages.items())),
         ]
         systems = [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]

@@ -1,27 +1,30 @@
 """Raw text: documents of given types about given topics.
 
 {"text": "Outgassing begins the moment the chamber is pumped down ...", "text_source": "synthetic",
- "model_id": "gpt-4.1-mini-2025-04-14", "language": "en", "uuid": "0b0e6d1e-...",
+ "model_id": "gpt-6-luna", "language": "en", "uuid": "0b0e6d1e-...",
  "metadata": {"document_type": "space engineering textbook", "topic": "Vacuum", "expertise_level": "executives", "prompt_index": 0}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.inputs import texts_dimension
 from datafast.datasets.replies import texts_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.sources.field import TextInput
 
 __all__ = ["DEFAULT_PROMPTS", "RawDataset", "RawDatasetConfig", "TextRow", "TextSource"]
 
@@ -69,11 +72,11 @@ class RawDatasetConfig(PromptDatasetConfig):
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
     default_prompts = DEFAULTS
 
-    document_types: list[NonBlank] = Field(min_length=1)
-    """Types of document, for example "tech blog"."""
+    document_types: Accepts[Annotated[Sequence[str], TextInput("document_type", lines=True)], Iterable[Any] | Path]
+    """Types of document, for example "tech blog". A list, a file, or a source with its column."""
 
-    topics: list[NonBlank] = Field(min_length=1)
-    """What the texts are about."""
+    topics: Accepts[Annotated[Sequence[str], TextInput("topic", lines=True)], Iterable[Any] | Path]
+    """What the texts are about. A list, a file, or a source with its column."""
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)
     """Texts that one call asks for."""
@@ -97,8 +100,8 @@ class RawDataset(FanOutDataset[RawDatasetConfig, TextRow]):
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
-            Dimension("document_type", config.document_types),
-            Dimension("topic", config.topics),
+            texts_dimension("document_type", config.document_types),
+            texts_dimension("topic", config.topics),
             Dimension("language", list(config.languages.items())),
         ]
         return self.grid(dimensions, routes=routes, shape=lambda edition: [config.system_prompt or ""])

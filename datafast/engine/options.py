@@ -76,5 +76,5 @@ def checked_provider(given: object, place: str) -> LLMProvider:
     what = repr(given) if isinstance(given, str) else type(given).__name__
     raise ConfigError(
         f"{place}: expected a provider, like OpenAIProvider(model_id=...), got {what}. "
-        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-5-mini'."
+        f"datafast.llms.provider_from_spec makes one from a name like 'openai/gpt-6-luna'."
     )

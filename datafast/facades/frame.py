@@ -1,6 +1,6 @@
 """`dataset`, `generator`, `sample`: a columns dataset in a few lines, as a DataFrame.
 
-    gen = generator("openai", model="gpt-5-mini")
+    gen = generator("openai", model="gpt-6-luna")
     ds = dataset({"topic": sample.choice(["tides", "moons"]), "question": gen("Ask about {topic}")})
     df = await ds.generate(n=100)
 

@@ -48,7 +48,7 @@ else:
         },
         absent={
             "GoogleProvider": "It is GeminiProvider.",
-            "create_provider": "It is provider_from_spec('openai/gpt-5-mini').",
+            "create_provider": "It is provider_from_spec('openai/gpt-6-luna').",
         },
     )
 

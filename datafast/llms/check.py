@@ -1,25 +1,30 @@
 """Looks whether a provider can be used, by the cheapest request that there is, and what its model can do.
 
-Guarantee: nothing is sent twice, and nothing that costs where a server tells about its models; otherwise one short reply is asked for.
-Never raises for what a provider, its server or its model cannot do: that is what is told. Limits: what no request and no list tells is
-None, not guessed.
+Guarantee: nothing that costs is sent where a server tells about its models and how they are asked for structure. Otherwise one short reply
+is asked for, in the strongest way that the model takes; a weaker one costs a further short reply. Never raises for what a provider, its
+server or its model cannot do: that is what is told. Limits: what no request and no list tells is None, not guessed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import BaseModel
 
-from datafast.errors import ConfigError, ErrorKind, ProviderError
-from datafast.llms.base import Request
+from datafast.errors import ConfigError, ErrorKind, ProviderError, ReplyCategory, ReplyError
+from datafast.llms.base import ReplyMode, Request
 from datafast.llms.complete import without_refused
 from datafast.llms.providers.direct import DirectProvider
 from datafast.llms.refused_params import RefusedParams
+from datafast.llms.replies.formats import decode_reply
+from datafast.llms.replies.parse import parse_reply
+from datafast.llms.schema import ResponseSchema
 from datafast.llms.transport.redaction import address_shown
 from datafast.types import Message, Usage
 
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["CheckStatus", "ProviderCheck", "check_provider"]
 
 TIMEOUT_S = 20.0
-_REPLY_TOKENS = 16  # some models refuse fewer
+_REPLY_TOKENS = 64  # for a tool call; some models refuse less than 16
+_ASKED = "a short reply"
 _PRICED = 1000
 _CONTEXT = (
     "context_length",
@@ -43,6 +49,13 @@ _REPLY = ("outputTokenLimit", "max_tokens", "max_completion_tokens", "max_output
 _PASSING = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER})
 # The server may have no list, or one without this model, and answer for it all the same.
 _UNTOLD = frozenset({ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST, ErrorKind.NO_COMPLETION})
+
+
+_WAYS = {ReplyMode.JSON_SCHEMA: "schema", ReplyMode.JSON_OBJECT: "json", ReplyMode.PROMPT: "words"}
+
+
+class _Works(BaseModel):
+    works: bool
 
 
 class CheckStatus(StrEnum):
@@ -61,7 +74,7 @@ class ProviderCheck:
         status: `warning`: a run could begin, and something may not go as meant.
         message: what is wrong and what to do; '' where nothing is.
         key: where the key comes from: a variable's name, `api_key`, or None for no key.
-        asked: what was sent: `the list of models`, `a short reply`, or `nothing`.
+        asked: what was sent: `the list of models`, `a short reply`, both (`the list of models, a short reply`), or `nothing`.
         model: `listed` by the server, `answered`, or `unknown`.
         structured_replies: `schema`, `json` or `words`: the strongest way that is known to work; None where nothing tells.
         system_prompts: whether they reach the model as such; None where nothing tells.
@@ -163,16 +176,42 @@ async def _ask(provider: LLMProvider, check: ProviderCheck) -> None:
             if told is not None:
                 check.model = "listed"
                 _learn(check, told)
+                if check.structured_replies is not None or check.status is CheckStatus.ERROR:
+                    return
+                check.asked = f"{check.asked}, {_ASKED}"
+                with contextlib.suppress(TimeoutError):  # a server that has yet to load the model
+                    async with asyncio.timeout(TIMEOUT_S / 2):
+                        await _ask_for_structure(provider, check)
                 return
-    check.asked = "a short reply"
-    backend = provider.open(max_connections=1)
+    check.asked = _ASKED
+    await _ask_for_structure(provider, check)
+
+
+async def _ask_for_structure(provider: LLMProvider, check: ProviderCheck) -> None:
+    """Asks for a short reply in each way, from the strongest one on, until one works."""
+    schema = ResponseSchema.of(_Works)
     refused = RefusedParams(provider.label, provider.droppable_params, provider.wire_names)
-    request = Request(messages=[Message(role="user", content="Say: yes.")], token_limit=_REPLY_TOKENS)
+    request = Request([Message(role="user", content="Say that it works.")], schema, token_limit=_REPLY_TOKENS)
+    backend = provider.open(max_connections=1)
     try:
-        await without_refused(backend, request, refused)
+        for mode, way in _WAYS.items():
+            try:
+                response = await without_refused(backend, replace(request, mode=mode), refused)
+            except ProviderError as error:
+                if error.kind is not ErrorKind.BAD_REQUEST or mode is ReplyMode.PROMPT:
+                    raise
+                continue
+            check.model = "answered" if check.model == "unknown" else check.model
+            try:
+                parse_reply(decode_reply(response.raw, response.format), schema)
+            except ReplyError as error:
+                if error.category is not ReplyCategory.INVALID:
+                    return  # cut off by its thoughts, perhaps: that tells nothing
+            else:
+                check.structured_replies = way
+                return
     finally:
         await backend.aclose()
-    check.model = "answered"
 
 
 async def _told_about(provider: DirectProvider, url: str) -> Mapping[str, Any] | None:

@@ -128,7 +128,7 @@ class LLMProvider:
 
     @property
     def label(self) -> str:
-        """Its name in messages and reports: `openai/gpt-5-mini`."""
+        """Its name in messages and reports: `openai/gpt-6-luna`."""
         return f"{self.provider_name}/{self.model_id}"
 
     @property

@@ -1,4 +1,4 @@
-"""Providers by name, as a YAML config or the command line gives them: `openai/gpt-5-mini`, or a mapping with `provider:`.
+"""Providers by name, as a YAML config or the command line gives them: `openai/gpt-6-luna`, or a mapping with `provider:`.
 
 They are built in or come from other packages. A package offers one by an entry point of the group
 `datafast.providers`, here in its pyproject.toml:
@@ -117,7 +117,7 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
     """The provider that a config names.
 
     Args:
-        spec: `provider/model_id`, split at the first slash (`openrouter/openai/gpt-5-mini`), or `provider` alone for its
+        spec: `provider/model_id`, split at the first slash (`openrouter/openai/gpt-6-luna`), or `provider` alone for its
             default model; or a mapping with `provider` and the parameters of its class.
 
     Raises:

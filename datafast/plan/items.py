@@ -8,34 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Literal, Protocol
 
+from datafast._util.digest import digest, hashed
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.expansion import Variant
 from datafast.plan.template import Template
 
 __all__ = ["Counted", "Plan", "WorkItem", "digest", "hashed", "row_uuid", "shown_value"]
 
-_EMPTY = blake2b(digest_size=16)  # to copy it takes half as long as to make another one
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-
-
-def digest(*parts: bytes | str) -> bytes:
-    """16 bytes for these parts in this order; lists of parts that only concatenate to the same text have different ones."""
-    state = _EMPTY.copy()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.digest()
-
-
-def hashed(data: bytes) -> bytes:
-    """16 bytes for these bytes."""
-    state = _EMPTY.copy()
-    state.update(data)
-    return state.digest()
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
     __getattr__, __dir__ = lazy_names(
@@ -29,6 +30,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
         absent=FORMER_CONFIGS,
@@ -44,6 +46,7 @@ __all__ = [
     "PromptExpansionConfig",
     "RawDatasetConfig",
     "RunConfig",
+    "Source",
     "TextClass",
     "TopicsConfig",
 ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any
 
 from datafast._util.jsonl import LineIndex
 from datafast.errors import ConfigError
+from datafast.sources.file import SourceFile
 from datafast.sources.memory import of_list
+from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.rows import SourceRows, gone_through
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_json
 
@@ -20,10 +21,9 @@ __all__ = ["read_json", "read_jsonl"]
 _MOST_GIB = 1
 
 
-def read_jsonl(path: Path, reading: Reading) -> SourceRows:
-    """All lines are read here, so that a broken one is found before anything is sent."""
-    text = TextFile(path, reading)
-    reader = RowReader(reading.encoding)
+def read_jsonl(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
+    """A broken line is found while all are gone through, before anything is sent."""
+    text = TextFile(source, reading)
     index = LineIndex()
     blank = array("q")
 
@@ -36,22 +36,23 @@ def read_jsonl(path: Path, reading: Reading) -> SourceRows:
                 else:
                     yield reader.plain(_object(text, line, number + 1, reading.field), number - len(blank))
 
-    found = gone_through(plain())
-    places = _without(blank, len(index))
+    def line_of(number: int) -> int:
+        before = bisect_right(range(len(blank)), number, key=lambda place: blank[place] - place)
+        return number + before
 
     def read(number: int) -> Row:
-        place = places[number]
+        place = line_of(number)
         with text.open() as file:
             line = index.read(file, place)
         return reader.plain(_object(text, line, place + 1, reading.field), number)
 
-    return SourceRows(
-        str(path),
-        found,
+    return Part(
+        source.name,
+        plain,
         read,
-        reader=reader,
-        former_digest=text.digest,
-        place=lambda number: f"line {places[number] + 1}",
+        lambda: text.digest,
+        place=lambda number: f"line {line_of(number) + 1}",
+        files=source.files,
     )
 
 
@@ -60,43 +61,32 @@ def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
     try:
         row = parsed_json(written)
     except RepeatedNameError as error:
-        raise ConfigError(f"{field}: {text.path}:{number}: {error}") from None
+        raise ConfigError(f"{field}: {text.name}:{number}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct or remove it."
+            f"{field}: {text.name}:{number}: This line is not JSON: {error}. Correct or remove it."
         ) from None
     if not isinstance(row, dict):
-        raise ConfigError(f"{field}: {text.path}:{number}: expected a JSON object, got {type(row).__name__}.")
+        raise ConfigError(f"{field}: {text.name}:{number}: expected a JSON object, got {type(row).__name__}.")
     return row
 
 
-def _without(blank: Sequence[int], count: int) -> Sequence[int]:
-    """The numbers below `count` that are not among these; no memory where there are none of these, as is usual."""
-    if not blank:
-        return range(count)
-    left_out = set(blank)
-    return array("q", (number for number in range(count) if number not in left_out))
-
-
-def read_json(path: Path, reading: Reading) -> SourceRows:
-    if path.stat().st_size > _MOST_GIB * 2**30:
+def read_json(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
+    if source.path.stat().st_size > _MOST_GIB * 2**30:
         raise ConfigError(
-            f"{reading.field}: {path} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, which is read row by row."
+            f"{reading.field}: {source.name} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, read row by row."
         )
-    text = TextFile(path, reading, in_lines=False)
+    text = TextFile(source, reading, in_lines=False)
     with text.open() as file:
-        content = file.read()
+        content = text.decoded(file.read())
     try:
-        rows = parsed_json(content.decode())
-    except UnicodeDecodeError as error:
-        lines = content[: error.start].decode().split("\n")
-        raise text.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
+        rows = parsed_json(content)
     except RepeatedNameError as error:
-        raise ConfigError(f"{reading.field}: {path}: {error}") from None
+        raise ConfigError(f"{reading.field}: {source.name}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{reading.field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
+            f"{reading.field}: {source.name} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
         ) from None
     if not isinstance(rows, list):
-        raise ConfigError(f"{reading.field}: {path}: expected a list of objects, got {type(rows).__name__}.")
-    return of_list(rows, reading, str(path))
+        raise ConfigError(f"{reading.field}: {source.name}: expected a list of objects, got {type(rows).__name__}.")
+    return of_list(rows, reading, reader, source.name, files=source.files)

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from datafast.errors import ConfigError
+from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.rows import SourceRows, gone_through
 from datafast.sources.spool import Spool
 from datafast.sources.values import Row, RowReader, formerly_written, is_nothing
 
 __all__ = ["is_frame", "of_columns", "of_frame", "of_iterable", "of_list"]
 
 
-def of_list(given: Sequence[Any], reading: Reading, name: str) -> SourceRows:
+def of_list(
+    given: Sequence[Any], reading: Reading, reader: RowReader, name: str, *, files: Sequence[Path] = ()
+) -> Part:
     """A list of mappings."""
-    reader = RowReader(reading.encoding)
     former = blake2b(digest_size=16)
-
-    found = gone_through(_plain(given, reading, reader, former))
-    read = given.__getitem__
-    return SourceRows(
-        name, found, lambda number: reader.plain(read(number), number), reader=reader, former_digest=former.digest()
+    return Part(
+        name,
+        lambda: _plain(given, reading, reader, former),
+        lambda number: reader.plain(given[number], number),
+        former.digest,
+        files=list(files),
     )
 
 
-def of_iterable(given: Iterable[Any], reading: Reading, name: str) -> SourceRows:
+def of_iterable(
+    given: Iterable[Any], reading: Reading, reader: RowReader, name: str, *, columns: Sequence[str] = ()
+) -> Part:
     """Rows that come one by one, like those of a streamed dataset."""
-    reader, spool = RowReader(reading.encoding), Spool(f"{reading.field}: {name}")
-    former = blake2b(digest_size=16)
-    found = gone_through(spool.keeping(_plain(given, reading, reader, former)))
-    return SourceRows(name, found, lambda number: spool[number], reader=reader, former_digest=former.digest())
+    spool, former = Spool(f"{reading.field}: {name}"), blake2b(digest_size=16)
+    return Part(
+        name,
+        lambda: _plain(given, reading, reader, former),
+        spool.__getitem__,
+        former.digest,
+        columns=columns,
+        keep=spool.keep,
+    )
 
 
 def _plain(given: Iterable[Any], reading: Reading, reader: RowReader, former: Any) -> Iterator[Row]:
@@ -46,7 +56,7 @@ def _plain(given: Iterable[Any], reading: Reading, reader: RowReader, former: An
         yield reader.plain(row, number)
 
 
-def of_columns(given: Mapping[Any, Any], reading: Reading) -> SourceRows:
+def of_columns(given: Mapping[Any, Any], reading: Reading, reader: RowReader) -> Part:
     """A mapping of column names to lists of values."""
     columns = {str(name): list(values) for name, values in given.items() if _is_column(values)}
     if not columns or len(columns) < len(given):
@@ -58,7 +68,7 @@ def of_columns(given: Mapping[Any, Any], reading: Reading) -> SourceRows:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         raise ConfigError(f"{reading.field}: The columns differ in length: {listed}. Give all the same length.")
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return of_list(rows, reading, "the mapping")
+    return of_list(rows, reading, reader, "the mapping")
 
 
 def _is_column(values: object) -> bool:
@@ -73,13 +83,13 @@ def is_frame(given: object) -> bool:
     return hasattr(given, "columns") and (hasattr(given, "to_dict") or hasattr(given, "iter_rows"))
 
 
-def of_frame(given: Any, reading: Reading) -> SourceRows:
+def of_frame(given: Any, reading: Reading, reader: RowReader) -> Part:
     """A DataFrame."""
     names = [str(name) for name in given.columns]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"{reading.field}: The DataFrame has two columns named {twice!r}. Give one another name.")
     records = given.iter_rows(named=True) if hasattr(given, "iter_rows") else given.to_dict(orient="records")
-    return of_list([_without_nan(record) for record in records], reading, "the DataFrame")
+    return of_list([_without_nan(record) for record in records], reading, reader, "the DataFrame")
 
 
 def _without_nan(record: Mapping[Any, Any]) -> Row:

@@ -2,114 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import is_file, is_special, user_path
+from datafast._util.user_path import is_file, is_folder, is_special, user_path
 from datafast.errors import ConfigError
-from datafast.sources.delimited import read_delimited
-from datafast.sources.hub import from_hub, is_dataset, is_streamed, of_dataset, of_splits
-from datafast.sources.json_files import read_json, read_jsonl
-from datafast.sources.memory import is_frame, of_columns, of_frame, of_iterable, of_list
-from datafast.sources.parquet import read_parquet
-from datafast.sources.reading import CellType, Reading
-from datafast.sources.rows import SourceRows
+from datafast.sources.addresses import is_address
+from datafast.sources.finding import ENDINGS, at_address, at_path, ending_of, is_pattern
+from datafast.sources.hub import from_disk, from_hub, is_dataset, is_saved, is_streamed, of_any, of_splits
+from datafast.sources.memory import is_frame, of_columns, of_frame, of_list
+from datafast.sources.part import Part
+from datafast.sources.reading import Reading
+from datafast.sources.rows import SourceRows, gone_through
+from datafast.sources.values import RowReader
 
-__all__ = ["open_source"]
+__all__ = ["is_source", "open_source"]
 
-_READERS: dict[str, Callable[[Path, Reading], SourceRows]] = {
-    ".jsonl": read_jsonl,
-    ".json": read_json,
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".tab": read_delimited,
-    ".parquet": read_parquet,
-}
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @foreign_warnings_ignored()
-def open_source(
-    given: object,
-    *,
-    field: str,
-    folder: Path | None = None,
-    split: str | None = None,
-    encoding: str | None = None,
-    types: Mapping[str, CellType] | None = None,
-    delimiter: str | None = None,
-) -> SourceRows:
+def open_source(given: object, *, field: str, folder: Path | None = None, **how: Any) -> SourceRows:
     """The rows of whatever a user gave; see the package.
 
     Args:
         given: the source.
         field: the config field that errors name.
         folder: what relative paths are relative to; the working directory by default.
-        split: of a DatasetDict or a dataset on the Hub.
-        encoding: of text files, and of cells that are bytes; by default UTF-8, or what a byte order mark says.
-        types: of columns of a CSV or TSV file that are not text.
-        delimiter: between the cells of a CSV or TSV file; by default a comma or a tab.
+        **how: it is read; see `Reading`.
 
     Raises:
         ConfigError: nothing like it is known, it cannot be read, or it holds no row; names the field, and file and line where there
             is one.
     """
-    rows = _opened(given, Reading(field, split, encoding, types or {}, delimiter), folder)
-    if not len(rows):
-        raise ConfigError(f"{field}: {rows.name} has no rows. Give at least one.")
-    return rows
-
-
-def _opened(given: object, reading: Reading, folder: Path | None) -> SourceRows:
     if isinstance(given, SourceRows):
         return given
+    reading = Reading(field, **how)
+    reader = RowReader(reading.encoding)
+    try:
+        part = _opened(given, reading, reader, folder)
+        rows = SourceRows(part, gone_through(part, reading, reader), reader)
+    except OSError as error:
+        raise ConfigError(
+            f"{field}: Cannot read {error.filename or given}: {error.strerror or error}. Check the file and its permissions."
+        ) from error
+    if not len(rows):
+        some = " that where and limit leave" if reading.where is not None or reading.limit is not None else ""
+        raise ConfigError(f"{field}: {rows.name} has no rows{some}. Give at least one.")
+    return rows if reading.sample is None else rows.sample(reading.sample, reading.seed)
+
+
+def is_source(given: str, folder: Path | None) -> bool:
+    """Whether a text looks like the name of a source, rather than being a text itself. Asks no network."""
+    try:
+        path = (folder or Path()) / user_path(given)
+    except ConfigError:
+        return False
+    named = is_address(given) or ending_of(given) in ENDINGS or _REPOSITORY.fullmatch(given) is not None
+    return named or is_file(path) or is_folder(path)
+
+
+def _opened(given: object, reading: Reading, reader: RowReader, folder: Path | None) -> Part:
     if isinstance(given, str | Path):
-        return _named(given, reading, folder)
+        return _named(given, reading, reader, folder)
     if reading.types or reading.delimiter:
         raise ConfigError(
             f"{'types' if reading.types else 'delimiter'}: This is for CSV and TSV files; {type(given).__name__} has its own types."
         )
-    if is_dataset(given):
-        return of_dataset(given, reading)
+    if is_dataset(given) or (is_streamed(given) and isinstance(given, Iterable)):
+        return of_any(given, reading, reader)
     if isinstance(given, Mapping):
         is_splits = given and all(is_dataset(part) or is_streamed(part) for part in given.values())
-        return of_splits(given, reading) if is_splits else of_columns(given, reading)
+        return of_splits(given, reading, reader) if is_splits else of_columns(given, reading, reader)
     if is_frame(given):
-        return of_frame(given, reading)
+        return of_frame(given, reading, reader)
     if isinstance(given, Sequence) and not isinstance(given, bytes):
-        return of_list(given, reading, "the list")
-    if is_streamed(given) and isinstance(given, Iterable):
-        return of_iterable(given, reading, "the dataset")
+        return of_list(given, reading, reader, "the list")
     raise ConfigError(
         f"{reading.field}: expected rows (a list of mappings, a JSONL, JSON, CSV, TSV or Parquet file, a DataFrame or a "
         f"Hugging Face dataset), got {type(given).__name__}."
     )
 
 
-def _named(given: str | Path, reading: Reading, folder: Path | None) -> SourceRows:
+def _named(given: str | Path, reading: Reading, reader: RowReader, folder: Path | None) -> Part:
+    if isinstance(given, str) and is_address(given):
+        return at_address(given, reading, reader)
     try:
         path = (folder or Path()) / user_path(given)
     except ConfigError as error:
         raise ConfigError(f"{reading.field}: {error}") from None
-    reader = _READERS.get(path.suffix.lower())
-    if not is_file(path):
-        if is_special(path):
-            raise ConfigError(f"{reading.field}: {path} is not a regular file. Write what it gives into one.")
-        if isinstance(given, str) and reader is None:
-            return from_hub(given, reading)
-        raise ConfigError(f"{reading.field}: There is no file {path}. Check its name and its folder.")
-    if reader is None:
-        raise ConfigError(
-            f"{reading.field}: {path} does not end in one of {', '.join(_READERS)}. Convert it, or rename it to match its content."
-        )
-    if (reading.types or reading.delimiter) and reader is not read_delimited:
-        option = "types" if reading.types else "delimiter"
-        raise ConfigError(f"{option}: This is for CSV and TSV files, and {path} says the types of its values itself.")
-    try:
-        rows = reader(path, reading)
-    except OSError as error:
-        raise ConfigError(
-            f"{reading.field}: Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
-        ) from error
-    rows.read_from = path
-    return rows
+    if is_folder(path) and is_saved(path):
+        return from_disk(path, reading, reader)
+    exists = is_file(path) or is_folder(path) or is_special(path) or is_pattern(path)
+    if isinstance(given, str) and not exists and ending_of(given) not in ENDINGS:
+        return from_hub(given, reading, reader)
+    return at_path(path, reading, reader)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Literal
 
 from datafast.errors import ConfigError
+from datafast.sources.identity import Content, Identity
 
 __all__ = ["BOM", "CellType", "Reading", "wide_encoding"]
 
@@ -33,16 +35,35 @@ class Reading:
     Attributes:
         field: the config field that errors name.
         split: of a DatasetDict or a dataset on the Hub.
+        config: of a dataset on the Hub that has several.
+        revision: of a dataset on the Hub: a branch, a tag or a commit.
+        streaming: whether a dataset on the Hub is read as it comes, without loading all its files.
         encoding: of text files, and of cells that are bytes; UTF-8 for files where none is given, or what a byte order mark says.
         types: of columns of a CSV or TSV file that are not text.
         delimiter: between the cells of a CSV or TSV file; a comma or a tab by default.
+        lines: whether each line of a text file is a row; else the whole file is one.
+        spool: the folder for what has to be copied to be read, which stays for the next run; None for a temporary one.
+        where: an expression over the columns: rows of which it is false are left out.
+        limit: only so many rows, the first.
+        sample: of these so many, drawn by `seed`.
+        identity: what tells rows apart; what they hold by default.
     """
 
     field: str
     split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    streaming: bool = False
     encoding: str | None = None
-    types: Mapping[str, CellType] = dataclasses.field(default_factory=dict)
+    types: Mapping[str, CellType] | None = None
     delimiter: str | None = None
+    lines: bool = False
+    spool: Path | None = None
+    where: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+    identity: Identity = dataclasses.field(default_factory=Content)
 
     def __post_init__(self) -> None:
         if self.encoding is not None:

@@ -2,109 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
+from heapq import nsmallest
 from typing import Any, overload
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import kind_of
 from datafast.errors import ConfigError
-from datafast.sources.values import Row, RowReader, written
+from datafast.sources.choice import Choice
+from datafast.sources.identity import ID_BYTES, CellProblem, Ids, key_id, number_equal, repeated
+from datafast.sources.part import Part
+from datafast.sources.reading import Reading
+from datafast.sources.values import Row, RowReader
 
-__all__ = ["ID_BYTES", "Found", "SourceRows", "gone_through"]
-
-ID_BYTES = 16
+__all__ = ["Found", "SourceRows", "gone_through"]
 
 
 @dataclass(slots=True)
 class Found:
-    """What one pass over a source has found.
+    """What one pass over a source has found in the rows that are used.
 
     Attributes:
-        ids: of all rows, 16 bytes each: equal rows have different ones.
+        ids: of these rows, 16 bytes each: equal rows have different ones.
         digest: of the rows in their order.
         columns: in their order; of rows that differ, all that occur.
         kinds: the types of the values of each, as of `kind_of`.
+        places: the number of each in the source.
     """
 
     ids: bytearray
     digest: bytes
     columns: tuple[str, ...]
     kinds: Mapping[str, frozenset[Any]]
+    places: Sequence[int]
 
 
-def gone_through(rows: Iterable[Row], *, columns: Sequence[str] = ()) -> Found:
-    """Goes through all rows once, and keeps 16 bytes of each."""
+def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
+    """Goes through all rows once, and keeps 16 bytes of each that is used.
+
+    Raises:
+        ConfigError: a row lacks what tells it apart, or `where` cannot be decided; names the place.
+    """
+    seen = dict.fromkeys(part.columns)
+    kinds: dict[str, set[Any]] = {column: set() for column in part.columns}
+    choice, identity = Choice(part, reading, reader), reading.identity
     ids = bytearray()
-    kinds: dict[str, set[Any]] = {name: set() for name in columns}
-    for row in rows:
-        for name, value in row.items():
-            if (kind := kind_of(value)) not in kinds.setdefault(name, set()):
-                kinds[name].add(kind)
-        ids += blake2b(written(row), digest_size=ID_BYTES).digest()
+    for number, row in choice.of(_noting(part.rows(), seen)):
+        part.keep(number, row)
+        for column, value in row.items():
+            if (kind := kind_of(value)) not in kinds.setdefault(column, set()):
+                kinds[column].add(kind)
+        try:
+            ids += identity.of(row)
+        except CellProblem as problem:
+            refused = reader.refused.get(problem.column, (-1, ""))
+            why = refused[1] if refused[0] == number else problem.why
+            end = "" if why.endswith("?") else "."
+            raise ConfigError(
+                f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}"
+            ) from None
+    choice.check(seen)
     digest = blake2b(ids, digest_size=ID_BYTES).digest()
-    _number_equal(ids)
-    return Found(ids, digest, tuple(kinds), {name: frozenset(types) for name, types in kinds.items()})
+    number_equal(ids, identity.again)
+    told = {column: frozenset(kinds.get(column, ())) for column in seen}
+    return Found(ids, digest, tuple(seen), told, choice.places)
 
 
-def _number_equal(ids: bytearray) -> None:
-    """Gives the second and further ones of equal rows ids of their own."""
-    import numpy as np
-
-    halves = np.frombuffer(bytes(ids), dtype=np.uint64).reshape(-1, 2)
-    order = np.lexsort((np.arange(len(halves)), halves[:, 1], halves[:, 0]))
-    sorted_halves = halves[order]
-    repeats = np.flatnonzero((sorted_halves[1:] == sorted_halves[:-1]).all(axis=1)) + 1
-    ordinal, before = 0, -2
-    for place in repeats.tolist():
-        ordinal = ordinal + 1 if place == before + 1 else 1
-        before = place
-        start = int(order[place]) * ID_BYTES
-        numbered = blake2b(bytes(ids[start : start + ID_BYTES]) + ordinal.to_bytes(8, "big"), digest_size=ID_BYTES)
-        ids[start : start + ID_BYTES] = numbered.digest()
+def _noting(rows: Iterable[Row], seen: dict[str, None]) -> Iterator[Row]:
+    """Notes the columns of all rows, also of those that are not used."""
+    for row in rows:
+        if row.keys() != seen.keys():
+            for column in row:
+                seen.setdefault(column)
+        yield row
 
 
 class SourceRows(Sequence[Row]):
     """The rows of a source. Made by `open_source`.
 
     Args:
+        part: what is read.
         found: what a pass over all rows has found.
-        read: a row by its number; raises ConfigError where it is not what was found.
         reader: knows which columns hold what no row can hold.
-        place: how messages call the place of a row.
-        former_digest: what version 0.1.0 had in the place of the digest.
 
     Attributes:
         name: how messages call it.
         columns: the names of its columns, in their order.
         kinds: the types of the values of each column.
         digest: 16 bytes that change when its rows, or their order, do.
-        read_from: the file that they are in, if they are in one.
+        former_digest: what version 0.1.0 had in the place of the digest.
+        files: the files that they are in, if they are in some.
     """
 
-    read_from: Path | None = None
-
-    def __init__(
-        self,
-        name: str,
-        found: Found,
-        read: Callable[[int], Row],
-        *,
-        reader: RowReader,
-        former_digest: bytes,
-        place: Callable[[int], str] = lambda number: f"row {number}",
-    ) -> None:
-        self.name = name
+    def __init__(self, part: Part, found: Found, reader: RowReader) -> None:
+        self.name = part.name
         self.columns = found.columns
         self.kinds = found.kinds
         self.digest = found.digest
-        self.former_digest = former_digest
+        self.former_digest = part.former()
+        self.files = tuple(part.files)
+        self._part = part
+        self._found = found
         self._ids = found.ids
-        self._read = read
+        self._places = found.places
         self._reader = reader
-        self._place = place
 
     def __len__(self) -> int:
         return len(self._ids) // ID_BYTES
@@ -116,10 +120,17 @@ class SourceRows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         found = range(len(self))[index]
         with foreign_warnings_ignored():
-            return self._read(found) if isinstance(found, int) else [self._read(number) for number in found]
+            if isinstance(found, int):
+                return self._part.read(self._places[found])
+            return [self._part.read(self._places[number]) for number in found]
 
     def __repr__(self) -> str:
         return f"<{len(self)} source rows of {self.name}: {', '.join(self.columns)}>"
+
+    @property
+    def ids(self) -> Ids:
+        """16 bytes for each row that say what it holds, and which one it is of equal rows."""
+        return Ids(self._ids)
 
     def id_of(self, index: int) -> bytes:
         """16 bytes that say what a row holds, and which one it is of equal rows."""
@@ -133,21 +144,45 @@ class SourceRows(Sequence[Row]):
         """
         self.check([column], field=field)
         ids = bytearray()
-        seen: dict[bytes, int] = {}
         for number, row in enumerate(self):
             value = row.get(column)
             if value is None:
                 raise ConfigError(
-                    f"{field}: {self.name}, {self._place(number)}: {column} is empty. Every row needs a key."
+                    f"{field}: {self.name}, {self.place(number)}: {column} is empty. Every row needs a key."
                 )
-            ids += (made := blake2b(written({"key": value}), digest_size=ID_BYTES).digest())
-            first = seen.setdefault(made, number)
-            if first != number:
-                raise ConfigError(
-                    f"{field}: {self.name}: {self._place(first)} and {self._place(number)} have the same {column}, {value!r:.60}. "
-                    f"Choose a column whose values are all different."
-                )
+            ids += key_id(value)
+        self.refuse_repeats(ids, column, field=field)
         return bytes(ids)
+
+    def refuse_repeats(self, ids: bytes | bytearray, column: str, *, field: str) -> None:
+        """Raises ConfigError where two rows have the same of these ids of a column, one for each row."""
+        if (found := repeated(ids)) is None:
+            return
+        first, second = found
+        raise ConfigError(
+            f"{field}: {self.name}: {self.place(first)} and {self.place(second)} have the same {column}, "
+            f"{self[second][column]!r:.60}. Choose a column whose values are all different."
+        )
+
+    def place(self, index: int) -> str:
+        """How messages call the place of a row."""
+        return self._part.place(self._places[index])
+
+    def sample(self, size: int, seed: int) -> SourceRows:
+        """So many of the rows in their order, drawn by what tells them apart: a row that changes, comes or goes moves at most one other."""
+        if size >= len(self):
+            return self
+        start = str(seed).encode()
+        drawn = nsmallest(size, range(len(self)), key=lambda number: blake2b(start + self.id_of(number)).digest())
+        places = sorted(drawn)
+        ids = bytearray(b"".join(self.id_of(number) for number in places))
+        found = replace(
+            self._found,
+            ids=ids,
+            digest=blake2b(ids, digest_size=ID_BYTES).digest(),
+            places=array("q", (self._places[number] for number in places)),
+        )
+        return SourceRows(self._part, found, self._reader)
 
     @property
     def refused(self) -> Mapping[str, tuple[int, str]]:
@@ -159,4 +194,4 @@ class SourceRows(Sequence[Row]):
         for name in columns:
             if name in self._reader.refused:
                 number, why = self._reader.refused[name]
-                raise ConfigError(f"{field}: {self.name}, {self._place(number)}: The column {name!r} {why}.")
+                raise ConfigError(f"{field}: {self.name}, {self._part.place(number)}: The column {name!r} {why}.")

@@ -6,8 +6,9 @@ The file grows neither past the bound that its source has nor until the disk is 
 from __future__ import annotations
 
 import shutil
+import weakref
 from array import array
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
 from typing import Any
 
 import orjson
@@ -23,7 +24,7 @@ _SPARE = 2**30  # bytes that stay free, or a twentieth of a small disk
 
 
 class Spool:
-    """Plain rows in a temporary file that goes with this object. Eight bytes of memory a row; a row is read in some 20 us.
+    """Plain rows in a temporary file that goes with this object. Sixteen bytes of memory a row; a row is read in some 20 us.
 
     Args:
         source: how messages call what the rows are of, with its field: "x.source: a.parquet".
@@ -34,31 +35,28 @@ class Spool:
         scratch = Scratch()
         scratch.remove_with(self)
         self._path = scratch.folder / "rows"
+        self._file = self._path.open("wb")
+        weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])
+        self._numbers = array("q")
         self._source = source
         self._at_most = at_most
         self._looks_at = _LOOK_EVERY
 
-    def keeping(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Goes through rows and keeps them. Called once.
+    def keep(self, number: int, row: Row) -> None:
+        """Keeps the row with this number; numbers grow.
 
         Raises:
             ConfigError: they take more than they may, or the disk has no room for them.
         """
-        with self._path.open("wb") as file:
-            for row in rows:
-                text = orjson.dumps(row)
-                self._make_sure(self._ends[-1] + len(text))
-                try:
-                    file.write(text)
-                except OSError as error:
-                    raise self._no_room(str(error)) from error
-                self._ends.append(self._ends[-1] + len(text))
-                yield row
-            try:
-                file.flush()
-            except OSError as error:
-                raise self._no_room(str(error)) from error
+        text = orjson.dumps(row)
+        self._make_sure(self._ends[-1] + len(text))
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise self._no_room(str(error)) from error
+        self._ends.append(self._ends[-1] + len(text))
+        self._numbers.append(number)
 
     def _make_sure(self, end: int) -> None:
         if self._at_most is not None and end > self._at_most:
@@ -79,7 +77,12 @@ class Spool:
         )
 
     def __getitem__(self, number: int) -> Row:
-        start, end = self._ends[number], self._ends[number + 1]
+        place = bisect_left(self._numbers, number)
+        start, end = self._ends[place], self._ends[place + 1]
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._no_room(str(error)) from error
         with self._path.open("rb") as file:
             file.seek(start)
             row: dict[str, Any] = orjson.loads(file.read(end - start))

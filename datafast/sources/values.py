@@ -29,10 +29,12 @@ class RowReader:
     Attributes:
         refused: by column, the number of the row (from 0) and what is wrong there. Such cells come out as null: whoever uses the column
             has to look here.
+        offset: the rows of the source before those that are numbered from 0 now.
     """
 
     def __init__(self, encoding: str | None = None) -> None:
         self.refused: dict[str, tuple[int, str]] = {}
+        self.offset = 0
         self._encoding = encoding
 
     def plain(self, row: Mapping[Any, Any], number: int) -> Row:
@@ -46,9 +48,14 @@ class RowReader:
             )
         for name, value in found.items():
             if type(value) is _Refused:
-                self.refused.setdefault(name, (number, value.why))
+                self.refused.setdefault(name, (self.offset + number, value.why))
                 found[name] = None
         return found
+
+    def forget(self, number: int) -> None:
+        """What was noted of a row that is not used."""
+        if self.refused:
+            self.refused = {name: noted for name, noted in self.refused.items() if noted[0] != number}
 
     def _cell(self, value: Any) -> Any:
         kind = type(value)

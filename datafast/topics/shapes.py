@@ -2,7 +2,7 @@
 
     Tree.from_paths([["Sea", "Tides"], ["Sea", "Ice"]])        Tree.from_dict({"Sea": ["Tides", "Ice"]})        Tree.load("sea.json")
 
-    tree = Tree(topic_prompt="The sea", provider="openai", model_name="gpt-5-mini", degree=4, depth=3, path="sea.json")
+    tree = Tree(topic_prompt="The sea", provider="openai", model_name="gpt-6-luna", degree=4, depth=3, path="sea.json")
     await tree.build_async()        # or tree.build()
 
 Growing is a run like any other, with limits, retries and a ledger. With `path`, an interrupted or killed build continues where it was;

@@ -85,6 +85,13 @@ def test_with_a_key_whatever_else_of_a_row_changes_buys_what_its_prompts_say(tmp
     assert bought(tmp_path, str(path), log, key="id") == []
 
 
+def test_where_limit_and_sample_choose_rows_of_a_column_too(tmp_path: Path, log: Path) -> None:
+    chosen = {"where": "id | int % 2 == 0", "limit": 60, "sample": 20}
+    first = bought(tmp_path, FACTS, log, rows=20, **chosen)
+    assert {int(prompt.split(",")[0].split()[-1]) % 2 for prompt in first} == {0}
+    assert bought(tmp_path, [*FACTS, {"id": "1001", "fact": "odd"}], log, rows=20, **chosen) == []
+
+
 def test_a_second_source_buys_nothing_of_what_does_not_use_it(tmp_path: Path, log: Path) -> None:
     schema = {
         "fact": {"type": "source", "source": FACTS, "column": "fact"},
@@ -133,6 +140,9 @@ def test_sources_of_one_size_are_not_gone_through_side_by_side(tmp_path: Path) -
         ({"column": "bytes"}, "x.source: the list, row 1: The column 'bytes' holds bytes and no text"),
         ({"column": None}, "x.source: the list, row 1: The column 'bytes' holds bytes and no text"),
         ({"types": {"q": "integer"}}, "x.types: This is for CSV and TSV files"),
+        ({"where": "nn > 1"}, "x.where: the list has no column 'nn'"),
+        ({"where": "q > 1"}, "x.where: the list, row 0: "),
+        ({"where": "twice == 'c'"}, "x.source: the list has no rows that where and limit leave"),
         ({"delimiter": ";"}, "x.delimiter: This is for CSV and TSV files"),
         ({"encoding": "latin-99"}, "x.encoding: There is no encoding 'latin-99' for text"),
     ],

@@ -151,7 +151,7 @@ MISTAKES = [
     (
         "a text where a list belongs",
         GOOD.replace("[manual]", "manual"),
-        "expected a list, got 'manual'. Put it in brackets, as in [one, two].",
+        "expected a list of texts, or a source of them, got 'manual', which is neither a file nor a dataset. Write [manual]",
     ),
     (
         "a text where a number belongs",
@@ -268,7 +268,7 @@ ROLE_MISTAKES = [
     (
         "a list where roles belong",
         PREFERENCE.split("providers")[0] + "providers: [ollama]\n",
-        "c.yaml:3: providers: expected who answers in each role, like {question: openai/gpt-5-mini, chosen: ...}",
+        "c.yaml:3: providers: expected who answers in each role, like {question: openai/gpt-6-luna, chosen: ...}",
     ),
     (
         "a bad provider in a role",
@@ -292,7 +292,7 @@ def test_a_character_that_json_wrote_as_two_escapes_is_one(write: Write) -> None
 
 def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
     (problem,) = problems_of(write(PREFERENCE.split("providers")[0] + "providers: [ollama]\n"))
-    assert problem.endswith("like {question: openai/gpt-5-mini, chosen: ...}.")
+    assert problem.endswith("like {question: openai/gpt-6-luna, chosen: ...}.")
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -> None:

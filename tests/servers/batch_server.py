@@ -50,6 +50,8 @@ class BatchFaults:
         lose_upload: uploads whose connection breaks in the middle.
         duplicates: further copies of each result; `shuffled`: results in another order; `junk`: lines that are not JSON before them.
         cut_downloads: bytes after which downloads break, one for each.
+        unnamed: what was not answered does not stand in the results; else it is named there as expired or cancelled.
+        stalls: downloads of which nothing comes.
         no_metadata: the service keeps none. no_service: there is no batch service.
     """
 
@@ -65,6 +67,8 @@ class BatchFaults:
     shuffled: bool = False
     junk: list[bytes] = field(default_factory=list)
     cut_downloads: deque[int] = field(default_factory=deque)
+    unnamed: bool = False
+    stalls: int = 0
     no_metadata: bool = False
     no_service: bool = False
 
@@ -100,7 +104,7 @@ class BatchServer:
         looks: how often a file was looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ssl_context: Any = None) -> None:
         self.outcome: Callable[[str], Outcome] = lambda prompt: Outcome()
         self.faults = BatchFaults()
         self.key = KEY
@@ -114,6 +118,7 @@ class BatchServer:
         self.headers: list[dict[str, str]] = []
         self.upload_url = ""
         self.clock: Callable[[], float] = time.time
+        self._ssl_context = ssl_context
         self._number = 0
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -127,7 +132,7 @@ class BatchServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._ssl_context else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> BatchServer:
         self._thread.start()
@@ -157,7 +162,7 @@ class BatchServer:
             app.router.add_post(path, self._single)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._ssl_context, backlog=1024)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -252,6 +257,8 @@ class BatchServer:
             self.bought_ids[custom_id] += status == 200
             job.outcomes.append((custom_id, status, answer))
         job.unanswered += [custom_id for custom_id, _ in job.requests[answered:]]
+        if self.faults.unnamed:
+            job.unanswered.clear()
         return True
 
     def answer_to(self, outcome: Outcome, target: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -278,6 +285,10 @@ class BatchServer:
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = len(data)
         await response.prepare(request)
+        if self.faults.stalls:
+            self.faults.stalls -= 1
+            while request.transport is not None and not request.transport.is_closing():
+                await asyncio.sleep(0.02)
         for start in range(0, len(data if cut is None else data[:cut]), 2**16):
             await response.write(data[start : min(start + 2**16, len(data) if cut is None else cut)])
         if cut is not None:

@@ -170,7 +170,7 @@ class GeminiShape:
         size = int(request.headers["X-Goog-Upload-Header-Content-Length"])
         upload_id = self.server.next_id("upload-")
         self.uploads[upload_id] = (name, size, bytearray())
-        url = f"{self.server.upload_url or f'http://{request.host}'}/upload/v1beta/files?upload_id={upload_id}&upload_protocol=resumable"
+        url = f"{self.server.upload_url or f'{request.scheme}://{request.host}'}/upload/v1beta/files?upload_id={upload_id}&upload_protocol=resumable"
         return web.Response(headers={"X-Goog-Upload-URL": url, **self.told(0)})
 
     @staticmethod

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, field_serializer, field_validator
+from pydantic import PrivateAttr, field_serializer, field_validator
 
 from datafast._util.kinds import common_kind, kind_of
 from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.walk import Walk, Walks
 from datafast.errors import ConfigError
-from datafast.sources import CellType, SourceRows, open_source
+from datafast.sources import SourceRows, open_source
+from datafast.sources.fields import READING, SourceFields
 from datafast.templates.values import as_plain
 
 __all__ = ["SourceColumn"]
 
-_READING = ("encoding", "types", "delimiter")
 
-
-class SourceColumn(Column):
+class SourceColumn(Column, SourceFields):
     """A column of a source dataset."""
 
     type: Literal["source"] = "source"
@@ -35,9 +34,6 @@ class SourceColumn(Column):
     column: NonBlank | None = None
     """The column of the source; without it the cell is the whole row, an object."""
 
-    split: NonBlank | None = None
-    """Of a DatasetDict or a dataset on the Hub: which split. `train` by default, or all of them where there is none."""
-
     mode: Literal["once", "cycle", "random"] = "cycle"
     """once: each row at most once. cycle: again from the beginning when all were there. random: any row each time."""
 
@@ -50,15 +46,6 @@ class SourceColumn(Column):
     key: NonBlank | None = None
     """once and cycle: a column of the source whose values tell its rows apart. Replies follow a row by its key, whatever else of it
     changes; without a key by all that it holds."""
-
-    encoding: NonBlank | None = None
-    """What a text file is in, like cp1252, and cells that are bytes; UTF-8 by default."""
-
-    types: dict[str, CellType] | None = None
-    """Of a CSV or TSV file: the columns that are not text, each with integer, number or boolean. Empty cells are null there."""
-
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """Of a CSV or TSV file: what stands between cells, like ";"."""
 
     _walk: Walk = PrivateAttr()
     _walks: Walks = PrivateAttr()
@@ -102,17 +89,10 @@ class SourceColumn(Column):
     def _opened(self, setup: Setup) -> SourceRows:
         given = self.source
         name = str(given) if isinstance(given, str | Path) else id(given)
-        types = tuple(sorted((self.types or {}).items()))
-        key = (name, self.split, self.encoding, types, self.delimiter)
+        key = (name, *(repr(value) for value in self.reading.values()))
         if key not in setup.sources:
             setup.sources[key] = open_source(
-                given,
-                field="source",
-                folder=setup.folder,
-                split=self.split,
-                encoding=self.encoding,
-                types=self.types,
-                delimiter=self.delimiter,
+                given, field="source", folder=setup.folder, spool=setup.spool, **self.reading
             )
         return setup.sources[key]
 
@@ -148,9 +128,9 @@ class SourceColumn(Column):
     def identity(self) -> Any:
         # The rows themselves, wherever they lie: a source that has moved is the same. Those that tell the dataset's rows apart are in the
         # keys one by one, so that a change of one moves no other.
-        told = self.model_dump(mode="json", exclude={"source", "split", *_READING})
+        told = self.model_dump(mode="json", exclude={"source", *READING})
         return told if self._walks.leading is self._walk else {**told, "digest": self._walk.digest.hex()}
 
     def former_identity(self) -> Any:
-        told = self.model_dump(mode="json", exclude={"source", "split", *_READING})
+        told = self.model_dump(mode="json", exclude={"source", *READING})
         return {**told, "digest": self._walk.rows.former_digest.hex()}

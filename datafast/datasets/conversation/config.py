@@ -174,9 +174,10 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         )
 
     def used_files(self) -> Iterator[UsedFile]:
-        for name, given in (("topics", self.topics), ("example_data", self.example_data)):
-            if (file := getattr(given, "read_from", None)) is not None:
-                yield UsedFile(name, file, written=False)
+        if (file := getattr(self.topics, "read_from", None)) is not None:
+            yield UsedFile("topics", file, written=False)
+        for file in self.example_data.files if self.example_data is not None else ():
+            yield UsedFile("example_data", file, written=False)
         yield from super().used_files()
         if (file := grown_file(self.topics, self.output_file)) is not None:
             yield from OutputPaths.of(file).used("topics.file", "topics.file")

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo, WithJsonSchema
 
-from datafast.errors import ConfigError
 from datafast.sources import SourceRows, open_source
+from datafast.sources.field import is_source_spec, said_in_one, spool_of
+from datafast.sources.source import RowSource
 
 __all__ = ["ExampleData"]
 
@@ -17,11 +18,13 @@ _MAX_WRITTEN = 1000
 def _read(value: Any, info: ValidationInfo) -> Any:
     if value is None:
         return None
-    try:
-        rows = open_source(value, field="example_data", folder=(info.context or {}).get("folder"))
-        rows.check(rows.columns, field="example_data")
-    except ConfigError as error:
-        raise ValueError(str(error).removeprefix("example_data: ")) from error
+    folder = (info.context or {}).get("folder")
+    with said_in_one():
+        if is_source_spec(value):
+            rows = RowSource.model_validate(value).rows(field="source", folder=folder, spool=spool_of(info))
+        else:
+            rows = open_source(value, field="source", folder=folder, spool=spool_of(info))
+        rows.check(rows.columns, field="source")
     return rows
 
 
@@ -41,6 +44,7 @@ ExampleData = Annotated[
             "anyOf": [
                 {"type": "array", "items": {"type": "object"}},
                 {"type": "string", "description": "a JSONL, JSON, CSV or Parquet file, or a dataset on the Hub"},
+                {"type": "object", "description": "source, and which of its rows"},
                 {"type": "null"},
             ]
         }

@@ -3,7 +3,7 @@
 {"messages": [{"role": "system", "content": "You are a patient teacher."},
               {"role": "user", "content": "Why are there two tides a day?"},
               {"role": "assistant", "content": "Because the Earth turns below two bulges of water ..."}],
- "model_id": "gpt-5-mini-2025-08-07", "language": "en", "uuid": "7c0f...",
+ "model_id": "gpt-6-luna", "language": "en", "uuid": "7c0f...",
  "metadata": {"topic": "Spring tides", "topic_path": "The sea > Tides > Spring tides", "variation": 0, "prompt_index": 0}}
 """
 

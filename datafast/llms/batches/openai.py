@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.errors import ProviderError
+from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus
 from datafast.llms.batches.files import Files, Root
 from datafast.llms.batches.service import CLOCKS_DIFFER_S, BatchService
@@ -85,7 +85,12 @@ class OpenAIBatches(BatchService):
             "completion_window": "24h",
             "metadata": {_TAG: tag},
         }
-        made = await self._api.ask("POST", self._root.url("batches"), job)
+        try:
+            made = await self._api.ask("POST", self._root.url("batches"), job)
+        except ProviderError as error:
+            if error.code in _PASSING:
+                error.kind = ErrorKind.RATE_LIMITED
+            raise
         self._id_of(made, "the batch")
         return self._status(made)
 

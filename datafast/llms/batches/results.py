@@ -1,7 +1,7 @@
 """Result files of batches: lines of JSON, each about one request.
 
-Guarantee: memory is bounded by one line of the size that is allowed. A line that is larger, or cannot be read, is told with the custom
-id that stands near its beginning or end; the rest is read.
+Guarantee: memory is bounded by one line of the size that is allowed, and all that is read by `most`. A line that is larger, or cannot be
+read, is told with the custom id that stands near its beginning or end; the rest is read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple, cast
 import orjson
 
 from datafast.llms.replies.find import lenient_json
+from datafast.llms.transport.faults import AnswerTooLarge
 
 __all__ = ["Line", "read_lines"]
 
@@ -39,10 +40,20 @@ class Line(NamedTuple):
     too_large: bool = False
 
 
-def read_lines(path: Path, *, max_bytes: int, id_field: str) -> Iterator[Line]:
-    """The lines of a file, empty ones left out. `id_field`: the field with the custom id."""
+def read_lines(path: Path, *, max_bytes: int, most: int, id_field: str) -> Iterator[Line]:
+    """The lines of a file, empty ones left out.
+
+    Args:
+        max_bytes: of a line; `most` of all.
+        id_field: the field with the custom id.
+
+    Raises:
+        OSError, EOFError, zlib.error: the file is too large, or its compression broken.
+    """
     with _opened(path) as file:
         while raw := file.readline(max_bytes + 1):
+            if file.tell() > most:
+                raise AnswerTooLarge(f"the results are larger than {most / 2**20:,.0f} MiB")
             if len(raw) > max_bytes and not raw.endswith(b"\n"):
                 yield _unread(raw[:_SEARCHED] + b" ... " + _rest(file, raw), id_field, too_large=True)
             elif raw := raw.strip():
@@ -75,6 +86,6 @@ def _line(raw: bytes, id_field: str) -> Line:
 
 
 def _unread(raw: bytes, id_field: str, *, too_large: bool = False) -> Line:
-    """What is known of a line without reading it. Quotes within texts are escaped, so the field's name cannot stand in a reply."""
-    found = re.search(rb'"%b"\s*:\s*"([\w-]{1,64})"' % id_field.encode(), raw)
-    return Line(None, found[1].decode() if found else "", raw, too_large)
+    """What is known of a line without reading it. Quotes within texts are escaped, so the field's name cannot stand in one."""
+    found = set(re.findall(rb'"%b"\s*:\s*"([\w-]{1,64})"' % id_field.encode(), raw))
+    return Line(None, found.pop().decode() if len(found) == 1 else "", raw, too_large)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +18,7 @@ from datafast.llms.batches.api import BatchApi
 from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService
 from datafast.llms.batches.results import Line, read_lines
 from datafast.llms.batches.values import count, text
-from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success
+from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success, from_transport
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
@@ -55,10 +56,16 @@ class BatchService(ABC):
         most = max_bytes * (status.total or self.limits.requests)
         for place in status.results:
             await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
-            for number, line in enumerate(read_lines(scratch, max_bytes=max_bytes, id_field=self.id_field)):
+            for number, line in enumerate(self._lines(scratch, max_bytes, most)):
                 if number % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)  # others have a turn
                 yield self._unread(line) if line.data is None else self._reply(line.custom_id, line.data)
+
+    def _lines(self, path: Path, max_bytes: int, most: int) -> Iterator[Line]:
+        try:
+            yield from read_lines(path, max_bytes=max_bytes, most=most, id_field=self.id_field)
+        except (OSError, EOFError, zlib.error) as error:
+            raise from_transport(self._origin, error) from error
 
     async def cancel(self, batch_id: str) -> BatchStatus:
         """See `BatchBackend.cancel`."""
@@ -178,6 +185,7 @@ class BatchService(ABC):
             kind=ErrorKind.NO_COMPLETION,
             status=200,
             body=shown,
+            maybe_paid=True,
         )
 
     def _refused(self, error: Mapping[str, Any], *, status: int, hint: str = "") -> ProviderError:

@@ -250,9 +250,14 @@ class AnthropicBodies(Bodies):
         body = _merged(body, form)
         if _other_type(body.get("thinking"), self._provider.extra.get("thinking")):
             del body["thinking"]  # the fields of one type are refused beside those of another
-        body = _merged(body, self._provider.extra)
+        extra = self._provider.extra
+        if system and "system" in extra:
+            extra = {**extra, "system": _both(extra["system"], system)}
+        body = _merged(body, extra)
         for name in request.dropped_params:
-            if name not in {"model", "messages", "max_tokens"}:
+            if name == "system" and system:
+                body["system"] = system  # dropped is the one of `extra`
+            elif name not in {"model", "messages", "max_tokens"}:
                 body.pop(name, None)
         return body
 
@@ -295,6 +300,13 @@ def _parted(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
     ]
     told = "\n\n".join(system) if system else ""
     return (told, turns) if turns else ("", [{"role": "user", "content": told}])
+
+
+def _both(first: Any, second: str) -> Any:
+    """A system prompt of `extra`, a text or blocks, and that of a request behind it."""
+    if isinstance(first, str):
+        return f"{first}\n\n{second}" if first else second
+    return [*first, {"type": "text", "text": second}] if isinstance(first, list) else first
 
 
 def _other_type(mine: object, asked: object) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["GeminiBodies", "GeminiProvider"]
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
+_SYSTEM_NAMES = frozenset({"systemInstruction", "system_instruction"})
 _JSON = "application/json"
 _SETTINGS = "generationConfig"
 _WIRE_NAMES = {"temperature": "temperature", "top_p": "topP", "frequency_penalty": "frequencyPenalty"}
@@ -179,6 +180,10 @@ class GeminiBodies(Bodies):
         for name, value in self._provider.extra.items():
             if name in dropped:
                 continue
+            if name in _SYSTEM_NAMES:
+                told = body.get("systemInstruction")
+                body["systemInstruction"] = value if told is None else _both(value, told)
+                continue
             place = body if name in _BODY_FIELDS else body.setdefault(_SETTINGS, {})
             mine = place.get(name)
             place[name] = {**mine, **value} if isinstance(mine, dict) and isinstance(value, dict) else value
@@ -214,6 +219,12 @@ def _parted(messages: Sequence[Message]) -> dict[str, Any]:
     if not turns:
         return {"contents": [{"role": "user", "parts": told or [{"text": ""}]}]}
     return {"systemInstruction": {"parts": told}, "contents": turns} if told else {"contents": turns}
+
+
+def _both(first: Any, second: dict[str, Any]) -> Any:
+    """A system prompt of `extra` and that of a request behind it."""
+    parts = first.get("parts") if isinstance(first, dict) else None
+    return {**first, "parts": [*parts, *second["parts"]]} if isinstance(parts, list) else first
 
 
 @lru_cache(maxsize=512)

@@ -284,10 +284,11 @@ def _timeout_advice(origin: Origin, links: list[BaseException]) -> str:
     if any("Connect" in type(link).__name__ for link in links if _is_timeout(link)):
         limit_s = origin.timeouts.connect_s
         return f"no connection to {origin.address} within {limit_s:g} s. Check api_base, the network and proxies"
+    total_s, idle_s = origin.timeouts.total_s or 0.0, origin.timeouts.idle_s
     if any(isinstance(link, QuietTimeout) for link in links):
-        limit_s = origin.timeouts.idle_s or 0.0
-        return f"nothing came for timeout.idle_s={limit_s:g} s. Raise it if the model is silent for longer"
-    total_s = origin.timeouts.total_s or 0.0
+        if idle_s is None:  # a file
+            return f"nothing went or came for timeout={total_s:g} s. Raise the provider's timeout= if it needs longer"
+        return f"nothing came for timeout.idle_s={idle_s:g} s. Raise it if the model is silent for longer"
     return f"no whole answer within timeout={total_s:g} s. Raise the provider's timeout= if it needs longer"
 
 

@@ -88,7 +88,16 @@ def test_a_key_and_a_model_are_seen_by_a_list_that_costs_nothing(fault_server: F
         (
             "openrouter",
             "/v1/models",
-            {"data": [{"id": "tiny", "context_length": 900, "top_provider": {"max_completion_tokens": 80}}]},
+            {
+                "data": [
+                    {
+                        "id": "tiny",
+                        "context_length": 900,
+                        "top_provider": {"max_completion_tokens": 80},
+                        "supported_parameters": ["structured_outputs"],
+                    }
+                ]
+            },
             (900, 80),
         ),
     ],
@@ -123,7 +132,47 @@ def test_where_nothing_is_told_one_short_reply_is_asked_for(
     assert (check["status"], check["model"], check["asked"]) == ("ok", "answered", "a short reply")
     first, second = fault_server.requests
     assert first.raw == b""
-    assert second.json.get("max_tokens") == 16
+    assert second.json.get("max_tokens") == 64
+    assert check["structured_replies"] == "schema"
+
+
+YES = '{"works": true}'
+
+
+@pytest.mark.parametrize(
+    ("by_mode", "way"),
+    [
+        ({"json_schema": Answer()}, "schema"),
+        ({"json_schema": Answer(status=400, body=""), "json_object": Answer(text=YES)}, "json"),
+        ({"json_schema": Answer(text="Yes."), "json_object": Answer(text="Yes."), None: Answer(text=YES)}, "words"),
+        ({"json_schema": Answer(text="Yes."), "json_object": Answer(text="Yes."), None: Answer(text="Yes.")}, None),
+        ({"json_schema": Answer(text="", finish_reason="length")}, None),
+    ],
+)
+def test_where_no_list_tells_it_a_short_reply_tells_how_structure_is_asked_for(
+    fault_server: FaultServer, by_mode: dict[str | None, Answer], way: str | None
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        if request.target.endswith("/models"):
+            return Answer(body={"data": [{"id": "tiny"}]})
+        return by_mode[request.json.get("response_format", {}).get("type")]
+
+    fault_server.respond = respond
+    check = checked(config(at(fault_server, "openai_compatible")))
+    assert (check["status"], check["model"], check["structured_replies"]) == ("ok", "listed", way)
+    assert check["asked"] == "the list of models, a short reply"
+    assert len(fault_server.requests) == 1 + len(by_mode)
+
+
+def test_a_model_that_is_listed_and_slow_to_load_is_no_error(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.llms.check.TIMEOUT_S", 0.4)
+    fault_server.respond = lambda request: (
+        Answer(body={"data": [{"id": "tiny"}]}) if request.target.endswith("/models") else Answer(delay_s=5.0)
+    )
+    check = checked(config(at(fault_server, "openai_compatible")))
+    assert (check["status"], check["model"], check["structured_replies"]) == ("ok", "listed", None)
 
 
 def test_a_deployment_on_azure_is_asked_for_a_short_reply(fault_server: FaultServer) -> None:

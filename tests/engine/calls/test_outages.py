@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import pytest
 
 from datafast.engine.events import Event
 from datafast.errors import RunStopped
-from datafast.llms import LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms import LLMProvider, OpenAICompatibleProvider
 from tests import support
+from tests.llms.contract.backends import ONE_OF_EACH, ONE_OF_EACH_STREAMED, BackEnd
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
@@ -25,11 +25,7 @@ def direct(server: FaultServer, **options: Any) -> LLMProvider:
     return OpenAICompatibleProvider("m", api_base=server.url, **options)
 
 
-def litellm(server: FaultServer, **options: Any) -> LLMProvider:
-    return LiteLLMProvider("openai/m", api_base=server.url, **options)
-
-
-every_back_end = pytest.mark.parametrize("make", [direct, litellm])
+every_back_end = pytest.mark.parametrize("make", ONE_OF_EACH, ids=str)
 
 STREAM = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n'
 DEAD = {
@@ -57,11 +53,20 @@ DEAD = {
     "model gone": Answer(status=404, body={"error": {"message": "no such model"}}),
 }
 ONE_AT_A_TIME = ("503", "slow", "credit", "key revoked")
+# Shapes in which the wire format matters.
+OF_WIRES = ("no reply", "cut", "503", "credit")
+CHAT, *NATIVE, LITELLM = ONE_OF_EACH
 DYING = [
-    *((direct, 8, shape) for shape in DEAD),
-    *((direct, 1, shape) for shape in ONE_AT_A_TIME),
-    *((litellm, 8, shape) for shape in DEAD),
+    *((CHAT, 8, shape) for shape in [*DEAD, "no reply"]),
+    *((CHAT, 1, shape) for shape in ONE_AT_A_TIME),
+    *((LITELLM, 8, shape) for shape in DEAD),
+    *((make, 8, shape) for make in (*NATIVE, *ONE_OF_EACH_STREAMED) for shape in OF_WIRES),
 ]
+
+
+def dead(make: BackEnd, shape: str) -> Answer:
+    """What a dead server of this format answers."""
+    return Answer(body=make.wire.hollow()) if shape == "no reply" else DEAD[shape]
 
 
 @pytest.fixture(autouse=True)
@@ -70,28 +75,28 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _asked(request: Recorded) -> str:
-    return "".join(message["content"] for message in request.json["messages"])
+    return request.raw.decode()
 
 
 # -- for good
 
 
-@pytest.mark.parametrize(("make", "concurrency", "shape"), DYING)
+@pytest.mark.parametrize(("make", "concurrency", "shape"), DYING, ids=str)
 def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
-    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], shape: str, concurrency: int
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd, shape: str, concurrency: int
 ) -> None:
-    fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else DEAD[shape]
+    fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else dead(make, shape)
     run = {"max_concurrency": concurrency, "max_stall_s": 0.2}
     dataset = raw(tmp_path, topics=90, run=run)
     timeout = 0.2 if shape == "slow" else 20.0
     with pytest.raises(RunStopped):
-        dataset.generate([make(fault_server, timeout=timeout)])
+        dataset.generate([make(fault_server.url, timeout=timeout)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (30, 0, 60)
     assert len(fault_server.requests) - 30 <= 3 * concurrency + 20
 
     fault_server.respond = lambda request: Answer()
-    dataset.generate([make(fault_server)])
+    dataset.generate([make(fault_server.url)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (90, 0, 0)
 
@@ -102,12 +107,14 @@ def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
 @pytest.mark.parametrize(
     ("make", "shape"),
     [
-        *((direct, shape) for shape in ("500", "reset", "no choices", "html")),
-        *((litellm, shape) for shape in ("503", "reset", "error in the choice", "html")),
+        *((CHAT, shape) for shape in ("500", "reset", "no reply", "html")),
+        *((LITELLM, shape) for shape in ("503", "reset", "error in the choice", "html")),
+        *((make, shape) for make in (*NATIVE, *ONE_OF_EACH_STREAMED) for shape in ("503", "no reply")),
     ],
+    ids=str,
 )
 def test_an_outage_that_passes_loses_no_row(
-    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], shape: str
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd, shape: str
 ) -> None:
     began: list[float] = []
 
@@ -115,12 +122,12 @@ def test_an_outage_that_passes_loses_no_row(
         if len(fault_server.requests) <= 40:
             return Answer()
         began.append(request.at_s)
-        return DEAD[shape] if request.at_s < began[0] + 0.4 else Answer()
+        return dead(make, shape) if request.at_s < began[0] + 0.4 else Answer()
 
     fault_server.respond = respond
     seen: list[Event] = []
     dataset = raw(tmp_path, topics=80, run={"max_concurrency": 8, "max_retries": 1})
-    dataset.generate([make(fault_server)], on_event=seen.append)
+    dataset.generate([make(fault_server.url)], on_event=seen.append)
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (80, 0, 0)
     kinds = [event.type for event in seen]
@@ -132,7 +139,7 @@ def test_an_outage_that_passes_loses_no_row(
 
 @every_back_end
 def test_a_server_that_is_started_late_is_waited_for(
-    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also names that are not found for a while: whatever keeps a connection from coming about."""
     down = threading.Event()
@@ -145,8 +152,7 @@ def test_a_server_that_is_started_late_is_waited_for(
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     threading.Timer(0.4, down.set).start()
-    provider = make(fault_server)
-    provider = type(provider)(provider.model_id, api_base=fault_server.url.replace("127.0.0.1", "localhost"))
+    provider = make(fault_server.url.replace("127.0.0.1", "localhost"))
     dataset = raw(tmp_path, topics=20, run={"max_concurrency": 4, "max_retries": 1})
     seen: list[str] = []
     dataset.generate([provider], on_event=lambda event: seen.append(event.type))
@@ -459,11 +465,11 @@ def _poisoned(server: FaultServer, poison: int, shape: str, topics: int = 40) ->
 @every_back_end
 @pytest.mark.parametrize("poison", [1, 4, 25])
 def test_refused_prompts_that_alone_are_left_fail(
-    tmp_path: Path, fault_server: FaultServer, make: Callable[..., LLMProvider], poison: int
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd, poison: int
 ) -> None:
     topics = _poisoned(fault_server, poison, "credit")
     dataset = raw(tmp_path, topics=topics, run={"max_concurrency": 4})
-    dataset.generate([make(fault_server)])
+    dataset.generate([make(fault_server.url)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (40 - poison, poison, 0)
     assert report.calls - report.written <= 1 + poison // 4  # requests that were answered before and are sent again

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datafast.errors import DatafastWarning, ProviderError
-from datafast.llms import AnthropicProvider, GeminiProvider, LiteLLMProvider, LLMProvider, OpenAICompatibleProvider
+from datafast.llms import LiteLLMProvider, LLMProvider
 from tests import support
+from tests.llms.contract.backends import ONE_OF_EACH, BackEnd
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
-MakeProvider = Callable[..., LLMProvider]
-
-
-def direct(server: FaultServer, **options: Any) -> LLMProvider:
-    return OpenAICompatibleProvider("m", api_base=server.url, **options)
-
-
-def anthropic(server: FaultServer, **options: Any) -> LLMProvider:
-    return AnthropicProvider("claude-opus-4-8", api_base=server.url, **options)
-
-
-def gemini(server: FaultServer, **options: Any) -> LLMProvider:
-    return GeminiProvider("gemini-3.8-flash", api_base=server.url, **options)
-
-
-def litellm(server: FaultServer, **options: Any) -> LLMProvider:
-    return LiteLLMProvider("openai/m", api_base=server.url, **options)
-
-
-every_back_end = pytest.mark.parametrize("make", [direct, anthropic, gemini, litellm])
+every_back_end = pytest.mark.parametrize("make", ONE_OF_EACH, ids=str)
+CHAT, ANTHROPIC, GEMINI, _ = ONE_OF_EACH
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +41,13 @@ def warned(dataset: Any, provider: LLMProvider) -> list[str]:
 
 @every_back_end
 def test_a_parameter_that_a_refusal_names_in_its_words_is_left_out_if_that_helps(
-    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd
 ) -> None:
     fault_server.respond = lambda request: (
         refusal("`temperature` is not supported by this model.") if carries(request, "temperature") else Answer()
     )
     dataset = raw(tmp_path, topics=20, run={"max_concurrency": 4})
-    (message,) = warned(dataset, make(fault_server, temperature=0.5))
+    (message,) = warned(dataset, make(fault_server.url, temperature=0.5))
     assert "refuses the parameter 'temperature'" in message
     assert assert_balanced(dataset.report).written == 20
     assert sum(carries(request, "temperature") for request in fault_server.requests) <= 4
@@ -74,7 +56,7 @@ def test_a_parameter_that_a_refusal_names_in_its_words_is_left_out_if_that_helps
 
 @every_back_end
 def test_several_refused_parameters_are_found_one_after_the_other(
-    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd
 ) -> None:
     def respond(request: Recorded) -> Answer:
         found = [name for name in ("temperature", "top_p", "topP") if carries(request, name)]
@@ -82,14 +64,14 @@ def test_several_refused_parameters_are_found_one_after_the_other(
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=10, run={"max_concurrency": 1})
-    assert len(warned(dataset, make(fault_server, temperature=0.5, top_p=0.9))) == 2
+    assert len(warned(dataset, make(fault_server.url, temperature=0.5, top_p=0.9))) == 2
     assert assert_balanced(dataset.report).written == 10
     assert len(fault_server.requests) == 12
 
 
 @every_back_end
 def test_a_parameter_that_was_not_the_reason_goes_on_being_sent(
-    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd
 ) -> None:
     def respond(request: Recorded) -> Answer:
         if "topic 3." in request.raw.decode():
@@ -98,7 +80,7 @@ def test_a_parameter_that_was_not_the_reason_goes_on_being_sent(
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=[f"topic {number}." for number in range(10)], run={"max_concurrency": 1})
-    assert warned(dataset, make(fault_server, temperature=0.5)) == []
+    assert warned(dataset, make(fault_server.url, temperature=0.5)) == []
     report = assert_balanced(dataset.report)
     assert (report.written, report.failures) == (9, {"bad_request": 1})
     about_3 = [request for request in fault_server.requests if "topic 3." in request.raw.decode()]
@@ -109,25 +91,25 @@ def test_a_parameter_that_was_not_the_reason_goes_on_being_sent(
 @pytest.mark.parametrize(
     ("make", "options", "field"),
     [
-        (anthropic, {"reasoning_effort": "high"}, "thinking"),
-        (gemini, {"reasoning_effort": "high"}, "thinkingConfig"),
-        (gemini, {"frequency_penalty": 0.5}, "frequencyPenalty"),
-        (direct, {"extra": {"logit_bias": {"5": 1}}}, "logit_bias"),
+        (ANTHROPIC, {"reasoning_effort": "high"}, "thinking"),
+        (GEMINI, {"reasoning_effort": "high"}, "thinkingConfig"),
+        (GEMINI, {"frequency_penalty": 0.5}, "frequencyPenalty"),
+        (CHAT, {"extra": {"logit_bias": {"5": 1}}}, "logit_bias"),
     ],
 )
 def test_options_are_known_by_their_names_on_the_wire(
-    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, options: dict[str, Any], field: str
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd, options: dict[str, Any], field: str
 ) -> None:
     fault_server.respond = lambda request: refusal(f"{field}: unknown.") if carries(request, field) else Answer()
     dataset = raw(tmp_path, topics=5, run={"max_concurrency": 1})
-    (message,) = warned(dataset, make(fault_server, **options))
+    (message,) = warned(dataset, make(fault_server.url, **options))
     assert repr(next(iter(options.get("extra", options)))) in message
     assert assert_balanced(dataset.report).written == 5
 
 
 @every_back_end
 def test_a_parameter_in_the_field_of_a_refusal_that_comes_again_without_it_goes_on_being_sent(
-    tmp_path: Path, fault_server: FaultServer, make: MakeProvider
+    tmp_path: Path, fault_server: FaultServer, make: BackEnd
 ) -> None:
     def respond(request: Recorded) -> Answer:
         if "topic 3." in request.raw.decode():
@@ -136,7 +118,7 @@ def test_a_parameter_in_the_field_of_a_refusal_that_comes_again_without_it_goes_
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=[f"topic {number}." for number in range(10)], run={"max_concurrency": 1})
-    assert warned(dataset, make(fault_server, temperature=0.5)) == []
+    assert warned(dataset, make(fault_server.url, temperature=0.5)) == []
     assert assert_balanced(dataset.report).written == 9
     sent = [carries(request, "temperature") for request in fault_server.requests if "topic 3." not in request.prompt]
     assert sent == [True] * 9
@@ -165,23 +147,23 @@ def test_what_litellm_cannot_send_is_never_an_answer_of_the_server(tmp_path: Pat
 
 
 @every_back_end
-def test_outside_a_dataset_a_refused_parameter_is_left_out_too(fault_server: FaultServer, make: MakeProvider) -> None:
+def test_outside_a_dataset_a_refused_parameter_is_left_out_too(fault_server: FaultServer, make: BackEnd) -> None:
     fault_server.respond = lambda request: (
         refusal("`temperature` is not supported by this model.")
         if carries(request, "temperature")
         else Answer(text="x")
     )
-    provider = make(fault_server, temperature=0.5)
+    provider = make(fault_server.url, temperature=0.5)
     with pytest.warns(DatafastWarning, match="refuses the parameter 'temperature'") as caught:
         assert provider.generate(["one", "two"]) == ["x", "x"]
     assert len(caught) == 1
 
 
 @every_back_end
-def test_outside_a_dataset_a_refusal_that_comes_again_is_raised(fault_server: FaultServer, make: MakeProvider) -> None:
+def test_outside_a_dataset_a_refusal_that_comes_again_is_raised(fault_server: FaultServer, make: BackEnd) -> None:
     fault_server.respond = lambda request: refusal("No temperature.")
     with pytest.raises(ProviderError, match="No temperature"):
-        make(fault_server, temperature=0.5).generate("one")
+        make(fault_server.url, temperature=0.5).generate("one")
     assert [carries(request, "temperature") for request in fault_server.requests] == [True, False]
 
 
@@ -197,10 +179,10 @@ def test_a_parameter_that_litellm_itself_refuses_is_left_out(tmp_path: Path, fau
     assert all(carries(request, "top_k") for request in fault_server.requests)
 
 
-@pytest.mark.parametrize("make", [direct, anthropic])
-def test_a_longer_word_names_no_parameter(tmp_path: Path, fault_server: FaultServer, make: MakeProvider) -> None:
+@pytest.mark.parametrize("make", [CHAT, ANTHROPIC], ids=str)
+def test_a_longer_word_names_no_parameter(tmp_path: Path, fault_server: FaultServer, make: BackEnd) -> None:
     fault_server.respond = lambda request: refusal("The temperatures of this account are not allowed.")
     dataset = raw(tmp_path, topics=1, run={"max_concurrency": 1})
     with pytest.raises(Exception, match="temperatures"):
-        dataset.generate([make(fault_server, temperature=0.5)])
+        dataset.generate([make(fault_server.url, temperature=0.5)])
     assert all(carries(request, "temperature") for request in fault_server.requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,8 @@ from datafast.errors import ErrorKind, OutputWriteError, ProviderError
 from datafast.llms.base import ReplyMode, Request
 from datafast.llms.batches.base import BatchState, NoBatchService
 from datafast.llms.schema import ResponseSchema
+from datafast.llms.transport.errors import from_transport
+from datafast.llms.transport.faults import QuietTimeout
 from datafast.types import Message
 from tests.llms.batches.support import SERVICES, TAG, Client, texts
 from tests.servers.batch_server import KEY, BatchServer, Outcome
@@ -98,6 +101,24 @@ def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer)
     assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
 
 
+def test_enqueued_tokens_are_a_rate_limit_also_where_the_job_is_refused_at_once(
+    server: BatchServer, tmp_path: Path
+) -> None:
+    said = {"error": {"message": "Enqueued token limit reached.", "code": "token_limit_exceeded"}}
+    server.faults.refuse_submit.append(Answer(status=400, body=said))
+    with pytest.raises(ProviderError, match="Enqueued token limit") as caught:
+        Client("azure", server, tmp_path).submit("a")
+    assert caught.value.kind is ErrorKind.RATE_LIMITED
+
+
+def test_a_deployment_that_is_not_for_batches_is_told_with_what_to_do(server: BatchServer, tmp_path: Path) -> None:
+    for name, is_told in (("azure", True), ("azure_dated", False)):
+        server.faults.fail.append(("model_mismatch", "The deployment is not a batch deployment."))
+        client = Client(name, server, tmp_path)
+        error = client.ended(client.submit("a").id).error
+        assert ("name one that is with batch_deployment" in str(error)) is is_told
+
+
 def test_errors_of_requests_are_those_of_single_ones(client: Client, server: BatchServer) -> None:
     code = "context_length_exceeded"
     said = {"error": {"message": f"too long {KEY}", "code": code, "details": [{"reason": code}]}}
@@ -132,6 +153,13 @@ def test_what_was_answered_before_a_batch_expired_is_collected(client: Client, s
     answered = [reply.custom_id for reply in replies if reply.response is not None]
     assert answered == ([] if client.name in WITHOUT_PARTS else [f"{TAG}-0"])
     assert all(reply.error is None for reply in replies)
+
+
+def test_what_was_not_answered_may_stand_in_no_result(client: Client, server: BatchServer) -> None:
+    server.faults.expire, server.faults.unnamed = 1, True
+    status = client.ended(client.submit("a", "b").id)
+    named = [reply.custom_id for reply in client.replies(status)]
+    assert named == ([] if client.name in WITHOUT_PARTS else [f"{TAG}-0"])
 
 
 def test_a_batch_that_is_refused_says_why(client: Client, server: BatchServer) -> None:
@@ -251,6 +279,29 @@ def test_requests_go_through_the_proxy_of_the_environment(
     away = Client(client.name, server, tmp_path, base="http://nowhere.invalid", extra_headers={"X-Team": "blue"})
     assert list(texts(away.replies(away.ended(away.submit("a").id)))) == [f"{TAG}-0"]
     assert {headers.get("X-Team") for headers in server.headers} == {"blue"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_certificates_are_those_of_ssl_ca(
+    name: str, certificate: tuple[Path, Path], server: BatchServer, tmp_path: Path
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    with BatchServer(ssl_context=context) as secure:
+        with pytest.raises(ProviderError, match="pass ssl_ca="):
+            Client(name, secure, tmp_path).submit("a")
+        client = Client(name, secure, tmp_path, ssl_ca=certificate[0])
+        assert list(texts(client.replies(client.ended(client.submit("a").id)))) == [f"{TAG}-0"]
+
+
+def test_a_download_of_which_nothing_comes_is_begun_again(server: BatchServer, tmp_path: Path) -> None:
+    client = Client("openai", server, tmp_path, timeout=0.3)
+    status = client.ended(client.submit("a").id)
+    server.faults.stalls = 1
+    assert list(texts(client.replies(status))) == [f"{TAG}-0"]
+    told = from_transport(client.provider.origin, QuietTimeout("nothing moves"))
+    assert told.kind is ErrorKind.TIMEOUT
+    assert "nothing went or came for timeout=0.3 s. Raise" in str(told)
 
 
 def test_keys_are_not_sent_elsewhere(server: BatchServer, tmp_path: Path) -> None:

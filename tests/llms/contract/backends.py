@@ -21,8 +21,20 @@ from datafast.llms import (
     OpenAIProvider,
 )
 from tests.llms.contract.wires import ANTHROPIC, CHAT, GEMINI, Wire
+from tests.support import warm_litellm
 
-__all__ = ["BACKENDS", "DIRECT", "KEY", "STREAMED", "BackEnd", "every_backend", "every_direct_backend", "every_stream"]
+__all__ = [
+    "BACKENDS",
+    "DIRECT",
+    "KEY",
+    "ONE_OF_EACH",
+    "ONE_OF_EACH_STREAMED",
+    "STREAMED",
+    "BackEnd",
+    "every_backend",
+    "every_direct_backend",
+    "every_stream",
+]
 
 KEY = "sk-canary-0123456789-abcdefghij"
 
@@ -56,6 +68,8 @@ class BackEnd:
         return self.name
 
     def __call__(self, base: str, **options: Any) -> LLMProvider:
+        if self.is_litellm:
+            warm_litellm()
         given = {"api_base": base, "api_key": KEY, **({"stream": True} if self.stream else {}), **options}
         return self.maker(self.model, **given)
 
@@ -159,6 +173,10 @@ LITELLM = [
     ),
 ]
 BACKENDS = [*DIRECT, *LITELLM]
+_NAMED = {backend.name: backend for backend in BACKENDS}
+# For what costs a whole run each: one for each wire format, whole and streamed, and one through litellm.
+ONE_OF_EACH = [_NAMED[name] for name in ("chat_completions", "anthropic", "gemini", "litellm_openai")]
+ONE_OF_EACH_STREAMED = [_NAMED[f"{name}_streamed"] for name in ("chat_completions", "anthropic", "gemini")]
 
 
 def _each(backends: list[BackEnd]) -> pytest.MarkDecorator:

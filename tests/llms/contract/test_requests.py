@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,24 @@ def test_a_system_prompt_alone_is_sent_with_a_turn_where_there_must_be_one(
     send(make(fault_server.url), asked(messages=[Message(role="system", content="Write a haiku.")]))
     body = fault_server.requests[0].json
     assert make.wire.system_of(body) + "".join(text for _, text in make.wire.turns_of(body)) == "Write a haiku."
+
+
+@every_direct_backend
+def test_a_system_prompt_in_extra_stands_before_that_of_the_request(fault_server: FaultServer, make: BackEnd) -> None:
+    """Also before a schema that is told in words."""
+    for extra in make.wire.system_extras("Be kind."):
+        provider = make(fault_server.url, extra=extra)
+        send(
+            provider, asked(messages=[Message(role="system", content="Be brief."), Message(role="user", content="Hi")])
+        )
+        told = make.wire.system_of(fault_server.requests[-1].json)
+        assert re.fullmatch(r"Be kind\.\s*Be brief\.", told)
+        send(provider, asked(schema=SCHEMA, mode=ReplyMode.PROMPT))
+        told = make.wire.system_of(fault_server.requests[-1].json)
+        assert told.startswith("Be kind.")
+        assert '"entries"' in told
+        send(provider, asked())
+        assert make.wire.system_of(fault_server.requests[-1].json) == "Be kind."
 
 
 @every_backend

@@ -69,6 +69,10 @@ class Wire(ABC):
     def hollow(self) -> dict[str, Any]:
         """A success of the format with nothing in it."""
 
+    def system_extras(self, text: str) -> list[dict[str, Any]]:
+        """The fields of `extra` that hold a system prompt, in each form that the API has."""
+        return []
+
     @abstractmethod
     def system_of(self, body: Mapping[str, Any]) -> str:
         """The system prompt of a request."""
@@ -216,6 +220,9 @@ class AnthropicMessages(Wire):
     def hollow(self) -> dict[str, Any]:
         return {**self.reply(), "content": None}
 
+    def system_extras(self, text: str) -> list[dict[str, Any]]:
+        return [{"system": text}, {"system": [{"type": "text", "text": text}]}]
+
     def system_of(self, body: Mapping[str, Any]) -> str:
         return _text(body.get("system", ""))
 
@@ -295,6 +302,9 @@ class GeminiContent(Wire):
 
     def hollow(self) -> dict[str, Any]:
         return {**self.reply(), "candidates": []}
+
+    def system_extras(self, text: str) -> list[dict[str, Any]]:
+        return [{name: {"parts": [{"text": text}]}} for name in ("systemInstruction", "system_instruction")]
 
     def system_of(self, body: Mapping[str, Any]) -> str:
         told = body.get("systemInstruction", body.get("system_instruction", {}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datafast.errors import ConfigError
-from tests.test_sources import opened, refusal
+from tests.sources.test_sources import opened, refusal
 
 # -- CSV and TSV
 
@@ -65,7 +65,7 @@ def _cell(rng: random.Random) -> str:
     return "".join(rng.choice("ab ,;\t\"\n\r'é漢😀|\\") for _ in range(rng.choice([1, 5, 20, 200, 2_000])))
 
 
-# The full measure: DATAFAST_TEST_CSV_FILES=1000 pytest tests/test_text_sources.py -k csv_module
+# The full measure: DATAFAST_TEST_CSV_FILES=1000 pytest tests/sources/test_text_files.py -k csv_module
 CSV_FILES = int(os.environ.get("DATAFAST_TEST_CSV_FILES", "40"))
 
 

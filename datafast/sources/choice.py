@@ -1,0 +1,101 @@
+"""Which rows of a source are used: those that `where` is true of, and of these the first `limit`."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from datafast._util.notify import did_you_mean, warn_user
+from datafast.errors import ConfigError
+from datafast.sources.part import Part
+from datafast.sources.reading import Reading
+from datafast.sources.values import Row, RowReader
+from datafast.templates.base import Expression, RenderError
+from datafast.templates.values import counted_true, perhaps_no
+
+__all__ = ["Choice"]
+
+_IN_BRACES = re.compile(r"\{([^{}\[\]'\":,]+)\}")
+
+
+class Choice:
+    """Chooses while the rows are read; made for one pass.
+
+    Attributes:
+        places: the numbers in the source of the rows that were chosen.
+        needed: the columns that `where` looks at.
+    """
+
+    def __init__(self, part: Part, reading: Reading, reader: RowReader) -> None:
+        self._part = part
+        self._reading = reading
+        self._reader = reader
+        self._where = _parsed(reading.where) if reading.where is not None else None
+        self._told_of_no = False
+        self._chosen = array("q")
+        self._count = 0
+        self.needed: Collection[str] = self._where.names if self._where else ()
+
+    @property
+    def places(self) -> Sequence[int]:
+        return range(self._count) if self._where is None else self._chosen
+
+    def of(self, rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+        """The chosen rows, each with its number in the source. What was wrong in the others is forgotten."""
+        if self._reading.limit == 0:
+            return
+        for number, row in enumerate(rows):
+            if self._where is not None:
+                if not self._is_wanted(self._where, number, row):
+                    self._reader.forget(number)
+                    continue
+                self._chosen.append(number)
+            self._count += 1
+            yield number, row
+            if self._count == self._reading.limit:
+                return
+
+    def _is_wanted(self, where: Expression, number: int, row: Row) -> bool:
+        for name in self.needed:
+            if (refused := self._reader.refused.get(name)) and refused[0] == number:
+                raise self._error(number, f"The column {name!r} {refused[1]}.")
+        try:
+            value = where.evaluate({name: row.get(name) for name in where.names})
+        except RenderError as error:
+            self.check(row)
+            hint = "Cells of CSV and TSV files are text; types: {column: number} makes numbers of them."
+            raise self._error(number, f"{_sentence(error)} {hint}") from None
+        if perhaps_no(value) and not self._told_of_no:
+            self._told_of_no = True
+            warn_user(
+                f"where: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, "
+                f"compare it ({self._reading.where} != {value!r})."
+            )
+        return bool(counted_true(value))
+
+    def _error(self, number: int, message: str) -> ConfigError:
+        return ConfigError(f"where: {self._part.name}, {self._part.place(number)}: {message}")
+
+    def check(self, columns: Collection[str]) -> None:
+        """Raises ConfigError where `where` looks at a column that no row has."""
+        for name in sorted(self.needed):
+            if name not in columns:
+                raise ConfigError(f"where: {self._part.name} has no column {name!r}. {did_you_mean(name, columns)}")
+
+
+def _sentence(error: RenderError) -> str:
+    words = str(error).rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _parsed(text: str) -> Expression:
+    """The expression over whatever columns it names: which ones there are is known when the rows have been read."""
+    from datafast.templates.jinja import names_of
+    from datafast.templates.parse import parse_expression
+    from datafast.templates.sandbox import GLOBALS
+
+    odd = set(_IN_BRACES.findall(text))
+    plain = _IN_BRACES.sub("x", text) if odd else text
+    names = (names_of(plain) or frozenset()) - GLOBALS.keys()
+    return parse_expression(text, names=[*odd, *names], field="where")
