@@ -57,6 +57,10 @@ class BatchBook:
         """See `BatchTables.open`."""
         return self._tables.open()
 
+    def known_ids(self) -> set[str]:
+        """The ids under which services have, or had, batches of this output."""
+        return {batch.service_id for batch in self._tables.all() if batch.service_id}
+
     def num_open(self, batch: int) -> int:
         """The number of calls of a batch that are not settled."""
         return self._tables.num_open(batch)
@@ -123,7 +127,7 @@ class BatchBook:
                 self._tables.forget_errors(batch.id)
             self._tables.close(batch.id, time.time())
 
-    def forget_errors(self, batch: int) -> None:
-        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
+    def forget_errors_of(self, provider: str) -> None:
+        """Lets calls that a provider has refused be asked anew, where it has answered nothing else beside them."""
         with self._ledger.transaction():
-            self._tables.forget_errors(batch)
+            self._tables.forget_errors_of(provider)

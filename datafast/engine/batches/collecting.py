@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
-from datafast.engine.batches.errors import as_text, is_accounts
+from datafast.engine.batches.errors import as_text, dropped_in, is_accounts
 from datafast.engine.batches.service import passes
 from datafast.engine.events import CallFinished
 from datafast.errors import ErrorKind, ProviderError, ReplyError
@@ -23,7 +21,6 @@ from datafast.types import Usage
 
 if TYPE_CHECKING:
     from datafast.engine.batches.service import Service
-    from datafast.engine.calls.budget import Cashier
     from datafast.engine.calls.sender import Sender
     from datafast.engine.event_log import Emitter
     from datafast.llms.base import Response
@@ -38,7 +35,7 @@ class Collector:
     """Collects one batch.
 
     Args:
-        on_reply: called with the key of a call whose reply is in the ledger, and the reply; None where no reply came.
+        on_reply: called with the key of a call and its reply, once that is in the ledger.
 
     Attributes:
         row: the batch, with the sums of what was collected.
@@ -53,10 +50,9 @@ class Collector:
         service: Service,
         *,
         book: BatchBook,
-        cashier: Cashier,
         sender: Sender,
         emit: Emitter,
-        on_reply: Callable[[bytes, Response | None], None],
+        on_reply: Callable[[bytes, Response], None],
     ) -> None:
         self.row = row
         self.accounts_error: ProviderError | None = None
@@ -65,7 +61,7 @@ class Collector:
         self._service = service
         self._endpoint = service.endpoint
         self._book = book
-        self._cashier = cashier
+        self._cashier = sender.cashier
         self._sender = sender
         self._emit = emit
         self._on_reply = on_reply
@@ -92,7 +88,8 @@ class Collector:
             return
         self.row = self._book.settle(self.row, settled)
         for call, response in heard:
-            self._on_reply(call.key, response)
+            if response is not None:
+                self._on_reply(call.key, response)
 
     def _number_of(self, reply: BatchReply) -> int | None:
         """The id of a call; None for what is not of this batch."""
@@ -186,10 +183,9 @@ class Collector:
         """Takes note of what a reply shows about how its provider is to be asked."""
         if usage is not None:
             self._endpoint.reply_limits.saw_reply(call.role, usage)
-        if call.adapted:
-            dropped = frozenset(orjson.loads(call.adapted)["dropped"])
-            if not dropped <= self._endpoint.params.dropped:
-                self._endpoint.params.leave_out(dropped)
+        dropped = dropped_in(call.form)
+        if not dropped <= self._endpoint.params.dropped:
+            self._endpoint.params.leave_out(dropped)
 
     def _announce(self, call: BatchCall, usage: Usage, cost: float | None) -> None:
         if self._emit.listening:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.batches.deadline import moment_of
-from datafast.engine.batches.desk import Desk, Office
+from datafast.engine.batches.desk import Desk
+from datafast.engine.batches.dispatch import Office
 from datafast.engine.batches.service import Service
 from datafast.errors import ConfigError
 from datafast.store.batches import under_way
