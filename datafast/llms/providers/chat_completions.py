@@ -81,7 +81,9 @@ class OpenAIProvider(ChatCompletionsProvider):
         from datafast.llms.batches.openai import OpenAIBatches
 
         bodies = ChatCompletionsBodies(self, stream=False)
-        return OpenAIBatches(self, bodies) if self._is_at_openai else _batches_of_others(self, bodies)
+        return (
+            OpenAIBatches(self, bodies, keeps_metadata=True) if self._is_at_openai else _batches_of_others(self, bodies)
+        )
 
     @property
     def _is_at_openai(self) -> bool:
