@@ -43,6 +43,7 @@ IMPORT_PATHS = {
         "TextRow",
         "TextClassificationRow",
         "MCQRow",
+        "JudgedPreferenceRow",
         "JudgementRow",
         "ComparisonRow",
         "MCQSource",

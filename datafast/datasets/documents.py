@@ -24,7 +24,7 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
-from datafast.sources.field import RowInput
+from datafast.sources.field import RowInput, spool_beside
 from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
@@ -214,7 +214,11 @@ class DocumentsConfig(PromptDatasetConfig):
         if len(named) != 1:
             told = f"{' and '.join(named)} are given" if named else "No texts are given"
             raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
-        self._documents = Documents(opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
+        self._documents = Documents(
+            opened(given[named[0]], named[0], self._folder, spool_beside(self.output_file, self.run)),
+            field=named[0],
+            **settings,
+        )
         self._documents.remark()
         self._made_of = made_of
         return self
@@ -246,13 +250,13 @@ class DocumentsConfig(PromptDatasetConfig):
         yield from super().used_files()
 
 
-def opened(given: object, field: str, folder: Path | None) -> SourceRows:
+def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:
     """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
     if isinstance(given, RowSource):
-        return given.rows(field=field, folder=folder)
-    return open_source(given, field=field, folder=folder)
+        return given.rows(field=field, folder=folder, spool=spool)
+    return open_source(given, field=field, folder=folder, spool=spool)
 
 
 def same(one: object, other: object) -> bool:

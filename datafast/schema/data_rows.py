@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
-    from datafast.datasets.preference import PreferenceRow, PreferenceSource
+    from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
 else:
     __getattr__, __dir__ = lazy_names(
@@ -24,7 +24,7 @@ else:
             ],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
-            "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
+            "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
         },
         absent=FORMER_ROWS,
@@ -34,6 +34,7 @@ __all__ = [
     "AgentConversationRow",
     "ComparisonRow",
     "ConversationRow",
+    "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",
     "MCQRow",

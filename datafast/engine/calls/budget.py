@@ -244,7 +244,7 @@ class Cashier:
     def bound(self, call: Call) -> Bound:
         """The most that the next request of a call can use as it is."""
         bound = upper_bound(call.request, call.endpoint.provider, call.endpoint.reply_limits)
-        return bound._replace(usd=bound.usd * (1.0 - call.discount)) if call.discount else bound
+        return bound.at(1.0 - call.discount) if call.discount else bound
 
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
