@@ -87,6 +87,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preview": "datafast.cli.commands.preview:command",
         "generate": "datafast.cli.commands.generate:command",
         "status": "datafast.cli.commands.status:command",
+        "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "topics": "datafast.cli.commands.topics:command",
         "schema": "datafast.cli.commands.schema:command",

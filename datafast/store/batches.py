@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ __all__ = [
     "CallState",
     "Gathered",
     "OpenSums",
+    "described_as",
     "under_way",
 ]
 
@@ -129,6 +130,11 @@ def under_way(batches: Sequence[BatchRow]) -> str:
     return f"{'1 batch is' if len(batches) == 1 else f'{len(batches):,} batches are'} under way at {where}"
 
 
+def described_as(provider: str) -> str:
+    """Under which name the ledger's `meta` describes a provider that has batches: as JSON from which it can be made again."""
+    return f"provider:{provider}"
+
+
 class BatchTables:
     """The tables of one ledger. Methods that write are called inside a transaction."""
 
@@ -153,6 +159,16 @@ class BatchTables:
         """What is open: of the requests with these numbers, from the first one on, without the last one."""
         query = "SELECT count(*), coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM batch_calls WHERE state = 0 "
         return OpenSums(*self._db.execute(query + "AND request >= ? AND request < ?", requests).fetchone())
+
+    def open_keys(self, items: Collection[int]) -> set[bytes]:
+        """The keys of the calls of these items that are open."""
+        query = "SELECT key FROM batch_calls WHERE item = ? AND state = 0"
+        return {row[0] for item in items for row in self._db.execute(query, (item,))}
+
+    def described(self, provider: str) -> str:
+        """The description of a provider; empty if there is none."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (described_as(provider),)).fetchone()
+        return str(row[0]) if row else ""
 
     def num_open(self, batch: int) -> int:
         """The number of calls of a batch that are open."""

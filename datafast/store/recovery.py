@@ -7,6 +7,7 @@ named in the report); every paid reply is found again; a crash at any moment of 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
+from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.journal import Journal
@@ -132,6 +134,31 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
+
+
+@contextlib.contextmanager
+def open_batch_book(paths: OutputPaths, pricing: Pricing) -> Iterator[BatchBook]:
+    """Opens the batches of an output without its plan, and holds its lock until the context ends. Its rows are left alone.
+
+    Raises:
+        OutputError: or one of its subclasses: it is in use, or cannot be written.
+    """
+    with take_locks(paths), contextlib.ExitStack() as stack:
+        ledger = Ledger(paths.ledger)
+        stack.callback(ledger.close)
+        if paths.journal.exists():  # ids of recorded replies rise with time
+            with contextlib.closing(Journal(paths.journal)) as journal:
+                _replay_journal(ledger, journal, pricing, [])
+        ids = itertools.count(ledger.max_id("calls") + 1)
+        try:
+            yield BatchBook(
+                ledger,
+                flush=lambda: None,
+                take_requests=lambda count: int(ledger.meta("requests") or 0) + 1,
+                take_call_id=lambda: next(ids),
+            )
+        except sqlite3.DatabaseError as error:
+            raise ledger.unreadable(error) from error
 
 
 def refuse_open_batches(paths: OutputPaths) -> None:

@@ -94,7 +94,12 @@ class Store:
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._lent: set[int] = set()
-        self.batches = BatchBook(ledger, self._commit, self._reservations, take_call_id=self._take_call_id)
+        self.batches = BatchBook(
+            ledger,
+            flush=self._commit.flush,
+            take_requests=self._reservations.take,
+            take_call_id=self._take_call_id,
+        )
         self._closed = False
         self.saved: list[Path] = []
 

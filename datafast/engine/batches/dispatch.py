@@ -179,15 +179,17 @@ class Dispatch:
             gathering.drop()
             return
         gathering.finish()
-        row = self._book.announce(gathering.service.endpoint.label, gathering.tag, gathering.calls)
-        self._begin(row, gathering.service, gathering.waiters, gathering.path)
+        service = gathering.service
+        row = self._book.announce(service.endpoint.label, gathering.tag, gathering.calls, described=service.described)
+        self._begin(row, service, gathering.waiters, gathering.path)
 
     def _begin(self, row: BatchRow, service: Service, waiters: Waiters, spool: Path | None) -> None:
         collector = Collector(
             row,
             service,
             book=self._book,
-            sender=self._office.sender,
+            settle=self._cashier.settle_batch,
+            count=self._office.sender.count,
             emit=self._office.emit,
             on_reply=self._on_reply,
         )
@@ -277,8 +279,8 @@ class Dispatch:
 
     @property
     def waited_for(self) -> list[BatchRow]:
-        """The open batches that items wait for."""
-        return [job.row for job in self._jobs.values() if len(job.waiters)]
+        """All open batches, if items wait. An item is noted at one of those that it waits for."""
+        return [job.row for job in self._jobs.values()] if any(len(job.waiters) for job in self._jobs.values()) else []
 
     async def close(self) -> None:
         """Ends what is still being done."""

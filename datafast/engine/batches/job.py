@@ -249,12 +249,12 @@ class BatchJob:
                 status = await self._cancel(status.id)
                 wait_s = 0.0
                 continue
+            wait_s = growing(wait_s)
             if not is_new:
-                self._tell(status)
+                self._tell(status, wait_s if self._errand.waits else None)
             if not self._errand.waits:
                 return None
             is_new, status = False, None
-            wait_s = growing(wait_s)
             await self._rest(wait_s)
 
     async def _cancel(self, batch: str) -> BatchStatus:
@@ -279,7 +279,7 @@ class BatchJob:
         self.collector.row = self._book.announce_again(self.row)
         return await self._submit() or status
 
-    def _tell(self, status: BatchStatus) -> None:
+    def _tell(self, status: BatchStatus, next_look_s: float | None) -> None:
         row = self.row
         self._errand.emit(
             BatchProgress(
@@ -290,6 +290,7 @@ class BatchJob:
                 done=status.done,
                 failed=status.failed,
                 age_s=max(0.0, time.time() - row.submitted_at),
+                next_look_s=next_look_s,
             )
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from datafast._util.notify import warn_user
+from datafast.engine.batches.description import described
 from datafast.engine.events import BatchDelayed
 from datafast.engine.stop import ItemPending
 from datafast.errors import Action, ErrorKind, ProviderError
@@ -41,6 +42,7 @@ class Service:
         gives_up: whether what is under way is to be cancelled.
         refusal: why it takes nothing any more; None while it works.
         listeners: woken where something has changed for its batches.
+        described: its provider as JSON, from which it can be made again; empty if it cannot.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Service:
         self.backend = backend
         self.takes = takes
         self.gives_up = False
+        self.described = described(endpoint.provider)
         self.refusal: ProviderError | None = None
         self._bad = 0  # batches in a row in which nothing but faults came back
         self.listeners: deque[asyncio.Future[None]] = deque()
