@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast.engine.batches.lookup import Lookup
 from datafast.engine.batches.service import growing, passes
 from datafast.engine.events import BatchEnded, BatchProgress, BatchSubmitted
 from datafast.engine.stop import ItemPending
@@ -31,12 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchJob", "Errand"]
 
-ON_ITS_WAY_S = 60.0
-"""For so long the request of a dead process may still reach its service."""
 _PART = 200
 _PART_SIZE = 1 << 22
 _NO_BATCH = BatchStatus("", BatchState.ENDED)
-_OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 
 @dataclass(frozen=True)
@@ -188,48 +186,16 @@ class BatchJob:
         self.is_resting = value
 
     async def _find(self) -> BatchStatus | None:
-        """Looks for a batch that was announced and whose id is not known. None where the service does not have it."""
-        row, since = self.row, self.row.announced_at
-        wait_s = 0.0
-        while True:
-            found = await self.service.patiently(
-                lambda: self.service.backend.find(tag=row.tag, since=since, num_requests=row.num_calls),
-                resting=self._set_resting,
-            )
-            own = [status for status in found if status.tag == row.tag]
-            if own:
-                return min(own, key=lambda status: status.state is BatchState.REFUSED)
-            strangers = [
-                one if one.state in _OVER else await self._look(one.id)
-                for one in found
-                if not one.tag and one.id not in self._errand.known_ids
-            ]
-            if strangers and all(one.state in _OVER for one in strangers):
-                for one in strangers:
-                    if await self._is_ours(one):
-                        return one
-                strangers = []
-            left_s = since + ON_ITS_WAY_S - time.time()
-            if not strangers and left_s <= 0.0:
-                return None
-            wait_s = growing(wait_s)
-            if strangers and not self._errand.waits:
-                raise ItemPending  # a later run will know
-            await self._rest(wait_s if strangers else min(left_s, wait_s))
-
-    async def _is_ours(self, status: BatchStatus) -> bool:
-        """Whether a batch that has ended answers our requests."""
-
-        async def look() -> bool:
-            try:
-                async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                    return reply.custom_id.startswith(self.row.tag)
-            except ProviderError as error:
-                if error.kind is not ErrorKind.MODEL_NOT_FOUND:
-                    raise
-            return False  # nothing was answered, or somebody has collected it and removed its results
-
-        return await self.service.patiently(look, batch=status.id, resting=self._set_resting)
+        lookup = Lookup(
+            self.service,
+            self.row,
+            known_ids=self._errand.known_ids,
+            waits=self._errand.waits,
+            scratch=self._scratch,
+            rest=self._rest,
+            resting=self._set_resting,
+        )
+        return await lookup.find()
 
     # -- waiting
 
