@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -145,6 +146,20 @@ class BatchService(ABC):
     @abstractmethod
     def _reply(self, custom_id: str, data: dict[str, Any]) -> BatchReply:
         """What a line of results says."""
+
+    async def _made_of(self, upload: str, url: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a job of an uploaded file. If it is refused, the file is removed, since it is uploaded again with the next try.
+
+        Args:
+            upload: the file's own address; `url`: where jobs are made.
+        """
+        try:
+            return await self._api.ask("POST", url, job)
+        except ProviderError as error:
+            if error.status is not None and error.status < 500:  # else there may be a job of it
+                with contextlib.suppress(ProviderError):  # the refusal is what matters
+                    await self._api.remove(upload)
+            raise
 
     async def _known(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """What the service says about something, {} where it knows of it no more."""

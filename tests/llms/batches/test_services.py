@@ -99,6 +99,7 @@ def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer)
     with pytest.raises(ProviderError) as caught:
         client.submit("a")
     assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
+    assert not server.files  # it is uploaded again with the next try
 
 
 def test_enqueued_tokens_are_a_rate_limit_also_where_the_job_is_refused_at_once(
