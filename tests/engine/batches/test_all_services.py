@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import RunStopped
+from datafast.engine.batches.settling import give_up
+from datafast.engine.stop import StopSignal
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms import LLMProvider
+from datafast.store.paths import OutputPaths
 from tests.llms.batches.support import SERVICES
 from tests.servers.batch_server import BatchServer
 from tests.servers.fault_server import Answer
@@ -20,7 +24,7 @@ BATCH = {"mode": "batch"}
 LIMITED = ("token_limit_exceeded", "Enqueued token limit reached.")
 
 
-@pytest.fixture(params=sorted(SERVICES))
+@pytest.fixture(params=["anthropic", "azure", "gemini", "mistral", "openai"])
 def provider(request: pytest.FixtureRequest, server: BatchServer) -> LLMProvider:
     return SERVICES[request.param](server.url)
 
@@ -107,3 +111,49 @@ def test_a_server_without_batches_is_asked_online(tmp_path: Path, server: BatchS
         dataset.generate([provider])
     assert assert_balanced(dataset.report).written == 3
     assert server.online == 3
+
+
+def begun(tmp_path: Path, server: BatchServer, provider: LLMProvider) -> None:
+    """Submits a batch of three calls, and waits until it has ended at its service."""
+    with pytest.raises(RunStopped, match="1 batch is under way"):
+        raw(tmp_path, topics=3, run=BATCH).generate([provider], wait=False)
+
+
+def test_results_that_are_no_longer_kept_are_bought_again_with_a_warning(
+    tmp_path: Path, server: BatchServer, provider: LLMProvider
+) -> None:
+    begun(tmp_path, server, provider)
+    server.faults.lose_results = 1
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    with pytest.warns(DatafastWarning, match="Requests whose replies are lost are asked again"):
+        dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {2}
+
+
+def test_a_batch_that_is_not_known_stops_its_provider_until_it_is_given_up(
+    tmp_path: Path, server: BatchServer, provider: LLMProvider
+) -> None:
+    begun(tmp_path, server, provider)
+    others = dict(server.jobs)
+    server.jobs.clear()
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    with pytest.raises(RunStopped, match="knows no batch"):
+        dataset.generate([provider])
+    assert not server.bought
+    server.jobs.update(others)
+    dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {1}
+
+
+def test_giving_up_closes_a_batch_that_is_not_known(tmp_path: Path, server: BatchServer, provider: LLMProvider) -> None:
+    begun(tmp_path, server, provider)
+    server.jobs.clear()
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    paths = OutputPaths.of(dataset.config.output_file)
+    with pytest.warns(DatafastWarning, match="It is given up now"):
+        (done,) = asyncio.run(give_up(paths, {provider.label: provider}, stop=StopSignal()))
+    assert not done.problem
+    dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 3
