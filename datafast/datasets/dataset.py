@@ -21,6 +21,7 @@ from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
+from datafast.engine.stages import Decides
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
@@ -99,6 +100,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
         """What is to be done on these routes. `fresh`: by a run that starts over."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    @property
+    def stages(self) -> Sequence[Decides]:
+        """The stages that decide about rows: those of the config, after those that the kind has of its own."""
+        return self.config.quality
 
     def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
         """The stages that cannot decide about such rows, by number, and why."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,12 @@ _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 @dataclass(frozen=True)
 class Errand:
-    """What all batches of a run have in common. `known_ids` are the service's ids of the output's open batches."""
+    """What all batches of a run have in common. `known_ids` are the services' ids of all batches of the output."""
 
     book: BatchBook
     emit: Emitter
     waits: bool
-    known_ids: set[str] = field(default_factory=set)
+    known_ids: set[str]
 
 
 class BatchJob:
@@ -92,7 +92,7 @@ class BatchJob:
         """Carries it through to its end, or as far as this run is to wait.
 
         Raises:
-            ItemPending: the run has stopped, or the provider; it stays open.
+            ItemPending: the run has stopped, or the service refuses to be asked; it stays open.
             OutputWriteError: something cannot be saved.
         """
         try:
@@ -157,13 +157,13 @@ class BatchJob:
                 return self._submitted(status)
 
     async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:
-        """Waits after an error before it is submitted again. False where it must not be: the endpoint was stopped.
+        """Waits after an error before it is submitted again. False where it must not be: the service refuses.
 
         Args:
             uncertain: the service may have it all the same, so it is looked for first.
         """
         if not passes(error):
-            self.service.stop(error)
+            self.service.refuse(error)
             if uncertain:
                 raise ItemPending from error
             return False
@@ -221,9 +221,13 @@ class BatchJob:
         """Whether a batch that has ended answers our requests."""
 
         async def look() -> bool:
-            async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                return reply.custom_id.startswith(self.row.tag)
-            return False
+            try:
+                async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                    return reply.custom_id.startswith(self.row.tag)
+            except ProviderError as error:
+                if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+                    raise
+            return False  # nothing was answered, or somebody has collected it and removed its results
 
         return await self.service.patiently(look, batch=status.id, resting=self._set_resting)
 
@@ -245,12 +249,12 @@ class BatchJob:
                 status = await self._cancel(status.id)
                 wait_s = 0.0
                 continue
+            wait_s = growing(wait_s)
             if not is_new:
-                self._tell(status)
+                self._tell(status, wait_s if self._errand.waits else None)
             if not self._errand.waits:
                 return None
             is_new, status = False, None
-            wait_s = growing(wait_s)
             await self._rest(wait_s)
 
     async def _cancel(self, batch: str) -> BatchStatus:
@@ -268,14 +272,14 @@ class BatchJob:
         error = status.error or ProviderError(f"The batch {status.id} was refused.", kind=ErrorKind.SERVER)
         if self._spool is None or self.service.gives_up:
             if not passes(error):
-                self.service.stop(error)
+                self.service.refuse(error)
             return _NO_BATCH
         if not await self._may_go_again(error, uncertain=False):
             return _NO_BATCH
         self.collector.row = self._book.announce_again(self.row)
         return await self._submit() or status
 
-    def _tell(self, status: BatchStatus) -> None:
+    def _tell(self, status: BatchStatus, next_look_s: float | None) -> None:
         row = self.row
         self._errand.emit(
             BatchProgress(
@@ -286,6 +290,7 @@ class BatchJob:
                 done=status.done,
                 failed=status.failed,
                 age_s=max(0.0, time.time() - row.submitted_at),
+                next_look_s=next_look_s,
             )
         )
 

@@ -14,11 +14,16 @@ from typing import NamedTuple, Protocol
 from datafast.errors import ProviderError
 from datafast.llms.base import Request, Response
 
-__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus", "NoBatchService"]
+__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus", "NoBatchService", "UnknownBatch"]
 
 
 class NoBatchService(ProviderError):
     """The server has no batch service (HTTP 404, 405 or 501 where files or batches should be). Nothing was taken, and nothing will be."""
+
+
+class UnknownBatch(ProviderError):
+    """The service knows no such batch (HTTP 404). It was removed, or belongs to another account than the key does; so it may be under way
+    all the same, and nothing of it may be bought again unasked."""
 
 
 class BatchLimits(NamedTuple):
@@ -107,11 +112,16 @@ class BatchBackend(Protocol):
         ...
 
     async def status(self, batch_id: str) -> BatchStatus:
-        """What the batch is doing now. If the service knows no such batch, the error has the status 404."""
+        """What the batch is doing now.
+
+        Raises:
+            UnknownBatch: the service knows it no more, or not by this key.
+        """
         ...
 
     def replies(self, status: BatchStatus, *, scratch: Path) -> AsyncIterator[BatchReply]:
-        """What became of the requests of a batch that has ended, in any order. Requests that are not named were never answered.
+        """What became of the requests of a batch that has ended, in any order. Requests that are not named were never answered, or their
+        answers are no longer kept, which the user is warned of.
 
         Memory is bounded by one reply. A reply that is larger than the provider's `max_reply_mb` is an error.
 
@@ -121,7 +131,11 @@ class BatchBackend(Protocol):
         ...
 
     async def cancel(self, batch_id: str) -> BatchStatus:
-        """Asks for the end of a batch; what was answered can be collected once it has ended. No error where it has ended already."""
+        """Asks for the end of a batch; what was answered can be collected once it has ended. No error where it has ended already.
+
+        Raises:
+            UnknownBatch: as `status`.
+        """
         ...
 
     async def discard(self, status: BatchStatus) -> None:

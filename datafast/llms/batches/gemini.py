@@ -92,9 +92,6 @@ class GeminiBatches(BatchService):
             token = {"pageToken": told}
         return found
 
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._job(batch_id))
-
     async def discard(self, status: BatchStatus) -> None:
         metadata = fields((await self._known(self._job(status.id))).get("metadata"))
         for name in (text(fields(metadata.get("inputConfig")).get("fileName")), *status.results):

@@ -71,9 +71,6 @@ class MistralBatches(BatchService):
     async def find(self, *, tag: str, since: float, num_requests: int) -> list[BatchStatus]:
         return [status async for job in self._jobs(since) if (status := self._status(job)).tag == tag]
 
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._job(batch_id))
-
     async def discard(self, status: BatchStatus) -> None:
         job = await self._known(self._job(status.id))
         inputs = job.get("input_files")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
+from datafast._util.notify import warn_user
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Response
 from datafast.llms.batches.api import BatchApi
-from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService
+from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService, UnknownBatch
 from datafast.llms.batches.results import Line, read_lines
 from datafast.llms.batches.values import count, text
 from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success, from_transport
@@ -33,6 +34,7 @@ _SHOWN_BYTES = 4000
 _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED, BatchState.CANCELLING})
 _SETTLED = frozenset({400, 403, 404, 409, 422})
 _UNANSWERED = frozenset({"batch_expired", "batch_cancelled"})
+_GONE = frozenset({404, 410})
 _NO_SERVICE = frozenset({404, 405, 501})
 CLOCKS_DIFFER_S = 600.0
 
@@ -54,12 +56,26 @@ class BatchService(ABC):
         """See `BatchBackend.replies`."""
         max_bytes = int(self._provider.max_reply_mb * 2**20) + _AROUND_A_REPLY
         most = max_bytes * (status.total or self.limits.requests)
+        if not status.results and status.done > status.failed:
+            self._warn_of_loss(status)
         for place in status.results:
-            await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
+            try:
+                await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
+            except ProviderError as error:
+                if error.status not in _GONE:
+                    raise
+                self._warn_of_loss(status)
+                continue
             for number, line in enumerate(self._lines(scratch, max_bytes, most)):
                 if number % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)  # others have a turn
                 yield self._unread(line) if line.data is None else self._reply(line.custom_id, line.data)
+
+    def _warn_of_loss(self, status: BatchStatus) -> None:
+        warn_user(
+            f"{self._origin.label}: results of the batch {status.id} are no longer kept by the service. "
+            "Requests whose answers are lost are asked again."
+        )
 
     def _lines(self, path: Path, max_bytes: int, most: int) -> Iterator[Line]:
         try:
@@ -93,11 +109,31 @@ class BatchService(ABC):
     @abstractmethod
     async def find(self, *, tag: str, since: float, num_requests: int) -> list[BatchStatus]: ...
 
-    @abstractmethod
-    async def status(self, batch_id: str) -> BatchStatus: ...
+    async def status(self, batch_id: str) -> BatchStatus:
+        """See `BatchBackend.status`."""
+        try:
+            return self._status(await self._job(batch_id))
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            raise UnknownBatch(
+                f"{self._origin.label}: the service knows no batch {batch_id} (HTTP 404). Use the key and address that it was sent "
+                f"with. If it was removed at the service, its results are lost.{excerpt(error.body)}",
+                kind=error.kind,
+                status=404,
+                body=error.body,
+            ) from error
 
     @abstractmethod
     async def discard(self, status: BatchStatus) -> None: ...
+
+    @abstractmethod
+    async def _job(self, batch_id: str) -> dict[str, Any]:
+        """A batch in the service's own words."""
+
+    @abstractmethod
+    def _status(self, job: dict[str, Any]) -> BatchStatus:
+        """What these words say."""
 
     @abstractmethod
     async def _cancel(self, batch_id: str) -> None: ...
