@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datafast.amounts import counted, duration, money
 from datafast.engine.events import BatchDelayed, BatchEnded, BatchProgress, BatchSubmitted
 
-__all__ = ["BatchEvent", "OpenBatches", "ended_in_words", "progress_in_words", "submitted_in_words"]
+__all__ = [
+    "BATCH_HEADINGS",
+    "BatchEvent",
+    "BatchLine",
+    "OpenBatches",
+    "ended_in_words",
+    "progress_in_words",
+    "submitted_in_words",
+]
 
+BATCH_HEADINGS = {
+    "name": "batches",
+    "answered": "answered",
+    "failed": "errors",
+    "state": "",
+    "since": "for",
+    "look": "next look",
+}
 BatchEvent = BatchSubmitted | BatchProgress | BatchDelayed | BatchEnded
 _MOST_LINES = 6
 _UNDER_WAY = "under way"
+
+
+class BatchLine(NamedTuple):
+    """What is shown of one batch: its provider, its calls, for how long it is under way, and when it is looked at next."""
+
+    name: str
+    answered: str
+    failed: str
+    state: str
+    since: str
+    look: str
 
 
 @dataclass
@@ -71,16 +98,25 @@ class OpenBatches:
         """Those that are answered, as far as the providers say."""
         return sum(batch.done for batch in list(self._batches.values()))
 
-    def lines(self) -> Iterator[str]:
-        """A line for each of them, the oldest first; some stand for all where there are many."""
-        known = list(self._batches.items())
+    def lines(self) -> list[BatchLine]:
+        """A line for each of them, the oldest first; the last one stands for several where there are many."""
+        now, known = time.monotonic(), list(self._batches.items())
         shown = known if len(known) <= _MOST_LINES else known[: _MOST_LINES - 1]
-        for (provider, name), batch in shown:
-            yield f"{provider}: batch {name}: {_told(batch)}"
-        if len(shown) < len(known):
-            rest = [batch for _, batch in known[len(shown) :]]
-            calls, done = sum(batch.calls for batch in rest), sum(batch.done for batch in rest)
-            yield f"and {len(rest):,} more batches: {done:,} of {counted(calls, 'call')} answered"
+        lines = [
+            BatchLine(
+                provider,
+                _answered(batch.done, batch.calls),
+                f"{batch.failed:,}" if batch.failed else "",
+                batch.state,
+                duration(now - batch.since),
+                "" if batch.next_look is None else f"in {duration(max(0.0, batch.next_look - now))}",
+            )
+            for (provider, _), batch in shown
+        ]
+        if rest := [batch for _, batch in known[len(shown) :]]:
+            answered = _answered(sum(batch.done for batch in rest), sum(batch.calls for batch in rest))
+            lines.append(BatchLine(f"and {len(rest):,} more", answered, "", "", "", ""))
+        return lines
 
     def summary(self) -> str:
         """All of them in one line; empty if there is none."""
@@ -95,12 +131,8 @@ class OpenBatches:
         return f"{which} for {oldest}: {self.done:,} of {counted(self.calls, 'call')} answered{look}"
 
 
-def _told(batch: _Batch) -> str:
-    now = time.monotonic()
-    failed = f", {batch.failed:,} with an error" if batch.failed else ""
-    look = f", next look in {duration(max(0.0, batch.next_look - now))}" if batch.next_look is not None else ""
-    answered = f"{batch.done:,} of {counted(batch.calls, 'call')} answered{failed}"
-    return f"{batch.state} for {duration(now - batch.since)}, {answered}{look}"
+def _answered(done: int, calls: int) -> str:
+    return f"{done:,} of {calls:,}"
 
 
 def submitted_in_words(event: BatchSubmitted) -> str:

@@ -250,7 +250,7 @@ class Progress:
             found.append(f"{self.failed_words()}.".replace(" failed", " rows failed", 1))
         if self.retries:
             found.append(f"Requests sent again: {_words(self.retries)}.")
-        return [*found, *self.batches.lines()]
+        return found
 
     def line(self, in_flight: int = 0) -> str:
         """How the run goes, in one line."""

@@ -279,8 +279,8 @@ class Dispatch:
 
     @property
     def waited_for(self) -> list[BatchRow]:
-        """The open batches that items wait for."""
-        return [job.row for job in self._jobs.values() if len(job.waiters)]
+        """All open batches, if items wait. An item is noted at one of those that it waits for."""
+        return [job.row for job in self._jobs.values()] if any(len(job.waiters) for job in self._jobs.values()) else []
 
     async def close(self) -> None:
         """Ends what is still being done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -117,6 +118,33 @@ def test_another_process_collects_what_one_has_sent(run: Run, server: BatchServe
     assert json.loads(collected.stdout)["written"] == 4
     assert (len(rows_of(Path("rows.jsonl"))), server.online) == (4, 0)
     assert set(server.bought_ids.values()) == {1}
+
+
+def test_ctrl_c_cancels_nothing_and_says_so(run: Run, server: BatchServer) -> None:
+    server.faults.polls = 1000
+    run("schema", "raw")
+    with subprocess.Popen(
+        [sys.executable, "-m", "datafast", "generate", "c.yaml", "--batch"],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as started:
+        assert started.stderr is not None
+        said = ""
+        while "is submitted" not in said:
+            line = started.stderr.readline()
+            assert line, said
+            said += line
+        started.send_signal(signal.SIGINT)
+        said = started.stderr.read()
+    assert started.returncode == 130
+    assert "Stopping. Nothing that is in a batch is cancelled. Ctrl-C again leaves now." in said
+    assert "stopped   interrupted; 1 batch is under way at openai/tiny (4 calls)" in said
+    assert "datafast generate c.yaml --batch   (go on; nothing is paid for twice)" in said
+    server.faults.polls = 1
+    assert run("generate", "c.yaml", "--batch").exit_code == 0
+    assert (len(server.jobs), set(server.bought_ids.values())) == (1, {1})
 
 
 def test_the_events_of_batches_go_into_the_event_file(run: Run, server: BatchServer) -> None:
