@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast._util.notify import warn_user
 from datafast.engine.batches.lookup import Lookup
 from datafast.engine.batches.service import growing, passes
 from datafast.engine.events import BatchEnded, BatchProgress, BatchSubmitted
 from datafast.engine.stop import ItemPending
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService
+from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService, ResultsGone, UnknownBatch
 from datafast.store.batches import BatchPhase
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from datafast.engine.batches.collecting import Collector
     from datafast.engine.batches.service import Service
     from datafast.engine.batches.waiting import Waiters
@@ -80,6 +83,7 @@ class BatchJob:
         self._spool = spool
         self._scratch = scratch
         self._is_cancelled = False
+        self._refused_as: BatchStatus | None = None
         self._wait_s = 0.0  # before it is submitted again
 
     @property
@@ -101,8 +105,9 @@ class BatchJob:
                 await self._collect(status)
             self.collector.leave_rest()
             self._close()
-            if status.id:
-                await self._discard(status)
+            left = status if status.id else self._refused_as
+            if left is not None:
+                await self._discard(left)
         finally:
             self.is_resting = True
             for path in (self._spool, self._scratch):
@@ -224,18 +229,31 @@ class BatchJob:
             await self._rest(wait_s)
 
     async def _cancel(self, batch: str) -> BatchStatus:
-        return await self.service.patiently(
-            lambda: self.service.backend.cancel(batch), batch=batch, resting=self._set_resting
-        )
+        return await self._ask(batch, self.service.backend.cancel)
 
     async def _look(self, batch: str) -> BatchStatus:
-        return await self.service.patiently(
-            lambda: self.service.backend.status(batch), batch=batch, resting=self._set_resting
-        )
+        return await self._ask(batch, self.service.backend.status)
+
+    async def _ask(self, batch: str, method: Callable[[str], Awaitable[BatchStatus]]) -> BatchStatus:
+        """What the service says of a batch. One that it does not know is given up where the user wants that, and only there: it may
+        belong to another key.
+        """
+
+        async def ask() -> BatchStatus:
+            try:
+                return await method(batch)
+            except UnknownBatch as error:
+                if not self.service.forgets_unknown:
+                    raise
+                warn_user(f"{error} It is given up now.")
+                return _NO_BATCH
+
+        return await self.service.patiently(ask, batch=batch, resting=self._set_resting)
 
     async def _refused(self, status: BatchStatus) -> BatchStatus:
         """The service has taken it and then answered nothing. Submits it again if that may work later."""
         error = status.error or ProviderError(f"The batch {status.id} was refused.", kind=ErrorKind.SERVER)
+        self._refused_as = status
         if self._spool is None or self.service.gives_up:
             if not passes(error):
                 self.service.refuse(error)
@@ -243,6 +261,7 @@ class BatchJob:
         if not await self._may_go_again(error, uncertain=False):
             return _NO_BATCH
         self.collector.row = self._book.announce_again(self.row)
+        await self._discard(status)
         return await self._submit() or status
 
     def _tell(self, status: BatchStatus, next_look_s: float | None) -> None:
@@ -266,14 +285,17 @@ class BatchJob:
         async def download() -> None:
             part: list[BatchReply] = []
             size = 0
-            async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                part.append(reply)
-                size += len(reply.response.raw) if reply.response is not None else 0
-                if len(part) >= _PART or size >= _PART_SIZE:
-                    self.collector.take(part)
-                    part, size = [], 0
-                    await asyncio.sleep(0)
-                    self.service.check()
+            try:
+                async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                    part.append(reply)
+                    size += len(reply.response.raw) if reply.response is not None else 0
+                    if len(part) >= _PART or size >= _PART_SIZE:
+                        self.collector.take(part)
+                        part, size = [], 0
+                        await asyncio.sleep(0)
+                        self.service.check()
+            except ResultsGone as error:
+                warn_user(f"{error} Requests whose replies are lost are asked again.")
             self.collector.take(part)
 
         await self.service.patiently(download, batch=status.id, resting=self._set_resting)
