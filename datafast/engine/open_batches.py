@@ -69,7 +69,7 @@ class OpenBatches:
         key, now = (event.provider, event.batch), time.monotonic()
         match event:
             case BatchSubmitted():
-                self._batches[key] = _Batch(event.calls, now)
+                self._batches[key] = _Batch(event.calls, now, next_look=_moment(now, event.next_look_s))
             case BatchProgress():
                 self._batches[key] = _Batch(
                     event.calls,
@@ -77,7 +77,7 @@ class OpenBatches:
                     event.done,
                     event.failed,
                     event.state,
-                    None if event.next_look_s is None else now + event.next_look_s,
+                    _moment(now, event.next_look_s),
                 )
             case BatchDelayed():
                 if (batch := self._batches.get(key)) is not None:
@@ -129,6 +129,10 @@ class OpenBatches:
         look = f", next look in {duration(max(0.0, min(looks) - now))}" if looks else ""
         which = "1 batch under way" if len(batches) == 1 else f"{len(batches):,} batches under way, the oldest"
         return f"{which} for {oldest}: {self.done:,} of {counted(self.calls, 'call')} answered{look}"
+
+
+def _moment(now: float, in_s: float | None) -> float | None:
+    return None if in_s is None else now + in_s
 
 
 def _answered(done: int, calls: int) -> str:

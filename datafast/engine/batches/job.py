@@ -176,7 +176,10 @@ class BatchJob:
     def _submitted(self, status: BatchStatus) -> BatchStatus:
         self.collector.row = self._book.submitted(self.row, status.id)
         self._errand.known_ids.add(status.id)
-        self._errand.emit(BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls))
+        look_s = growing(0.0) if self._errand.waits else None
+        self._errand.emit(
+            BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls, next_look_s=look_s)
+        )
         return status
 
     async def _rest(self, seconds: float) -> None:
