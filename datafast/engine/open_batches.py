@@ -153,8 +153,9 @@ def progress_in_words(event: BatchProgress) -> str:
 
 def ended_in_words(event: BatchEnded) -> str:
     """What a batch brought, as a sentence."""
+    if not event.batch:
+        return f"{event.provider}: a batch with {counted(event.not_answered, 'call')} was not submitted."
     failed = f", {event.failed:,} failed" if event.failed else ""
     left = f", {event.not_answered:,} were not answered" if event.not_answered else ""
-    name = f"batch {event.batch}" if event.batch else "a batch that was not submitted"
     cost = f", cost {money(event.cost_usd)}" if event.answered else ""
-    return f"{event.provider}: {name} has ended: {counted(event.answered, 'call')} answered{failed}{left}{cost}."
+    return f"{event.provider}: batch {event.batch} has ended: {counted(event.answered, 'call')} answered{failed}{left}{cost}."

@@ -60,6 +60,7 @@ class BatchJob:
         waiters: the items that wait for it.
         is_resting: nothing is being done about it, other than waiting.
         is_over: it is closed: nothing of it is open any more.
+        was_cancelled: its service was asked for its end.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class BatchJob:
         self._book = errand.book
         self._spool = spool
         self._scratch = scratch
-        self._is_cancelled = False
+        self.was_cancelled = False
         self._wait_s = 0.0  # before it is submitted again
 
     @property
@@ -247,9 +248,9 @@ class BatchJob:
                 continue
             if status.state is BatchState.ENDED:
                 return status
-            if self.service.gives_up and not self._is_cancelled:
-                self._is_cancelled = True
+            if self.service.gives_up and not self.was_cancelled:
                 status = await self._cancel(status.id)
+                self.was_cancelled = True
                 wait_s = 0.0
                 continue
             wait_s = growing(wait_s)

@@ -269,7 +269,7 @@ def test_what_was_answered_before_a_batch_is_cancelled_is_collected_and_used(run
     assert "2 of 4 calls answered, 2 not answered, after " in done.stdout
     paid = done.stdout.splitlines()[-1]
     assert paid.startswith("paid      $")
-    assert paid.endswith(" for 2 calls that were answered; they are kept, and the next run uses them")
+    assert paid.endswith(" for 2 calls that were answered; the replies are kept, and the next run uses them")
     assert run("generate", "c.yaml").exit_code == 0
     assert (server.online, set(server.bought.values())) == (2, {1})
     assert run("batches", "rows.jsonl", "--cancel").stdout == "No batch is under way for rows.jsonl.\n"
