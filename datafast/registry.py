@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "columns": "datafast.datasets.columns:ColumnsDataset",
         "conversation": "datafast.datasets.conversation.kind:ConversationDataset",
         "mcq": "datafast.datasets.mcq:MCQDataset",
+        "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
     },
     "datafast.providers": {

@@ -22,6 +22,7 @@ IMPORT_PATHS = {
     "datafast.datasets": [
         "RawDataset",
         "ClassificationDataset",
+        "DocumentQADataset",
         "JudgementDataset",
         "MCQDataset",
         "PreferenceDataset",
@@ -30,6 +31,7 @@ IMPORT_PATHS = {
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
+        "DocumentQADatasetConfig",
         "JudgementDatasetConfig",
         "MCQDatasetConfig",
         "PreferenceDatasetConfig",
@@ -44,6 +46,7 @@ IMPORT_PATHS = {
         "TextClassificationRow",
         "MCQRow",
         "JudgedPreferenceRow",
+        "DocumentQARow",
         "JudgementRow",
         "ComparisonRow",
         "MCQSource",

@@ -8,6 +8,7 @@ from datafast.datasets.former import FORMER_ROWS
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.document_qa import DocumentQARow
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -22,6 +23,7 @@ else:
                 "ConversationRow",
                 "ReasonedConversationRow",
             ],
+            "datafast.datasets.document_qa": ["DocumentQARow"],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
@@ -34,6 +36,7 @@ __all__ = [
     "AgentConversationRow",
     "ComparisonRow",
     "ConversationRow",
+    "DocumentQARow",
     "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",

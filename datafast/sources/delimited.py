@@ -11,7 +11,6 @@ import csv
 import math
 import re
 import threading
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -21,6 +20,7 @@ from datafast.errors import ConfigError
 from datafast.sources.file import SourceFile
 from datafast.sources.part import Part
 from datafast.sources.reading import CellType, Reading
+from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import Row, RowReader
 
@@ -91,8 +91,8 @@ def read_delimited(source: SourceFile, reading: Reading, reader: RowReader) -> P
     """A broken record is found while all are gone through, before anything is sent."""
     text = TextFile(source, reading)
     delimiter = reading.delimiter or _DELIMITERS[source.suffix]
-    starts = array("q")
-    lines = array("q")
+    starts = Numbers()
+    lines = Numbers()
     with text.open() as file:
         columns = _header(_Records(text, file, delimiter), text, reading)
     convert = _conversion(columns, reading, text)

@@ -13,6 +13,7 @@ from datafast.sources.addresses import fetched, is_address, remote_names, shown_
 from datafast.sources.delimited import read_delimited
 from datafast.sources.file import COMPRESSED, SourceFile, unpacked
 from datafast.sources.json_files import read_json, read_jsonl
+from datafast.sources.pages import read_page
 from datafast.sources.parquet import read_arrow, read_parquet
 from datafast.sources.part import Part, chained
 from datafast.sources.reading import Reading
@@ -33,6 +34,10 @@ _READERS: dict[str, Callable[[SourceFile, Reading, RowReader], Part]] = {
     ".feather": read_arrow,
     ".txt": read_text,
     ".md": read_text,
+    ".html": read_page,
+    ".htm": read_page,
+    ".pdf": read_page,
+    ".docx": read_page,
 }
 ENDINGS = tuple(_READERS)
 _MOST_NAMED = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from datafast.sources.file import SourceFile
 from datafast.sources.memory import of_list
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
+from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_json
 
@@ -24,8 +24,8 @@ _MOST_GIB = 1
 def read_jsonl(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
     """A broken line is found while all are gone through, before anything is sent."""
     text = TextFile(source, reading)
-    index = LineIndex()
-    blank = array("q")
+    index = LineIndex(Numbers([0]))
+    blank = Numbers()
 
     def plain() -> Iterator[Row]:
         with text.open() as file:

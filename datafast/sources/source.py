@@ -20,8 +20,9 @@ from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.sources.addresses import is_address, shown_address
 from datafast.sources.fields import SourceFields
-from datafast.sources.identity import CellProblem, key_id
+from datafast.sources.identity import ID_BYTES, CellProblem, key_id
 from datafast.sources.opening import open_source
+from datafast.sources.records import Records
 from datafast.sources.rows import SourceRows
 from datafast.sources.values import Row, written
 from datafast.templates.values import to_text
@@ -93,7 +94,7 @@ class _TextIdentity:
 
     def __init__(self, dimension: str, column: str | None, key: str | None) -> None:
         self.column = column
-        self.keys = bytearray() if key is not None else None
+        self.keys = Records(ID_BYTES) if key is not None else None
         self._key = key
         self._dimension = dimension
 
@@ -107,7 +108,7 @@ class _TextIdentity:
         if self._key is not None and self.keys is not None:
             if row.get(self._key) is None:
                 raise CellProblem(self._key, _wrong(None, self._key, row))
-            self.keys += (key := key_id(row[self._key]))
+            self.keys.append(key := key_id(row[self._key]))
             parts.append(key)
         return digest(*parts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 
 from datafast._util.jsonl import LineIndex
@@ -11,6 +10,7 @@ from datafast.errors import ConfigError
 from datafast.sources.file import SourceFile
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
+from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import Row, RowReader
 
@@ -52,8 +52,8 @@ def _whole(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
 
 def _lines(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
     text = TextFile(file, reading)
-    index = LineIndex()
-    filled = array("q")
+    index = LineIndex(Numbers([0]))
+    filled = Numbers()
 
     def row(line: bytes, place: int, number: int) -> Row:
         return reader.plain({"text": text.text(line.rstrip(b"\r\n"), place + 1)}, number)

@@ -27,6 +27,7 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
+from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.locating import Located
@@ -120,6 +121,7 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             spool.unlink(missing_ok=True)
         set_aside = _move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
+        _require_nothing_saved(paths)
         ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
         try:
             output = _open(paths, ledger, plan, how, set_aside)
@@ -205,10 +207,11 @@ def _move_aside(paths: OutputPaths) -> list[Path]:
     number = 1
     moved: list[Path] = []
     try:
-        while any(_backup(path, stamp).exists() for path in paths.all):
+        files = [*paths.all, *saved_ledgers(paths.ledger)]
+        while any(_backup(path, stamp).exists() for path in files):
             number += 1
             stamp = f"{now}-{number}"
-        for path in paths.all:
+        for path in files:
             if path.exists():
                 path.rename(_backup(path, stamp))
                 moved.append(_backup(path, stamp))
@@ -234,6 +237,14 @@ def _require_both_or_none(paths: OutputPaths) -> None:
         raise OutputChangedError(
             f"{paths.journal} has replies, but its ledger {paths.ledger.name} is missing. Restore the ledger, "
             f"or start over with --fresh (the journal is kept aside)."
+        )
+
+
+def _require_nothing_saved(paths: OutputPaths) -> None:
+    for saved in saved_ledgers(paths.ledger):
+        raise OutputChangedError(
+            f"{saved} has what was bought when {paths.ledger.name} was replaced during a run. Move it into the place of "
+            f"{paths.ledger.name} to go on with it, or delete it to go on without."
         )
 
 

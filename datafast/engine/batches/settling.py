@@ -146,7 +146,7 @@ async def _give_up(
             stop_endpoint=lambda endpoint, reason: None,  # nothing is sent to it anyway
             takes=False,
         )
-        service.gives_up = True
+        service.gives_up = service.forgets_unknown = True
         job = BatchJob(service, _collector(row, service, errand), Waiters(), errand, spool=None, scratch=scratch)
         with contextlib.suppress(ItemPending):
             await job.carry_out()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast.cli.main import cli
-from datafast.engine.batches import job, service
+from datafast.engine.batches import lookup, service
 from tests.servers.batch_server import KEY, BatchServer
 from tests.support import ROOT, rows_of
 
@@ -38,7 +38,7 @@ UNKNOWN = "{input_usd_per_million: 1000, output_usd_per_million: 1000}"
 def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(service, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(job, "ON_ITS_WAY_S", 0.3)
+    monkeypatch.setattr(lookup, "ON_ITS_WAY_S", 0.3)
 
 
 @pytest.fixture

@@ -235,7 +235,8 @@ def assert_treated(
     }
     # Our own client sends once more what a connection that was open before has ended without a byte.
     twice = not make.is_litellm and fault == "connection reset before the answer"
-    uncounted = 2 * (done == FAULT)  # a repeat that comes before another one was answered in between
+    # A repeat that comes before another one was answered in between.
+    uncounted = 2 * (done in {FAULT, REFUSED})
     assert expected[done] <= len(about_topic_1(fault_server)) <= expected[done] * (1 + twice) + uncounted
     assert report.failures == ({} if done in {WAITED, STOPS} else {category: 1})
     assert len(report.stopped_providers) == (done == STOPS)
