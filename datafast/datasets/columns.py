@@ -24,6 +24,7 @@ from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.sources.field import spool_beside
 from datafast.store.paths import UsedFile
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ColumnsDatasetConfig(DatasetConfig):
             self.columns,
             num_rows=self.num_rows,
             folder=(info.context or {}).get("folder"),
+            spool=spool_beside(self.output_file, self.run),
             sources=before.sources if before else None,
             marks_cut=self.run.on_truncation == "keep",
         )

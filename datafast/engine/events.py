@@ -163,7 +163,10 @@ class BatchSubmitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchProgress:
-    """A batch was looked at, and is not back yet. Of its `calls`, `done` are answered, as far as the provider says."""
+    """A batch was looked at, and is not back yet. Of its `calls`, `done` are answered, as far as the provider says.
+
+    It is looked at again in `next_look_s` seconds; None if this run looks no more.
+    """
 
     type: ClassVar[str] = "batch_progress"
     provider: str
@@ -173,6 +176,7 @@ class BatchProgress:
     done: int
     failed: int
     age_s: float
+    next_look_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,17 @@ def test_without_waiting_the_next_run_collects(tmp_path: Path, server: BatchServ
     assert set(server.bought_ids.values()) == {1}
 
 
+def test_all_batches_are_named_that_are_under_way(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 2
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    providers = roles(provider(server), rejected=provider(server, "small"))
+    for _ in range(3):
+        with pytest.raises(RunStopped) as stopped:
+            dataset.generate(providers, wait=False)
+    told = str(stopped.value.report.stop_reason)
+    assert told.startswith("2 batches are under way at openai/tiny (6 calls), openai/small (6 calls)")
+
+
 def test_an_online_run_settles_open_batches_and_sends_only_what_is_in_none(tmp_path: Path, server: BatchServer) -> None:
     server.faults.polls = 3
     with pytest.raises(RunStopped, match=r"1 batch is under way at openai/tiny \(4 calls\)"):
