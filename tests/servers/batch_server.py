@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.servers import loops
 from tests.servers.fault_server import Answer, Recorded, reply_to
 
 __all__ = ["KEY", "BatchFaults", "BatchServer", "Job", "Outcome"]
@@ -150,7 +151,7 @@ class BatchServer:
         self._started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(self._runner.cleanup())
-        self._loop.close()
+        loops.end(self._loop)
 
     async def _start(self) -> None:
         from tests.servers.batch_shapes import AzureShape, MistralShape, OpenAIShape
