@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.batches.service import growing
 from datafast.engine.stop import ItemPending
-from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.batches.base import BatchState, BatchStatus
+from datafast.llms.batches.base import BatchState, BatchStatus, ResultsGone, UnknownBatch
 
 if TYPE_CHECKING:
     from datafast.engine.batches.service import Service
@@ -94,11 +93,15 @@ class Lookup:
         )
 
     async def _is_over(self, status: BatchStatus) -> bool:
-        if status.state not in _OVER:
-            status = await self._service.patiently(
-                lambda: self._backend.status(status.id), batch=status.id, resting=self._resting
-            )
-        return status.state in _OVER
+        async def look() -> bool:
+            try:
+                return (await self._backend.status(status.id)).state in _OVER
+            except UnknownBatch:  # it was there a moment ago
+                return True
+
+        if status.state in _OVER:
+            return True
+        return await self._service.patiently(look, batch=status.id, resting=self._resting)
 
     async def _is_ours(self, status: BatchStatus) -> bool:
         """Whether a batch that has ended answers our requests."""
@@ -108,9 +111,8 @@ class Lookup:
                 ended = await self._backend.status(status.id)
                 async for reply in self._backend.replies(ended, scratch=self._scratch):
                     return reply.custom_id.startswith(self._row.tag)
-            except ProviderError as error:
-                if error.kind is not ErrorKind.MODEL_NOT_FOUND:
-                    raise
-            return False  # nothing was answered, or somebody has collected it and removed its results
+            except (UnknownBatch, ResultsGone):  # somebody has collected it, and removed its results
+                pass
+            return False
 
         return await self._service.patiently(look, batch=status.id, resting=self._resting)
