@@ -61,6 +61,7 @@ class BatchJob:
         waiters: the items that wait for it.
         is_resting: nothing is being done about it, other than waiting.
         is_over: it is closed: nothing of it is open any more.
+        was_cancelled: its service was asked for its end.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class BatchJob:
         self._book = errand.book
         self._spool = spool
         self._scratch = scratch
-        self._is_cancelled = False
+        self.was_cancelled = False
         self._refused_as: BatchStatus | None = None
         self._wait_s = 0.0  # before it is submitted again
 
@@ -179,7 +180,10 @@ class BatchJob:
     def _submitted(self, status: BatchStatus) -> BatchStatus:
         self.collector.row = self._book.submitted(self.row, status.id)
         self._errand.known_ids.add(status.id)
-        self._errand.emit(BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls))
+        look_s = growing(0.0) if self._errand.waits else None
+        self._errand.emit(
+            BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls, next_look_s=look_s)
+        )
         return status
 
     async def _rest(self, seconds: float) -> None:
@@ -215,9 +219,9 @@ class BatchJob:
                 continue
             if status.state is BatchState.ENDED:
                 return status
-            if self.service.gives_up and not self._is_cancelled:
-                self._is_cancelled = True
+            if self.service.gives_up and not self.was_cancelled:
                 status = await self._cancel(status.id)
+                self.was_cancelled = True
                 wait_s = 0.0
                 continue
             wait_s = growing(wait_s)
