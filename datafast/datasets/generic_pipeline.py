@@ -15,10 +15,9 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     Field,
     PrivateAttr,
@@ -35,10 +34,10 @@ from datafast._util.notify import warn_user
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.documents import opened, same, the_given
+from datafast.datasets.pipeline_replies import Entries, OutputType, entry_model, reply_model, told, type_of
 from datafast.datasets.pipeline_rows import PipelineRows, Skip, SourceRow, named
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
-from datafast.llms.reply_model import ReplyModel, exactly
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
@@ -62,25 +61,7 @@ DEFAULT_PROMPTS = [
 ]
 DEFAULTS = DefaultPrompts("generic_pipeline", version=1, texts={"prompts": DEFAULT_PROMPTS})
 
-OutputType = Literal["text", "integer", "number", "boolean", "texts"]
 _FILLED = ("num_samples", "language", "language_name")
-
-
-def _not_blank(text: str) -> str:
-    if not (text := text.strip()):
-        raise ValueError("is blank")
-    return text
-
-
-_TEXT = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
-_TYPES: Mapping[str, tuple[Any, str]] = {
-    "text": (_TEXT, "a text"),
-    "integer": (int, "a whole number"),
-    "number": (Annotated[float, Field(allow_inf_nan=False)], "a number"),
-    "boolean": (bool, "true or false"),
-    "texts": (list[_TEXT], "a list of texts"),
-}
-"""What a column may hold: its type, and how prompts call it."""
 
 
 class GenericPipelineSource(StrEnum):
@@ -100,14 +81,6 @@ class GenericPipelineRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
-
-
-class Entries(ReplyModel):
-    """The new columns of one or several rows."""
-
-    elements: ClassVar[tuple[str, ...]] = ("entries",)
-
-    entries: list[Any] = Field(min_length=1)
 
 
 class GenericPipelineDatasetConfig(PromptDatasetConfig):
@@ -324,7 +297,7 @@ class GenericPipelineDataset(FanOutDataset[GenericPipelineDatasetConfig, BaseMod
     def __init__(self, config: GenericPipelineDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self.row_model = create_generic_pipeline_row_model(config)
-        self._entry = _entry_model(config)
+        self._entry = entry_model(config.outputs)
         self._replies: dict[int, type[Entries]] = {}
 
     def get_num_expected_rows(
@@ -386,47 +359,24 @@ class GenericPipelineDataset(FanOutDataset[GenericPipelineDatasetConfig, BaseMod
         return {
             **languages,
             "row": "\n\n".join(f"{name}:\n{text}" for name, text in inputs.items()),
-            "outputs": ", ".join(f"{name} ({_told(kind)})" for name, kind in self.config.outputs.items()),
+            "outputs": ", ".join(f"{name} ({told(kind)})" for name, kind in self.config.outputs.items()),
         }
 
     def _reply(self, count: int) -> type[Entries]:
         if count not in self._replies:
-            self._replies[count] = _reply_model(self._entry, count)
+            self._replies[count] = reply_model(self._entry, count)
         return self._replies[count]
-
-
-def _told(kind: OutputType | list[str]) -> str:
-    return f"one of: {'; '.join(kind)}" if isinstance(kind, list) else _TYPES[kind][1]
-
-
-def _type_of(kind: OutputType | list[str]) -> Any:
-    return Literal[tuple(kind)] if isinstance(kind, list) else _TYPES[kind][0]
-
-
-def _entry_model(config: GenericPipelineDatasetConfig) -> type[BaseModel]:
-    fields: dict[str, Any] = {name: (_type_of(kind), ...) for name, kind in config.outputs.items()}
-    with (
-        foreign_warnings_ignored()
-    ):  # of columns with the name of an old method of pydantic's models, like `copy` or `json`
-        return create_model("Entry", **fields)
-
-
-def _reply_model(entry: type[BaseModel], count: int) -> type[Entries]:
-    """`Entries` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: Any = {"minItems": count, "maxItems": count}
-    entries: Any = (list[entry], Field(min_length=1, description=exactly(count, "rows"), json_schema_extra=bounds))  # type: ignore[valid-type]
-    return create_model(f"Entries{count}", __base__=Entries, entries=entries)
 
 
 def create_response_model(config: GenericPipelineDatasetConfig) -> type[Entries]:
     """The model of the reply to a prompt: `entries`, each with the new columns."""
-    return _reply_model(_entry_model(config), config.num_samples_per_prompt)
+    return reply_model(entry_model(config.outputs), config.num_samples_per_prompt)
 
 
 def create_generic_pipeline_row_model(config: GenericPipelineDatasetConfig) -> type[BaseModel]:
     """The model of rows: the columns of the source, the new ones, then the fields of `GenericPipelineRow`."""
     fields: dict[str, Any] = {name: (config.rows.kind(name), None) for name in config.sources}
-    fields |= {name: (_type_of(kind), ...) for name, kind in config.outputs.items()}
+    fields |= {name: (type_of(kind), ...) for name, kind in config.outputs.items()}
     fields |= {name: (info.annotation, info) for name, info in GenericPipelineRow.model_fields.items()}
     with foreign_warnings_ignored():
         return create_model(GenericPipelineRow.__name__, __doc__=GenericPipelineRow.__doc__, **fields)
