@@ -315,7 +315,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
-        inputs = {*config.input_fields, *sources_of(config)}
+        inputs = list(dict.fromkeys([*config.input_fields, *sources_of(config)]))
         hidden = {"output_file", "run", "languages", "reasoning", *inputs}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
@@ -337,7 +337,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
 def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
     """How much there is of each input."""
-    given = {name: getattr(config, name) for name in type(config).model_fields if name in inputs}
+    given = {name: getattr(config, name) for name in inputs}
     return {
         name: f"{len(value):,}"
         for name, value in given.items()

@@ -23,7 +23,7 @@ from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.inputs import texts_dimension
 from datafast.datasets.preference_pairs import Judging, Maker, Recipe, Strategy, of_judges
-from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS
+from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS, WITHOUT_DOCUMENT
 from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
 from datafast.datasets.replies import texts_model
 from datafast.engine.generate import Generate
@@ -66,19 +66,20 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
-    input_fields = ("input_documents",)
+    input_fields = ("input_documents", "questions")
     default_prompts = DEFAULTS
-    response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
-    evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
-    judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
-    comparison_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "first", "second")
-    degrade_names: ClassVar[TemplateNames] = TemplateNames(
-        "question", "answer", optional=["document", "flaw", "language_name"]
-    )
     role_switches: ClassVar[Mapping[str, str]] = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
 
-    input_documents: Accepts[Annotated[Sequence[str], TextInput("document")], Iterable[Any] | Path]
+    input_documents: Accepts[Annotated[Sequence[str], TextInput("document")] | None, Iterable[Any] | Path | None] = (
+        default_of(None)
+    )
     """The texts that questions are asked about. A list, a file, or a source with its column."""
+
+    questions: Accepts[Annotated[Sequence[str], TextInput("question")] | None, Iterable[Any] | Path | None] = (
+        default_of(None)
+    )
+    """In the place of `input_documents`: questions, or prompts of any sort, that are answered as they are. A list, a file, or a source with
+    its column. Prompts have no {document} then."""
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
@@ -129,6 +130,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     @model_validator(mode="after")
     def _role_prompts_fit(self) -> PreferenceDatasetConfig:
+        self._check_inputs()
         self._refuse_unused()
         if self.run.fan_out != "all":
             raise ValueError(
@@ -141,6 +143,16 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             )
         self.role_templates(self.editions()[0])
         return self
+
+    def _check_inputs(self) -> None:
+        """Raises ValueError unless there are either documents or questions."""
+        if (self.input_documents is None) == (self.questions is None):
+            raise ValueError(
+                "input_documents: Give documents that questions are asked about, or questions, and not both."
+            )
+        given = {"num_samples_per_prompt", "question_generation_prompts"} & self.model_fields_set
+        if self.questions is not None and given:
+            raise ValueError(f"{min(given)}: The questions are given, so none are asked for. Leave it out.")
 
     def _refuse_unused(self) -> None:
         """Raises ValueError for what is given and has no effect."""
@@ -181,22 +193,46 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
         """The templates of all sorts of calls except the question's: chosen, rejected, evolution, judge."""
-        compares, degrades = self.judging == "both_orders", self.strategy == "degrade"
-        chosen, rejected = "chosen_response_generation_prompt", "rejected_response_generation_prompt"
-        judge = ("judge_prompt", "comparison_prompt" if compares else "judge_prompt")
-        worse = (("degrade_prompt",) * 2, self.degrade_names) if degrades else ((rejected,) * 2, self.response_names)
-        given = {
-            "chosen": ((chosen, chosen), self.response_names),
-            **({"rejected": worse} if self.strategy != "best_of_n" else {}),
-            **({"evolution": (("evolution_prompt",) * 2, self.evolution_names)} if self.evol_instruct else {}),
-            **({"judge": (judge, self.comparison_names if compares else self.judge_names)} if self.is_judged else {}),
-        }
         return {
             sort: names.parse(
                 self._text_of(field, default, edition), names.others(self.placeholders), field=field, remark=remark
             )
-            for sort, ((field, default), names) in given.items()
+            for sort, (field, default, names) in self._sorts().items()
         }
+
+    def _sorts(self) -> dict[str, tuple[str, str, TemplateNames]]:
+        """The field of each of these templates, its default text, and what it is filled with."""
+        about = ["document"] if self.questions is None else []
+        less = "" if about else WITHOUT_DOCUMENT
+        chosen, rejected = "chosen_response_generation_prompt", "rejected_response_generation_prompt"
+        response = TemplateNames("language_name", *about, "question")
+        sorts = {"chosen": (chosen, f"{chosen}{less}", response)}
+        if self.strategy == "two_models":
+            sorts["rejected"] = (rejected, f"{rejected}{less}", response)
+        elif self.strategy == "degrade":
+            names = TemplateNames("question", "answer", optional=[*about, "flaw", "language_name"])
+            sorts["rejected"] = ("degrade_prompt", f"degrade_prompt{less}", names)
+        if self.evol_instruct:
+            names = TemplateNames(*about, "question", "answer")
+            sorts["evolution"] = ("evolution_prompt", f"evolution_prompt{less}", names)
+        if self.is_judged:
+            shown, default = (
+                (["response"], "judge_prompt")
+                if self.judging == "separate"
+                else (["first", "second"], "comparison_prompt")
+            )
+            sorts["judge"] = ("judge_prompt", f"{default}{less}", TemplateNames(*about, "question", *shown))
+        return sorts
+
+    def template_texts(self, edition: Edition) -> list[PromptText]:
+        if self.questions is not None:
+            # Nobody is asked for questions: this one carries the placeholders of the other prompts.
+            return [PromptText("{num_samples} {language_name} {document}", "\0preference.questions")]
+        return super().template_texts(edition)
+
+    @property
+    def rows_per_item(self) -> int:
+        return 1 if self.questions is not None else self.num_samples_per_prompt
 
     def other_placeholders(self, edition: Edition) -> Sequence[str]:
         templates = self.role_templates(edition, remark=False).values()
@@ -213,7 +249,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         """The roles that need a provider with this config."""
         rejected = self.rejected_by if self.strategy != "best_of_n" else ()
         evolution, judges = ["evolution"] if self.evol_instruct else [], self.judges if self.is_judged else ()
-        return list(dict.fromkeys(["question", *self.chosen_by, *rejected, *evolution, *judges]))
+        question = ["question"] if self.questions is None else []
+        return list(dict.fromkeys([*question, *self.chosen_by, *rejected, *evolution, *judges]))
 
     @property
     def recipe(self) -> Recipe:
@@ -277,10 +314,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
-        dimensions = [
-            texts_dimension("document", config.input_documents),
-            Dimension("language", list(config.languages.items())),
-        ]
+        name, texts = ("question", config.questions) if config.questions else ("document", config.input_documents)
+        dimensions = [texts_dimension(name, texts or ()), Dimension("language", list(config.languages.items()))]
         systems = [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
 
         def shape(edition: Edition) -> list[str]:
@@ -294,21 +329,21 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         return self.grid(dimensions, routes=routes, shape=shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
-        language_name = item.values["language"][1]
-        document = item.values["document"]
-        questions = await generate.collect(
+        questions = [item.values["question"]] if self.config.questions else await self._questions(item, generate)
+        pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]
+        return await generate.gather(*pairs)
+
+    async def _questions(self, item: WorkItem, generate: Generate) -> list[str]:
+        values = {"language_name": item.values["language"][1], "document": item.values["document"]}
+        return await generate.collect(
             "question",
             item.num_rows,
-            prompt=lambda count: self.render(
-                item, {"num_samples": str(count), "language_name": language_name, "document": document}
-            ),
+            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
             response_model=lambda count: texts_model(count, of="questions"),
             items=lambda reply: reply.usable(),
             keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt_of("question"),
         )
-        pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]
-        return await generate.gather(*pairs)
 
     async def _pair(self, item: WorkItem, generate: Generate, number: int, question: str) -> BaseModel | CallFailed:
         """One row, or its error; the other questions of the item are not affected."""
@@ -317,7 +352,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         filled = {
             **item.variant.values,
             "language_name": language_name,
-            "document": item.values["document"],
+            "document": item.values.get("document", ""),
             "question": question,
         }
 
@@ -333,7 +368,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             metadata["truncated"] = any(generate.was_cut(response.tag) for response in (pair.chosen, pair.rejected))
         judges = self.config.recipe.judges
         fields = {
-            "input_document": item.values["document"],
+            "input_document": item.values.get("document", ""),
             "question": question,
             "chosen_response": pair.chosen.text,
             "rejected_response": pair.rejected.text,
@@ -343,7 +378,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
             "rejected_response_score": pair.rejected.score,
             "chosen_response_assessment": pair.chosen.assessment,
             "rejected_response_assessment": pair.rejected.assessment,
-            "question_model_id": generate.model_id("question"),
+            "question_model_id": None if self.config.questions else generate.model_id("question"),
             "evolution_model_id": generate.model_id("evolution") if self.config.evol_instruct else None,
             "judge_model_id": generate.model_id(judges[0]) if len(judges) == 1 else None,
             "language": language,

@@ -153,12 +153,13 @@ class ProviderStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSubmitted:
-    """A provider has taken a batch of `calls`. `batch` is its id there."""
+    """A provider has taken a batch of `calls`. `batch` is its id there. For `next_look_s` see `BatchProgress`."""
 
     type: ClassVar[str] = "batch_submitted"
     provider: str
     batch: str
     calls: int
+    next_look_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class OpenBatches:
         key, now = (event.provider, event.batch), time.monotonic()
         match event:
             case BatchSubmitted():
-                self._batches[key] = _Batch(event.calls, now)
+                self._batches[key] = _Batch(event.calls, now, next_look=_moment(now, event.next_look_s))
             case BatchProgress():
                 self._batches[key] = _Batch(
                     event.calls,
@@ -77,7 +77,7 @@ class OpenBatches:
                     event.done,
                     event.failed,
                     event.state,
-                    None if event.next_look_s is None else now + event.next_look_s,
+                    _moment(now, event.next_look_s),
                 )
             case BatchDelayed():
                 if (batch := self._batches.get(key)) is not None:
@@ -131,6 +131,10 @@ class OpenBatches:
         return f"{which} for {oldest}: {self.done:,} of {counted(self.calls, 'call')} answered{look}"
 
 
+def _moment(now: float, in_s: float | None) -> float | None:
+    return None if in_s is None else now + in_s
+
+
 def _answered(done: int, calls: int) -> str:
     return f"{done:,} of {calls:,}"
 
@@ -149,8 +153,9 @@ def progress_in_words(event: BatchProgress) -> str:
 
 def ended_in_words(event: BatchEnded) -> str:
     """What a batch brought, as a sentence."""
+    if not event.batch:
+        return f"{event.provider}: a batch with {counted(event.not_answered, 'call')} was not submitted."
     failed = f", {event.failed:,} failed" if event.failed else ""
     left = f", {event.not_answered:,} were not answered" if event.not_answered else ""
-    name = f"batch {event.batch}" if event.batch else "a batch that was not submitted"
     cost = f", cost {money(event.cost_usd)}" if event.answered else ""
-    return f"{event.provider}: {name} has ended: {counted(event.answered, 'call')} answered{failed}{left}{cost}."
+    return f"{event.provider}: batch {event.batch} has ended: {counted(event.answered, 'call')} answered{failed}{left}{cost}."

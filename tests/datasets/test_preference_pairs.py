@@ -223,6 +223,71 @@ def test_pairs_below_the_margin_are_filtered_and_another_margin_buys_nothing_aga
     assert len(requests_in(tmp_path / "requests")) == before
 
 
+# -- questions that are given
+
+ALONE = {
+    "chosen_response_generation_prompt": "C: {language_name} {question}",
+    "judge_prompt": "J: {question} {response}",
+}
+
+
+@pytest.mark.parametrize("strategy", ["two_models", "degrade", "best_of_n"])
+def test_questions_may_be_given_in_the_place_of_documents(tmp_path: Path, strategy: str) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"text": "Why?"}\n{"text": "Write a poem."}\n', encoding="utf-8")
+    config = PreferenceDatasetConfig(
+        questions=str(tmp_path / "prompts.jsonl"),
+        strategy=strategy,
+        llm_as_judge=True,
+        evol_instruct=strategy != "best_of_n",
+        languages={"en": "English", "fr": "French"},
+        output_file=tmp_path / "out.jsonl",
+    )
+    dataset = PreferenceDataset(config)
+    assert dataset.get_num_expected_rows() == 2 * 2
+    assert "question" not in config.roles
+    dataset.generate_roles(dict.fromkeys(config.roles, CountingProvider("m", log=tmp_path / "requests")))
+    report = assert_balanced(dataset.report)
+    assert report.written + report.filtered == 4
+    assert not [prompt for _, prompt in requests_in(tmp_path / "requests") if "document" in prompt]
+    for row in dataset.data_rows:
+        assert row.question in {"Why?", "Write a poem."}
+        assert (row.input_document, row.question_model_id) == ("", None)
+
+
+def test_prompts_for_given_questions_are_filled_without_a_document(tmp_path: Path) -> None:
+    config = PreferenceDatasetConfig(
+        questions=["Why?"],
+        rejected_response_generation_prompt="R: {language_name} {question} in a <<tone>> tone",
+        expansion={"placeholders": {"tone": ["dry", "warm"]}},
+        llm_as_judge=True,
+        output_file=tmp_path / "out.jsonl",
+        **ALONE,
+    )
+    dataset = PreferenceDataset(config)
+    model = answering(tmp_path)
+    dataset.generate_roles(dict.fromkeys(config.roles, model))
+    assert [prompt for _, prompt in sent(tmp_path, "C")] == ["C: English Why?"] * 2
+    assert sorted(prompt for _, prompt in sent(tmp_path, "R")) == [
+        "R: English Why? in a dry tone",
+        "R: English Why? in a warm tone",
+    ]
+    assert {row.metadata["tone"] for row in dataset.data_rows} == {"dry", "warm"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "input_documents: Give documents"),
+        ({"questions": ["a"], "input_documents": ["b"]}, "input_documents: Give documents .* and not both"),
+        ({"questions": ["a"], "num_samples_per_prompt": 2}, "num_samples_per_prompt: The questions are given"),
+        ({"questions": ["a"], "question_generation_prompts": ["x"]}, "question_generation_prompts: "),
+    ],
+)
+def test_either_documents_or_questions_are_given(tmp_path: Path, fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        PreferenceDatasetConfig(output_file=tmp_path / "out.jsonl", **fields)
+
+
 # -- as it was
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.servers import loops
 from tests.servers.fault_server import Answer, Recorded, reply_to
 
 __all__ = ["KEY", "BatchFaults", "BatchServer", "Job", "Outcome"]
@@ -51,7 +52,7 @@ class BatchFaults:
         duplicates: further copies of each result; `shuffled`: results in another order; `junk`: lines that are not JSON before them.
         cut_downloads: bytes after which downloads break, one for each.
         unnamed: what was not answered does not stand in the results; else it is named there as expired or cancelled.
-        stalls: downloads of which nothing comes.
+        lose_results: downloads of what is no longer kept. stalls: downloads of which nothing comes.
         no_metadata: the service keeps none. no_service: there is no batch service.
     """
 
@@ -69,6 +70,7 @@ class BatchFaults:
     cut_downloads: deque[int] = field(default_factory=deque)
     unnamed: bool = False
     stalls: int = 0
+    lose_results: int = 0
     no_metadata: bool = False
     no_service: bool = False
 
@@ -149,7 +151,7 @@ class BatchServer:
         self._started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(self._runner.cleanup())
-        self._loop.close()
+        loops.end(self._loop)
 
     async def _start(self) -> None:
         from tests.servers.batch_shapes import AzureShape, MistralShape, OpenAIShape
@@ -280,7 +282,10 @@ class BatchServer:
         return b"".join(line + b"\n" for line in written)
 
     async def download(self, request: web.Request, data: bytes) -> web.StreamResponse:
-        """A file, whole or broken off."""
+        """A file, whole or broken off, or gone."""
+        if self.faults.lose_results:
+            self.faults.lose_results -= 1
+            return web.json_response({"error": {"message": "No such file.", "code": None}}, status=404)
         cut = self.faults.cut_downloads.popleft() if self.faults.cut_downloads else None
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = len(data)

@@ -210,13 +210,15 @@ def _state(seen: Seen) -> str:
 def _ended_line(row: BatchRow) -> str:
     from datafast.amounts import counted, duration, money
 
-    name = f"batch {row.service_id}" if row.service_id else "a batch that was not submitted"
+    if not row.service_id:
+        return f"{row.provider}: a batch with {counted(row.num_calls, 'call')} that was not submitted"
     failed = f", {row.failed:,} failed" if row.failed else ""
     left = row.num_calls - row.answered - row.failed
     unanswered = f", {left:,} not answered" if left else ""
     cost = f", cost {money(row.cost_usd)}" if row.answered else ""
     took = f", after {duration(row.ended_at - row.submitted_at)}" if row.submitted_at else ""
-    return f"{row.provider}: {name}, {row.answered:,} of {counted(row.num_calls, 'call')} answered{failed}{unanswered}{took}{cost}"
+    calls = f"{row.answered:,} of {counted(row.num_calls, 'call')} answered{failed}{unanswered}"
+    return f"{row.provider}: batch {row.service_id}, {calls}{took}{cost}"
 
 
 def _sums(ended: Sequence[BatchRow]) -> str:
@@ -301,12 +303,9 @@ def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> N
         known = [cost for cost in costs if cost is not None]
         paid = money(sum(known) if len(known) == len(costs) else None)
         answered = sum(row.answered for row in closed)
-        kept = "; they are kept, and the next run uses them" if answered else ""
-        labelled(
-            console,
-            "paid",
-            f"{paid} for {counted(answered, 'call')} that {'was' if answered == 1 else 'were'} answered{kept}",
-        )
+        told = f"{paid} for {counted(answered, 'call')} that {'was' if answered == 1 else 'were'} answered"
+        told += "; the replies are kept, and the next run uses them"
+        labelled(console, "paid", told if answered else "nothing: no call was answered")
     if len(closed) < len(done):
         cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
         print_steps(console, [Step(cancel, "go on with it")])

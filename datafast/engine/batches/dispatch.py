@@ -20,6 +20,7 @@ from datafast.engine.batches.job import BatchJob, Errand
 from datafast.engine.batches.waiting import Waiters
 from datafast.engine.stop import ItemPending
 from datafast.errors import ErrorKind, OutputWriteError
+from datafast.logger_config import logger
 from datafast.store.records import Bound
 from datafast.types import StopCause
 
@@ -248,6 +249,10 @@ class Dispatch:
             await self._stop.sleep(left)
             if self._stop:
                 return
+        if self._active or self._gatherings:
+            logger.warning(
+                "run.batch_deadline has come: what is not back is cancelled, and asked online at the full price."
+            )
         for service in self._services.values():
             service.takes, service.gives_up = False, True
             service.wake()

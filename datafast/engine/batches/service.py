@@ -40,6 +40,7 @@ class Service:
     Attributes:
         takes: whether new calls go into batches.
         gives_up: whether what is under way is to be cancelled.
+        forgets_unknown: whether a batch that it does not know is closed.
         refusal: why it takes nothing any more; None while it works.
         listeners: woken where something has changed for its batches.
         described: its provider as JSON, from which it can be made again; empty if it cannot.
@@ -59,6 +60,7 @@ class Service:
         self.backend = backend
         self.takes = takes
         self.gives_up = False
+        self.forgets_unknown = False
         self.described = described(endpoint.provider)
         self.refusal: ProviderError | None = None
         self._bad = 0  # batches in a row in which nothing but faults came back

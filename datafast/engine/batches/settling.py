@@ -146,22 +146,21 @@ async def _give_up(
             stop_endpoint=lambda endpoint, reason: None,  # nothing is sent to it anyway
             takes=False,
         )
-        service.gives_up = True
+        service.gives_up = service.forgets_unknown = True
         job = BatchJob(service, _collector(row, service, errand), Waiters(), errand, spool=None, scratch=scratch)
         with contextlib.suppress(ItemPending):
             await job.carry_out()
-    return GivenUp(job.row, "" if job.is_over else _why_open(job, service, stop))
+    return GivenUp(job.row, "" if job.is_over else _why_open(job, service))
 
 
-def _why_open(job: BatchJob, service: Service, stop: StopSignal) -> str:
+def _why_open(job: BatchJob, service: Service) -> str:
     if service.refusal is not None:
         return str(service.refusal)
-    asked = (
-        "It is not known yet whether the provider has it"
-        if job.row.phase is BatchPhase.ANNOUNCED
-        else "It is being cancelled"
-    )
-    return f"{asked}; {stop.reason or 'it was not waited for'}."
+    if job.row.phase is BatchPhase.ANNOUNCED:
+        return "It is not known yet whether the provider has it."
+    if not job.was_cancelled:
+        return "The provider could not be asked to cancel it."
+    return "The provider was asked to cancel it, and has not done so yet. The same command, or the next run, collects what was answered."
 
 
 def _collector(row: BatchRow, service: Service, errand: Errand) -> Collector:

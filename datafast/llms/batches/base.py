@@ -14,11 +14,24 @@ from typing import NamedTuple, Protocol
 from datafast.errors import ProviderError
 from datafast.llms.base import Request, Response
 
-__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus", "NoBatchService", "UnknownBatch"]
+__all__ = [
+    "BatchBackend",
+    "BatchLimits",
+    "BatchReply",
+    "BatchState",
+    "BatchStatus",
+    "NoBatchService",
+    "ResultsGone",
+    "UnknownBatch",
+]
 
 
 class NoBatchService(ProviderError):
     """The server has no batch service (HTTP 404, 405 or 501 where files or batches should be). Nothing was taken, and nothing will be."""
+
+
+class ResultsGone(ProviderError):
+    """A batch has ended, and its service keeps some or all of its results no more (HTTP 404 or 410). They were paid for, and are lost."""
 
 
 class UnknownBatch(ProviderError):
@@ -120,13 +133,15 @@ class BatchBackend(Protocol):
         ...
 
     def replies(self, status: BatchStatus, *, scratch: Path) -> AsyncIterator[BatchReply]:
-        """What became of the requests of a batch that has ended, in any order. Requests that are not named were never answered, or their
-        answers are no longer kept, which the user is warned of.
+        """What became of the requests of a batch that has ended, in any order. Requests that are not named were never answered.
 
         Memory is bounded by one reply. A reply that is larger than the provider's `max_reply_mb` is an error.
 
         Args:
             scratch: a path where a download may be kept meanwhile; the caller removes it.
+
+        Raises:
+            ResultsGone: after all that is still kept.
         """
         ...
 

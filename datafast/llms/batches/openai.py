@@ -82,14 +82,15 @@ class OpenAIBatches(BatchService):
             file = await self._files.upload(lines, tag=tag)
         except ProviderError as error:
             raise self._of_first_request(error) from error
+        file_id = self._id_of(file, "the file")
         job = {
-            "input_file_id": self._id_of(file, "the file"),
+            "input_file_id": file_id,
             "endpoint": self._endpoint,
             "completion_window": "24h",
             "metadata": {_TAG: tag},
         }
         try:
-            made = await self._api.ask("POST", self._root.url("batches"), job)
+            made = await self._made_of(self._files.url(file_id), self._root.url("batches"), job)
         except ProviderError as error:
             if error.code in _PASSING:
                 error.kind = ErrorKind.RATE_LIMITED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -12,11 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from datafast._util.notify import warn_user
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Response
 from datafast.llms.batches.api import BatchApi
-from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService, UnknownBatch
+from datafast.llms.batches.base import (
+    BatchLimits,
+    BatchReply,
+    BatchState,
+    BatchStatus,
+    NoBatchService,
+    ResultsGone,
+    UnknownBatch,
+)
 from datafast.llms.batches.results import Line, read_lines
 from datafast.llms.batches.values import count, text
 from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success, from_transport
@@ -56,25 +64,28 @@ class BatchService(ABC):
         """See `BatchBackend.replies`."""
         max_bytes = int(self._provider.max_reply_mb * 2**20) + _AROUND_A_REPLY
         most = max_bytes * (status.total or self.limits.requests)
-        if not status.results and status.done > status.failed:
-            self._warn_of_loss(status)
+        is_gone = not status.results and status.done > status.failed
         for place in status.results:
             try:
                 await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
             except ProviderError as error:
                 if error.status not in _GONE:
                     raise
-                self._warn_of_loss(status)
+                is_gone = True
                 continue
             for number, line in enumerate(self._lines(scratch, max_bytes, most)):
                 if number % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)  # others have a turn
                 yield self._unread(line) if line.data is None else self._reply(line.custom_id, line.data)
+        if is_gone:
+            raise self._results_gone(status)
 
-    def _warn_of_loss(self, status: BatchStatus) -> None:
-        warn_user(
-            f"{self._origin.label}: results of the batch {status.id} are no longer kept by the service. "
-            "Requests whose answers are lost are asked again."
+    def _results_gone(self, status: BatchStatus) -> ResultsGone:
+        return ResultsGone(
+            f"{self._origin.label}: the service does not keep the results of batch {status.id} any more, or not all of them. "
+            "Collect batches sooner.",
+            kind=ErrorKind.MODEL_NOT_FOUND,
+            status=404,
         )
 
     def _lines(self, path: Path, max_bytes: int, most: int) -> Iterator[Line]:
@@ -118,7 +129,7 @@ class BatchService(ABC):
                 raise
             raise UnknownBatch(
                 f"{self._origin.label}: the service knows no batch {batch_id} (HTTP 404). Use the key and address that it was sent "
-                f"with. If it was removed at the service, its results are lost.{excerpt(error.body)}",
+                "with. If it was removed at the service, give it up: datafast batches OUTPUT --cancel.",
                 kind=error.kind,
                 status=404,
                 body=error.body,
@@ -145,6 +156,20 @@ class BatchService(ABC):
     @abstractmethod
     def _reply(self, custom_id: str, data: dict[str, Any]) -> BatchReply:
         """What a line of results says."""
+
+    async def _made_of(self, upload: str, url: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a job of an uploaded file. If it is refused, the file is removed, since it is uploaded again with the next try.
+
+        Args:
+            upload: the file's own address; `url`: where jobs are made.
+        """
+        try:
+            return await self._api.ask("POST", url, job)
+        except ProviderError as error:
+            if error.status is not None and error.status < 500:  # else there may be a job of it
+                with contextlib.suppress(ProviderError):  # the refusal is what matters
+                    await self._api.remove(upload)
+            raise
 
     async def _known(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """What the service says about something, {} where it knows of it no more."""

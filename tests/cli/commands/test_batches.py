@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from datafast.cli.main import cli
-from datafast.engine.batches import job, service
+from datafast.engine.batches import lookup, service
 from tests.servers.batch_server import KEY, BatchServer
 from tests.support import ROOT, rows_of
 
@@ -38,7 +38,7 @@ UNKNOWN = "{input_usd_per_million: 1000, output_usd_per_million: 1000}"
 def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(service, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(job, "ON_ITS_WAY_S", 0.3)
+    monkeypatch.setattr(lookup, "ON_ITS_WAY_S", 0.3)
 
 
 @pytest.fixture
@@ -93,6 +93,15 @@ def test_the_mode_stands_in_the_config_and_the_command_line_wins(run: Run, serve
     assert (len(server.jobs), server.online) == (1, 0)
     assert run("generate", "c.yaml", "--online", more=more).exit_code == 0
     assert (len(server.jobs), server.online) == (1, 2)
+
+
+def test_what_is_not_back_at_the_deadline_is_asked_online_and_a_line_says_so(run: Run, server: BatchServer) -> None:
+    server.faults.polls, server.faults.partly = 5, 0.25
+    assert run("generate", "c.yaml", "--batch", "--no-wait").exit_code == 4
+    done = run("generate", "c.yaml", "--batch", more="run: {batch_deadline: 0.0001m}\n")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("run.batch_deadline has come: what is not back is cancelled, and asked online") == 1
+    assert (server.online, set(server.bought.values())) == (3, {1})
 
 
 def test_a_preview_asks_online_whatever_the_config_says(run: Run, server: BatchServer) -> None:
@@ -260,7 +269,7 @@ def test_what_was_answered_before_a_batch_is_cancelled_is_collected_and_used(run
     assert "2 of 4 calls answered, 2 not answered, after " in done.stdout
     paid = done.stdout.splitlines()[-1]
     assert paid.startswith("paid      $")
-    assert paid.endswith(" for 2 calls that were answered; they are kept, and the next run uses them")
+    assert paid.endswith(" for 2 calls that were answered; the replies are kept, and the next run uses them")
     assert run("generate", "c.yaml").exit_code == 0
     assert (server.online, set(server.bought.values())) == (2, {1})
     assert run("batches", "rows.jsonl", "--cancel").stdout == "No batch is under way for rows.jsonl.\n"

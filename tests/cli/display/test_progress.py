@@ -82,7 +82,7 @@ def test_a_line_says_that_a_batch_is_submitted_and_what_it_brought(
 ) -> None:
     shown = display(verbose=verbose)
     with shown:
-        shown.on_event(BatchSubmitted(provider="p/m", batch="b1", calls=1200))
+        shown.on_event(BatchSubmitted(provider="p/m", batch="b1", calls=1200, next_look_s=10.0))
         shown.on_event(BatchEnded(provider="p/m", batch="b1", answered=1190, failed=2, not_answered=8, cost_usd=0.25))
     told = [
         "p/m: batch b1 is submitted, with 1,200 calls.",

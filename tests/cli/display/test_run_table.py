@@ -176,7 +176,7 @@ def test_an_unknown_cost_says_so() -> None:
 
 def under_way(progress: Progress, provider: str, number: int, *, done: int = 0, failed: int = 0) -> None:
     batch = f"batch_{number}"
-    progress.take(BatchSubmitted(provider=provider, batch=batch, calls=5000))
+    progress.take(BatchSubmitted(provider=provider, batch=batch, calls=5000, next_look_s=10.0))
     progress.take(
         BatchProgress(
             provider=provider,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from datafast.engine.batches import job, service
+from datafast.engine.batches import job, lookup, service
 from datafast.llms import OpenAIProvider
 from tests.servers.batch_server import KEY, BatchServer
 from tests.support import ROOT, ForkServer, assert_balanced, die_at, fork_server, preference, roles
@@ -67,7 +67,7 @@ def dying_run(folder: str, url: str, point: str, when: str, nth: int) -> None:
 
 def short_steps() -> None:
     service.FIRST_WAIT_S, service.LONGEST_WAIT_S = 0.02, 0.05
-    job.ON_ITS_WAY_S = 0.3
+    lookup.ON_ITS_WAY_S = 0.3
     job._PART = 2  # type: ignore[misc]  # so that there are moments within a collection
 
 

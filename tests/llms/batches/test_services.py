@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from datafast.errors import DatafastWarning, ErrorKind, OutputWriteError, ProviderError
+from datafast.errors import ErrorKind, OutputWriteError, ProviderError
 from datafast.llms.base import ReplyMode, Request
-from datafast.llms.batches.base import BatchState, NoBatchService, UnknownBatch
+from datafast.llms.batches.base import BatchBackend, BatchState, NoBatchService, ResultsGone, UnknownBatch
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.transport.errors import from_transport
 from datafast.llms.transport.faults import QuietTimeout
@@ -99,6 +99,7 @@ def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer)
     with pytest.raises(ProviderError) as caught:
         client.submit("a")
     assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
+    assert not server.files  # it is uploaded again with the next try
 
 
 def test_enqueued_tokens_are_a_rate_limit_also_where_the_job_is_refused_at_once(
@@ -217,15 +218,29 @@ def test_a_batch_that_is_not_known_is_told_as_such(client: Client, server: Batch
             asking_for("batches/gone" if client.name == "gemini" else "gone")
 
 
-def test_results_that_are_no_longer_kept_are_warned_of(client: Client, server: BatchServer) -> None:
+def test_results_that_are_no_longer_kept_are_told_as_such(client: Client, server: BatchServer) -> None:
     status = client.ended(client.submit("a", "b").id)
-    kept = dict(server.files)
+    with pytest.raises(ResultsGone, match="does not keep the results"):
+        client.replies(replace(status, results=()))
     server.files.clear()
-    with pytest.warns(DatafastWarning, match="are no longer kept by the service"):
-        assert client.replies(status) == []
-    server.files.update(kept)
-    with pytest.warns(DatafastWarning, match="are no longer kept by the service"):
-        assert client.replies(replace(status, results=())) == []
+    with pytest.raises(ResultsGone, match="does not keep the results"):
+        client.replies(status)
+
+
+def test_what_is_still_kept_of_results_is_read(server: BatchServer, tmp_path: Path) -> None:
+    server.outcome = lambda prompt: Outcome(status=400) if prompt == "b" else Outcome()
+    client = Client("openai", server, tmp_path)
+    status = client.ended(client.submit("a", "b").id)
+    del server.files[status.results[0]]
+    came = []
+
+    async def collect(backend: BatchBackend) -> None:
+        async for reply in backend.replies(status, scratch=client.scratch):
+            came.append(reply.custom_id)
+
+    with pytest.raises(ResultsGone):
+        client.run(collect)
+    assert came == [f"{TAG}-1"]
 
 
 def test_a_server_without_metadata_is_asked_for_the_name_of_the_file(server: BatchServer, tmp_path: Path) -> None:
