@@ -39,6 +39,7 @@ class Sizes:
     topics: int = 10_000
     memory_early: int = 5_000
     memory_rows: int = 200_000
+    batch_calls: tuple[int, int] = (10_000, 100_000)
     axis: int = 1_000  # topics, and document types, of a large plan
     samples: int = 1_000
     local_calls: int = 32
@@ -56,6 +57,7 @@ QUICK = Sizes(
     topics=3_000,
     waves=3,
     memory_rows=30_000,
+    batch_calls=(3_000, 30_000),
     axis=300,
     litellm_calls=300,
     local_calls=16,
@@ -394,6 +396,33 @@ def _memory(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _batches(sizes: Sizes) -> list[Line]:
+    few, many = sizes.batch_calls
+    repeats = range(min(sizes.repeats, 3))
+    early = [measure("batches:run", items=few, in_flight=_IN_FLIGHT) for _ in repeats]
+    late = [measure("batches:run", items=many, in_flight=_IN_FLIGHT) for _ in repeats]
+    return [
+        Line(
+            case="batches",
+            measured=f"peak RSS, {many:,} calls in batches of 20,000",
+            unit="MB",
+            ours=[r["peak_mb"] for r in late],
+            peer=[r["peak_mb"] for r in early],
+            peer_is=f"{few:,}",
+            limit=100,
+            rule="growth",
+            digits=1,
+        ),
+        Line(
+            case="batches",
+            measured=f"CPU a call, {many:,} calls in batches of 20,000",
+            unit="ms",
+            ours=[1e3 * r["cpu_s"] / many for r in late],
+            digits=3,
+        ),
+    ]
+
+
 def _start(sizes: Sizes) -> list[Line]:
     axis = sizes.axis
     plans: dict[str, dict[str, Any]] = {
@@ -523,6 +552,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "streamed": _streamed,
     "litellm": _litellm,
     "memory": _memory,
+    "batches": _batches,
     "start": _start,
     "resume": _resume,
     "local": _local,

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.instruments import peak_mb, resident_mb, stopwatch
 from benchmarks.workload import COLUMN_SCHEMA, LANGUAGE, LANGUAGE_NAME, MODEL, TEMPLATE, reply_text, values
@@ -26,6 +26,7 @@ __all__ = [
     "budgeted",
     "columns",
     "conversations",
+    "dataset_of",
     "fan_out",
     "fill",
     "first_request",
@@ -39,15 +40,17 @@ __all__ = [
 _PLACEHOLDERS = 12
 
 
-def _dataset(
+def dataset_of(
     folder: str,
     in_flight: int,
     *,
     topics: int,
     document_types: int = 1,
     budget_usd: float | None = None,
+    mode: Literal["online", "batch"] = "online",
     **fields: Any,
 ) -> RawDataset:
+    """A raw dataset of one row an item."""
     return RawDataset(
         RawDatasetConfig(
             topics=values("topic", topics),
@@ -55,7 +58,7 @@ def _dataset(
             languages={LANGUAGE: LANGUAGE_NAME},
             num_samples_per_prompt=1,
             output_file=Path(folder) / "out.jsonl",
-            run=RunConfig(max_concurrency=in_flight, budget_usd=budget_usd),
+            run=RunConfig(max_concurrency=in_flight, budget_usd=budget_usd, mode=mode),
             **{"prompts": [TEMPLATE], **fields},
         )
     )
@@ -88,7 +91,7 @@ def _complete(
 
 
 def _measured(
-    provider: LLMProvider, items: int, in_flight: int, folder: str, warm_up: int, make: Any = _dataset
+    provider: LLMProvider, items: int, in_flight: int, folder: str, warm_up: int, make: Any = dataset_of
 ) -> dict[str, float]:
     if warm_up:
         _complete(make(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
@@ -101,7 +104,7 @@ def _measured(
 def limited(*, url: str, items: int, in_flight: int, folder: str, warm_up: int = 0) -> dict[str, float]:
     """The same at a server that refuses some requests."""
     read = stopwatch()
-    _complete(_dataset(folder, in_flight, topics=items), OpenAICompatibleProvider(MODEL, api_base=url), retries=True)
+    _complete(dataset_of(folder, in_flight, topics=items), OpenAICompatibleProvider(MODEL, api_base=url), retries=True)
     return {**read()._asdict(), "resident_mb": resident_mb()}
 
 
@@ -113,7 +116,7 @@ def found_limit(*, url: str, items: int, folder: str) -> dict[str, float]:
         if isinstance(event, LimitChanged):
             limits.append((time.monotonic(), event.limit))
 
-    dataset = _dataset(folder, 512, topics=items)
+    dataset = dataset_of(folder, 512, topics=items)
     read, began = stopwatch(), time.monotonic()
     provider = OpenAICompatibleProvider(MODEL, api_base=url, max_concurrency="auto")
     _complete(dataset, provider, on_event=note)
@@ -133,8 +136,8 @@ def budgeted(
     """`fan_out` under a budget, or with None under none. Returns also the cost, as it was estimated before and as it was."""
     price = {"input_usd_per_million": 0.4, "output_usd_per_million": 1.6}
     provider = OpenAICompatibleProvider(MODEL, api_base=url, price=price)
-    _complete(_dataset(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
-    dataset = _dataset(folder, in_flight, topics=items, budget_usd=budget_usd)
+    _complete(dataset_of(str(Path(folder) / "warm-up"), in_flight, topics=warm_up), provider)
+    dataset = dataset_of(folder, in_flight, topics=items, budget_usd=budget_usd)
     estimated = dataset.estimate([provider]).cost_usd
     read = stopwatch()
     _complete(dataset, provider)
@@ -206,7 +209,7 @@ def memory(*, url: str, early: int, items: int, in_flight: int, folder: str) -> 
             found["late_mb"] = resident_mb()
 
     provider = OpenAICompatibleProvider(MODEL, api_base=url)
-    _complete(_dataset(folder, in_flight, topics=items // 10, document_types=10), provider, on_event=watch)
+    _complete(dataset_of(folder, in_flight, topics=items // 10, document_types=10), provider, on_event=watch)
     return {**found, "peak_mb": peak_mb()}
 
 
@@ -227,7 +230,7 @@ def first_request(
         fields["expansion"] = PromptExpansionConfig(
             placeholders=placeholders, combinatorial=False, num_random_samples=samples
         )
-    dataset = _dataset(folder, in_flight, topics=topics, document_types=document_types, **fields)
+    dataset = dataset_of(folder, in_flight, topics=topics, document_types=document_types, **fields)
 
     def end(event: Any) -> None:
         if event.type == "call_finished":
@@ -269,7 +272,7 @@ def fill(*, items: int, topics: int, document_types: int, folder: str) -> dict[s
             raise SystemExit
 
     began = time.perf_counter()
-    dataset = _dataset(folder, 1, topics=topics, document_types=document_types)
+    dataset = dataset_of(folder, 1, topics=topics, document_types=document_types)
     try:
         dataset.generate([_InstantProvider(MODEL, api_base="http://127.0.0.1:1")], on_event=end)
     except SystemExit:

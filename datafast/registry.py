@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "columns": "datafast.datasets.columns:ColumnsDataset",
         "conversation": "datafast.datasets.conversation.kind:ConversationDataset",
         "mcq": "datafast.datasets.mcq:MCQDataset",
+        "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
     },
     "datafast.providers": {
@@ -86,6 +87,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preview": "datafast.cli.commands.preview:command",
         "generate": "datafast.cli.commands.generate:command",
         "status": "datafast.cli.commands.status:command",
+        "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "topics": "datafast.cli.commands.topics:command",
         "schema": "datafast.cli.commands.schema:command",

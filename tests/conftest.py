@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from datafast._util.plugins import installed
 from datafast.logger_config import unconfigure
@@ -18,6 +19,11 @@ from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 from tests.servers.llama import LlamaServer, running_llama_server
 
+# How long an example takes is the machine's business, and a folder that examples share is the tests'.
+settings.register_profile(
+    "datafast", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("datafast")
 _ENVIRONMENT_OF_PROVIDERS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_PROXY", "_proxy")
 
 

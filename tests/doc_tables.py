@@ -216,7 +216,10 @@ def _parameter(parameter: click.Parameter) -> list[str]:
         return [f"`{shown if parameter.required else f'[{shown}]'}`", ""]
     value = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(click.Command('x')))}"
     default = f" Default: {parameter.default}." if parameter.show_default else ""
-    return [", ".join(f"`{option}{value}`" for option in parameter.opts), _sentence(parameter.help or "") + default]
+    return [
+        ", ".join(f"`{option}{value}`" for option in (*parameter.opts, *parameter.secondary_opts)),
+        _sentence(parameter.help or "") + default,
+    ]
 
 
 def finish_reason_table(argument: str) -> str:

@@ -7,6 +7,7 @@ without importing the package thirty times.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -26,11 +27,13 @@ import orjson
 from datafast.datasets import ColumnsDataset, PreferenceDataset, RawDataset
 from datafast.engine.calls.admission import Backoff
 from datafast.errors import RunStopped
+from datafast.llms import LiteLLMProvider
 from datafast.llms.base import Request, Response
 from datafast.llms.replies.completion import encode_completion
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import ColumnsDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig, RunConfig
 from datafast.types import RunReport, Usage
+from tests.servers.fault_server import FaultServer
 
 ROOT = Path(__file__).resolve().parent.parent
 JUDGED = ("question", "chosen", "rejected", "judge")
@@ -53,7 +56,15 @@ __all__ = [
     "short_waits",
     "snapshot",
     "thought_about",
+    "warm_litellm",
 ]
+
+
+@functools.cache
+def warm_litellm() -> None:
+    """Makes a first call through litellm, within which it loads a lot: no limit on time in a test is about that."""
+    with FaultServer() as server:
+        LiteLLMProvider("openai/m", api_base=server.url, api_key="none").generate("Hello")
 
 
 def short_waits(monkeypatch: Any, first_s: float = 0.004) -> None:

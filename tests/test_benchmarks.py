@@ -40,6 +40,7 @@ TINY = Sizes(
     silent_calls=70,
     chance_calls=32,
     knee_calls=100,
+    batch_calls=(20, 40),
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -64,6 +65,7 @@ EXPECTED = {
     "streamed": [f"CPU a row, 20 rows, 64 in flight, {form}" for form in ("chat completions", "anthropic", "gemini")],
     "litellm": ["CPU a call, 4 calls, 64 in flight", "most in flight at the server, set to 4"],
     "memory": ["RSS after 20 rows"],
+    "batches": ["peak RSS, 40 calls in batches of 20,000", "CPU a call, 40 calls in batches of 20,000"],
     "start": [
         "process start to first request, 25 prompts",
         "process start to first request, 3 of 10**12 combinations",

@@ -17,9 +17,11 @@ ROWS_OF_SCRIPTS = {
     "classification.py": ("trail_reports.jsonl", 180),
     "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
+    "document_qa.py": ("manual_questions.jsonl", 8),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
     "preference.py": ("preference_pairs.jsonl", 12),
+    "sources.py": ("harbour_texts.jsonl", 12),
     "raw_space_engineering.py": ("space_engineering_texts.jsonl", 288),
 }
 

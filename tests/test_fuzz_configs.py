@@ -97,6 +97,16 @@ expansion: {placeholders: {reader: [pilots, cooks]}}
 system_prompt: {distractors: Be wrong.}
 providers: [openai/gpt-5-mini]
 """
+DOCUMENTS = """\
+kind: document_qa
+output_file: out.jsonl
+source: ["# Cranes\\n\\nCranes lift boxes.", {text: Tides come twice a day., file: b.md}]
+chunk_size: 40
+chunk_overlap: 10
+num_samples_per_prompt: 2
+prompts: ["{heading} {chunk} Ask {num_samples} in {language_name}."]
+providers: [openai/gpt-5-mini]
+"""
 JUDGED = """\
 kind: judgement
 output_file: out.jsonl
@@ -134,6 +144,7 @@ CONFIGS = {
     "columns": COLUMNS,
     "raw": RAW,
     "classification": CLASSES,
+    "document_qa": DOCUMENTS,
     "judgement": JUDGED,
     "mcq": QUESTIONS,
     "preference": PREFERENCE,

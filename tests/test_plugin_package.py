@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from datafast.registry import BUILT_IN
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, rows_of
 
@@ -143,7 +144,6 @@ quality:
   - {stage: brief, max_words: 5}
 """
 LONG = {"a river", "the moon"}
-BUILT_IN = {"raw", "classification", "preference", "conversation", "columns"}
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def test_a_run_that_is_repeated_buys_nothing_and_status_knows_its_rows(
 
 def test_schema_and_help_tell_of_what_it_adds(site: Path, tmp_path: Path) -> None:
     schema = json.loads(datafast(site, tmp_path, "schema"))
-    assert set(schema["properties"]["kind"]["enum"]) == BUILT_IN | {"riddle"}
+    assert set(schema["properties"]["kind"]["enum"]) == {*BUILT_IN["datafast.kinds"], "riddle"}
     definitions = schema["$defs"]
     stages = definitions["RawDatasetConfig"]["properties"]["quality"]["items"]["oneOf"]
     assert {stage["properties"]["stage"]["const"] for stage in stages} >= {"length", "brief"}

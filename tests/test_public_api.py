@@ -22,6 +22,7 @@ IMPORT_PATHS = {
     "datafast.datasets": [
         "RawDataset",
         "ClassificationDataset",
+        "DocumentQADataset",
         "JudgementDataset",
         "MCQDataset",
         "PreferenceDataset",
@@ -30,6 +31,7 @@ IMPORT_PATHS = {
     "datafast.schema.config": [
         "RawDatasetConfig",
         "ClassificationDatasetConfig",
+        "DocumentQADatasetConfig",
         "JudgementDatasetConfig",
         "MCQDatasetConfig",
         "PreferenceDatasetConfig",
@@ -43,6 +45,8 @@ IMPORT_PATHS = {
         "TextRow",
         "TextClassificationRow",
         "MCQRow",
+        "JudgedPreferenceRow",
+        "DocumentQARow",
         "JudgementRow",
         "ComparisonRow",
         "MCQSource",

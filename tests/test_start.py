@@ -17,6 +17,7 @@ KINDS = {
     "RawDataset": "datafast.datasets.raw",
     "ClassificationDataset": "datafast.datasets.classification",
     "MCQDataset": "datafast.datasets.mcq",
+    "DocumentQADataset": "datafast.datasets.document_qa",
     "JudgementDataset": "datafast.datasets.judgement",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",

@@ -8,18 +8,31 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Protocol
 
 __all__ = ["LineIndex", "last_line"]
 
 _STEP = 1 << 16
 
 
-class LineIndex:
-    """The offsets of lines, numbered from 0."""
+class Offsets(Protocol):
+    """What holds the offsets."""
 
-    def __init__(self) -> None:
-        self._ends = array("q", [0])
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> int: ...
+    def __setitem__(self, index: int, number: int, /) -> None: ...
+    def append(self, number: int, /) -> None: ...
+
+
+class LineIndex:
+    """The offsets of lines, numbered from 0.
+
+    Args:
+        ends: holds them, with a 0 in it; an array by default.
+    """
+
+    def __init__(self, ends: Offsets | None = None) -> None:
+        self._ends: Offsets = array("q", [0]) if ends is None else ends
 
     def scan(self, file: IO[bytes], *, whole_only: bool = False) -> Iterator[bytes]:
         """Yields the lines of a file from its current place; each is indexed before it is yielded.

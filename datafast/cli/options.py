@@ -12,11 +12,13 @@ from datafast._util.user_path import user_path
 __all__ = [
     "UserFile",
     "as_json",
+    "batch",
     "concurrency",
     "config_file",
     "env_file",
     "ledger",
     "local",
+    "no_wait",
     "offline",
     "output",
     "output_file",
@@ -58,6 +60,18 @@ output = click.option(
 )
 concurrency = click.option(
     "--max-concurrency", metavar="N", type=click.IntRange(1, 100_000), help="The most requests in flight at once."
+)
+batch = click.option(
+    "--batch/--online",
+    "batch",
+    default=None,
+    help="Send requests as batch jobs of the providers, usually at half the price and back within a day; or one by one. "
+    "By default as run.mode of the config says.",
+)
+no_wait = click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Do not wait for batches: submit them, collect those that are back, and exit with 4 while others are under way.",
 )
 env_file = click.option(
     "--env-file",

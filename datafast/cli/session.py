@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
 from datafast._util.notify import plain_text
+from datafast._util.user_path import is_file
 from datafast.cli.display.event_file import EventFile
 from datafast.cli.display.lines import Step
 from datafast.cli.display.progress import RunDisplay
@@ -32,7 +33,7 @@ from datafast.engine.events import Event, EventCallback, PreparationStarted, Run
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
-from datafast.store.paths import UsedFile, refuse_shared
+from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _LOG_FORMATS = {False: "{level}: {message}", True: "{time:HH:mm:ss} {level: <7} 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the command line asks for beside the config."""
+    """What the command line asks for beside the config. A preview asks online, and waits for no batch."""
 
     config: Path
     offline: bool = False
@@ -56,6 +57,9 @@ class Settings:
     output: Path | None = None
     limit: int | None = None
     max_concurrency: int | None = None
+    batch: bool | None = None
+    no_wait: bool = False
+    is_preview: bool = False
     fresh: bool = False
     retry_failed: bool = False
     yes: bool = False
@@ -76,6 +80,9 @@ class Settings:
             ("--events", self.events),
         ):
             words += [option, str(value)] if value is not None else []
+        if self.batch is not None:
+            words.append("--batch" if self.batch else "--online")
+        words += ["--no-wait"] if self.no_wait else []
         return shlex.join(words)
 
 
@@ -129,6 +136,8 @@ def opened(settings: Settings) -> Project:
     level = "DEBUG" if settings.verbose else "WARNING"
     configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
     project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    if settings.batch is not None or settings.is_preview:
+        project = project.in_mode("batch" if settings.batch else "online")
     if settings.local is not None:
         return project.on_local_model(settings.local)
     return project.simulated() if settings.offline else project
@@ -173,6 +182,7 @@ def _generate(
         "fresh": settings.fresh,
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
+        "wait": not (settings.no_wait or settings.is_preview),
         "on_event": on_event,
         "on_change": question.ask,
         # Names of files need not be text.
@@ -207,13 +217,29 @@ def _require_keys(project: Project) -> None:
 
 def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
     steps = []
+    file = Path(report.output_file)
     if report.pending:
         what = "go on" if report.stop_cause else "make the rest"
+        what = "collect what is back" if report.stop_cause is StopCause.BATCH else what
         steps.append(Step(settings.command, f"{what}; nothing is paid for twice"))
+    if _has_batches(file, ledger):
+        batches = output_command("batches", file, ledger)
+        steps.append(Step(batches, "how far they are; with --cancel, they are given up"))
     if report.failed:
         steps.append(Step(f"{settings.command} --retry-failed", "try the failed rows again"))
-        steps.append(Step(failures_command(Path(report.output_file), ledger), "each of them, with why"))
+        steps.append(Step(failures_command(file, ledger), "each of them, with why"))
     return steps
+
+
+def _has_batches(file: Path, ledger: Path | None) -> bool:
+    """Whether batches are under way for an output."""
+    from datafast.store.reader import LedgerReader
+
+    paths = OutputPaths.of(file, ledger)
+    if not is_file(paths.ledger):
+        return False
+    with LedgerReader(paths.ledger) as reader:
+        return bool(reader.batches.open())
 
 
 def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
@@ -243,6 +269,8 @@ def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any
         providers=[provider.label for _, provider in project.all_providers()],
         file=str(project.config.output_file),
         limit=settings.limit,
+        in_batches=project.config.run.mode == "batch"
+        and any(provider.has_batches for _, provider in project.all_providers()),
     )
 
 
@@ -294,4 +322,5 @@ class _Signals:
         calls = self._executor.in_flight
         self._executor.stop()
         landing = f"Letting {calls} call{'' if calls == 1 else 's'} in flight land." if calls else "Stopping."
-        self._display.say(f"{landing} Ctrl-C again leaves now.")
+        batches = " Nothing that is in a batch is cancelled." if self._display.progress.batches else ""
+        self._display.say(f"{landing}{batches} Ctrl-C again leaves now.")

@@ -106,6 +106,7 @@ class Setup:
         columns: all of them by name, in the order of the schema.
         num_rows: how many rows there will be.
         folder: what relative paths are relative to; None for the working directory.
+        spool: the folder beside the ledger for copies of sources that have to be copied to be read.
         sources: source datasets that other columns have opened.
         walks: the ways of going through sources that other columns take.
     """
@@ -117,6 +118,7 @@ class Setup:
         *,
         num_rows: int,
         folder: Path | None,
+        spool: Path | None,
         sources: dict[Any, SourceRows],
         walks: Walks,
     ) -> None:
@@ -124,6 +126,7 @@ class Setup:
         self.columns = columns
         self.num_rows = num_rows
         self.folder = folder
+        self.spool = spool
         self.sources = sources
         self.walks = walks
         self.needs: dict[str, None] = {}

@@ -68,6 +68,7 @@ class Table:
         columns: by name, in the order of the schema; they are prepared in place.
         num_rows: how many rows there will be.
         folder: what the paths of sources are relative to.
+        spool: the folder for copies of sources that have to be copied to be read.
         sources: source datasets that are open already.
         marks_cut: whether rows say which of their texts were cut at the token limit and are kept (`run.on_truncation: keep`).
 
@@ -86,6 +87,7 @@ class Table:
         *,
         num_rows: int,
         folder: Path | None = None,
+        spool: Path | None = None,
         sources: dict[Any, SourceRows] | None = None,
         marks_cut: bool = False,
     ) -> None:
@@ -103,7 +105,15 @@ class Table:
             if why:
                 self.problems.append(Problem((name,), why))
                 continue
-            setup = Setup(name, self._columns, num_rows=num_rows, folder=folder, sources=self.sources, walks=self.walks)
+            setup = Setup(
+                name,
+                self._columns,
+                num_rows=num_rows,
+                folder=folder,
+                spool=spool,
+                sources=self.sources,
+                walks=self.walks,
+            )
             try:
                 with blaming(column, "prepare()"):
                     column.put_into(setup)

@@ -57,8 +57,12 @@ class Walk:
     def id_at(self, number: int, *, seed: int) -> bytes:
         """16 bytes that say which row of the source that is, and how often it was there before. Of a walk in turn alone."""
         cycle, place = self._place_at(number, seed, False)
-        row = self.rows.id_of(place) if self.ids is None else self.ids[place * 16 : (place + 1) * 16]
+        row = self.rows.id_of(place) if self.ids is None else self.ids[place]
         return digest("source row", row, str(cycle))
+
+    def state_at(self, number: int, *, seed: int) -> bytes:
+        """What else stands in that row, where it is told apart by its key; nothing where it is by all that it holds."""
+        return b"" if self.ids is None else self.rows.id_of(self._place_at(number, seed, False)[1])
 
     def _place_of(self, number: int, seed: int, formerly: bool) -> tuple[int, int]:
         """The cycle of a row of the dataset, and the row of the source; see `index`."""

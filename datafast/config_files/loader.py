@@ -164,6 +164,10 @@ class _Loader:
     def _dataset_class(self) -> type[Any]:
         name = self._data.get("kind")
         if name is None:
+            if meant := next((other for other in self._data if nearest(str(other), ["kind"])), None):
+                raise self._file.refused(
+                    self._file.line_of([meant]), f"{meant}: There is no such field. Did you mean 'kind'?"
+                )
             raise self._file.refused(
                 1, f"kind: The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
             )
@@ -175,9 +179,11 @@ class _Loader:
     def _refuse_unknown(self, fields: dict[str, Any], model: type[ConfigModel]) -> None:
         valid = [*_OWN_FIELDS, *model.model_fields]
         for name in [name for name in self._file.data if name not in valid]:
-            own = nearest(name, valid) in _OWN_FIELDS
-            hint = did_you_mean(name, _OWN_FIELDS) if own else model.hint_for(name)
+            known = _OWN_FIELDS if nearest(name, valid) in _OWN_FIELDS else model.model_fields
+            hint = did_you_mean(name, known) if known is _OWN_FIELDS else model.hint_for(name)
             self._problems.add([name], f"There is no such field. {hint}")
+            if (meant := nearest(name, known)) is not None and hint == did_you_mean(name, known):
+                self._problems.take_as_meant(meant)
             fields.pop(name, None)
 
     def _config(

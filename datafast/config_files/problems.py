@@ -28,6 +28,7 @@ class Problems:
     def __init__(self, file: YamlFile) -> None:
         self._file = file
         self._found: dict[tuple[int, str], list[str]] = {}
+        self._meant: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -35,10 +36,17 @@ class Problems:
     def add(self, keys: Keys, message: str, *, whole: bool = False) -> None:
         """Keeps a problem. The field is shown as far as it is in the file; `whole` shows all of it."""
         shown = keys if whole else self._file.known_part(keys) or keys
+        if len(keys) == 1 and keys[0] in self._meant:
+            return
         place = (self._file.line_of(keys), _dotted(shown))
         messages = self._found.setdefault(place, [])
         if message not in messages:
             messages.append(message)
+
+    def take_as_meant(self, name: str) -> None:
+        """Tells no more of a field of the top that is missing, since another name there was meant as it, and is told of."""
+        if name not in self._file.data:
+            self._meant.add(name)
 
     def add_text(self, message: str, keys: Keys = (), *, places: Places | None = None) -> None:
         """Adds a message that may begin with the name of the field it is about.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.dry_run import Asked, asked_before
@@ -107,6 +107,11 @@ class Project:
                 raise
             raise type(error)(f"--local: {str(error).removeprefix(f'{error.key}: ')}") from error
         return made
+
+    def in_mode(self, mode: Literal["online", "batch"]) -> Project:
+        """The same project with another `run.mode`."""
+        run = self.config.run.model_copy(update={"mode": mode})
+        return replace(self, config=self.config.model_copy(update={"run": run}))
 
     def _replaced(self, stand_in: Callable[[LLMProvider], LLMProvider]) -> Project:
         return replace(self, routes=[route.map(stand_in) for route in self.routes])

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datafast.datasets.classification import ClassificationDataset
     from datafast.datasets.columns import ColumnsDataset
     from datafast.datasets.conversation.kind import ConversationDataset
+    from datafast.datasets.document_qa import DocumentQADataset
     from datafast.datasets.judgement import JudgementDataset
     from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
@@ -20,6 +21,7 @@ else:
             "datafast.datasets.classification": ["ClassificationDataset"],
             "datafast.datasets.columns": ["ColumnsDataset"],
             "datafast.datasets.conversation.kind": ["ConversationDataset"],
+            "datafast.datasets.document_qa": ["DocumentQADataset"],
             "datafast.datasets.judgement": ["JudgementDataset"],
             "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
@@ -32,6 +34,7 @@ __all__ = [
     "ClassificationDataset",
     "ColumnsDataset",
     "ConversationDataset",
+    "DocumentQADataset",
     "JudgementDataset",
     "MCQDataset",
     "PreferenceDataset",

@@ -24,6 +24,7 @@ from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.sources.field import spool_beside
 from datafast.store.paths import UsedFile
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ColumnsDatasetConfig(DatasetConfig):
             self.columns,
             num_rows=self.num_rows,
             folder=(info.context or {}).get("folder"),
+            spool=spool_beside(self.output_file, self.run),
             sources=before.sources if before else None,
             marks_cut=self.run.on_truncation == "keep",
         )
@@ -129,6 +131,7 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
             Computed(count, int),
             digests=Computed(count, lambda number: walk.id_at(number, seed=seed)),
             fingerprint=digest(str(count), walk.digest),
+            states=None if walk.ids is None else Computed(count, lambda number: walk.state_at(number, seed=seed)),
         )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:

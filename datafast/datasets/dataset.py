@@ -21,6 +21,7 @@ from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
+from datafast.engine.stages import Decides
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
@@ -99,6 +100,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
         """What is to be done on these routes. `fresh`: by a run that starts over."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    @property
+    def stages(self) -> Sequence[Decides]:
+        """The stages that decide about rows: those of the config, after those that the kind has of its own."""
+        return self.config.quality
 
     def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
         """The stages that cannot decide about such rows, by number, and why."""
@@ -309,7 +315,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
-        inputs = {*config.input_fields, *sources_of(config)}
+        inputs = list(dict.fromkeys([*config.input_fields, *sources_of(config)]))
         hidden = {"output_file", "run", "languages", "reasoning", *inputs}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(
@@ -331,7 +337,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
 def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
     """How much there is of each input."""
-    given = {name: getattr(config, name) for name in type(config).model_fields if name in inputs}
+    given = {name: getattr(config, name) for name in inputs}
     return {
         name: f"{len(value):,}"
         for name, value in given.items()

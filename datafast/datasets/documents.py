@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -24,11 +24,11 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
-from datafast.sources.field import RowInput
+from datafast.sources.field import RowInput, spool_beside
 from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig", "opened", "same"]
+__all__ = ["Document", "Documents", "DocumentsConfig", "ids_dimension", "numbered", "opened", "same"]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -77,7 +77,7 @@ class Documents(Sequence[Document]):
         self._least, self._most = min_document_length, max_document_length
         self._places = array("q")
         self._short = self._long = 0
-        self._ids = _numbered(self._fitting(sample_count))
+        self._ids = numbered(self._fitting(sample_count))
         if not self._places:
             raise ConfigError(f"{field}: {rows.name} has no documents. {self._left_out()}")
 
@@ -88,9 +88,7 @@ class Documents(Sequence[Document]):
 
     def dimension(self, name: str) -> Dimension:
         """The documents as an axis of a plan."""
-        ids = self._ids
-        digests = Computed(len(self), lambda number: ids[number * _ID_BYTES : (number + 1) * _ID_BYTES])
-        return Dimension(name, self, digests=digests, fingerprint=digest(ids))
+        return ids_dimension(name, self, self._ids)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -102,10 +100,14 @@ class Documents(Sequence[Document]):
     def __getitem__(self, index: int | slice) -> Document | list[Document]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        row = self.source[self._places[index]]
+        row = self.row(index)
         return Document(row[self._column], self._beside(row))
 
-    def _beside(self, row: dict[str, object]) -> str:
+    def row(self, index: int) -> Mapping[str, Any]:
+        """The whole row of a document."""
+        return self.source[self._places[index]]
+
+    def _beside(self, row: Mapping[str, object]) -> str:
         value = row.get(self._context) if self._context else None
         return "" if value is None else str(value)
 
@@ -145,13 +147,19 @@ class Documents(Sequence[Document]):
         return f"Of its texts {' and '.join(said)}: they are left out."
 
 
-def _numbered(texts: Iterable[tuple[str, str]]) -> bytes:
-    """An id for each, 16 bytes; equal ones are numbered among themselves."""
+def ids_dimension(name: str, values: Sequence[Any], ids: bytes) -> Dimension:
+    """Values with ids of 16 bytes as an axis of a plan."""
+    digests = Computed(len(values), lambda number: ids[number * _ID_BYTES : (number + 1) * _ID_BYTES])
+    return Dimension(name, values, digests=digests, fingerprint=digest(ids))
+
+
+def numbered(values: Iterable[tuple[str, ...]]) -> bytes:
+    """An id of 16 bytes for each; equal ones are numbered among themselves."""
     seen: set[bytes] = set()
     repeats: Counter[bytes] = Counter()
     ids = bytearray()
-    for text, beside in texts:
-        made = digest(text, beside)
+    for parts in values:
+        made = digest(*parts)
         if made in seen:
             repeats[made] += 1
             ids += digest(made, str(repeats[made]))
@@ -163,6 +171,13 @@ def _numbered(texts: Iterable[tuple[str, str]]) -> bytes:
 
 def _usual_column(rows: SourceRows) -> str:
     return rows.columns[0] if len(rows.columns) == 1 else _USUAL
+
+
+class HasContext(Protocol):
+    """A document, or a part of one."""
+
+    @property
+    def context(self) -> str: ...
 
 
 class DocumentsConfig(PromptDatasetConfig):
@@ -214,7 +229,11 @@ class DocumentsConfig(PromptDatasetConfig):
         if len(named) != 1:
             told = f"{' and '.join(named)} are given" if named else "No texts are given"
             raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
-        self._documents = Documents(opened(given[named[0]], named[0], self._folder), field=named[0], **settings)
+        self._documents = Documents(
+            opened(given[named[0]], named[0], self._folder, spool_beside(self.output_file, self.run)),
+            field=named[0],
+            **settings,
+        )
         self._documents.remark()
         self._made_of = made_of
         return self
@@ -236,7 +255,7 @@ class DocumentsConfig(PromptDatasetConfig):
                 "context_column: No prompt has {context}. Write {context} into one of them, or leave context_column out."
             )
 
-    def shown_context(self, document: Document) -> dict[str, str]:
+    def shown_context(self, document: HasContext) -> dict[str, str]:
         """What stands in a row's metadata about the context of its document."""
         return {"context": document.context} if self.context_column else {}
 
@@ -246,13 +265,13 @@ class DocumentsConfig(PromptDatasetConfig):
         yield from super().used_files()
 
 
-def opened(given: object, field: str, folder: Path | None) -> SourceRows:
+def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:
     """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]
     if isinstance(given, RowSource):
-        return given.rows(field=field, folder=folder)
-    return open_source(given, field=field, folder=folder)
+        return given.rows(field=field, folder=folder, spool=spool)
+    return open_source(given, field=field, folder=folder, spool=spool)
 
 
 def same(one: object, other: object) -> bool:

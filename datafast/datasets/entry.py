@@ -304,7 +304,7 @@ class Generation:
             settings=settings,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
-            stages=dataset.config.quality,
+            stages=dataset.stages,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),

@@ -41,7 +41,7 @@ from datafast.judging import (
 from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
-from datafast.sources.field import RowInput
+from datafast.sources.field import RowInput, spool_beside
 from datafast.store.paths import UsedFile
 from datafast.templates.base import RenderError, Template
 from datafast.templates.parse import parse_template
@@ -133,7 +133,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     def _rows_fit(self, info: ValidationInfo) -> JudgementDatasetConfig:
         self._folder = (info.context or {}).get("folder", self._folder)
         if not same(self._opened, self.source):
-            self._rows = opened(self.source, "source", self._folder)
+            self._rows = opened(self.source, "source", self._folder, spool_beside(self.output_file, self.run))
             self._opened = self.source
         self._check_columns()
         self._check_judges()

@@ -5,115 +5,60 @@
  "chosen_model_id": "claude-haiku-4-5-20251001", "rejected_model_id": "gemma3:4b", "chosen_response_score": 9,
  "rejected_response_score": 3, "chosen_response_assessment": "Complete and grounded in ...", ..., "language": "en",
  "uuid": "51aa...", "metadata": {"prompt_index": 0}}
+
+How the two responses come about is in `datafast.datasets.preference_pairs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
+from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
-from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.inputs import texts_dimension
+from datafast.datasets.preference_pairs import Judging, Maker, Recipe, Strategy, of_judges
+from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS, WITHOUT_DOCUMENT
+from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
 from datafast.datasets.replies import texts_model
-from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
-from datafast.judging import Jury, Opinion, Scale, judgement_model
-from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
+from datafast.plan.defaults import Edition, PromptText, editions
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
+from datafast.quality.base import KEEP, Stage, Verdict, drop
 from datafast.sources.field import TextInput
 
-__all__ = ["PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource", "Role"]
+__all__ = ["JudgedPreferenceRow", "PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource"]
 
-Role = Literal["question", "chosen", "rejected", "evolution", "judge"]
-DEFAULT_QUESTION_PROMPTS = [
-    "Read this document:\n\n{document}\n\nWrite questions in {language_name}: exactly {num_samples}. Ask what a curious reader of the "
-    "document would ask and what it helps to answer, nothing twice. Each question must be understandable on its own, without the "
-    "document at hand."
-]
-_FIRST_QUESTION_PROMPTS = [
-    "Read this document:\n\n{document}\n\nWrite {num_samples} different questions in {language_name} that a curious reader of it "
-    "would ask and that it helps to answer. Each question must be understandable on its own, without the document at hand."
-]
-DEFAULT_CHOSEN_PROMPT = (
-    "Here is a document:\n\n{document}\n\nAnswer this question in {language_name}, correctly, completely and to the point, "
-    "using what the document says:\n\n{question}"
-)
-DEFAULT_REJECTED_PROMPT = (
-    "Here is a document:\n\n{document}\n\nGive a short, superficial answer in {language_name} to this question, one that misses "
-    "important points:\n\n{question}"
-)
-DEFAULT_EVOLUTION_PROMPT = (
-    "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nAn answer:\n\n{answer}\n\nRewrite the answer in its "
-    "language so that it is deeper, more precise and better reasoned, without anything that the document contradicts. "
-    "Reply with the new answer alone."
-)
-DEFAULT_JUDGE_PROMPT = (
-    "Here is a document:\n\n{document}\n\nA question about it:\n\n{question}\n\nA response:\n\n{response}\n\nJudge how correct, complete "
-    "and helpful the response is. Give a short assessment, then a score from 1 (useless) to 10 (cannot be improved)."
-)
-
-
-_OTHER_PROMPTS = {
-    "chosen_response_generation_prompt": [DEFAULT_CHOSEN_PROMPT],
-    "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
-    "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
-    "judge_prompt": [DEFAULT_JUDGE_PROMPT],
+DEFAULT_NUM_RESPONSES = 4
+_KEYWORDS = {
+    "question": "question_gen_llm",
+    "chosen": "chosen_response_gen_llm",
+    "rejected": "rejected_response_gen_llm",
+    "evolution": "evolution_llm",
+    "judge": "judge_llm",
 }
-DEFAULTS = DefaultPrompts(
-    "preference",
-    version=2,
-    texts={"question_generation_prompts": DEFAULT_QUESTION_PROMPTS, **_OTHER_PROMPTS},
-    former=DefaultPrompts(
-        "preference", version=1, texts={"question_generation_prompts": _FIRST_QUESTION_PROMPTS, **_OTHER_PROMPTS}
-    ),
-)
-SCALE = Scale(1, 10, worst="useless", best="cannot be improved")
-JUDGEMENT = judgement_model(
-    SCALE,
-    reason="assessment",
-    about="what is good and what is missing, in one to three sentences",
-    first_docstring="What a judge replies.",
-)
 
 
-class PreferenceSource(StrEnum):
-    """Where a preference comes from."""
+class MarginStage(Stage):
+    """Drops pairs whose responses are too much alike to prefer one."""
 
-    SYNTHETIC = "synthetic"
-    VERIFIED = "verified"
-    HUMAN = "human"
-    CONSENSUS = "consensus"
+    stage: Literal["margin"] = "margin"
+    min_margin: float
+    """Pairs with a smaller margin are dropped, and those without any."""
 
-
-class PreferenceRow(BaseModel):
-    """A row of a preference dataset. Scores and assessments are null where no judge was asked."""
-
-    input_document: str
-    question: str
-    chosen_response: str
-    rejected_response: str
-    preference_source: PreferenceSource = PreferenceSource.SYNTHETIC
-    chosen_model_id: str | None = None
-    rejected_model_id: str | None = None
-    chosen_response_score: int | None = None
-    rejected_response_score: int | None = None
-    chosen_response_assessment: str | None = None
-    rejected_response_assessment: str | None = None
-    question_model_id: str | None = None
-    evolution_model_id: str | None = None
-    judge_model_id: str | None = None
-    language: str | None = None
-    uuid: str = Field(default_factory=uuid_of_content)
-    metadata: Metadata = Field(default_factory=dict)
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        margin: float = row.margin  # type: ignore[attr-defined]  # rows of a config with this stage have it
+        if margin == 0:
+            return drop("neither response is better")
+        return drop(f"margin below {self.min_margin:g}") if margin < self.min_margin else KEEP
 
 
 class PreferenceDatasetConfig(PromptDatasetConfig):
@@ -121,15 +66,20 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
-    input_fields = ("input_documents",)
+    input_fields = ("input_documents", "questions")
     default_prompts = DEFAULTS
-    response_names: ClassVar[TemplateNames] = TemplateNames("language_name", "document", "question")
-    evolution_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "answer")
-    judge_names: ClassVar[TemplateNames] = TemplateNames("document", "question", "response")
     role_switches: ClassVar[Mapping[str, str]] = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
 
-    input_documents: Accepts[Annotated[Sequence[str], TextInput("document")], Iterable[Any] | Path]
+    input_documents: Accepts[Annotated[Sequence[str], TextInput("document")] | None, Iterable[Any] | Path | None] = (
+        default_of(None)
+    )
     """The texts that questions are asked about. A list, a file, or a source with its column."""
+
+    questions: Accepts[Annotated[Sequence[str], TextInput("question")] | None, Iterable[Any] | Path | None] = (
+        default_of(None)
+    )
+    """In the place of `input_documents`: questions, or prompts of any sort, that are answered as they are. A list, a file, or a source with
+    its column. Prompts have no {document} then."""
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""
@@ -145,21 +95,43 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     evolution_prompt: NonBlank | None = None
     """Template that improves the chosen response, with {document}, {question} and {answer}."""
     judge_prompt: NonBlank | None = None
-    """Template that scores a response from 1 to 10, with {document}, {question} and {response}."""
+    """Template that scores a response from 1 to 10, with {document}, {question} and {response}; of both_orders with {document},
+    {question}, {first} and {second}."""
+
+    degrade_prompt: NonBlank | None = None
+    """For degrade: template that makes an answer worse, with {question} and {answer}; {document}, {flaw} and {language_name} may occur."""
+
+    strategy: Strategy = "two_models"
+    """two_models: a response each of two models. degrade: a response, and the same made worse. best_of_n: the best and the worst of
+    several responses, by their scores."""
+    num_responses: int | None = Field(default=None, ge=2, le=64)
+    """For best_of_n: how many responses are chosen from. 4 where it is not said."""
+    flaws: list[NonBlank] | None = Field(default=None, min_length=1)
+    """For degrade: in what ways answers are made worse, one for each row, as {flaw}."""
+
+    chosen_by: list[NonBlank] = Field(default=["chosen"], min_length=1)
+    """The roles that write better responses, in turn from question to question; each has its provider under this name."""
+    rejected_by: list[NonBlank] = Field(default=["rejected"], min_length=1)
+    """The roles that write worse responses, likewise."""
+    judges: list[NonBlank] = Field(default=["judge"], min_length=1)
+    """The roles that judge; each judges every pair."""
+    judging: Judging = "separate"
+    """separate: a response at a time. both_orders: both together, once in each order, so that neither wins by its place."""
+    min_margin: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Pairs whose scores differ by less are filtered out, and those with equal scores."""
 
     evol_instruct: bool = False
     """Have the chosen response rewritten by the evolution model."""
     llm_as_judge: bool = False
     """Have both responses scored; they are swapped when the rejected one wins."""
 
-    system_prompt: NonBlank | dict[Role, NonBlank] | None = None
+    system_prompt: NonBlank | dict[str, NonBlank] | None = None
     """A system message for every call, or one for each role."""
 
     @model_validator(mode="after")
     def _role_prompts_fit(self) -> PreferenceDatasetConfig:
-        for name, switch in (("evolution_prompt", "evol_instruct"), ("judge_prompt", "llm_as_judge")):
-            if getattr(self, name) is not None and not getattr(self, switch):
-                raise ValueError(f"{name} is given, but {switch} is false, so it is not used. Set {switch}: true.")
+        self._check_inputs()
+        self._refuse_unused()
         if self.run.fan_out != "all":
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
@@ -172,37 +144,145 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         self.role_templates(self.editions()[0])
         return self
 
-    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[Role, Template]:
-        """The templates of all roles except the question's."""
-        given: list[tuple[Role, str, TemplateNames]] = [
-            ("chosen", "chosen_response_generation_prompt", self.response_names),
-            ("rejected", "rejected_response_generation_prompt", self.response_names),
-            ("evolution", "evolution_prompt", self.evolution_names),
-            ("judge", "judge_prompt", self.judge_names),
-        ]
-        return {
-            role: names.parse(
-                self._text_of(field, edition), names.others(self.placeholders), field=field, remark=remark
+    def _check_inputs(self) -> None:
+        """Raises ValueError unless there are either documents or questions."""
+        if (self.input_documents is None) == (self.questions is None):
+            raise ValueError(
+                "input_documents: Give documents that questions are asked about, or questions, and not both."
             )
-            for role, field, names in given
-            if role in self.roles
+        given = {"num_samples_per_prompt", "question_generation_prompts"} & self.model_fields_set
+        if self.questions is not None and given:
+            raise ValueError(f"{min(given)}: The questions are given, so none are asked for. Leave it out.")
+
+    def _refuse_unused(self) -> None:
+        """Raises ValueError for what is given and has no effect."""
+        needed = {
+            "evolution_prompt": ("evol_instruct: true", self.evol_instruct),
+            "degrade_prompt": ("strategy: degrade", self.strategy == "degrade"),
+            "flaws": ("strategy: degrade", self.strategy == "degrade"),
+            "num_responses": ("strategy: best_of_n", self.strategy == "best_of_n"),
+            "rejected_response_generation_prompt": ("strategy: two_models", self.strategy == "two_models"),
+            **dict.fromkeys(("judge_prompt", "min_margin"), ("llm_as_judge: true", self.is_judged)),
         }
+        for name, (setting, is_set) in needed.items():
+            if getattr(self, name) is not None and not is_set:
+                raise ValueError(f"{name} is given, but not used without {setting}. Set it, or leave {name} out.")
+        if self.judging == "both_orders" and not self.is_judged:
+            raise ValueError("judging: Nothing is judged. Set llm_as_judge: true, or leave judging out.")
+        if self.strategy == "best_of_n" and (self.judging == "both_orders" or self.evol_instruct):
+            field = "evol_instruct" if self.evol_instruct else "judging"
+            raise ValueError(f"{field}: With strategy: best_of_n each response is judged as it is. Leave {field} out.")
+        for field in ("chosen_by", "rejected_by", "judges"):
+            names = getattr(self, field)
+            if len(set(names)) < len(names):
+                raise ValueError(f"{field}: A name is given twice. Give each its own.")
+        for role in self.system_prompt if isinstance(self.system_prompt, dict) else ():
+            if role not in {*_KEYWORDS, *self.roles}:
+                raise ValueError(f"system_prompt: There is no role {role!r}. {did_you_mean(role, self.roles)}")
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether responses are scored."""
+        return self.llm_as_judge or self.strategy == "best_of_n"
+
+    @property
+    def has_margins(self) -> bool:
+        """Whether rows say more about scores than those of one judge who scores each response."""
+        news = self.judging == "both_orders" or self.min_margin is not None or len(self.judges) > 1
+        return self.is_judged and (news or self.strategy == "best_of_n")
+
+    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
+        """The templates of all sorts of calls except the question's: chosen, rejected, evolution, judge."""
+        return {
+            sort: names.parse(
+                self._text_of(field, default, edition), names.others(self.placeholders), field=field, remark=remark
+            )
+            for sort, (field, default, names) in self._sorts().items()
+        }
+
+    def _sorts(self) -> dict[str, tuple[str, str, TemplateNames]]:
+        """The field of each of these templates, its default text, and what it is filled with."""
+        about = ["document"] if self.questions is None else []
+        less = "" if about else WITHOUT_DOCUMENT
+        chosen, rejected = "chosen_response_generation_prompt", "rejected_response_generation_prompt"
+        response = TemplateNames("language_name", *about, "question")
+        sorts = {"chosen": (chosen, f"{chosen}{less}", response)}
+        if self.strategy == "two_models":
+            sorts["rejected"] = (rejected, f"{rejected}{less}", response)
+        elif self.strategy == "degrade":
+            names = TemplateNames("question", "answer", optional=[*about, "flaw", "language_name"])
+            sorts["rejected"] = ("degrade_prompt", f"degrade_prompt{less}", names)
+        if self.evol_instruct:
+            names = TemplateNames(*about, "question", "answer")
+            sorts["evolution"] = ("evolution_prompt", f"evolution_prompt{less}", names)
+        if self.is_judged:
+            shown, default = (
+                (["response"], "judge_prompt")
+                if self.judging == "separate"
+                else (["first", "second"], "comparison_prompt")
+            )
+            sorts["judge"] = ("judge_prompt", f"{default}{less}", TemplateNames(*about, "question", *shown))
+        return sorts
+
+    def template_texts(self, edition: Edition) -> list[PromptText]:
+        if self.questions is not None:
+            # Nobody is asked for questions: this one carries the placeholders of the other prompts.
+            return [PromptText("{num_samples} {language_name} {document}", "\0preference.questions")]
+        return super().template_texts(edition)
+
+    @property
+    def rows_per_item(self) -> int:
+        return 1 if self.questions is not None else self.num_samples_per_prompt
 
     def other_placeholders(self, edition: Edition) -> Sequence[str]:
         templates = self.role_templates(edition, remark=False).values()
         return [name for template in templates for name in template.placeholder_names]
 
-    def _text_of(self, field: str, edition: Edition) -> PromptText:
+    def _text_of(self, field: str, default: str, edition: Edition) -> PromptText:
         own = getattr(self, field)
-        return PromptText(own) if own else edition.texts(field)[0]
+        if own is None and default in LATER_DEFAULTS.texts:
+            edition = editions(LATER_DEFAULTS)[0]
+        return PromptText(own) if own else edition.texts(default)[0]
 
     @property
-    def roles(self) -> list[Role]:
+    def roles(self) -> list[str]:
         """The roles that need a provider with this config."""
-        roles: list[Role] = ["question", "chosen", "rejected"]
-        return roles + (["evolution"] if self.evol_instruct else []) + (["judge"] if self.llm_as_judge else [])
+        rejected = self.rejected_by if self.strategy != "best_of_n" else ()
+        evolution, judges = ["evolution"] if self.evol_instruct else [], self.judges if self.is_judged else ()
+        question = ["question"] if self.questions is None else []
+        return list(dict.fromkeys([*question, *self.chosen_by, *rejected, *evolution, *judges]))
 
-    def system_prompt_of(self, role: Role) -> str | None:
+    @property
+    def recipe(self) -> Recipe:
+        """How the two responses come about."""
+        return Recipe(
+            strategy=self.strategy,
+            chosen_by=self.chosen_by,
+            rejected_by=self.rejected_by,
+            judges=self.judges if self.is_judged else (),
+            judging=self.judging,
+            num_responses=self.num_responses or DEFAULT_NUM_RESPONSES,
+            flaws=self.flaws or DEFAULT_FLAWS,
+            evolves=self.evol_instruct,
+            system_of=self.system_prompt_of,
+        )
+
+    @property
+    def told_recipe(self) -> list[str]:
+        """What of it is in the keys of items: nothing where it is as version 0.1.0 had it."""
+        recipe = self.recipe
+        told = {
+            "strategy": recipe.strategy != "two_models",
+            "num_responses": recipe.strategy == "best_of_n",
+            "flaws": recipe.strategy == "degrade",
+            "chosen_by": list(recipe.chosen_by) != ["chosen"],
+            "rejected_by": list(recipe.rejected_by) != ["rejected"] and recipe.strategy != "best_of_n",
+            "judges": list(recipe.judges) not in ([], ["judge"]),
+            "judging": recipe.judging != "separate",
+        }
+        return [f"{name}={getattr(recipe, name)}" for name, is_told in told.items() if is_told]
+
+    def system_prompt_of(self, role: str) -> str | None:
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
 
 
@@ -214,133 +294,98 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
 
     kind = "preference"
     config_model = PreferenceDatasetConfig
-    row_model = PreferenceRow
-    provider_keywords: ClassVar[Mapping[str, str]] = {
-        "question": "question_gen_llm",
-        "chosen": "chosen_response_gen_llm",
-        "rejected": "rejected_response_gen_llm",
-        "evolution": "evolution_llm",
-        "judge": "judge_llm",
-    }
+    row_model: type[BaseModel] = PreferenceRow
+    provider_keywords = _KEYWORDS
 
     def __init__(self, config: PreferenceDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
+        if config.has_margins:
+            self.row_model = JudgedPreferenceRow
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._templates = {
             edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
         }
 
+    @property
+    def stages(self) -> Sequence[Stage]:
+        config = self.config
+        decides = config.min_margin is not None or config.strategy == "best_of_n"
+        return [*([MarginStage(min_margin=config.min_margin or 0)] if decides else []), *config.quality]
+
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
-        dimensions = [
-            texts_dimension("document", config.input_documents),
-            Dimension("language", list(config.languages.items())),
-        ]
+        name, texts = ("question", config.questions) if config.questions else ("document", config.input_documents)
+        dimensions = [texts_dimension(name, texts or ()), Dimension("language", list(config.languages.items()))]
         systems = [f"{role}:{config.system_prompt_of(role) or ''}" for role in config.roles]
 
         def shape(edition: Edition) -> list[str]:
             templates = config.role_templates(edition, remark=False)
-            return [*(f"{role}={template.keyed}" for role, template in templates.items()), *systems]
+            return [
+                *(f"{sort}={template.keyed}" for sort, template in templates.items()),
+                *systems,
+                *config.told_recipe,
+            ]
 
         return self.grid(dimensions, routes=routes, shape=shape)
 
-    async def produce(self, item: WorkItem, generate: Generate) -> list[PreferenceRow | CallFailed]:
-        language_name = item.values["language"][1]
-        document = item.values["document"]
-        questions = await generate.collect(
+    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:
+        questions = [item.values["question"]] if self.config.questions else await self._questions(item, generate)
+        pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]
+        return await generate.gather(*pairs)
+
+    async def _questions(self, item: WorkItem, generate: Generate) -> list[str]:
+        values = {"language_name": item.values["language"][1], "document": item.values["document"]}
+        return await generate.collect(
             "question",
             item.num_rows,
-            prompt=lambda count: self.render(
-                item, {"num_samples": str(count), "language_name": language_name, "document": document}
-            ),
+            prompt=lambda count: self.render(item, {**values, "num_samples": str(count)}),
             response_model=lambda count: texts_model(count, of="questions"),
             items=lambda reply: reply.usable(),
             keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt_of("question"),
         )
-        pairs = [self._pair(item, generate, number, question) for number, question in enumerate(questions)]
-        return await generate.gather(*pairs)
 
-    async def _pair(self, item: WorkItem, generate: Generate, number: int, question: str) -> PreferenceRow | CallFailed:
+    async def _pair(self, item: WorkItem, generate: Generate, number: int, question: str) -> BaseModel | CallFailed:
         """One row, or its error; the other questions of the item are not affected."""
         language, language_name = item.values["language"]
-        row = PreferenceRow(
-            input_document=item.values["document"],
-            question=question,
-            chosen_response="",
-            rejected_response="",
-            chosen_model_id=generate.model_id("chosen"),
-            rejected_model_id=generate.model_id("rejected"),
-            question_model_id=generate.model_id("question"),
-            language=language,
-            uuid=item.row_uuid(number),
-            metadata=self.metadata(item),
-        )
-        filled = {**item.variant.values, "language_name": language_name}
-        ask = _Asker(self.config, self._templates[item.defaults], generate, row, filled, number=number)
+        templates = self._templates[item.defaults]
+        filled = {
+            **item.variant.values,
+            "language_name": language_name,
+            "document": item.values.get("document", ""),
+            "question": question,
+        }
+
+        def prompt(sort: str, **values: str) -> str:
+            return templates[sort].render({**filled, **values})
+
         try:
-            row.chosen_response, row.rejected_response = await generate.gather(ask.text("chosen"), ask.text("rejected"))
-            if self.config.evol_instruct:
-                row.chosen_response = await ask.text("evolution", answer=row.chosen_response)
-                row.evolution_model_id = generate.model_id("evolution")
-            if self.config.llm_as_judge:
-                await ask.judge_both()
+            pair = await Maker(self.config.recipe, generate, prompt, number=number).make()
         except CallFailed as error:
             return error
+        metadata = self.metadata(item, **({"flaw": pair.flaw} if pair.flaw is not None else {}))
         if self.config.run.on_truncation == "keep":
-            row.metadata["truncated"] = generate.was_cut(str(number))
-        return row
-
-
-class _Asker:
-    """The calls about one question."""
-
-    def __init__(
-        self,
-        config: PreferenceDatasetConfig,
-        templates: Mapping[Role, Template],
-        generate: Generate,
-        row: PreferenceRow,
-        filled: Mapping[str, str],
-        *,
-        number: int,
-    ) -> None:
-        self._config = config
-        self._templates = templates
-        self._generate = generate
-        self._row = row
-        self._filled = filled
-        self._number = number
-        self._jury = Jury(["judge"], system_of=lambda role: config.system_prompt_of("judge"))
-
-    def _prompt(self, role: Role, **values: str) -> str:
-        known = {"document": self._row.input_document, "question": self._row.question}
-        return self._templates[role].render({**self._filled, **known, **values})
-
-    async def text(self, role: Role, **values: str) -> str:
-        prompt = self._prompt(role, **values)
-        system = self._config.system_prompt_of(role)
-        return await self._generate(role, prompt, system=system, tag=str(self._number), row=self._number)
-
-    async def _opinions(self, response: str, *, part: str) -> list[Opinion]:
-        prompt = self._prompt("judge", response=response)
-        tag, row = str(self._number), self._number
-        return await self._jury.score(
-            self._generate, prompt, JUDGEMENT, reason="assessment", tag=tag, row=row, part=part
-        )
-
-    async def judge_both(self) -> None:
-        """Scores both responses. The better one becomes the chosen one."""
-        row = self._row
-        (chosen,), (rejected,) = await self._generate.gather(
-            self._opinions(row.chosen_response, part="chosen"), self._opinions(row.rejected_response, part="rejected")
-        )
-        row.judge_model_id = self._generate.model_id("judge")
-        if rejected.score > chosen.score:
-            chosen, rejected = rejected, chosen
-            row.chosen_response, row.rejected_response = row.rejected_response, row.chosen_response
-            row.chosen_model_id, row.rejected_model_id = row.rejected_model_id, row.chosen_model_id
-            self._generate.swap_reasoning(self._number, "chosen", "rejected")
-            self._generate.swap_reasoning(self._number, "chosen_judge", "rejected_judge")
-        row.chosen_response_score, row.chosen_response_assessment = int(chosen.score), chosen.reason
-        row.rejected_response_score, row.rejected_response_assessment = int(rejected.score), rejected.reason
+            metadata["truncated"] = any(generate.was_cut(response.tag) for response in (pair.chosen, pair.rejected))
+        judges = self.config.recipe.judges
+        fields = {
+            "input_document": item.values.get("document", ""),
+            "question": question,
+            "chosen_response": pair.chosen.text,
+            "rejected_response": pair.rejected.text,
+            "chosen_model_id": pair.chosen.model_id,
+            "rejected_model_id": pair.rejected.model_id,
+            "chosen_response_score": pair.chosen.score,
+            "rejected_response_score": pair.rejected.score,
+            "chosen_response_assessment": pair.chosen.assessment,
+            "rejected_response_assessment": pair.rejected.assessment,
+            "question_model_id": None if self.config.questions else generate.model_id("question"),
+            "evolution_model_id": generate.model_id("evolution") if self.config.evol_instruct else None,
+            "judge_model_id": generate.model_id(judges[0]) if len(judges) == 1 else None,
+            "language": language,
+            "uuid": item.row_uuid(number),
+            "metadata": metadata,
+        }
+        if self.config.has_margins:
+            judged = of_judges(pair, {judge: generate.model_id(judge) for judge in judges})
+            fields |= {"margin": pair.margin, "steady": pair.steady, "judgements": judged}
+        return self.row_model.model_validate(fields)

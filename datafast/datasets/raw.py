@@ -72,10 +72,10 @@ class RawDatasetConfig(PromptDatasetConfig):
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
     default_prompts = DEFAULTS
 
-    document_types: Accepts[Annotated[Sequence[str], TextInput("document_type")], Iterable[Any] | Path]
+    document_types: Accepts[Annotated[Sequence[str], TextInput("document_type", lines=True)], Iterable[Any] | Path]
     """Types of document, for example "tech blog". A list, a file, or a source with its column."""
 
-    topics: Accepts[Annotated[Sequence[str], TextInput("topic")], Iterable[Any] | Path]
+    topics: Accepts[Annotated[Sequence[str], TextInput("topic", lines=True)], Iterable[Any] | Path]
     """What the texts are about. A list, a file, or a source with its column."""
 
     num_samples_per_prompt: int = Field(default=5, ge=1, le=1000)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
+from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.changes import Change, is_changed
 from datafast.errors import OutputError
 from datafast.logger_config import logger
@@ -26,10 +27,12 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> Job:
         The job, which knows where it has found the items of its output.
 
     Raises:
+        ConfigError: batches are under way that this run could not collect.
         OutputError: `on_change` has said no; nothing was sent, and no file has changed.
     """
     if job.fresh or not is_changed(job):
         return job
+    refuse_lost_batches(job)
     from datafast.engine.estimate import estimate  # only if there is something to tell
     from datafast.engine.past import Past
 

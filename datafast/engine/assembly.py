@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
 from datafast.engine.calls.budget import check_prices, spent_elsewhere
@@ -75,6 +76,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     job = _checked(job)
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
+    refuse_lost_batches(job)
     opening = Opening(
         simulated=job.simulated,
         pricing=pricing_of(job.providers),

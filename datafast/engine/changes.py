@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "change_of", "is_changed"]
 
+_FEW = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -37,6 +39,7 @@ class Change:
         leaving_stay_in_file: whether leaving rows stay in the output file (`run.removed: keep`); else they move to a file of their own.
         calls_unused: recorded calls, made for rows that leave, whose replies are not used any more.
         cost_unused_usd: what these cost; None if a price is not known.
+        calls_unused_in_batches: calls in open batches that nothing asks for any more; they are paid for once they are answered.
         simulated: whether simulated models have made the rows.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
     """
@@ -50,13 +53,15 @@ class Change:
     leaving_stay_in_file: bool
     calls_unused: int
     cost_unused_usd: float | None
+    calls_unused_in_batches: int
     simulated: bool
     reasoning: tuple[str, str] | None = None
 
     @property
     def removes_paid_rows(self) -> bool:
-        """Whether rows leave with replies of a model, whatever its price, that are not used any more."""
-        return not self.simulated and self.rows_leaving > 0 and (self.calls_unused > 0 or self.rows_no_longer_kept > 0)
+        """Whether rows leave with replies of a model, whatever its price, that are not used any more; or such replies are on their way."""
+        leave = self.rows_leaving > 0 and (self.calls_unused > 0 or self.rows_no_longer_kept > 0)
+        return not self.simulated and (leave or self.calls_unused_in_batches > 0)
 
     def sentences(self) -> list[str]:
         """The same in words."""
@@ -74,6 +79,11 @@ class Change:
         if self.calls_unused and not self.simulated:
             cost = money(self.cost_unused_usd)
             told.append(f"Recorded replies that are not used any more: {self.calls_unused:,}, cost {cost}.")
+        if self.calls_unused_in_batches:
+            told.append(
+                f"Calls in batches under way that are not used any more: {self.calls_unused_in_batches:,}. "
+                f"`datafast batches {self.output_file} --cancel` gives them up."
+            )
         if self.rows_remade:
             told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
         if self.reasoning is not None and self.rows_kept:
@@ -142,9 +152,17 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         leaving_stay_in_file=job.settings.removed == "keep" and rows_fit(reader, job.fields),
         calls_unused=calls,
         cost_unused_usd=usd,
+        calls_unused_in_batches=_unused_in_batches(reader, left),
         simulated=reader.meta("mode") == "simulated",
         reasoning=reasoning if is_remade else None,
     )
+
+
+def _unused_in_batches(reader: LedgerReader, left: Remaining) -> int:
+    """Calls in open batches that no item asks for. Where some items stand for all, a few of them are no news."""
+    waiting = reader.batches.open_sums().calls
+    unused = max(0, waiting - round(left.in_batches))
+    return unused if left.scale == 1.0 or unused > waiting * _FEW else 0
 
 
 def _kept_before(counts: Counts, found: Comparison) -> int:

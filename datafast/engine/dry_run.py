@@ -50,11 +50,13 @@ class DryRun:
         calls: the number of its calls in each role, in the order of the first calls.
         asks: all its calls. If recorded replies were given, those that they do not answer.
         replayed: the keys of the calls that recorded replies answer.
+        in_batches: how many of its calls are in open batches.
     """
 
     calls: dict[str, int]
     asks: Sequence[Call]
     replayed: Collection[bytes] = frozenset()
+    in_batches: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class _Player:
     """Replaces the engine's `Caller`, and keeps the calls. Every reply is a recorded one, or else a simulated one."""
 
     parse_retries: int = 0
+    waiting: Collection[bytes] = frozenset()
+    in_batches: int = 0
     asks: list[Call] = field(default_factory=list)
     replayed: set[bytes] = field(default_factory=set)
 
@@ -85,7 +89,10 @@ class _Player:
             self.replayed.add(call.key)
             if self._is_over(call, recorded):
                 return _answer(call, recorded)
-        self.asks.append(call)
+        if call.key in self.waiting:
+            self.in_batches += 1
+        else:
+            self.asks.append(call)
         response = await call.endpoint.backend.complete(Request(call.messages, call.schema))
         call.replied(response.raw, response.format, call.endpoint.provider.model_id)
         try:
@@ -95,7 +102,7 @@ class _Player:
 
     def seen(self) -> DryRun:
         """The calls so far."""
-        return DryRun(dict(Counter(ask.role for ask in self.asks)), self.asks, self.replayed)
+        return DryRun(dict(Counter(ask.role for ask in self.asks)), self.asks, self.replayed, self.in_batches)
 
     def _is_over(self, call: Call, recorded: Sequence[Recorded]) -> bool:
         """Whether nothing more is sent for a call: there is a whole reply, or it was asked again as often as it may be."""
@@ -182,6 +189,7 @@ async def dry_resume(
     record: ItemRecord | None,
     recorded: Mapping[bytes, list[Recorded]],
     most_rows: int,
+    waiting: Collection[bytes] = frozenset(),
 ) -> DryRun:
     """Runs an item's `produce` with the replies that are recorded for it, and without a network.
 
@@ -189,8 +197,9 @@ async def dry_resume(
         route: one of `stand_ins`.
         record: the item in the ledger, if it is there.
         recorded: the replies that it may use, by the keys of their calls; `most_rows` is the most rows that one was asked for.
+        waiting: the keys of its calls that are in open batches.
     """
-    player = _Player(settings.max_parse_retries)
+    player = _Player(settings.max_parse_retries, waiting)
     generate = _generate(player, item, route, recorded, record=record, most_rows=most_rows, top_up=settings.top_up)
     # The item fails again, or its schema cannot be simulated; what it asked until then counts.
     with contextlib.suppress(CallFailed, ReplyError):

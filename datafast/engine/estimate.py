@@ -29,7 +29,7 @@ from datafast.engine.calls.budget import Headroom, headroom, spent_elsewhere, up
 from datafast.engine.calls.memory import surprises_of
 from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.dry_run import DryRun, dry_run
-from datafast.engine.estimated import Estimate, total
+from datafast.engine.estimated import Estimate, costs_of, total
 from datafast.engine.expected_usage import (
     FIRST_TOKEN_S,
     TOKENS_PER_S,
@@ -74,15 +74,18 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT, past: Past | 
         expected(labels[id(provider)], provider, work.calls[id(provider)], work.asked, past.history, job.settings)
         for provider in job.providers
     ]
-    room = _headroom(job, asked, past)
+    calls = round(sum(sum(calls.values()) for calls in work.calls.values()))
+    room = _headroom(job, asked, past, calls)
     return Estimate(
         rows=past.left.rows,
         items=past.left.items,
-        calls=round(sum(sum(calls.values()) for calls in work.calls.values())),
+        calls=calls,
         replayed=round(past.left.replayed),
+        in_batches=round(past.left.in_batches),
         input_tokens=total(part.input_tokens for part in parts),
         output_tokens=total(part.output_tokens for part in parts),
-        cost_usd=_total_cost(parts),
+        mode=job.settings.mode,
+        **costs_of(parts, job.settings.mode),
         seconds=_total_seconds(parts, job.settings),
         providers=tuple(parts),
         rendered=len(asked),
@@ -93,7 +96,7 @@ def estimate(job: Job, *, tokens_per_text: Span = TOKENS_PER_TEXT, past: Past | 
     )
 
 
-def _headroom(job: Job, sampled: Sequence[DryRun], past: Past) -> Headroom | None:
+def _headroom(job: Job, sampled: Sequence[DryRun], past: Past, calls: int) -> Headroom | None:
     """How many requests a budget lets be in flight, by the dearest of the sampled calls."""
     if not job.settings.has_budget:
         return None
@@ -110,15 +113,24 @@ def _headroom(job: Job, sampled: Sequence[DryRun], past: Past) -> Headroom | Non
             if limits.are_ours:
                 usual = limits.limit(ask.role, ask.record.num_rows)
                 tokens = (usual, min(usual, limits.least(ask.role, None)))
+            part = _part_of_price(provider, job.settings)
             bounds = (
-                upper_bound(Request(ask.messages, ask.schema, token_limit=most), provider, limits) for most in tokens
+                upper_bound(Request(ask.messages, ask.schema, token_limit=most), provider, limits).at(part)
+                for most in tokens
             )
             found.append(headroom(job.settings, spent, *bounds))
     known = [room for room in found if room is not None]
     if not known:
         return None
     least = min(known)
-    return least._replace(requests=min(least.requests, job.settings.max_concurrency))
+    in_batches = job.settings.mode == "batch" and any(provider.has_batches for provider in job.providers)
+    return least._replace(requests=min(least.requests, calls if in_batches else job.settings.max_concurrency))
+
+
+def _part_of_price(provider: LLMProvider, settings: RunConfig) -> float:
+    """How much of the list price a budget reserves."""
+    discount = provider.batch_discount if settings.mode == "batch" and provider.has_batches else None
+    return 1.0 - (discount or 0.0)
 
 
 # -- the calls
@@ -185,15 +197,9 @@ def _deal(routes: Sequence[Route[LLMProvider]], left: Sequence[float], settings:
 # -- totals
 
 
-def _total_cost(parts: Sequence[ProviderEstimate]) -> Span | None:
-    called = [part.cost_usd for part in parts if any(part.calls.values())]
-    known = [cost for cost in called if cost is not None]
-    return total(known) if len(known) == len(called) else None
-
-
 def _total_seconds(parts: Sequence[ProviderEstimate], settings: RunConfig) -> Span:
     """The time of the slowest provider, or of all calls in the slots of the run, whichever is longer."""
-    work = total(part.latency_s * sum(part.calls.values()) for part in parts)
+    work = total(part.latency_s * sum(part.calls.values()) for part in parts if not part.goes_in_batches)
     return longest([*(part.seconds for part in parts), work * (1 / settings.max_concurrency)])
 
 
@@ -211,16 +217,21 @@ def _slips(providers: Sequence[LLMProvider]) -> list[str]:
 def _notes(parts: Sequence[ProviderEstimate], past: Past, settings: RunConfig) -> list[str]:
     guess = past.history.tokens_per_text
     called = [part for part in parts if any(part.calls.values())]
+    timed = [part for part in called if not part.goes_in_batches]
     notes = [past.note] if past.note else []
     notes.append("Input: a token for 4 characters (5 to 3) of prompt and reply schema.")
     if any(part.output_basis == "guessed" for part in called):
         notes.append(
             f"Output is guessed: {guess.expected:.0f} tokens a text ({guess.low:.0f} to {guess.high:.0f}). After a preview it is known."
         )
-    if any(part.latency_basis == "guessed" for part in called):
+    if any(part.latency_basis == "guessed" for part in timed):
         notes.append(f"Time is guessed: {FIRST_TOKEN_S:g} s a call and {TOKENS_PER_S:g} output tokens a second.")
-    if any(part.cost_usd is None for part in called):
+    if any(part.online_cost_usd is None for part in called):
         notes.append("The cost is unknown, because the price of a provider is unknown. Give that provider a price.")
+    if any(part.goes_in_batches and part.batch_cost_usd is None and part.online_cost_usd for part in called):
+        notes.append(
+            "The cost is unknown, because the discount for batches of a provider is unknown. Give its price a batch_discount, such as 0.5."
+        )
     if settings.fan_out == "fallback" and len(parts) > 1:
         notes.append("All prompts are counted for the first provider; those that it fails go to the next one.")
     notes.append("Retries are not included.")

@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from datafast.amounts import duration
 from datafast.engine.events import (
+    BatchDelayed,
+    BatchEnded,
+    BatchProgress,
+    BatchSubmitted,
     Event,
     EventCallback,
     ItemDone,
@@ -18,6 +23,7 @@ from datafast.engine.events import (
     RunEnded,
     RunStarted,
 )
+from datafast.engine.open_batches import BatchEvent, ended_in_words, progress_in_words, submitted_in_words
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
 from datafast.types import StopCause
@@ -50,6 +56,7 @@ class EventLog:
         self._limits: dict[str, int] = {}
         self._pauses: set[str] = set()
         self._retries: set[str] = set()
+        self._delays: set[str] = set()
         self._requested = 0
         self._at_start = 0
         self._written = 0
@@ -57,6 +64,12 @@ class EventLog:
         self._failed = 0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, BatchEvent):
+            self._batch(event)
+        else:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._begin(event)
@@ -134,6 +147,23 @@ class EventLog:
             f"{event.reason} Its items wait, and nothing is lost. One request is tried in {event.wait_s:.1f} s, and then again "
             f"and again for up to run.max_stall_s."
         )
+
+    def _batch(self, event: BatchEvent) -> None:
+        match event:
+            case BatchSubmitted():
+                logger.info(submitted_in_words(event))
+            case BatchProgress():
+                logger.debug(progress_in_words(event))
+            case BatchDelayed():
+                self._delayed(event)
+            case BatchEnded():
+                logger.info(ended_in_words(event))
+
+    def _delayed(self, event: BatchDelayed) -> None:
+        told = f"{event.reason.removesuffix('.')}."
+        log = logger.debug if told in self._delays else logger.warning
+        self._delays.add(told)
+        log(f"{told} It is tried again in {duration(event.wait_s)}." if event.wait_s else told)
 
     def _progress(self) -> None:
         now = time.monotonic()

@@ -153,17 +153,21 @@ class ProviderStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSubmitted:
-    """A provider has taken a batch of `calls`. `batch` is its id there."""
+    """A provider has taken a batch of `calls`. `batch` is its id there. For `next_look_s` see `BatchProgress`."""
 
     type: ClassVar[str] = "batch_submitted"
     provider: str
     batch: str
     calls: int
+    next_look_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchProgress:
-    """A batch was looked at, and is not back yet. Of its `calls`, `done` are answered, as far as the provider says."""
+    """A batch was looked at, and is not back yet. Of its `calls`, `done` are answered, as far as the provider says.
+
+    It is looked at again in `next_look_s` seconds; None if this run looks no more.
+    """
 
     type: ClassVar[str] = "batch_progress"
     provider: str
@@ -173,6 +177,7 @@ class BatchProgress:
     done: int
     failed: int
     age_s: float
+    next_look_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,10 @@ class ProviderEstimate:
     Attributes:
         calls: by role.
         output_basis: where the number of output tokens comes from; "guessed" if it is guessed for any role.
-        cost_usd: None if the price is not known.
+        cost_usd: in the config's `run.mode`; None if the price is not known.
+        online_cost_usd, batch_cost_usd: what single requests cost, and what batches do; None if that is not known, or there are no batches.
+        has_batches: whether the provider has batches, as far as that is known before it is asked.
+        goes_in_batches: whether its calls do in this mode. Its time is then not estimated.
         latency_s, latency_basis: seconds a call, and where this number comes from.
         seconds: from start to end, if this provider had all slots of the run.
     """
@@ -87,6 +90,10 @@ class ProviderEstimate:
     output_tokens: Span
     output_basis: Basis
     cost_usd: Span | None
+    online_cost_usd: Span | None
+    batch_cost_usd: Span | None
+    has_batches: bool
+    goes_in_batches: bool
     latency_s: Span
     latency_basis: Basis
     seconds: Span
@@ -98,9 +105,15 @@ class ProviderEstimate:
             calls={role: round(count * factor) for role, count in self.calls.items()},
             input_tokens=self.input_tokens * factor,
             output_tokens=self.output_tokens * factor,
-            cost_usd=None if self.cost_usd is None else self.cost_usd * factor,
+            cost_usd=_times(self.cost_usd, factor),
+            online_cost_usd=_times(self.online_cost_usd, factor),
+            batch_cost_usd=_times(self.batch_cost_usd, factor),
             seconds=self.seconds * factor,
         )
+
+
+def _times(span: Span | None, factor: float) -> Span | None:
+    return None if span is None else span * factor
 
 
 class Asked:
@@ -158,7 +171,8 @@ class History:
         seconds: dict[str, list[float]] = defaultdict(list)
         for call in reader.past_calls(num_rows=num_rows, limit=_HISTORY):
             tokens[call.provider, call.role].append(call.output_tokens)
-            seconds[call.provider].append(call.latency_s)
+            if call.latency_s:  # a reply from a batch has none
+                seconds[call.provider].append(call.latency_s)
         return cls(
             {who: _span_of(values) for who, values in tokens.items()},
             {who: _span_of(values) for who, values in seconds.items()},
@@ -194,17 +208,34 @@ def expected(
         price = _cost(provider, sent, received)
         cost = None if cost is None or price is None else cost + price * count
     guessed = any((label, role) not in past.output_tokens for role in calls)
+    in_batches = settings.mode == "batch" and provider.has_batches
+    discounted = _discounted(provider, cost)
     return ProviderEstimate(
         provider=label,
         calls={role: round(count) for role, count in calls.items()},
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         output_basis="guessed" if guessed else "recorded",
-        cost_usd=cost,
+        cost_usd=discounted if in_batches else cost,
+        online_cost_usd=cost,
+        batch_cost_usd=discounted,
+        has_batches=provider.has_batches,
+        goes_in_batches=in_batches,
         latency_s=latency,
         latency_basis=latency_basis,
-        seconds=_seconds(provider, num_calls, latency, tokens_in + tokens_out, settings) if num_calls else Span(),
+        seconds=_seconds(provider, num_calls, latency, tokens_in + tokens_out, settings)
+        if num_calls and not in_batches
+        else Span(),
     )
+
+
+def _discounted(provider: LLMProvider, cost: Span | None) -> Span | None:
+    """The cost in batches of what costs so much otherwise."""
+    if cost is None or not provider.has_batches:
+        return None
+    if not cost.high:
+        return cost  # of nothing, and of what is free, there is no cheaper
+    return None if provider.batch_discount is None else cost * (1.0 - provider.batch_discount)
 
 
 def _input(asked: Asked) -> Span:

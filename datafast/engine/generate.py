@@ -93,6 +93,7 @@ class Generate:
         tag: str = "",
         row: int | None = None,
         part: str = "",
+        again: int = 0,
     ) -> str: ...
     @overload
     async def __call__(
@@ -106,6 +107,7 @@ class Generate:
         tag: str = "",
         row: int | None = None,
         part: str = "",
+        again: int = 0,
     ) -> M: ...
     async def __call__(
         self,
@@ -118,6 +120,7 @@ class Generate:
         tag: str = "",
         row: int | None = None,
         part: str = "",
+        again: int = 0,
     ) -> BaseModel | str:
         """Asks the model of a role.
 
@@ -129,6 +132,7 @@ class Generate:
             tag: distinguishes calls that are otherwise the same.
             row: the row of the item that the answer is for, where it is not for all of them; `part`: what of a row it is, if that is
                 not the role. Neither changes what is asked: they say where the model's reasoning belongs (`reasoning` in configs).
+            again: how often the same was asked before, with other tags, for several answers to choose from. It is not sent.
 
         Returns:
             An instance of `response_model`, or the text.
@@ -137,6 +141,7 @@ class Generate:
             CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
         call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
+        call.again = again
         answer = await self._caller.answer(call, self._recorded.get(call.key, []))
         self._note(call)
         self._keep_thought(call, tag, part, None if row is None else (row,))

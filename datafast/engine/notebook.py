@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.events import Event, EventCallback, RunEnded
+from datafast.engine.open_batches import BATCH_HEADINGS, BatchLine
 from datafast.engine.progress import Line, Progress
 from datafast.html import paragraph, table
 
@@ -109,7 +110,9 @@ class _Shown:
         names[2] = f"{progress.unit}/s"
         bar = f'<progress value="{min(progress.written, progress.total)}" max="{max(progress.total, 1)}"></progress>'
         remarks = "".join(map(paragraph, progress.remarks()))
-        return f"{table(names, lines)}{bar}{paragraph(progress.state())}{remarks}"
+        waiting = progress.batches.lines()
+        batches = table([BATCH_HEADINGS[name] for name in BatchLine._fields], waiting) if waiting else ""
+        return f"{table(names, lines)}{bar}{paragraph(progress.state())}{batches}{remarks}"
 
 
 _HEADINGS = {"in_flight": "in flight", "tokens": "tokens/s", "note": ""}

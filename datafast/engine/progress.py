@@ -24,6 +24,7 @@ from datafast.engine.events import (
     Retry,
     RunStarted,
 )
+from datafast.engine.open_batches import BatchEvent, OpenBatches
 
 __all__ = ["Line", "Progress"]
 
@@ -104,6 +105,7 @@ class Progress:
         max_rows: rows that this run can bring the file to at most (`limit`); None for all.
         new_rows: rows added by this run. `failed_before` are those that failed in earlier runs.
         preparing: what the run in front does, if there is one.
+        batches: the batches that it waits for.
     """
 
     max_rows: int | None = None
@@ -122,12 +124,19 @@ class Progress:
     preparing: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
+    batches: OpenBatches = field(default_factory=OpenBatches)
     _providers: dict[str, _Provider] = field(default_factory=dict)
     _unit: str = "rows"
     _samples: deque[_Sample] = field(default_factory=deque)
 
     def take(self, event: Event) -> None:
         """Counts an event."""
+        if isinstance(event, BatchEvent):
+            self.batches.take(event)
+        else:
+            self._count(event)
+
+    def _count(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
@@ -230,7 +239,8 @@ class Progress:
     def state(self) -> str:
         """How far the run has come and how long the rest will take."""
         done, total = min(self.written, self.total), self.total
-        parts = [f"{done:,} of {total:,} rows", share(done, total) if total else "", self._left(self._rates().ended)]
+        parts = [f"{done:,} of {total:,} rows", share(done, total) if total else ""]
+        parts += [] if self.batches else [self._left(self._rates().ended)]
         return ", ".join(part for part in parts if part)
 
     def remarks(self) -> list[str]:
@@ -255,14 +265,15 @@ class Progress:
             f"{self.input_tokens + self.output_tokens:,} tokens",
             f"{rates.tokens:,.0f} tokens/s" if rates.tokens else "",
             "" if self.simulated else f"cost {money(self.cost_usd)}",
-            self._left(rates.ended),
+            self.batches.summary() or self._left(rates.ended),
         ]
         done = min(self.written, self.total)
         return ", ".join([f"{done:,}/{self.total:,} rows", *(fact for fact in facts if fact)])
 
     def before_the_run(self) -> str:
         """What happens before the number of rows is known."""
-        return f"{self.preparing}: {self.calls:,} calls" if self.preparing else "opening the output ..."
+        told = f"{self.preparing}: {self.calls:,} calls" if self.preparing else "opening the output ..."
+        return ", ".join(part for part in (told, self.batches.summary()) if part)
 
     def failed_words(self) -> str:
         """How many rows have failed and why, and the share that came well in this run; nothing while none has failed."""

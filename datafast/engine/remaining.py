@@ -43,6 +43,7 @@ class Remaining:
         rows: rows that are still to be written.
         asks: calls that recorded replies do not answer, of items that have some; each with its route, and how many it stands for.
         replayed: the recorded replies that are used.
+        in_batches: the calls that open batches will answer.
         used_again: of items that are not in the plan, by id, the keys of calls that an item of the plan uses, and whether that item
             needs no call at all. These are items that stand for `scale` ones each.
         found: the comparison; None if there is nothing to compare with.
@@ -53,6 +54,7 @@ class Remaining:
     asks: list[tuple[int, Call, float]] = field(default_factory=list)
     num_begun: float = 0.0
     replayed: float = 0.0
+    in_batches: float = 0.0
     used_again: dict[int, tuple[Collection[bytes], bool]] = field(default_factory=dict)
     scale: float = 1.0
     found: Comparison | None = None
@@ -83,6 +85,7 @@ def remaining(reader: LedgerReader, job: Job) -> Remaining:
         left.num_begun += left.scale
         left.untouched[item.route] -= left.scale
         left.replayed += left.scale * len(run.replayed)
+        left.in_batches += left.scale * run.in_batches
         left.asks += [(item.route, ask, left.scale) for ask in run.asks]
         for donor in found.donors.get(item.content, ()):
             left.used_again[donor] = (run.replayed, not run.asks)
@@ -137,13 +140,15 @@ async def _produced(
     routes = stand_ins(job.routes, fan_out=job.settings.fan_out)
     runs: list[tuple[WorkItem, DryRun]] = []
     end = time.monotonic() + MOST_S
+    has_batches = bool(reader.batches.open())
     for position in positions:
         if runs and time.monotonic() > end:
             break
         known = found.begun.get(position)
         item = item_at(job.plan, position, former=found.former, known=known, donors=found.donors)
         donors = found.donors.get(item.content, ())
-        recorded = reader.recorded([*donors, *([known.id] if known is not None else ())], donors=donors)
+        ids = [*donors, *([known.id] if known is not None else ())]
+        recorded = reader.recorded(ids, donors=donors)
         run = await dry_resume(
             job.produce,
             item,
@@ -152,6 +157,7 @@ async def _produced(
             record=known,
             recorded=recorded,
             most_rows=found.most_donated,
+            waiting=reader.batches.open_keys(ids) if has_batches else (),
         )
         runs.append((item, run))
     return runs

@@ -130,7 +130,8 @@ class _Run:
     async def _work(self, share: Share) -> None:
         try:
             while not self._stop and share.working and share.workers - share.waiting <= share.width:
-                if share.held or (position := share.next_position()) is None:
+                position = share.next_position()
+                if position is None:
                     return
                 if self._reorder is not None and not await self._reorder.enter(position, share):
                     return

@@ -33,7 +33,7 @@ class Share:
         width: items in work at once, without those that wait without a slot.
         positions: the positions of its remaining items.
         again: positions of items that waited for a batch; they come before the others.
-        held: whether no new item is begun, because others wait for room in the budget.
+        held: whether no new item is begun, because others wait for room in the budget, or for what becomes of their provider.
         on_wait: called with +1 and -1 around the wait of an item without a slot.
     """
 
@@ -55,13 +55,13 @@ class Share:
         self.endpoints = [endpoint for route in self.routes for endpoint in route.members]
 
     def next_position(self) -> int | None:
-        """The next of its items; None where there is none."""
+        """The next of its items; None where there is none now."""
         while self.again:
             position = next(self.again[0], None)
             if position is not None:
                 return position
             self.again.popleft()
-        return next(self.positions, None)
+        return None if self.held else next(self.positions, None)
 
     @property
     def only_endpoint(self) -> Endpoint | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 import orjson
@@ -135,6 +136,25 @@ class LLMProvider:
     def timeout(self) -> float:
         """Seconds for one request, infinity for no limit; `timeouts` has the parts."""
         return math.inf if self.timeouts.total_s is None else self.timeouts.total_s
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """It as a mapping that `provider_from_spec` takes, without what is secret; its key is then read from the environment.
+
+        None if that could send a key to an address for which it is not meant: the address has a secret in it, or is the user's own and the
+        key was given by argument.
+        """
+        own_address = self.api_base if self.api_base != self.default_base else None
+        if own_address is not None and (self._api_key or address_shown(own_address)[1]):
+            return None
+        own = {name: getattr(self, name, None) for name in self.own_params}
+        given = {**self._options, **own, "api_base": own_address}
+        given["price"] = None if self.price is None else asdict(self.price)
+        found = {"provider": self.provider_name, "model_id": self.model_id, **given}
+        found.pop("api_key", None)
+        for name, parts in (("extra", self.extra), ("extra_headers", self.extra_headers)):
+            found[name] = {key: value for key, value in parts.items() if not any(secrets_in({key: value}))} or None
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def identity(self) -> str:
@@ -268,7 +288,18 @@ class LLMProvider:
     @property
     def batch_discount(self) -> float | None:
         """The part of the price that a request in a batch saves: 0.5 for half; None where that is not known, or there are no batches."""
+        given = self.price.batch_discount if self.price is not None else None
+        return self.listed_batch_discount if given is None else given
+
+    @property
+    def listed_batch_discount(self) -> float | None:
+        """The same, as the vendor's price list says."""
         return None
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it may have a batch service. Whether a server has one shows when it is asked."""
+        return type(self).open_batches is not LLMProvider.open_batches
 
     def open_batches(self) -> BatchBackend | None:
         """Opens its batch service for one run; None where it has none, or none that is known here."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
     from datafast.datasets.conversation.config import ConversationDatasetConfig
+    from datafast.datasets.document_qa import DocumentQADatasetConfig
     from datafast.datasets.judgement import JudgementDatasetConfig
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
@@ -25,6 +26,7 @@ else:
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
+            "datafast.datasets.document_qa": ["DocumentQADatasetConfig"],
             "datafast.datasets.judgement": ["JudgementDatasetConfig"],
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
@@ -40,6 +42,7 @@ __all__ = [
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
+    "DocumentQADatasetConfig",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",

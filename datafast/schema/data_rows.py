@@ -8,9 +8,10 @@ from datafast.datasets.former import FORMER_ROWS
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.document_qa import DocumentQARow
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
-    from datafast.datasets.preference import PreferenceRow, PreferenceSource
+    from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
 else:
     __getattr__, __dir__ = lazy_names(
@@ -22,9 +23,10 @@ else:
                 "ConversationRow",
                 "ReasonedConversationRow",
             ],
+            "datafast.datasets.document_qa": ["DocumentQARow"],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
-            "datafast.datasets.preference": ["PreferenceRow", "PreferenceSource"],
+            "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
         },
         absent=FORMER_ROWS,
@@ -34,6 +36,8 @@ __all__ = [
     "AgentConversationRow",
     "ComparisonRow",
     "ConversationRow",
+    "DocumentQARow",
+    "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",
     "MCQRow",

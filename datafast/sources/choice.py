@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
+from datafast.sources.records import Numbers
 from datafast.sources.values import Row, RowReader
 from datafast.templates.base import Expression, RenderError
 from datafast.templates.values import counted_true, perhaps_no
@@ -33,7 +33,7 @@ class Choice:
         self._reader = reader
         self._where = _parsed(reading.where) if reading.where is not None else None
         self._told_of_no = False
-        self._chosen = array("q")
+        self._chosen = Numbers()
         self._count = 0
         self.needed: Collection[str] = self._where.names if self._where else ()
 

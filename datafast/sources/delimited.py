@@ -11,16 +11,16 @@ import csv
 import math
 import re
 import threading
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
+from datafast.sources.file import SourceFile
 from datafast.sources.part import Part
 from datafast.sources.reading import CellType, Reading
+from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import Row, RowReader
 
@@ -87,12 +87,12 @@ class _Records:
         return self._text.not_text(self._broken[0], name, self._broken[1])
 
 
-def read_delimited(path: Path, reading: Reading, reader: RowReader) -> Part:
+def read_delimited(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
     """A broken record is found while all are gone through, before anything is sent."""
-    text = TextFile(path, reading)
-    delimiter = reading.delimiter or _DELIMITERS[path.suffix.lower()]
-    starts = array("q")
-    lines = array("q")
+    text = TextFile(source, reading)
+    delimiter = reading.delimiter or _DELIMITERS[source.suffix]
+    starts = Numbers()
+    lines = Numbers()
     with text.open() as file:
         columns = _header(_Records(text, file, delimiter), text, reading)
     convert = _conversion(columns, reading, text)
@@ -101,7 +101,7 @@ def read_delimited(path: Path, reading: Reading, reader: RowReader) -> Part:
         line = lines[number]
         if len(cells) != len(columns):
             raise ConfigError(
-                f"{reading.field}: {path}:{line}: This record has {len(cells)} cells and the header {len(columns)}. "
+                f"{reading.field}: {source.name}:{line}: This record has {len(cells)} cells and the header {len(columns)}. "
                 f"Put a cell with {delimiter!r} in it into quotes, or write delimiter: what stands between the cells."
             )
         return reader.plain(convert(cells, line), number)
@@ -124,13 +124,13 @@ def read_delimited(path: Path, reading: Reading, reader: RowReader) -> Part:
         return row_of(cells or [], number)
 
     return Part(
-        str(path),
+        source.name,
         plain,
         read,
         lambda: text.digest,
         columns=columns,
         place=lambda number: f"line {lines[number]}",
-        files=[path],
+        files=source.files,
     )
 
 
@@ -145,7 +145,7 @@ def _faults(text: TextFile, reading: Reading) -> Iterator[dict[int, _Records]]:
         endless = "unexpected end" in str(error) or "larger than field limit" in str(error)
         why = "a quoted cell does not end" if endless else str(error)
         raise ConfigError(
-            f"{reading.field}: {text.path}:{line}: This record is not CSV: {why}. "
+            f"{reading.field}: {text.name}:{line}: This record is not CSV: {why}. "
             f"A quote inside a quoted cell is written twice; correct the record that begins here."
         ) from None
 
@@ -156,14 +156,14 @@ def _header(records: _Records, text: TextFile, reading: Reading) -> list[str]:
         columns = records.next(()) or []
     if twice := next((name for name in columns if columns.count(name) > 1), None):
         raise ConfigError(
-            f"{reading.field}: {text.path}: Two columns are named {twice!r}. Give one of them another name, "
+            f"{reading.field}: {text.name}: Two columns are named {twice!r}. Give one of them another name, "
             f"since only one could be used."
         )
     if reading.delimiter is None and len(columns) == 1:
         for other, shown in _OTHERS.items():
             if other in columns[0]:
                 raise ConfigError(
-                    f"{reading.field}: {text.path}: The header is one cell, {columns[0]!r:.60}. If its columns are "
+                    f"{reading.field}: {text.name}: The header is one cell, {columns[0]!r:.60}. If its columns are "
                     f"separated by {shown}, write delimiter: {shown}; if it is one column, name the delimiter of the file."
                 )
     return columns
@@ -181,7 +181,7 @@ def _conversion(columns: Sequence[str], reading: Reading, text: TextFile) -> Cal
     types = reading.types or {}
     for name in types:
         if name not in columns:
-            raise ConfigError(f"types: {text.path} has no column {name!r}. {did_you_mean(name, columns)}")
+            raise ConfigError(f"types: {text.name} has no column {name!r}. {did_you_mean(name, columns)}")
     typed = [
         (place, name, types[name], *_READ[types[name]])
         for place, name in enumerate(columns)
@@ -195,7 +195,7 @@ def _conversion(columns: Sequence[str], reading: Reading, text: TextFile) -> Cal
             value = make(cell) if cell and form.fullmatch(cell) else None
             if cell and (value is None or not math.isfinite(value)):
                 raise ConfigError(
-                    f"types: {text.path}:{line}: {cell!r:.60} in the column {name!r} is not {_NAMED[kind]}. "
+                    f"types: {text.name}:{line}: {cell!r:.60} in the column {name!r} is not {_NAMED[kind]}. "
                     f"Correct it, or leave the column text."
                 )
             row[name] = value

@@ -20,9 +20,9 @@ from pydantic_core import CoreSchema, core_schema
 from datafast._util.config_model import NonBlank, in_our_words
 from datafast.errors import ConfigError
 from datafast.sources.opening import is_source
-from datafast.sources.source import RowSource, Source, SourceTexts
+from datafast.sources.source import RowSource, Source, SourceTexts, shown_source
 
-__all__ = ["RowInput", "TextInput", "is_source_spec", "read_texts", "said_in_one"]
+__all__ = ["RowInput", "TextInput", "is_source_spec", "read_texts", "said_in_one", "spool_beside", "spool_of"]
 
 
 class TextInput:
@@ -30,10 +30,12 @@ class TextInput:
 
     Args:
         dimension: what a plan calls the texts.
+        lines: whether each line of a text file is one of them, where the config does not say.
     """
 
-    def __init__(self, dimension: str) -> None:
+    def __init__(self, dimension: str, *, lines: bool = False) -> None:
         self.dimension = dimension
+        self.lines = lines
 
     def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         texts = core_schema.list_schema(handler.generate_schema(NonBlank), min_length=1)
@@ -60,14 +62,28 @@ class TextInput:
                 f"expected a list of texts, or a source of them, got {value!r:.60}, which is neither a file nor a dataset. "
                 f"Write [{value:.60}] for one text."
             )
-        return read_texts(value, self.dimension, info)
+        return read_texts(value, self.dimension, info, lines=self.lines)
 
 
-def read_texts(value: Any, dimension: str, info: ValidationInfo) -> SourceTexts:
+def read_texts(value: Any, dimension: str, info: ValidationInfo, *, lines: bool) -> SourceTexts:
     """The texts of a source. Raises ValueError."""
     with said_in_one():
         source = Source.model_validate(value if is_source_spec(value) else {"source": value})
-        return source.texts(dimension, folder=(info.context or {}).get("folder"))
+        if source.lines is None:
+            source = source.model_copy(update={"lines": lines})
+        return source.texts(dimension, folder=(info.context or {}).get("folder"), spool=spool_of(info))
+
+
+def spool_of(info: ValidationInfo) -> Path | None:
+    """The folder beside the ledger of the config that is being checked, for what has to be copied to be read."""
+    output = info.data.get("output_file")
+    return None if output is None else spool_beside(output, info.data.get("run"))
+
+
+def spool_beside(output_file: Path, run: object) -> Path:
+    """The same for this output and the settings of its run."""
+    ledger: Path = getattr(run, "ledger", None) or output_file.with_name(f"{output_file.name}.ledger")
+    return ledger.with_name(f"{ledger.name}-sources")
 
 
 @contextmanager
@@ -99,7 +115,7 @@ def _spec(value: Any) -> Any:
 def _shown(source: Any) -> Any:
     if source is None or isinstance(source, RowSource):
         return source and source.model_dump(mode="json", exclude_defaults=True)
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+    return shown_source(source)
 
 
 RowInput = Annotated[Any, BeforeValidator(_spec), PlainSerializer(_shown)]

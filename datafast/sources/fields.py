@@ -48,10 +48,14 @@ class SourceFields(ConfigModel):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Of a CSV or TSV file: what stands between cells, like ";"."""
 
+    lines: bool | None = None
+    """Of text files: true for a row for each line that is not blank, false for one for the whole file. By default true for topics and
+    document types, false for all else."""
+
     @property
     def reading(self) -> dict[str, Any]:
         """What `open_source` takes."""
-        return {name: getattr(self, name) for name in READING}
+        return {**{name: getattr(self, name) for name in READING}, "lines": bool(self.lines)}
 
 
 READING = tuple(SourceFields.model_fields)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
 from datafast.sources.memory import of_iterable
 from datafast.sources.part import Part, chained
 from datafast.sources.reading import Reading
 from datafast.sources.values import Row, RowReader
 
-__all__ = ["from_hub", "is_dataset", "is_streamed", "of_any", "of_dataset", "of_splits"]
+__all__ = ["from_disk", "from_hub", "is_dataset", "is_saved", "is_streamed", "of_any", "of_dataset", "of_splits"]
 
 _BATCH = 1_000
 
@@ -83,6 +85,26 @@ def of_any(part: Any, reading: Reading, reader: RowReader) -> Part:
     if is_streamed(part):
         return of_iterable(part, reading, reader, "the dataset", columns=part.column_names or ())
     return of_dataset(part, reading, reader)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of `datasets` has written it."""
+    return any(is_file(folder / name) for name in ("state.json", "dataset_dict.json"))
+
+
+def from_disk(folder: Path, reading: Reading, reader: RowReader) -> Part:
+    """A dataset, or its splits, that `save_to_disk` has written."""
+    from datasets import load_from_disk
+
+    try:
+        loaded = load_from_disk(str(folder))
+    except Exception as error:  # whatever `datasets` raises goes on as its cause
+        raise ConfigError(
+            f"{reading.field}: Cannot read {folder}: {type(error).__name__}: {error}. Save the dataset again."
+        ) from error
+    found = of_splits(loaded, reading, reader) if isinstance(loaded, Mapping) else of_any(loaded, reading, reader)
+    found.name = str(folder)
+    return found
 
 
 def from_hub(name: str, reading: Reading, reader: RowReader) -> Part:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from typing import Protocol, overload
+from typing import Any, Protocol
 
+from datafast.sources.records import Records
 from datafast.sources.values import Row, written
 
-__all__ = ["ID_BYTES", "CellProblem", "Content", "Identity", "Ids", "key_id", "number_equal", "repeated"]
+__all__ = ["ID_BYTES", "CellProblem", "Content", "Identity", "key_id", "number_equal", "repeated"]
 
 ID_BYTES = 16
+_PART = 2**20  # ids that are sorted together
+_MOST_PARTS = 64
 
 
 class CellProblem(Exception):
@@ -54,53 +57,50 @@ def key_id(value: object) -> bytes:
     return blake2b(written({"key": value}), digest_size=ID_BYTES).digest()
 
 
-class Ids(Sequence[bytes]):
-    """Ids of 16 bytes as a sequence; they take no more memory than that."""
-
-    def __init__(self, ids: bytes | bytearray) -> None:
-        self._ids = ids
-
-    def __len__(self) -> int:
-        return len(self._ids) // ID_BYTES
-
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[bytes]: ...
-    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        found = range(len(self))[index]
-        return self._at(found) if isinstance(found, int) else [self._at(number) for number in found]
-
-    def _at(self, number: int) -> bytes:
-        return bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
-
-
-def number_equal(ids: bytearray, again: Callable[[bytes, int], bytes]) -> None:
+def number_equal(ids: Records, again: Callable[[bytes, int], bytes]) -> None:
     """Gives the second and further ones of equal rows ids of their own."""
-    ordinal, before = 0, -2
-    for first, place, number in _repeats(ids):
-        ordinal = ordinal + 1 if place == before + 1 else 1
-        before = place
-        start = number * ID_BYTES
-        ids[start : start + ID_BYTES] = again(bytes(ids[first * ID_BYTES : (first + 1) * ID_BYTES]), ordinal)
+    ordinal, before = 0, -1
+    for first, number in _repeats(ids):
+        ordinal = ordinal + 1 if first == before else 1
+        before = first
+        ids[number] = again(ids[first], ordinal)
 
 
-def repeated(ids: bytes | bytearray) -> tuple[int, int] | None:
+def repeated(ids: Records) -> tuple[int, int] | None:
     """The numbers of two rows with the same id; None where all are different."""
-    return next(((first, number) for first, _, number in _repeats(ids)), None)
+    return next(_repeats(ids), None)
 
 
-def _repeats(ids: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
-    """The first of equal rows, the place of a further one in the order of the ids, and its number."""
+def _repeats(ids: Records) -> Iterator[tuple[int, int]]:
+    """The first of equal rows with each further one, by their numbers; those of one first row after one another and in order.
+
+    The ids are sorted by parts, told by how they begin, so that the memory for it is bounded.
+    """
     import numpy as np
 
-    halves = np.frombuffer(bytes(ids), dtype=np.uint64).reshape(-1, 2)
-    order = np.lexsort((np.arange(len(halves)), halves[:, 1], halves[:, 0]))
-    sorted_halves = halves[order]
-    repeats = np.flatnonzero((sorted_halves[1:] == sorted_halves[:-1]).all(axis=1)) + 1
-    first, before = 0, -2
-    for place in repeats.tolist():
-        if place != before + 1:
-            first = int(order[place - 1])
-        before = place
-        yield first, place, int(order[place])
+    parts = min(_MOST_PARTS, max(1, len(ids) // _PART))
+    for part in range(parts):
+        numbers, halves = _of_part(ids, part, parts)
+        order = np.lexsort((numbers, halves[:, 1], halves[:, 0]))
+        halves = halves[order]
+        repeats = np.flatnonzero((halves[1:] == halves[:-1]).all(axis=1)) + 1
+        first, before = 0, -2
+        for place in repeats.tolist():
+            if place != before + 1:
+                first = int(numbers[order[place - 1]])
+            before = place
+            yield first, int(numbers[order[place]])
+
+
+def _of_part(ids: Records, part: int, parts: int) -> tuple[Any, Any]:
+    """The numbers of the ids that begin in a way, and these ids as two numbers each."""
+    import numpy as np
+
+    numbers, halves, start = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)], 0
+    for block in ids.blocks():
+        found = np.frombuffer(block, dtype=np.uint64).reshape(-1, 2)
+        chosen = np.flatnonzero(found[:, 0] % parts == part)
+        numbers.append(chosen + start)
+        halves.append(found[chosen])
+        start += len(found)
+    return np.concatenate(numbers), np.concatenate(halves)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datafast._util.jsonl import LineIndex
 from datafast.errors import ConfigError
+from datafast.sources.file import SourceFile
 from datafast.sources.memory import of_list
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
+from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
 from datafast.sources.values import RepeatedNameError, Row, RowReader, parsed_json
 
@@ -21,11 +21,11 @@ __all__ = ["read_json", "read_jsonl"]
 _MOST_GIB = 1
 
 
-def read_jsonl(path: Path, reading: Reading, reader: RowReader) -> Part:
+def read_jsonl(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
     """A broken line is found while all are gone through, before anything is sent."""
-    text = TextFile(path, reading)
-    index = LineIndex()
-    blank = array("q")
+    text = TextFile(source, reading)
+    index = LineIndex(Numbers([0]))
+    blank = Numbers()
 
     def plain() -> Iterator[Row]:
         with text.open() as file:
@@ -47,12 +47,12 @@ def read_jsonl(path: Path, reading: Reading, reader: RowReader) -> Part:
         return reader.plain(_object(text, line, place + 1, reading.field), number)
 
     return Part(
-        str(path),
+        source.name,
         plain,
         read,
         lambda: text.digest,
         place=lambda number: f"line {line_of(number) + 1}",
-        files=[path],
+        files=source.files,
     )
 
 
@@ -61,35 +61,32 @@ def _object(text: TextFile, line: bytes, number: int, field: str) -> Any:
     try:
         row = parsed_json(written)
     except RepeatedNameError as error:
-        raise ConfigError(f"{field}: {text.path}:{number}: {error}") from None
+        raise ConfigError(f"{field}: {text.name}:{number}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{field}: {text.path}:{number}: This line is not JSON: {error}. Correct or remove it."
+            f"{field}: {text.name}:{number}: This line is not JSON: {error}. Correct or remove it."
         ) from None
     if not isinstance(row, dict):
-        raise ConfigError(f"{field}: {text.path}:{number}: expected a JSON object, got {type(row).__name__}.")
+        raise ConfigError(f"{field}: {text.name}:{number}: expected a JSON object, got {type(row).__name__}.")
     return row
 
 
-def read_json(path: Path, reading: Reading, reader: RowReader) -> Part:
-    if path.stat().st_size > _MOST_GIB * 2**30:
+def read_json(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
+    if source.path.stat().st_size > _MOST_GIB * 2**30:
         raise ConfigError(
-            f"{reading.field}: {path} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, which is read row by row."
+            f"{reading.field}: {source.name} has more than {_MOST_GIB} GiB, and is read whole. Write it as .jsonl, read row by row."
         )
-    text = TextFile(path, reading, in_lines=False)
+    text = TextFile(source, reading, in_lines=False)
     with text.open() as file:
-        content = file.read()
+        content = text.decoded(file.read())
     try:
-        rows = parsed_json(content.decode())
-    except UnicodeDecodeError as error:
-        lines = content[: error.start].decode().split("\n")
-        raise text.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
+        rows = parsed_json(content)
     except RepeatedNameError as error:
-        raise ConfigError(f"{reading.field}: {path}: {error}") from None
+        raise ConfigError(f"{reading.field}: {source.name}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{reading.field}: {path} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
+            f"{reading.field}: {source.name} is not JSON: {error}. Correct it, or name it .jsonl if it has one object a line."
         ) from None
     if not isinstance(rows, list):
-        raise ConfigError(f"{reading.field}: {path}: expected a list of objects, got {type(rows).__name__}.")
-    return of_list(rows, reading, reader, str(path), files=[path])
+        raise ConfigError(f"{reading.field}: {source.name}: expected a list of objects, got {type(rows).__name__}.")
+    return of_list(rows, reading, reader, source.name, files=source.files)

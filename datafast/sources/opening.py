@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.user_path import is_file, is_special, user_path
+from datafast._util.user_path import is_file, is_folder, is_special, user_path
 from datafast.errors import ConfigError
-from datafast.sources.delimited import read_delimited
-from datafast.sources.hub import from_hub, is_dataset, is_streamed, of_any, of_splits
-from datafast.sources.json_files import read_json, read_jsonl
+from datafast.sources.addresses import is_address
+from datafast.sources.finding import ENDINGS, at_address, at_path, ending_of, is_pattern
+from datafast.sources.hub import from_disk, from_hub, is_dataset, is_saved, is_streamed, of_any, of_splits
 from datafast.sources.memory import is_frame, of_columns, of_frame, of_list
-from datafast.sources.parquet import read_parquet
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
 from datafast.sources.rows import SourceRows, gone_through
@@ -23,14 +22,6 @@ from datafast.sources.values import RowReader
 __all__ = ["is_source", "open_source"]
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-_READERS: dict[str, Callable[[Path, Reading, RowReader], Part]] = {
-    ".jsonl": read_jsonl,
-    ".json": read_json,
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".tab": read_delimited,
-    ".parquet": read_parquet,
-}
 
 
 @foreign_warnings_ignored()
@@ -70,7 +61,8 @@ def is_source(given: str, folder: Path | None) -> bool:
         path = (folder or Path()) / user_path(given)
     except ConfigError:
         return False
-    return path.suffix.lower() in _READERS or is_file(path) or _REPOSITORY.fullmatch(given) is not None
+    named = is_address(given) or ending_of(given) in ENDINGS or _REPOSITORY.fullmatch(given) is not None
+    return named or is_file(path) or is_folder(path)
 
 
 def _opened(given: object, reading: Reading, reader: RowReader, folder: Path | None) -> Part:
@@ -96,22 +88,15 @@ def _opened(given: object, reading: Reading, reader: RowReader, folder: Path | N
 
 
 def _named(given: str | Path, reading: Reading, reader: RowReader, folder: Path | None) -> Part:
+    if isinstance(given, str) and is_address(given):
+        return at_address(given, reading, reader)
     try:
         path = (folder or Path()) / user_path(given)
     except ConfigError as error:
         raise ConfigError(f"{reading.field}: {error}") from None
-    read = _READERS.get(path.suffix.lower())
-    if not is_file(path):
-        if is_special(path):
-            raise ConfigError(f"{reading.field}: {path} is not a regular file. Write what it gives into one.")
-        if isinstance(given, str) and read is None:
-            return from_hub(given, reading, reader)
-        raise ConfigError(f"{reading.field}: There is no file {path}. Check its name and its folder.")
-    if read is None:
-        raise ConfigError(
-            f"{reading.field}: {path} does not end in one of {', '.join(_READERS)}. Convert it, or rename it to match its content."
-        )
-    if (reading.types or reading.delimiter) and read is not read_delimited:
-        option = "types" if reading.types else "delimiter"
-        raise ConfigError(f"{option}: This is for CSV and TSV files, and {path} says the types of its values itself.")
-    return read(path, reading, reader)
+    if is_folder(path) and is_saved(path):
+        return from_disk(path, reading, reader)
+    exists = is_file(path) or is_folder(path) or is_special(path) or is_pattern(path)
+    if isinstance(given, str) and not exists and ending_of(given) not in ENDINGS:
+        return from_hub(given, reading, reader)
+    return at_path(path, reading, reader)

@@ -1,4 +1,4 @@
-"""`.parquet`, read a thousand rows at a time, or fewer where they may be large.
+"""`.parquet` and `.arrow`, read a thousand rows at a time, or fewer where they may be large.
 
 A value that each row repeats stands in a file once, so that a few hundred bytes may hold more than any disk. The rows may take a thousand
 times the file, and a quarter of a gigabyte in any case.
@@ -6,13 +6,13 @@ times the file, and a quarter of a gigabyte in any case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datafast.errors import ConfigError
+from datafast.sources.file import SourceFile
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
 from datafast.sources.spool import Spool
@@ -20,10 +20,12 @@ from datafast.sources.text_file import digest_of
 from datafast.sources.values import Row, RowReader
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatch
     from pyarrow.parquet import RowGroupMetaData
 
-__all__ = ["read_parquet"]
+__all__ = ["read_arrow", "read_parquet"]
 
+_ARROW_FILE = b"ARROW1"
 _BATCH = 1_000
 _BATCH_BYTES = 2**25  # of the rows of a batch, were each as large as one can be
 _FEW = 16  # rows of a batch where they are seldom as large as they can be; fewer take much longer
@@ -33,54 +35,85 @@ _SUSPECT_RATIO = 100  # of a row group to what it takes in the file
 _LIST_ITEM = 32  # bytes of one item of a list, about
 
 
-def read_parquet(path: Path, reading: Reading, reader: RowReader) -> Part:
-    at_most = max(_ALWAYS, _LARGEST_RATIO * path.stat().st_size)
+def read_parquet(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
+    from pyarrow.parquet import ParquetFile
+
+    def batches() -> Iterator[RecordBatch]:
+        with ParquetFile(file.path, memory_map=True) as opened:
+            for group in range(opened.num_row_groups):
+                yield from opened.iter_batches(_rows_at_once(opened.metadata.row_group(group)), [group])
+
+    with _faults(file, reading), ParquetFile(file.path, memory_map=True) as opened:
+        columns = opened.schema_arrow.names
+    return _part(file, reading, reader, columns, batches)
+
+
+def read_arrow(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
+    """Arrow's own files: its stream format, which `datasets` writes, or its file format, which is Feather too."""
+    import pyarrow
+
+    with file.path.open("rb") as start:
+        is_stream = start.read(len(_ARROW_FILE)) != _ARROW_FILE
+
+    def opened() -> tuple[Any, Iterator[RecordBatch]]:
+        mapped = pyarrow.memory_map(str(file.path))
+        if is_stream:
+            source = pyarrow.ipc.open_stream(mapped)
+            return source.schema, iter(source)
+        source = pyarrow.ipc.open_file(mapped)
+        return source.schema, (source.get_batch(number) for number in range(source.num_record_batches))
+
+    def batches() -> Iterator[RecordBatch]:
+        for batch in opened()[1]:
+            for start in range(0, batch.num_rows, _BATCH):
+                yield batch.slice(start, _BATCH)
+
+    with _faults(file, reading):
+        columns = opened()[0].names
+    return _part(file, reading, reader, columns, batches)
+
+
+def _part(
+    file: SourceFile,
+    reading: Reading,
+    reader: RowReader,
+    columns: list[str],
+    batches: Callable[[], Iterator[RecordBatch]],
+) -> Part:
+    if twice := next((name for name in columns if columns.count(name) > 1), None):
+        raise ConfigError(
+            f"{reading.field}: {file.name}: Two columns are named {twice!r}. Give one of them another name."
+        )
+    at_most = max(_ALWAYS, _LARGEST_RATIO * file.path.stat().st_size)
     # A row group holds up to a million rows, too many to be read again for each that is asked for.
-    spool = Spool(f"{reading.field}: {path}", at_most)
-    with _faults(path, reading):
-        columns = _columns(path, reading)
+    spool = Spool(f"{reading.field}: {file.name}", at_most)
 
     def rows() -> Iterator[Row]:
-        with _faults(path, reading):
-            yield from _rows(path, reader)
+        with _faults(file, reading):
+            for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches())):
+                yield reader.plain(row, number)
 
     return Part(
-        str(path), rows, spool.__getitem__, lambda: digest_of(path), columns=columns, keep=spool.keep, files=[path]
+        file.name,
+        rows,
+        spool.__getitem__,
+        lambda: digest_of(file.path),
+        columns=columns,
+        keep=spool.keep,
+        files=file.files,
     )
 
 
 @contextmanager
-def _faults(path: Path, reading: Reading) -> Iterator[None]:
+def _faults(file: SourceFile, reading: Reading) -> Iterator[None]:
     import pyarrow
 
     try:
         yield
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise ConfigError(
-            f"{reading.field}: Cannot read {path}: {error}. Check that its content matches its ending."
+            f"{reading.field}: Cannot read {file.name}: {error}. Check that its content matches its ending."
         ) from error
-
-
-def _columns(path: Path, reading: Reading) -> list[str]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-        names: list[str] = file.schema_arrow.names
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigError(f"{reading.field}: {path}: Two columns are named {twice!r}. Give one of them another name.")
-    return names
-
-
-def _rows(path: Path, reader: RowReader) -> Iterator[Row]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-        batches = chain.from_iterable(
-            file.iter_batches(_rows_at_once(file.metadata.row_group(group)), [group])
-            for group in range(file.num_row_groups)
-        )
-        for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
-            yield reader.plain(row, number)
 
 
 def _rows_at_once(group: RowGroupMetaData) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Literal
 
 from datafast.errors import ConfigError
@@ -40,6 +41,8 @@ class Reading:
         encoding: of text files, and of cells that are bytes; UTF-8 for files where none is given, or what a byte order mark says.
         types: of columns of a CSV or TSV file that are not text.
         delimiter: between the cells of a CSV or TSV file; a comma or a tab by default.
+        lines: whether each line of a text file is a row; else the whole file is one.
+        spool: the folder for what has to be copied to be read, which stays for the next run; None for a temporary one.
         where: an expression over the columns: rows of which it is false are left out.
         limit: only so many rows, the first.
         sample: of these so many, drawn by `seed`.
@@ -54,6 +57,8 @@ class Reading:
     encoding: str | None = None
     types: Mapping[str, CellType] | None = None
     delimiter: str | None = None
+    lines: bool = False
+    spool: Path | None = None
     where: str | None = None
     limit: int | None = None
     sample: int | None = None

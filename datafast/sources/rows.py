@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -13,9 +12,10 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import kind_of
 from datafast.errors import ConfigError
 from datafast.sources.choice import Choice
-from datafast.sources.identity import ID_BYTES, CellProblem, Ids, key_id, number_equal, repeated
+from datafast.sources.identity import ID_BYTES, CellProblem, key_id, number_equal, repeated
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
+from datafast.sources.records import Records
 from datafast.sources.values import Row, RowReader
 
 __all__ = ["Found", "SourceRows", "gone_through"]
@@ -33,7 +33,7 @@ class Found:
         places: the number of each in the source.
     """
 
-    ids: bytearray
+    ids: Records
     digest: bytes
     columns: tuple[str, ...]
     kinds: Mapping[str, frozenset[Any]]
@@ -49,14 +49,14 @@ def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
     seen = dict.fromkeys(part.columns)
     kinds: dict[str, set[Any]] = {column: set() for column in part.columns}
     choice, identity = Choice(part, reading, reader), reading.identity
-    ids = bytearray()
+    ids = Records(ID_BYTES)
     for number, row in choice.of(_noting(part.rows(), seen)):
         part.keep(number, row)
         for column, value in row.items():
             if (kind := kind_of(value)) not in kinds.setdefault(column, set()):
                 kinds[column].add(kind)
         try:
-            ids += identity.of(row)
+            ids.append(identity.of(row))
         except CellProblem as problem:
             refused = reader.refused.get(problem.column, (-1, ""))
             why = refused[1] if refused[0] == number else problem.why
@@ -65,10 +65,17 @@ def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
                 f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}"
             ) from None
     choice.check(seen)
-    digest = blake2b(ids, digest_size=ID_BYTES).digest()
+    digest = _digest(ids)
     number_equal(ids, identity.again)
     told = {column: frozenset(kinds.get(column, ())) for column in seen}
     return Found(ids, digest, tuple(seen), told, choice.places)
+
+
+def _digest(ids: Records) -> bytes:
+    state = blake2b(digest_size=ID_BYTES)
+    for block in ids.blocks():
+        state.update(block)
+    return state.digest()
 
 
 def _noting(rows: Iterable[Row], seen: dict[str, None]) -> Iterator[Row]:
@@ -111,7 +118,7 @@ class SourceRows(Sequence[Row]):
         self._reader = reader
 
     def __len__(self) -> int:
-        return len(self._ids) // ID_BYTES
+        return len(self._ids)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -128,33 +135,33 @@ class SourceRows(Sequence[Row]):
         return f"<{len(self)} source rows of {self.name}: {', '.join(self.columns)}>"
 
     @property
-    def ids(self) -> Ids:
+    def ids(self) -> Records:
         """16 bytes for each row that say what it holds, and which one it is of equal rows."""
-        return Ids(self._ids)
+        return self._ids
 
     def id_of(self, index: int) -> bytes:
         """16 bytes that say what a row holds, and which one it is of equal rows."""
-        return bytes(self._ids[index * ID_BYTES : (index + 1) * ID_BYTES])
+        return self._ids[index]
 
-    def ids_by(self, column: str, *, field: str) -> bytes:
+    def ids_by(self, column: str, *, field: str) -> Records:
         """The ids of all rows by what one column holds, which is different in each of them.
 
         Raises:
             ConfigError: two rows have the same there, or one has nothing.
         """
         self.check([column], field=field)
-        ids = bytearray()
+        ids = Records(ID_BYTES)
         for number, row in enumerate(self):
             value = row.get(column)
             if value is None:
                 raise ConfigError(
                     f"{field}: {self.name}, {self.place(number)}: {column} is empty. Every row needs a key."
                 )
-            ids += key_id(value)
+            ids.append(key_id(value))
         self.refuse_repeats(ids, column, field=field)
-        return bytes(ids)
+        return ids
 
-    def refuse_repeats(self, ids: bytes | bytearray, column: str, *, field: str) -> None:
+    def refuse_repeats(self, ids: Records, column: str, *, field: str) -> None:
         """Raises ConfigError where two rows have the same of these ids of a column, one for each row."""
         if (found := repeated(ids)) is None:
             return
@@ -175,12 +182,12 @@ class SourceRows(Sequence[Row]):
         start = str(seed).encode()
         drawn = nsmallest(size, range(len(self)), key=lambda number: blake2b(start + self.id_of(number)).digest())
         places = sorted(drawn)
-        ids = bytearray(b"".join(self.id_of(number) for number in places))
+        ids = Records(ID_BYTES, (self.id_of(number) for number in places))
         found = replace(
             self._found,
             ids=ids,
-            digest=blake2b(ids, digest_size=ID_BYTES).digest(),
-            places=array("q", (self._places[number] for number in places)),
+            digest=_digest(ids),
+            places=[self._places[number] for number in places],
         )
         return SourceRows(self._part, found, self._reader)
 

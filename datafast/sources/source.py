@@ -18,32 +18,42 @@ from datafast._util.config_model import NonBlank
 from datafast._util.digest import digest
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
+from datafast.sources.addresses import is_address, shown_address
 from datafast.sources.fields import SourceFields
-from datafast.sources.identity import CellProblem, key_id
+from datafast.sources.identity import ID_BYTES, CellProblem, key_id
 from datafast.sources.opening import open_source
+from datafast.sources.records import Records
 from datafast.sources.rows import SourceRows
 from datafast.sources.values import Row, written
 from datafast.templates.values import to_text
 
-__all__ = ["RowSource", "Source", "SourceText", "SourceTexts"]
+__all__ = ["RowSource", "Source", "SourceText", "SourceTexts", "shown_source"]
 
 _NEAR = 64  # rows; the prompts of one document mostly follow one another
+
+
+def shown_source(source: object) -> str:
+    """A source where its config is written down."""
+    if isinstance(source, str) and is_address(source):
+        return shown_address(source)
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 class RowSource(SourceFields):
     """Rows of a dataset that there is already."""
 
     source: Any
-    """A JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a list of mappings, a
-    DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
+    """A file, all that a pattern like `data/*.jsonl` means, or a folder: JSONL, JSON, CSV, TSV, Parquet, Arrow, text or Markdown, also as
+    `.gz` or `.zst`; a folder of `save_to_disk`; an address like `https://`, `hf://` or `s3://`; a dataset on the Hugging Face Hub by its
+    name; in Python also a list of mappings, a DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
 
     @field_serializer("source")
     def _described(self, source: Any) -> Any:
-        return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+        return shown_source(source)
 
-    def rows(self, *, field: str, folder: Path | None) -> SourceRows:
+    def rows(self, *, field: str, folder: Path | None, spool: Path | None = None) -> SourceRows:
         """Reads them all once. Raises ConfigError; see `open_source`."""
-        return open_source(self.source, field=field, folder=folder, **self.reading)
+        return open_source(self.source, field=field, folder=folder, spool=spool, **self.reading)
 
 
 class Source(RowSource):
@@ -58,20 +68,20 @@ class Source(RowSource):
     keep_row: bool = False
     """Put the whole row of the source into the metadata of what is made of it, as JSON."""
 
-    def texts(self, dimension: str, *, folder: Path | None) -> SourceTexts:
+    def texts(self, dimension: str, *, folder: Path | None, spool: Path | None) -> SourceTexts:
         """Reads them all once.
 
         Args:
             dimension: what a plan calls them.
             folder: what relative paths are relative to.
+            spool: where copies stay for the next run; see `Reading`.
 
         Raises:
             ConfigError: see `open_source`; or a row has no text; names file, line and column.
         """
         identity = _TextIdentity(dimension, self.column, self.key)
-        rows = open_source(
-            self.source, field="source", folder=folder, **{**self.reading, "sample": None}, identity=identity
-        )
+        how = {**self.reading, "sample": None, "spool": spool, "identity": identity}
+        rows = open_source(self.source, field="source", folder=folder, **how)
         if self.key is not None and identity.keys is not None:
             rows.refuse_repeats(identity.keys, self.key, field="key")
         if self.sample is not None:
@@ -84,7 +94,7 @@ class _TextIdentity:
 
     def __init__(self, dimension: str, column: str | None, key: str | None) -> None:
         self.column = column
-        self.keys = bytearray() if key is not None else None
+        self.keys = Records(ID_BYTES) if key is not None else None
         self._key = key
         self._dimension = dimension
 
@@ -98,7 +108,7 @@ class _TextIdentity:
         if self._key is not None and self.keys is not None:
             if row.get(self._key) is None:
                 raise CellProblem(self._key, _wrong(None, self._key, row))
-            self.keys += (key := key_id(row[self._key]))
+            self.keys.append(key := key_id(row[self._key]))
             parts.append(key)
         return digest(*parts)
 

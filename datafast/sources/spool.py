@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from array import array
 from bisect import bisect_left
 from typing import Any
 
@@ -15,6 +14,7 @@ import orjson
 
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
+from datafast.sources.records import Numbers
 from datafast.sources.values import Row
 
 __all__ = ["Spool"]
@@ -37,8 +37,8 @@ class Spool:
         self._path = scratch.folder / "rows"
         self._file = self._path.open("wb")
         weakref.finalize(self, self._file.close)
-        self._ends = array("q", [0])
-        self._numbers = array("q")
+        self._ends = Numbers([0])
+        self._numbers = Numbers()
         self._source = source
         self._at_most = at_most
         self._looks_at = _LOOK_EVERY

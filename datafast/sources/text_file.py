@@ -12,6 +12,7 @@ from typing import IO
 from datafast._util.read_whole import MIB, read_whole
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
+from datafast.sources.file import SourceFile
 from datafast.sources.reading import BOM, Reading, wide_encoding
 
 __all__ = ["TextFile", "digest_of", "whole_text"]
@@ -21,11 +22,11 @@ _MOST_WHOLE_MB = 256
 _MOST_MB = 64  # of a line: no prompt is that long, and a line is read into memory
 
 
-def digest_of(path: Path, *, field: str | None = None) -> bytes:
+def digest_of(path: Path, *, field: str | None = None, name: str = "") -> bytes:
     """16 bytes that stand for the bytes of a file.
 
     Args:
-        field: the config field of a file that is read line by line.
+        field, name: the config field of a file that is read line by line, and what messages call it.
 
     Raises:
         ConfigError: a line of such a file is too long for a row.
@@ -39,7 +40,7 @@ def digest_of(path: Path, *, field: str | None = None) -> bytes:
             line = len(block) - end - 1 if end >= 0 else line + len(block)
             if field is not None and line > _MOST_MB * MIB:
                 raise ConfigError(
-                    f"{field}: {path} has a line of more than {_MOST_MB} MiB, which is no row. Check that it is the right file."
+                    f"{field}: {name} has a line of more than {_MOST_MB} MiB, which is no row. Check that it is the right file."
                 )
     return state.digest()
 
@@ -70,13 +71,15 @@ class TextFile:
     What is not in UTF-8 is written once more in it, into a temporary folder that goes with this object.
 
     Attributes:
-        path: the user's file.
+        name: what messages call it.
         digest: of its bytes.
     """
 
-    def __init__(self, path: Path, reading: Reading, *, in_lines: bool = True) -> None:
-        self.path = path
-        self.digest = digest_of(path, field=reading.field if in_lines else None)
+    def __init__(self, source: SourceFile, reading: Reading, *, in_lines: bool = True) -> None:
+        path = source.path
+        self.name = source.name
+        self.digest = digest_of(path, field=reading.field if in_lines else None, name=self.name)
+        self._source = source
         self._field = reading.field
         self._signature = _signature(path)
         self._given = reading.encoding
@@ -84,7 +87,7 @@ class TextFile:
             encoding = reading.encoding_of(file)
             if encoding == "utf-8" and (wide := wide_encoding(file)):
                 raise ConfigError(
-                    f"{reading.field}: {path} seems to be in UTF-16 or UTF-32, without a mark at its beginning that says so. "
+                    f"{reading.field}: {self.name} seems to be in UTF-16 or UTF-32, without a mark at its beginning that says so. "
                     f"Write encoding: {wide}, or save it as UTF-8."
                 )
             self._readable = path if encoding == "utf-8" else self._rewritten(file, encoding)
@@ -95,10 +98,10 @@ class TextFile:
         Raises:
             ConfigError: it has changed since it was opened first.
         """
-        if (now := _signature(self.path)) != self._signature:
-            if digest_of(self.path) != self.digest:
+        if (now := _signature(self._source.path)) != self._signature:
+            if digest_of(self._source.path) != self.digest:
                 raise ConfigError(
-                    f"{self._field}: {self.path} has changed while it was used. Start again to use it as it is now."
+                    f"{self._field}: {self.name} has changed while it was used. Start again to use it as it is now."
                 )
             self._signature = now
         file = self._readable.open("rb")
@@ -113,10 +116,18 @@ class TextFile:
         except UnicodeDecodeError as error:
             raise self.not_text(number, f"column {len(line[: error.start].decode()) + 1}", line[error.start]) from None
 
+    def decoded(self, content: bytes) -> str:
+        """All of it as text. Raises ConfigError with the place of what is none, and the cure."""
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            lines = content[: error.start].decode().split("\n")
+            raise self.not_text(len(lines), f"column {len(lines[-1]) + 1}", content[error.start]) from None
+
     def not_text(self, line: int, column: str, byte: int) -> ConfigError:
         """What says that a file is not in the encoding that it was read in."""
         return ConfigError(
-            f"{self._field}: {self.path}:{line}: The byte {byte:#04x} in {column} is not {self._given or 'UTF-8'}. "
+            f"{self._field}: {self.name}:{line}: The byte {byte:#04x} in {column} is not {self._given or 'UTF-8'}. "
             f"Say what the file is in, for example encoding: cp1252 for one of Excel's, or save it as UTF-8."
         )
 

@@ -11,13 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from datafast.store.batches import BatchCall, BatchPhase, BatchRow, CallError, CallState, Gathered
+from datafast.store.batches import BatchCall, BatchPhase, BatchRow, CallError, CallState, Gathered, described_as
 
 if TYPE_CHECKING:
-    from datafast.store.group_commit import GroupCommit
     from datafast.store.ledger import Ledger
     from datafast.store.records import CallRow, Charge
-    from datafast.store.reservations import Reservations
 
 __all__ = ["BatchBook", "Settled"]
 
@@ -42,20 +40,39 @@ class Settled:
 
 
 class BatchBook:
-    """The batches of one output during one run. `take_call_id` gives the id of the next recorded reply."""
+    """The batches of one output.
+
+    Args:
+        flush: writes into the ledger what is still to be written.
+        take_requests: gives the first number of so many further requests.
+        take_call_id: gives the id of the next recorded reply.
+    """
 
     def __init__(
-        self, ledger: Ledger, commit: GroupCommit, reservations: Reservations, *, take_call_id: Callable[[], int]
+        self,
+        ledger: Ledger,
+        *,
+        flush: Callable[[], None],
+        take_requests: Callable[[int], int],
+        take_call_id: Callable[[], int],
     ) -> None:
         self._ledger = ledger
         self._tables = ledger.batches
-        self._commit = commit
-        self._reservations = reservations
+        self._flush = flush
+        self._take_requests = take_requests
         self.take_call_id = take_call_id
 
     def open(self) -> list[BatchRow]:
         """See `BatchTables.open`."""
         return self._tables.open()
+
+    def all(self) -> list[BatchRow]:
+        """See `BatchTables.all`."""
+        return self._tables.all()
+
+    def known_ids(self) -> set[str]:
+        """The ids under which services have, or had, batches of this output."""
+        return {batch.service_id for batch in self._tables.all() if batch.service_id}
 
     def num_open(self, batch: int) -> int:
         """The number of calls of a batch that are not settled."""
@@ -81,12 +98,17 @@ class BatchBook:
         """Whether a reply of a provider is recorded. Reads all of them where there is none."""
         return self._ledger.has_calls_of(provider)
 
-    def announce(self, provider: str, tag: str, calls: Collection[Gathered]) -> BatchRow:
-        """Records that a batch is about to be submitted."""
-        self._commit.flush()  # with the items of these calls
-        first = self._reservations.take(len(calls))
+    def announce(self, provider: str, tag: str, calls: Collection[Gathered], *, described: str = "") -> BatchRow:
+        """Records that a batch is about to be submitted.
+
+        Args:
+            described: the provider as JSON; see `BatchTables.described`.
+        """
+        self._flush()  # with the items of these calls
+        first = self._take_requests(len(calls))
         with self._ledger.durable_transaction():
-            self._ledger.set_meta("requests", self._reservations.requests)
+            self._ledger.set_meta("requests", first + len(calls) - 1)
+            self._ledger.set_meta(described_as(provider), described)
             return self._tables.announce(provider, tag, calls, num_calls=len(calls), request=first, at=time.time())
 
     def announce_again(self, batch: BatchRow) -> BatchRow:
@@ -105,7 +127,7 @@ class BatchBook:
 
     def settle(self, batch: BatchRow, settled: Settled) -> BatchRow:
         """Records replies and errors. Returns the batch with its new sums."""
-        self._commit.flush()  # the journal is read from the newest id on that the ledger has
+        self._flush()  # the journal is read from the newest id on that the ledger has
         answered, failed = settled.num(CallState.ANSWERED), settled.num(CallState.FAILED)
         with self._ledger.transaction():
             self._ledger.put_calls(settled.calls)
@@ -123,7 +145,12 @@ class BatchBook:
                 self._tables.forget_errors(batch.id)
             self._tables.close(batch.id, time.time())
 
-    def forget_errors(self, batch: int) -> None:
-        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
+    def note_stop(self, reason: str) -> None:
+        """Records why the run that had submitted batches will not find them."""
         with self._ledger.transaction():
-            self._tables.forget_errors(batch)
+            self._ledger.set_meta("stop_reason", reason)
+
+    def forget_errors_of(self, provider: str) -> None:
+        """Lets calls that a provider has refused be asked anew, where it has answered nothing else beside them."""
+        with self._ledger.transaction():
+            self._tables.forget_errors_of(provider)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ __all__ = [
     "CallState",
     "Gathered",
     "OpenSums",
+    "described_as",
     "under_way",
 ]
 
@@ -78,7 +79,7 @@ class BatchRow(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """A call that goes into a batch, with the most that it can cost. `adapted`: how its request differs from a usual one, as JSON."""
+    """A call that goes into a batch, with the most that it can cost. `form`: how its request was put, as JSON."""
 
     item: int
     key: bytes
@@ -86,7 +87,7 @@ class Gathered(NamedTuple):
     role: str
     usd: float
     tokens: int
-    adapted: str = ""
+    form: str
 
 
 class BatchCall(NamedTuple):
@@ -101,14 +102,14 @@ class BatchCall(NamedTuple):
     request: int
     usd: float
     tokens: int
-    adapted: str
+    form: str
 
 
 class CallError(NamedTuple):
-    """An error with which a call came back, as JSON. `among_answers`: whether others of its batch were answered."""
+    """An error with which a call came back, as JSON, and the form of its request. `among_answers`: others of its batch were answered."""
 
-    batch: int
     error: str
+    form: str
     among_answers: bool
 
 
@@ -127,6 +128,11 @@ def under_way(batches: Sequence[BatchRow]) -> str:
         calls[batch.provider] += batch.num_calls
     where = ", ".join(f"{provider} ({counted(number, 'call')})" for provider, number in calls.items())
     return f"{'1 batch is' if len(batches) == 1 else f'{len(batches):,} batches are'} under way at {where}"
+
+
+def described_as(provider: str) -> str:
+    """Under which name the ledger's `meta` describes a provider that has batches: as JSON from which it can be made again."""
+    return f"provider:{provider}"
 
 
 class BatchTables:
@@ -154,6 +160,16 @@ class BatchTables:
         query = "SELECT count(*), coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM batch_calls WHERE state = 0 "
         return OpenSums(*self._db.execute(query + "AND request >= ? AND request < ?", requests).fetchone())
 
+    def open_keys(self, items: Collection[int]) -> set[bytes]:
+        """The keys of the calls of these items that are open."""
+        query = "SELECT key FROM batch_calls WHERE item = ? AND state = 0"
+        return {row[0] for item in items for row in self._db.execute(query, (item,))}
+
+    def described(self, provider: str) -> str:
+        """The description of a provider; empty if there is none."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (described_as(provider),)).fetchone()
+        return str(row[0]) if row else ""
+
     def num_open(self, batch: int) -> int:
         """The number of calls of a batch that are open."""
         query = "SELECT count(*) FROM batch_calls WHERE batch = ? AND state = 0"
@@ -170,17 +186,17 @@ class BatchTables:
     def errors_of(self, item: int, key: bytes, generation: int) -> list[CallError]:
         """The errors with which a call came back since its newest reply was recorded, oldest first."""
         query = (
-            "SELECT c.batch, c.error, b.answered > 0 FROM batch_calls c JOIN batches b ON b.id = c.batch "
+            "SELECT c.error, c.form, b.answered > 0 FROM batch_calls c JOIN batches b ON b.id = c.batch "
             "WHERE c.item = ? AND c.key = ? AND c.state = 2 AND c.generation = ? AND c.before_call > "
             "coalesce((SELECT max(id) FROM calls WHERE item = ? AND key = ?), 0) ORDER BY c.id"
         )
         found = self._db.execute(query, (item, key, generation, item, key))
-        return [CallError(batch, error, bool(among)) for batch, error, among in found]
+        return [CallError(error, form, bool(among)) for error, form, among in found]
 
     def calls_at(self, ids: Sequence[int]) -> dict[int, BatchCall]:
         """Calls of batches by id."""
         marks = ",".join("?" * len(ids))
-        query = f"SELECT id, item, key, generation, role, state, request, usd, tokens, adapted FROM batch_calls WHERE id IN ({marks})"  # noqa: S608 - question marks
+        query = f"SELECT id, item, key, generation, role, state, request, usd, tokens, form FROM batch_calls WHERE id IN ({marks})"  # noqa: S608 - question marks
         return {row[0]: BatchCall(*row)._replace(state=CallState(row[5])) for row in self._db.execute(query, ids)}
 
     def unsettled(self, batch: BatchRow) -> Iterator[list[BatchCall]]:
@@ -212,10 +228,10 @@ class BatchTables:
         assert cursor.lastrowid is not None  # noqa: S101 - a row was inserted
         batch = BatchRow(cursor.lastrowid, *values)
         self._db.executemany(
-            "INSERT INTO batch_calls(id, batch, item, key, generation, role, state, request, usd, tokens, adapted) "
+            "INSERT INTO batch_calls(id, batch, item, key, generation, role, state, request, usd, tokens, form) "
             "VALUES(?,?,?,?,?,?,0,?,?,?,?)",
             (
-                (first + n, batch.id, c.item, c.key, c.generation, c.role, request + n, c.usd, c.tokens, c.adapted)
+                (first + n, batch.id, c.item, c.key, c.generation, c.role, request + n, c.usd, c.tokens, c.form)
                 for n, c in enumerate(calls)
             ),
         )
@@ -257,3 +273,10 @@ class BatchTables:
     def forget_errors(self, batch: int) -> None:
         """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
         self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state = 2", (batch,))
+
+    def forget_errors_of(self, provider: str) -> None:
+        """The same for all batches of a provider in which nothing was answered."""
+        self._db.execute(
+            "DELETE FROM batch_calls WHERE state = 2 AND batch IN (SELECT id FROM batches WHERE provider = ? AND answered = 0)",
+            (provider,),
+        )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
 from datafast.store.append_file import AppendFile
-from datafast.store.in_place import displaced
+from datafast.store.in_place import displaced, replaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord
@@ -160,7 +160,8 @@ class GroupCommit:
         """Sees whether every file is still where it was opened. Three looks at the disk."""
         for file in (self._ledger, self._journal, self._rows):
             if not file.is_in_place and self.displaced is None:
-                self.displaced = displaced(file.path)
+                is_replaced = file is self._ledger and file.path.exists()
+                self.displaced = replaced(file.path) if is_replaced else displaced(file.path)
 
     async def _sync(self) -> None:
         try:

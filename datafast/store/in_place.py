@@ -7,11 +7,14 @@ file that nobody will find again. And somebody may write into them.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from datafast.errors import OutputWriteError
 
-__all__ = ["altered", "displaced", "leads_to"]
+__all__ = ["SAVED", "altered", "displaced", "leads_to", "replaced", "saved_ledgers"]
+
+SAVED = "saved"
 
 
 def leads_to(path: Path, opened: os.stat_result) -> bool:
@@ -22,6 +25,23 @@ def leads_to(path: Path, opened: os.stat_result) -> bool:
         return False
     except OSError:
         return True
+
+
+def replaced(ledger: Path) -> OutputWriteError:
+    """The error for a ledger in whose place there is another file. What was recorded is saved next to that."""
+    return OutputWriteError(
+        f"{ledger} was replaced by another file while the run went on. All that was bought is saved next to it, as {ledger.name}.{SAVED}-"
+        f"<time>. Move that file into its place, then run again to go on."
+    )
+
+
+def saved_ledgers(ledger: Path) -> list[Path]:
+    """Files with what was recorded by runs whose ledger was replaced."""
+    name = re.compile(rf"{re.escape(ledger.name)}\.{SAVED}-\w+(-\d+)?")
+    try:
+        return sorted(path for path in ledger.parent.iterdir() if name.fullmatch(path.name))
+    except OSError:
+        return []
 
 
 def displaced(path: Path) -> OutputWriteError:

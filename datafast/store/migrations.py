@@ -63,7 +63,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE batch_calls(
             id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL,
             role TEXT NOT NULL, state INTEGER NOT NULL, request INTEGER NOT NULL, usd REAL NOT NULL, tokens INTEGER NOT NULL,
-            adapted TEXT NOT NULL, error TEXT, before_call INTEGER)""",
+            form TEXT NOT NULL, error TEXT, before_call INTEGER)""",
         "CREATE INDEX batch_calls_of_item ON batch_calls(item, key)",
         "CREATE INDEX batch_calls_of_batch ON batch_calls(batch, state)",
     ),
@@ -74,7 +74,7 @@ _NO_BATCHES = (
     """CREATE TEMP VIEW batches AS SELECT 0 AS id, '' AS provider, '' AS tag, 0 AS phase, '' AS service_id, 0 AS first_call,
         0 AS num_calls, 0.0 AS announced_at, 0.0 AS submitted_at, 0.0 AS ended_at, 0 AS answered, 0 AS failed, 0.0 AS cost_usd WHERE 0""",
     """CREATE TEMP VIEW batch_calls AS SELECT 0 AS id, 0 AS batch, 0 AS item, x'' AS key, 0 AS generation, '' AS role, 0 AS state,
-        0 AS request, 0.0 AS usd, 0 AS tokens, '' AS adapted, NULL AS error, NULL AS before_call WHERE 0""",
+        0 AS request, 0.0 AS usd, 0 AS tokens, '' AS form, NULL AS error, NULL AS before_call WHERE 0""",
 )
 
 _AS_NEWEST: dict[int, tuple[str, ...]] = {

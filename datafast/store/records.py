@@ -247,6 +247,10 @@ class Bound(NamedTuple):
     usd: float
     tokens: int
 
+    def at(self, part: float) -> Bound:
+        """The same at this part of the price."""
+        return self._replace(usd=self.usd * part)
+
 
 class Sizes(NamedTuple):
     """The sizes of replies: how many, and the tokens of the largest and of all."""

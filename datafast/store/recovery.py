@@ -7,6 +7,7 @@ named in the report); every paid reply is found again; a crash at any moment of 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ from datafast.amounts import counted
 from datafast.errors import DatafastError, OutputChangedError, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
+from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
+from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.locating import Located
@@ -118,6 +121,7 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             spool.unlink(missing_ok=True)
         set_aside = _move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
+        _require_nothing_saved(paths)
         ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
         try:
             output = _open(paths, ledger, plan, how, set_aside)
@@ -132,6 +136,31 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             raise ledger.unreadable(error) from error
         finally:
             output.store.close_files()
+
+
+@contextlib.contextmanager
+def open_batch_book(paths: OutputPaths, pricing: Pricing) -> Iterator[BatchBook]:
+    """Opens the batches of an output without its plan, and holds its lock until the context ends. Its rows are left alone.
+
+    Raises:
+        OutputError: or one of its subclasses: it is in use, or cannot be written.
+    """
+    with take_locks(paths), contextlib.ExitStack() as stack:
+        ledger = Ledger(paths.ledger)
+        stack.callback(ledger.close)
+        if paths.journal.exists():  # ids of recorded replies rise with time
+            with contextlib.closing(Journal(paths.journal)) as journal:
+                _replay_journal(ledger, journal, pricing, [])
+        ids = itertools.count(ledger.max_id("calls") + 1)
+        try:
+            yield BatchBook(
+                ledger,
+                flush=lambda: None,
+                take_requests=lambda count: int(ledger.meta("requests") or 0) + 1,
+                take_call_id=lambda: next(ids),
+            )
+        except sqlite3.DatabaseError as error:
+            raise ledger.unreadable(error) from error
 
 
 def refuse_open_batches(paths: OutputPaths) -> None:
@@ -178,10 +207,11 @@ def _move_aside(paths: OutputPaths) -> list[Path]:
     number = 1
     moved: list[Path] = []
     try:
-        while any(_backup(path, stamp).exists() for path in paths.all):
+        files = [*paths.all, *saved_ledgers(paths.ledger)]
+        while any(_backup(path, stamp).exists() for path in files):
             number += 1
             stamp = f"{now}-{number}"
-        for path in paths.all:
+        for path in files:
             if path.exists():
                 path.rename(_backup(path, stamp))
                 moved.append(_backup(path, stamp))
@@ -207,6 +237,14 @@ def _require_both_or_none(paths: OutputPaths) -> None:
         raise OutputChangedError(
             f"{paths.journal} has replies, but its ledger {paths.ledger.name} is missing. Restore the ledger, "
             f"or start over with --fresh (the journal is kept aside)."
+        )
+
+
+def _require_nothing_saved(paths: OutputPaths) -> None:
+    for saved in saved_ledgers(paths.ledger):
+        raise OutputChangedError(
+            f"{saved} has what was bought when {paths.ledger.name} was replaced during a run. Move it into the place of "
+            f"{paths.ledger.name} to go on with it, or delete it to go on without."
         )
 
 

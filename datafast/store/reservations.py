@@ -37,11 +37,6 @@ class Reservations:
         self._requests += count
         return first
 
-    @property
-    def requests(self) -> int:
-        """The number of the newest request."""
-        return self._requests
-
     def release(self, number: int, *, charged: bool) -> Charge:
         """Records that a request has ended. Where it stays charged at its bound, it stays reserved until the ledger has it."""
         charge = self._reserved.pop(number)

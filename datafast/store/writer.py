@@ -21,6 +21,7 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.compaction import order_rows
 from datafast.store.group_commit import GroupCommit
+from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
 from datafast.store.journal_records import journal_header
 from datafast.store.ledger import Ledger
@@ -94,7 +95,12 @@ class Store:
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._lent: set[int] = set()
-        self.batches = BatchBook(ledger, self._commit, self._reservations, take_call_id=self._take_call_id)
+        self.batches = BatchBook(
+            ledger,
+            flush=self._commit.flush,
+            take_requests=self._reservations.take,
+            take_call_id=self._take_call_id,
+        )
         self._closed = False
         self.saved: list[Path] = []
 
@@ -320,7 +326,7 @@ class Store:
         path = self._ledger.path
         if not self._ledger.is_in_place:
             if path.exists():
-                path = set_aside_name(path, "saved")
+                path = set_aside_name(path, SAVED)
                 self.saved.append(path)
             self._ledger.save_in(path)
         raise self._commit.displaced

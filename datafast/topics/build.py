@@ -123,11 +123,14 @@ class Growth:
         """`run`, to be awaited from any event loop."""
         return self.outcome(await self._executor.run_async(self.job(fresh=fresh, on_event=on_event)))
 
-    def job(self, *, fresh: bool = False, again: bool = False, on_event: EventCallback | None = None) -> Job:
+    def job(
+        self, *, fresh: bool = False, again: bool = False, wait: bool = True, on_event: EventCallback | None = None
+    ) -> Job:
         """The run that grows the model.
 
         Args:
             again: ask again for topics that could not be divided and became leaves; the others come from recorded replies.
+            wait: whether it waits for batches that are under way.
         """
         routes = [Route.by_role({ROLE: self._provider})]
         return Job(
@@ -138,6 +141,7 @@ class Growth:
             settings=self._settings,
             fresh=fresh,
             retry_failed=True,  # growing again means to retry what failed
+            wait=wait,
             on_event=on_event,
             what=growing(self._config),
             also_spent=[] if self._dataset is None else [self._dataset],

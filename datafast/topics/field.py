@@ -24,6 +24,7 @@ from datafast._util.config_model import NonBlank
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.sources.field import is_source_spec, read_texts
+from datafast.sources.finding import ENDINGS, ending_of
 from datafast.sources.source import SourceTexts
 from datafast.topics.config import TopicsConfig
 from datafast.topics.files import is_record
@@ -32,7 +33,7 @@ from datafast.topics.shapes import Tree, load_topics, shape_of
 
 __all__ = ["TopicSource", "given_model", "stand_in"]
 
-_TABLES = frozenset([".csv", ".tsv", ".tab", ".parquet"])
+_TABLES = frozenset(ENDINGS) - {".json", ".jsonl"}
 """Endings of files with rows; JSON files hold topic models."""
 
 
@@ -40,8 +41,8 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     """Reads files when the config is made, relative to the folder in the validation context."""
     if isinstance(value, SourceTexts):
         return value
-    if is_source_spec(value) or (isinstance(value, str | Path) and Path(value).suffix.lower() in _TABLES):
-        return _without_key(read_texts(value, "topic", info))
+    if is_source_spec(value) or (isinstance(value, str | Path) and ending_of(str(value)) in _TABLES):
+        return _without_key(read_texts(value, "topic", info, lines=True))
     if isinstance(value, str | Path):
         folder = (info.context or {}).get("folder")
         return _loaded(Path(folder or "") / user_path(value))

@@ -160,7 +160,7 @@ class TopicSupply:
         return [
             Preparation(
                 growing(self._config),
-                growth.job(fresh=fresh, again=again),
+                growth.job(fresh=fresh, again=again, wait=options.get("wait", True)),
                 done,
                 calls=self._config.num_calls,
                 measured=growth.measured(fresh=fresh, again=again),

@@ -239,11 +239,15 @@ def test_what_fresh_cannot_move_is_told() -> None:
         "{type: string, minLength: 100000000}",
         "{type: array, items: {type: string}, minItems: 10000000}",
         "{type: array, minItems: 4000, items: {type: array, minItems: 4000, items: {type: string}}}",
-        "{type: string, pattern: '(\\w+)+!$'}",
+        "{type: string, pattern: '^(a+)+$', minLength: 100000000}",
     ],
 )
 def test_what_no_model_can_give_is_simulated_in_no_time(schema: str) -> None:
     assert outcome(structured(schema) + "run: {max_parse_retries: 0}\n")[0] == 3
+
+
+def test_a_pattern_that_takes_forever_to_deny_is_simulated_in_no_time() -> None:
+    assert outcome(structured("{type: string, pattern: '(\\w+)+!$'}"))[0] == 0
 
 
 def test_a_schema_without_an_end_is_simulated_in_no_time() -> None:

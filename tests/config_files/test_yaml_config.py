@@ -295,6 +295,17 @@ def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
     assert problem.endswith("like {question: openai/gpt-6-luna, chosen: ...}.")
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "line"),
+    [("kind", "knd", 1), ("document_types", "document_type", 2), ("topics", "topic", 3), ("providers", "provider", 4)],
+)
+def test_a_misspelt_field_is_one_mistake_and_not_also_a_missing_one(
+    write: Write, name: str, wrong: str, line: int
+) -> None:
+    path = write(GOOD.replace(f"{name}:", f"{wrong}:"))
+    assert problems_of(path) == [f"c.yaml:{line}: {wrong}: There is no such field. Did you mean {name!r}?"]
+
+
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(write: Write) -> None:
     found = problems_of(
         write("""\

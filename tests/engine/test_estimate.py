@@ -248,5 +248,5 @@ def test_plan_after_the_run_has_nothing_left_to_estimate(run: Run) -> None:
 
 def test_plan_names_the_roles_of_each_provider(run: Run) -> None:
     out = run("plan", ROOT / "examples" / "preference.yaml", "-n", 0).stdout
-    assert "openai/gpt-4.1-mini-2025-04-14 (question): " in out
+    assert "openai/gpt-6-luna (question): " in out
     assert "(judge): " in out

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.cli.main import cli
@@ -247,7 +247,7 @@ def test_a_number_for_an_output_without_one_keeps_the_rows_that_are_drawn(
     assert within(everything, out(tmp_path))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     numbers=st.lists(st.integers(1, 30), min_size=2, max_size=6),
     per_call=st.integers(1, 5),

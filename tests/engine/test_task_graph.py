@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast.engine.stop import ItemPending
@@ -102,7 +102,6 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, float | Non
     return {name: needs[name] for name in order}, {name: draw(st.sampled_from([None, 0.0, 0.001])) for name in names}
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_every_step_runs_once_and_after_all_that_it_needs(
     graph: tuple[dict[str, list[str]], dict[str, float | None]],

@@ -31,6 +31,7 @@ def direct(server: Any, model: str = "m", **options: Any) -> LLMProvider:
 
 
 def litellm(server: Any, model: str = "m", **options: Any) -> LLMProvider:
+    support.warm_litellm()
     return LiteLLMProvider(f"openai/{model}", api_base=server.url, **options)
 
 

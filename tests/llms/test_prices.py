@@ -162,3 +162,10 @@ def test_costs_of_replies_add_up(usages: list[Usage]) -> None:
     price = Price(0.15, 0.6, 0.075)
     total = sum(usages, Usage())
     assert sum(price.cost_usd(usage) for usage in usages) == pytest.approx(price.cost_usd(total))
+
+
+@pytest.mark.parametrize("discount", [-0.1, 1.5, True, float("nan"), "half"])
+def test_a_discount_for_batches_is_a_part_of_the_price(discount: object) -> None:
+    price = {"input_usd_per_million": 1, "output_usd_per_million": 2, "batch_discount": discount}
+    with pytest.raises(ConfigError, match=r"price\.batch_discount: expected a number from 0 to 1, such as 0\.5"):
+        Price.of(price)

@@ -195,7 +195,7 @@ def covers_everything(result: list[Variant], lists: dict[str, list[str]], streng
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=6),
     st.sampled_from([2, 3]),

@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.servers import loops
 from tests.servers.fault_server import Answer, Recorded, reply_to
 
 __all__ = ["KEY", "BatchFaults", "BatchServer", "Job", "Outcome"]
@@ -47,11 +48,12 @@ class BatchFaults:
         fail: errors (code, message) of jobs that are refused as a whole.
         refuse_submit, refuse_upload: answers to requests for a job, or an upload, in place of what would be done.
         lose_submit: jobs that are made, and of which the client never hears: the connection breaks.
-        lose_upload: uploads whose connection breaks in the middle.
+        lose_upload: uploads whose connection breaks in the middle. upload_s: how long the others take.
+        listed_after_s: so long after its submission a job appears in lists.
         duplicates: further copies of each result; `shuffled`: results in another order; `junk`: lines that are not JSON before them.
         cut_downloads: bytes after which downloads break, one for each.
         unnamed: what was not answered does not stand in the results; else it is named there as expired or cancelled.
-        stalls: downloads of which nothing comes.
+        lose_results: downloads of what is no longer kept. stalls: downloads of which nothing comes.
         no_metadata: the service keeps none. no_service: there is no batch service.
     """
 
@@ -63,12 +65,15 @@ class BatchFaults:
     refuse_upload: deque[Answer] = field(default_factory=deque)
     lose_submit: int = 0
     lose_upload: int = 0
+    upload_s: float = 0.0
+    listed_after_s: float = 0.0
     duplicates: int = 0
     shuffled: bool = False
     junk: list[bytes] = field(default_factory=list)
     cut_downloads: deque[int] = field(default_factory=deque)
     unnamed: bool = False
     stalls: int = 0
+    lose_results: int = 0
     no_metadata: bool = False
     no_service: bool = False
 
@@ -149,7 +154,7 @@ class BatchServer:
         self._started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(self._runner.cleanup())
-        self._loop.close()
+        loops.end(self._loop)
 
     async def _start(self) -> None:
         from tests.servers.batch_shapes import AzureShape, MistralShape, OpenAIShape
@@ -168,7 +173,8 @@ class BatchServer:
 
     def of_shape(self, shape: str) -> list[Job]:
         """The jobs of one service, newest first."""
-        return [job for job in reversed(self.jobs.values()) if job.shape == shape]
+        latest = self.clock() - self.faults.listed_after_s
+        return [job for job in reversed(self.jobs.values()) if job.shape == shape and job.created_at <= latest]
 
     async def received(self, request: web.Request) -> bytes:
         """An upload; half of it, where it breaks off."""
@@ -280,7 +286,10 @@ class BatchServer:
         return b"".join(line + b"\n" for line in written)
 
     async def download(self, request: web.Request, data: bytes) -> web.StreamResponse:
-        """A file, whole or broken off."""
+        """A file, whole or broken off, or gone."""
+        if self.faults.lose_results:
+            self.faults.lose_results -= 1
+            return web.json_response({"error": {"message": "No such file.", "code": None}}, status=404)
         cut = self.faults.cut_downloads.popleft() if self.faults.cut_downloads else None
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = len(data)

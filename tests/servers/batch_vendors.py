@@ -91,7 +91,7 @@ class AnthropicShape:
 
     async def results(self, request: web.Request) -> web.StreamResponse:
         job = self.server.jobs.get(request.match_info["id"])
-        if job is None or "results" not in job.files:
+        if job is None or job.files.get("results") not in self.server.files:
             return said(404, "Not found")
         return await self.server.download(request, self.server.files[job.files["results"]][1])
 
@@ -99,7 +99,7 @@ class AnthropicShape:
         job = self.server.jobs.pop(request.match_info["id"], None)
         if job is None:
             return said(404, "Not found")
-        self.server.files.pop(job.files["results"])
+        self.server.files.pop(job.files["results"], None)
         return web.json_response({"id": job.id, "type": "message_batch_deleted"})
 
     def job_object(self, job: Job) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.servers import loops
 from tests.servers.schema_sample import sample
 from tests.servers.streams import as_bytes, events_of
 from tests.servers.vendors import anthropic_message, azure_completion, chat_completion, gemini_content, refusal
@@ -111,7 +112,7 @@ class FaultServer:
         self._started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(self._runner.cleanup())
-        self._loop.close()
+        loops.end(self._loop)
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=64 * 2**20)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tests.servers import loops
+
 __all__ = ["CLOSE", "WireServer", "http"]
 
 CLOSE = object()
@@ -35,7 +37,6 @@ class WireServer:
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)
-        self._tasks: set[asyncio.Task[Any]] = set()
         self.port = 0
 
     @property
@@ -57,27 +58,15 @@ class WireServer:
         self._started.set()
         self._loop.run_forever()
         server.close()
-        self._loop.run_until_complete(self._hang_up())
-        self._loop.close()
-
-    async def _hang_up(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)
+        loops.end(self._loop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             while await self._exchange(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has gone
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

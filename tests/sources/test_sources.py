@@ -195,7 +195,7 @@ def test_a_copy_of_a_file_has_its_digest_and_a_changed_one_another(tmp_path: Pat
         assert opened(path).digest != opened(copy).digest
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.dictionaries(st.text(max_size=3), st.one_of(st.integers(-9, 9), st.text(max_size=3), st.none())),
@@ -279,7 +279,7 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
         ("rows.json", '[{"a": 1, "a": "1"}]', "An object names 'a' twice"),
         ("rows.csv", "a,b\n", "has no rows"),
         ("rows.parquet", "no parquet", "Cannot read"),
-        ("rows.txt", "a", "does not end in one of .jsonl, .json, .csv, .tsv, .tab, .parquet"),
+        ("rows.xml", "a", "does not end in one of .jsonl, .ndjson, .json, .csv, .tsv, .tab, .parquet"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_its_place(

@@ -112,13 +112,41 @@ def test_lines_that_are_added_stop_the_run_and_are_set_aside(folder: Path) -> No
     assert tail.read_text() == '{"mine": 1}\n'
 
 
-def test_a_ledger_that_is_replaced_stops_the_run_and_is_saved_next_to_the_other(folder: Path) -> None:
-    report = stopped(folder, lambda: replace(folder / "out.jsonl.ledger", "mine"))
-    assert (folder / "out.jsonl.ledger").read_text() == "mine"
+def other_text(folder: Path) -> None:
+    replace(folder / "out.jsonl.ledger", "mine")
+
+
+def earlier_copy(folder: Path) -> None:
+    """As programs do it that synchronise folders, or restore them."""
+    shutil.copy(folder / "out.jsonl.ledger", folder / "copy")
+    (folder / "copy").replace(folder / "out.jsonl.ledger")
+
+
+@pytest.mark.parametrize("act", [other_text, earlier_copy])
+def test_a_ledger_that_is_replaced_stops_the_run_and_is_saved_next_to_the_other(
+    folder: Path, act: Callable[[Path], None]
+) -> None:
+    report = stopped(folder, lambda: act(folder), reason="was replaced by another file")
+    assert "Move that file into its place, then run again" in str(report.stop_reason)
     (saved,) = report.set_aside
     assert Path(saved).match("out.jsonl.ledger.saved-*")
+    asked = len(requests_in(folder.parent / "requests"))
+    with pytest.raises(
+        OutputChangedError, match=r"saved-\S+ has what was bought .* Move it into the place of out\.jsonl\.ledger"
+    ):
+        raw(folder, topics=TOPICS).generate([CountingProvider("m", log=folder.parent / "requests")])
+    assert len(requests_in(folder.parent / "requests")) == asked
     Path(saved).replace(folder / "out.jsonl.ledger")
     goes_on(folder)
+
+
+def test_starting_over_takes_a_saved_ledger_along(folder: Path) -> None:
+    (saved,) = stopped(folder, lambda: earlier_copy(folder), reason="was replaced by another file").set_aside
+    dataset = raw(folder, topics=TOPICS).generate([SimulatedProvider("m")], fresh=True)
+    assert assert_balanced(dataset.report).written == TOPICS
+    assert not Path(saved).exists()
+    assert len(list(folder.glob("out.jsonl.ledger.saved-*.bak"))) == 1
+    raw(folder, topics=TOPICS).generate([SimulatedProvider("m")])
 
 
 def test_a_short_run_looks_at_its_end(tmp_path: Path) -> None:

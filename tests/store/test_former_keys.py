@@ -13,8 +13,8 @@ import pytest
 
 from datafast.columns.registry import COLUMNS
 from datafast.columns.types.llm import TextColumn
-from datafast.datasets import ConversationDataset, preference, replies
-from datafast.datasets.preference import Judgement
+from datafast.datasets import ConversationDataset, preference, preference_pairs, replies
+from datafast.datasets.preference_pairs import JUDGEMENT as Judgement
 from datafast.datasets.raw import DEFAULTS, RawDatasetConfig
 from datafast.errors import RunStopped
 from datafast.llms.reply_model import former_key_of
@@ -329,7 +329,7 @@ def _reword(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert ResponseSchema.of(Reworded).digest != ResponseSchema.of(Judgement).digest
     assert ResponseSchema.of(cached(2)).digest != ResponseSchema.of(plain(2)).digest
-    monkeypatch.setattr(preference, "Judgement", Reworded)
+    monkeypatch.setattr(preference_pairs, "JUDGEMENT", Reworded)
     monkeypatch.setattr(preference, "texts_model", cached)
 
 
@@ -363,9 +363,9 @@ def test_words_of_the_users_own_model_are_part_of_its_calls() -> None:
 
 def test_keys_of_our_reply_models_never_change() -> None:
     """An upgrade of pydantic that writes schemas in another way shows here, before it buys anything again."""
-    from datafast.columns.types.llm import _judgement
     from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, ReplyModels
     from datafast.datasets.conversation.tools import Tools
+    from datafast.judging import Scale, judgement_model
     from datafast.topics.growth import subtopics_model
 
     def bounds(max_turns: int) -> Bounds:
@@ -384,7 +384,7 @@ def test_keys_of_our_reply_models_never_change() -> None:
         "free": ReplyModels("freetext", bounds(1), None)(1),
         "agent": ReplyModels("agent", bounds(1), None)(1),
         "tools": ReplyModels("agent", bounds(1), tools)(1),
-        "column": _judgement("integer", 1, 5),
+        "column": judgement_model(Scale(1, 5)),
     }
     schemas = {name: ResponseSchema.of(model) for name, model in models.items()}
     found = {

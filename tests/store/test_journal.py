@@ -45,14 +45,14 @@ def read(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RECORDS)
 def test_what_was_recorded_is_read_back(records: list[tuple[dict[str, Any], bytes]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert read(written(folder, records)) == records
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(RECORDS)
 def test_a_journal_cut_at_any_byte_gives_its_whole_records(records: list[tuple[dict[str, Any], bytes]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def test_a_journal_cut_at_any_byte_gives_its_whole_records(records: list[tuple[d
                 assert read(path) == records[: sum(end <= cut for end in ends) - 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RECORDS, st.binary(max_size=60) | BODIES)
 def test_what_follows_whole_records_changes_nothing_about_them(
     records: list[tuple[dict[str, Any], bytes]], rest: bytes
@@ -85,7 +85,7 @@ _NEARLY = st.tuples(_SIZES, _CHECKSUMS, BODIES).map(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=60) | _NEARLY, max_size=4).map(b"".join))
 def test_only_what_keeps_its_size_and_its_checksum_is_read_from_any_file(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def test_a_body_that_was_damaged_costs_no_other_record(tmp_path: Path) -> None:
     assert [(header["id"], body) for header, body in read_journal(path)] == [(0, b"reply 0"), (2, b"reply 2")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=6))
 def test_damage_in_one_record_is_told_and_changes_none_before_it(data: st.DataObject, bodies: list[bytes]) -> None:
     """A newline that is gone joins a record to the one behind it; all else costs that record alone."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datafast._util.bitmap import PositionSet
@@ -32,7 +32,7 @@ def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     short_waits(monkeypatch)
 
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=40)
 
 
 def run(folder: Path, reply: Any, *, log: Path | None = None, **fields: Any) -> Any:
@@ -165,7 +165,7 @@ def item_records(draw: st.DrawFn) -> ItemRecord:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(item_records(), max_size=12), st.lists(st.binary(max_size=50), max_size=5))
 def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], replies: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -213,7 +213,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     ledger.close()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_a_ledger_with_any_damage_is_an_output_error_or_unharmed(data: st.DataObject) -> None:
     """A sector or a page of nonsense: a run either refuses, or ends with the rows that it should have and keeps all old lines."""
@@ -244,7 +244,7 @@ def test_a_ledger_with_any_damage_is_an_output_error_or_unharmed(data: st.DataOb
 # -- positions
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 200_000) | st.integers(0, 10**15)), st.lists(st.integers(0, 200_000)))
 def test_a_position_set_is_a_set(added: list[int], asked: list[int]) -> None:
     positions, plain = PositionSet(added), set(added)

@@ -115,7 +115,7 @@ def _of_version(version: int) -> DefaultPrompts:
 @pytest.mark.filterwarnings(
     "ignore::datafast.errors.DatafastWarning"
 )  # of rows that leave, of settings that have changed
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(CONFIGS, min_size=1, max_size=3), CONFIGS)
 def test_a_run_does_the_same_whether_or_not_items_were_found_before(earlier: list[Any], last: Any) -> None:
     versions = [_of_version(version) for version in range(7)]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast.errors import ConfigError
@@ -115,14 +115,12 @@ def test_other_braces_are_kept_to_the_byte_beside_tags_too(text: str) -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="{}%#- abx\n\r'\"[].:|\\$", max_size=60))
 def test_what_has_no_names_of_columns_is_text(text: str) -> None:
     values = {"column": "value"}
     assert parse_template(text, names=values, field="prompt").render(values) == text
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["{column}", "{", "}", "{{", "}}", '{"a": 1}', "\r\n", "x_{i}", " ", "\\{", "é"]), max_size=12
@@ -136,7 +134,6 @@ def test_fields_between_braces_are_filled_and_nothing_else_changes(parts: list[s
         assert rendered == text + "§" + ("{column}" if tagged else "")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_value_arrives_as_it_is(value: str) -> None:
     for text in ("<{column}>", "{% if true %}<{column}>{% endif %}", "<{{ column }}>"):

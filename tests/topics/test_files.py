@@ -38,7 +38,7 @@ def test_hostile_texts_come_back_from_a_file_to_the_letter(tmp_path: Path, shape
     assert type(load_topics(tmp_path / "deep" / "er" / "t.json")) is shape
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(given_paths=paths)
 def test_lines_of_paths_are_read_like_the_paths_themselves(
     tmp_path_factory: pytest.TempPathFactory, given_paths: list[list[str]]

@@ -23,6 +23,8 @@ __all__ = ["command"]
     help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
 )
 @options.concurrency
+@options.batch
+@options.no_wait
 @click.option("--fresh", is_flag=True, help="Start over. Existing files are moved aside (.bak).")
 @click.option(
     "--retry-failed",
@@ -48,6 +50,8 @@ def command(
     output: Path | None,
     limit: int | None,
     max_concurrency: int | None,
+    batch: bool | None,
+    no_wait: bool,
     fresh: bool,
     retry_failed: bool,
     events: Path | None,
@@ -66,7 +70,7 @@ def command(
       0    all rows are written or filtered, or as many as --limit asks for
       2    the config or the command is wrong, or you said no; nothing was sent
       3    finished, but some rows failed for good, or there is no row at all
-      4    stopped early, the same command goes on
+      4    stopped early, or batches are under way; the same command goes on
       130  interrupted, the same command goes on
     """
     if as_json and str(events) == "-":
@@ -82,6 +86,8 @@ def command(
         output=output,
         limit=limit,
         max_concurrency=max_concurrency,
+        batch=batch,
+        no_wait=no_wait,
         fresh=fresh,
         retry_failed=retry_failed,
         events=events,

@@ -58,6 +58,7 @@ def command(
         local=local,
         output=output,
         limit=number,
+        is_preview=True,
         yes=yes,
         env_file=env_file,
         verbose=verbose,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, paths_of, resume_command, retry_command
+from datafast.cli.outputs import failures_command, output_command, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from datafast.cli.display.lines import Step
@@ -50,6 +50,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
+            "batches": _batches(ledger),
             "running": running,
             "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
             "rows_file_exists": paths.rows.exists(),
@@ -72,6 +73,18 @@ def _spent(ledger: LedgerReader) -> dict[str, Any]:
         "output_tokens": totals.output_tokens,
         "cost_usd": totals.cost_usd,
         "usage_by_provider": {name: asdict(used) for name, used in ledger.usage_by_provider().items()},
+    }
+
+
+def _batches(ledger: LedgerReader) -> dict[str, Any]:
+    """The batches that are under way."""
+    from datafast.store.batches import under_way
+
+    rows = ledger.batches.open()
+    return {
+        "open": len(rows),
+        "calls": sum(row.num_calls for row in rows),
+        "under_way": under_way(rows) if rows else None,
     }
 
 
@@ -132,7 +145,9 @@ def _notes(status: dict[str, Any]) -> list[str]:
     notes = []
     if status["running"]:
         notes.append("a run is writing to it now")
-    if status["stop_reason"]:
+    if status["batches"]["open"]:
+        notes.append(status["batches"]["under_way"])
+    elif status["stop_reason"]:
         notes.append(f"the last run stopped early: {status['stop_reason']}")
     if count := status["unrecorded_replies"]:
         notes.append(
@@ -152,6 +167,9 @@ def _next_steps(status: dict[str, Any]) -> list[Step]:
     steps = []
     if status["pending"]:
         steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
+    if status["batches"]["open"]:
+        batches = output_command("batches", Path(status["output_file"]), Path(status["ledger"]))
+        steps.append(Step(batches, "how far the batches are; with --cancel, they are given up"))
     if status["failed"]:
         failures = failures_command(Path(status["output_file"]), Path(status["ledger"]))
         steps.append(Step(failures, "each of them, with why"))

@@ -34,6 +34,8 @@ def command() -> None:
 @options.offline
 @options.local
 @options.output
+@options.batch
+@options.no_wait
 @click.option("--fresh", is_flag=True, help="Grow them again. Existing files are moved aside (.bak).")
 @options.env_file
 @options.as_json
@@ -45,6 +47,8 @@ def build(
     offline: bool,
     local: str | None,
     output: Path | None,
+    batch: bool | None,
+    no_wait: bool,
     fresh: bool,
     env_file: Path | None,
     as_json: bool,
@@ -54,7 +58,8 @@ def build(
 
     \b
     Exit codes: 0 all there, 2 wrong config, 3 some topics could not be divided,
-    4 stopped early (the same command goes on), 130 interrupted (likewise).
+    4 stopped early, or batches are under way (the same command goes on),
+    130 interrupted (likewise).
     """
     from datafast.cli.display.progress import RunDisplay
     from datafast.cli.session import Settings, opened, watched
@@ -63,14 +68,22 @@ def build(
     from datafast.types import StopCause
 
     project = opened(
-        Settings(config=config, offline=offline, local=local, output=output, env_file=env_file, verbose=verbose)
+        Settings(
+            config=config,
+            offline=offline,
+            local=local,
+            output=output,
+            batch=batch,
+            env_file=env_file,
+            verbose=verbose,
+        )
     )
     executor = LocalExecutor()
     dataset = project.dataset(executor)
     supply = _supply(dataset, config)
     steps = supply.preparations(
         project.routes[0],
-        {},
+        {"wait": not no_wait},
         executor=executor,
         ledger=dataset.paths.ledger,
         fresh=fresh,

@@ -23,7 +23,8 @@ from rich.text import Text
 from datafast._util.notify import plain_text
 from datafast.cli.display.lines import print_lines
 from datafast.cli.display.run_table import run_table
-from datafast.engine.events import Event
+from datafast.engine.events import BatchEnded, BatchSubmitted, Event
+from datafast.engine.open_batches import ended_in_words, submitted_in_words
 from datafast.engine.progress import Progress
 from datafast.logger_config import redirect_console
 
@@ -31,6 +32,7 @@ __all__ = ["RunDisplay"]
 
 _FIRST_LINE_S = 5.0
 _LONGEST_S = 60.0
+_LONGEST_WAITING_S = 600.0  # for batches, which are not looked at more often either
 _OF_THE_TIME = 0.1  # lines come further apart the longer a run takes: the next one after a tenth of its time
 _REFRESHES_PER_S = 5
 _MESSAGES = 1_000  # told apart at most; further ones are all shown
@@ -92,6 +94,12 @@ class RunDisplay:
     def on_event(self, event: Event) -> None:
         """Takes an event of the run, on the run's thread."""
         self.progress.take(event)
+        if self._verbose:
+            return  # the log tells it
+        if isinstance(event, BatchSubmitted):
+            self.say(submitted_in_words(event))
+        elif isinstance(event, BatchEnded):
+            self.say(ended_in_words(event))
 
     def say(self, message: str) -> None:
         """Prints a message above the display."""
@@ -143,7 +151,7 @@ class RunDisplay:
 
     def _tick(self) -> None:
         started = time.monotonic()
-        while not self._over.wait(self._pause(time.monotonic() - started)):
+        while not self._over.wait(self._pause(time.monotonic() - started, waits=self._waits())):
             if self._is_paused:
                 continue
             if self.progress.requested:
@@ -151,6 +159,10 @@ class RunDisplay:
             elif self.progress.preparing:
                 self.say(self.progress.before_the_run())
 
+    def _waits(self) -> bool:
+        """Whether nothing goes on but batches."""
+        return bool(self.progress.batches) and not any(self._in_flight().values())
+
     @staticmethod
-    def _pause(elapsed_s: float) -> float:
-        return min(max(_FIRST_LINE_S, _OF_THE_TIME * elapsed_s), _LONGEST_S)
+    def _pause(elapsed_s: float, *, waits: bool = False) -> float:
+        return min(max(_FIRST_LINE_S, _OF_THE_TIME * elapsed_s), _LONGEST_WAITING_S if waits else _LONGEST_S)

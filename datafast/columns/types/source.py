@@ -91,7 +91,9 @@ class SourceColumn(Column, SourceFields):
         name = str(given) if isinstance(given, str | Path) else id(given)
         key = (name, *(repr(value) for value in self.reading.values()))
         if key not in setup.sources:
-            setup.sources[key] = open_source(given, field="source", folder=setup.folder, **self.reading)
+            setup.sources[key] = open_source(
+                given, field="source", folder=setup.folder, spool=setup.spool, **self.reading
+            )
         return setup.sources[key]
 
     def _type_in(self, rows: SourceRows, column: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from datafast.sources import SourceRows, open_source
-from datafast.sources.field import is_source_spec, said_in_one
+from datafast.sources.field import is_source_spec, said_in_one, spool_of
 from datafast.sources.source import RowSource
 
 __all__ = ["ExampleData"]
@@ -21,9 +21,9 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder")
     with said_in_one():
         if is_source_spec(value):
-            rows = RowSource.model_validate(value).rows(field="source", folder=folder)
+            rows = RowSource.model_validate(value).rows(field="source", folder=folder, spool=spool_of(info))
         else:
-            rows = open_source(value, field="source", folder=folder)
+            rows = open_source(value, field="source", folder=folder, spool=spool_of(info))
         rows.check(rows.columns, field="source")
     return rows
 

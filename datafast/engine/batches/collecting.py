@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import orjson
-
-from datafast.engine.batches.errors import as_text, is_accounts
+from datafast.engine.batches.errors import as_text, dropped_in, is_accounts
 from datafast.engine.batches.service import passes
 from datafast.engine.events import CallFinished
 from datafast.errors import ErrorKind, ProviderError, ReplyError
@@ -23,22 +21,28 @@ from datafast.types import Usage
 
 if TYPE_CHECKING:
     from datafast.engine.batches.service import Service
-    from datafast.engine.calls.budget import Cashier
-    from datafast.engine.calls.sender import Sender
     from datafast.engine.event_log import Emitter
     from datafast.llms.base import Response
     from datafast.llms.batches.base import BatchReply
     from datafast.store.batch_book import BatchBook
     from datafast.store.batches import BatchCall, BatchRow
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "SettleBatch"]
+
+
+class SettleBatch(Protocol):
+    """`Cashier.settle_batch`."""
+
+    def __call__(self, bound: Bound, usage: Usage | None, cost_usd: float | None, *, charged: bool) -> None: ...
 
 
 class Collector:
     """Collects one batch.
 
     Args:
-        on_reply: called with the key of a call whose reply is in the ledger, and the reply; None where no reply came.
+        settle: ends the reservation of a request; see `Cashier.settle_batch`.
+        count: adds a reply to the run's counts: the provider, its usage, its cost.
+        on_reply: called with the key of a call and its reply, once that is in the ledger.
 
     Attributes:
         row: the batch, with the sums of what was collected.
@@ -53,10 +57,10 @@ class Collector:
         service: Service,
         *,
         book: BatchBook,
-        cashier: Cashier,
-        sender: Sender,
+        settle: SettleBatch,
+        count: Callable[[str, Usage, float | None], None],
         emit: Emitter,
-        on_reply: Callable[[bytes, Response | None], None],
+        on_reply: Callable[[bytes, Response], None],
     ) -> None:
         self.row = row
         self.accounts_error: ProviderError | None = None
@@ -65,8 +69,8 @@ class Collector:
         self._service = service
         self._endpoint = service.endpoint
         self._book = book
-        self._cashier = cashier
-        self._sender = sender
+        self._settle_bound = settle
+        self._count = count
         self._emit = emit
         self._on_reply = on_reply
 
@@ -92,7 +96,8 @@ class Collector:
             return
         self.row = self._book.settle(self.row, settled)
         for call, response in heard:
-            self._on_reply(call.key, response)
+            if response is not None:
+                self._on_reply(call.key, response)
 
     def _number_of(self, reply: BatchReply) -> int | None:
         """The id of a call; None for what is not of this batch."""
@@ -135,8 +140,7 @@ class Collector:
             self._failed(call, unread, settled, maybe_paid=True)
             return None
         list_usd = self._endpoint.cost_usd(usage)
-        discount = self._service.discount
-        cost = None if list_usd is None or discount is None else list_usd * (1.0 - discount)
+        cost = _in_batch(list_usd, self._service.discount)
         row.settle(usage, cost)
         self._add_cost(settled, cost)
         if usage is None:
@@ -144,8 +148,8 @@ class Collector:
         elif cost is None and list_usd:
             settled.charges.append(Charge(call.request, self._endpoint.label, list_usd, 0, time.time()))
         settled.states.append((call.id, CallState.ANSWERED, ""))
-        self._cashier.settle_batch(_bound(call), usage, list_usd if cost is None else cost, charged=usage is None)
-        self._sender.count(self._endpoint.label, usage or Usage(), cost)
+        self._settle_bound(_bound(call), usage, list_usd if cost is None else cost, charged=usage is None)
+        self._count(self._endpoint.label, usage or Usage(), cost)
         self._learn(call, usage)
         self._announce(call, usage or Usage(), cost)
         response.raw = raw
@@ -154,7 +158,7 @@ class Collector:
     def _failed(self, call: BatchCall, error: ProviderError, settled: Settled, *, maybe_paid: bool) -> None:
         if maybe_paid:
             self._charge(call, settled)
-        self._cashier.settle_batch(_bound(call), None, None, charged=maybe_paid)
+        self._settle_bound(_bound(call), None, None, charged=maybe_paid)
         if is_accounts(error):
             self.accounts_error = error
             self.not_answered += 1
@@ -174,7 +178,7 @@ class Collector:
     def _leave_unanswered(self, call: BatchCall, settled: Settled) -> None:
         self.not_answered += 1
         settled.states.append((call.id, CallState.NOT_ANSWERED, ""))
-        self._cashier.settle_batch(_bound(call), None, None, charged=False)
+        self._settle_bound(_bound(call), None, None, charged=False)
 
     def _charge(self, call: BatchCall, settled: Settled) -> None:
         settled.charges.append(Charge(call.request, self._endpoint.label, call.usd, call.tokens, time.time()))
@@ -186,10 +190,9 @@ class Collector:
         """Takes note of what a reply shows about how its provider is to be asked."""
         if usage is not None:
             self._endpoint.reply_limits.saw_reply(call.role, usage)
-        if call.adapted:
-            dropped = frozenset(orjson.loads(call.adapted)["dropped"])
-            if not dropped <= self._endpoint.params.dropped:
-                self._endpoint.params.leave_out(dropped)
+        dropped = dropped_in(call.form)
+        if not dropped <= self._endpoint.params.dropped:
+            self._endpoint.params.leave_out(dropped)
 
     def _announce(self, call: BatchCall, usage: Usage, cost: float | None) -> None:
         if self._emit.listening:
@@ -203,6 +206,11 @@ class Collector:
                     cost_usd=cost,
                 )
             )
+
+
+def _in_batch(list_usd: float | None, discount: float | None) -> float | None:
+    """The cost of a reply in a batch. What is free needs no discount to be known."""
+    return list_usd if not list_usd else None if discount is None else list_usd * (1.0 - discount)
 
 
 def _bound(call: BatchCall) -> Bound:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast._util.notify import warn_user
+from datafast.engine.batches.lookup import Lookup
 from datafast.engine.batches.service import growing, passes
 from datafast.engine.events import BatchEnded, BatchProgress, BatchSubmitted
 from datafast.engine.stop import ItemPending
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService
+from datafast.llms.batches.base import BatchState, BatchStatus, NoBatchService, ResultsGone, UnknownBatch
 from datafast.store.batches import BatchPhase
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from datafast.engine.batches.collecting import Collector
     from datafast.engine.batches.service import Service
     from datafast.engine.batches.waiting import Waiters
@@ -31,22 +35,19 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchJob", "Errand"]
 
-ON_ITS_WAY_S = 60.0
-"""For so long the request of a dead process may still reach its service."""
 _PART = 200
 _PART_SIZE = 1 << 22
 _NO_BATCH = BatchStatus("", BatchState.ENDED)
-_OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 
 @dataclass(frozen=True)
 class Errand:
-    """What all batches of a run have in common. `known_ids` are the service's ids of the output's open batches."""
+    """What all batches of a run have in common. `known_ids` are the services' ids of all batches of the output."""
 
     book: BatchBook
     emit: Emitter
     waits: bool
-    known_ids: set[str] = field(default_factory=set)
+    known_ids: set[str]
 
 
 class BatchJob:
@@ -60,6 +61,7 @@ class BatchJob:
         waiters: the items that wait for it.
         is_resting: nothing is being done about it, other than waiting.
         is_over: it is closed: nothing of it is open any more.
+        was_cancelled: its service was asked for its end.
     """
 
     def __init__(
@@ -81,7 +83,8 @@ class BatchJob:
         self._book = errand.book
         self._spool = spool
         self._scratch = scratch
-        self._is_cancelled = False
+        self.was_cancelled = False
+        self._refused_as: BatchStatus | None = None
         self._wait_s = 0.0  # before it is submitted again
 
     @property
@@ -92,7 +95,7 @@ class BatchJob:
         """Carries it through to its end, or as far as this run is to wait.
 
         Raises:
-            ItemPending: the run has stopped, or the provider; it stays open.
+            ItemPending: the run has stopped, or the service refuses to be asked; it stays open.
             OutputWriteError: something cannot be saved.
         """
         try:
@@ -103,8 +106,9 @@ class BatchJob:
                 await self._collect(status)
             self.collector.leave_rest()
             self._close()
-            if status.id:
-                await self._discard(status)
+            left = status if status.id else self._refused_as
+            if left is not None:
+                await self._discard(left)
         finally:
             self.is_resting = True
             for path in (self._spool, self._scratch):
@@ -157,13 +161,13 @@ class BatchJob:
                 return self._submitted(status)
 
     async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:
-        """Waits after an error before it is submitted again. False where it must not be: the endpoint was stopped.
+        """Waits after an error before it is submitted again. False where it must not be: the service refuses.
 
         Args:
             uncertain: the service may have it all the same, so it is looked for first.
         """
         if not passes(error):
-            self.service.stop(error)
+            self.service.refuse(error)
             if uncertain:
                 raise ItemPending from error
             return False
@@ -176,7 +180,10 @@ class BatchJob:
     def _submitted(self, status: BatchStatus) -> BatchStatus:
         self.collector.row = self._book.submitted(self.row, status.id)
         self._errand.known_ids.add(status.id)
-        self._errand.emit(BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls))
+        look_s = growing(0.0) if self._errand.waits else None
+        self._errand.emit(
+            BatchSubmitted(provider=self.row.provider, batch=status.id, calls=self.row.num_calls, next_look_s=look_s)
+        )
         return status
 
     async def _rest(self, seconds: float) -> None:
@@ -188,44 +195,16 @@ class BatchJob:
         self.is_resting = value
 
     async def _find(self) -> BatchStatus | None:
-        """Looks for a batch that was announced and whose id is not known. None where the service does not have it."""
-        row, since = self.row, self.row.announced_at
-        wait_s = 0.0
-        while True:
-            found = await self.service.patiently(
-                lambda: self.service.backend.find(tag=row.tag, since=since, num_requests=row.num_calls),
-                resting=self._set_resting,
-            )
-            own = [status for status in found if status.tag == row.tag]
-            if own:
-                return min(own, key=lambda status: status.state is BatchState.REFUSED)
-            strangers = [
-                one if one.state in _OVER else await self._look(one.id)
-                for one in found
-                if not one.tag and one.id not in self._errand.known_ids
-            ]
-            if strangers and all(one.state in _OVER for one in strangers):
-                for one in strangers:
-                    if await self._is_ours(one):
-                        return one
-                strangers = []
-            left_s = since + ON_ITS_WAY_S - time.time()
-            if not strangers and left_s <= 0.0:
-                return None
-            wait_s = growing(wait_s)
-            if strangers and not self._errand.waits:
-                raise ItemPending  # a later run will know
-            await self._rest(wait_s if strangers else min(left_s, wait_s))
-
-    async def _is_ours(self, status: BatchStatus) -> bool:
-        """Whether a batch that has ended answers our requests."""
-
-        async def look() -> bool:
-            async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                return reply.custom_id.startswith(self.row.tag)
-            return False
-
-        return await self.service.patiently(look, batch=status.id, resting=self._set_resting)
+        lookup = Lookup(
+            self.service,
+            self.row,
+            known_ids=self._errand.known_ids,
+            waits=self._errand.waits,
+            scratch=self._scratch,
+            rest=self._rest,
+            resting=self._set_resting,
+        )
+        return await lookup.find()
 
     # -- waiting
 
@@ -240,42 +219,56 @@ class BatchJob:
                 continue
             if status.state is BatchState.ENDED:
                 return status
-            if self.service.gives_up and not self._is_cancelled:
-                self._is_cancelled = True
+            if self.service.gives_up and not self.was_cancelled:
                 status = await self._cancel(status.id)
+                self.was_cancelled = True
                 wait_s = 0.0
                 continue
+            wait_s = growing(wait_s)
             if not is_new:
-                self._tell(status)
+                self._tell(status, wait_s if self._errand.waits else None)
             if not self._errand.waits:
                 return None
             is_new, status = False, None
-            wait_s = growing(wait_s)
             await self._rest(wait_s)
 
     async def _cancel(self, batch: str) -> BatchStatus:
-        return await self.service.patiently(
-            lambda: self.service.backend.cancel(batch), batch=batch, resting=self._set_resting
-        )
+        return await self._ask(batch, self.service.backend.cancel)
 
     async def _look(self, batch: str) -> BatchStatus:
-        return await self.service.patiently(
-            lambda: self.service.backend.status(batch), batch=batch, resting=self._set_resting
-        )
+        return await self._ask(batch, self.service.backend.status)
+
+    async def _ask(self, batch: str, method: Callable[[str], Awaitable[BatchStatus]]) -> BatchStatus:
+        """What the service says of a batch. One that it does not know is given up where the user wants that, and only there: it may
+        belong to another key.
+        """
+
+        async def ask() -> BatchStatus:
+            try:
+                return await method(batch)
+            except UnknownBatch as error:
+                if not self.service.forgets_unknown:
+                    raise
+                warn_user(f"{error} It is given up now.")
+                return _NO_BATCH
+
+        return await self.service.patiently(ask, batch=batch, resting=self._set_resting)
 
     async def _refused(self, status: BatchStatus) -> BatchStatus:
         """The service has taken it and then answered nothing. Submits it again if that may work later."""
         error = status.error or ProviderError(f"The batch {status.id} was refused.", kind=ErrorKind.SERVER)
+        self._refused_as = status
         if self._spool is None or self.service.gives_up:
             if not passes(error):
-                self.service.stop(error)
+                self.service.refuse(error)
             return _NO_BATCH
         if not await self._may_go_again(error, uncertain=False):
             return _NO_BATCH
         self.collector.row = self._book.announce_again(self.row)
+        await self._discard(status)
         return await self._submit() or status
 
-    def _tell(self, status: BatchStatus) -> None:
+    def _tell(self, status: BatchStatus, next_look_s: float | None) -> None:
         row = self.row
         self._errand.emit(
             BatchProgress(
@@ -286,6 +279,7 @@ class BatchJob:
                 done=status.done,
                 failed=status.failed,
                 age_s=max(0.0, time.time() - row.submitted_at),
+                next_look_s=next_look_s,
             )
         )
 
@@ -295,14 +289,17 @@ class BatchJob:
         async def download() -> None:
             part: list[BatchReply] = []
             size = 0
-            async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                part.append(reply)
-                size += len(reply.response.raw) if reply.response is not None else 0
-                if len(part) >= _PART or size >= _PART_SIZE:
-                    self.collector.take(part)
-                    part, size = [], 0
-                    await asyncio.sleep(0)
-                    self.service.check()
+            try:
+                async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                    part.append(reply)
+                    size += len(reply.response.raw) if reply.response is not None else 0
+                    if len(part) >= _PART or size >= _PART_SIZE:
+                        self.collector.take(part)
+                        part, size = [], 0
+                        await asyncio.sleep(0)
+                        self.service.check()
+            except ResultsGone as error:
+                warn_user(f"{error} Requests whose replies are lost are asked again.")
             self.collector.take(part)
 
         await self.service.patiently(download, batch=status.id, resting=self._set_resting)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
 from datafast.engine.batches.deadline import moment_of
-from datafast.engine.batches.desk import Desk, Office
+from datafast.engine.batches.desk import Desk
+from datafast.engine.batches.dispatch import Office
+from datafast.engine.batches.lost import lost
 from datafast.engine.batches.service import Service
-from datafast.errors import ConfigError
-from datafast.store.batches import under_way
 
 if TYPE_CHECKING:
     from datafast.engine.calls.endpoint import Endpoint
@@ -29,12 +29,11 @@ async def open_desk(
     """The desk of a run, until the context ends.
 
     Args:
-        rows: the batches that are open.
+        rows: the batches that are open, all of them at one of the endpoints.
 
     Raises:
-        ConfigError: a batch is open at a provider that is not among the endpoints.
+        ConfigError: a batch is open at an endpoint that has no batches any more.
     """
-    _check_known(office, endpoints, rows)
     waited = {row.provider for row in rows}
     in_batches = office.settings.mode == "batch"
     services = {}
@@ -70,21 +69,7 @@ def _deadline(office: Office, rows: Collection[BatchRow]) -> float | None:
     return moment_of(deadline, min((row.announced_at for row in rows), default=time.time()))
 
 
-def _check_known(office: Office, endpoints: Collection[Endpoint], rows: Collection[BatchRow]) -> None:
-    known = {endpoint.label for endpoint in endpoints}
-    if missing := [row for row in rows if row.provider not in known]:
-        raise ConfigError(_lost(office, missing, "the config has this provider no longer"))
-
-
 def _refuse_or_tell(office: Office, endpoint: Endpoint, rows: Collection[BatchRow]) -> None:
     if own := [row for row in rows if row.provider == endpoint.label]:
-        raise ConfigError(_lost(office, own, "this provider has no batches as it is configured now"))
+        raise lost(office.paths.rows, own, "this provider has no batches as it is configured now")
     warn_user(f"{endpoint.label} has no batches, so it is asked online.")
-
-
-def _lost(office: Office, rows: Collection[BatchRow], why: str) -> str:
-    output = office.paths.rows
-    return (
-        f"{output}: {under_way(list(rows))}, and {why}. Put it back as it was, with the same name and model, until they are collected. "
-        f"Or cancel them with `datafast batches {output} --cancel`."
-    )

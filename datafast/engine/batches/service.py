@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from datafast._util.notify import warn_user
+from datafast.engine.batches.description import described
 from datafast.engine.events import BatchDelayed
 from datafast.engine.stop import ItemPending
 from datafast.errors import Action, ErrorKind, ProviderError
@@ -25,6 +26,7 @@ T = TypeVar("T")
 FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 600.0
 _GROWS = 1.5
+_MOST_BAD = 5
 
 
 def growing(wait_s: float) -> float:
@@ -38,8 +40,10 @@ class Service:
     Attributes:
         takes: whether new calls go into batches.
         gives_up: whether what is under way is to be cancelled.
+        forgets_unknown: whether a batch that it does not know is closed.
+        refusal: why it takes nothing any more; None while it works.
         listeners: woken where something has changed for its batches.
-        bad: how many batches in a row had nothing but faults.
+        described: its provider as JSON, from which it can be made again; empty if it cannot.
     """
 
     def __init__(
@@ -56,7 +60,10 @@ class Service:
         self.backend = backend
         self.takes = takes
         self.gives_up = False
-        self.bad = 0
+        self.forgets_unknown = False
+        self.described = described(endpoint.provider)
+        self.refusal: ProviderError | None = None
+        self._bad = 0  # batches in a row in which nothing but faults came back
         self.listeners: deque[asyncio.Future[None]] = deque()
         self._stop = stop
         self._emit = emit
@@ -72,10 +79,33 @@ class Service:
             if not listener.done():
                 listener.set_result(None)
 
-    def stop(self, error: ProviderError) -> None:
-        """Stops its endpoint for this run. Batches that are under way stay open."""
-        self._stop_endpoint(self.endpoint, str(error))
-        self.wake()
+    def refuse(self, error: ProviderError) -> None:
+        """Takes no more calls in this run. Batches that are under way are collected, as far as that can be done."""
+        self.refusal = self.refusal or error
+
+    def stop(self) -> None:
+        """Stops its endpoint, which has refused."""
+        self._stop_endpoint(self.endpoint, str(self.refusal))
+
+    def works(self) -> None:
+        """A batch came back with answers."""
+        self._bad = 0
+
+    async def after_faults(self, error: ProviderError, batch: str) -> None:
+        """Waits after a batch in which nothing but faults came back, and gives up after some in a row.
+
+        Raises:
+            ItemPending: as `check`.
+        """
+        self._bad += 1
+        if self._bad > _MOST_BAD:
+            self.refuse(error)
+            return
+        wait_s = 0.0
+        for _ in range(2 * self._bad):
+            wait_s = growing(wait_s)
+        self.delayed(batch, error, wait_s)
+        await self.sleep(wait_s)
 
     def withdraw(self, error: ProviderError) -> None:
         """Takes no more calls, because there is no such service: they go online."""
@@ -85,8 +115,8 @@ class Service:
         self.wake()
 
     def check(self) -> None:
-        """Raises ItemPending where nothing more is done for its batches in this run."""
-        if self._stop or self.endpoint.stopped:
+        """Raises ItemPending where the run has stopped."""
+        if self._stop:
             raise ItemPending
 
     async def sleep(self, seconds: float) -> None:
@@ -109,7 +139,7 @@ class Service:
             resting: called with True and False around a wait.
 
         Raises:
-            ItemPending: the run has stopped, or the service has refused for good, which stops its endpoint.
+            ItemPending: the run has stopped, or the service refuses for good.
         """
         wait_s = 0.0
         while True:
@@ -118,7 +148,7 @@ class Service:
                 return await ask()
             except ProviderError as error:
                 if not passes(error):
-                    self.stop(error)
+                    self.refuse(error)
                     raise ItemPending from error
                 wait_s = growing(wait_s)
                 self.delayed(batch, error, max(wait_s, error.retry_after_s or 0.0))

@@ -206,6 +206,7 @@ class Cashier:
         self._stop = stop
         self._emit = emit
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._left_open = 0
         self.on_full: Callable[[], None] = lambda: None
 
     def prepare(self, call: Call) -> Bound | None:
@@ -244,7 +245,7 @@ class Cashier:
     def bound(self, call: Call) -> Bound:
         """The most that the next request of a call can use as it is."""
         bound = upper_bound(call.request, call.endpoint.provider, call.endpoint.reply_limits)
-        return bound._replace(usd=bound.usd * (1.0 - call.discount)) if call.discount else bound
+        return bound.at(1.0 - call.discount) if call.discount else bound
 
     def saw(self, call: Call, usage: Usage) -> None:
         """Learns from the usage of a reply how long the next ones may be."""
@@ -303,9 +304,10 @@ class Cashier:
             self._wake()
 
     def abandon(self, requests: int) -> None:
-        """So many requests of a batch leave no room in this run any more. They stay charged."""
+        """So many requests of a batch leave no room in this run any more. They stay charged, and a later run may have it."""
         if self._budget is not None:
             self._budget.num_reserved -= requests
+            self._left_open += requests
             self._stop.wake()
 
     def _wake(self) -> None:
@@ -330,7 +332,10 @@ class Cashier:
         """Ends the run, because the request could exceed a limit and nothing is in flight that may leave some of it."""
         if self._budget is None or self._stop:
             return
-        if not self._budget.was_used:
+        if self._left_open:
+            reason = f"run.{limit} has no room before what is under way in batches is back, which may leave some"
+            self._stop.now(StopCause.BATCH, reason)
+        elif not self._budget.was_used:
             told = self._budget.describe_too_small(limit, bound)
             self._stop.now(StopCause.BUDGET, told, ConfigError(told))
         else:

@@ -86,6 +86,11 @@ class Call:
         return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
 
     @property
+    def is_new(self) -> bool:
+        """Whether its newest reply came in this run."""
+        return self.sent > 0 or self.record.reopened
+
+    @property
     def sends_bounds(self) -> bool:
         """Whether the request states bounds on lengths of texts."""
         request = self.request

@@ -74,8 +74,15 @@ class Faults:
         self._emit = emit
         self._attempt = attempt
 
-    def adapts(self, call: Call, error: ProviderError) -> bool:
+    @property
+    def max_retries(self) -> int:
+        return self._settings.max_retries
+
+    def adapts(self, call: Call, error: ProviderError, *, others_answered: bool = False) -> bool:
         """Whether the request can be put differently and sent again at once.
+
+        Args:
+            others_answered: whether requests of the same form were answered, so that how structure is asked for is not to blame.
 
         Raises:
             CallFailed: it cannot, and the item is to blame.
@@ -91,6 +98,8 @@ class Faults:
             return True
         if refused and call.lower_limit():
             return True
+        if others_answered:
+            return False
         if refused and call.sends_bounds and not endpoint.bounds_worked:
             endpoint.text_bounds = False
             call.request = replace(request, text_bounds=False)

@@ -179,11 +179,11 @@ class Caller:
 
     def _learn_from(self, call: Call) -> None:
         """Notes that the reply mode of a new reply has worked, and that its prompt was answered."""
-        if call.sent and not call.endpoint.has_known_good:
+        if call.is_new and not call.endpoint.has_known_good:
             self._memory.keep_answered(call)
         if self._sender.limits_replies:
             self._memory.note_surprises(call.endpoint)
-        if call.schema is not None and call.sent:
+        if call.schema is not None and call.is_new:
             call.endpoint.modes.worked(call.request.mode)
             self._memory.note(call.endpoint)
 
@@ -191,7 +191,7 @@ class Caller:
         """Prepares the next try, or gives up. `next_reply`: a reply that is recorded already."""
         call.unusable += 1
         formless = error.category in {ReplyCategory.INVALID, ReplyCategory.EMPTY} and call.schema is not None
-        other_mode = call.other_mode() if formless and call.sent else None
+        other_mode = call.other_mode() if formless and call.is_new else None
         self._memory.note(call.endpoint)
         if self._sender.limits_replies:
             self._memory.note_surprises(call.endpoint)

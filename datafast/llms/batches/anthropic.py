@@ -69,11 +69,11 @@ class AnthropicBatches(BatchService):
             after = {"after_id": last}
         return found
 
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._api.ask("GET", self._url(batch_id)))
-
     async def discard(self, status: BatchStatus) -> None:
         await self._api.remove(self._url(status.id))
+
+    async def _job(self, batch_id: str) -> dict[str, Any]:
+        return await self._api.ask("GET", self._url(batch_id))
 
     async def _cancel(self, batch_id: str) -> None:
         await self._api.ask("POST", self._url(batch_id, "cancel"))

@@ -14,11 +14,29 @@ from typing import NamedTuple, Protocol
 from datafast.errors import ProviderError
 from datafast.llms.base import Request, Response
 
-__all__ = ["BatchBackend", "BatchLimits", "BatchReply", "BatchState", "BatchStatus", "NoBatchService"]
+__all__ = [
+    "BatchBackend",
+    "BatchLimits",
+    "BatchReply",
+    "BatchState",
+    "BatchStatus",
+    "NoBatchService",
+    "ResultsGone",
+    "UnknownBatch",
+]
 
 
 class NoBatchService(ProviderError):
     """The server has no batch service (HTTP 404, 405 or 501 where files or batches should be). Nothing was taken, and nothing will be."""
+
+
+class ResultsGone(ProviderError):
+    """A batch has ended, and its service keeps some or all of its results no more (HTTP 404 or 410). They were paid for, and are lost."""
+
+
+class UnknownBatch(ProviderError):
+    """The service knows no such batch (HTTP 404). It was removed, or belongs to another account than the key does; so it may be under way
+    all the same, and nothing of it may be bought again unasked."""
 
 
 class BatchLimits(NamedTuple):
@@ -107,7 +125,11 @@ class BatchBackend(Protocol):
         ...
 
     async def status(self, batch_id: str) -> BatchStatus:
-        """What the batch is doing now. If the service knows no such batch, the error has the status 404."""
+        """What the batch is doing now.
+
+        Raises:
+            UnknownBatch: the service knows it no more, or not by this key.
+        """
         ...
 
     def replies(self, status: BatchStatus, *, scratch: Path) -> AsyncIterator[BatchReply]:
@@ -117,11 +139,18 @@ class BatchBackend(Protocol):
 
         Args:
             scratch: a path where a download may be kept meanwhile; the caller removes it.
+
+        Raises:
+            ResultsGone: after all that is still kept.
         """
         ...
 
     async def cancel(self, batch_id: str) -> BatchStatus:
-        """Asks for the end of a batch; what was answered can be collected once it has ended. No error where it has ended already."""
+        """Asks for the end of a batch; what was answered can be collected once it has ended. No error where it has ended already.
+
+        Raises:
+            UnknownBatch: as `status`.
+        """
         ...
 
     async def discard(self, status: BatchStatus) -> None:

@@ -70,12 +70,15 @@ class Files:
             file = await self.get(text(file["id"]))
         return file
 
+    def url(self, file_id: str) -> str:
+        return self._root.url("files", file_id)
+
     async def get(self, file_id: str) -> dict[str, Any]:
-        return await self._api.ask("GET", self._root.url("files", file_id))
+        return await self._api.ask("GET", self.url(file_id))
 
     async def remove(self, file_id: str) -> None:
         """Deletes a file, if it is still there."""
-        await self._api.remove(self._root.url("files", file_id))
+        await self._api.remove(self.url(file_id))
 
     def content_url(self, file_id: str) -> str:
         return self._root.url("files", file_id, "content")

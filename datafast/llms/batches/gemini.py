@@ -76,7 +76,7 @@ class GeminiBatches(BatchService):
         name = self._id_of({"id": file.get("name"), "file": file}, "the file")
         batch = {"batch": {"displayName": f"{_NAME}{tag}", "inputConfig": {"fileName": name}}}
         *folders, model = self._model.split("/")
-        made = await self._api.ask("POST", self._root.url(*folders, f"{model}:batchGenerateContent"), batch)
+        made = await self._made_of(self._named(name), self._root.url(*folders, f"{model}:batchGenerateContent"), batch)
         self._id_of({"id": made.get("name"), "job": made}, "the batch")
         return self._status(made)
 
@@ -91,9 +91,6 @@ class GeminiBatches(BatchService):
                 break
             token = {"pageToken": told}
         return found
-
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._job(batch_id))
 
     async def discard(self, status: BatchStatus) -> None:
         metadata = fields((await self._known(self._job(status.id))).get("metadata"))

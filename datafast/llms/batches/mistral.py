@@ -57,22 +57,20 @@ class MistralBatches(BatchService):
             file = await self._files.upload(lines, tag=tag)
         except ProviderError as error:
             raise self._of_first_request(error) from error
+        file_id = self._id_of(file, "the file")
         job = {
-            "input_files": [self._id_of(file, "the file")],
+            "input_files": [file_id],
             "model": self._provider.model_id,
             "endpoint": _ENDPOINT,
             "metadata": {_TAG: tag},
             "timeout_hours": _HOURS,
         }
-        made = await self._api.ask("POST", self._url(), job)
+        made = await self._made_of(self._files.url(file_id), self._url(), job)
         self._id_of(made, "the batch")
         return self._status(made)
 
     async def find(self, *, tag: str, since: float, num_requests: int) -> list[BatchStatus]:
         return [status async for job in self._jobs(since) if (status := self._status(job)).tag == tag]
-
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._job(batch_id))
 
     async def discard(self, status: BatchStatus) -> None:
         job = await self._known(self._job(status.id))

@@ -50,6 +50,7 @@ class OpenAIBatches(BatchService):
         endpoint: the path of chat completions in jobs and their lines.
         max_bytes: of a file.
         hint: what to do where a batch is refused as such, as a sentence.
+        keeps_metadata: whether that is known of the service, so that batches without any are not ours.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class OpenAIBatches(BatchService):
         endpoint: str | None = None,
         max_bytes: int = _MAX_BYTES,
         hint: str = "",
+        keeps_metadata: bool = False,
     ) -> None:
         super().__init__(provider, bodies)
         self.limits = BatchLimits(50_000, max_bytes)
         self._hint = hint
+        self._keeps_metadata = keeps_metadata
         self._root = Root(provider.request_url.removesuffix(_COMPLETIONS) if root is None else root)
         self._files = Files(self._api, self._root)
         version = _VERSION.search(self._root.path)
@@ -79,14 +82,15 @@ class OpenAIBatches(BatchService):
             file = await self._files.upload(lines, tag=tag)
         except ProviderError as error:
             raise self._of_first_request(error) from error
+        file_id = self._id_of(file, "the file")
         job = {
-            "input_file_id": self._id_of(file, "the file"),
+            "input_file_id": file_id,
             "endpoint": self._endpoint,
             "completion_window": "24h",
             "metadata": {_TAG: tag},
         }
         try:
-            made = await self._api.ask("POST", self._root.url("batches"), job)
+            made = await self._made_of(self._files.url(file_id), self._root.url("batches"), job)
         except ProviderError as error:
             if error.code in _PASSING:
                 error.kind = ErrorKind.RATE_LIMITED
@@ -101,9 +105,6 @@ class OpenAIBatches(BatchService):
             if status.tag == tag or (not status.tag and await self._may_be(job, status, tag, num_requests)):
                 found.append(status)
         return found
-
-    async def status(self, batch_id: str) -> BatchStatus:
-        return self._status(await self._job(batch_id))
 
     async def discard(self, status: BatchStatus) -> None:
         job = await self._known(self._job(status.id))
@@ -133,7 +134,7 @@ class OpenAIBatches(BatchService):
 
     async def _may_be(self, job: dict[str, Any], status: BatchStatus, tag: str, num_requests: int) -> bool:
         """Whether a job without a tag may be ours: some servers keep no metadata. Then the name of its file tells, if they keep that."""
-        if status.total not in {0, num_requests}:
+        if self._keeps_metadata or status.total not in {0, num_requests}:
             return False
         try:
             file = await self._files.get(text(job.get("input_file_id")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -15,7 +16,15 @@ import orjson
 from datafast.errors import ErrorKind, ProviderError
 from datafast.llms.base import Response
 from datafast.llms.batches.api import BatchApi
-from datafast.llms.batches.base import BatchLimits, BatchReply, BatchState, BatchStatus, NoBatchService
+from datafast.llms.batches.base import (
+    BatchLimits,
+    BatchReply,
+    BatchState,
+    BatchStatus,
+    NoBatchService,
+    ResultsGone,
+    UnknownBatch,
+)
 from datafast.llms.batches.results import Line, read_lines
 from datafast.llms.batches.values import count, text
 from datafast.llms.transport.errors import excerpt, from_answer, from_event, from_success, from_transport
@@ -33,6 +42,7 @@ _SHOWN_BYTES = 4000
 _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED, BatchState.CANCELLING})
 _SETTLED = frozenset({400, 403, 404, 409, 422})
 _UNANSWERED = frozenset({"batch_expired", "batch_cancelled"})
+_GONE = frozenset({404, 410})
 _NO_SERVICE = frozenset({404, 405, 501})
 CLOCKS_DIFFER_S = 600.0
 
@@ -54,12 +64,28 @@ class BatchService(ABC):
         """See `BatchBackend.replies`."""
         max_bytes = int(self._provider.max_reply_mb * 2**20) + _AROUND_A_REPLY
         most = max_bytes * (status.total or self.limits.requests)
+        is_gone = not status.results and status.done > status.failed
         for place in status.results:
-            await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
+            try:
+                await self._api.fetch(self._result_url(status, place), scratch, max_bytes=most)
+            except ProviderError as error:
+                if error.status not in _GONE:
+                    raise
+                is_gone = True
+                continue
             for number, line in enumerate(self._lines(scratch, max_bytes, most)):
                 if number % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)  # others have a turn
                 yield self._unread(line) if line.data is None else self._reply(line.custom_id, line.data)
+        if is_gone:
+            raise self._results_gone(status)
+
+    def _results_gone(self, status: BatchStatus) -> ResultsGone:
+        return ResultsGone(
+            f"{self._origin.label}: the service does not keep the results of batch {status.id} any more, or not all of them.",
+            kind=ErrorKind.MODEL_NOT_FOUND,
+            status=404,
+        )
 
     def _lines(self, path: Path, max_bytes: int, most: int) -> Iterator[Line]:
         try:
@@ -93,11 +119,31 @@ class BatchService(ABC):
     @abstractmethod
     async def find(self, *, tag: str, since: float, num_requests: int) -> list[BatchStatus]: ...
 
-    @abstractmethod
-    async def status(self, batch_id: str) -> BatchStatus: ...
+    async def status(self, batch_id: str) -> BatchStatus:
+        """See `BatchBackend.status`."""
+        try:
+            return self._status(await self._job(batch_id))
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            raise UnknownBatch(
+                f"{self._origin.label}: the service knows no batch {batch_id} (HTTP 404). Use the key and address that it was sent "
+                "with. If it was removed at the service, give it up: datafast batches OUTPUT --cancel.",
+                kind=error.kind,
+                status=404,
+                body=error.body,
+            ) from error
 
     @abstractmethod
     async def discard(self, status: BatchStatus) -> None: ...
+
+    @abstractmethod
+    async def _job(self, batch_id: str) -> dict[str, Any]:
+        """A batch in the service's own words."""
+
+    @abstractmethod
+    def _status(self, job: dict[str, Any]) -> BatchStatus:
+        """What these words say."""
 
     @abstractmethod
     async def _cancel(self, batch_id: str) -> None: ...
@@ -109,6 +155,20 @@ class BatchService(ABC):
     @abstractmethod
     def _reply(self, custom_id: str, data: dict[str, Any]) -> BatchReply:
         """What a line of results says."""
+
+    async def _made_of(self, upload: str, url: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a job of an uploaded file. If it is refused, the file is removed, since it is uploaded again with the next try.
+
+        Args:
+            upload: the file's own address; `url`: where jobs are made.
+        """
+        try:
+            return await self._api.ask("POST", url, job)
+        except ProviderError as error:
+            if error.status is not None and error.status < 500:  # else there may be a job of it
+                with contextlib.suppress(ProviderError):  # the refusal is what matters
+                    await self._api.remove(upload)
+            raise
 
     async def _known(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """What the service says about something, {} where it knows of it no more."""

@@ -173,7 +173,7 @@ class AnthropicProvider(DirectProvider):
         return AnthropicBackend(self, max_connections=max_connections)
 
     @property
-    def batch_discount(self) -> float | None:
+    def listed_batch_discount(self) -> float | None:
         return 0.5 if self.api_base == self.default_base else None
 
     def open_batches(self) -> BatchBackend | None:

@@ -148,7 +148,7 @@ class AzureOpenAIProvider(ChatCompletionsProvider):
         super().require_ready()
 
     @property
-    def batch_discount(self) -> float | None:
+    def listed_batch_discount(self) -> float | None:
         return 0.5 if (urlsplit(self.api_base).hostname or "").endswith(_HOSTS) else None
 
     def open_batches(self) -> BatchBackend | None:

@@ -74,14 +74,16 @@ class OpenAIProvider(ChatCompletionsProvider):
     token_limit_param = "max_completion_tokens"  # noqa: S105 - tokens of text
 
     @property
-    def batch_discount(self) -> float | None:
+    def listed_batch_discount(self) -> float | None:
         return 0.5 if self._is_at_openai else None
 
     def open_batches(self) -> BatchBackend | None:
         from datafast.llms.batches.openai import OpenAIBatches
 
         bodies = ChatCompletionsBodies(self, stream=False)
-        return OpenAIBatches(self, bodies) if self._is_at_openai else _batches_of_others(self, bodies)
+        return (
+            OpenAIBatches(self, bodies, keeps_metadata=True) if self._is_at_openai else _batches_of_others(self, bodies)
+        )
 
     @property
     def _is_at_openai(self) -> bool:
@@ -98,7 +100,7 @@ class MistralProvider(ChatCompletionsProvider):
     asks_for_usage = False  # it always tells it, and refuses to be asked
 
     @property
-    def batch_discount(self) -> float | None:
+    def listed_batch_discount(self) -> float | None:
         return 0.5 if self.api_base == self.default_base else None
 
     def open_batches(self) -> BatchBackend | None:

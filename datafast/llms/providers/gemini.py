@@ -120,7 +120,7 @@ class GeminiProvider(DirectProvider):
         return self.max_completion_tokens or self.most_tokens or self.known_context
 
     @property
-    def batch_discount(self) -> float | None:
+    def listed_batch_discount(self) -> float | None:
         return 0.5 if self.api_base == self.default_base else None
 
     def open_batches(self) -> BatchBackend | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -49,6 +51,8 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, StopIteration
 # By what tells a vendor's own format: its name.
 _OWN_FORMATS = {'"stop_reason"': "anthropic_messages", '"finishReason"': "gemini_generate_content"}
 
+_LATE = ("litellm.proxy.openai_files_endpoints.common_utils", "litellm._service_logger")
+"""What litellm imports within its first call, for a second on the event loop, in which no other provider would get on."""
 _imported_by_us = False
 
 
@@ -64,6 +68,9 @@ def import_litellm() -> tuple[Any, bool]:
         # Otherwise it prints help texts to stdout at each error, in the middle of a report in JSON perhaps.
         litellm.suppress_debug_info = True
         _imported_by_us = True
+    for name in _LATE:
+        with suppress(ImportError):  # not every version has it
+            import_module(name)
     return litellm, by_host
 
 

@@ -12,7 +12,7 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
-__all__ = ["ENDINGS", "Ending", "chat_reason", "ending_of"]
+__all__ = ["ENDINGS", "Ending", "chat_reason", "ending_of", "is_fault"]
 
 
 class Ending(StrEnum):
@@ -51,6 +51,10 @@ _NAMES: dict[Ending, str] = {
         other unknown no_image pup_limited_disabled finish_reason_unspecified finish_reason_other malformed_tool_use
         rag_query_when_rag_disabled not_finished user_stopped model_unloaded preempt""",
 }
+_SERVERS_OWN = """
+    error abort aborted insufficient_system_resource network_error server_error internal_error model_error timeout timed_out overloaded
+    interrupted disconnect disconnected connection_error load unload model_unloaded preempt preempted failed"""
+_OF_THE_SERVER = frozenset(_SERVERS_OWN.split())
 _INNER_CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")  # stopStringFound
 ENDINGS: dict[str, Ending] = {name: ending for ending, names in _NAMES.items() for name in names.split()}
 """What each known reason becomes."""
@@ -69,6 +73,11 @@ def ending_of(reason: str, native: str = "") -> Ending:
     if ending is Ending.WHOLE:
         return ENDINGS.get(_plain(native), ending)
     return ending
+
+
+def is_fault(reason: str, native: str = "") -> bool:
+    """Whether the server, and not the model, ended the reply."""
+    return not _OF_THE_SERVER.isdisjoint(map(_plain, (reason, native)))
 
 
 _CHAT_REASONS = {

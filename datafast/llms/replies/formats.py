@@ -8,6 +8,7 @@ from datafast.errors import OutputError, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.anthropic_messages import decode_message
 from datafast.llms.replies.completion import decode_completion
+from datafast.llms.replies.endings import Ending, ending_of, is_fault
 from datafast.llms.replies.gemini_content import decode_content
 from datafast.types import Usage
 
@@ -25,7 +26,7 @@ def decode_reply(raw: bytes, wire_format: str) -> Completion:
     """Reads one reply.
 
     Raises:
-        ReplyError: it does not match its format.
+        ReplyError: it does not match its format, or nothing came and the server says itself that it failed.
         OutputError: the format is not known.
     """
     decoder = DECODERS.get(wire_format)
@@ -34,7 +35,20 @@ def decode_reply(raw: bytes, wire_format: str) -> Completion:
             f"A reply is recorded in the format {wire_format!r}, and this version of datafast reads {', '.join(DECODERS)}. "
             f"Update datafast to the version that recorded it."
         )
-    return decoder(raw)
+    reply = decoder(raw)
+    if not (reply.text or reply.structured or reply.reasoning or reply.refusal):
+        _check_empty(reply)
+    return reply
+
+
+def _check_empty(reply: Completion) -> None:
+    """Tells what a model leaves empty from a server that brought nothing: every prompt would meet that."""
+    if is_fault(reply.finish_reason, reply.native_finish_reason):
+        reason = reply.native_finish_reason or reply.finish_reason
+        raise ReplyError(f"The server broke the reply off before anything came (finish_reason: {reason}).")
+    costs_nothing = reply.usage is None or not reply.usage.output_tokens
+    if costs_nothing and ending_of(reply.finish_reason, reply.native_finish_reason) is Ending.WHOLE:
+        raise ReplyError("The server's answer is empty, and no tokens are counted for it.")
 
 
 def usage_of(raw: bytes, wire_format: str) -> Usage | None:

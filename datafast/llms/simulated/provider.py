@@ -247,7 +247,7 @@ class SimulatedBackend:
         return encode_completion(
             text,
             model=self._name,
-            usage=Usage(_tokens(sent), _tokens(len(text))),
+            usage=Usage(_tokens(sent), max(_tokens(len(text)), 1)),
             finish_reason="length" if fault == "truncated" else "stop",
             refusal="I cannot help with that (simulated refusal)." if fault == "refused" else "",
         )

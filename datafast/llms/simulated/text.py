@@ -145,6 +145,8 @@ _NO_TOPIC_WORDS = """
     target tone true understandable vary
 """
 _NO_TOPIC = frozenset(_NO_TOPIC_WORDS.split())
+_TAG = re.compile(r"<(\w+)>\n")
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]|\S+?")
 _NAMED = {code: re.compile(rf"\b(?:{language.names})\b", re.IGNORECASE) for code, language in LANGUAGES.items()}
 _ASKED = re.compile(r"\b(?:in|into|en|auf|em|language(?: is)?:?)\s+[\"'*]*$", re.IGNORECASE)
@@ -163,6 +165,7 @@ class Writer:
 
     def __init__(self, rng: Random, prompt: str) -> None:
         self.rng = rng
+        self._prompt = prompt
         self.language = _asked_language(prompt)
         self._parts = LANGUAGES[self.language]
         self._topics = list(dict.fromkeys(_phrases(prompt)))[:_MAX_TOPICS]
@@ -191,6 +194,16 @@ class Writer:
     def paragraph(self) -> str:
         """Two to four sentences."""
         return " ".join(self.sentence() for _ in range(self.rng.randint(2, 4)))
+
+    def quote(self) -> str:
+        """A sentence of what stands between tags in the prompt, else of its longest paragraph; word for word."""
+        tag = _TAG.search(self._prompt)
+        end = self._prompt.rfind(f"</{tag[1]}>") if tag else -1
+        paragraphs = self._prompt.split("\n\n")
+        quoted = self._prompt[tag.end() : end] if tag and end > tag.end() else max(paragraphs, key=len)
+        lines = [line for line in quoted.splitlines() if line.strip()]
+        sentences: list[str] = [found.strip() for line in lines for found in _SENTENCE.findall(line) if found.strip()]
+        return self.rng.choice(sentences or [self._prompt.strip()])
 
 
 def _phrases(prompt: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ _LONGEST_LIST = 1_000
 _MOST_LETTERS = 100_000
 _COMBINED = ("allOf", "anyOf", "oneOf")
 _SHORT_FIELDS = ("title", "name", "topic", "label", "keyword", "category", "heading", "tag", "role", "persona")
+_QUOTING_FIELDS = ("evidence", "quote")
 _ASKING_FIELDS = ("question", "query", "instruction", "prompt")
 
 
@@ -197,6 +198,8 @@ class ValueMaker:
         words = name.casefold()
         if any(hint in words for hint in _SHORT_FIELDS):
             return self._writer.phrase()
+        if any(hint in words for hint in _QUOTING_FIELDS):
+            return self._writer.quote()
         return self._writer.question() if any(hint in words for hint in _ASKING_FIELDS) else self._writer.paragraph()
 
     def _shaped(self, node: Mapping[str, Any]) -> str | None:

@@ -82,7 +82,7 @@ def test_what_the_tool_accepts_is_fine(
     [
         ("kind: raw", "kind: rwa"),
         ("topics:", "topcs:"),
-        ("[pumps]", "pumps"),
+        ("[pumps]", "7"),
         ("[openai/gpt-5-mini]", "[]"),
         ("[openai/gpt-5-mini]", "openai/gpt-5-mini"),
         ("[openai/gpt-5-mini]", "[{provider: openai, temprature: 1}]"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from datafast.cli.display.progress import RunDisplay
-from datafast.engine.events import ItemDone, RunStarted
+from datafast.engine.events import BatchEnded, BatchSubmitted, ItemDone, RunStarted
 from datafast.logger_config import configure_logger, logger, unconfigure
 
 
@@ -69,3 +69,23 @@ def test_without_a_terminal_a_line_tells_how_it_goes_now_and_then(
 @pytest.mark.parametrize(("elapsed_s", "pause_s"), [(0, 5), (40, 5), (100, 10), (3600, 60), (100_000, 60)])
 def test_lines_come_less_often_the_longer_a_run_takes(elapsed_s: float, pause_s: float) -> None:
     assert RunDisplay._pause(elapsed_s) == pause_s
+
+
+@pytest.mark.parametrize(("elapsed_s", "pause_s"), [(0, 5), (100, 10), (3600, 360), (100_000, 600)])
+def test_lines_come_less_often_still_while_only_batches_go_on(elapsed_s: float, pause_s: float) -> None:
+    assert RunDisplay._pause(elapsed_s, waits=True) == pause_s
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_line_says_that_a_batch_is_submitted_and_what_it_brought(
+    capfd: pytest.CaptureFixture[str], *, verbose: bool
+) -> None:
+    shown = display(verbose=verbose)
+    with shown:
+        shown.on_event(BatchSubmitted(provider="p/m", batch="b1", calls=1200, next_look_s=10.0))
+        shown.on_event(BatchEnded(provider="p/m", batch="b1", answered=1190, failed=2, not_answered=8, cost_usd=0.25))
+    told = [
+        "p/m: batch b1 is submitted, with 1,200 calls.",
+        "p/m: batch b1 has ended: 1,190 calls answered, 2 failed, 8 were not answered, cost $0.2500.",
+    ]
+    assert capfd.readouterr().err.splitlines() == ([] if verbose else told)

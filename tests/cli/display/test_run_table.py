@@ -11,6 +11,10 @@ from rich.console import Console
 
 from datafast.cli.display.run_table import run_table
 from datafast.engine.events import (
+    BatchDelayed,
+    BatchEnded,
+    BatchProgress,
+    BatchSubmitted,
     CallFinished,
     ItemDone,
     ItemFailed,
@@ -165,3 +169,83 @@ def test_an_unknown_cost_says_so() -> None:
     work(progress, HAIKU, rows=1)
     lines = shown(progress, 120)
     assert [line.split()[-1] for line in lines[1:4]] == ["unknown", "$0.2500", "unknown"]
+
+
+# -- batches
+
+
+def under_way(progress: Progress, provider: str, number: int, *, done: int = 0, failed: int = 0) -> None:
+    batch = f"batch_{number}"
+    progress.take(BatchSubmitted(provider=provider, batch=batch, calls=5000, next_look_s=10.0))
+    progress.take(
+        BatchProgress(
+            provider=provider,
+            batch=batch,
+            state="under way",
+            calls=5000,
+            done=done,
+            failed=failed,
+            age_s=4320.0,
+            next_look_s=250.0,
+        )
+    )
+
+
+def waiting() -> Progress:
+    progress = started(MINI, HAIKU)
+    under_way(progress, MINI, 1, done=1204)
+    under_way(progress, HAIKU, 2, done=4870, failed=3)
+    return progress
+
+
+def test_each_batch_has_a_line_with_what_is_answered_and_when_it_is_looked_at_next() -> None:
+    lines = shown(waiting(), 120)
+    heading, first, second = lines[-3:]
+    assert heading.split() == ["batches", "answered", "errors", "for", "next", "look"]
+    assert first.split("  ")[0] == MINI
+    assert "1,204 of 5,000" in first
+    assert "under way  1 h 12 min  in 4 min" in first
+    assert "4,870 of 5,000       3  under way" in second
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_batches_fit_any_terminal_and_say_how_far_they_are(width: int) -> None:
+    lines = shown(waiting(), width)
+    assert all(cell_len(line) < width for line in lines)
+    assert "1,204 of 5,000" in lines[-2]
+
+
+def test_many_batches_are_added_up() -> None:
+    progress = started(MINI)
+    for number in range(9):
+        under_way(progress, MINI, number, done=100)
+    lines = shown(progress, 120)
+    assert [line.split("  ")[0] for line in lines[-6:]] == [MINI] * 5 + ["and 4 more"]
+    assert "400 of 20,000" in lines[-1]
+
+
+def test_a_batch_that_has_ended_is_shown_no_more() -> None:
+    progress = waiting()
+    for provider, number in ((MINI, 1), (HAIKU, 2)):
+        progress.take(
+            BatchEnded(
+                provider=provider, batch=f"batch_{number}", answered=5000, failed=0, not_answered=0, cost_usd=0.5
+            )
+        )
+    assert not any("batches" in line for line in shown(progress, 80))
+    assert "batch" not in progress.line()
+
+
+def test_a_line_of_the_log_tells_of_all_batches_together() -> None:
+    progress = waiting()
+    assert progress.line().endswith(
+        "2 batches under way, the oldest for 1 h 12 min: 6,074 of 10,000 calls answered, next look in 4 min 10 s"
+    )
+    progress.take(BatchDelayed(provider=MINI, batch="batch_1", reason="no answer", wait_s=30.0))
+    assert progress.line().endswith("next look in 30 s")
+
+
+def test_the_time_that_is_left_is_not_guessed_while_batches_are_under_way() -> None:
+    progress = waiting()
+    work(progress, MINI, rows=10)
+    assert not any("left" in line for line in shown(progress, 120))

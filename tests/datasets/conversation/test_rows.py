@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -199,7 +199,7 @@ _text = st.text(
 ).filter(lambda text: text.strip())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(user=_text, answer=_text, thought=_text, style=st.sampled_from(list(STYLES)))
 def test_whatever_is_said_stands_in_the_row_to_the_letter(
     tmp_path_factory: pytest.TempPathFactory, user: str, answer: str, thought: str, style: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from datafast.engine.batches import job, service
+from datafast.engine.batches import lookup, service
 from tests.servers.batch_server import BatchServer
 
 
@@ -20,4 +20,4 @@ def server() -> Iterator[BatchServer]:
 def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(service, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(job, "ON_ITS_WAY_S", 0.3)
+    monkeypatch.setattr(lookup, "ON_ITS_WAY_S", 0.3)

@@ -84,6 +84,17 @@ def test_without_waiting_the_next_run_collects(tmp_path: Path, server: BatchServ
     assert set(server.bought_ids.values()) == {1}
 
 
+def test_all_batches_are_named_that_are_under_way(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 2
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    providers = roles(provider(server), rejected=provider(server, "small"))
+    for _ in range(3):
+        with pytest.raises(RunStopped) as stopped:
+            dataset.generate(providers, wait=False)
+    told = str(stopped.value.report.stop_reason)
+    assert told.startswith("2 batches are under way at openai/tiny (6 calls), openai/small (6 calls)")
+
+
 def test_an_online_run_settles_open_batches_and_sends_only_what_is_in_none(tmp_path: Path, server: BatchServer) -> None:
     server.faults.polls = 3
     with pytest.raises(RunStopped, match=r"1 batch is under way at openai/tiny \(4 calls\)"):
@@ -182,3 +193,9 @@ def test_room_that_a_batch_leaves_in_the_budget_is_used_by_the_next(tmp_path: Pa
     assert report.written == 12
     assert len(server.jobs) > 1
     assert report.cost_usd is None or report.cost_usd < 0.003
+
+
+def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
+    report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
+    assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)

@@ -19,7 +19,7 @@ from datafast.types import StopCause
 # -- slots
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     total=st.integers(1, 6),
     limits=st.lists(st.integers(1, 5), min_size=1, max_size=3),
@@ -364,7 +364,7 @@ def test_those_who_were_told_to_wait_do_not_all_come_back_at_once(attempt: int, 
 # -- pace
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     rpm=st.integers(1, 600) | st.floats(0.5, 1000),
     steps=st.lists(st.floats(0, 90) | st.just(0.0), max_size=150),
@@ -389,7 +389,7 @@ def test_no_minute_holds_more_than_the_limit(rpm: float, steps: list[float], hel
         assert len(within) <= max(1, -(-(60.0 - 1e-6) // interval))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 3000), st.integers(1, 3000)), max_size=60))
 def test_tokens_that_were_really_used_keep_to_the_limit(calls: list[tuple[float, int, int]]) -> None:
     """Booked by an estimate, corrected by the usage: over the whole time no more go out than the limit allows."""

@@ -230,7 +230,8 @@ def test_what_stays_charged_is_not_forgotten_at_a_kill(tmp_path: Path, fault_ser
     fault_server.respond = lambda request: Answer()
     dataset(tmp_path, topics=1, budget_usd=1.0).generate([priced(fault_server)])
     with sqlite3.connect(tmp_path / "out.jsonl.ledger") as db:
-        assert db.execute("SELECT count(*) FROM charges").fetchone() == (sent,)
+        (charged,) = db.execute("SELECT count(*) FROM charges").fetchone()
+        assert sent <= charged <= sent + 1  # at its death it may just have been about to send one
     db.close()
 
 

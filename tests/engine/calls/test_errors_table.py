@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -64,6 +64,21 @@ def status(number: int, category: str, done: str, **error: str) -> Fault:
     return Fault(Answer(status=number, body={"error": {"message": "the server's words", **error}}), category, done)
 
 
+def empty(finish_reason: str = "stop", **changes: Any) -> dict[str, Any]:
+    """A chat completion in which nothing was said."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": finish_reason}
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+        **changes,
+    }
+
+
 FAULTS = {
     "HTTP 400": status(400, "bad_request", REFUSED),
     "HTTP 400, `context_length_exceeded`": status(400, "context_length", FAILS, code="context_length_exceeded"),
@@ -114,6 +129,10 @@ FAULTS = {
     ),
     "HTTP 200 without a choice": Fault(Answer(body={"choices": []}), "no_completion", FAULT),
     "HTTP 200 with JSON that is cut": Fault(Answer(body='{"choices": [{"message": {"con'), "no_completion", FAULT),
+    "HTTP 200 without text that cost no tokens": Fault(Answer(body=empty(usage=None)), "no_completion", FAULT),
+    "HTTP 200 without text that ended in an error": Fault(
+        Answer(body=empty(finish_reason="network_error")), "no_completion", FAULT
+    ),
     "HTTP 200 without text": Fault(Answer(text=""), "empty_reply", ASKED_AGAIN),
     "HTTP 200 of another structure": Fault(Answer(text='{"texts": 5}'), "invalid_reply", ASKED_AGAIN),
 }
@@ -216,7 +235,8 @@ def assert_treated(
     }
     # Our own client sends once more what a connection that was open before has ended without a byte.
     twice = not make.is_litellm and fault == "connection reset before the answer"
-    uncounted = 2 * (done == FAULT)  # a repeat that comes before another one was answered in between
+    # A repeat that comes before another one was answered in between.
+    uncounted = 2 * (done in {FAULT, REFUSED})
     assert expected[done] <= len(about_topic_1(fault_server)) <= expected[done] * (1 + twice) + uncounted
     assert report.failures == ({} if done in {WAITED, STOPS} else {category: 1})
     assert len(report.stopped_providers) == (done == STOPS)

@@ -41,6 +41,8 @@ DEAD = {
     "429 in the choice": Answer(
         body={"choices": [{"message": {"content": ""}, "error": {"message": "slow down", "code": 429}}]}
     ),
+    "nothing said": Answer(body={"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}),
+    "broken off": Answer(body={"choices": [{"message": {"content": ""}, "finish_reason": "error"}]}),
     "html": Answer(body="<html>at maintenance</html>", headers={"Content-Type": "text/html"}),
     "stream": Answer(body=STREAM, headers={"Content-Type": "text/event-stream"}),
     "cut json": Answer(body='{"choices": [{"message": {"con'),

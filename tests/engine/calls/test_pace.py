@@ -24,7 +24,7 @@ def used(paced: Paced, size: int, per_s: float, workers: int, reply_s: float) ->
 
 
 @given(per_s=RATES, seconds=st.floats(1.0, 60.0), reply_s=REPLY_S, workers=WORKERS, waits=WAITS, tells=st.booleans())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_nearly_all_of_a_bucket_is_used_and_few_requests_are_refused(
     per_s: float, seconds: float, reply_s: float, workers: int, waits: str, tells: bool
 ) -> None:
@@ -37,7 +37,7 @@ def test_nearly_all_of_a_bucket_is_used_and_few_requests_are_refused(
 
 
 @given(size=st.integers(1, 7), per_s=RATES, reply_s=REPLY_S, workers=WORKERS, waits=WAITS, tells=st.booleans())
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_no_bucket_is_so_small_that_a_run_stands_still(
     size: int, per_s: float, reply_s: float, workers: int, waits: str, tells: bool
 ) -> None:
@@ -61,7 +61,7 @@ def test_most_of_a_tiny_bucket_is_used_once_its_pace_is_known(
 
 
 @given(first=st.floats(2.0, 100.0), change=st.floats(0.25, 4.0), waits=WAITS, tells=st.booleans())
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_a_limit_that_changes_in_the_middle_is_followed(first: float, change: float, waits: str, tells: bool) -> None:
     then = change * first
     server = Bucket(100, first, waits=waits, tells=tells, changes_at=60.0, then_per_s=then)

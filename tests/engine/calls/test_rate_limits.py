@@ -388,7 +388,7 @@ def test_what_an_earlier_run_sent_without_a_limit_holds_back_for_a_minute_at_mos
     assert 5030.0 < gate.opens_at < 5061.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rpm=st.integers(1, 400),
     lateness=st.lists(st.floats(0.0, 0.45), min_size=5, max_size=40),

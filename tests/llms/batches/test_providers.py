@@ -55,7 +55,16 @@ RESOURCE = "https://example.openai.azure.com"
 )
 def test_batches_and_what_they_save(provider: LLMProvider, has_batches: bool, discount: float | None) -> None:
     assert (provider.open_batches() is not None) is has_batches
+    assert provider.has_batches is has_batches
     assert provider.batch_discount == discount
+
+
+@pytest.mark.parametrize("api_base", [None, OWN])
+def test_a_discount_that_the_user_gives_wins(api_base: str | None) -> None:
+    price = {"input_usd_per_million": 1, "output_usd_per_million": 2, "batch_discount": 0.25}
+    assert OpenAIProvider("m", api_base=api_base, price=price).batch_discount == 0.25
+    price.pop("batch_discount")
+    assert OpenAIProvider("m", api_base=api_base, price=price).batch_discount == (None if api_base else 0.5)
 
 
 def line_of(provider: LLMProvider) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from datafast.errors import ErrorKind, OutputWriteError, ProviderError
 from datafast.llms.base import ReplyMode, Request
-from datafast.llms.batches.base import BatchState, NoBatchService
+from datafast.llms.batches.base import BatchBackend, BatchState, NoBatchService, ResultsGone, UnknownBatch
 from datafast.llms.schema import ResponseSchema
 from datafast.llms.transport.errors import from_transport
 from datafast.llms.transport.faults import QuietTimeout
@@ -99,6 +99,7 @@ def test_too_many_requests_are_rate_limited(client: Client, server: BatchServer)
     with pytest.raises(ProviderError) as caught:
         client.submit("a")
     assert (caught.value.kind, caught.value.retry_after_s) == (ErrorKind.RATE_LIMITED, 7)
+    assert not server.files  # it is uploaded again with the next try
 
 
 def test_enqueued_tokens_are_a_rate_limit_also_where_the_job_is_refused_at_once(
@@ -211,10 +212,46 @@ def test_a_wrong_key_is_told_without_showing_it(client: Client, server: BatchSer
     assert KEY not in str(caught.value) + caught.value.body
 
 
-def test_a_batch_that_is_not_known_has_the_status_404(client: Client) -> None:
-    with pytest.raises(ProviderError, match="there is nothing at") as caught:
-        client.status("batches/gone" if client.name == "gemini" else "gone")
-    assert caught.value.status == 404
+def test_a_batch_that_is_not_known_is_told_as_such(client: Client, server: BatchServer) -> None:
+    for asking_for in (client.status, client.cancel):
+        with pytest.raises(UnknownBatch, match=r"knows no batch .*gone \(HTTP 404\)\. Use the key"):
+            asking_for("batches/gone" if client.name == "gemini" else "gone")
+
+
+def test_results_that_are_no_longer_kept_are_told_as_such(client: Client, server: BatchServer) -> None:
+    status = client.ended(client.submit("a", "b").id)
+    with pytest.raises(ResultsGone, match="does not keep the results"):
+        client.replies(replace(status, results=()))
+    server.files.clear()
+    with pytest.raises(ResultsGone, match="does not keep the results"):
+        client.replies(status)
+
+
+def test_what_is_still_kept_of_results_is_read(server: BatchServer, tmp_path: Path) -> None:
+    server.outcome = lambda prompt: Outcome(status=400) if prompt == "b" else Outcome()
+    client = Client("openai", server, tmp_path)
+    status = client.ended(client.submit("a", "b").id)
+    del server.files[status.results[0]]
+    came = []
+
+    async def collect(backend: BatchBackend) -> None:
+        async for reply in backend.replies(status, scratch=client.scratch):
+            came.append(reply.custom_id)
+
+    with pytest.raises(ResultsGone):
+        client.run(collect)
+    assert came == [f"{TAG}-1"]
+
+
+def test_a_server_without_metadata_is_asked_for_the_name_of_the_file(server: BatchServer, tmp_path: Path) -> None:
+    server.faults.no_metadata = True
+    client = Client("compatible", server, tmp_path)
+    theirs, ours = client.submit("a", "b", tag="O" * 24), client.submit("a", "b")
+    assert [batch.id for batch in client.find()] == [ours.id]
+    for file_id in server.jobs[theirs.id].fields["input_file_id"], server.jobs[ours.id].fields["input_file_id"]:
+        del server.files[file_id]
+    assert {batch.id for batch in client.find()} == {theirs.id, ours.id}  # either may be it
+    assert client.find(num_requests=3) != []  # none of them says yet how long it is
 
 
 def test_what_is_kept_of_a_collected_batch_is_removed(client: Client, server: BatchServer) -> None:

@@ -21,6 +21,7 @@ from datafast.llms import (
     OpenAIProvider,
 )
 from tests.llms.contract.wires import ANTHROPIC, CHAT, GEMINI, Wire
+from tests.support import warm_litellm
 
 __all__ = [
     "BACKENDS",
@@ -67,6 +68,8 @@ class BackEnd:
         return self.name
 
     def __call__(self, base: str, **options: Any) -> LLMProvider:
+        if self.is_litellm:
+            warm_litellm()
         given = {"api_base": base, "api_key": KEY, **({"stream": True} if self.stream else {}), **options}
         return self.maker(self.model, **given)
 

@@ -58,7 +58,10 @@ async def main():
     if sys.argv[2] == "frozen by the host":
         gc.freeze()
     kept = Cycle()
+    await one.prepare()
+    loaded = set(sys.modules)
     await calls(one, 20)
+    assert "litellm.proxy._types" not in sys.modules.keys() - loaded  # for a second on the event loop
     seen.append(gc.get_freeze_count() > 0)
     await calls(one, 100)
     seen.append(gc.get_freeze_count() > 0)

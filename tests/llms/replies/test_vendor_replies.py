@@ -276,3 +276,29 @@ def test_no_value_in_any_field_keeps_a_reply_from_being_read(value: Any) -> None
         decode_reply(
             orjson.dumps({**content, "candidates": [{"content": {"parts": [part]}}]}), "gemini_generate_content"
         )
+
+
+def empty_reply(wire: str, *, tokens: int, reason: str | None = None) -> bytes:
+    """A reply without a text, with so many tokens in it and another reason for its end."""
+    if wire == "anthropic_messages":
+        made = anthropic_message("", content=[], usage={"input_tokens": 9, "output_tokens": tokens})
+        return orjson.dumps({**made, "stop_reason": reason or "end_turn"})
+    if wire == "gemini_generate_content":
+        candidate = {"content": {"parts": []}, "finishReason": reason or "STOP"}
+        counts = {"promptTokenCount": 9, "candidatesTokenCount": tokens, "totalTokenCount": 9 + tokens}
+        return orjson.dumps(gemini_content("", candidates=[candidate], usageMetadata=counts))
+    choice = {"message": {"content": None}, "finish_reason": reason or "stop"}
+    usage = {"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 9 + tokens}
+    return orjson.dumps({"choices": [choice], "usage": usage})
+
+
+@pytest.mark.parametrize("wire", ["chat_completions", "anthropic_messages", "gemini_generate_content"])
+def test_what_a_model_leaves_empty_is_a_reply_and_what_the_server_does_is_none(wire: str) -> None:
+    assert decode_reply(empty_reply(wire, tokens=3), wire).text == ""
+    assert decode_reply(empty_reply(wire, tokens=0, reason="max_tokens"), wire).text == ""
+    with pytest.raises(ReplyError, match=r"^The server's answer is empty, and no tokens are counted for it\.$"):
+        decode_reply(empty_reply(wire, tokens=0), wire)
+    with pytest.raises(
+        ReplyError, match=r"^The server broke the reply off before anything came \(finish_reason: overloaded\)"
+    ):
+        decode_reply(empty_reply(wire, tokens=3, reason="overloaded"), wire)

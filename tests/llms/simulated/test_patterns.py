@@ -72,7 +72,7 @@ REGEXES = st.recursive(
 
 
 @given(REGEXES, st.integers(0, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_patterns_of_all_sorts_have_a_text(inner: str, seed: int) -> None:
     pattern = f"^{inner}$"
     check_patterns({"pattern": pattern})

@@ -118,7 +118,7 @@ def test_latency_and_faults_do_not_change_who_the_model_is() -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_replies_match_the_schema_whatever_the_prompt(prompt: str) -> None:
     provider = SimulatedProvider()
     for model in (Everything, Tree, Texts):

@@ -412,7 +412,7 @@ def test_a_header_with_a_line_break_is_refused() -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(body=st.binary(max_size=3000), pieces=st.integers(1, 700))
 def test_any_body_arrives_as_it_was_sent_however_it_is_cut(body: bytes, pieces: int) -> None:
     async def main() -> tuple[bytes, bytes]:

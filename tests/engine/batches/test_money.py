@@ -1,0 +1,123 @@
+"""What batches cost, and budgets over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.errors import RunStopped
+from datafast.llms import OpenAIProvider
+from datafast.store.reader import LedgerReader
+from datafast.types import StopCause
+from tests.servers.batch_server import KEY, BatchServer, Outcome
+from tests.support import assert_balanced, preference, raw, roles
+
+BATCH = {"mode": "batch"}
+PRICED: dict[str, Any] = {"price": {"input_usd_per_million": 100.0, "output_usd_per_million": 100.0}}
+
+
+class HalfPrice(OpenAIProvider):
+    """As OpenAI's own, at the address of the tests."""
+
+    @property
+    def batch_discount(self) -> float | None:
+        return 0.5
+
+
+class UnknownDiscount(OpenAIProvider):
+    @property
+    def batch_discount(self) -> float | None:
+        return None
+
+
+def priced(server: BatchServer, sort: type[OpenAIProvider] = HalfPrice, **options: Any) -> OpenAIProvider:
+    return sort("tiny", api_base=f"{server.url}/v1", api_key=KEY, **PRICED | options)
+
+
+def list_usd(report: Any) -> float:
+    return float((report.input_tokens + report.output_tokens) * 100.0 / 1e6)
+
+
+def test_a_batch_costs_the_list_price_without_the_discount(tmp_path: Path, server: BatchServer) -> None:
+    dataset = raw(tmp_path, topics=5, run=BATCH)
+    dataset.generate([priced(server)])
+    report = assert_balanced(dataset.report)
+    assert report.cost_usd == pytest.approx(list_usd(report) / 2)
+    assert report.usage_by_provider["openai/tiny"].calls == 5
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.totals().cost_usd == pytest.approx(report.cost_usd)
+        (batch,) = reader.batches.all()
+        assert (batch.answered, batch.failed, batch.cost_usd) == (5, 0, pytest.approx(report.cost_usd))
+
+
+def test_an_unknown_discount_is_an_unknown_cost_that_a_budget_counts_in_full(
+    tmp_path: Path, server: BatchServer
+) -> None:
+    dataset = raw(tmp_path, topics=5, run={**BATCH, "budget_usd": 100.0})
+    dataset.generate([priced(server, UnknownDiscount)])
+    report = assert_balanced(dataset.report)
+    assert report.cost_usd is None
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.spent(Path()).usd == pytest.approx(list_usd(report))
+        assert reader.batches.all()[0].cost_usd is None
+
+
+def test_what_is_under_way_counts_in_the_next_run(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 3
+    provider = priced(server, max_completion_tokens=1000)
+    with pytest.raises(RunStopped, match="1 batch is under way"):
+        raw(tmp_path, topics=4, run=BATCH).generate([provider], wait=False)
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        spent = reader.spent(Path())
+    assert spent.calls == spent.open_calls == 4
+    assert spent.usd > 4 * 1000 * 100.0 / 1e6 / 2
+    dataset = raw(tmp_path, topics=8, run={"budget_usd": spent.usd * 1.01})
+    with pytest.raises(RunStopped) as stopped:
+        dataset.generate([provider], wait=False)
+    assert stopped.value.report.stop_cause is StopCause.BATCH  # the batch may leave some room
+    assert server.online == 0
+    dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 8
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.spent(Path()).open_calls == 0
+
+
+@pytest.mark.parametrize("limit", ["max_calls", "max_tokens", "budget_usd"])
+def test_a_limit_holds_over_waves_and_runs(tmp_path: Path, server: BatchServer, limit: str) -> None:
+    allowed: dict[str, Any] = {"max_calls": 20, "max_tokens": 1_500, "budget_usd": 0.075}
+    provider = priced(server, max_completion_tokens=20)
+    dataset = preference(tmp_path, documents=6, run={**BATCH, limit: allowed[limit]})
+    for _ in range(3):
+        with pytest.raises(RunStopped, match=f"The budget is reached: run.{limit}") as stopped:
+            dataset.generate(roles(provider))
+        assert stopped.value.report.stop_cause is StopCause.BUDGET
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        totals, spent = reader.totals(), reader.spent(Path())
+    used = {
+        "max_calls": totals.calls,
+        "max_tokens": totals.input_tokens + totals.output_tokens,
+        "budget_usd": totals.cost_usd,
+    }
+    assert used[limit] <= allowed[limit]
+    assert totals.calls == sum(server.bought.values()) > 5
+    assert spent.open_calls == 0
+
+
+def test_a_reply_without_usage_stays_charged_at_its_bound(tmp_path: Path, server: BatchServer) -> None:
+    body = {"model": "tiny", "choices": [{"message": {"content": '{"texts": ["a text"]}'}, "finish_reason": "stop"}]}
+    server.outcome = lambda prompt: Outcome(body=body)
+    dataset = raw(tmp_path, topics=3, run={**BATCH, "budget_usd": 10.0})
+    dataset.generate([priced(server, max_completion_tokens=1000)])
+    assert assert_balanced(dataset.report).written == 3
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.spent(Path()).usd > 3 * 1000 * 100.0 / 1e6 / 2
+
+
+def test_what_expires_leaves_its_room(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.expire, server.faults.partly = 3, 0.0
+    provider = priced(server, max_completion_tokens=1000)
+    dataset = raw(tmp_path, topics=4, run={**BATCH, "budget_usd": 0.5})
+    dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 4
