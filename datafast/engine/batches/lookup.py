@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Lookup"]
 
 ON_ITS_WAY_S = 60.0
-"""For so long the request of a dead process may still reach its service."""
+"""For so long a request may still reach its service after we have done with it: died, or given up waiting for the answer."""
 _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 
@@ -55,6 +55,8 @@ class Lookup:
         self._scratch = scratch
         self._rest = rest
         self._resting = resting
+        # Not since its announcement: the upload before the request that makes the batch may take longer than any wait here.
+        self._given_up_at = time.time()
 
     async def find(self) -> BatchStatus | None:
         """The batch; None where the service does not have it, and will not.
@@ -75,7 +77,7 @@ class Lookup:
                 for status in strangers:
                     if await self._is_ours(status):
                         return status
-            left_s = self._row.announced_at + ON_ITS_WAY_S - time.time()
+            left_s = self._given_up_at + ON_ITS_WAY_S - time.time()
             if are_over and left_s <= 0.0:
                 return own[0] if own else None
             if not are_over and not self._waits:

@@ -229,3 +229,9 @@ def test_nothing_is_left_beside_the_output(tmp_path: Path, server: BatchServer) 
     left = {path.name for path in tmp_path.iterdir() if "lock" not in path.name}
     assert left <= {"out.jsonl", "out.jsonl.ledger", "out.jsonl.ledger-wal", "out.jsonl.ledger-shm"}
     assert not server.files
+
+
+def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
+    report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
+    assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)
