@@ -12,7 +12,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 
-__all__ = ["Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of", "in_our_words"]
+__all__ = ["NO_SET", "Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of", "in_our_words"]
+
+
+NO_SET = "expected a list, got a set, whose order is another one in each process. Write sorted(...)."
 
 
 def _not_blank(text: str) -> str:
@@ -81,6 +84,10 @@ class ConfigModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _name_the_nearest_field(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        for name, value in data.items() if isinstance(data, dict) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, set | frozenset) and field is not None and field.annotation is not Any:
+                raise ValueError(f"{name}: {NO_SET}")
         try:
             return handler(data)
         except ValidationError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -97,7 +97,10 @@ class Outcomes:
     ) -> Outcome:
         rows: Sequence[BaseModel | CallFailed | None] = ()
         try:
-            rows = list(await self._produced(item, record, generate))[: item.num_rows]
+            try:
+                rows = list(await self._producing(item, record, generate))[: item.num_rows]
+            except BaseExceptionGroup as group:  # of a kind's own tasks
+                raise _first_of(group) from group
             lines = {
                 number: _line(row) if thoughts is None else line_of(row, number, thoughts, self._job.reasoning)
                 for number, row in enumerate(rows)
@@ -115,14 +118,11 @@ class Outcomes:
             error = generate.shortfall(len(lines), item.num_rows)
         return Outcome(lines, error, rows)
 
-    async def _produced(
+    def _producing(
         self, item: WorkItem, record: ItemRecord, generate: Generate
-    ) -> Sequence[BaseModel | CallFailed | None]:
+    ) -> Coroutine[Any, Any, Sequence[BaseModel | CallFailed | None]]:
         producing = self._job.produce(item, generate)
-        try:
-            return await (producing if self._desk is None else self._desk.produce(record, producing))
-        except BaseExceptionGroup as group:  # of a kind's own tasks
-            raise _first_of(group) from group
+        return producing if self._desk is None else self._desk.produce(record, producing)
 
     def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome:
         """The outcome after stages have decided about rows that were not decided before."""

@@ -7,12 +7,14 @@ from datetime import date, time
 from datetime import datetime as datetime_type
 from typing import Any, Literal
 
+from datafast._util.config_model import NO_SET
 from datafast.columns.base import Column
 from datafast.columns.types.choice import ChoiceColumn
 from datafast.columns.types.datetime import DatetimeColumn
 from datafast.columns.types.person import PersonColumn, PersonField
 from datafast.columns.types.samplers import ConstantColumn, RangeColumn, UuidColumn
 from datafast.columns.types.source import SourceColumn
+from datafast.errors import ConfigError
 
 __all__ = ["Sampler", "sample"]
 
@@ -31,9 +33,11 @@ class Sampler:
         **options: Any,
     ) -> ChoiceColumn:
         """One of several values; if a mapping is given, in proportion to its weights. See `datafast.columns.types.choice`."""
-        given: Any = (
-            values if isinstance(values, str) else dict(values) if isinstance(values, Mapping) else list(values)
-        )
+        if isinstance(values, set | frozenset):
+            raise ConfigError(f"values: {NO_SET}")
+        given: Any = values.tolist() if hasattr(values, "tolist") else values  # an array's, or a Series's
+        if not isinstance(given, str):
+            given = dict(given) if isinstance(given, Mapping) else list(given)
         return ChoiceColumn(values=given, mode=mode, by=by, **options)
 
     def weighted(self, weights: Mapping[Any, float], **options: Any) -> ChoiceColumn:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
+from datafast._util.config_model import NO_SET
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.files import FORMAT, is_deepfabric_graph, is_record, of_deepfabric_graph, read, save, save_paths
@@ -72,6 +73,8 @@ class TopicModel:
     @classmethod
     def from_topics(cls, topics: Iterable[str]) -> Self:
         """A model from a plain list: leaves below a root without a name."""
+        if isinstance(topics, set | frozenset):
+            raise ConfigError(f"topics: {NO_SET}")
         model = cls._empty()
         for number, topic in enumerate(topics):
             model._add_path([_checked(topic, f"topics[{number}]")])

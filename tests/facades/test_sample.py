@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Any
 
-from datafast import SimulatedProvider, dataset, generator, sample
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from datafast import SimulatedProvider, Tree, dataset, generator, sample
+from datafast.errors import ConfigError
+from datafast.schema.config import ColumnsDatasetConfig, RawDatasetConfig
 
 
 class Form(BaseModel):
@@ -38,3 +45,24 @@ def test_further_sorts_of_columns_and_two_models() -> None:
     assert all(isinstance(form["score"], int) for form in df["form"])
     assert len(ds.providers) == 2
     assert ds.to_huggingface().features["size"].dtype == "int64"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([1, 2]), pd.Series([1, 2]), np.array(["1", "2"]), [np.int64(1), 2], {np.int64(1): 1, 2: 1}, range(1, 3)],
+)
+def test_values_to_choose_from_may_be_numpys(values: Any) -> None:
+    frame = dataset({"a": sample.choice(values)}, seed=2).generate_sync(20)
+    assert sorted(set(map(str, frame["a"]))) == ["1", "2"]
+
+
+def test_a_set_is_refused_because_its_order_differs_from_process_to_process() -> None:
+    told = r"expected a list, got a set, whose order is another one in each process\. Write sorted\(\.\.\.\)\."
+    with pytest.raises(ConfigError, match=f"^values: {told}$"):
+        sample.choice({"a", "b"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=f"^topics: {told}$"):
+        Tree.from_topics({"a", "b"})
+    with pytest.raises(ValidationError, match=f"topics: {told}"):
+        RawDatasetConfig(document_types=["log"], topics={"a", "b"})  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=f"values: {told}"):
+        ColumnsDatasetConfig(num_rows=1, columns={"a": {"type": "choice", "values": {"a", "b"}}})

@@ -48,7 +48,8 @@ class BatchFaults:
         fail: errors (code, message) of jobs that are refused as a whole.
         refuse_submit, refuse_upload: answers to requests for a job, or an upload, in place of what would be done.
         lose_submit: jobs that are made, and of which the client never hears: the connection breaks.
-        lose_upload: uploads whose connection breaks in the middle.
+        lose_upload: uploads whose connection breaks in the middle. upload_s: how long the others take.
+        listed_after_s: so long after its submission a job appears in lists.
         duplicates: further copies of each result; `shuffled`: results in another order; `junk`: lines that are not JSON before them.
         cut_downloads: bytes after which downloads break, one for each.
         unnamed: what was not answered does not stand in the results; else it is named there as expired or cancelled.
@@ -64,6 +65,8 @@ class BatchFaults:
     refuse_upload: deque[Answer] = field(default_factory=deque)
     lose_submit: int = 0
     lose_upload: int = 0
+    upload_s: float = 0.0
+    listed_after_s: float = 0.0
     duplicates: int = 0
     shuffled: bool = False
     junk: list[bytes] = field(default_factory=list)
@@ -170,7 +173,8 @@ class BatchServer:
 
     def of_shape(self, shape: str) -> list[Job]:
         """The jobs of one service, newest first."""
-        return [job for job in reversed(self.jobs.values()) if job.shape == shape]
+        latest = self.clock() - self.faults.listed_after_s
+        return [job for job in reversed(self.jobs.values()) if job.shape == shape and job.created_at <= latest]
 
     async def received(self, request: web.Request) -> bytes:
         """An upload; half of it, where it breaks off."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -41,6 +42,7 @@ class OpenAIShape:
         if self.server.faults.lose_upload:
             await self.server.received(request)
         form = await request.post()
+        await asyncio.sleep(self.server.faults.upload_s)
         file = form["file"]
         assert isinstance(file, web.FileField)
         if form["purpose"] != "batch":

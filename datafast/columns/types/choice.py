@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, field_validator
 
 from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
@@ -51,6 +51,15 @@ def _block_order(size: int, key: bytes) -> Permutation:
     return Permutation(size, key)
 
 
+def _as_python(value: Any) -> Any:
+    """A value with Python's own numbers and texts in the place of numpy's, which no ledger could hold."""
+    if isinstance(value, dict):
+        return {_as_python(key): _as_python(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_python(part) for part in value]
+    return value.tolist() if type(value).__module__ == "numpy" else value
+
+
 class ChoiceColumn(Column):
     """One of several values."""
 
@@ -71,6 +80,11 @@ class ChoiceColumn(Column):
 
     _options: dict[str, _Options] = PrivateAttr(default_factory=dict)
     _expression: Expression | None = PrivateAttr(default=None)
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _without_arrays(cls, given: Any) -> Any:
+        return _as_python(given)
 
     def prepare(self, setup: Setup) -> None:
         if self.mode != "random" and (self.by is not None or isinstance(self.values, str)):

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from datafast.engine.batches.service import growing
 from datafast.engine.stop import ItemPending
-from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.batches.base import BatchState, BatchStatus
+from datafast.llms.batches.base import BatchState, BatchStatus, ResultsGone, UnknownBatch
 
 if TYPE_CHECKING:
     from datafast.engine.batches.service import Service
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Lookup"]
 
 ON_ITS_WAY_S = 60.0
-"""For so long the request of a dead process may still reach its service."""
+"""For so long a request may still reach its service after we have done with it: died, or given up waiting for the answer."""
 _OVER = frozenset({BatchState.ENDED, BatchState.REFUSED})
 
 
@@ -56,6 +55,8 @@ class Lookup:
         self._scratch = scratch
         self._rest = rest
         self._resting = resting
+        # Not since its announcement: the upload before the request that makes the batch may take longer than any wait here.
+        self._given_up_at = time.time()
 
     async def find(self) -> BatchStatus | None:
         """The batch; None where the service does not have it, and will not.
@@ -76,7 +77,7 @@ class Lookup:
                 for status in strangers:
                     if await self._is_ours(status):
                         return status
-            left_s = self._row.announced_at + ON_ITS_WAY_S - time.time()
+            left_s = self._given_up_at + ON_ITS_WAY_S - time.time()
             if are_over and left_s <= 0.0:
                 return own[0] if own else None
             if not are_over and not self._waits:
@@ -92,11 +93,15 @@ class Lookup:
         )
 
     async def _is_over(self, status: BatchStatus) -> bool:
-        if status.state not in _OVER:
-            status = await self._service.patiently(
-                lambda: self._backend.status(status.id), batch=status.id, resting=self._resting
-            )
-        return status.state in _OVER
+        async def look() -> bool:
+            try:
+                return (await self._backend.status(status.id)).state in _OVER
+            except UnknownBatch:  # it was there a moment ago
+                return True
+
+        if status.state in _OVER:
+            return True
+        return await self._service.patiently(look, batch=status.id, resting=self._resting)
 
     async def _is_ours(self, status: BatchStatus) -> bool:
         """Whether a batch that has ended answers our requests."""
@@ -106,9 +111,8 @@ class Lookup:
                 ended = await self._backend.status(status.id)
                 async for reply in self._backend.replies(ended, scratch=self._scratch):
                     return reply.custom_id.startswith(self._row.tag)
-            except ProviderError as error:
-                if error.kind is not ErrorKind.MODEL_NOT_FOUND:
-                    raise
-            return False  # nothing was answered, or somebody has collected it and removed its results
+            except (UnknownBatch, ResultsGone):  # somebody has collected it, and removed its results
+                pass
+            return False
 
         return await self._service.patiently(look, batch=status.id, resting=self._resting)

@@ -82,8 +82,7 @@ class BatchService(ABC):
 
     def _results_gone(self, status: BatchStatus) -> ResultsGone:
         return ResultsGone(
-            f"{self._origin.label}: the service does not keep the results of batch {status.id} any more, or not all of them. "
-            "Collect batches sooner.",
+            f"{self._origin.label}: the service does not keep the results of batch {status.id} any more, or not all of them.",
             kind=ErrorKind.MODEL_NOT_FOUND,
             status=404,
         )

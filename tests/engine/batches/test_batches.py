@@ -193,3 +193,9 @@ def test_room_that_a_batch_leaves_in_the_budget_is_used_by_the_next(tmp_path: Pa
     assert report.written == 12
     assert len(server.jobs) > 1
     assert report.cost_usd is None or report.cost_usd < 0.003
+
+
+def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
+    report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
+    assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)

@@ -89,10 +89,16 @@ def test_pieces_are_read_when_the_ones_before_them_have_gone() -> None:
     assert answered == b"%d" % (400 * len(PIECE))
 
 
-def test_an_answer_before_the_end_of_the_body_is_taken() -> None:
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_an_answer_before_the_end_of_the_body_is_taken(hangs_up: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 413 Too large\r\nContent-Length: 4\r\n\r\nlong")
-        await reader.read(-1)
+        await writer.drain()
+        if hangs_up:
+            writer.close()
+            await writer.wait_closed()
+        else:
+            await reader.read(-1)
 
     async def main() -> tuple[int, bytes]:
         async with transferring(serve) as client:
