@@ -147,7 +147,7 @@ def test_what_expires_is_asked_again(tmp_path: Path, server: BatchServer) -> Non
 
 
 @pytest.mark.parametrize(
-    "fault", ["duplicates", "shuffled", "junk", "cut", "metadata", "lost", "lost-blind", "429", "full"]
+    "fault", ["duplicates", "shuffled", "junk", "cut", "metadata", "lost", "lost-blind", "lost-junk", "429", "full"]
 )
 def test_faults_of_the_service_cost_time_and_nothing_else(tmp_path: Path, server: BatchServer, fault: str) -> None:
     faults = server.faults
@@ -166,6 +166,9 @@ def test_faults_of_the_service_cost_time_and_nothing_else(tmp_path: Path, server
             faults.lose_submit = 1
         case "lost-blind":
             faults.lose_submit, faults.no_metadata = 2, True
+        case "lost-junk":  # the first lines of the results say nothing about whose they are
+            faults.lose_submit, faults.no_metadata = 2, True
+            faults.junk = [b"not json", b'{"custom_id": "nobody-1"}']
         case "429":
             faults.refuse_submit.append(Answer(status=429, body={"error": {"message": "slow down"}}))
         case "full":
