@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, ClassVar, Protocol, overload
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -184,6 +184,8 @@ class DocumentsConfig(PromptDatasetConfig):
     """The fields of kinds that ask about documents of a source."""
 
     input_fields = ("source", "local_file_path", "documents")
+    local_lines: ClassVar[bool] = False
+    """Whether each line of a text file that `local_file_path` names is a document."""
 
     source: RowInput = None
     """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
@@ -229,8 +231,11 @@ class DocumentsConfig(PromptDatasetConfig):
         if len(named) != 1:
             told = f"{' and '.join(named)} are given" if named else "No texts are given"
             raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
+        source = given[named[0]]
+        if named == ["local_file_path"] and self.local_lines and source.suffix.lower() == ".txt":
+            source = RowSource(source=source, lines=True)
         self._documents = Documents(
-            opened(given[named[0]], named[0], self._folder, spool_beside(self.output_file, self.run)),
+            opened(source, named[0], self._folder, spool_beside(self.output_file, self.run)),
             field=named[0],
             **settings,
         )

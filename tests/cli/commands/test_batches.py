@@ -130,6 +130,36 @@ def test_another_process_collects_what_one_has_sent(run: Run, server: BatchServe
     assert set(server.bought_ids.values()) == {1}
 
 
+def test_while_a_run_waits_its_batches_are_shown_and_not_cancelled(run: Run, server: BatchServer) -> None:
+    server.faults.polls = 1000
+    run("schema", "raw")
+    with subprocess.Popen(
+        [sys.executable, "-m", "datafast", "generate", "c.yaml", "--batch"],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as started:
+        assert started.stderr is not None
+        line = " "
+        while line and "is submitted" not in line:
+            line = started.stderr.readline()
+        shown = run("batches", "rows.jsonl").stdout
+        refused = run("batches", "rows.jsonl", "--cancel")
+        started.kill()
+        started.communicate()
+    assert "note      a run is waiting for them now" in shown
+    assert "next " not in shown
+    assert refused.exit_code == 2
+    assert "Stop it first: Ctrl-C there cancels nothing." in refused.stderr
+    server.faults.polls = 5
+    assert list(Path().glob("*-batch-*"))
+    assert run("batches", "rows.jsonl", "--cancel").exit_code == 0
+    assert not list(Path().glob("*-batch-*"))
+    assert run("generate", "c.yaml").exit_code == 0
+    assert set(server.bought.values()) == {1}
+
+
 def test_ctrl_c_cancels_nothing_and_says_so(run: Run, server: BatchServer) -> None:
     server.faults.polls = 1000
     run("schema", "raw")
