@@ -33,7 +33,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 import datafast
 from datafast.cli.main import cli
 from datafast.errors import ErrorKind, ReplyCategory
-from datafast.types import RunReport
+from datafast.types import RunReport, StopCause
 from tests.doc_tables import ROOT, command_of, leaf_commands, pages, rewritten
 
 PAGES = pages()
@@ -310,6 +310,10 @@ def test_keys_and_default_models_of_the_providers_guide_are_those_of_the_code() 
         provider: Any = PROVIDERS[name]
         assert model == (provider.default_model_id or "none")
         assert key == provider.env_key_name or not provider.env_key_name
+
+
+def test_every_reason_for_an_early_end_is_in_the_reference_of_the_report() -> None:
+    assert missing("reference/events-and-report.md", [cause.value for cause in StopCause]) == []
 
 
 def test_every_provider_parameter_is_in_the_providers_guide() -> None:

@@ -269,6 +269,8 @@ def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any
         providers=[provider.label for _, provider in project.all_providers()],
         file=str(project.config.output_file),
         limit=settings.limit,
+        in_batches=project.config.run.mode == "batch"
+        and any(provider.has_batches for _, provider in project.all_providers()),
     )
 
 

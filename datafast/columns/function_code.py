@@ -12,6 +12,7 @@ import re
 import secrets
 import sys
 import sysconfig
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,6 +30,9 @@ __all__ = ["code_of"]
 _DEEPEST = 40
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 _WRITTEN_OUT = (Decimal, date, timedelta, UUID, PurePath, re.Pattern, Enum, range)
+_OF_EVERY_CLASS = frozenset(
+    ["__dict__", "__weakref__", "_abc_impl", "__class_getitem__", "__annotate_func__", "__annotate__"]
+)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -70,8 +74,12 @@ class _Reader:
             (ModuleType, lambda value: [value.__name__]),
             (BuiltinFunctionType, _builtin),
             (type, self._class),
-            (Mapping, lambda value: [item for pair in value.items() for item in pair]),
-            ((list, tuple), lambda value: value),
+            (property, lambda value: [value.fget, value.fset, value.fdel]),
+            ((staticmethod, classmethod), lambda value: [value.__func__]),
+            (functools.cached_property, lambda value: [value.func]),
+            (defaultdict, lambda value: [value.default_factory, *_entries(value)]),
+            (Mapping, lambda value: [*_entries(value), *_own_type(value)]),
+            ((list, tuple), lambda value: [*value, *_own_type(value)]),
             ((set, frozenset), lambda value: sorted(map(repr, value))),
             (object, self._object),
         )
@@ -83,7 +91,9 @@ class _Reader:
         cells = [_content(cell) for cell in function.__closure__ or ()]
         names = {name for code in _codes(function.__code__) for name in code.co_names}
         reached = _named(function.__globals__, names, set())
-        return [function.__code__, function.__defaults__, function.__kwdefaults__, cells, reached]
+        attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+        told = [function.__code__, function.__defaults__, function.__kwdefaults__, cells, reached]
+        return [*told, attributes] if attributes else told
 
     def _code(self, code: CodeType) -> list[Any]:
         # What names and places of lines it has does not change what it does.
@@ -93,17 +103,46 @@ class _Reader:
         name = f"{kind.__module__}.{kind.__qualname__}"
         if _is_of_a_package(kind) or kind.__module__ == "builtins":
             return [name]
-        own = {key: value for key, value in vars(kind).items() if isinstance(value, (FunctionType, *_PLAIN))}
-        return [name, {key: value for key, value in own.items() if not key.startswith("__") or key == "__call__"}]
+        bases = [base for base in kind.__bases__ if base is not object]
+        return [name, _own_attributes(kind), *bases, *([] if type(kind) is type else [type(kind)])]
 
     def _object(self, value: Any) -> list[Any]:
         if isinstance(value, BaseModel):
             return [type(value), value.model_dump()]
+        if hasattr(type(value), "__get__") and _is_of_a_package(type(value)):
+            return []  # what a class of the user's has by its form: slots, fields of named tuples
         state = getattr(value, "__dict__", None)
         if state is not None and not _is_of_a_package(type(value)):
             return [type(value), state]
         self.is_lasting = False
         return [type(value).__qualname__, secrets.token_hex(8)]
+
+
+def _own_attributes(kind: type) -> dict[str, Any]:
+    """What a class of the user's has by itself, without what Python and pydantic keep in it."""
+    functions = (FunctionType, staticmethod, classmethod, property)
+    own = {
+        key: value
+        for key, value in vars(kind).items()
+        if key not in _OF_EVERY_CLASS and (isinstance(value, functions) or not key.startswith("__"))
+    }
+    if issubclass(kind, Enum):
+        methods = {key: value for key, value in own.items() if isinstance(value, functions) and not key.startswith("_")}
+        return {**methods, **{name: member.value for name, member in kind.__members__.items()}}
+    if issubclass(kind, BaseModel):
+        methods = {key: value for key, value in own.items() if isinstance(value, functions)}
+        return {**methods, **{name: repr(field) for name, field in kind.model_fields.items()}}
+    return own
+
+
+def _entries(value: Mapping[Any, Any]) -> list[Any]:
+    return [item for pair in value.items() for item in pair]
+
+
+def _own_type(value: Any) -> list[Any]:
+    """The class of a container, where the user wrote it."""
+    kind = type(value)
+    return [] if kind.__module__ == "builtins" or _is_of_a_package(kind) else [kind]
 
 
 def _builtin(function: Any) -> list[Any]:

@@ -60,6 +60,10 @@ class Walk:
         row = self.rows.id_of(place) if self.ids is None else self.ids[place]
         return digest("source row", row, str(cycle))
 
+    def state_at(self, number: int, *, seed: int) -> bytes:
+        """What else stands in that row, where it is told apart by its key; nothing where it is by all that it holds."""
+        return b"" if self.ids is None else self.rows.id_of(self._place_at(number, seed, False)[1])
+
     def _place_of(self, number: int, seed: int, formerly: bool) -> tuple[int, int]:
         """The cycle of a row of the dataset, and the row of the source; see `index`."""
         size = len(self.rows)

@@ -131,6 +131,7 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
             Computed(count, int),
             digests=Computed(count, lambda number: walk.id_at(number, seed=seed)),
             fingerprint=digest(str(count), walk.digest),
+            states=None if walk.ids is None else Computed(count, lambda number: walk.state_at(number, seed=seed)),
         )
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | CallFailed]:

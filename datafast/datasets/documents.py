@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, ClassVar, Protocol, overload
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -28,7 +28,17 @@ from datafast.sources.field import RowInput, spool_beside
 from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig", "ids_dimension", "numbered", "opened", "same", "the_given"]
+__all__ = [
+    "Document",
+    "Documents",
+    "DocumentsConfig",
+    "by_line",
+    "ids_dimension",
+    "numbered",
+    "opened",
+    "same",
+    "the_given",
+]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -184,6 +194,8 @@ class DocumentsConfig(PromptDatasetConfig):
     """The fields of kinds that ask about documents of a source."""
 
     input_fields = ("source", "local_file_path", "documents")
+    local_lines: ClassVar[bool] = False
+    """Whether each line of a text file that `local_file_path` names is a document."""
 
     source: RowInput = None
     """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
@@ -226,8 +238,9 @@ class DocumentsConfig(PromptDatasetConfig):
         if len(self._made_of) == len(made_of) and all(map(same, self._made_of, made_of)):
             return self  # another field was assigned
         field = the_given(given, "texts")
+        source = by_line(given[field], field) if self.local_lines else given[field]
         self._documents = Documents(
-            opened(given[field], field, self._folder, spool_beside(self.output_file, self.run)),
+            opened(source, field, self._folder, spool_beside(self.output_file, self.run)),
             field=field,
             **settings,
         )
@@ -269,6 +282,13 @@ def the_given(given: Mapping[str, object], what: str) -> str:
         told = f"{' and '.join(named)} are given" if named else f"No {what} are given"
         raise ValueError(f"source: {told}. Give one of {', '.join(list(given)[:-1])} and {list(given)[-1]}.")
     return named[0]
+
+
+def by_line(given: Any, field: str) -> Any:
+    """What a field names, of a text file under `local_file_path` its lines, as the first datafast reads them."""
+    if field == "local_file_path" and given.suffix.lower() == ".txt":
+        return RowSource(source=given, lines=True)
+    return given
 
 
 def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:

@@ -33,7 +33,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
-from datafast.datasets.documents import opened, same, the_given
+from datafast.datasets.documents import by_line, opened, same, the_given
 from datafast.datasets.pipeline_replies import Entries, OutputType, entry_model, reply_model, told, type_of
 from datafast.datasets.pipeline_rows import PipelineRows, Skip, SourceRow, named
 from datafast.datasets.row import uuid_of_content
@@ -98,7 +98,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
     """A dataset on the Hugging Face Hub, in the place of `source`."""
 
     local_file_path: Accepts[UserPath | None, str | Path | None] = default_of(None)
-    """A file, in the place of `source`."""
+    """A file, in the place of `source`; a text file gives a row with a `text` for each line."""
 
     input_columns: list[NonBlank] | dict[str, NonBlank]
     """The columns that prompts have, as {column}, and rows too. Or a mapping of names, which they have in prompts and rows, to columns."""
@@ -194,7 +194,8 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
 
     def _opened(self, field: str) -> PipelineRows:
         """The rows of the source that a field names."""
-        source = opened(getattr(self, field), field, self._folder, spool_beside(self.output_file, self.run))
+        given = by_line(getattr(self, field), field)
+        source = opened(given, field, self._folder, spool_beside(self.output_file, self.run))
         return PipelineRows(
             source,
             field=field,

@@ -182,6 +182,7 @@ class MCQDatasetConfig(DocumentsConfig):
         "language_name", "question", "correct_answer", optional=["document", "context"]
     )
     default_prompts = DEFAULTS
+    local_lines = True  # as the first datafast reads them
 
     num_samples_per_prompt: int = Field(default=3, ge=1, le=1000)
     """Questions that one call asks for, and so rows per prompt."""

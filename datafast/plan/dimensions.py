@@ -46,6 +46,8 @@ class Dimension:
         identity: what distinguishes a value, as plain JSON values.
         digests: the identities as 16 bytes each, if the values are known to be distinct and are too many to go through.
         fingerprint: bytes that change whenever one of these digests does; by default made of all of them.
+        states: of each value, what is not in its digest and still makes its items anew, from the calls that they made before as far as
+            these ask the same: what else stands in a row that is known by its key.
         rows: the rows that an item asks for, by value, if they differ; `num_rows` is their sum over all values.
         period: given if the values go on with a drawn plan, one for each of its items: their number until they are about the
             same things again.
@@ -59,6 +61,7 @@ class Dimension:
         identity: Callable[[Any], Any] = lambda value: value,
         digests: Sequence[bytes] | None = None,
         fingerprint: bytes | None = None,
+        states: Sequence[bytes] | None = None,
         rows: Callable[[Any], int] | None = None,
         num_rows: int | None = None,
         period: int | None = None,
@@ -69,6 +72,7 @@ class Dimension:
         self.num_rows = num_rows
         self.period = period
         self.digests: Sequence[bytes] = digests if digests is not None else self._numbered(identity)
+        self.states = states
         self._fingerprint = fingerprint
 
     def _numbered(self, identity: Callable[[Any], Any]) -> list[bytes]:

@@ -75,23 +75,23 @@ class DrawnPlan(GridPlan):
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
-        base, values, variant = self._at(position)
+        base, state, values, variant = self._at(position)
         rows = min(self._rows_per_item, self._num_rows - position * self._rows_per_item)
-        return self._maker.item(position, base, values, variant, position % self.num_routes, rows)
+        return self._maker.item(position, base, state, values, variant, position % self.num_routes, rows)
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order."""
         maker = self._maker
         for position in range(self.num_items):
-            base, _, variant = self._at(position)
-            yield maker.key(maker.content(base, maker.asked(variant)), position % self.num_routes)
+            base, state, _, variant = self._at(position)
+            yield maker.key(maker.content(base, maker.asked(variant)), state, position % self.num_routes)
 
-    def _at(self, position: int) -> tuple[bytes, dict[str, Any], Variant]:
+    def _at(self, position: int) -> tuple[bytes, bytes, dict[str, Any], Variant]:
         places, which = self._draw.at(position)
-        base, values = self._maker.base(
+        base, state, values = self._maker.base(
             [position if dimension.period else place for dimension, place in zip(self.dimensions, places, strict=True)]
         )
-        return base, values, self._draw.variant(which, base)
+        return base, state, values, self._draw.variant(which, base)
 
 
 class _Which(NamedTuple):

@@ -174,9 +174,9 @@ class GridPlan:
             raise IndexError(position)
         rest, route = divmod(position, self._num_routes)
         base_index, variant_index = divmod(rest, self._expansion.size)
-        base, values = self._maker.base(self._places(base_index))
+        base, state, values = self._maker.base(self._places(base_index))
         variant = self._expansion.pick(variant_index, base)
-        return self._maker.item(position, base, values, variant, route, self._rows_of(values))
+        return self._maker.item(position, base, state, values, variant, route, self._rows_of(values))
 
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
@@ -192,27 +192,41 @@ class GridPlan:
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
         maker, fixed = self._maker, self._fixed_variants()
-        for digests in self._combinations():
-            base = maker.base_of(b"".join(digests))
+        for digests, state in self._combinations():
+            base = maker.base_of(digests)
             if fixed is not None:
                 asked = fixed
             else:
                 asked = [maker.asked(self._expansion.pick(number, base)) for number in range(self._expansion.size)]
             for variant in asked:
-                content = maker.content(base, variant) + maker.shape
+                content = maker.content(base, variant) + maker.shape + state
                 for route in maker.routes:
                     yield hashed(content + route)
 
-    def _combinations(self) -> Iterator[tuple[bytes, ...]]:
-        if len(self._dimensions) == 1:
-            return ((value,) for value in self._dimensions[0].digests)  # the product would hold all of them
-        return itertools.product(*(dimension.digests for dimension in self._dimensions))
+    def _combinations(self) -> Iterator[tuple[bytes, bytes]]:
+        """The digests of each base combination, and its state."""
+        digests = map(b"".join, _product([dimension.digests for dimension in self._dimensions]))
+        states = [dimension.states for dimension in self._dimensions]
+        if all(of_dimension is None for of_dimension in states):
+            return zip(digests, itertools.repeat(b""))
+        given = [
+            Computed(len(dimension), lambda _: b"") if dimension.states is None else dimension.states
+            for dimension in self._dimensions
+        ]
+        return zip(digests, map(b"".join, _product(given)), strict=True)
 
     def _fixed_variants(self) -> list[bytes] | None:
         """What the variants add to a base, if it is the same for every base."""
         if self._expansion.spec.strategy != "combinatorial":
             return None
         return [self._maker.asked(self._expansion.pick(number)) for number in range(self._expansion.size)]
+
+
+def _product(axes: Sequence[Sequence[bytes]]) -> Iterator[tuple[bytes, ...]]:
+    """Every combination, the last axis fastest. Axes that are no lists may be too long to hold."""
+    if all(isinstance(axis, list) for axis in axes):
+        return itertools.product(*axes)
+    return ((value, *rest) for value in axes[0] for rest in _product(axes[1:]))
 
 
 def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:

@@ -44,14 +44,16 @@ class ItemMaker:
         self._most_rows = most_rows
         self._value_digests: dict[tuple[str, str], bytes] = {}
 
-    def base(self, places: Sequence[int]) -> tuple[bytes, dict[str, Any]]:
-        """The digest of a base combination, given by a place in each dimension, and its values."""
+    def base(self, places: Sequence[int]) -> tuple[bytes, bytes, dict[str, Any]]:
+        """The digest of a base combination, given by a place in each dimension, its state, and its values."""
         values: dict[str, Any] = {}
-        digests = b""
+        digests = state = b""
         for dimension, place in zip(self._dimensions, reversed(places), strict=True):
             values[dimension.name] = dimension.values[place]
             digests = dimension.digests[place] + digests
-        return self.base_of(digests), values
+            if dimension.states is not None:
+                state = dimension.states[place] + state
+        return self.base_of(digests), state, values
 
     def base_of(self, digests: bytes) -> bytes:
         """The digest of a base combination with these digests of values."""
@@ -72,16 +74,23 @@ class ItemMaker:
         """The content of an item."""
         return hashed(base + asked)
 
-    def key(self, content: bytes, route: int) -> bytes:
+    def key(self, content: bytes, state: bytes, route: int) -> bytes:
         """The key of an item."""
-        return hashed(content + self.shape + self.routes[route])
+        return hashed(content + self.shape + state + self.routes[route])
 
     def item(
-        self, position: int, base: bytes, values: dict[str, Any], variant: Variant, route: int, num_rows: int
+        self,
+        position: int,
+        base: bytes,
+        state: bytes,
+        values: dict[str, Any],
+        variant: Variant,
+        route: int,
+        num_rows: int,
     ) -> WorkItem:
         """The item of a base combination and a variant on a route."""
         content = self.content(base, self.asked(variant))
-        key = self.key(content, route)
+        key = self.key(content, state, route)
         most_rows = max(num_rows, self._most_rows)
         template = self._templates[variant.template_index]
         edition = self._edition

@@ -70,11 +70,9 @@ def unpacked(path: Path, reading: Reading) -> SourceFile:
     told = digest(str(path.resolve()), str(status.st_size), str(status.st_mtime_ns))
 
     def write(target: IO[bytes]) -> None:
-        progress = Progress(str(path), status.st_size)
-        with path.open("rb") as packed:
+        with path.open("rb") as packed, Progress(str(path), status.st_size) as progress:
             opened = _plain(packed, path.suffix.lower(), reading, str(path))
             _copy(opened, target, reading, str(path), at_most=at_most, told=lambda done: progress.at(packed.tell()))
-        progress.done()
 
     return _made(str(path), path, told, path.stem, write, reading)
 
@@ -93,12 +91,10 @@ def copied(name: str, told: bytes, size: int | None, opened: Callable[[], Any], 
     is_packed = suffix in COMPRESSED
 
     def write(target: IO[bytes]) -> None:
-        progress = Progress(name, size)
-        with opened() as remote:
+        with opened() as remote, Progress(name, size) as progress:
             plain = _plain(remote, suffix, reading, name) if is_packed else remote
             at_most = None if not is_packed or size is None else max(_ALWAYS, _LARGEST_RATIO * size)
             _copy(plain, target, reading, name, at_most=at_most, told=progress.at)
-        progress.done()
 
     return _made(name, None, told, Path(last).stem if is_packed else last, write, reading)
 

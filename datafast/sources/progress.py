@@ -26,6 +26,14 @@ class Progress:
         self._shows_at = monotonic() + _AFTER_S if sys.stderr is not None and sys.stderr.isatty() else float("inf")
         self._is_shown = False
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
     def at(self, done: int) -> None:
         """So many bytes are read."""
         if self._is_due():
@@ -45,9 +53,3 @@ class Progress:
         self._is_shown = True
         sys.stderr.write(f"\r{'reading':<10}{self._name}: {words}\x1b[K")
         sys.stderr.flush()
-
-    def done(self) -> None:
-        """Takes the line away."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

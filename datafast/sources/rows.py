@@ -14,11 +14,14 @@ from datafast.errors import ConfigError
 from datafast.sources.choice import Choice
 from datafast.sources.identity import ID_BYTES, CellProblem, key_id, number_equal, repeated
 from datafast.sources.part import Part
+from datafast.sources.progress import Progress
 from datafast.sources.reading import Reading
 from datafast.sources.records import Records
 from datafast.sources.values import Row, RowReader
 
 __all__ = ["Found", "SourceRows", "gone_through"]
+
+_TOLD_EVERY = 256  # rows
 
 
 @dataclass(slots=True)
@@ -50,20 +53,23 @@ def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
     kinds: dict[str, set[Any]] = {column: set() for column in part.columns}
     choice, identity = Choice(part, reading, reader), reading.identity
     ids = Records(ID_BYTES)
-    for number, row in choice.of(_noting(part.rows(), seen)):
-        part.keep(number, row)
-        for column, value in row.items():
-            if (kind := kind_of(value)) not in kinds.setdefault(column, set()):
-                kinds[column].add(kind)
-        try:
-            ids.append(identity.of(row))
-        except CellProblem as problem:
-            refused = reader.refused.get(problem.column, (-1, ""))
-            why = refused[1] if refused[0] == number else problem.why
-            end = "" if why.endswith("?") else "."
-            raise ConfigError(
-                f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}"
-            ) from None
+    with Progress(part.name) as progress:
+        for number, row in choice.of(_noting(part.rows(), seen)):
+            if not number % _TOLD_EVERY:
+                progress.at_row(number)
+            part.keep(number, row)
+            for column, value in row.items():
+                if (kind := kind_of(value)) not in kinds.setdefault(column, set()):
+                    kinds[column].add(kind)
+            try:
+                ids.append(identity.of(row))
+            except CellProblem as problem:
+                refused = reader.refused.get(problem.column, (-1, ""))
+                why = refused[1] if refused[0] == number else problem.why
+                end = "" if why.endswith("?") else "."
+                raise ConfigError(
+                    f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}"
+                ) from None
     choice.check(seen)
     digest = _digest(ids)
     number_equal(ids, identity.again)

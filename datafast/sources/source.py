@@ -43,9 +43,9 @@ class RowSource(SourceFields):
     """Rows of a dataset that there is already."""
 
     source: Any
-    """A file, all that a pattern like `data/*.jsonl` means, or a folder: JSONL, JSON, CSV, TSV, Parquet, Arrow, text or Markdown, also as
-    `.gz` or `.zst`; a folder of `save_to_disk`; an address like `https://`, `hf://` or `s3://`; a dataset on the Hugging Face Hub by its
-    name; in Python also a list of mappings, a DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
+    """A file, all that a pattern like `data/*.jsonl` means, or a folder: JSONL, JSON, CSV, TSV, Parquet, Arrow, text, Markdown, HTML,
+    PDF or Word, also as `.gz` or `.zst`; a folder of `save_to_disk`; an address like `https://`, `hf://` or `s3://`; a dataset on the
+    Hugging Face Hub by its name; in Python also a list of mappings, a DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
 
     @field_serializer("source")
     def _described(self, source: Any) -> Any:

@@ -146,6 +146,8 @@ def open_batch_book(paths: OutputPaths, pricing: Pricing) -> Iterator[BatchBook]
         OutputError: or one of its subclasses: it is in use, or cannot be written.
     """
     with take_locks(paths), contextlib.ExitStack() as stack:
+        for spool in paths.spools:
+            spool.unlink(missing_ok=True)
         ledger = Ledger(paths.ledger)
         stack.callback(ledger.close)
         if paths.journal.exists():  # ids of recorded replies rise with time

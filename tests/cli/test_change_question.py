@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
+from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import FaultServer
 from tests.support import ROOT, rows_of, snapshot
 
@@ -161,3 +162,23 @@ def test_offline_and_other_outputs_say_nothing_of_this_one(config: Config) -> No
     config.write(topics="a, new")
     assert "The config has changed" not in run("generate", "c.yaml", "--offline", "--output", "x.jsonl").stderr
     assert "add simulated ones" in run("generate", "c.yaml", "--offline").stderr
+
+
+def test_it_is_asked_before_calls_in_batches_are_not_used_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("BATCH_KEY", KEY)
+    with BatchServer() as server:
+        server.faults.polls = 100
+        options = f"    api_base: {server.url}\n    api_key_env: BATCH_KEY\n    price: "
+        text = CONFIG.replace("    api_base: {url}\n    price: ", options)
+        Path("c.yaml").write_text(text.format(topics="a, b, c", word="Write"), encoding="utf-8")
+        assert run("generate", "c.yaml", "--batch", "--no-wait").exit_code == 4
+        Path("c.yaml").write_text(text.format(topics="a, new", word="Write"), encoding="utf-8")
+        code, _, shown = on_terminal("generate", "c.yaml", "--no-wait", answer=b"n\n")
+    assert (code, server.online) == (2, 0)
+    told = " ".join(shown.split())
+    assert "Calls in batches under way that are not used any more: 2." in told
+    assert "They are paid for once they are answered; if the config changes back, their replies are used." in told

@@ -85,6 +85,33 @@ def test_with_a_key_whatever_else_of_a_row_changes_buys_what_its_prompts_say(tmp
     assert bought(tmp_path, str(path), log, key="id") == []
 
 
+@pytest.mark.parametrize("mode", ["once", "cycle"])
+def test_a_row_that_changes_under_its_key_is_made_anew(tmp_path: Path, log: Path, mode: str) -> None:
+    bought(tmp_path, FACTS, log, key="id", mode=mode)
+    edited = [{**row, "fact": "mended"} if row["id"] == "77" else row for row in reversed(FACTS)]
+    (prompt,) = bought(tmp_path, edited, log, key="id", mode=mode)
+    assert "mended" in prompt
+    facts = {row["fact"] for row in rows_of(tmp_path / "out.jsonl")}
+    assert facts == {row["fact"] for row in edited}
+
+
+def test_what_no_prompt_asks_about_is_made_anew_without_a_call(tmp_path: Path, log: Path) -> None:
+    def run(facts: list[dict[str, str]]) -> list[dict[str, Any]]:
+        source = {"type": "source", "source": facts, "key": "id", "mode": "once"}
+        schema = {
+            "fact": {**source, "column": "fact"},
+            "note": {**source, "column": "note"},
+            "question": {"type": "text", "prompt": "Ask about {fact}"},
+        }
+        dataset = columns(tmp_path, schema, rows=5).generate({"default": CountingProvider("m", log=log)})
+        return rows_of(dataset.config.output_file)
+
+    notes = [{**row, "note": "old"} for row in FACTS[:5]]
+    run(notes)
+    assert {row["note"] for row in run([{**row, "note": "new"} for row in notes])} == {"new"}
+    assert len(requests_in(log)) == 5
+
+
 def test_where_limit_and_sample_choose_rows_of_a_column_too(tmp_path: Path, log: Path) -> None:
     chosen = {"where": "id | int % 2 == 0", "limit": 60, "sample": 20}
     first = bought(tmp_path, FACTS, log, rows=20, **chosen)

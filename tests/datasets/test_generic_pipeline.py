@@ -213,6 +213,12 @@ def test_a_num_rows_is_drawn_from_all_combinations(tmp_path: Path) -> None:
     assert dataset.get_num_expected_rows([object()], source_data_num_rows=100) == 7
 
 
+def test_a_text_file_of_the_first_datafast_is_a_row_for_each_line(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("One.\nTwo.\n", encoding="utf-8")
+    made = config(tmp_path, source=None, local_file_path=tmp_path / "lines.txt")
+    assert [row.columns for row in made.rows] == [{"text": "One."}, {"text": "Two."}]
+
+
 # -- what is paid for
 
 

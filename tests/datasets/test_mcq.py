@@ -229,6 +229,14 @@ def test_texts_come_from_lists_files_frames_and_by_both_names_of_the_first_dataf
     assert documents(local_file_path=str(file), text_column="body", sample_count=2) == TEXTS[:2]
 
 
+def test_each_line_of_a_text_file_is_a_text_by_the_name_of_the_first_datafast(tmp_path: Path) -> None:
+    file = tmp_path / "lessons.txt"
+    file.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    assert documents(local_file_path=str(file), text_column="text") == TEXTS
+    assert documents(source=str(file), text_column="text") == ["\n".join(TEXTS) + "\n"]
+    assert documents(source={"source": str(file), "lines": True}) == TEXTS
+
+
 def test_a_hub_dataset_is_named_by_hf_dataset_name(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 

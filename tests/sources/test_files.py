@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import io
 import json
 import sys
+import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ import datasets
 import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datafast.datasets import RawDataset
 from datafast.errors import ConfigError, DatafastWarning
@@ -279,3 +283,63 @@ def test_a_run_over_a_compressed_source_goes_on_after_the_original_is_gone(tmp_p
     dataset = RawDataset(config({"source": str(path), "key": "n"}, tmp_path, num_samples_per_prompt=1))
     path.unlink()
     assert dataset.generate([SimulatedProvider("m")]).report.written == 20
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+def test_what_takes_its_time_is_shown_on_a_terminal_and_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("datafast.sources.progress._AFTER_S", 0.0)
+    monkeypatch.setattr("datafast.sources.progress._EVERY_S", 0.0)
+    content = jsonl(ROWS * 40)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    shown = _Terminal()
+    monkeypatch.setattr("sys.stderr", shown)
+    opened(tmp_path / name)
+    assert f"reading   {tmp_path / name}: 768 rows" in shown.getvalue()
+    assert (" MiB" in shown.getvalue()) == name.endswith("gz")
+    assert shown.getvalue().endswith("\r\x1b[K")
+
+
+def test_nothing_is_shown_where_there_is_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("datafast.sources.progress._AFTER_S", 0.0)
+    (tmp_path / "rows.jsonl").write_bytes(jsonl(ROWS * 40))
+    opened(tmp_path / "rows.jsonl")
+    assert capsys.readouterr() == ("", "")
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+FLAT = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+)
+JSON = st.recursive(
+    FLAT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["a", "b", "ü c"]), JSON, min_size=1), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_rows_of_json_files_are_what_the_json_module_reads(rows: list[dict[str, Any]], ascii_only: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = [json.dumps(row, ensure_ascii=ascii_only) for row in rows]
+        (folder / "a.jsonl").write_text("\n\n".join(lines), encoding="utf-8", newline="")
+        (folder / "a.json").write_text(json.dumps(rows, ensure_ascii=ascii_only, indent=1), encoding="utf-8")
+        (folder / "a.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+        for ending in ("jsonl", "json", "jsonl.gz"):
+            assert list(opened(folder / f"a.{ending}")) == [json.loads(line) for line in lines]

@@ -188,6 +188,14 @@ def test_every_field_of_texts_takes_a_source(tmp_path: Path) -> None:
     assert dataset.get_num_expected_rows([SIM]) == 2
 
 
+def test_keys_of_a_plan_over_sources_are_those_of_its_items(tmp_path: Path) -> None:
+    source = {"source": ARTICLES, "column": "body", "key": "id"}
+    plan = raw(tmp_path, source, document_types={"source": [{"text": "memo"}, {"text": "memo"}]}).plan(["a", "b"])
+    keys = list(plan.keys())
+    assert keys == [plan[number].key for number in range(len(plan))]
+    assert len(set(keys)) == len(plan) == 2 * 10 * 2
+
+
 def test_conversations_take_their_topics_from_a_source(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("subject,n\ntides,1\nice,2\nsand,3\n", encoding="utf-8")
     source = {"source": "a.csv", "column": "subject", "where": "n != 2", "types": {"n": "integer"}}

@@ -101,6 +101,20 @@ def test_reading_changes_nothing_and_finds_the_same(old: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("found", range(1, FORMAT))
+def test_a_ledger_of_each_format_has_no_batches_before_it_knows_them(
+    old: Path, monkeypatch: pytest.MonkeyPatch, found: int
+) -> None:
+    monkeypatch.setattr("datafast.store.migrations.FORMAT", found)
+    Ledger(old).close()
+    monkeypatch.undo()
+    with LedgerReader(old) as reader:
+        assert reader.meta("format") == str(found)
+        assert reader.batches.all() == reader.batches.open() == []
+        assert reader.batches.open_sums() == (0, 0.0, 0)
+        assert reader.spent(Path()).open_calls == 0
+
+
 @pytest.mark.parametrize(("step", "number"), [(at, n) for at in range(1, FORMAT) for n in range(len(MIGRATIONS[at]))])
 def test_a_step_that_cannot_be_finished_leaves_the_ledger_as_it_was(
     old: Path, monkeypatch: pytest.MonkeyPatch, step: int, number: int

@@ -156,6 +156,7 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
 
     from datafast.cli.display.lines import Step, labelled, print_lines, print_steps
     from datafast.store.batches import BatchPhase
+    from datafast.store.lock import is_running
 
     console = Console(highlight=False)
     if not rows:
@@ -173,7 +174,9 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
         labelled(console, "ended", _ended_line(row))
     if len(ended) > 1:
         labelled(console, "", _sums(ended))
-    if len(ended) < len(rows):
+    if len(ended) < len(rows) and is_running(paths):
+        labelled(console, "note", "a run is waiting for them now")
+    elif len(ended) < len(rows):
         go_on = Step(resume or "run the same script again", "collect what is back, and go on")
         cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
         print_steps(console, [go_on, Step(cancel, "give them up; what was answered is kept")])
@@ -263,6 +266,7 @@ def _carried_out(
     from datafast.engine.batches.settling import give_up
     from datafast.engine.events import BatchProgress, Event
     from datafast.engine.open_batches import progress_in_words
+    from datafast.errors import OutputInUseError
     from datafast.types import StopCause
 
     def tell(event: Event) -> None:
@@ -275,6 +279,11 @@ def _carried_out(
             while not concurrent.futures.wait((future,), timeout=0.2).done:
                 pass
             return future.result()
+        except OutputInUseError as error:
+            raise OutputInUseError(
+                f"A run on {paths.rows} is going on, and waits for its batches. Stop it first: Ctrl-C there cancels nothing. Then run "
+                "this again."
+            ) from error
         except KeyboardInterrupt:
             if stop.reason is not None:
                 raise

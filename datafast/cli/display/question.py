@@ -34,14 +34,13 @@ class Question:
         with self._display.paused():
             for number, sentence in enumerate(ahead.sentences()):
                 labelled(self._display.console, "" if number else "change", sentence)
-            removes = ahead.change is not None and ahead.change.removes_paid_rows
-            if not removes or self._is_answered or not _is_terminal():
+            change = ahead.change
+            if change is None or not change.removes_paid_rows or self._is_answered or not _is_terminal():
                 return True
-            labelled(
-                self._display.console,
-                "",
-                "Their replies stay in the ledger: if the config changes back, the rows come back without a call.",
-            )
+            told = "Their replies stay in the ledger: if the config changes back, the rows come back without a call."
+            if not change.rows_leaving:
+                told = "They are paid for once they are answered; if the config changes back, their replies are used."
+            labelled(self._display.console, "", told)
             with _interrupts():
                 try:
                     return self._answer()

@@ -23,7 +23,14 @@ _SAMPLE_LETTERS = 2_000  # more of a text is not looked at: no terminal shows it
 
 
 def show_start(
-    console: Console, *, rows: int, kind: str, providers: Iterable[str], file: str, limit: int | None = None
+    console: Console,
+    *,
+    rows: int,
+    kind: str,
+    providers: Iterable[str],
+    file: str,
+    limit: int | None = None,
+    in_batches: bool = False,
 ) -> None:
     """What a run is going to do. `rows` are all that its output is to hold, `limit` the prompts that this run stops at."""
     names = list(dict.fromkeys(providers))
@@ -33,6 +40,8 @@ def show_start(
     labelled(console, "rows", f"{rows:,} in all, of the kind {kind}{stop}")
     if names:
         labelled(console, "asking", f"{shown}{more}")
+    if in_batches:
+        labelled(console, "mode", "batch: replies come within 24 h, at a lower price; Ctrl-C cancels nothing")
     labelled(console, "into", file)
 
 

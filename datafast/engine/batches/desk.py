@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datafast.engine.batches.dispatch import Dispatch
-from datafast.engine.batches.errors import form_of, weigh
+from datafast.engine.batches.errors import form_of, from_text, weigh
 from datafast.engine.batches.waiting import ItemParked, Parked, Tray, Waiters
+from datafast.engine.events import Retry
 from datafast.engine.stop import ItemPending
 from datafast.store.batches import Gathered, under_way
 
@@ -169,6 +170,10 @@ class Desk:
             record.id, call.key, record.generation, call.role, bound.usd, bound.tokens, form_of(call.request)
         )
         waiters = self._dispatch.add(call, service, entry)
+        if errors:
+            self._sender.tally.retries += 1
+            reason = from_text(errors[-1].error).kind.value
+            self._office.emit(Retry(provider=call.endpoint.label, reason=reason, attempt=len(errors), wait_s=0.0))
         self._cashier.reserve_for_batch(bound)
         self._store.note_item(record)
         return waiters

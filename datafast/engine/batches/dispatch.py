@@ -190,6 +190,7 @@ class Dispatch:
             service,
             book=self._book,
             settle=self._cashier.settle_batch,
+            give_back=self._cashier.give_back,
             count=self._office.sender.count,
             emit=self._office.emit,
             on_reply=self._on_reply,
@@ -263,7 +264,7 @@ class Dispatch:
         """Lets the calls of a batch that was not announced go online."""
         del self._gatherings[gathering.service.endpoint]
         for call in gathering.calls:
-            self._cashier.settle_batch(Bound(call.usd, call.tokens), None, None, charged=False)
+            self._cashier.give_back(Bound(call.usd, call.tokens))
         gathering.drop()
         self._on_over(gathering.waiters)
 

@@ -85,6 +85,7 @@ class BatchJob:
         self._scratch = scratch
         self.was_cancelled = False
         self._refused_as: BatchStatus | None = None
+        self._most_lost = 0  # answers that were paid for
         self._wait_s = 0.0  # before it is submitted again
 
     @property
@@ -104,7 +105,7 @@ class BatchJob:
                 return
             if status.id:
                 await self._collect(status)
-            self.collector.leave_rest()
+            self.collector.leave_rest(most_paid=self._most_lost)
             self._close()
             left = status if status.id else self._refused_as
             if left is not None:
@@ -250,6 +251,7 @@ class BatchJob:
                 if not self.service.forgets_unknown:
                     raise
                 warn_user(f"{error} It is given up now.")
+                self._most_lost = self.row.num_calls
                 return _NO_BATCH
 
         return await self.service.patiently(ask, batch=batch, resting=self._set_resting)
@@ -300,7 +302,10 @@ class BatchJob:
                         self.service.check()
             except ResultsGone as error:
                 warn_user(f"{error} Requests whose replies are lost are asked again.")
+                self._most_lost = status.done or self.row.num_calls
             self.collector.take(part)
+            if self._most_lost:
+                self._most_lost -= self.row.answered + self.row.failed
 
         await self.service.patiently(download, batch=status.id, resting=self._set_resting)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from datafast.engine.calls.knee import Knee
 from datafast.engine.calls.learned_rate import LearnedRate, Refusal
-from datafast.engine.calls.told_rate import ToldRate
+from datafast.engine.calls.told_rate import ToldRate, is_nearly_used
 from datafast.engine.stop import StopSignal
 from datafast.llms.pace import MINUTE_S, Pacer
 
@@ -33,6 +33,11 @@ _LONGEST_PROBE_WAIT_S = 30.0
 _PROBE_JITTER = (0.75, 1.25)
 _SHORTEST_PROBE_S = 0.25  # how long a probe after a 429 goes alone; refusals come sooner than replies
 _LONGEST_PROBE_S = 5.0
+_ANY_MOMENT_S = (
+    1.0  # the shortest wait that Retry-After can ask for in whole seconds, however soon the next request would be taken
+)
+_FEW_NEAR = 2  # refused requests next to one that was refused too: so many are no chance
+_FEW_NEAR_AT_ONCE = 3  # the same where the server asks for such a short wait
 
 
 class Backoff(NamedTuple):
@@ -121,6 +126,7 @@ class Gate:
             # Requests of an earlier run under no limit, or a higher one, count for a minute only.
             if pacer is not None:
                 pacer.forget_after(now + MINUTE_S)
+        self._works = False  # whether a reply came to a request that was sent since all waited
         self._probe_s = 0.0  # for how long the next request goes alone
         self._successes = 0
         self._reopens_to: int | None = None  # while it reopens: the limit to reach
@@ -199,11 +205,16 @@ class Gate:
 
     # -- what becomes of it
 
-    def refused(self, number: int, sent_at: float, retry_after_s: float | None) -> None:
-        """Reacts to a 429 for request `number`: after a burst, or where the server says how long, all requests wait."""
+    def refused(
+        self, number: int, sent_at: float, retry_after_s: float | None, *, limits: RateLimits | None = None
+    ) -> None:
+        """Reacts to a 429 for request `number`: after a burst, or where the server says how long and refuses others too, all requests
+        wait. `limits`: what the server told with it."""
         now = time.monotonic()
-        refusal = self.rate.refused(number, now, told_to_wait=bool(retry_after_s))
         wait_s = retry_after_s or 0.0
+        paced = self.rate.is_settled and wait_s <= _ANY_MOMENT_S
+        told = self.told_rate.per_s is not None or is_nearly_used(limits)
+        refusal = self.rate.refused(number, now, told_to_wait=wait_s > 0.0)
         if refusal is not Refusal.SPARSE:
             self.told_rate.refused()
         if refusal is Refusal.BURST:
@@ -214,11 +225,24 @@ class Gate:
         if self.rate.is_left_alone and self.limit < self.setting and self._reopens_to is None:
             self.limit = self.setting  # fewer in flight have not helped either
             self._on_limit(self.limit)
-        if wait_s:
+        if wait_s and (told or now < self._closed_until or not self._is_lone(refusal, number, wait_s, paced=paced)):
+            self._works = False
             self._closed_until = max(self._closed_until, now + wait_s)
             self._probe_s = min(max(_SHORTEST_PROBE_S, 2.0 * (now - sent_at)), _LONGEST_PROBE_S)
             self.rate.close(self._closed_until)
         self._look()
+
+    def _is_lone(self, refusal: Refusal, number: int, wait_s: float, *, paced: bool) -> bool:
+        """Whether a refusal holds back its own request alone, for the time that the server asks for: one by chance, or one of a pace that
+        is a little too high. None is so where nothing was answered before.
+
+        Args:
+            paced: the pace is known, and the wait so short that it says no more than that.
+        """
+        if refusal is Refusal.BURST or not self._works:
+            return False
+        few = _FEW_NEAR if wait_s > _ANY_MOMENT_S else _FEW_NEAR_AT_ONCE
+        return paced or (refusal is Refusal.SPARSE and self.rate.refused_near(number) < few)
 
     def told(self, limits: RateLimits | None, *, tokens: int) -> None:
         """Takes what the server told of its limits with a reply to a request that used so many tokens."""
@@ -267,6 +291,7 @@ class Gate:
     def succeeded(self, sent_at: float) -> None:
         """A reply came to the request that was sent at `sent_at`."""
         self.rate.accepted(sent_at)
+        self._works = self._works or sent_at >= self._closed_until
         if self.limit >= self.setting:
             return
         if self._reopens_to is not None:

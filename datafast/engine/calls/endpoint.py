@@ -88,7 +88,7 @@ class Endpoint:
     def met(self, error: ProviderError, number: int, sent_at: float) -> None:
         """Records an error in place of a reply to a request: which it was, and when it was sent (monotonic seconds)."""
         if error.kind is ErrorKind.RATE_LIMITED:
-            self.gate.refused(number, sent_at, error.retry_after_s)
+            self.gate.refused(number, sent_at, error.retry_after_s, limits=error.rate_limits)
             self.breaker.limited()
         elif error.kind in FAULTS:
             self.breaker.faulted(error, sent_at)

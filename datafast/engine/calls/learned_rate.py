@@ -3,7 +3,8 @@
 Nothing limits the rate at first. Sparse refusals, under a fifth of the last fifty requests, change nothing: servers that are
 shared refuse some by chance. Where more are refused, requests are spaced out evenly. The rate is what was accepted since the last
 time that the rate was set: a token bucket that is empty at both ends of an interval has accepted exactly what it was refilled with.
-From there it rises with each request that had to wait for its turn, slowly at first and then faster, until too many are refused again.
+From there it rises with each request that had to wait for its turn, slowly at first and then faster, until too many are refused again;
+each refusal that says how long to wait takes a little of that back.
 
 A burst, most of the newest requests refused, means that nothing more is accepted for now. After a pause one request goes as a probe, and
 the rate then grows quickly until it is just under the last one that worked.
@@ -28,12 +29,14 @@ _MANY_AT_LIMIT = 5  # the same where the limit is known
 _NEWEST = 8
 _BURST = 5  # refused ones of the newest
 _TOO_FAST = 4  # the same, where the rate was learned
+_NEAR = 3  # requests before and after another one
 _NONE_ACCEPTED = 3  # so many refused and none accepted are a burst, too
 _GROWTH = 0.002  # with each request; grows with the number of requests since the rate was lowered
 _GROWTH_DOUBLES = 50
 _START_GROWTH = 1.5
 _START_STEP_S = 0.1  # the time for which a growth waits for refusals
 _CUT = 0.7
+_BACK = 0.96  # the part of a known rate that is left after one refusal that says how long to wait
 _UNDER = 0.95  # just under the last good rate
 _START = 0.25  # the part of it that is begun with after a burst
 _SAME = 0.05  # estimates that differ by less are of the same limit
@@ -41,7 +44,7 @@ _LEAST = 0.05  # requests a second
 _FIRST = 1.0  # the same to begin with where nothing is known
 _MINUTE_S = 60.0
 _LATE_S = 0.05  # lateness of a timer that is caught up with
-_NOT_BINDING = 200  # requests without one refusal too many, at less than half the rate: nothing limits it any more
+_NOT_BINDING = 200  # requests in a row that did not have to wait for their turn: nothing limits it any more
 _FUTILE = 5  # times that the rate was lowered in a row
 _LEFT_ALONE = 1000  # requests; twice as many each time
 
@@ -75,6 +78,7 @@ class LearnedRate:
         self._set_at = 0.0
         self._set_number = 0
         self._accepted = 0
+        self._unbound = 0  # requests in a row that did not wait for their turn
         self._minute_from = 0.0
         self._minute_accepted = 0
         self._starting = False
@@ -91,6 +95,11 @@ class LearnedRate:
     def is_left_alone(self) -> bool:
         """Whether to send less has not helped against the refusals, so that it is not tried for a while."""
         return self._sent < self._left_alone_until
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the rate is known, and not being looked for after a burst."""
+        return self.per_s is not None and not self._starting
 
     def sent(self, now: float) -> int:
         """One request is sent. Returns its number."""
@@ -142,8 +151,14 @@ class LearnedRate:
         elif number > self._set_number and (self._are_many(number) or (self.per_s and newest >= _TOO_FAST)):
             self._lower(now)
         else:
+            if told_to_wait and self.is_settled and number > self._set_number:
+                self.per_s = _BACK * (self.per_s or 0.0)
             return Refusal.SPARSE
         return Refusal.TOO_FAST
+
+    def refused_near(self, number: int) -> int:
+        """How many requests that were sent just before or after a refused one were refused too."""
+        return sum(refused != number and abs(number - refused) <= _NEAR for refused in self._refused)
 
     def close(self, until: float) -> None:
         """Nothing goes before this moment."""
@@ -170,11 +185,14 @@ class LearnedRate:
         late_s = now - self.free_at
         self.free_at = (self.free_at if late_s < _LATE_S else now) + 1.0 / rate
         since = self._sent - self._set_number
-        if since >= _NOT_BINDING and rate > 2.0 * self._accepted / (now - self._set_at):
-            self._forget(now)
-        elif late_s >= max(0.5 / rate, _LATE_S):
-            return  # it did not wait for its turn, so a higher rate would change nothing
-        elif not self._starting:
+        if late_s >= max(0.5 / rate, _LATE_S):
+            # It did not wait for its turn, so a higher rate would change nothing.
+            self._unbound += 1
+            if self._unbound >= _NOT_BINDING:
+                self._forget(now)
+            return
+        self._unbound = 0
+        if not self._starting:
             self.per_s = rate * (1.0 + _GROWTH * (1.0 + (since / _GROWTH_DOUBLES) ** 2))
         elif now - self._grown_at >= _START_STEP_S:
             self._grown_at = now
@@ -235,5 +253,5 @@ class LearnedRate:
         self._count_from(now)
 
     def _count_from(self, now: float) -> None:
-        self._set_at, self._set_number, self._accepted = now, self._sent, 0
+        self._set_at, self._set_number, self._accepted, self._unbound = now, self._sent, 0, 0
         self._refused.clear()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datafast.types import RateLimit, RateLimits
 
-__all__ = ["ToldRate"]
+__all__ = ["ToldRate", "is_nearly_used"]
 
+_NEARLY_USED = 0.1  # the part of a limit that is left
 _SELDOM = 100  # replies, between two looks at headers where much is left, or where there are none
 _NEWEST = 0.1  # the weight of the newest reply in the average of tokens
 _LATE_S = 0.05  # lateness of a timer that is caught up with
@@ -93,6 +94,17 @@ class ToldRate:
         if self._same >= patience:
             self._same = 0
             self._doubt *= 2.0
+
+
+def is_nearly_used(limits: RateLimits | None) -> bool:
+    """Whether little is left of a limit that was told."""
+    return any(
+        one is not None
+        and one.limit is not None
+        and one.remaining is not None
+        and one.remaining <= _NEARLY_USED * one.limit
+        for one, _ in _each(limits, 1.0)
+    )
 
 
 def _each(limits: RateLimits | None, tokens: float) -> list[tuple[RateLimit | None, float]]:

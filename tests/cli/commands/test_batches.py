@@ -116,6 +116,7 @@ def test_another_process_collects_what_one_has_sent(run: Run, server: BatchServe
     run("schema", "raw")  # writes the config
     sent = process("generate", "c.yaml", "--batch", "--no-wait")
     assert sent.returncode == 4
+    assert "mode      batch: replies come within 24 h, at a lower price; Ctrl-C cancels nothing" in sent.stderr
     assert "stopped   1 batch is under way at openai/tiny (4 calls)" in sent.stderr
     assert (
         "datafast generate c.yaml --batch --no-wait   (collect what is back; nothing is paid for twice)" in sent.stderr
@@ -127,6 +128,36 @@ def test_another_process_collects_what_one_has_sent(run: Run, server: BatchServe
     assert json.loads(collected.stdout)["written"] == 4
     assert (len(rows_of(Path("rows.jsonl"))), server.online) == (4, 0)
     assert set(server.bought_ids.values()) == {1}
+
+
+def test_while_a_run_waits_its_batches_are_shown_and_not_cancelled(run: Run, server: BatchServer) -> None:
+    server.faults.polls = 1000
+    run("schema", "raw")
+    with subprocess.Popen(
+        [sys.executable, "-m", "datafast", "generate", "c.yaml", "--batch"],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as started:
+        assert started.stderr is not None
+        line = " "
+        while line and "is submitted" not in line:
+            line = started.stderr.readline()
+        shown = run("batches", "rows.jsonl").stdout
+        refused = run("batches", "rows.jsonl", "--cancel")
+        started.kill()
+        started.communicate()
+    assert "note      a run is waiting for them now" in shown
+    assert "next " not in shown
+    assert refused.exit_code == 2
+    assert "Stop it first: Ctrl-C there cancels nothing." in refused.stderr
+    server.faults.polls = 5
+    assert list(Path().glob("*-batch-*"))
+    assert run("batches", "rows.jsonl", "--cancel").exit_code == 0
+    assert not list(Path().glob("*-batch-*"))
+    assert run("generate", "c.yaml").exit_code == 0
+    assert set(server.bought.values()) == {1}
 
 
 def test_ctrl_c_cancels_nothing_and_says_so(run: Run, server: BatchServer) -> None:
@@ -174,6 +205,7 @@ def test_the_events_of_batches_go_into_the_event_file(run: Run, server: BatchSer
 def test_simulated_models_are_asked_online_and_one_line_says_so(run: Run) -> None:
     done = run("generate", "c.yaml", "--batch", "--offline")
     assert done.exit_code == 0
+    assert "mode  " not in done.stderr
     assert done.stderr.count("has no batches, so it is asked online.") == 1
 
 
@@ -402,6 +434,8 @@ def test_a_changed_config_says_which_calls_in_batches_are_used_and_which_are_not
     server.faults.polls = 5
     run("generate", "c.yaml", "--batch", "--no-wait")
     Path("d.yaml").write_text(Path("c.yaml").read_text().replace("winds, reefs", "sands"), encoding="utf-8")
+    change = json.loads(CliRunner().invoke(cli, ["plan", "d.yaml", "--json"]).stdout)["estimate"]["change"]
+    assert (change["calls_unused_in_batches"], change["rows_leaving"]) == (2, 0)
     shown = CliRunner().invoke(cli, ["plan", "d.yaml", "-n", "0"]).stdout
     assert "Calls in batches under way that are not used any more: 2." in shown
     assert "3 rows from 3 prompts, 1 call; 2 more are in batches under way" in shown

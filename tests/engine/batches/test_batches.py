@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
-from datafast.llms import OpenAIProvider
+from datafast.llms import AnthropicProvider, OpenAIProvider
 from datafast.types import StopCause
 from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import Answer
@@ -195,7 +195,55 @@ def test_room_that_a_batch_leaves_in_the_budget_is_used_by_the_next(tmp_path: Pa
     assert report.cost_usd is None or report.cost_usd < 0.003
 
 
+@pytest.mark.filterwarnings("ignore:The config has changed")
+def test_items_that_leave_the_config_while_under_way_come_back_free(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 2
+    with pytest.raises(RunStopped):
+        raw(tmp_path, topics=["a", "b", "c"], run=BATCH).generate([provider(server)], wait=False)
+    changed = raw(tmp_path, topics=["b", "d"], run=BATCH)
+    changed.generate([provider(server)])
+    assert assert_balanced(changed.report).written == 2
+    again = raw(tmp_path, topics=["a", "b", "c", "d"])
+    again.generate([provider(server)])
+    assert assert_balanced(again.report).written == 4
+    assert server.online == 0
+    assert set(server.bought.values()) == {1}
+
+
+@pytest.mark.filterwarnings("ignore:The config has changed")
+def test_a_config_that_comes_back_while_its_batch_is_open_waits_for_it(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 4
+    with pytest.raises(RunStopped):
+        raw(tmp_path, topics=["a", "b"], run=BATCH).generate([provider(server)], wait=False)
+    raw(tmp_path, topics=["c"]).generate([provider(server)], wait=False)
+    again = raw(tmp_path, topics=["a", "b", "c"])
+    again.generate([provider(server)])
+    assert assert_balanced(again.report).written == 3
+    assert server.online == 1
+    assert set(server.bought.values()) == {1}
+
+
+def test_nothing_is_left_beside_the_output(tmp_path: Path, server: BatchServer) -> None:
+    dataset = preference(tmp_path, documents=3, run=BATCH)
+    dataset.generate(roles(provider(server)))
+    left = {path.name for path in tmp_path.iterdir() if "lock" not in path.name}
+    assert left <= {"out.jsonl", "out.jsonl.ledger", "out.jsonl.ledger-wal", "out.jsonl.ledger-shm"}
+    assert not server.files
+
+
 def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_path: Path, server: BatchServer) -> None:
     server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
     report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
     assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)
+
+
+def test_a_batch_is_known_although_its_first_results_do_not_say_whose_they_are(
+    tmp_path: Path, server: BatchServer
+) -> None:
+    server.faults.lose_submit, server.faults.no_metadata = 1, True
+    server.faults.junk = [b"not json", b'{"custom_id": "nobody-1"}']
+    address = {"api_base": server.url, "api_key": KEY}
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    dataset.generate([AnthropicProvider("claude-haiku-4-5-20251001", **address)])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {1}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from datafast.engine.events import Event, Retry
 from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms import OpenAIProvider
 from datafast.types import StopCause
@@ -45,8 +46,11 @@ def once(outcome: Outcome, times: int = 1, about: str = "topic 3") -> Callable[[
 def test_a_fault_among_answers_is_asked_again(tmp_path: Path, server: BatchServer, status: int) -> None:
     server.outcome = once(error(status), times=2)
     dataset = raw(tmp_path, topics=6, run=BATCH)
-    dataset.generate([provider(server)])
-    assert assert_balanced(dataset.report).written == 6
+    events: list[Event] = []
+    dataset.generate([provider(server)], on_event=events.append)
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.calls) == (6, 6)
+    assert report.retries == sum(isinstance(event, Retry) for event in events) >= 1
     assert set(server.bought.values()) == {1}
 
 
@@ -168,4 +172,17 @@ def test_an_outage_in_the_middle_is_waited_out(tmp_path: Path, server: BatchServ
     dataset = raw(tmp_path, topics=4, run={**BATCH, "max_stall_s": 0.01})
     dataset.generate([provider(server)])
     assert assert_balanced(dataset.report).written == 4
+    assert set(server.bought.values()) == {1}
+
+
+def test_a_failed_item_is_retried_without_what_it_has_met_before(tmp_path: Path, server: BatchServer) -> None:
+    server.outcome = once(error(400), times=100)
+    dataset = raw(tmp_path, topics=6, run=BATCH)
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).failed == 1
+    dataset.generate([provider(server)])
+    assert len(server.jobs) == 1
+    server.outcome = lambda prompt: ANSWERED
+    dataset.generate([provider(server)], retry_failed=True)
+    assert assert_balanced(dataset.report).written == 6
     assert set(server.bought.values()) == {1}

@@ -35,14 +35,16 @@ class Server:
 
 
 class ByChance(Server):
-    """Refuses a part of all requests by chance."""
+    """Refuses a part of all requests by chance, and says perhaps how long to wait."""
 
-    def __init__(self, part: float, *, limits: RateLimits | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, part: float, *, limits: RateLimits | None = None, wait_s: float | None = None, seed: int = 0
+    ) -> None:
         super().__init__(limits)
-        self._part, self._random = part, random.Random(seed)
+        self._part, self._wait_s, self._random = part, wait_s, random.Random(seed)
 
     def takes(self, now: float) -> tuple[bool, float | None]:
-        return self._random.random() >= self._part, None
+        return self._random.random() >= self._part, self._wait_s
 
 
 class Bucket(Server):
@@ -104,7 +106,8 @@ class Window(Server):
 
 @dataclass
 class Paced:
-    """What became of a run. `sent_at`: moments in seconds from its start, one a request."""
+    """What became of a run. `sent_at`: moments in seconds from its start, one a request. `too_soon`: requests that were sent again before
+    the wait was over that their server had asked for."""
 
     attempts: list[int]
     sent_at: list[float] = field(default_factory=list)
@@ -147,7 +150,7 @@ class _Simulation:
         self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self._numbers = itertools.count()
         self._look_at = math.inf
-        self._closed_until = 0.0
+        self._not_before = [0.0] * calls
         self._paced = Paced([0] * calls)
 
     def run(self, most_s: float) -> Paced:
@@ -173,7 +176,7 @@ class _Simulation:
         now = self._clock.now
         self._paced.attempts[call] += 1
         self._paced.sent_at.append(now)
-        self._paced.too_soon += now < self._closed_until
+        self._paced.too_soon += now < self._not_before[call]
         number = self._gate.take(100, now)
         accepts, wait_s = self._server.takes(now + _WAY_S)
         if accepts:
@@ -197,7 +200,7 @@ class _Simulation:
         self._gate.in_flight -= 1
         self._refusals[call] += 1
         self._gate.refused(number, sent_at, wait_s)
-        self._closed_until = max(self._closed_until, now + (wait_s or 0.0))
+        self._not_before[call] = now + (wait_s or 0.0)
         self._at(now + self._gate.wait_after_refusal(self._refusals[call], wait_s), "back", call)
 
     def _back(self, call: int) -> None:

@@ -43,8 +43,21 @@ def test_no_bucket_is_so_small_that_a_run_stands_still(
 ) -> None:
     calls = int(60 * per_s + 8 * workers) + 100
     paced = simulate(Bucket(size, per_s, waits=waits, tells=tells), calls, workers=workers, reply_s=reply_s)
-    assert used(paced, size, per_s, workers, reply_s) >= 0.08
-    assert paced.requests_per_call <= 1.8
+    assert used(paced, size, per_s, workers, reply_s) >= (0.15 if tells else 0.45)
+    assert paced.requests_per_call <= (1.8 if waits else 8.0)
+
+
+@given(size=st.integers(1, 7), per_s=RATES, reply_s=REPLY_S, workers=WORKERS, waits=WAITS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_most_of_a_tiny_bucket_is_used_once_its_pace_is_known(
+    size: int, per_s: float, reply_s: float, workers: int, waits: str
+) -> None:
+    calls = int(180 * per_s) + 8 * workers + 100
+    done_at = simulate(Bucket(size, per_s, waits=waits), calls, workers=workers, reply_s=reply_s).done_at
+    assert len(done_at) == calls
+    begin, end = calls // 2, calls - workers - 1
+    rate = (end - begin) / (done_at[end] - done_at[begin])
+    assert rate >= 0.8 * min(per_s, workers / reply_s)
 
 
 @given(first=st.floats(2.0, 100.0), change=st.floats(0.25, 4.0), waits=WAITS, tells=st.booleans())
@@ -94,6 +107,21 @@ def test_limits_that_are_told_and_never_move_hold_a_run_back_for_seconds(limit: 
 def test_limits_that_never_move_are_no_excuse_where_some_requests_are_refused_by_chance() -> None:
     limits = RateLimits(requests=RateLimit(1000, 0, 86_400.0))
     assert simulate(ByChance(0.02, limits=limits), 600, workers=32).wall_s <= 45.0
+
+
+@pytest.mark.parametrize(
+    ("part", "wait_s", "most_s"), [(0.02, 1.0, 17), (0.05, 1.0, 18), (0.1, 1.0, 40), (0.02, 5.0, 30), (0.05, 5.0, 45)]
+)
+def test_requests_that_are_refused_by_chance_with_a_wait_hold_back_themselves_alone(
+    part: float, wait_s: float, most_s: float
+) -> None:
+    walls = []
+    for seed in range(5):
+        paced = simulate(ByChance(part, wait_s=wait_s, seed=seed), 2000, workers=32, seed=seed)
+        assert len(paced.done_at) == 2000
+        assert paced.too_soon == 0
+        walls.append(paced.wall_s)
+    assert sorted(walls)[2] <= most_s
 
 
 # Without refusals 2,000 calls take 12.5 s, with 40 % of them 21 s.

@@ -121,25 +121,43 @@ def test_each_answer_says_anew_how_long_to_wait(tmp_path: Path, fault_server: Fa
     assert all(gap >= wait for gap, wait in zip(gaps(fault_server), asked, strict=True))
 
 
-def test_a_429_with_a_wait_holds_back_every_request_to_that_provider(
+def test_429s_in_a_row_with_a_wait_hold_back_every_request_to_that_provider(
     tmp_path: Path, fault_server: FaultServer, short_waits: None
 ) -> None:
     """Also those that have their slot already and wait for their turn in the pace."""
     told_at: list[float] = []
 
     def respond(request: Recorded) -> Answer:
-        if len(fault_server.requests) == 3:
+        if 3 <= len(fault_server.requests) <= 6:
             told_at.append(time.monotonic())
             return Answer(status=429, headers={"Retry-After": "0.8"})
         return Answer()
 
     fault_server.respond = respond
     raw(tmp_path, topics=20, run={"max_concurrency": 8}).generate([direct(fault_server, rpm_limit=1200)])
-    after = [request.at_s for request in fault_server.requests if request.at_s > told_at[0]]
+    after = [request.at_s for request in fault_server.requests if request.at_s > told_at[3]]
     assert len(after) == 18
-    assert min(after) >= told_at[0] + 0.8
+    assert min(after) >= told_at[3] + 0.8
     # And they do not come all at once when the wait is over: at a request every 50 ms.
     assert most_in_any(0.15, after) <= 4
+
+
+@every_back_end
+def test_one_429_with_a_wait_among_answers_holds_back_its_own_request_alone(
+    tmp_path: Path, fault_server: FaultServer, make: MakeProvider, short_waits: None
+) -> None:
+    def respond(request: Recorded) -> Answer:
+        refused = len(fault_server.requests) == 7
+        return Answer(status=429, headers={"Retry-After": "2"}) if refused else Answer(delay_s=0.01)
+
+    fault_server.respond = respond
+    raw(tmp_path, topics=40, run={"max_concurrency": 2}).generate([make(fault_server)])
+    refused = fault_server.requests[6]
+    *others, again = fault_server.requests[7:]
+    assert again.raw == refused.raw
+    assert again.at_s >= refused.at_s + 2.0
+    assert max(other.at_s for other in others) < again.at_s
+    assert len(fault_server.requests) == 41
 
 
 def test_a_run_sleeps_while_it_waits(tmp_path: Path, fault_server: FaultServer) -> None:
