@@ -41,7 +41,7 @@ def main() -> None:
         output_columns={
             "summary": "text",
             "mood": ["positive", "mixed", "negative"],
-            "stars": "integer",
+            "stars": [1, 2, 3, 4, 5],
             "topics": "texts",
         },
         key_column="id",

@@ -106,9 +106,9 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
     forward_columns: list[NonBlank] | dict[str, NonBlank] | None = None
     """Further columns that rows have, and prompts do not; also with other names."""
 
-    output_columns: list[NonBlank] | dict[str, OutputType | list[NonBlank]] | None = None
+    output_columns: list[NonBlank] | dict[str, OutputType] | None = None
     """The new columns, or a mapping of them to what they hold: text, integer, number, boolean, texts (a list of texts), or a list of the
-    texts to choose from. Without it there is one text, `generated_text`."""
+    texts or whole numbers to choose from. Without it there is one text, `generated_text`."""
 
     key_column: NonBlank | None = None
     """A column whose values tell the rows of the source apart. It stands in the metadata of rows as `source_key`."""
@@ -161,7 +161,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
     def _choices(cls, given: Any) -> Any:
         for name, kind in given.items() if isinstance(given, dict) else ():
             if isinstance(kind, list) and (not kind or len(set(kind)) < len(kind)):
-                raise ValueError(f"{name}: expected texts to choose from, each once.")
+                raise ValueError(f"{name}: expected texts or whole numbers to choose from, each once.")
         return given
 
     @field_validator("skip_function")
@@ -277,7 +277,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
         return {**named(self.input_columns), **named(self.forward_columns)}
 
     @property
-    def outputs(self) -> Mapping[str, OutputType | list[str]]:
+    def outputs(self) -> Mapping[str, OutputType]:
         """The new columns, and what they hold."""
         given = self.output_columns or ["generated_text"]
         return given if isinstance(given, dict) else dict.fromkeys(given, "text")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, create_model
 
+from datafast._util.config_model import NonBlank
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.llms.reply_model import ReplyModel, exactly
 
 __all__ = ["Entries", "OutputType", "entry_model", "reply_model", "told", "type_of"]
 
-OutputType = Literal["text", "integer", "number", "boolean", "texts"]
+OutputType = Literal["text", "integer", "number", "boolean", "texts"] | list[NonBlank] | list[StrictInt]
+"""What a column holds: a type, or one of a list of texts or whole numbers."""
 
 
 def _not_blank(text: str) -> str:
@@ -29,7 +31,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "boolean": (bool, "true or false"),
     "texts": (list[_TEXT], "a list of texts"),
 }
-"""What a column may hold: its type, and how prompts call it."""
+"""The type of each, and how prompts call it."""
 
 
 class Entries(ReplyModel):
@@ -40,17 +42,17 @@ class Entries(ReplyModel):
     entries: list[Any] = Field(min_length=1)
 
 
-def told(kind: OutputType | list[str]) -> str:
+def told(kind: OutputType) -> str:
     """What a column holds, as prompts say it."""
-    return f"one of: {'; '.join(kind)}" if isinstance(kind, list) else _TYPES[kind][1]
+    return f"one of: {'; '.join(map(str, kind))}" if isinstance(kind, list) else _TYPES[kind][1]
 
 
-def type_of(kind: OutputType | list[str]) -> Any:
-    """The type of a column; of a list one of its texts."""
+def type_of(kind: OutputType) -> Any:
+    """The type of a column; of a list one of its elements."""
     return Literal[tuple(kind)] if isinstance(kind, list) else _TYPES[kind][0]
 
 
-def entry_model(outputs: Mapping[str, OutputType | list[str]]) -> type[BaseModel]:
+def entry_model(outputs: Mapping[str, OutputType]) -> type[BaseModel]:
     """The new columns of one row."""
     fields: dict[str, Any] = {name: (type_of(kind), ...) for name, kind in outputs.items()}
     with (

@@ -278,9 +278,16 @@ class BatchTables:
         self._db.execute("UPDATE batches SET phase = 2, ended_at = ? WHERE id = ?", (at, batch))
         self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state = 1", (batch,))
 
-    def forget_errors(self, batch: int) -> None:
-        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
-        self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state = 2", (batch,))
+    def forget_errors(self, batch: int) -> int:
+        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent. Says how many.
+
+        Left out are those that had errors before while most of the same batch was answered: they may be to blame themselves.
+        """
+        query = (
+            "DELETE FROM batch_calls WHERE batch = ? AND state = 2 AND NOT EXISTS (SELECT 1 FROM batch_calls c JOIN batches b "
+            "ON b.id = c.batch WHERE c.item = batch_calls.item AND c.key = batch_calls.key AND c.state = 2 AND b.answered > 4 * b.failed)"
+        )
+        return self._db.execute(query, (batch,)).rowcount
 
     def forget_errors_of(self, provider: str) -> None:
         """The same for all batches of a provider in which nothing was answered."""

@@ -95,6 +95,16 @@ def test_a_reply_that_does_not_fit_its_types_is_asked_for_again(tmp_path: Path) 
     assert len(requests_in(tmp_path / "requests")) == 6
 
 
+def test_a_column_may_be_one_of_several_whole_numbers(tmp_path: Path) -> None:
+    replies = iter([6, 4])
+    provider = CountingProvider(
+        "m", log=tmp_path / "requests", reply=lambda _: json.dumps({"entries": [{"stars": next(replies)}]})
+    )
+    dataset = pipeline(tmp_path, source=TABLE[:1], output_columns={"stars": [1, 2, 3, 4, 5]}).generate([provider])
+    assert [row.stars for row in dataset.data_rows] == [4]
+    assert "stars (one of: 1; 2; 3; 4; 5)" in requests_in(tmp_path / "requests")[0][1]
+
+
 def test_one_row_becomes_several_and_equal_ones_are_missing(tmp_path: Path) -> None:
     entries = [{"summary": text} for text in ("One.", "One.", "Two.")]
     dataset = pipeline(tmp_path, source=TABLE[:1], output_columns=["summary"], num_samples_per_prompt=3)
@@ -312,7 +322,7 @@ providers: [simulated/m]
         ({"output_columns": ["uuid"]}, "'uuid' is a name of datafast's own"),
         ({"output_columns": ["model_dump"]}, "'model_dump' cannot be the name of a column"),
         ({"output_columns": ["a", "a"]}, "A name is given twice"),
-        ({"output_columns": {"a": []}}, "expected texts to choose from"),
+        ({"output_columns": {"a": []}}, "expected texts or whole numbers to choose from"),
         ({"output_columns": {"a": "float"}}, "output_columns"),
         ({"forward_columns": {"text": "page"}}, "'text' is another input column already"),
         ({"prompts": ["Say something."]}, r"prompts\[0\]: No input column occurs\. Write at least one of \{text\}"),

@@ -62,6 +62,7 @@ class BatchJob:
         is_resting: nothing is being done about it, other than waiting.
         is_over: it is closed: nothing of it is open any more.
         was_cancelled: its service was asked for its end.
+        num_forgotten: so many errors were not its calls' fault, as far as can be told.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class BatchJob:
         self._spool = spool
         self._scratch = scratch
         self.was_cancelled = False
+        self.num_forgotten = 0
         self._refused_as: BatchStatus | None = None
         self._most_lost = 0  # answers that were paid for
         self._wait_s = 0.0  # before it is submitted again
@@ -117,7 +119,7 @@ class BatchJob:
                     path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        self._book.close(self.row, forget_errors=self.collector.only_faults)
+        self.num_forgotten = self._book.close(self.row, forget_errors=self.collector.only_faults)
         self.is_over = True
         row = self.row
         self._errand.emit(

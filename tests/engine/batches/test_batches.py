@@ -9,6 +9,7 @@ import pytest
 
 from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
 from datafast.llms import AnthropicProvider, OpenAIProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import StopCause
 from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import Answer
@@ -245,5 +246,17 @@ def test_a_batch_is_known_although_its_first_results_do_not_say_whose_they_are(
     address = {"api_base": server.url, "api_key": KEY}
     dataset = raw(tmp_path, topics=3, run=BATCH)
     dataset.generate([AnthropicProvider("claude-haiku-4-5-20251001", **address)])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {1}
+
+
+def test_simulated_rows_are_refused_while_batches_are_under_way(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 3
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    with pytest.raises(RunStopped):
+        dataset.generate([provider(server)], wait=False)
+    with pytest.raises(OutputError, match=r"1 batch is under way at .*, and this run would add simulated rows"):
+        raw(tmp_path, topics=3).generate([SimulatedProvider()])
+    dataset.generate([provider(server)])
     assert assert_balanced(dataset.report).written == 3
     assert set(server.bought.values()) == {1}
