@@ -5,8 +5,12 @@ A kind that is registered and has no line in `CASES` fails here, and so does one
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,15 +20,18 @@ from typing import Any
 
 import pytest
 
+from datafast._util.plugins import installed
 from datafast.config_files.loader import load_project
 from datafast.config_files.project import Project
 from datafast.engine.options import RunOptions
 from datafast.errors import RunStopped
 from datafast.llms import provider_from_spec
+from datafast.llms.base import Request, Response
+from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.registry import kind_names, load_kind
 from datafast.types import RunReport, StopCause
 from tests.servers.fault_server import FaultServer
-from tests.support import assert_balanced, rows_of, same_rows
+from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
 from tests.test_plugin_package import KIND as RIDDLES
 
 Fields = dict[str, Any]
@@ -223,6 +230,8 @@ CASES = {
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
 }
 ITEMS = 50
+COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
+"""The kinds whose number of rows can be said."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -281,6 +290,7 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
 
 def test_every_kind_is_under_contract() -> None:
     assert set(CASES) == set(kind_names())
+    assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
 
 
 @every_kind
@@ -297,6 +307,8 @@ def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: B
     again = in_python.plan_for(project.routes)
     assert list(again.keys()) == list(plan.keys()) == [item.key for item in items]
     assert again.fingerprint == plan.fingerprint
+    dumped = of_kind.config_model(**in_python.config.model_dump(mode="json"))
+    assert list(of_kind(dumped).plan_for(project.routes).keys()) == list(plan.keys())
     assert [again[position].num_rows for position in range(ITEMS)] == [item.num_rows for item in items]
     providers = CASES[bench.kind].providers(provider_from_spec(bench.spec))
     assert in_python.get_num_expected_rows(providers) == plan.num_rows
@@ -304,7 +316,8 @@ def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: B
 
 @every_kind
 def test_rows_are_valid_complete_and_made_again_without_a_request(bench: Bench) -> None:
-    report = bench.run()
+    bench = replace(bench, spec={"provider": "openai", "model_id": "gpt-6-luna"})
+    report = bench.run(offline=True)
     dataset, rows = bench.project.dataset(), bench.rows
     assert report.requested == report.written == dataset.plan_for(bench.project.routes).num_rows >= ITEMS
     assert len({row["uuid"] for row in rows}) == len(rows)
@@ -312,10 +325,10 @@ def test_rows_are_valid_complete_and_made_again_without_a_request(bench: Bench) 
         assert json.loads(dataset.written_model.model_validate(row).model_dump_json()) == row
 
     before = bench.output.read_bytes()
-    assert bench.run().calls == 0
+    assert bench.run(offline=True).calls == 0
     assert bench.output.read_bytes() == before
     bench.output.unlink()
-    report = bench.run()
+    report = bench.run(offline=True)
     assert (report.calls, report.written) == (0, len(rows))
     assert same_rows(bench.rows, rows)
 
@@ -350,6 +363,42 @@ def test_a_budget_holds_and_a_larger_one_ends_in_the_rows_of_one_run(bench: Benc
     assert same_rows(cut.rows, bench.rows)
 
 
+def killed_run(kind: str, folder: str, site: str, at: int) -> None:
+    """A run whose process is gone when so many requests were sent."""
+    sys.path.insert(0, site)
+    installed.cache_clear()
+    sent, own = itertools.count(1), SimulatedBackend.complete
+
+    async def complete(backend: SimulatedBackend, request: Request) -> Response:
+        if next(sent) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await own(backend, request)
+
+    SimulatedBackend.complete = complete  # type: ignore[method-assign]
+    Bench(kind, Path(folder), SPEC, {}).run()
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[ForkServer]:
+    with fork_server() as server:
+        yield server
+
+
+@every_kind
+def test_a_run_whose_process_was_killed_ends_in_the_rows_of_one_run(
+    bench: Bench, children: ForkServer, tmp_path: Path
+) -> None:
+    whole = bench.run()
+    killed = bench.changed(tmp_path / "killed")
+    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-riddles")}
+    died = children.run("tests.datasets.test_contract:killed_run", **arguments, at=whole.calls // 2)
+    assert died == -signal.SIGKILL
+    rest = killed.run()
+    assert rest.calls <= whole.calls
+    assert rest.written == whole.written
+    assert same_rows(killed.rows, bench.rows)
+
+
 @every_kind
 def test_a_limit_holds_and_the_rest_comes_later(bench: Bench, tmp_path: Path) -> None:
     whole = bench.run()
@@ -360,10 +409,8 @@ def test_a_limit_holds_and_the_rest_comes_later(bench: Bench, tmp_path: Path) ->
     assert same_rows(limited.rows, bench.rows)
 
 
-@every_kind
+@pytest.mark.parametrize("kind", COUNTED)
 def test_a_number_of_rows_is_exact_and_more_rows_keep_those_that_are_there(bench: Bench) -> None:
-    if "num_rows" not in load_kind(bench.kind).config_model.model_fields:
-        pytest.skip("the kind has no num_rows")
     assert bench.changed(num_rows=7).run().written == 7
     few = {row["uuid"]: row for row in bench.rows}
     more = bench.changed(num_rows=20)
