@@ -48,6 +48,13 @@ def test_a_request_is_repeated_so_often_and_the_rate_limit_wins(
     assert len(about_zeppelins(server)) == requests
 
 
+def test_waiting_after_a_429_uses_up_no_retries(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    support.short_waits(monkeypatch)
+    server.answer_next(Answer(), *[Answer(status=429, body={"error": {"message": "slow down"}})] * 3)
+    assert len(generator(max_concurrency=1, max_retries=0).create_data(4, 1, TREE)) == 4
+    assert len(server.requests) == 4 + 3
+
+
 def gaps(server: FaultServer) -> list[float]:
     times = [request.at_s for request in server.requests]
     return [later - earlier for earlier, later in itertools.pairwise(times)]
