@@ -37,6 +37,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "mcq": "datafast.datasets.mcq:MCQDataset",
         "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
+        "generic_pipeline": "datafast.datasets.generic_pipeline:GenericPipelineDataset",
     },
     "datafast.providers": {
         "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",

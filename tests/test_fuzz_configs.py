@@ -107,6 +107,23 @@ num_samples_per_prompt: 2
 prompts: ["{heading} {chunk} Ask {num_samples} in {language_name}."]
 providers: [openai/gpt-5-mini]
 """
+TABLE = """\
+kind: generic_pipeline
+output_file: out.jsonl
+source: [{t: Cranes lift boxes., n: 1, language: en}, {t: Tides come twice., n: 2, language: fr}, {t: "", n: 3, language: en}]
+input_columns: [t]
+forward_columns: {from: language}
+output_columns: {short: text, mood: [good, bad], stars: integer, tags: texts}
+key_column: n
+skip_if: not t
+sample_count: 5
+num_samples_per_prompt: 2
+languages: {en: English, de: German}
+prompts: ["{t} {num_samples} {language} <<reader>>"]
+expansion: {placeholders: {reader: [pilots, cooks]}}
+system_prompt: Be exact.
+providers: [openai/gpt-5-mini]
+"""
 JUDGED = """\
 kind: judgement
 output_file: out.jsonl
@@ -145,6 +162,7 @@ CONFIGS = {
     "raw": RAW,
     "classification": CLASSES,
     "document_qa": DOCUMENTS,
+    "generic_pipeline": TABLE,
     "judgement": JUDGED,
     "mcq": QUESTIONS,
     "preference": PREFERENCE,

@@ -21,10 +21,15 @@ from typing import Any
 
 import pytest
 
-from datafast.datasets import ClassificationDataset, ConversationDataset
+from datafast.datasets import ClassificationDataset, ConversationDataset, GenericPipelineDataset
 from datafast.errors import RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
+from datafast.schema.config import (
+    ClassificationDatasetConfig,
+    ConversationDatasetConfig,
+    GenericPipelineDatasetConfig,
+    RunConfig,
+)
 from datafast.store import group_commit
 from tests.support import (
     ROOT,
@@ -61,6 +66,7 @@ KINDS = [
     "columns",
     "conversation",
     "shared",
+    "generic_pipeline",
 ]
 
 
@@ -91,9 +97,21 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             "c": {"type": "text", "provider": "m", "prompt": "Answer {b}"},
         }
         return columns(folder, schema, rows=2, run=RUN).generate({"m": provider})
+    if kind == "generic_pipeline":
+        table = [{"text": "a"}, {"text": "b"}, {"text": ""}]
+        config: Any = GenericPipelineDatasetConfig(
+            source=table,
+            input_columns=["text"],
+            output_columns={"summary": "text", "stars": "integer"},
+            skip_if="not text",
+            num_samples_per_prompt=2,
+            output_file=folder / "out.jsonl",
+            run=RunConfig(**RUN),
+        )
+        return GenericPipelineDataset(config).generate([provider])
     if kind == "classification":
         classes = [{"name": name, "description": name} for name in ("spam", "ham")]
-        config: Any = ClassificationDatasetConfig(
+        config = ClassificationDatasetConfig(
             classes=classes, num_samples_per_prompt=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ClassificationDataset(config).generate([provider])

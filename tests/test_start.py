@@ -18,6 +18,7 @@ KINDS = {
     "ClassificationDataset": "datafast.datasets.classification",
     "MCQDataset": "datafast.datasets.mcq",
     "DocumentQADataset": "datafast.datasets.document_qa",
+    "GenericPipelineDataset": "datafast.datasets.generic_pipeline",
     "JudgementDataset": "datafast.datasets.judgement",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",

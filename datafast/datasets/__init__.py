@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.columns import ColumnsDataset
     from datafast.datasets.conversation.kind import ConversationDataset
     from datafast.datasets.document_qa import DocumentQADataset
+    from datafast.datasets.generic_pipeline import GenericPipelineDataset
     from datafast.datasets.judgement import JudgementDataset
     from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
@@ -22,6 +23,7 @@ else:
             "datafast.datasets.columns": ["ColumnsDataset"],
             "datafast.datasets.conversation.kind": ["ConversationDataset"],
             "datafast.datasets.document_qa": ["DocumentQADataset"],
+            "datafast.datasets.generic_pipeline": ["GenericPipelineDataset"],
             "datafast.datasets.judgement": ["JudgementDataset"],
             "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
@@ -35,6 +37,7 @@ __all__ = [
     "ColumnsDataset",
     "ConversationDataset",
     "DocumentQADataset",
+    "GenericPipelineDataset",
     "JudgementDataset",
     "MCQDataset",
     "PreferenceDataset",

@@ -288,6 +288,11 @@ class PromptDatasetConfig(DatasetConfig):
     def rows_per_item(self) -> int:
         return int(getattr(self, self.rows_field))
 
+    @property
+    def names_in_prompts(self) -> TemplateNames:
+        """The placeholders that the kind fills in the expanded templates: `prompt_names`, unless they depend on the config."""
+        return self.prompt_names
+
     def template_texts(self, edition: Edition) -> list[PromptText]:
         """The templates that are expanded: the user's, else the kind's default ones."""
         own = getattr(self, self.prompts_field)
@@ -325,7 +330,7 @@ class PromptDatasetConfig(DatasetConfig):
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
         others = self.other_placeholders(edition)
         templates = [
-            self.prompt_names.parse(
+            self.names_in_prompts.parse(
                 text, self.placeholders, field=self.template_field(number), remark=remark
             ).varied_by(others)
             for number, text in enumerate(self.template_texts(edition))

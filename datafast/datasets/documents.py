@@ -28,7 +28,17 @@ from datafast.sources.field import RowInput, spool_beside
 from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
-__all__ = ["Document", "Documents", "DocumentsConfig", "ids_dimension", "numbered", "opened", "same"]
+__all__ = [
+    "Document",
+    "Documents",
+    "DocumentsConfig",
+    "by_line",
+    "ids_dimension",
+    "numbered",
+    "opened",
+    "same",
+    "the_given",
+]
 
 _USUAL = "text"
 _ID_BYTES = 16
@@ -227,16 +237,11 @@ class DocumentsConfig(PromptDatasetConfig):
         made_of = [*given.values(), *settings.values()]
         if len(self._made_of) == len(made_of) and all(map(same, self._made_of, made_of)):
             return self  # another field was assigned
-        named = [name for name, value in given.items() if value is not None]
-        if len(named) != 1:
-            told = f"{' and '.join(named)} are given" if named else "No texts are given"
-            raise ValueError(f"source: {told}. Give one of source, hf_dataset_name and local_file_path.")
-        source = given[named[0]]
-        if named == ["local_file_path"] and self.local_lines and source.suffix.lower() == ".txt":
-            source = RowSource(source=source, lines=True)
+        field = the_given(given, "texts")
+        source = by_line(given[field], field) if self.local_lines else given[field]
         self._documents = Documents(
-            opened(source, named[0], self._folder, spool_beside(self.output_file, self.run)),
-            field=named[0],
+            opened(source, field, self._folder, spool_beside(self.output_file, self.run)),
+            field=field,
             **settings,
         )
         self._documents.remark()
@@ -268,6 +273,22 @@ class DocumentsConfig(PromptDatasetConfig):
         for file in self.documents.source.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
+
+
+def the_given(given: Mapping[str, object], what: str) -> str:
+    """The one field of these that names a source. Raises ValueError."""
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        told = f"{' and '.join(named)} are given" if named else f"No {what} are given"
+        raise ValueError(f"source: {told}. Give one of {', '.join(list(given)[:-1])} and {list(given)[-1]}.")
+    return named[0]
+
+
+def by_line(given: Any, field: str) -> Any:
+    """What a field names, of a text file under `local_file_path` its lines, as the first datafast reads them."""
+    if field == "local_file_path" and given.suffix.lower() == ".txt":
+        return RowSource(source=given, lines=True)
+    return given
 
 
 def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:

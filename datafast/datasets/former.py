@@ -5,12 +5,8 @@ from __future__ import annotations
 __all__ = ["FORMER_CONFIGS", "FORMER_DATASETS", "FORMER_INSPECTORS", "FORMER_ROWS"]
 
 _CHAT = "Chats of several turns are made by a ConversationDataset with max_turns."
-_PIPELINE = (
-    "A table is sent through prompts by a ColumnsDataset: columns from the source, and columns that a model writes."
-)
 
 FORMER_DATASETS = {
-    "GenericPipelineDataset": _PIPELINE,
     "TextClassificationDataset": "It is ClassificationDataset.",
     "TextDataset": "It is RawDataset.",
     "UltraChatDataset": _CHAT,
@@ -18,14 +14,11 @@ FORMER_DATASETS = {
 }
 FORMER_CONFIGS = {
     "ClassificationConfig": "It is ClassificationDatasetConfig.",
-    "GenericPipelineDatasetConfig": _PIPELINE,
     "TextDatasetConfig": "It is RawDatasetConfig.",
     "UltraChatDatasetConfig": _CHAT,
     "UltrachatDatasetConfig": _CHAT,
 }
 FORMER_ROWS = {
     "ChatRow": _CHAT,
-    "GenericPipelineRow": _PIPELINE,
-    "GenericPipelineSource": _PIPELINE,
 }
 FORMER_INSPECTORS = {"inspect_ultrachat_dataset": _CHAT}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datafast.datasets.config import PromptExpansionConfig
     from datafast.datasets.conversation.config import ConversationDatasetConfig
     from datafast.datasets.document_qa import DocumentQADatasetConfig
+    from datafast.datasets.generic_pipeline import GenericPipelineDatasetConfig
     from datafast.datasets.judgement import JudgementDatasetConfig
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
@@ -27,6 +28,7 @@ else:
             "datafast.datasets.config": ["PromptExpansionConfig"],
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
             "datafast.datasets.document_qa": ["DocumentQADatasetConfig"],
+            "datafast.datasets.generic_pipeline": ["GenericPipelineDatasetConfig"],
             "datafast.datasets.judgement": ["JudgementDatasetConfig"],
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
@@ -43,6 +45,7 @@ __all__ = [
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
     "DocumentQADatasetConfig",
+    "GenericPipelineDatasetConfig",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",

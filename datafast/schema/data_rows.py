@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
     from datafast.datasets.document_qa import DocumentQARow
+    from datafast.datasets.generic_pipeline import GenericPipelineRow, GenericPipelineSource
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -24,6 +25,7 @@ else:
                 "ReasonedConversationRow",
             ],
             "datafast.datasets.document_qa": ["DocumentQARow"],
+            "datafast.datasets.generic_pipeline": ["GenericPipelineRow", "GenericPipelineSource"],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
@@ -37,6 +39,8 @@ __all__ = [
     "ComparisonRow",
     "ConversationRow",
     "DocumentQARow",
+    "GenericPipelineRow",
+    "GenericPipelineSource",
     "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",

@@ -11,6 +11,7 @@ import io
 import logging
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -89,13 +90,23 @@ def _of_html(data: bytes, reading: Reading) -> str:
 def _of_pdf(data: bytes, reading: Reading) -> str:
     import pypdf
 
-    logging.getLogger("pypdf").setLevel(
-        logging.ERROR
-    )  # it tells of every oddity of a file that it can read all the same
-    pages = pypdf.PdfReader(io.BytesIO(data))
-    if pages.is_encrypted and not pages.decrypt(""):
-        raise ConfigError("is locked by a password. Save it without one.")
-    return _tidy("\n\n".join(page.extract_text() for page in pages.pages))
+    with _quiet("pypdf"):  # it tells of every oddity of a file that it can read all the same
+        pages = pypdf.PdfReader(io.BytesIO(data))
+        if pages.is_encrypted and not pages.decrypt(""):
+            raise ConfigError("is locked by a password. Save it without one.")
+        return _tidy("\n\n".join(page.extract_text() for page in pages.pages))
+
+
+@contextmanager
+def _quiet(package: str) -> Iterator[None]:
+    """A package logs only errors meanwhile."""
+    logger = logging.getLogger(package)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _of_docx(data: bytes, reading: Reading) -> str:

@@ -138,12 +138,19 @@ class BatchBook:
         cost = batch.cost_usd + settled.cost_usd if known else None  # type: ignore[operator]  # both are known
         return batch._replace(answered=batch.answered + answered, failed=batch.failed + failed, cost_usd=cost)
 
-    def close(self, batch: BatchRow, *, forget_errors: bool = False) -> None:
-        """Records that nothing of a batch is open any more. `forget_errors`: calls with errors are asked again as if never sent."""
+    def close(self, batch: BatchRow, *, forget_errors: bool = False) -> int:
+        """Records that nothing of a batch is open any more.
+
+        Args:
+            forget_errors: calls with errors are asked again as if never sent; see `BatchTables.forget_errors`.
+
+        Returns:
+            How many errors were forgotten.
+        """
         with self._ledger.durable_transaction():
-            if forget_errors:
-                self._tables.forget_errors(batch.id)
+            forgotten = self._tables.forget_errors(batch.id) if forget_errors else 0
             self._tables.close(batch.id, time.time())
+        return forgotten
 
     def note_stop(self, reason: str) -> None:
         """Records why the run that had submitted batches will not find them."""

@@ -1,11 +1,11 @@
 """Batches in the ledger: which jobs were announced to which provider, and which calls are in them.
 
     batches        one row a batch job: its provider, its tag, the service's id, what became of it
-    batch_calls    one row a call of a batch that is open, or that came back with an error
+    batch_calls    one row a call of a batch that is open, or that came back with an error, or was never answered
 
 A call is open from the moment at which its batch is announced until its reply is recorded, or it is known that none will come. While it is
 open it is never sent in another way, and what it can cost is charged. Rows of answered calls go when their batch is closed: the reply is
-in `calls`.
+in `calls`. Those of calls that were never answered stay, because they count as requests no more.
 """
 
 from __future__ import annotations
@@ -160,6 +160,14 @@ class BatchTables:
         query = "SELECT count(*), coalesce(sum(usd), 0), coalesce(sum(tokens), 0) FROM batch_calls WHERE state = 0 "
         return OpenSums(*self._db.execute(query + "AND request >= ? AND request < ?", requests).fetchone())
 
+    def num_unasked(self, requests: tuple[int, int]) -> int:
+        """How many requests with these numbers, from the first one on, without the last one, were numbered and then answered by nobody."""
+        query = (
+            "SELECT count(*) FROM batch_calls WHERE state = 3 AND request >= ? AND request < ? "
+            "AND request NOT IN (SELECT id FROM charges)"
+        )
+        return int(self._db.execute(query, requests).fetchone()[0])
+
     def open_keys(self, items: Collection[int]) -> set[bytes]:
         """The keys of the calls of these items that are open."""
         query = "SELECT key FROM batch_calls WHERE item = ? AND state = 0"
@@ -266,13 +274,20 @@ class BatchTables:
         )
 
     def close(self, batch: int, at: float) -> None:
-        """Notes that nothing of a batch is open any more. Of its calls only those with errors are kept."""
+        """Notes that nothing of a batch is open any more. Of its calls those that were answered are forgotten."""
         self._db.execute("UPDATE batches SET phase = 2, ended_at = ? WHERE id = ?", (at, batch))
-        self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state IN (1, 3)", (batch,))
+        self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state = 1", (batch,))
 
-    def forget_errors(self, batch: int) -> None:
-        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent."""
-        self._db.execute("DELETE FROM batch_calls WHERE batch = ? AND state = 2", (batch,))
+    def forget_errors(self, batch: int) -> int:
+        """Lets the calls of a batch that came back with errors be asked again, as if they had not been sent. Says how many.
+
+        Left out are those that had errors before while most of the same batch was answered: they may be to blame themselves.
+        """
+        query = (
+            "DELETE FROM batch_calls WHERE batch = ? AND state = 2 AND NOT EXISTS (SELECT 1 FROM batch_calls c JOIN batches b "
+            "ON b.id = c.batch WHERE c.item = batch_calls.item AND c.key = batch_calls.key AND c.state = 2 AND b.answered > 4 * b.failed)"
+        )
+        return self._db.execute(query, (batch,)).rowcount
 
     def forget_errors_of(self, provider: str) -> None:
         """The same for all batches of a provider in which nothing was answered."""

@@ -432,6 +432,7 @@ class Ledger:
         ).fetchone()
         waiting = self.batches.open_sums(requests)
         sent = min(requests[1], int(self.meta("requests") or 0) + 1) - max(requests[0], 1)
+        sent -= self.batches.num_unasked(requests)
         usd, tokens = usd + waiting.usd, tokens + waiting.tokens
         return Spent(
             cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls

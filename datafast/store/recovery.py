@@ -353,6 +353,11 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
     mode = "simulated" if simulated else "real"
     found = ledger.meta("mode")
     empty = not ledger.max_id("calls") and not size_of(paths.journal)
+    if simulated and (batches := ledger.batches.open()):
+        raise OutputError(
+            f"{paths.rows}: {under_way(batches)}, and this run would add simulated rows. Choose another file with --output, or collect "
+            f"the batches first, with a run of the real models. Or cancel them with `datafast batches {paths.rows} --cancel`."
+        )
     if found is None or (found != mode and empty):
         with ledger.transaction():
             ledger.set_meta("mode", mode)

@@ -470,6 +470,7 @@ def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
         ("raw.yaml", "examples/space_engineering.yaml"),
         ("classification.yaml", "examples/classification.yaml"),
         ("document_qa.yaml", "examples/document_qa.yaml"),
+        ("generic_pipeline.yaml", "examples/generic_pipeline.yaml"),
         ("judgement.yaml", "examples/judgement.yaml"),
         ("mcq.yaml", "examples/mcq.yaml"),
         ("preference.yaml", "examples/preference.yaml"),

@@ -329,9 +329,8 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("from datafast.datasets import GenericPipelineDataset", "ColumnsDataset"),
         ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
-        ("from datafast.schema.config import GenericPipelineDatasetConfig", "ColumnsDataset"),
+        ("from datafast.schema.config import UltrachatDatasetConfig", "ConversationDataset"),
         ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
         ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
         ("from datafast.llms import GoogleProvider", "GeminiProvider"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import zipfile
 from pathlib import Path
@@ -87,7 +88,9 @@ def test_a_page_is_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
 
 
 def test_a_pdf_has_the_text_of_its_pages(tmp_path: Path) -> None:
+    before = logging.getLogger("pypdf").level
     assert text_of(write_pdf(tmp_path / "a.pdf", "A crane lifts.", "Tides come.")) == "A crane lifts.\n\nTides come."
+    assert logging.getLogger("pypdf").level == before
 
 
 def test_a_word_file_keeps_its_headings(tmp_path: Path) -> None:

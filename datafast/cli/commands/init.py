@@ -27,8 +27,8 @@ __all__ = ["command"]
 def command(kind: str, force: bool, as_json: bool) -> None:
     """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.
 
-    KIND is raw (the default), classification, mcq, document_qa, preference, conversation, columns or judgement. Nothing
-    is overwritten.
+    KIND is raw (the default), classification, mcq, document_qa, preference, conversation, columns, judgement or
+    generic_pipeline. Nothing is overwritten.
     """
     written, kept = _write(Path.cwd(), kind, force=force)
     if as_json:

@@ -40,7 +40,7 @@ class Collector:
     """Collects one batch.
 
     Args:
-        settle: ends the reservation of a request; see `Cashier.settle_batch`.
+        settle: ends the reservation of a request; see `Cashier.settle_batch`; `give_back`: of one that was not asked.
         count: adds a reply to the run's counts: the provider, its usage, its cost.
         on_reply: called with the key of a call and its reply, once that is in the ledger.
 
@@ -58,6 +58,7 @@ class Collector:
         *,
         book: BatchBook,
         settle: SettleBatch,
+        give_back: Callable[[Bound], None],
         count: Callable[[str, Usage, float | None], None],
         emit: Emitter,
         on_reply: Callable[[bytes, Response], None],
@@ -70,6 +71,7 @@ class Collector:
         self._endpoint = service.endpoint
         self._book = book
         self._settle_bound = settle
+        self._give_back = give_back
         self._count = count
         self._emit = emit
         self._on_reply = on_reply
@@ -156,29 +158,37 @@ class Collector:
         return response
 
     def _failed(self, call: BatchCall, error: ProviderError, settled: Settled, *, maybe_paid: bool) -> None:
+        if is_accounts(error):
+            self.accounts_error = error
+            self._leave_unanswered(call, settled, maybe_paid=maybe_paid)
+            return
         if maybe_paid:
             self._charge(call, settled)
         self._settle_bound(_bound(call), None, None, charged=maybe_paid)
-        if is_accounts(error):
-            self.accounts_error = error
-            self.not_answered += 1
-            settled.states.append((call.id, CallState.NOT_ANSWERED, ""))
-        else:
-            self.fault = error
-            settled.states.append((call.id, CallState.FAILED, as_text(error)))
+        self.fault = error
+        settled.states.append((call.id, CallState.FAILED, as_text(error)))
 
-    def leave_rest(self) -> None:
-        """Notes that nothing more comes for the calls that are still open."""
+    def leave_rest(self, *, most_paid: int = 0) -> None:
+        """Notes that nothing more comes for the calls that are still open.
+
+        Args:
+            most_paid: so many of them may have been answered and paid for, and the answers are lost. They stay charged.
+        """
         for calls in self._book.unsettled(self.row):
             settled = Settled()
             for call in calls:
-                self._leave_unanswered(call, settled)
+                self._leave_unanswered(call, settled, maybe_paid=most_paid > 0)
+                most_paid -= 1
             self.row = self._book.settle(self.row, settled)
 
-    def _leave_unanswered(self, call: BatchCall, settled: Settled) -> None:
+    def _leave_unanswered(self, call: BatchCall, settled: Settled, *, maybe_paid: bool = False) -> None:
         self.not_answered += 1
         settled.states.append((call.id, CallState.NOT_ANSWERED, ""))
-        self._settle_bound(_bound(call), None, None, charged=False)
+        if maybe_paid:
+            self._charge(call, settled)
+            self._settle_bound(_bound(call), None, None, charged=True)
+        else:
+            self._give_back(_bound(call))
 
     def _charge(self, call: BatchCall, settled: Settled) -> None:
         settled.charges.append(Charge(call.request, self._endpoint.label, call.usd, call.tokens, time.time()))

@@ -146,14 +146,16 @@ class Dispatch:
         if self._stop:
             return
         try:
-            for gathering in list(self._gatherings.values()):
-                if not gathering.service.takes:
-                    self._dissolve(gathering)
-                elif not self._is_worked_on(gathering.service):
-                    self._send_off(gathering)
-        except OutputWriteError as error:
-            self._stop.now(StopCause.OUTPUT, str(error), error)
-            return
+            self._do_what_can_be_done()
+        except Exception as error:  # noqa: BLE001 - as in `_guarded`
+            self._stop_run(error)
+
+    def _do_what_can_be_done(self) -> None:
+        for gathering in list(self._gatherings.values()):
+            if not gathering.service.takes:
+                self._dissolve(gathering)
+            elif not self._is_worked_on(gathering.service):
+                self._send_off(gathering)
         refused = [service for service in self._services.values() if self._is_to_be_stopped(service)]
         for service in refused:
             service.stop()
@@ -179,9 +181,15 @@ class Dispatch:
         if not gathering.calls:
             gathering.drop()
             return
-        gathering.finish()
         service = gathering.service
-        row = self._book.announce(service.endpoint.label, gathering.tag, gathering.calls, described=service.described)
+        try:
+            gathering.finish()
+            row = self._book.announce(
+                service.endpoint.label, gathering.tag, gathering.calls, described=service.described
+            )
+        except BaseException:
+            gathering.drop()
+            raise
         self._begin(row, service, gathering.waiters, gathering.path)
 
     def _begin(self, row: BatchRow, service: Service, waiters: Waiters, spool: Path | None) -> None:
@@ -190,6 +198,7 @@ class Dispatch:
             service,
             book=self._book,
             settle=self._cashier.settle_batch,
+            give_back=self._cashier.give_back,
             count=self._office.sender.count,
             emit=self._office.emit,
             on_reply=self._on_reply,
@@ -210,8 +219,11 @@ class Dispatch:
         except ItemPending:
             pass
         except Exception as error:  # noqa: BLE001 - a fault of ours or of the store: the run stops and raises it
-            cause = StopCause.OUTPUT if isinstance(error, OutputWriteError) else StopCause.FAULT
-            self._stop.now(cause, f"{type(error).__name__}: {error}", error)
+            self._stop_run(error)
+
+    def _stop_run(self, error: Exception) -> None:
+        cause = StopCause.OUTPUT if isinstance(error, OutputWriteError) else StopCause.FAULT
+        self._stop.now(cause, f"{type(error).__name__}: {error}", error)
 
     # -- under way
 
@@ -238,7 +250,7 @@ class Dispatch:
         if error is not None and (error.kind is ErrorKind.QUOTA or not job.row.answered):
             service.refuse(error)
         elif collector.only_faults and collector.fault is not None:
-            await service.after_faults(collector.fault, job.row.service_id)
+            await service.after_faults(collector.fault, job.row.service_id, is_to_blame=job.num_forgotten > 0)
         elif job.row.answered:
             service.works()
 
@@ -263,7 +275,7 @@ class Dispatch:
         """Lets the calls of a batch that was not announced go online."""
         del self._gatherings[gathering.service.endpoint]
         for call in gathering.calls:
-            self._cashier.settle_batch(Bound(call.usd, call.tokens), None, None, charged=False)
+            self._cashier.give_back(Bound(call.usd, call.tokens))
         gathering.drop()
         self._on_over(gathering.waiters)
 

@@ -62,6 +62,7 @@ class BatchJob:
         is_resting: nothing is being done about it, other than waiting.
         is_over: it is closed: nothing of it is open any more.
         was_cancelled: its service was asked for its end.
+        num_forgotten: so many errors were not its calls' fault, as far as can be told.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class BatchJob:
         self._spool = spool
         self._scratch = scratch
         self.was_cancelled = False
+        self.num_forgotten = 0
         self._refused_as: BatchStatus | None = None
+        self._most_lost = 0  # answers that were paid for
         self._wait_s = 0.0  # before it is submitted again
 
     @property
@@ -104,7 +107,7 @@ class BatchJob:
                 return
             if status.id:
                 await self._collect(status)
-            self.collector.leave_rest()
+            self.collector.leave_rest(most_paid=self._most_lost)
             self._close()
             left = status if status.id else self._refused_as
             if left is not None:
@@ -116,7 +119,7 @@ class BatchJob:
                     path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        self._book.close(self.row, forget_errors=self.collector.only_faults)
+        self.num_forgotten = self._book.close(self.row, forget_errors=self.collector.only_faults)
         self.is_over = True
         row = self.row
         self._errand.emit(
@@ -250,6 +253,7 @@ class BatchJob:
                 if not self.service.forgets_unknown:
                     raise
                 warn_user(f"{error} It is given up now.")
+                self._most_lost = self.row.num_calls
                 return _NO_BATCH
 
         return await self.service.patiently(ask, batch=batch, resting=self._set_resting)
@@ -300,7 +304,10 @@ class BatchJob:
                         self.service.check()
             except ResultsGone as error:
                 warn_user(f"{error} Requests whose replies are lost are asked again.")
+                self._most_lost = status.done or self.row.num_calls
             self.collector.take(part)
+            if self._most_lost:
+                self._most_lost -= self.row.answered + self.row.failed
 
         await self.service.patiently(download, batch=status.id, resting=self._set_resting)
 

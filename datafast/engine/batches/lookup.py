@@ -55,6 +55,7 @@ class Lookup:
         self._scratch = scratch
         self._rest = rest
         self._resting = resting
+        self._not_ours: set[str] = set()  # batches whose results were read
         # Not since its announcement: the upload before the request that makes the batch may take longer than any wait here.
         self._given_up_at = time.time()
 
@@ -71,12 +72,13 @@ class Lookup:
             alive = [status for status in own if status.state is not BatchState.REFUSED]
             if alive:
                 return alive[0]
-            strangers = [status for status in found if not status.tag and status.id not in self._known_ids]
+            strangers = [status for status in found if not status.tag and self._may_be_ours(status)]
             are_over = all([await self._is_over(status) for status in strangers])
             if are_over:
                 for status in strangers:
                     if await self._is_ours(status):
                         return status
+                    self._not_ours.add(status.id)
             left_s = self._given_up_at + ON_ITS_WAY_S - time.time()
             if are_over and left_s <= 0.0:
                 return own[0] if own else None
@@ -92,6 +94,9 @@ class Lookup:
             resting=self._resting,
         )
 
+    def _may_be_ours(self, status: BatchStatus) -> bool:
+        return status.id not in self._known_ids and status.id not in self._not_ours
+
     async def _is_over(self, status: BatchStatus) -> bool:
         async def look() -> bool:
             try:
@@ -104,13 +109,14 @@ class Lookup:
         return await self._service.patiently(look, batch=status.id, resting=self._resting)
 
     async def _is_ours(self, status: BatchStatus) -> bool:
-        """Whether a batch that has ended answers our requests."""
+        """Whether a batch that has ended answers our requests. Any line may tell: others may be broken, or not ours."""
 
         async def look() -> bool:
             try:
                 ended = await self._backend.status(status.id)
                 async for reply in self._backend.replies(ended, scratch=self._scratch):
-                    return reply.custom_id.startswith(self._row.tag)
+                    if reply.custom_id.startswith(self._row.tag):
+                        return True
             except (UnknownBatch, ResultsGone):  # somebody has collected it, and removed its results
                 pass
             return False

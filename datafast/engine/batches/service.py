@@ -63,7 +63,10 @@ class Service:
         self.forgets_unknown = False
         self.described = described(endpoint.provider)
         self.refusal: ProviderError | None = None
-        self._bad = 0  # batches in a row in which nothing but faults came back
+        self._bad = (
+            0  # batches in a row in which nothing but faults came back; those of them that are not their calls' fault
+        )
+        self._its_fault = 0
         self.listeners: deque[asyncio.Future[None]] = deque()
         self._stop = stop
         self._emit = emit
@@ -89,16 +92,20 @@ class Service:
 
     def works(self) -> None:
         """A batch came back with answers."""
-        self._bad = 0
+        self._bad = self._its_fault = 0
 
-    async def after_faults(self, error: ProviderError, batch: str) -> None:
+    async def after_faults(self, error: ProviderError, batch: str, *, is_to_blame: bool) -> None:
         """Waits after a batch in which nothing but faults came back, and gives up after some in a row.
+
+        Args:
+            is_to_blame: whether it is the service's fault, as far as can be told.
 
         Raises:
             ItemPending: as `check`.
         """
         self._bad += 1
-        if self._bad > _MOST_BAD:
+        self._its_fault += is_to_blame
+        if self._its_fault > _MOST_BAD:
             self.refuse(error)
             return
         wait_s = 0.0

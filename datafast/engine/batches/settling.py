@@ -172,6 +172,7 @@ def _collector(row: BatchRow, service: Service, errand: Errand) -> Collector:
         service,
         book=errand.book,
         settle=settle,
+        give_back=lambda bound: None,
         count=lambda provider, usage, cost_usd: None,
         emit=errand.emit,
         on_reply=lambda key, reply: None,

@@ -79,6 +79,12 @@ class Budget:
         usd = (cost_usd if cost_usd is not None else bound.usd) if usage else 0.0
         self._charge(usd - bound.usd, tokens - bound.tokens)
 
+    def give_back(self, bound: Bound) -> None:
+        """Takes back the reservation of a request that was never answered, and never will be."""
+        self.num_reserved -= 1
+        self._used["max_calls"] -= 1
+        self._charge(-bound.usd, -bound.tokens)
+
     def _charge(self, usd: float, tokens: int) -> None:
         self._used["budget_usd"] += usd
         self._used["max_tokens"] += tokens
@@ -301,6 +307,12 @@ class Cashier:
         """Ends the reservation of a request of a batch; also of one that an earlier run has made. See `Budget.settle`."""
         if self._budget is not None:
             self._budget.settle(bound, usage, cost_usd, charged=charged)
+            self._wake()
+
+    def give_back(self, bound: Bound) -> None:
+        """Takes back the reservation of a request of a batch that its provider has not even begun with."""
+        if self._budget is not None:
+            self._budget.give_back(bound)
             self._wake()
 
     def abandon(self, requests: int) -> None:

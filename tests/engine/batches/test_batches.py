@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
-from datafast.llms import OpenAIProvider
+from datafast.llms import AnthropicProvider, OpenAIProvider
+from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import StopCause
 from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import Answer
@@ -235,3 +236,27 @@ def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_pa
     server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
     report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
     assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)
+
+
+def test_a_batch_is_known_although_its_first_results_do_not_say_whose_they_are(
+    tmp_path: Path, server: BatchServer
+) -> None:
+    server.faults.lose_submit, server.faults.no_metadata = 1, True
+    server.faults.junk = [b"not json", b'{"custom_id": "nobody-1"}']
+    address = {"api_base": server.url, "api_key": KEY}
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    dataset.generate([AnthropicProvider("claude-haiku-4-5-20251001", **address)])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {1}
+
+
+def test_simulated_rows_are_refused_while_batches_are_under_way(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 3
+    dataset = raw(tmp_path, topics=3, run=BATCH)
+    with pytest.raises(RunStopped):
+        dataset.generate([provider(server)], wait=False)
+    with pytest.raises(OutputError, match=r"1 batch is under way at .*, and this run would add simulated rows"):
+        raw(tmp_path, topics=3).generate([SimulatedProvider()])
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 3
+    assert set(server.bought.values()) == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -57,11 +58,18 @@ def test_a_fault_among_answers_is_asked_again(tmp_path: Path, server: BatchServe
 def test_a_fault_that_comes_again_and_again_fails_the_item(tmp_path: Path, server: BatchServer) -> None:
     server.outcome = once(error(500), times=100)
     dataset = raw(tmp_path, topics=6, run={**BATCH, "max_retries": 2})
-    with pytest.raises(RunStopped) as stopped:
-        dataset.generate([provider(server)])
-    report = assert_balanced(stopped.value.report)
-    assert (report.written, report.pending) == (5, 1)
-    assert report.stop_cause is StopCause.PROVIDER
+    dataset.generate([provider(server)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed) == (5, 1)
+
+
+def test_an_outage_in_the_middle_of_a_batch_fails_no_item(tmp_path: Path, server: BatchServer) -> None:
+    asked = itertools.count()
+    server.outcome = lambda prompt: error(500) if next(asked) in range(3, 20) else ANSWERED
+    dataset = raw(tmp_path, topics=6, run={**BATCH, "max_retries": 2})
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 6
+    assert set(server.bought.values()) == {1}
 
 
 @pytest.mark.parametrize("status", [400, 403])

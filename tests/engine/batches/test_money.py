@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datafast.errors import RunStopped
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms import OpenAIProvider
 from datafast.store.reader import LedgerReader
 from datafast.types import StopCause
@@ -121,3 +122,43 @@ def test_what_expires_leaves_its_room(tmp_path: Path, server: BatchServer) -> No
     dataset = raw(tmp_path, topics=4, run={**BATCH, "budget_usd": 0.5})
     dataset.generate([provider])
     assert assert_balanced(dataset.report).written == 4
+
+
+@pytest.mark.parametrize("why", ["no service", "expired", "deadline", "refused"])
+def test_what_nobody_was_asked_is_no_request(tmp_path: Path, server: BatchServer, why: str) -> None:
+    run: dict[str, Any] = {**BATCH, "max_calls": 5}
+    match why:
+        case "no service":
+            server.faults.no_service = True
+        case "expired":
+            server.faults.expire, server.faults.partly = 2, 0.0
+        case "deadline":
+            run["batch_deadline"] = "0.00001m"
+        case "refused":
+            server.faults.fail.append(("model_not_found", "no such model"))
+            with pytest.raises(RunStopped, match="no such model"):
+                raw(tmp_path, topics=5, run=run).generate([priced(server)])
+    dataset = raw(tmp_path, topics=5, run=run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatafastWarning)
+        dataset.generate([priced(server)])
+    assert assert_balanced(dataset.report).written == 5
+    assert sum(server.bought.values()) == 5
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.spent(Path()).calls == 5
+
+
+def test_answers_that_are_lost_stay_charged(tmp_path: Path, server: BatchServer) -> None:
+    server.faults.polls = 2
+    provider = priced(server, max_completion_tokens=1000)
+    dataset = raw(tmp_path, topics=3, run={**BATCH, "budget_usd": 10.0})
+    with pytest.raises(RunStopped, match="1 batch is under way"):
+        dataset.generate([provider], wait=False)
+    server.faults.lose_results = 1
+    with pytest.warns(DatafastWarning, match="Requests whose replies are lost are asked again"):
+        dataset.generate([provider])
+    assert assert_balanced(dataset.report).written == 3
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        spent = reader.spent(Path())
+    assert spent.usd > 3 * 1000 * 100.0 / 1e6 / 2
+    assert spent.calls == 6

@@ -19,6 +19,8 @@ from datafast.llms import OpenAIProvider
 from datafast.llms.batches.base import BatchStatus
 from datafast.llms.batches.openai import OpenAIBatches
 from datafast.schema.config import RunConfig
+from datafast.store.batch_book import BatchBook
+from datafast.store.batches import BatchRow
 from datafast.types import StopCause
 from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import Answer
@@ -129,3 +131,20 @@ def test_several_outputs_wait_at_once(tmp_path: Path, server: BatchServer) -> No
 
     asyncio.run(all_of_them())
     assert [assert_balanced(dataset.report).written for dataset in datasets] == [3, 3, 3]
+
+
+def test_a_fault_while_a_batch_is_sent_off_is_raised_and_leaves_nothing(
+    tmp_path: Path, server: BatchServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object, **__: object) -> BatchRow:
+        raise KeyError("a fault of ours")
+
+    dataset = raw(tmp_path, topics=4, run=BATCH)
+    with monkeypatch.context() as patched:
+        patched.setattr(BatchBook, "announce", breaks)
+        with pytest.raises(KeyError, match="a fault of ours"):
+            dataset.generate([provider(server)])
+    assert not list(tmp_path.glob("*-batch-*"))
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+    assert set(server.bought.values()) == {1}

@@ -32,7 +32,9 @@ __all__ = [
     "STREAMED",
     "BackEnd",
     "every_backend",
+    "every_backend_in_runs",
     "every_direct_backend",
+    "every_kind_of_backend",
     "every_stream",
 ]
 
@@ -139,8 +141,9 @@ _WHOLE = [
         structures=("schema", "json", None),
     ),
 ]
+_OF_OTHER_MODELS = {"openai", "anthropic_tools"}
 # Of two entries for one class of back end, one is tried streamed too.
-_STREAMED_TOO = [backend for backend in _WHOLE if backend.name not in {"openai", "anthropic_tools"}]
+_STREAMED_TOO = [backend for backend in _WHOLE if backend.name not in _OF_OTHER_MODELS]
 DIRECT = [*_WHOLE, *(replace(backend, name=f"{backend.name}_streamed", stream=True) for backend in _STREAMED_TOO)]
 STREAMED = [backend for backend in DIRECT if backend.stream]
 LITELLM = [
@@ -184,3 +187,8 @@ def _each(backends: list[BackEnd]) -> pytest.MarkDecorator:
 
 
 every_backend, every_direct_backend, every_stream = map(_each, (BACKENDS, DIRECT, STREAMED))
+# For what is the same for all models of a back end, and streamed or not.
+every_kind_of_backend = _each(
+    [backend for backend in BACKENDS if not backend.stream and backend.name not in _OF_OTHER_MODELS]
+)
+every_backend_in_runs = _each([*ONE_OF_EACH, *ONE_OF_EACH_STREAMED, *LITELLM[1:]])

@@ -13,7 +13,7 @@ import pytest
 
 from datafast.errors import Action, ErrorKind, RunStopped
 from tests.llms.asking import refused
-from tests.llms.contract.backends import BACKENDS, KEY, BackEnd, every_backend
+from tests.llms.contract.backends import BACKENDS, KEY, BackEnd, every_backend, every_kind_of_backend
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import assert_balanced, raw
 
@@ -52,7 +52,7 @@ FAULTS = [
 ]
 
 
-@every_backend
+@every_kind_of_backend
 @pytest.mark.parametrize(("status", "fields", "kind"), FAULTS)
 def test_a_status_and_the_fields_of_its_body_decide_the_kind(
     fault_server: FaultServer, make: BackEnd, status: int, fields: dict[str, Any], kind: ErrorKind
@@ -96,7 +96,7 @@ def test_the_code_and_parameter_of_an_error_body_are_kept(fault_server: FaultSer
 # -- how long to wait
 
 
-@every_backend
+@every_kind_of_backend
 @pytest.mark.parametrize(
     ("headers", "expected_s"),
     [
@@ -166,7 +166,7 @@ def test_a_redirect_is_not_followed(fault_server: FaultServer, make: BackEnd) ->
 # -- keys
 
 
-@every_backend
+@every_kind_of_backend
 @pytest.mark.parametrize("echo", [KEY, KEY[:14], KEY[-12:], f"{KEY[:5]}*****{KEY[-4:]}", f"{KEY[:7]}...{KEY[-4:]}"])
 def test_a_key_echoed_by_the_server_is_redacted(fault_server: FaultServer, make: BackEnd, echo: str) -> None:
     fault_server.answer_next(Answer(status=401, body=error_body(message=f"Incorrect key provided: {echo}.", code=echo)))

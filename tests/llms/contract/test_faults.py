@@ -19,7 +19,7 @@ from datafast.errors import ErrorKind, ProviderError, ReplyCategory, ReplyError
 from datafast.llms import LLMProvider
 from tests import support
 from tests.llms.asking import completed
-from tests.llms.contract.backends import BackEnd, every_backend, every_direct_backend
+from tests.llms.contract.backends import BackEnd, every_backend, every_backend_in_runs, every_direct_backend
 from tests.servers.streams import as_bytes, events_of
 from tests.servers.wire_server import CLOSE, WireServer, http
 from tests.support import assert_balanced, raw
@@ -153,7 +153,7 @@ def test_each_fault_is_told_as_what_it_is_by_one_request(make: BackEnd, fault: s
         assert len(server.requests) == 1
 
 
-@every_backend
+@every_backend_in_runs
 @every_fault
 def test_each_fault_costs_time_and_no_row(
     tmp_path: Path, make: BackEnd, fault: str, monkeypatch: pytest.MonkeyPatch

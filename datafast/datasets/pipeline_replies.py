@@ -1,0 +1,68 @@
+"""The models of a pipeline's replies: new columns, each of the type that the config gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, create_model
+
+from datafast._util.config_model import NonBlank
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast.llms.reply_model import ReplyModel, exactly
+
+__all__ = ["Entries", "OutputType", "entry_model", "reply_model", "told", "type_of"]
+
+OutputType = Literal["text", "integer", "number", "boolean", "texts"] | list[NonBlank] | list[StrictInt]
+"""What a column holds: a type, or one of a list of texts or whole numbers."""
+
+
+def _not_blank(text: str) -> str:
+    if not (text := text.strip()):
+        raise ValueError("is blank")
+    return text
+
+
+_TEXT = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "text": (_TEXT, "a text"),
+    "integer": (int, "a whole number"),
+    "number": (Annotated[float, Field(allow_inf_nan=False)], "a number"),
+    "boolean": (bool, "true or false"),
+    "texts": (list[_TEXT], "a list of texts"),
+}
+"""The type of each, and how prompts call it."""
+
+
+class Entries(ReplyModel):
+    """The new columns of one or several rows."""
+
+    elements: ClassVar[tuple[str, ...]] = ("entries",)
+
+    entries: list[Any] = Field(min_length=1)
+
+
+def told(kind: OutputType) -> str:
+    """What a column holds, as prompts say it."""
+    return f"one of: {'; '.join(map(str, kind))}" if isinstance(kind, list) else _TYPES[kind][1]
+
+
+def type_of(kind: OutputType) -> Any:
+    """The type of a column; of a list one of its elements."""
+    return Literal[tuple(kind)] if isinstance(kind, list) else _TYPES[kind][0]
+
+
+def entry_model(outputs: Mapping[str, OutputType]) -> type[BaseModel]:
+    """The new columns of one row."""
+    fields: dict[str, Any] = {name: (type_of(kind), ...) for name, kind in outputs.items()}
+    with (
+        foreign_warnings_ignored()
+    ):  # of columns with the name of an old method of pydantic's models, like `copy` or `json`
+        return create_model("Entry", **fields)
+
+
+def reply_model(entry: type[BaseModel], count: int) -> type[Entries]:
+    """`Entries` whose schema asks for exactly `count` of them; a shorter reply is kept."""
+    bounds: Any = {"minItems": count, "maxItems": count}
+    entries: Any = (list[entry], Field(min_length=1, description=exactly(count, "rows"), json_schema_extra=bounds))  # type: ignore[valid-type]
+    return create_model(f"Entries{count}", __base__=Entries, entries=entries)
