@@ -473,8 +473,8 @@ def test_a_quota_that_the_server_tells_is_used_without_a_refusal(
     report = assert_balanced(dataset.report)
     assert report.written == 80
     assert time.monotonic() - started >= (80 - 20) / 30
-    # It is told how much is left, so hardly one comes too early; without that a good part of the eight in flight would, again and again.
-    assert len(fault_server.requests) <= 84
+    # It is told how much is left, so hardly one comes too early: 82 in a quiet hour, and 95 without that.
+    assert len(fault_server.requests) <= 90
 
 
 def test_a_limit_that_is_far_away_holds_nothing_back() -> None:
