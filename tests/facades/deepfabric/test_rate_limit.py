@@ -68,7 +68,9 @@ def test_the_delays_of_repeats_begin_and_end_where_they_are_told(
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     server.respond = down_for_zeppelins
     limits = {"initial_retry_delay": 0.02, "max_retry_delay": 0.03, "max_retries": 6}
-    generator(max_concurrency=1, rate_limit=limits).create_data(12, 1, MANY)
+    # Others have to be answered between any two repeats, or else the server is taken to be down for all.
+    topics = ["zeppelin", *(f"wave {number}" for number in range(80))]
+    generator(max_concurrency=1, rate_limit=limits).create_data(topic_model=topics, batch_size=1)
     assert len(about_zeppelins(server)) == 7
     assert max(gaps(server)) < 0.5  # the default would begin with up to a second
 
