@@ -92,6 +92,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "topics": "datafast.cli.commands.topics:command",
         "schema": "datafast.cli.commands.schema:command",
+        "plugins": "datafast.cli.commands.plugins:command",
     },
 }
 

@@ -15,14 +15,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError, DatafastError
 
-__all__ = ["Door", "blaming", "installed"]
+__all__ = ["Door", "Offered", "blaming", "installed"]
 
 T = TypeVar("T")
+
+
+class Offered(NamedTuple):
+    """What stands behind one entry point: the thing itself, or why it cannot be used."""
+
+    point: EntryPoint
+    thing: Any
+    problem: str | None
 
 
 class Door(Generic[T]):
@@ -124,14 +132,34 @@ class Door(Generic[T]):
                 warn_user(f"{error} It is left out here.")
         return things
 
+    def offered(self) -> list[Offered]:
+        """What datafast and the installed packages offer, each loaded, and what cannot be used with the reason."""
+        packaged = {(point.name, point.value): point for point in installed(self.group)}
+        return [
+            *(self._offered(point) for point in self._built_in.values()),
+            *(
+                Offered(point, None, self._hidden(point)) if point.name in self._built_in else self._offered(point)
+                for point in packaged.values()
+            ),
+        ]
+
+    def _offered(self, point: EntryPoint) -> Offered:
+        try:
+            return Offered(point, self.load(point.name), None)
+        except ConfigError as error:
+            return Offered(point, None, str(error))
+
     def _tell_of_hidden(self, point: EntryPoint) -> None:
         claim = f"{_package(point)} ({point.value})"
         if (claim, point.name) not in self._told:
             self._told.add((claim, point.name))
-            warn_user(
-                f"The {self.noun} {point.name!r} of {claim} cannot be used, because datafast has a built-in one of that name. "
-                f"Ask the author of the package for another name.",
-            )
+            warn_user(self._hidden(point))
+
+    def _hidden(self, point: EntryPoint) -> str:
+        return (
+            f"The {self.noun} {point.name!r} of {_package(point)} ({point.value}) cannot be used, because datafast has a built-in "
+            f"one of that name. Ask the author of the package for another name."
+        )
 
     def _of_a_package(self, name: str) -> EntryPoint:
         found = {point.value: point for point in installed(self.group) if point.name == name}

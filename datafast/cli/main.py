@@ -22,22 +22,12 @@ import click
 
 from datafast import __version__
 from datafast._util.notify import did_you_mean
-from datafast._util.plugins import Door
 from datafast.cli.display.streams import StdoutError, guard_streams
 from datafast.cli.options import print_json
+from datafast.cli.registry import COMMANDS
 from datafast.errors import ConfigError, DatafastError, DatafastWarning
-from datafast.registry import BUILT_IN
 
 __all__ = ["COMMANDS", "cli", "main"]
-
-
-def _check(name: str, command: Any) -> str | None:
-    return None if isinstance(command, click.Command) else "a click.Command is expected"
-
-
-COMMANDS: Door[click.Command] = Door(
-    "datafast.commands", noun="command", built_in=BUILT_IN["datafast.commands"], check=_check
-)
 
 
 class _Failure(click.ClickException):

@@ -65,6 +65,7 @@ FORMATS: Door[Format] = Door(
 
 
 def write_parquet(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
+    """Writes a Parquet file, typed by the row model."""
     from pyarrow import parquet
 
     schema = row_schema(row_model).features.arrow_schema
@@ -106,6 +107,7 @@ def misfit(values: Sequence[Row], schema: Any, *, first: int, why: Exception) ->
 
 
 def write_csv(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
+    """Writes a table of comma-separated values with a header."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(row_model.model_fields))
         writer.writeheader()
@@ -117,6 +119,7 @@ def _flat(value: Any) -> Any:
 
 
 def write_json(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
+    """Writes one JSON list."""
     with path.open("wb") as file:
         file.write(b"[")
         for number, row in enumerate(rows):
@@ -125,5 +128,6 @@ def write_json(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> N
 
 
 def write_jsonl(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
+    """Writes JSON lines."""
     with path.open("wb") as file:
         file.writelines(orjson.dumps(row) + b"\n" for row in rows)

@@ -24,7 +24,7 @@ from datafast.llms.options import OPTION_SCHEMAS, text_schema
 from datafast.llms.provider import LLMProvider
 from datafast.registry import BUILT_IN
 
-__all__ = ["PROVIDERS", "load_provider", "loaded_providers", "parted", "provider_from_spec", "provider_schema"]
+__all__ = ["DOOR", "PROVIDERS", "load_provider", "loaded_providers", "parted", "provider_from_spec", "provider_schema"]
 
 # Other names of providers.
 _ALIASES = {"hf": "transformers", "huggingface": "transformers", "llamacpp": "llama_cpp"}
@@ -51,7 +51,7 @@ def _check(name: str, provider: Any) -> str | None:
     return f"a class derived from datafast.llms.LLMProvider with provider_name = {name!r} is expected"
 
 
-_DOOR: Door[type[LLMProvider]] = Door(
+DOOR: Door[type[LLMProvider]] = Door(
     "datafast.providers", noun="provider", built_in=BUILT_IN["datafast.providers"], check=_check, key="provider"
 )
 
@@ -62,16 +62,16 @@ class _Providers(Mapping[str, type[LLMProvider]]):
     def __getitem__(self, name: str) -> type[LLMProvider]:
         if name not in self:
             raise KeyError(name)
-        return _DOOR.load(name)
+        return DOOR.load(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (_DOOR.is_built_in(name) or name in _DOOR.names())
+        return isinstance(name, str) and (DOOR.is_built_in(name) or name in DOOR.names())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_DOOR.names())
+        return iter(DOOR.names())
 
     def __len__(self) -> int:
-        return len(_DOOR.names())
+        return len(DOOR.names())
 
 
 PROVIDERS: Mapping[str, type[LLMProvider]] = _Providers()
@@ -91,7 +91,7 @@ def load_provider(name: str) -> type[LLMProvider]:
 
 def loaded_providers() -> dict[str, type[LLMProvider]]:
     """The classes of all providers that can be loaded, by name; warns of the others."""
-    return _DOOR.loaded()
+    return DOOR.loaded()
 
 
 def _hint(name: str) -> str:
@@ -142,7 +142,7 @@ def provider_from_spec(spec: str | Mapping[str, Any]) -> LLMProvider:
     except DatafastError:
         raise
     except Exception as error:
-        if _DOOR.is_built_in(provider.provider_name):
+        if DOOR.is_built_in(provider.provider_name):
             raise  # a bug of ours, with its traceback
         raise ConfigError(
             f"The provider {name.strip()!r} cannot be made by {provider.__module__}.{provider.__qualname__}: "

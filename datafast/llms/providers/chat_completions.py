@@ -66,6 +66,8 @@ class ChatCompletionsProvider(DirectProvider):
 
 
 class OpenAIProvider(ChatCompletionsProvider):
+    """OpenAI's models."""
+
     provider_name = "openai"
     structured_replies = "schema"
     env_key_name = "OPENAI_API_KEY"
@@ -92,6 +94,8 @@ class OpenAIProvider(ChatCompletionsProvider):
 
 
 class MistralProvider(ChatCompletionsProvider):
+    """Mistral's models."""
+
     provider_name = "mistral"
     structured_replies = "schema"
     env_key_name = "MISTRAL_API_KEY"
@@ -110,6 +114,8 @@ class MistralProvider(ChatCompletionsProvider):
 
 
 class OpenRouterProvider(ChatCompletionsProvider):
+    """Models of many makers, by OpenRouter."""
+
     provider_name = "openrouter"
     env_key_name = "OPENROUTER_API_KEY"
     default_model_id = "openai/gpt-6-luna"
