@@ -327,7 +327,7 @@ class DataSetGenerator:
         for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
             if count is not None:
                 check_count(name, count)
-        provider = self._settings.provider(model_name)
+        provider = self._settings.provider(model_name, batch_size=batch_size)
         config = self._settings.config(
             topics,
             num_rows=num_steps,

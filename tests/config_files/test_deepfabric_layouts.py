@@ -302,6 +302,65 @@ def test_limits_of_tokens_and_retries_are_kept(server: FaultServer) -> None:
     assert remarks == []
 
 
+def test_limits_of_tokens_hold_for_each_row_of_a_call(server: FaultServer) -> None:
+    _, writer, _ = loaded(SECOND.replace("  temperature: 0.3\n", "  temperature: 0.3\n  max_tokens: 200\n"))
+    assert writer.max_completion_tokens == 2 * 200
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_selection_of_topics_and_a_section_run_are_allowed(server: FaultServer, layout: str) -> None:
+    config, _, remarks = loaded(LAYOUTS[layout] + "topic_selection: balanced\nrun: {budget_usd: 2, seed: 5}\n")
+    assert (config.topic_selection, config.run.budget_usd, config.run.seed, remarks) == ("balanced", 2, 5, [])
+
+
+@pytest.mark.parametrize(
+    ("topics", "paths"),
+    [("[tides, ice]", [["tides"], ["ice"]]), ("{sea: [tides, ice]}", [["sea", "tides"], ["sea", "ice"]])],
+)
+def test_topics_of_ones_own_may_be_a_list_or_nested(server: FaultServer, topics: str, paths: list[list[str]]) -> None:
+    kept = [line for line in SECOND.splitlines(keepends=True) if not line.startswith("topic_tree")]
+    generated("".join(kept) + f"topics: {topics}\n")
+    assert len(server.requests) == 2
+    for path in paths:
+        within = f" (within {path[0]})" if len(path) > 1 else ""
+        assert f". {path[-1]}{within}\n" in server.requests[0].prompt + "\n"
+
+
+@pytest.mark.parametrize("section", ["llm", "generation", "data_engine"])
+def test_a_key_is_refused(server: FaultServer, section: str) -> None:
+    if section == "data_engine":
+        text = SECOND.replace("  model: engine-model\n", "  model: engine-model\n  api_key: sk-very-secret\n")
+    elif section == "llm":
+        text = FOURTH.replace("temperature: 0.5}", "temperature: 0.5, api_key: sk-very-secret}")
+    else:
+        text = FOURTH.replace("llm: {temperature: 0.3}", "llm: {temperature: 0.3, api_key: sk-very-secret}")
+    message = refused(text)
+    assert "api_key: " in message
+    assert "sk-very-secret" not in message
+
+
+@pytest.mark.parametrize("place", ["beside the config", "in the working directory"])
+def test_a_file_of_tools_lies_beside_the_config_or_in_the_working_directory(server: FaultServer, place: str) -> None:
+    folder = Path("configs")
+    folder.mkdir()
+    (folder / "tools.yaml" if place == "beside the config" else Path("tools.yaml")).write_text(f"[{TOOL}]", "utf-8")
+    text = AGENT.replace(
+        "components: {builtin: [read_file, list_files]}", "registry_path: tools.yaml, available: [tide]"
+    )
+    (folder / "c.yaml").write_text(text, "utf-8")
+    config: Any = load_project(folder / "c.yaml").config
+    assert [tool["function"]["name"] for tool in config.tools] == ["tide"]
+
+
+def test_questions_of_a_conversation_are_bounded_as_the_config_says(server: FaultServer) -> None:
+    turns = "min_turns: 3, max_turns: 5}"
+    fourth = AGENT.replace("reasoning_style: agent}", f"reasoning_style: agent, agent_mode: multi_turn, {turns}")
+    more = "  conversation_type: agent_cot_multi_turn\n  min_turns: 3\n  max_turns: 5\n"
+    for text in (fourth, SECOND.replace("dataset:\n", more + "dataset:\n")):
+        config, *_ = loaded(text)
+        assert (config.min_turns, config.max_turns) == (3, 5)
+
+
 def test_an_agent_has_the_tools_of_its_components(server: FaultServer) -> None:
     rows = generated(AGENT)
     assert [tool["function"]["name"] for tool in rows[0]["tools"]] == ["read_file", "list_files"]
@@ -367,6 +426,7 @@ def test_sections_of_other_services_are_remarked_on_with_their_line(
 @pytest.mark.parametrize(
     ("old", "new", "remark"),
     [
+        ("llm: {", "evaluation: {metrics: [a]}\nllm: {", "evaluation: Models are not evaluated"),
         ("tools: {", "tools: {spin_endpoint: 'http://localhost:3000', ", "No tool is run"),
         ("tools: {", "tools: {scenario_seed: {files: {a: b}}, ", "no files to begin with"),
         ("tools: {", "tools: {strict: false, ", "asked for again"),
@@ -377,6 +437,12 @@ def test_sections_of_other_services_are_remarked_on_with_their_line(
 def test_what_has_no_effect_is_remarked_on(server: FaultServer, old: str, new: str, remark: str) -> None:
     _, _, (found,) = loaded(AGENT.replace(old, new, 1))
     assert remark in found
+
+
+def test_a_section_about_checkpoints_is_taken_without_a_remark(server: FaultServer) -> None:
+    """Each run can be resumed."""
+    _, _, remarks = loaded(FOURTH + "  checkpoint: {interval: 10, path: checkpoints}\n")
+    assert remarks == []
 
 
 FORMATTERS = """\

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import datafast
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
-from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError
+from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError, RunStopped
 from datafast.inspectors import inspect_classification_dataset
 from datafast.llms import (
     AnthropicProvider,
@@ -23,7 +23,12 @@ from datafast.llms import (
     OpenRouterProvider,
     SimulatedProvider,
 )
-from datafast.schema.config import ClassificationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
+from datafast.schema.config import (
+    ClassificationDatasetConfig,
+    PreferenceDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+)
 from datafast.schema.data_rows import (
     LabelSource,
     PreferenceRow,
@@ -119,6 +124,58 @@ def test_a_missing_key_is_told_when_the_run_begins(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("make", "wrong", "right"),
+    [
+        (RawDatasetConfig, "topcs", "topics"),
+        (ClassificationDatasetConfig, "clases", "classes"),
+        (PreferenceDatasetConfig, "input_document", "input_documents"),
+        (PromptExpansionConfig, "placeholder", "placeholders"),
+    ],
+)
+def test_a_misspelt_field_of_a_config_is_refused_with_the_nearest(make: Any, wrong: str, right: str) -> None:
+    with pytest.raises(ValueError, match=rf"Did you mean '{right}'\?"):
+        make(**{wrong: ["a"]})
+
+
+@pytest.mark.parametrize("field", ["personas", "source_texts"])
+def test_a_raw_dataset_has_no_personas_and_no_source_texts(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}"):
+        RawDatasetConfig(document_types=["log"], topics=["pumps"], **{field: ["a"]})  # type: ignore[arg-type]
+
+
+def test_metadata_have_every_value_that_shaped_the_row(tmp_path: Path) -> None:
+    config = RawDatasetConfig(
+        document_types=["log"],
+        topics=["pumps"],
+        prompts=["Write {num_samples} {document_type} in {language_name} of {topic} for <<reader>>."],
+        expansion=PromptExpansionConfig(placeholders={"reader": ["experts"]}),
+        output_file=tmp_path / "rows.jsonl",
+    )
+    row, *_ = RawDataset(config).generate([SimulatedProvider("m")]).data_rows
+    assert row.metadata == {"prompt_index": 0, "document_type": "log", "topic": "pumps", "reader": "experts"}
+    assert (row.language, row.model_id) == ("en", "simulated/m")
+
+
+def test_a_second_run_makes_missing_rows_alone_and_fresh_starts_over(tmp_path: Path) -> None:
+    def run(**options: Any) -> tuple[int, int]:
+        dataset = classification(tmp_path).generate([SimulatedProvider("m")], **options)
+        assert dataset.report is not None
+        return len(dataset.data_rows), dataset.report.calls
+
+    assert [run(), run(), run(fresh=True)] == [(4, 2), (4, 0), (4, 2)]
+
+
+def test_a_provider_that_always_fails_is_stopped_and_the_run_says_why(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.respond = lambda request: Answer(status=401, body={"error": {"message": "no such key"}})
+    provider = OpenAIProvider("some-model", "sk-0123456789", api_base=fault_server.url)
+    with pytest.raises(RunStopped, match=r"401.*no such key"):
+        classification(tmp_path, num_samples_per_prompt=50).generate([provider])
+    assert len(fault_server.requests) < 10
+
+
 def test_an_output_file_is_a_path_as_it_was_written(tmp_path: Path) -> None:
     config = ClassificationDatasetConfig(classes=CLASSES, output_file=str(tmp_path / "a.jsonl"))  # type: ignore[arg-type]
     assert config.output_file == tmp_path / "a.jsonl"
@@ -150,7 +207,9 @@ def test_models_by_default_are_those_that_the_page_names(kind: type[LLMProvider]
     assert f"`{model}`" in page
 
 
-@pytest.mark.parametrize("kind", [OpenAIProvider, AnthropicProvider, GeminiProvider])
+@pytest.mark.parametrize(
+    "kind", [OpenAIProvider, AnthropicProvider, GeminiProvider, MistralProvider, OpenRouterProvider, OllamaProvider]
+)
 def test_the_key_may_be_given_by_position(kind: type[LLMProvider]) -> None:
     provider = kind("some-model", "sk-0123456789")
     assert (provider.model_id, provider.api_key) == ("some-model", "sk-0123456789")

@@ -77,6 +77,47 @@ def test_a_dataset_tells_its_schema_and_its_number_of_rows() -> None:
             getattr(dataset(schema), name)
 
 
+def test_requests_are_sent_in_parallel_32_at_a_time_by_default(openai: FaultServer) -> None:
+    openai.respond = lambda request: Answer(delay_s=0.1)
+    made({"n": sample.range(1, 900), "a": generator("openai", "sk-0123456789")("of {n}")}, 40)
+    assert 1 < openai.max_in_flight <= 32 == RunConfig().max_concurrency
+
+
+# -- schemas
+
+
+def test_columns_come_in_the_order_of_the_schema_and_may_be_declared_in_any(openai: FaultServer) -> None:
+    gen = generator("openai", "sk-0123456789")
+    frame = made({"answer": gen("to {question}"), "question": gen("about {topic}"), "topic": "T"}, 1)
+    assert frame.to_dict("records") == [{"answer": "<to <about T>>", "question": "<about T>", "topic": "T"}]
+
+
+def test_drawn_values_follow_the_seed_at_any_concurrency() -> None:
+    slow = SimulatedProvider("m", latency_s=0.001, latency_jitter_s=0.01)
+    schema = {
+        "id": sample.uuid(),
+        "who": sample.person("name"),
+        "topic": sample.choice(["a", "b", "c"]),
+        "weight": sample.weighted({"x": 1, "y": 3}),
+        "level": sample.range(1, 99),
+        "day": sample.datetime("2024-01-01", "2024-12-31"),
+        "row": sample.from_dataset([{"q": number} for number in range(20)], "q"),
+        "fixed": sample.constant(7),
+        "text": generator(slow)("{id}"),
+    }
+    drawn = list(schema)[:-1]
+
+    def values(seed: int, concurrency: int) -> pd.DataFrame:
+        return dataset(schema, seed=seed).generate_sync(12, max_concurrency=concurrency)[drawn]
+
+    first = values(7, 1)
+    pd.testing.assert_frame_equal(values(7, 12), first)
+    other = values(8, 12)
+    assert set(first["fixed"]) == set(other["fixed"]) == {7}
+    assert not set(first["id"]) & set(other["id"])
+    assert all(list(first[name]) != list(other[name]) for name in drawn if name != "fixed")
+
+
 # -- samplers
 
 

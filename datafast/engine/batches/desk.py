@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from datafast.engine.batches.dispatch import Dispatch
 from datafast.engine.batches.errors import form_of, from_text, weigh
 from datafast.engine.batches.waiting import ItemParked, Parked, Tray, Waiters
+from datafast.engine.calls.budget import NoRoomYet
 from datafast.engine.events import Retry
 from datafast.engine.stop import ItemPending
 from datafast.store.batches import Gathered, under_way
@@ -68,6 +69,7 @@ class Desk:
             release=self._release,
         )
         self._cashier.on_full = self._dispatch.send_all
+        self._cashier.brings_more = self._dispatch.brings_more
         self._sender.desk = self
 
     def start(self, resume: Callable[[Share, Iterator[int]], None]) -> None:
@@ -127,15 +129,25 @@ class Desk:
             if waiters is None:
                 service = self._services.get(call.endpoint)
                 if service is None or not service.takes:
-                    call.discount = 0.0
-                    await tray.online(self._sender.send_online(call))
-                    return
-                waiters = self._gather(call, service)
+                    waiters = await self._send_online(tray, call)
+                    if waiters is None:
+                        return
+                else:
+                    waiters = self._gather(call, service)
             reply = await self._park(tray, Parked(call, waiters))
             if reply is not None:
                 call.replied(reply.raw, reply.format, call.endpoint.provider.model_id)
                 return
         raise ItemPending
+
+    async def _send_online(self, tray: Tray, call: Call) -> Waiters | None:
+        """Sends a call that no batch takes. Returns those who wait for the end of what the budget must not end, if it is to wait too."""
+        call.discount = 0.0
+        try:
+            await tray.online(self._sender.send_online(call))
+        except NoRoomYet:
+            return self._held
+        return None
 
     async def _park(self, tray: Tray, parked: Parked) -> Response | None:
         beside = self._parked.setdefault(parked.call.key, [])
@@ -162,7 +174,7 @@ class Desk:
         call.discount = service.discount or 0.0
         bound = self._cashier.prepare(call) or self._cashier.bound(call)
         if (limit := self._cashier.passed_by(bound)) is not None:
-            if self._cashier.num_reserved:
+            if self._cashier.num_reserved or self._dispatch.brings_more():
                 return self._held
             self._cashier.end_run(limit, bound)
             raise ItemPending

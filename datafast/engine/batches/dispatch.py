@@ -88,6 +88,7 @@ class Dispatch:
         self._gatherings: dict[Endpoint, Gathering] = {}
         self._jobs: dict[int, BatchJob] = {}  # of batches that are open
         self._active: set[BatchJob] = set()
+        self._has_news = False  # a batch has ended, and its items may not all have been opened again
         self._tasks: set[asyncio.Task[None]] = set()
         self._spools = itertools.count(1)
         self._errand = Errand(self._book, office.emit, office.waits, self._book.known_ids())
@@ -160,8 +161,13 @@ class Dispatch:
         for service in refused:
             service.stop()
         idle = not (self._gatherings or self._active or any(share.workers for share in self._shares))
+        self._has_news &= not idle
         if refused or (idle and any(share.held for share in self._shares)):
             self._release()
+
+    def brings_more(self) -> bool:
+        """Whether a batch is being collected, or what one has brought has still to be worked on. A budget does not end the run before."""
+        return bool(self._active) or self._has_news
 
     def _is_worked_on(self, service: Service) -> bool:
         return any(share.workers for share in self._shares if service.endpoint in share.endpoints)
@@ -239,6 +245,7 @@ class Dispatch:
                 self._cashier.abandon(self._book.num_open(job.row.id))
             job.service.wake()
             if job.is_over and not self._stop:
+                self._has_news = True
                 self._on_over(job.waiters)
                 self._release()
             self.look()

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Booking", "Budget", "Cashier", "Headroom", "check_prices", "headroom", "spent_elsewhere", "upper_bound"]
+__all__ = [
+    "Booking",
+    "Budget",
+    "Cashier",
+    "Headroom",
+    "NoRoomYet",
+    "check_prices",
+    "headroom",
+    "spent_elsewhere",
+    "upper_bound",
+]
 
 
 class Budget:
@@ -195,12 +205,17 @@ class Booking(NamedTuple):
     bound: Bound
 
 
+class NoRoomYet(Exception):
+    """The budget has no room for a request, and the run must not end before what batches have brought is worked on."""
+
+
 class Cashier:
     """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing.
 
     Attributes:
         has_budget: whether there is anything to keep.
         on_full: called where a request waits for others to leave some room.
+        brings_more: says whether what batches have brought has still to be worked on.
         limits_replies: whether a reply's tokens have to be reserved; `saw` is called only then.
     """
 
@@ -214,6 +229,7 @@ class Cashier:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._left_open = 0
         self.on_full: Callable[[], None] = lambda: None
+        self.brings_more: Callable[[], bool] = lambda: False
 
     def prepare(self, call: Call) -> Bound | None:
         """The most that the next request of a call can use, by the newest of what was learned; None without a budget.
@@ -331,12 +347,19 @@ class Cashier:
                 return
 
     async def wait(self, limit: str, bound: Bound | None) -> None:
-        """Waits for a request in flight, which may use less than its bound. Ends the run if there is none."""
+        """Waits for a request in flight, which may use less than its bound. Ends the run if there is none.
+
+        Raises:
+            NoRoomYet: there is none, but the run must not end yet.
+        """
         if self._budget is None or bound is None:
             return
         if self._budget.num_reserved:
             self.on_full()
             await self._stop.park(self._waiting)
+        elif self.brings_more():
+            self._wake()  # the next one is to know it too
+            raise NoRoomYet
         else:
             self.end_run(limit, bound)
 

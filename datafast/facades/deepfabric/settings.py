@@ -77,6 +77,7 @@ class Settings:
         self.batch_size: int = values["default_batch_size"]
         self.output_file = user_path(values["output_file"]) if values["output_file"] is not None else None
         provider, model = parted(values["provider"], values["model_name"])
+        self._max_tokens = values["max_tokens"]
         self._spec = self._provider_spec(values, provider, model, options)
         self._fields = self._conversation_fields(values)
         self._run = self._run_fields(values)
@@ -106,7 +107,6 @@ class Settings:
     ) -> dict[str, Any]:
         limits = _limits(values["rate_limit"])
         given = {
-            "max_completion_tokens": values["max_tokens"] and values["max_tokens"] * values["default_batch_size"],
             "rpm_limit": limits.max_requests_per_minute,
             "tpm_limit": limits.max_tokens_per_minute,
         }
@@ -158,8 +158,11 @@ class Settings:
         }
         return {**{name: value for name, value in given.items() if value is not None}, **own}
 
-    def provider(self, model_name: str | None = None) -> LLMProvider:
-        return provider_from_spec({**self._spec, **({"model_id": model_name} if model_name else {})})
+    def provider(self, model_name: str | None = None, *, batch_size: int | None = None) -> LLMProvider:
+        """Who answers the calls that ask for `batch_size` rows; `max_tokens` holds for each of them."""
+        size = batch_size or self.batch_size
+        tokens = {} if self._max_tokens is None else {"max_completion_tokens": self._max_tokens * size}
+        return provider_from_spec({**tokens, **self._spec, **({"model_id": model_name} if model_name else {})})
 
     def config(
         self,

@@ -162,3 +162,20 @@ def test_answers_that_are_lost_stay_charged(tmp_path: Path, server: BatchServer)
         spent = reader.spent(Path())
     assert spent.usd > 3 * 1000 * 100.0 / 1e6 / 2
     assert spent.calls == 6
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_rows_that_batches_have_paid_for_are_written_before_a_budget_ends_the_run(
+    tmp_path: Path, server: BatchServer, mode: str, concurrency: int
+) -> None:
+    server.faults.polls = 3
+    with pytest.raises(RunStopped, match="1 batch is under way"):
+        raw(tmp_path, topics=5, run={**BATCH, "max_calls": 5}).generate([priced(server)], wait=False)
+    run = {"mode": mode, "max_calls": 6, "max_concurrency": concurrency}
+    dataset = raw(tmp_path, topics=9, run=run)
+    with pytest.raises(RunStopped, match="The budget is reached: run") as stopped:
+        dataset.generate([priced(server)])
+    report = assert_balanced(stopped.value.report)
+    assert (report.written, report.pending) == (6, 3)
+    assert sum(server.bought.values()) == 6

@@ -54,6 +54,32 @@ def test_without_topics_the_model_chooses_what_each_row_is_about(server: FaultSe
     assert all("a subject of your choice" in request.prompt for request in server.requests)
 
 
+def test_a_topic_that_comes_again_is_asked_about_from_another_side(server: FaultServer) -> None:
+    generator(max_concurrency=1).create_data(4, 1, ["tides"])
+    first, *further = [request.prompt for request in server.requests]
+    assert "taken up" not in first
+    assert all("tides, taken up " in prompt for prompt in further)
+    assert len(set(further)) == 3
+
+
+@pytest.mark.parametrize("conversation_type", ["basic", "cot_freetext", "cot_structured"])
+def test_rows_of_every_type_have_messages(server: FaultServer, conversation_type: str) -> None:
+    (row,) = generator(conversation_type=conversation_type).create_data(1, 1, TREE)
+    _, question, answer = row["messages"]
+    assert (question["role"], answer["role"]) == ("user", "assistant")
+    assert answer["content"]
+    assert bool(answer.get("reasoning_content")) is (conversation_type != "basic")
+
+
+def test_a_reply_without_its_reasoning_is_asked_for_again(server: FaultServer) -> None:
+    exchange = {"user": "u", "assistant": "a"}
+    answers = [{"conversations": [{"exchanges": [exchange | more]}]} for more in ({}, {"reasoning": "r"})]
+    server.answer_next(*[Answer(text=json.dumps(answer)) for answer in answers])
+    (row,) = generator(conversation_type="cot_freetext").create_data(1, 1, TREE)
+    assert row["messages"][-1] == {"role": "assistant", "content": "a", "reasoning_content": "r"}
+    assert len(server.requests) == 2
+
+
 def test_topics_of_the_first_versions_are_a_topic_tree(server: FaultServer) -> None:
     async def awaited() -> int:
         return len(await generator().create_data_async(2, 1, topic_tree=TREE))

@@ -18,9 +18,12 @@ def test_failures_are_listed_counted_and_printed(server: FaultServer, capsys: py
     dataset = made.create_data(4, 1, TREE)
     (sample,) = made.failed_samples
     assert (len(dataset), sample["topic"], sample["category"]) == (3, "tides", "invalid_reply")
-    assert sample["raw_content"]
+    keys = ["topic", "category", "error", "provider", "attempts", "prompt", "raw_content", "uuid"]
+    assert sorted(sample) == sorted(keys)
+    assert all(sample[key] for key in keys)
     summary = made.summarize_failures()
     assert (summary["total_failures"], summary["failure_types"]) == (1, {"invalid_reply": 1})
+    assert summary["failure_examples"] == {"invalid_reply": sample["error"]}
     made.print_failure_summary()
     assert "1 invalid_reply" in capsys.readouterr().out
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datafast import DataSetGenerator
+from datafast import DataSetGenerator, DataSetGeneratorError
 from datafast.facades.deepfabric.generated import Dataset
+from tests import support
 from tests.facades.deepfabric.making import BAD, TREE, generator
 from tests.servers.fault_server import Answer, FaultServer
 
@@ -39,6 +42,35 @@ def test_events_come_in_order_with_their_keys_and_the_dataset_last(server: Fault
     assert sum(step["samples_generated"] for step in steps) == 7
     assert all(step["failed_in_step"] == 0 for step in steps)
     assert (told[-1]["total_samples"], told[-1]["failed_samples"]) == (7, 0)
+
+
+TABLE = re.compile(r"^\| event \| keys \|\n\|[- |]+\n((?:\|.*\n)+)", re.MULTILINE)
+OTHER_WORDS = {"step_complete", "DataSetGeneratorError", "KeyboardInterrupt", "CancelledError"}
+
+
+def documented_keys() -> dict[str, set[str]]:
+    """The keys of each event, or of events that share a row, as the page about scripts of DeepFabric has them."""
+    page = (Path(__file__).parents[3] / "docs/coming-from/deepfabric.md").read_text(encoding="utf-8")
+    found = TABLE.search(page)
+    assert found is not None
+    rows = [[re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3]] for line in found[1].splitlines()]
+    return {" ".join(events): set(keys) - OTHER_WORDS for events, keys in rows}
+
+
+def test_every_event_has_the_keys_that_are_documented(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    support.short_waits(monkeypatch)
+    server.answer_next(Answer(), Answer(status=500, body={"error": {"message": "down"}}), Answer(), BAD)
+    *events, _ = events_of(generator(max_concurrency=1, sample_retries=0), 4, 1, TREE)
+    told: list[dict[str, Any]] = []
+    made = generator(max_concurrency=1, run={"max_calls": 1}).create_data_with_events(4, 1, TREE)
+    with pytest.raises(DataSetGeneratorError, match="max_calls"):
+        told += made
+    assert told[-1]["event"] == "generation_error"
+    found = {event["event"]: set(event) - {"event"} for event in [*events, *told]}
+    found["generation_interrupted"] = {"message"}  # see below
+    for names, keys in documented_keys().items():
+        assert keys == set().union(*(found.pop(name) for name in names.split()))
+    assert not found
 
 
 def test_a_step_tells_of_its_failures_and_counts_once(server: FaultServer) -> None:

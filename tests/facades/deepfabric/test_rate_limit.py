@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import time
 from typing import Any
 
@@ -48,15 +49,28 @@ def test_a_request_is_repeated_so_often_and_the_rate_limit_wins(
     assert len(about_zeppelins(server)) == requests
 
 
+def test_waiting_after_a_429_uses_up_no_retries(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    support.short_waits(monkeypatch)
+    server.answer_next(Answer(), *[Answer(status=429, body={"error": {"message": "slow down"}})] * 3)
+    assert len(generator(max_concurrency=1, max_retries=0).create_data(4, 1, TREE)) == 4
+    assert len(server.requests) == 4 + 3
+
+
 def gaps(server: FaultServer) -> list[float]:
     times = [request.at_s for request in server.requests]
     return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
-def test_the_delays_of_repeats_begin_and_end_where_they_are_told(server: FaultServer) -> None:
+def test_the_delays_of_repeats_begin_and_end_where_they_are_told(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A wait of next to nothing would let a repeat go before anyone else's request.
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
     server.respond = down_for_zeppelins
     limits = {"initial_retry_delay": 0.02, "max_retry_delay": 0.03, "max_retries": 6}
-    generator(max_concurrency=1, rate_limit=limits).create_data(12, 1, MANY)
+    # Others have to be answered between any two repeats, or else the server is taken to be down for all.
+    topics = ["zeppelin", *(f"wave {number}" for number in range(80))]
+    generator(max_concurrency=1, rate_limit=limits).create_data(topic_model=topics, batch_size=1)
     assert len(about_zeppelins(server)) == 7
     assert max(gaps(server)) < 0.5  # the default would begin with up to a second
 

@@ -31,6 +31,18 @@ def test_the_constructor_has_the_documented_names_and_defaults() -> None:
     assert {name: found[name] for name in documented} == documented
 
 
+def test_parameters_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        DataSetGenerator("You teach.", provider="openai", model_name="m-1")  # type: ignore[misc]
+
+
+def test_max_tokens_are_those_of_each_row_of_a_call(server: FaultServer) -> None:
+    made = generator(max_tokens=100)
+    for num_steps, batch_size in ((1, 1), (6, 3), (5, None)):
+        made.create_data(num_steps, batch_size, TREE)
+    assert [request.json["max_completion_tokens"] for request in server.requests] == [100, 300, 300, 500]
+
+
 @pytest.mark.parametrize("method", ["create_data", "create_data_async", "create_data_with_events_async"])
 def test_every_way_to_create_takes_the_same_names(method: str) -> None:
     names = list(inspect.signature(getattr(DataSetGenerator, method)).parameters)
@@ -122,7 +134,7 @@ def test_names_of_other_versions_are_taken(server: FaultServer) -> None:
     )
     (row,) = made.create_data(1, 1, TREE)
     request = server.requests[0]
-    assert (request.json["model"], request.json["max_completion_tokens"]) == ("m-1", 700 * 5)
+    assert (request.json["model"], request.json["max_completion_tokens"]) == ("m-1", 700)
     assert "in 1 to 2 steps" in request.prompt
     assert [tool["function"]["name"] for tool in row["tools"]] == ["get_time"]
 
