@@ -157,7 +157,7 @@ def test_a_package_whose_entry_points_cannot_be_read_is_named_once_and_harms_no_
     offer("torn_page", {}, entry_points=POINTS + "no list of entry points")
     things, others = door(), Door[Any]("datafast.others", noun="other", built_in={}, check=lambda *_: None)
     with pytest.warns(DatafastWarning, match="The entry points of the package torn_page cannot be read") as told:
-        assert things.names() == ["path", "book"]
-        assert others.names() == []
+        found = things.names() + others.names()
+    assert found == ["path", "book"]
     assert len(told) == 1
     assert things.load("book") == "a book"

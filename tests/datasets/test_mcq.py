@@ -18,7 +18,7 @@ from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import MCQDatasetConfig, PromptExpansionConfig, RunConfig
 from datafast.schema.data_rows import MCQRow
-from tests.support import CountingProvider, assert_balanced, requests_in, rows_of, same_rows
+from tests.support import CountingProvider, assert_balanced, requests_in
 
 TEXTS = [f"Lesson {number}: a harbour crane lifts containers." for number in range(4)]
 PROMPT = "Q: {num_samples} {language_name} {document}"
@@ -78,17 +78,6 @@ def test_options_stand_in_an_order_that_the_seed_decides(tmp_path: Path) -> None
     assert {uuid: sorted(found) for uuid, found in other.items()} == {
         uuid: sorted(found) for uuid, found in first.items()
     }
-
-
-def test_a_second_run_and_lost_rows_buy_nothing(tmp_path: Path) -> None:
-    provider = CountingProvider("m", log=tmp_path / "requests")
-    mcq(tmp_path).generate([provider])
-    rows, sent = rows_of(tmp_path / "out.jsonl"), len(requests_in(tmp_path / "requests"))
-    assert sent == 4 + 8
-    (tmp_path / "out.jsonl").unlink()
-    mcq(tmp_path).generate([provider])
-    assert same_rows(rows, rows_of(tmp_path / "out.jsonl"))
-    assert len(requests_in(tmp_path / "requests")) == sent
 
 
 def test_rows_of_the_first_datafast_have_no_options_and_can_be_read() -> None:

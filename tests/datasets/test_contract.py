@@ -1,0 +1,443 @@
+"""What holds for every kind, those of other packages included: one small config each, run offline and against a server on loopback.
+
+A kind that is registered and has no line in `CASES` fails here, and so does one with a prompt that no case sends.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast._util.plugins import installed
+from datafast.config_files.loader import load_project
+from datafast.config_files.project import Project
+from datafast.engine.options import RunOptions
+from datafast.errors import RunStopped
+from datafast.llms import provider_from_spec
+from datafast.llms.base import Request, Response
+from datafast.llms.simulated.provider import SimulatedBackend
+from datafast.registry import kind_names, load_kind
+from datafast.types import RunReport, StopCause
+from tests.servers.fault_server import FaultServer
+from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
+from tests.test_plugin_package import KIND as RIDDLES
+
+Fields = dict[str, Any]
+
+SPEC = {
+    "provider": "simulated",
+    "model_id": "m",
+    "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 2.0},
+}
+LANGUAGES = {"en": "English", "fr": "French"}
+TOPICS = [f"crane {number}" for number in range(25)]
+TEXTS = [f"The {topic} lifts forty tons. It was built by hand, and it still turns with the tide." for topic in TOPICS]
+TWO_LANGUAGES = {"languages": LANGUAGES}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A config of a kind with 50 items.
+
+    Attributes:
+        fields: the config's own, without `output_file`, `run` and `providers`.
+        roles: who is asked, in kinds with roles.
+        prompts: further fields, in as many configs as it takes, that give every prompt a text with a `mark:NAME` of its own.
+    """
+
+    fields: Fields
+    roles: tuple[str, ...] = ()
+    prompts: tuple[Fields, ...] = ({},)
+
+    def providers(self, spec: Mapping[str, Any]) -> Any:
+        return dict.fromkeys(self.roles, spec) if self.roles else [spec]
+
+
+PROMPTS_OF_PAIRS = {
+    "question_generation_prompts": ["mark:question {num_samples} {language_name} {document}"],
+    "chosen_response_generation_prompt": "mark:chosen {language_name} {document} {question}",
+    "judge_prompt": "mark:judge {document} {question} {response}",
+}
+SYSTEMS_OF_PAIRS = {role: f"mark:system-{role}" for role in ("question", "chosen", "rejected", "evolution", "judge")}
+
+CASES = {
+    "raw": Case(
+        {"document_types": ["note"], "topics": TOPICS, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
+        prompts=(
+            {
+                "prompts": [
+                    f"mark:{name} {{num_samples}} {{language_name}} {{document_type}} {{topic}}" for name in "ab"
+                ],
+                "system_prompt": "mark:system",
+            },
+        ),
+    ),
+    "classification": Case(
+        {
+            "classes": [{"name": topic, "description": f"about {topic}"} for topic in TOPICS],
+            "num_samples_per_prompt": 2,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [
+                    f"mark:{name} {{num_samples}} {{language_name}} {{label_name}} {{label_description}}"
+                    for name in "ab"
+                ],
+                "system_prompt": "mark:system",
+            },
+        ),
+    ),
+    "preference": Case(
+        {
+            "input_documents": TEXTS,
+            "num_samples_per_prompt": 1,
+            "evol_instruct": True,
+            "llm_as_judge": True,
+            **TWO_LANGUAGES,
+        },
+        roles=("question", "chosen", "rejected", "evolution", "judge"),
+        prompts=(
+            {
+                **PROMPTS_OF_PAIRS,
+                "rejected_response_generation_prompt": "mark:rejected {language_name} {document} {question}",
+                "evolution_prompt": "mark:evolution {document} {question} {answer}",
+                "system_prompt": SYSTEMS_OF_PAIRS,
+            },
+            {
+                **PROMPTS_OF_PAIRS,
+                "strategy": "degrade",
+                "degrade_prompt": "mark:degrade {question} {answer} {flaw}",
+                "flaws": ["mark:flaw"],
+                "system_prompt": "mark:system",
+            },
+        ),
+    ),
+    "columns": Case(
+        {
+            "num_rows": 50,
+            "columns": {
+                "uuid": {"type": "uuid"},
+                "topic": {"type": "choice", "values": TOPICS},
+                "text": {"type": "text", "provider": "writer", "prompt": "A note about {topic}."},
+                "verdict": {"type": "judge", "provider": "judge", "prompt": "{text}", "rubric": {1: "bad", 5: "good"}},
+                "is_good": {"type": "expression", "expression": "verdict.score > 2", "returns": "boolean"},
+            },
+        },
+        roles=("writer", "judge"),
+        prompts=(
+            {
+                "columns": {
+                    "text": {
+                        "type": "text",
+                        "provider": "writer",
+                        "prompt": "mark:text",
+                        "system": "mark:system-writer",
+                    },
+                    "facts": {
+                        "type": "structured",
+                        "provider": "writer",
+                        "prompt": "mark:facts {text}",
+                        "system": "mark:system-facts",
+                        "json_schema": {"type": "object", "properties": {"fact": {"type": "string"}}},
+                    },
+                    "verdict": {
+                        "type": "judge",
+                        "provider": "judge",
+                        "prompt": "mark:judge {text}",
+                        "system": "mark:system-judge",
+                        "rubric": {1: "mark:bad", 5: "mark:good"},
+                    },
+                },
+            },
+        ),
+    ),
+    "conversation": Case(
+        {"topics": TOPICS, "max_turns": 2, **TWO_LANGUAGES},
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{topic}}" for name in "ab"],
+                "generation_system_prompt": "mark:system",
+                "dataset_system_prompt": "mark:told",
+            },
+            {"instructions": "mark:instructions"},
+        ),
+    ),
+    "mcq": Case(
+        {"source": TEXTS, "min_document_length": 5, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{document}}" for name in "ab"],
+                "distractor_prompt": "mark:distractors {language_name} {question} {correct_answer}",
+                "system_prompt": {"question": "mark:system-question", "distractors": "mark:system-distractors"},
+            },
+            {"system_prompt": "mark:system"},
+        ),
+    ),
+    "document_qa": Case(
+        {"source": TEXTS, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{chunk}}" for name in "ab"],
+                "system_prompt": "mark:system",
+            },
+        ),
+    ),
+    "judgement": Case(
+        {
+            "source": [{"text": text, "language": name} for text in TEXTS for name in LANGUAGES],
+            "columns": ["text"],
+            "judges": ["strict", "mild"],
+        },
+        roles=("strict", "mild"),
+        prompts=(
+            {
+                "prompt": "mark:prompt {text}",
+                "rubric": {1: "mark:bad", 5: "mark:good"},
+                "system_prompt": {"strict": "mark:system-strict", "mild": "mark:system-mild"},
+            },
+            {"system_prompt": "mark:system"},
+        ),
+    ),
+    "generic_pipeline": Case(
+        {
+            "source": [{"id": topic, "text": text} for topic, text in zip(TOPICS, TEXTS, strict=True)],
+            "input_columns": ["text"],
+            "output_columns": {"summary": "text", "mood": ["calm", "grim"], "tags": "texts"},
+            "key_column": "id",
+            "num_samples_per_prompt": 2,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language}} {{text}}" for name in "ab"],
+                "system_prompt": "mark:system",
+            },
+        ),
+    ),
+    "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
+}
+ITEMS = 50
+COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
+"""The kinds whose number of rows can be said."""
+every_kind = pytest.mark.parametrize("kind", CASES)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A kind's config, in a YAML file of its own and in Python, with an output beside it."""
+
+    kind: str
+    folder: Path
+    spec: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+    def changed(self, folder: Path | None = None, **changes: Any) -> Bench:
+        return replace(self, folder=folder or self.folder, changes={**self.changes, **changes})
+
+    @property
+    def fields(self) -> Fields:
+        own = {**CASES[self.kind].fields, **self.changes}
+        return {**own, "output_file": str(self.output), "run": {"max_concurrency": 4, **own.get("run", {})}}
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out.jsonl"
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return rows_of(self.output)
+
+    @cached_property
+    def project(self) -> Project:
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / "config.yaml"
+        given = {"kind": self.kind, **self.fields, "providers": CASES[self.kind].providers(self.spec)}
+        path.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
+        return load_project(path)
+
+    def run(self, **options: Any) -> RunReport:
+        """Runs it to its end, or until its budget is used up."""
+        dataset = self.project.dataset()
+        with suppress(RunStopped):
+            self.project.generate(dataset, RunOptions(progress=False, **options))
+        return assert_balanced(dataset.report)
+
+
+@pytest.fixture(autouse=True)
+def riddles(offer: Callable[..., None]) -> None:
+    """A kind of another package."""
+    modules = {"riddles/__init__.py": "", "riddles/kind.py": RIDDLES}
+    offer("riddles", modules, entry_points="[datafast.kinds]\nriddle = riddles.kind:RiddleDataset\n")
+
+
+@pytest.fixture
+def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
+    return Bench(kind, tmp_path / "one", SPEC, {})
+
+
+def test_every_kind_is_under_contract() -> None:
+    assert set(CASES) == set(kind_names())
+    assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
+
+
+@every_kind
+def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: Bench) -> None:
+    project = bench.project
+    plan = project.dataset().plan_for(project.routes)
+    assert len(plan) == ITEMS
+    items = [plan[position] for position in range(ITEMS)]
+    uuids = [item.row_uuid(number) for item in items for number in range(item.num_rows)]
+    assert len(set(uuids)) == plan.num_rows == len(uuids)
+
+    of_kind = load_kind(bench.kind)
+    in_python = of_kind(of_kind.config_model(**bench.fields))
+    again = in_python.plan_for(project.routes)
+    assert list(again.keys()) == list(plan.keys()) == [item.key for item in items]
+    assert again.fingerprint == plan.fingerprint
+    # A dumped config tells only what data of the user's in memory is, so that is given again.
+    data = {name: bench.fields[name] for name in of_kind.config_model.input_fields if name in bench.fields}
+    dumped = in_python.config.model_dump(mode="json") | data
+    assert list(of_kind(of_kind.config_model(**dumped)).plan_for(project.routes).keys()) == list(plan.keys())
+    assert [again[position].num_rows for position in range(ITEMS)] == [item.num_rows for item in items]
+    providers = CASES[bench.kind].providers(provider_from_spec(bench.spec))
+    assert in_python.get_num_expected_rows(providers) == plan.num_rows
+
+
+@every_kind
+def test_rows_are_valid_complete_and_made_again_without_a_request(bench: Bench) -> None:
+    bench = replace(bench, spec={"provider": "openai", "model_id": "gpt-6-luna"})
+    report = bench.run(offline=True)
+    dataset, rows = bench.project.dataset(), bench.rows
+    assert report.requested == report.written == dataset.plan_for(bench.project.routes).num_rows >= ITEMS
+    assert len({row["uuid"] for row in rows}) == len(rows)
+    for row in rows:
+        assert json.loads(dataset.written_model.model_validate(row).model_dump_json()) == row
+
+    before = bench.output.read_bytes()
+    assert bench.run(offline=True).calls == 0
+    assert bench.output.read_bytes() == before
+    bench.output.unlink()
+    report = bench.run(offline=True)
+    assert (report.calls, report.written) == (0, len(rows))
+    assert same_rows(bench.rows, rows)
+
+
+@every_kind
+@pytest.mark.parametrize("budget", ["max_calls", "max_tokens", "budget_usd"])
+def test_a_budget_holds_and_a_larger_one_ends_in_the_rows_of_one_run(bench: Bench, budget: str, tmp_path: Path) -> None:
+    whole = bench.run()
+    used = {
+        "max_calls": whole.calls,
+        "max_tokens": whole.input_tokens + whole.output_tokens,
+        "budget_usd": whole.cost_usd,
+    }
+    allowed = {
+        **used,
+        "max_calls": whole.calls // 2,
+        "max_tokens": used["max_tokens"] // 2,
+        "budget_usd": used["budget_usd"] / 2,
+    }
+    cut = bench.changed(tmp_path / "cut", run={budget: allowed[budget]})
+    first = cut.run()
+    spent = {
+        "max_calls": first.calls,
+        "max_tokens": first.input_tokens + first.output_tokens,
+        "budget_usd": first.cost_usd,
+    }
+    assert first.stop_cause is StopCause.BUDGET
+    assert 0 < spent[budget] <= allowed[budget]
+    assert first.written < whole.written
+    rest = bench.changed(tmp_path / "cut").run()
+    assert first.calls + rest.calls == whole.calls
+    assert same_rows(cut.rows, bench.rows)
+
+
+def killed_run(kind: str, folder: str, site: str, at: int) -> None:
+    """A run whose process is gone when so many requests were sent."""
+    sys.path.insert(0, site)
+    installed.cache_clear()
+    sent, own = itertools.count(1), SimulatedBackend.complete
+
+    async def complete(backend: SimulatedBackend, request: Request) -> Response:
+        if next(sent) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await own(backend, request)
+
+    SimulatedBackend.complete = complete  # type: ignore[method-assign]
+    Bench(kind, Path(folder), SPEC, {}).run()
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[ForkServer]:
+    with fork_server() as server:
+        yield server
+
+
+@every_kind
+def test_a_run_whose_process_was_killed_ends_in_the_rows_of_one_run(
+    bench: Bench, children: ForkServer, tmp_path: Path
+) -> None:
+    whole = bench.run()
+    killed = bench.changed(tmp_path / "killed")
+    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-riddles")}
+    died = children.run("tests.datasets.test_contract:killed_run", **arguments, at=whole.calls // 2)
+    assert died == -signal.SIGKILL
+    rest = killed.run()
+    assert rest.calls <= whole.calls
+    assert rest.written == whole.written
+    assert same_rows(killed.rows, bench.rows)
+
+
+@every_kind
+def test_a_limit_holds_and_the_rest_comes_later(bench: Bench, tmp_path: Path) -> None:
+    whole = bench.run()
+    limited = bench.changed(tmp_path / "limited")
+    assert limited.run(limit=3).written == 3 * whole.written // ITEMS
+    rest = limited.run()
+    assert rest.written == whole.written
+    assert same_rows(limited.rows, bench.rows)
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+def test_a_number_of_rows_is_exact_and_more_rows_keep_those_that_are_there(bench: Bench) -> None:
+    assert bench.changed(num_rows=7).run().written == 7
+    few = {row["uuid"]: row for row in bench.rows}
+    more = bench.changed(num_rows=20)
+    assert more.run().written == 20
+    assert {uuid: row for row in more.rows if (uuid := row["uuid"]) in few} == few
+
+
+@every_kind
+def test_every_prompt_and_system_message_reaches_the_server(
+    bench: Bench, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    prompts = CASES[bench.kind].prompts
+    named = {name for name in load_kind(bench.kind).config_model.model_fields if re.search(r"(?<!per_)prompts?$", name)}
+    assert named <= {name for fields in prompts for name in fields}
+    spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
+    for number, fields in enumerate(prompts):
+        fault_server.requests.clear()
+        report = replace(bench, spec=spec).changed(tmp_path / str(number), **fields).run(limit=4)
+        assert report.calls == len(fault_server.requests) > 0
+        assert report.failed == 0
+        sent = {True: "", False: ""}
+        for request in fault_server.requests:
+            for message in request.json["messages"]:
+                sent[message["role"] == "system"] += message["content"] + "\n"
+        for mark in re.findall(r"mark:[\w-]+", json.dumps(fields)):
+            is_system = mark.startswith("mark:system")
+            assert mark in re.findall(r"mark:[\w-]+", sent[is_system])
+            assert mark not in sent[not is_system]
