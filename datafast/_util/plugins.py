@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import EntryPoint, distributions, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from datafast._util.notify import did_you_mean, warn_user
@@ -200,35 +200,7 @@ def blaming(thing: object, where: str) -> Iterator[None]:
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
     """What installed packages offer in a group; read once a process (`installed.cache_clear()` makes it read again)."""
-    try:
-        return tuple(entry_points(group=group))
-    except _UNREADABLE:  # the list of one package fails those of all
-        return tuple(_read_one_by_one(group))
-
-
-# What importlib.metadata raises for a file that is no list of entry points.
-_UNREADABLE = (AttributeError, TypeError, ValueError)
-
-
-def _read_one_by_one(group: str) -> Iterator[EntryPoint]:
-    seen = set()
-    for package in distributions():
-        if package.name in seen:  # as an import does, the first one is taken
-            continue
-        seen.add(package.name)
-        try:
-            yield from package.entry_points.select(group=group)
-        except _UNREADABLE as error:
-            _tell_of_unreadable(package.name, f"{type(error).__name__}: {error}")
-
-
-@cache
-def _tell_of_unreadable(package: str, why: str) -> None:
-    """Warns once a process, whatever number of groups is read."""
-    warn_user(
-        f"The entry points of the package {package} cannot be read, and nothing of it can be used: {why}. "
-        f"Reinstall or update that package."
-    )
+    return tuple(entry_points(group=group))
 
 
 def _home(thing: Any) -> tuple[str, str]:

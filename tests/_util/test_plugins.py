@@ -150,14 +150,3 @@ def test_a_built_in_thing_is_found_without_reading_any_metadata(monkeypatch: pyt
 
     monkeypatch.setattr("datafast._util.plugins.entry_points", read)
     door().load("path")
-
-
-def test_a_package_whose_entry_points_cannot_be_read_is_named_once_and_harms_no_other(offer: Offer) -> None:
-    offer("shelf", {"shelf.py": "Book = 'a book'"}, entry_points=POINTS + "book = shelf:Book")
-    offer("torn_page", {}, entry_points=POINTS + "no list of entry points")
-    things, others = door(), Door[Any]("datafast.others", noun="other", built_in={}, check=lambda *_: None)
-    with pytest.warns(DatafastWarning, match="The entry points of the package torn_page cannot be read") as told:
-        found = things.names() + others.names()
-    assert found == ["path", "book"]
-    assert len(told) == 1
-    assert things.load("book") == "a book"

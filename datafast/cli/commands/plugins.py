@@ -89,4 +89,4 @@ def _name(entry: dict[str, str | None]) -> str:
 
 
 def _origin(entry: dict[str, str | None]) -> str:
-    return plain_text(" ".join(filter(None, (entry["package"], entry["version"]))))
+    return plain_text(f"{entry['package']} {entry['version']}")
