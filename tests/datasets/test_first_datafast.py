@@ -337,6 +337,7 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     dataset.save("copy.json")
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
     dataset.push_to_hub(REPO, "hf_test_token")
+    assert hub.repos[REPO].private
     assert [row["uuid"] for row in stored(hub, "train")] == [UUID]
 
 

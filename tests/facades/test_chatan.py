@@ -15,7 +15,7 @@ import pytest
 
 from datafast import RunConfig, dataset, generator, sample
 from datafast.errors import ConfigError, DatafastWarning
-from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.llms import PROVIDERS, OpenAIProvider, SimulatedProvider
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of
 
@@ -37,6 +37,7 @@ def test_a_bar_shows_how_many_rows_are_done(capsys: pytest.CaptureFixture[str]) 
     assert "3/3" in shown
     assert seen[-1] == "run_ended"
     assert len(asyncio.run(ds.generate(n=4, progress=False))) == 4
+    assert len(ds.generate_sync(5)) == 5  # outside of a notebook
     assert capsys.readouterr().err == ""
 
 
@@ -67,6 +68,13 @@ def test_the_names_of_parameters_of_openai_are_understood() -> None:
     provider = generator("openai", "sk-0123456789", model="m", max_tokens=50, base_url="http://127.0.0.1:9/v1").provider
     assert isinstance(provider, OpenAIProvider)
     assert (provider.max_completion_tokens, provider.api_base) == (50, "http://127.0.0.1:9/v1")
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_every_provider_takes_a_model_and_options(name: str) -> None:
+    address = {} if "api_base" in PROVIDERS[name].unused_options else {"base_url": "http://127.0.0.1:9/v1"}
+    provider = generator(name, model="a/m", temperature=0.5, max_tokens=50, **address).provider
+    assert (provider.provider_name, provider.temperature, provider.max_completion_tokens) == (name, 0.5, 50)
 
 
 def test_a_dataset_tells_its_schema_and_its_number_of_rows() -> None:

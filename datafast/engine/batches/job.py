@@ -148,11 +148,8 @@ class BatchJob:
             if not is_first:
                 self.collector.row = self._book.announce_again(self.row)
             is_first = False
-            self.service.check()
             try:
-                status = await self.service.backend.submit(
-                    self._spool, tag=self.row.tag, num_requests=self.row.num_calls
-                )
+                status = await self._upload(self._spool)
             except NoBatchService as error:
                 self.service.withdraw(error)
                 return _NO_BATCH
@@ -162,6 +159,11 @@ class BatchJob:
                     return _NO_BATCH
             else:
                 return self._submitted(status)
+
+    async def _upload(self, spool: Path) -> BatchStatus:
+        async with self.service.transfers:
+            self.service.check()
+            return await self.service.backend.submit(spool, tag=self.row.tag, num_requests=self.row.num_calls)
 
     async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:
         """Waits after an error before it is submitted again. False where it must not be: the service refuses.
@@ -291,25 +293,30 @@ class BatchJob:
 
     async def _collect(self, status: BatchStatus) -> None:
         async def download() -> None:
-            part: list[BatchReply] = []
-            size = 0
-            try:
-                async for reply in self.service.backend.replies(status, scratch=self._scratch):
-                    part.append(reply)
-                    size += len(reply.response.raw) if reply.response is not None else 0
-                    if len(part) >= _PART or size >= _PART_SIZE:
-                        self.collector.take(part)
-                        part, size = [], 0
-                        await asyncio.sleep(0)
-                        self.service.check()
-            except ResultsGone as error:
-                warn_user(f"{error} Requests whose replies are lost are asked again.")
-                self._most_lost = status.done or self.row.num_calls
-            self.collector.take(part)
-            if self._most_lost:
-                self._most_lost -= self.row.answered + self.row.failed
+            async with self.service.transfers:
+                self.service.check()
+                await self._download(status)
 
         await self.service.patiently(download, batch=status.id, resting=self._set_resting)
+
+    async def _download(self, status: BatchStatus) -> None:
+        part: list[BatchReply] = []
+        size = 0
+        try:
+            async for reply in self.service.backend.replies(status, scratch=self._scratch):
+                part.append(reply)
+                size += len(reply.response.raw) if reply.response is not None else 0
+                if len(part) >= _PART or size >= _PART_SIZE:
+                    self.collector.take(part)
+                    part, size = [], 0
+                    await asyncio.sleep(0)
+                    self.service.check()
+        except ResultsGone as error:
+            warn_user(f"{error} Requests whose replies are lost are asked again.")
+            self._most_lost = status.done or self.row.num_calls
+        self.collector.take(part)
+        if self._most_lost:
+            self._most_lost -= self.row.answered + self.row.failed
 
     async def _discard(self, status: BatchStatus) -> None:
         try:

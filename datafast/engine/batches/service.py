@@ -27,6 +27,7 @@ FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 600.0
 _GROWS = 1.5
 _MOST_BAD = 5
+_TRANSFERS = 4  # at once: many large ones side by side would each take longer than gateways allow a request
 
 
 def growing(wait_s: float) -> float:
@@ -44,6 +45,7 @@ class Service:
         refusal: why it takes nothing any more; None while it works.
         listeners: woken where something has changed for its batches.
         described: its provider as JSON, from which it can be made again; empty if it cannot.
+        transfers: held while requests are uploaded, or results downloaded.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Service:
         self.forgets_unknown = False
         self.described = described(endpoint.provider)
         self.refusal: ProviderError | None = None
+        self.transfers = asyncio.Semaphore(_TRANSFERS)
         self._bad = (
             0  # batches in a row in which nothing but faults came back; those of them that are not their calls' fault
         )

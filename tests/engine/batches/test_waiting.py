@@ -6,6 +6,7 @@ import asyncio
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from datafast.engine.events import BatchDelayed, BatchEnded, BatchProgress, Batc
 from datafast.errors import ErrorKind, ProviderError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.llms import OpenAIProvider
-from datafast.llms.batches.base import BatchStatus
+from datafast.llms.batches.base import BatchLimits, BatchStatus
 from datafast.llms.batches.openai import OpenAIBatches
 from datafast.schema.config import RunConfig
 from datafast.store.batch_book import BatchBook
@@ -148,3 +149,30 @@ def test_a_fault_while_a_batch_is_sent_off_is_raised_and_leaves_nothing(
     dataset.generate([provider(server)])
     assert assert_balanced(dataset.report).written == 4
     assert set(server.bought.values()) == {1}
+
+
+def test_no_more_than_four_batches_are_uploaded_at_once(
+    tmp_path: Path, server: BatchServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most = 0, 0
+    submit = OpenAIBatches.submit
+
+    async def counted(self: OpenAIBatches, lines: Path, **named: Any) -> BatchStatus:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return await submit(self, lines, **named)
+
+    class Small(OpenAIProvider):
+        def open_batches(self) -> Any:
+            backend: Any = super().open_batches()
+            backend.limits = BatchLimits(2, 10**6)
+            return backend
+
+    monkeypatch.setattr(OpenAIBatches, "submit", counted)
+    dataset = raw(tmp_path, topics=40, run=BATCH)
+    dataset.generate([Small("tiny", api_base=f"{server.url}/v1", api_key=KEY)])
+    assert assert_balanced(dataset.report).written == 40
+    assert (len(server.jobs), most) == (20, 4)

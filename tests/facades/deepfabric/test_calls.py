@@ -49,6 +49,12 @@ def test_topics_may_be_a_list_a_mapping_or_a_graph(server: FaultServer, topics: 
     assert "1. tides" in server.requests[0].prompt
 
 
+def test_topics_may_be_the_path_of_a_file(server: FaultServer, tmp_path: Path) -> None:
+    Tree.from_dict({"sea": ["tides", "ice"]}).save(tmp_path / "sea.jsonl")
+    assert len(generator().create_data(topic_model=str(tmp_path / "sea.jsonl"))) == 2
+    assert "1. tides" in server.requests[0].prompt
+
+
 def test_without_topics_the_model_chooses_what_each_row_is_about(server: FaultServer) -> None:
     assert len(generator().create_data(2, 1)) == 2
     assert all("a subject of your choice" in request.prompt for request in server.requests)

@@ -10,6 +10,8 @@ import pytest
 
 from datafast import DataSetGeneratorError
 from datafast.deepfabric import Dataset, load_dataset
+from tests.export.support import REPO, TOKEN, stored
+from tests.servers.hub_server import HubServer
 
 ROWS = [
     {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}], "n": n}
@@ -74,7 +76,7 @@ def test_order_and_split_are_seeded_and_no_part_is_empty() -> None:
 
 def test_it_becomes_a_dataframe_and_a_dataset_of_hugging_face() -> None:
     assert Dataset(ROWS).to_pandas()["n"].tolist() == list(range(10))
-    assert Dataset(ROWS).to_hf()["n"][:2] == [0, 1]
+    assert Dataset(ROWS).to_huggingface()["n"][:2] == Dataset(ROWS).to_hf()["n"][:2] == [0, 1]
 
 
 def test_rows_that_are_not_conversations_are_refused() -> None:
@@ -112,6 +114,30 @@ def test_a_formatter_without_a_form_of_ours_is_refused_with_those_that_there_are
     ):
         Dataset([{"messages": []}]).apply_formatters(wanted)
     assert not (tmp_path / "x.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "keys"),
+    [
+        ("trl", ["messages"]),
+        ("openai", ["messages"]),
+        ("sharegpt", ["conversations"]),
+        ("alpaca", ["instruction", "input", "output"]),
+        ("chatml", ["text"]),
+    ],
+)
+def test_rows_are_saved_in_the_forms_of_trainers(tmp_path: Path, form: str, keys: list[str]) -> None:
+    rows = Dataset([{"messages": row["messages"]} for row in ROWS])
+    written = rows.save(tmp_path / "rows.jsonl", format=form).read_text("utf-8").splitlines()
+    assert [list(json.loads(line)) for line in written] == [keys] * 10
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what `datasets` uploads with
+def test_it_is_pushed_into_a_private_repository(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.url)
+    Dataset(ROWS).push_to_hub(REPO, token=TOKEN)
+    assert hub.repos[REPO].private
+    assert [row["n"] for row in stored(hub, "train")] == list(range(10))
 
 
 def test_a_tokenizer_writes_the_texts() -> None:

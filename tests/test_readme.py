@@ -1,0 +1,69 @@
+"""The numbers and names in README.md. That its blocks run is tested with the pages of the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from datafast.cli.main import cli
+from datafast.registry import KINDS
+from datafast.schema.config import RunConfig
+from tests.support import ROOT, rows_of
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, words: str) -> str:
+    """The one block with these words."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (found,) = [text for text in blocks if words in text]
+    return found
+
+
+def test_the_kinds_that_are_built_in_are_counted_and_named() -> None:
+    named = {
+        "raw": "raw text",
+        "classification": "classification",
+        "mcq": "multiple-choice questions",
+        "document_qa": "questions about documents",
+        "preference": "preference pairs",
+        "conversation": "conversations",
+        "columns": "columns that you define yourself",
+        "judgement": "judgements of rows that you have",
+        "generic_pipeline": "pipelines that add columns to a table",
+    }
+    said = re.search(r"(\w+) kinds of dataset are built in: (.*?)\.", " ".join(README.split()))
+    assert said is not None
+    assert said[1] == {8: "Eight", 9: "Nine", 10: "Ten"}[len(KINDS.loaded())]
+    assert [kind for kind in KINDS.loaded() if named[kind] not in said[2]] == []
+
+
+def test_the_rows_that_the_first_script_expects_are_those_that_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block("python", "RawDatasetConfig("), "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["96", "96 rows requested: 96 written, 0 filtered, 0 failed, 0 pending"]
+    assert "= 96" in README
+
+
+def test_topics_and_rows_of_the_conversations_are_as_many_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bicycle.yaml").write_text(block("yaml", "# bicycle.yaml"), encoding="utf-8")
+    assert CliRunner().invoke(cli, ["generate", "bicycle.yaml", "--offline"]).exit_code == 0
+    assert len(rows_of(Path("bicycle.jsonl"))) == 32
+    shown = CliRunner().invoke(cli, ["topics", "show", "bicycle.yaml", "--format", "paths"])
+    assert len(shown.stdout.splitlines()) == 16
+    assert "# 16 topics" in README
+
+
+def test_waits_and_repeats_are_those_of_the_defaults() -> None:
+    run = RunConfig()
+    assert (f"get up to {run.grace_s:.0f} seconds to finish" in README, run.max_parse_retries) == (True, 2)
+    assert "asked again, twice by default" in README
