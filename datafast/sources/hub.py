@@ -118,7 +118,7 @@ def from_hub(name: str, reading: Reading, reader: RowReader) -> Part:
     except Exception as error:  # whatever `datasets` raises, and that is many things, goes on as its cause
         raise ConfigError(
             f"{reading.field}: There is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
-            f"{type(error).__name__}: {error}. Check its name and the network."
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Check its name and the network."
         ) from error
     found = of_any(loaded, reading, reader) if reading.split is not None else of_splits(loaded, reading, reader)
     found.name = name

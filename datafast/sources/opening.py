@@ -21,6 +21,8 @@ from datafast.sources.values import RowReader
 
 __all__ = ["is_source", "open_source"]
 
+_DESCRIBED = re.compile(r"<\w+>")
+"""What `shown_source` says of rows in memory."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -97,6 +99,11 @@ def _named(given: str | Path, reading: Reading, reader: RowReader, folder: Path 
     if is_folder(path) and is_saved(path):
         return from_disk(path, reading, reader)
     exists = is_file(path) or is_folder(path) or is_special(path) or is_pattern(path)
+    if isinstance(given, str) and not exists and _DESCRIBED.fullmatch(given):
+        raise ConfigError(
+            f"{reading.field}: {given} stands for rows in memory in a config that was written down, which does not hold them. Give the "
+            f"rows again, or a file with them."
+        )
     if isinstance(given, str) and not exists and ending_of(given) not in ENDINGS:
         return from_hub(given, reading, reader)
     return at_path(path, reading, reader)

@@ -441,3 +441,37 @@ def test_every_prompt_and_system_message_reaches_the_server(
             is_system = mark.startswith("mark:system")
             assert mark in re.findall(r"mark:[\w-]+", sent[is_system])
             assert mark not in sent[not is_system]
+
+
+@every_kind
+def test_prompts_of_ones_own_give_every_row_offline_for_the_calls_that_were_estimated(
+    bench: Bench, tmp_path: Path
+) -> None:
+    of_kind = load_kind(bench.kind)
+    for number, fields in enumerate(CASES[bench.kind].prompts):
+        own = bench.changed(tmp_path / str(number), **fields)
+        project = own.project
+        in_python = of_kind(of_kind.config_model(**own.fields))
+        keys = [list(dataset.plan_for(project.routes).keys()) for dataset in (project.dataset(), in_python)]
+        assert keys[0] == keys[1]
+        estimated = project.estimate(project.dataset()).calls
+        report = own.run()
+        assert report.written == report.requested
+        assert estimated == report.calls
+        assert own.run().calls == 0
+
+
+@every_kind
+def test_what_failed_is_tried_again_and_the_rest_is_kept(bench: Bench) -> None:
+    faults = dict.fromkeys(("connection", "empty", "invalid_json", "refused", "schema_violation", "short"), 0.05)
+    faulty = replace(bench, spec={**SPEC, "faults": faults}).changed(run={"retry_delay_s": 0.001})
+    first = faulty.run()
+    rows = {row["uuid"]: row for row in faulty.rows}
+    assert first.pending == 0
+    assert faulty.run().calls == 0
+    again = faulty.run(retry_failed=True)
+    assert again.pending == 0
+    assert {row["uuid"]: row for row in faulty.rows}.items() >= rows.items()
+    faulty.output.unlink()
+    made_again = faulty.run()
+    assert (made_again.calls, made_again.written) == (0, again.written)

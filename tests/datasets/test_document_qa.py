@@ -93,6 +93,24 @@ def test_simulated_models_quote_their_chunk(tmp_path: Path) -> None:
     assert all(quote in row.chunk for row in dataset.data_rows for quote in row.evidence)
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "In {language_name}: {chunk}",
+        "Text: {chunk}\nAsk {num_samples} questions in {language_name}, answer them and quote your evidence.",
+        "Ask {num_samples} questions in {language_name} about this text, and quote your evidence:\n{chunk}",
+        "{heading}\n\n{chunk}\n\nAsk {num_samples} questions in {language_name}, each of them about another thing that this text really "
+        "says. Answer them in one sentence or two. Then quote your evidence, word for word, and all of it.",
+    ],
+)
+def test_simulated_models_quote_their_chunk_wherever_a_prompt_of_ones_own_shows_it(tmp_path: Path, prompt: str) -> None:
+    texts = [f"The crane {number} lifts forty tons. It was built by hand." for number in range(20)]
+    prompt = prompt if "num_samples" in prompt else f"{{num_samples}} {prompt}"
+    dataset = qa(tmp_path, source=texts, prompts=[prompt]).generate([SimulatedProvider("m")])
+    report = assert_balanced(dataset.report)
+    assert report.written == report.requested == 40
+
+
 # -- rows and chunks
 
 

@@ -129,12 +129,12 @@ def test_a_dataset_on_the_hub_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPa
 
 def test_a_dataset_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str, split: str | None = None) -> Any:
-        raise FileNotFoundError("no such dataset")
+        raise FileNotFoundError("no such dataset.")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     message = refusal("user/name")
     assert "There is no file 'user/name' here" in message
-    assert "FileNotFoundError: no such dataset" in message
+    assert "FileNotFoundError: no such dataset. Check" in message
 
 
 # -- what rows hold
@@ -302,6 +302,10 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
         (3, "expected rows"),
         (b"rows", "expected rows"),
         ("no-such-file.csv", "There is no file"),
+        (
+            "<list>",
+            "<list> stands for rows in memory in a config that was written down, which does not hold them. Give",
+        ),
     ],
 )
 def test_what_is_no_source_is_refused(given_: Any, words: str) -> None:

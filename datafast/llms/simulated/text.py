@@ -147,6 +147,12 @@ _NO_TOPIC_WORDS = """
 _NO_TOPIC = frozenset(_NO_TOPIC_WORDS.split())
 _TAG = re.compile(r"<(\w+)>\n")
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+_WORDS = re.compile(r"\S+")
+_ASKS = re.compile(
+    r"\b(?:ask|write|question|answer|quot|evidence|frage|antwort|zitier|schreib|réponse|répond|écri|pregunt|respuest)",
+    re.IGNORECASE,
+)
+_MAX_QUOTED_WORDS = 5
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]|\S+?")
 _NAMED = {code: re.compile(rf"\b(?:{language.names})\b", re.IGNORECASE) for code, language in LANGUAGES.items()}
 _ASKED = re.compile(r"\b(?:in|into|en|auf|em|language(?: is)?:?)\s+[\"'*]*$", re.IGNORECASE)
@@ -196,14 +202,25 @@ class Writer:
         return " ".join(self.sentence() for _ in range(self.rng.randint(2, 4)))
 
     def quote(self) -> str:
-        """A sentence of what stands between tags in the prompt, else of its longest paragraph; word for word."""
+        """Word for word: a sentence of what stands between tags in the prompt, else the end of one that asks for nothing."""
         tag = _TAG.search(self._prompt)
         end = self._prompt.rfind(f"</{tag[1]}>") if tag else -1
-        paragraphs = self._prompt.split("\n\n")
-        quoted = self._prompt[tag.end() : end] if tag and end > tag.end() else max(paragraphs, key=len)
-        lines = [line for line in quoted.splitlines() if line.strip()]
-        sentences: list[str] = [found.strip() for line in lines for found in _SENTENCE.findall(line) if found.strip()]
-        return self.rng.choice(sentences or [self._prompt.strip()])
+        if tag and end > tag.end():
+            return self.rng.choice(_sentences(self._prompt[tag.end() : end]) or [self._prompt.strip()])
+        told = [
+            [sentence for sentence in _sentences(paragraph) if not _ASKS.search(sentence)]
+            for paragraph in self._prompt.split("\n\n")
+        ]
+        longest = max(told, key=lambda sentences: sum(map(len, sentences)))
+        sentence = self.rng.choice(longest or [self._prompt.strip()])
+        starts = [found.start() for found in _WORDS.finditer(sentence)][-_MAX_QUOTED_WORDS:]
+        # Words of the prompt's own may stand in front of the text that it shows, in the same sentence.
+        return sentence[starts[0] :] if starts else sentence
+
+
+def _sentences(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return [found.strip() for line in lines for found in _SENTENCE.findall(line) if found.strip()]
 
 
 def _phrases(prompt: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from datafast.llms.transport.faults import AnswerTooLarge
 
 __all__ = ["Connection", "HttpAnswer"]
 
+_NOTHING = memoryview(b"")
 _HEAD_BYTES = 64 * 1024
 _RATIO, _ANY_RATIO_BYTES = 100, 4 * 2**20
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
@@ -161,6 +162,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
+        self._buffer = (
+            _NOTHING  # the parser and we hold each other, and the buffer would stay until cycles are looked for
+        )
         if self._in_body and not self._length_is_told:
             self.on_message_complete()  # such a body ends where the connection does
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError("the connection was closed"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -185,3 +187,28 @@ def test_what_breaks_off_or_never_ends_is_an_error(answer: bytes, error: type[OS
 
     with pytest.raises(error):
         asyncio.run(main())
+
+
+def test_a_client_that_was_closed_keeps_no_memory_until_cycles_are_looked_for() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ok(b"done"))
+        await writer.drain()
+
+    async def run() -> int:
+        for number in range(12):
+            if number == 2:
+                before = tracemalloc.get_traced_memory()[0]
+            async with transferring(serve) as client:
+                await client.transfer()
+            del client
+            await asyncio.sleep(0.01)
+        return tracemalloc.get_traced_memory()[0] - before
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        assert asyncio.run(run()) < 10 * 2**16 / 2
+    finally:
+        tracemalloc.stop()
+        gc.enable()
