@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
+from datafast.llms import OpenAICompatibleProvider
 from datafast.registry import KINDS
 from datafast.schema.config import RunConfig
-from tests.support import ROOT, rows_of
+from tests.servers.fault_server import Answer, FaultServer
+from tests.support import ROOT, assert_balanced, raw, rows_of, short_waits
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -67,3 +69,19 @@ def test_waits_and_repeats_are_those_of_the_defaults() -> None:
     run = RunConfig()
     assert (f"get up to {run.grace_s:.0f} seconds to finish" in README, run.max_parse_retries) == (True, 2)
     assert "asked again, twice by default" in README
+
+
+def test_a_provider_that_limits_its_rate_keeps_its_rows_and_holds_back_no_other(
+    tmp_path: Path, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_waits(monkeypatch)
+    with FaultServer() as other:
+        # It answers once the other has been asked for all its rows.
+        fault_server.respond = lambda request: (
+            Answer() if len(other.requests) == 12 else Answer(status=429, headers={"Retry-After": "0.01"})
+        )
+        dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4})
+        limited = OpenAICompatibleProvider("limited", api_base=fault_server.url)
+        dataset.generate([limited, OpenAICompatibleProvider("other", api_base=other.url)])
+        assert assert_balanced(dataset.report).written == 24
+        assert len(other.requests) == 12

@@ -141,6 +141,12 @@ def test_rows_that_fail_for_good_end_with_3_and_can_be_tried_again(run: Run) -> 
     assert len(rows()) == 12
 
 
+def test_a_run_without_any_row_ends_with_3(run: Run) -> None:
+    text = "kind: columns\noutput_file: none.jsonl\nnum_rows: 0\ncolumns: {a: {type: constant, value: 1}}\n"
+    Path("c.yaml").write_text(text, encoding="utf-8")
+    assert run("generate", "c.yaml").exit_code == 3
+
+
 def test_a_refused_key_ends_with_4_and_the_other_provider_finishes(run: Run) -> None:
     with_faults(authentication=1.0)
     result = run("generate", "c.yaml", "--json")

@@ -166,6 +166,7 @@ def test_an_early_stop_keeps_what_came_and_the_same_call_goes_on(
     with pytest.raises(DataSetGeneratorError, match="401") as caught:
         made.create_data(4, 1, TREE)
     assert caught.value.output_file is not None
+    assert f"kept in {caught.value.output_file}." in str(caught.value)
     assert len(rows_of(Path(caught.value.output_file))) == 2
     assert caught.value.report is not None
     assert caught.value.report.pending == 2
