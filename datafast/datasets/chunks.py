@@ -2,8 +2,8 @@
 
 Guarantee: a chunk is a part of its document as it stands there, and together they leave nothing out. A chunk begins at a heading where
 the one before is at least half full, else it repeats the end of that one. The same text gives the same chunks.
-Cost: one pass over the documents; some 150 bytes a chunk in a temporary file, 32 in memory up to some megabytes, and the texts are read when
-they are asked for.
+Cost: one pass over the documents; some 150 bytes a chunk in a temporary file, 32 in memory up to some megabytes, and the texts are
+read when they are asked for.
 """
 
 from __future__ import annotations
