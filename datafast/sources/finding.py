@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datafast._util.notify import warn_user
@@ -95,9 +96,11 @@ def _all(
 ) -> Part:
     readers = [_reader_of(shown_address(file) if is_address(file) else file, reading) for file in names]
 
+    each = reading if len(names) == 1 else replace(reading, limit=None)  # which counts over all of them
+
     def parts() -> Iterator[Part]:
         for file, read in zip(names, readers, strict=True):
-            yield read(made(file), reading, reader)
+            yield read(made(file), each, reader)
 
     return next(parts()) if len(names) == 1 else chained(name, parts(), reader)
 

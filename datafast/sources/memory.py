@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from datafast.errors import ConfigError
+from datafast.sources.kept import kept_part
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.spool import Spool
 from datafast.sources.values import Row, RowReader, formerly_written, is_nothing
 
 __all__ = ["is_frame", "of_columns", "of_frame", "of_iterable", "of_list"]
@@ -31,17 +31,26 @@ def of_list(
 
 
 def of_iterable(
-    given: Iterable[Any], reading: Reading, reader: RowReader, name: str, *, columns: Sequence[str] = ()
+    given: Iterable[Any],
+    reading: Reading,
+    reader: RowReader,
+    name: str,
+    *,
+    columns: Sequence[str] = (),
+    source: Sequence[str] = (),
+    state: str | None = None,
 ) -> Part:
-    """Rows that come one by one, like those of a streamed dataset."""
-    spool, former = Spool(f"{reading.field}: {name}"), blake2b(digest_size=16)
-    return Part(
+    """Rows that come one by one, like those of a streamed dataset; `source` and `state`: see `kept_part`."""
+    former = blake2b(digest_size=16)
+    return kept_part(
         name,
         lambda: _plain(given, reading, reader, former),
-        spool.__getitem__,
-        former.digest,
+        reading,
+        reader,
+        source=source,
+        state=state,
         columns=columns,
-        keep=spool.keep,
+        former=former.digest,
     )
 
 

@@ -21,6 +21,7 @@ _SORTED = _UNSORTED | orjson.OPT_SORT_KEYS
 _PLAIN = frozenset([str, int, bool, type(None)])
 _NOTHING = frozenset(["NaTType", "NAType"])  # pandas' own, told without importing it
 _LARGEST = 2**63 - 1
+_NONE: Mapping[str, str] = {}
 
 
 class RowReader:
@@ -30,11 +31,13 @@ class RowReader:
         refused: by column, the number of the row (from 0) and what is wrong there. Such cells come out as null: whoever uses the column
             has to look here.
         offset: the rows of the source before those that are numbered from 0 now.
+        last: by column, what is wrong in the row that was read last.
     """
 
     def __init__(self, encoding: str | None = None) -> None:
         self.refused: dict[str, tuple[int, str]] = {}
         self.offset = 0
+        self.last: Mapping[str, str] = _NONE
         self._encoding = encoding
 
     def plain(self, row: Mapping[Any, Any], number: int) -> Row:
@@ -46,11 +49,17 @@ class RowReader:
             found[twice] = _Refused(
                 "stands twice in a row, once under a name that is not text; give one of them another name"
             )
-        for name, value in found.items():
-            if type(value) is _Refused:
-                self.refused.setdefault(name, (self.offset + number, value.why))
-                found[name] = None
+        self.last = _NONE
+        if any(type(value) is _Refused for value in found.values()):
+            self.note({name: value.why for name, value in found.items() if type(value) is _Refused}, number)
+            found.update(dict.fromkeys(self.last))
         return found
+
+    def note(self, refused: Mapping[str, str], number: int) -> None:
+        """Notes what is wrong in a row, by column."""
+        self.last = refused
+        for name, why in refused.items():
+            self.refused.setdefault(name, (self.offset + number, why))
 
     def forget(self, number: int) -> None:
         """What was noted of a row that is not used."""
