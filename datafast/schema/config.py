@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
@@ -34,6 +35,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
@@ -41,6 +43,8 @@ else:
     )
 
 __all__ = [
+    "BestOfN",
+    "CandidateJudge",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
