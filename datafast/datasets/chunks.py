@@ -2,13 +2,13 @@
 
 Guarantee: a chunk is a part of its document as it stands there, and together they leave nothing out. A chunk begins at a heading where
 the one before is at least half full, else it repeats the end of that one. The same text gives the same chunks.
-Cost: one pass over the documents; some 150 bytes a chunk, and the texts are read when they are asked for.
+Cost: one pass over the documents; some 150 bytes a chunk in a temporary file, 32 in memory up to some megabytes, and the texts are
+read when they are asked for.
 """
 
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import NamedTuple, overload
 from datafast.datasets.documents import Document, Documents, ids_dimension, numbered
 from datafast.errors import ConfigError, MissingExtraError
 from datafast.plan.dimensions import Dimension
+from datafast.sources.spool import Spool
 
 __all__ = ["Chunk", "Chunks", "chunked", "token_counter"]
 
@@ -218,23 +219,19 @@ class Chunks(Sequence[Chunk]):
         self._name_column = name_column
         self._limits = size, overlap
         self._count = count
-        self._owners = array("q")
-        self._numbers = array("q")
-        self._spans: list[Span] = []
+        self._spans = Spool(f"{documents.source.name}, chunks")
         self._ids = numbered(self._parts())
         self._document = lru_cache(maxsize=_NEAR)(self._read)
 
     def _parts(self) -> Iterator[tuple[str, str, str]]:
         size, overlap = self._limits
-        titles: dict[str, str] = {}
+        count = 0
         for owner, document in enumerate(self._documents):
             spans = chunked(document.text, size=size, overlap=overlap, count=self._count)
             for number, span in enumerate(span for span in spans if document.text[span.start : span.end].strip()):
-                self._owners.append(owner)
-                self._numbers.append(number)
-                heading = titles.setdefault(span.heading, span.heading)  # one object for all chunks below a title
-                self._spans.append(span._replace(heading=heading))
-                yield document.text[span.start : span.end].strip(), heading, document.context
+                self._spans.keep(count, {**span._asdict(), "owner": owner, "number": number})
+                count += 1
+                yield document.text[span.start : span.end].strip(), span.heading, document.context
 
     def _read(self, owner: int) -> tuple[Document, str | None]:
         name = self._documents.row(owner).get(self._name_column)
@@ -245,7 +242,7 @@ class Chunks(Sequence[Chunk]):
         return ids_dimension(name, self, self._ids)
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._ids)
 
     @overload
     def __getitem__(self, index: int) -> Chunk: ...
@@ -254,7 +251,7 @@ class Chunks(Sequence[Chunk]):
     def __getitem__(self, index: int | slice) -> Chunk | list[Chunk]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        span = self._spans[index]
-        document, name = self._document(self._owners[index])
-        text = document.text[span.start : span.end].strip()
-        return Chunk(text, span.heading, document.context, name, self._numbers[index])
+        span = self._spans[range(len(self))[index]]
+        document, name = self._document(span["owner"])
+        text = document.text[span["start"] : span["end"]].strip()
+        return Chunk(text, span["heading"], document.context, name, span["number"])

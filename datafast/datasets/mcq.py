@@ -222,7 +222,7 @@ class MCQDataset(FanOutDataset[MCQDatasetConfig, MCQRow]):
 
     def get_num_expected_rows(
         self,
-        providers: Sequence[object] | None = None,
+        providers: Sequence[object] | Mapping[str, object] | None = None,
         source_data_num_rows: int | None = None,
         *,
         llms: Sequence[object] | None = None,
