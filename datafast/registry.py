@@ -97,6 +97,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "topics": "datafast.cli.commands.topics:command",
+        "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",
         "plugins": "datafast.cli.commands.plugins:command",
     },
