@@ -278,7 +278,7 @@ class PromptDatasetConfig(DatasetConfig):
     def _prompts_fit(self) -> PromptDatasetConfig:
         check_pair(self)
         own = {*self.own_metadata, *origin_names(self), *given_names(self)}
-        for name in self.expansion.placeholders if self.expansion else ():
+        for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
                     f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
@@ -353,6 +353,11 @@ class PromptDatasetConfig(DatasetConfig):
         return current if same else self._build_expansion(edition, remark=False)
 
     @property
+    def varied(self) -> PromptExpansionConfig:
+        """How the prompts are expanded."""
+        return self.expansion or PromptExpansionConfig()
+
+    @property
     def placeholders(self) -> Collection[str]:
         """The names of the optional placeholders."""
         return self.expansion.placeholders if self.expansion else ()
@@ -396,7 +401,7 @@ class PromptDatasetConfig(DatasetConfig):
         return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.num_rows is not None)
 
     def _expansion_spec(self) -> ExpansionSpec:
-        return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)
+        return self.varied.spec(self.run.seed)
 
 
 def _can_be_encoded(value: object) -> bool:

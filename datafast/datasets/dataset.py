@@ -182,8 +182,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def metadata(self, item: WorkItem, **values: str) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
-        expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
-        declared = expansion.placeholders if expansion else {}
+        declared = self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
         chosen = {name: item.variant.values.get(name) for name in declared}
         return {**values, **given(item), **origins(item), **chosen, "prompt_index": item.variant.template_index}
 

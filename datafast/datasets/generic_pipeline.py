@@ -304,7 +304,7 @@ class GenericPipelineDataset(FanOutDataset[GenericPipelineDatasetConfig, BaseMod
 
     def get_num_expected_rows(
         self,
-        providers: Sequence[object] | None = None,
+        providers: Sequence[object] | Mapping[str, object] | None = None,
         source_data_num_rows: int | None = None,
         *,
         llms: Sequence[object] | None = None,
