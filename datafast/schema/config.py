@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
+    from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
@@ -36,6 +37,7 @@ else:
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
+            "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
@@ -54,7 +56,9 @@ __all__ = [
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
+    "PromptTemplate",
     "RawDatasetConfig",
+    "Requirement",
     "RunConfig",
     "Source",
     "TextClass",
