@@ -154,7 +154,7 @@ def test_another_judge_buys_only_the_judging_again(tmp_path: Path, servers: Any)
     assert told == [(3, 12, 12)]
     assert (len(writer.requests), len(judge.requests)) == (12, 24)
     assert {request.json["model"] for request in judge.requests[12:]} == {"another"}
-    assert [row["text"] for row in rows_of(tmp_path / "out.jsonl")] == [row["text"] for row in first]
+    assert {row["text"] for row in rows_of(tmp_path / "out.jsonl")} == {row["text"] for row in first}
     assert assert_balanced(again.report).written == 3
     # More candidates ask only for these; without any, the first one is there already.
     raw(tmp_path, topics=3, best_of_n={**other, "n": 5}).generate([at(writer)], on_change=yes)
