@@ -98,6 +98,7 @@ def chunked(text: str, *, size: int, overlap: int, count: CountTokens) -> list[S
     """The chunks of a text, at most `size` tokens long and with at most `overlap` tokens in common with the one before."""
     units = list(_units(text, size, count))
     spans: list[Span] = []
+    titles = _Titles(units)
     first = 0  # the first unit of the chunk
     while first < len(units):
         last, tokens = first, units[first].tokens
@@ -106,11 +107,23 @@ def chunked(text: str, *, size: int, overlap: int, count: CountTokens) -> list[S
                 break
             last += 1
             tokens += units[last].tokens
-        while last > first and units[last].heading is not None and last + 1 < len(units):
-            last -= 1  # a heading stays with what it stands above
-        spans.append(Span(units[first].start, units[last].end, _above(units, first)))
+        last = _without_headings(units, first, last)
+        spans.append(Span(units[first].start, units[last].end, titles.above(first)))
         first = _next(units, first, last, size=size, overlap=overlap)
     return spans
+
+
+def _without_headings(units: Sequence[Unit], first: int, last: int) -> int:
+    """The last unit of a chunk without the headings at its end, which stay with what they stand above."""
+    if last + 1 == len(units):
+        return last
+    before = last
+    while before > first and units[before].heading is not None:
+        before -= 1
+    if units[before].heading is None:
+        return before
+    # There is nothing but headings, as in a table of contents.
+    return last if last == first or units[last + 1].heading is not None else last - 1
 
 
 def _next(units: Sequence[Unit], first: int, last: int, *, size: int, overlap: int) -> int:
@@ -124,17 +137,24 @@ def _next(units: Sequence[Unit], first: int, last: int, *, size: int, overlap: i
     return start
 
 
-def _above(units: Sequence[Unit], first: int) -> str:
-    """The titles above a unit; its own where it is a heading."""
-    titles: list[str] = []
-    level = 7
-    for unit in reversed(units[: first + 1]):
-        if unit.heading is not None:
-            depth, _, title = unit.heading.partition(" ")
-            if len(depth) < level:
-                level = len(depth)
-                titles.append(title)
-    return " > ".join(reversed(titles))
+class _Titles:
+    """The titles above units that are asked about in their order."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self._units = units
+        self._done = 0
+        self._open: list[tuple[int, str]] = []  # the depth and the text of each, outermost first
+
+    def above(self, place: int) -> str:
+        """The titles above a unit; its own where it is a heading."""
+        for unit in self._units[self._done : place + 1]:
+            if unit.heading is not None:
+                signs, _, title = unit.heading.partition(" ")
+                while self._open and self._open[-1][0] >= len(signs):
+                    self._open.pop()
+                self._open.append((len(signs), title))
+        self._done = place + 1
+        return " > ".join(title for _, title in self._open)
 
 
 def _units(text: str, size: int, count: CountTokens) -> Iterator[Unit]:
