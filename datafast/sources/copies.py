@@ -17,8 +17,10 @@ from datafast._util.digest import digest
 from datafast.sources.progress import Progress
 from datafast.sources.reading import Reading
 
-__all__ = ["folder_of", "remove_other_states", "turn"]
+__all__ = ["COPIES", "folder_of", "remove_other_states", "turn"]
 
+COPIES = ".ledger-sources"
+"""What the name of the folder ends with, unless the ledger has a name of its own."""
 _LOOK_S = 0.5
 
 

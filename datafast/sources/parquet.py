@@ -18,7 +18,7 @@ from datafast.sources.kept import kept_part
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
 from datafast.sources.text_file import digest_of
-from datafast.sources.values import Row, RowReader
+from datafast.sources.values import Row, RowReader, first_repeated
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -81,7 +81,7 @@ def _part(
     columns: list[str],
     batches: Callable[[], Iterator[RecordBatch]],
 ) -> Part:
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
+    if (twice := first_repeated(columns)) is not None:
         raise ConfigError(
             f"{reading.field}: {file.name}: Two columns are named {twice!r}. Give one of them another name."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -12,7 +12,16 @@ from typing import Any
 
 import orjson
 
-__all__ = ["RepeatedNameError", "Row", "RowReader", "formerly_written", "is_nothing", "parsed_json", "written"]
+__all__ = [
+    "RepeatedNameError",
+    "Row",
+    "RowReader",
+    "first_repeated",
+    "formerly_written",
+    "is_nothing",
+    "parsed_json",
+    "written",
+]
 
 Row = dict[str, Any]
 
@@ -188,6 +197,16 @@ _decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
 def written(row: Mapping[str, Any]) -> bytes:
     """A plain row as bytes that are the same for the same values."""
     return orjson.dumps(row, option=_SORTED)
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first of the names that stands there again."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def is_nothing(value: object) -> bool:
