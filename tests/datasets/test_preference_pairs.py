@@ -12,6 +12,7 @@ import pytest
 
 from datafast.config_files.loader import load_project
 from datafast.datasets import PreferenceDataset
+from datafast.engine.stages import settings_of
 from datafast.errors import DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
@@ -350,6 +351,7 @@ def test_either_documents_or_questions_are_given(tmp_path: Path, fields: dict[st
 
 def test_rows_of_a_plain_config_have_no_new_columns(tmp_path: Path) -> None:
     dataset = pairs(tmp_path, llm_as_judge=True)
+    assert settings_of(dataset.stages) == "[]"  # so an output of an earlier version is not told that they have changed
     dataset.generate_roles(dict.fromkeys(dataset.config.roles, SimulatedProvider("m")))
     assert "margin" not in rows_of(tmp_path / "out.jsonl")[0]
     assert isinstance(rows_of(tmp_path / "out.jsonl")[0]["chosen_response_score"], int)
