@@ -266,6 +266,8 @@ class Generation:
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
     def _preparations(self) -> Sequence[Preparation]:
+        if self._options.get("decide_only"):
+            return ()
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
@@ -299,6 +301,7 @@ class Generation:
             produce=dataset.produce,
             paths=dataset.paths,
             settings=settings,
+            row_model=dataset.row_model,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
@@ -306,6 +309,7 @@ class Generation:
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             wait=options.get("wait", True),
+            decide_only=options.get("decide_only", False),
             on_event=on_event,
             notes={
                 "command": "",
