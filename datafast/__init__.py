@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MCQDataset,
         PreferenceDataset,
         RawDataset,
+        UltrachatDataset,
     )
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         RawDatasetConfig,
         RunConfig,
         TopicsConfig,
+        UltrachatDatasetConfig,
     )
     from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
@@ -82,6 +84,7 @@ else:
                 "MCQDataset",
                 "PreferenceDataset",
                 "RawDataset",
+                "UltrachatDataset",
             ],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
@@ -127,6 +130,7 @@ else:
                 "RawDatasetConfig",
                 "RunConfig",
                 "TopicsConfig",
+                "UltrachatDatasetConfig",
             ],
             "datafast.topics": ["Graph", "Tree"],
             "datafast.types": ["FailedItem", "RunReport"],
@@ -199,6 +203,8 @@ __all__ = [
     "TopicsError",
     "TransformersProvider",
     "Tree",
+    "UltrachatDataset",
+    "UltrachatDatasetConfig",
     "__version__",
     "configure_logger",
     "dataset",

@@ -235,6 +235,8 @@ class PromptDatasetConfig(DatasetConfig):
     """The names that a row's metadata has already, which no placeholder may have."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
+    has_free_text: ClassVar[bool] = False
+    """Whether rows hold texts that may be cut, and say so in their metadata with `run.on_truncation: keep`."""
 
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
@@ -255,6 +257,8 @@ class PromptDatasetConfig(DatasetConfig):
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         own = {*self.own_metadata, *origin_names(self)}
+        if self.has_free_text and self.run.on_truncation == "keep":
+            own.add("truncated")
         for name in self.expansion.placeholders if self.expansion else ():
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(

@@ -10,8 +10,6 @@
 from __future__ import annotations
 
 import random
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +23,7 @@ from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
+from datafast.datasets.replies import normalised
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
@@ -72,7 +71,6 @@ DEFAULTS = DefaultPrompts(
 )
 _LETTERS = "ABCD"
 _NUM_WRONG = 3
-_OUTER = re.compile(r"^[\s\"'“”„«»]+|[\s\"'“”„«».,;:]+$")
 
 
 class MCQSource(StrEnum):
@@ -157,12 +155,6 @@ def distractors_model(right: str) -> type[Distractors]:
     """`Distractors` that are compared with the right answer too."""
     # A class costs half a millisecond, so it is made only after a reply has held the right answer.
     return type("Distractors", (Distractors,), {"right": right, "__module__": __name__})
-
-
-def normalised(answer: str) -> str:
-    """An answer as answers are compared: without case, quotes, a full stop, and differences of width and space."""
-    told = " ".join(unicodedata.normalize("NFKC", answer).casefold().split())
-    return _OUTER.sub("", told) or told
 
 
 def _others(answers: Sequence[str], right: str) -> Iterator[str]:

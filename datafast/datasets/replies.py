@@ -1,7 +1,9 @@
-"""Reply models of several kinds. Bounds on counts are sent to the model, but a shorter reply is kept, not refused."""
+"""Reply models of several kinds, and how texts are compared. Bounds on counts are sent to the model; a shorter reply is kept."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from functools import cache
 from typing import ClassVar
 
@@ -10,7 +12,15 @@ from pydantic.config import JsonDict
 
 from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 
-__all__ = ["Texts", "texts_model"]
+__all__ = ["Texts", "normalised", "texts_model"]
+
+_OUTER = re.compile(r"^[\s\"'“”„«»]+|[\s\"'“”„«».,;:]+$")
+
+
+def normalised(text: str) -> str:
+    """A text as it is compared with others: without case, quotes, a full stop, and differences of width and space."""
+    told = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return _OUTER.sub("", told) or told
 
 
 class Texts(ReplyModel):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
@@ -33,6 +34,7 @@ else:
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
@@ -55,4 +57,5 @@ __all__ = [
     "Source",
     "TextClass",
     "TopicsConfig",
+    "UltrachatDatasetConfig",
 ]

@@ -175,6 +175,34 @@ CASES = {
             {"instructions": "mark:instructions"},
         ),
     ),
+    "ultrachat": Case(
+        {
+            "domain": "Harbours",
+            "topics_and_subtopics": {f"topic {number // 5}": TOPICS[number : number + 5] for number in range(0, 25, 5)},
+            "personas": ["A crane driver.", "A child."],
+            "num_samples": 2,
+            "max_turns": 3,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "question_generation_prompts": [
+                    f"mark:{name} {{num_samples}} {{language_name}} {{domain}} {{topic}} {{subtopic}}" for name in "ab"
+                ],
+                "persona_question_reformulation_prompt": "mark:reformulation {question} {persona} {subtopic}",
+                "simulated_assistant_prompt": "mark:assistant {domain} {topic} {subtopic} {question}",
+                "user_followup_prompt": "mark:followup {dialog_summary} {persona} {domain} {subtopic}",
+                "conversation_continuation_prob": 1,
+                "system_prompt": {role: f"mark:system-{role}" for role in ("question", "user", "assistant")},
+            },
+            {
+                "user_system_prompt": "mark:system-user",
+                "dataset_system_prompt": "mark:system-told",
+                "conversation_continuation_prob": 1,
+            },
+            {"system_prompt": "mark:system", "conversation_continuation_prob": 0},
+        ),
+    ),
     "mcq": Case(
         {"source": TEXTS, "min_document_length": 5, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
         prompts=(
