@@ -17,11 +17,11 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.config_model import ConfigModel
 from datafast._util.notify import did_you_mean, nearest, warn_user
 from datafast._util.user_path import is_file
+from datafast._util.yaml_file import YamlFile
+from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
-from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
-from datafast.config_files.yaml_file import YamlFile
 from datafast.engine.routes import Route
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
@@ -103,8 +103,7 @@ class _Loader:
             fields["output_file"] = output
         self._refuse_unknown(fields, dataset_class.config_model)
         config = self._config(dataset_class.config_model, fields)
-        takes_roles = hasattr(dataset_class, "generate_roles")
-        providers = self._providers(dataset_class, takes_roles, config)
+        providers = self._providers(dataset_class, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
         if config is not None and config.quality:
@@ -199,10 +198,14 @@ class _Loader:
             self._problems.add_text(str(error), places=places)
         return None
 
-    def _providers(
-        self, dataset_class: type[Any], takes_roles: bool, config: Any
-    ) -> list[LLMProvider] | dict[str, LLMProvider] | None:
+    def _providers(self, dataset_class: type[Any], config: Any) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
+        takes_roles, may_be_by_role = (
+            hasattr(dataset_class, "generate_roles"),
+            hasattr(dataset_class.config_model, "roles"),
+        )
+        if may_be_by_role and not takes_roles and isinstance(given, dict) and given and "provider" not in given:
+            return self._by_role(given)
         if takes_roles and not given and (config is None or not config.roles):
             return {}
         # Where a config names its roles itself, they are names of providers; others are parts to play.
@@ -220,13 +223,18 @@ class _Loader:
                     expected = "expected one provider for all columns, [openai/gpt-6-luna], or one for each name that they give."
                 self._problems.add(["providers"], expected)
                 return None
-            made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
-            return {role: provider for role, provider in made.items() if provider is not None}
+            return self._by_role(given)
         if not isinstance(given, list) or not given:
-            self._problems.add(["providers"], "expected a list with at least one provider, like [openai/gpt-6-luna].")
+            also = " Or one for each role: {ROLE: openai/gpt-6-luna, ...}." if may_be_by_role else ""
+            expected = f"expected a list with at least one provider, like [openai/gpt-6-luna].{also}"
+            self._problems.add(["providers"], expected)
             return None
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]
+
+    def _by_role(self, given: Mapping[Any, object]) -> dict[str, LLMProvider]:
+        made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
+        return {role: provider for role, provider in made.items() if provider is not None}
 
     def _provider(
         self, keys: list[str | int], spec: object, *, places: Mapping[str, Keys] | None = None
@@ -266,6 +274,9 @@ class _Loader:
             if role in switches:
                 hint = f"Set {switches[role]}: true to use it."
             self._problems.add(["providers", role], f"This config has no use for this role. {hint}")
+        if config.run.fan_out != "all":
+            told = f"It is {config.run.fan_out}, but there is one provider for each role."
+            self._problems.add(["run", "fan_out"], f"{told} Leave it out, or give a list of providers.")
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:

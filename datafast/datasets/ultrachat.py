@@ -25,6 +25,7 @@ from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.inputs import origin
+from datafast.datasets.pairing import given
 from datafast.datasets.row import uuid_of_content
 from datafast.datasets.topical import TopicalConfig, TopicalDataset
 from datafast.datasets.ultrachat_prompts import DEFAULTS, WITHOUT_PERSONAS
@@ -32,6 +33,7 @@ from datafast.datasets.ultrachat_talk import Role, Talk, questions_model
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition, PromptText
+from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.template import Template
@@ -66,7 +68,6 @@ class UltrachatDatasetConfig(TopicalConfig):
     prompts_field = "question_generation_prompts"
     rows_field = "num_samples"
     topics_field = "topics_and_subtopics"
-    input_fields = ("personas",)
     own_metadata = ("prompt_index", "domain", "topic", "subtopic", "question")
     has_free_text = True
     default_prompts = DEFAULTS
@@ -81,8 +82,8 @@ class UltrachatDatasetConfig(TopicalConfig):
     personas: Accepts[
         Annotated[Sequence[str], TextInput("persona", lines=True)] | None, Iterable[Any] | Path | None
     ] = default_of(None)
-    """Who the users are; one for each chat, in turn. A list, a file, or a source with its column. Without them the opening questions are
-    used as they are asked."""
+    """Who the users are; one for each chat, in turn, unless `pair` says how they meet prompts. A list, a file, or a source with its column.
+    Without them the opening questions are used as they are asked."""
 
     num_samples: int = Field(default=10, ge=1, le=1000)
     """Opening questions that one call asks for, and so rows per prompt."""
@@ -130,7 +131,7 @@ class UltrachatDatasetConfig(TopicalConfig):
         if isinstance(self.topics_and_subtopics, list) and not self.topics_and_subtopics:
             raise ValueError("topics_and_subtopics: The list is empty. Give at least one topic.")
         self._refuse_unused()
-        self.other_templates(self.editions()[0])
+        self.role_templates(self.editions()[0])
         return self
 
     def _refuse_unused(self) -> None:
@@ -156,7 +157,21 @@ class UltrachatDatasetConfig(TopicalConfig):
         """Whether there may be more than one turn."""
         return self.max_turns > 1 and self.conversation_continuation_prob > 0
 
-    def other_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
+    @property
+    def paired_fields(self) -> Sequence[str]:
+        said = self.pair if not isinstance(self.pair, dict) else self.pair.get("personas")
+        return [field for field in super().paired_fields if said or field != "personas"]
+
+    def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
+        for number, text in enumerate(self.question_generation_prompts or []):
+            if "{persona}" in text and "personas" not in self.paired_fields:
+                raise ValueError(
+                    f"{self.template_field(number)}: Each chat has its own persona, so these questions are nobody's. Leave {{persona}} "
+                    f"out, or give personas with pair: all."
+                )
+        return super()._build_expansion(edition, remark=remark)
+
+    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
         """The templates of all sorts of calls except the question's: reformulation, assistant, followup."""
         sorts: dict[str, tuple[str, str, list[str], list[str]]] = {
             "assistant": ("simulated_assistant_prompt", "", ["domain", "topic", "subtopic", "question"], [])
@@ -170,15 +185,14 @@ class UltrachatDatasetConfig(TopicalConfig):
             sorts["followup"] = ("user_followup_prompt", "" if persona else WITHOUT_PERSONAS, mandatory, ["topic"])
         found = {}
         for sort, (field, less, mandatory, optional) in sorts.items():
-            names = TemplateNames(*mandatory, optional=[*optional, "language_name"])
+            names = self.filled(TemplateNames(*mandatory, optional=[*optional, "language_name"]))
             own = getattr(self, field)
             text = PromptText(own) if own else edition.texts(f"{field}{less}")[0]
             found[sort] = names.parse(text, names.others(self.placeholders), field=field, remark=remark)
         return found
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        templates = self.other_templates(edition, remark=False).values()
-        return [name for template in templates for name in template.placeholder_names]
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return list(self.role_templates(edition, remark=False).values())
 
     def system_prompt_of(self, role: Role) -> str | None:
         """The system message of a role."""
@@ -207,7 +221,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         super().__init__(config, **options)
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._templates = {
-            edition.prompts: config.other_templates(edition, remark=False) for edition in config.editions()
+            edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
         }
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
@@ -225,13 +239,14 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
     def _shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
         config = self.config
-        personas = config.personas if config.personas is not None else []
+        own = config.personas is not None and "personas" not in config.paired_fields
+        personas = config.personas or [] if own else []
         turns = [config.max_turns, config.conversation_continuation_prob] if config.asks_on else []
         return [
             config.domain,
             personas.digest if isinstance(personas, SourceTexts) else digest(*personas),
             orjson.dumps(turns),
-            *(f"{sort}={template.keyed}" for sort, template in config.other_templates(edition, remark=False).items()),
+            *(f"{sort}={template.keyed}" for sort, template in config.role_templates(edition, remark=False).items()),
             *(f"{role}:{config.system_prompt_of(role) or ''}" for role in ROLES),
             config.dataset_system_prompt or "",
         ]
@@ -260,7 +275,9 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         }
 
     def _persona(self, item: WorkItem, number: int) -> str | None:
-        """Personas take turns from chat to chat, and the first one is drawn."""
+        """The item's persona. Without one, personas take turns from chat to chat, and the first one is drawn."""
+        if (paired := item.values.get("persona")) is not None:
+            return str(paired)
         personas = self.config.personas
         if personas is None:
             return None
@@ -276,7 +293,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         """One row, or its error; the other chats of the item are not affected."""
         config, templates = self.config, self._templates[item.defaults]
         persona = self._persona(item, number)
-        filled = {**item.variant.values, **self._values(item), "persona": persona or ""}
+        filled = {**item.variant.values, **given(item), **self._values(item), "persona": persona or ""}
 
         def prompt(sort: str, **values: str) -> str:
             return templates[sort].render({**filled, **values})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datafast.datasets.pairing import ASKING
 from datafast.plan.defaults import DefaultPrompts
 
 __all__ = ["DEFAULTS", "WITHOUT_PERSONAS"]
@@ -37,5 +38,6 @@ DEFAULTS = DefaultPrompts(
         "simulated_assistant_prompt": [DEFAULT_ASSISTANT_PROMPT],
         "user_followup_prompt": [DEFAULT_FOLLOWUP_PROMPT],
         f"user_followup_prompt{WITHOUT_PERSONAS}": [f"{_SAID}{_NEXT}"],
+        **ASKING,
     },
 )

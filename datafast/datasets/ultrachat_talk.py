@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from functools import cache
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, create_model, field_validator
-from pydantic.config import JsonDict
+from pydantic import Field, field_validator
 
-from datafast.datasets.replies import normalised
+from datafast.datasets.mcq_answers import normalised
+from datafast.datasets.replies import counted_model
 from datafast.engine.generate import Generate
-from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.llms.reply_model import ReplyModel
 from datafast.types import Message
 
 __all__ = ["Role", "Talk", "questions_model"]
@@ -46,9 +46,7 @@ class Questions(ReplyModel):
 @cache
 def questions_model(count: int) -> type[Questions]:
     """`Questions` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: JsonDict = {"minItems": count, "maxItems": count, "items": {"type": "string", "minLength": 1}}
-    questions = (list[str], Field(min_length=1, description=exactly(count, "questions"), json_schema_extra=bounds))
-    return create_model(f"Questions{count}", __base__=Questions, questions=questions)
+    return counted_model(Questions, count, of="questions", listed=list[Annotated[str, Field(min_length=1)]])
 
 
 class UserMessage(ReplyModel):

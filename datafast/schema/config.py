@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
@@ -36,6 +37,7 @@ else:
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
@@ -52,7 +54,9 @@ __all__ = [
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
+    "PromptTemplate",
     "RawDatasetConfig",
+    "Requirement",
     "RunConfig",
     "Source",
     "TextClass",

@@ -197,6 +197,18 @@ def test_without_personas_questions_are_used_as_they_are_asked(tmp_path: Path, g
     assert "question" not in dataset.data_rows[0].metadata
 
 
+@pytest.mark.parametrize(("pair", "rows"), [("all", 3 * 3 * 2), ("cycle", 3 * 2), ("random", 3 * 2)])
+def test_personas_may_meet_the_opening_questions_instead(tmp_path: Path, pair: str, rows: int) -> None:
+    players = Players(tmp_path)
+    prompts = {**PROMPTS, "question_generation_prompts": [f"{QUESTIONS} for {{persona}}"]}
+    dataset = chats(tmp_path, pair=pair, **prompts)
+    assert dataset.get_num_expected_rows([object()]) == rows
+    dataset.generate([players.provider])
+    asked = {text.partition(" for ")[2] for text in players.asked("Q")}
+    assert {row.persona for row in dataset.data_rows} == asked <= set(PERSONAS)
+    assert len(dataset.data_rows) == rows
+
+
 def test_personas_come_from_a_source_too(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("id,who\n7,A pilot.\n8,A cook.\n", encoding="utf-8")
     source = {"source": str(tmp_path / "people.csv"), "column": "who", "key": "id"}
@@ -373,6 +385,7 @@ def test_with_cut_answers_kept_no_placeholder_is_called_truncated(tmp_path: Path
             r"persona_question_reformulation_prompt: There are no personas, so",
         ),
         ({"user_system_prompt": "a", "system_prompt": {"user": "b"}}, r"user_system_prompt: system_prompt has one for the user too"),
+        ({"question_generation_prompts": [f"{QUESTIONS} {{persona}}"]}, r"_prompts\[0\]: Each chat has its own persona, so"),
         ({"topics_and_subtopics": []}, r"topics_and_subtopics: The list is empty"),
         ({"max_turns": 11}, r"less than or equal to 10"),
         ({"conversation_continuation_prob": 1.5}, r"less than or equal to 1"),

@@ -67,7 +67,7 @@ class ConversationDataset(
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model
-        self._replies = ReplyModels(config.style, config.bounds, config.tool_set)
+        self._replies = ReplyModels(config.style, config.bounds, config.tool_set, config.template)
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         return self._plan(routes, each=self._counted_each())
