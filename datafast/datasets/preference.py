@@ -164,6 +164,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         for name, (setting, is_set) in needed.items():
             if getattr(self, name) is not None and not is_set:
                 raise ValueError(f"{name} is given, but not used without {setting}. Set it, or leave {name} out.")
+        if self.best_of_n is not None:
+            raise ValueError("best_of_n: Pairs are made of the best and the worst of several. Set strategy: best_of_n.")
         if self.judging == "both_orders" and not self.is_judged:
             raise ValueError("judging: Nothing is judged. Set llm_as_judge: true, or leave judging out.")
         if self.strategy == "best_of_n" and (self.judging == "both_orders" or self.evol_instruct):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from datafast.engine.generate import Generate
-from datafast.judging import Jury, Opinion, Scale, comparison_model, judgement_model, mean_score
+from datafast.judging import Jury, Opinion, Scale, best_first, comparison_model, judgement_model, mean_score
 
 __all__ = ["JUDGEMENT", "SCALE", "Judging", "Maker", "Pair", "Recipe", "Response", "Strategy", "of_judges"]
 
@@ -130,7 +130,7 @@ class Maker:
 
     async def _best_of_n(self) -> Pair:
         responses = await self._generate.gather(*map(self._candidate, range(self._recipe.num_responses)))
-        order = sorted(responses, key=lambda response: response.score or 0, reverse=True)
+        order = best_first(responses)
         return Pair(order[0], order[-1])
 
     async def _candidate(self, number: int) -> Response:

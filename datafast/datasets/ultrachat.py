@@ -67,6 +67,7 @@ class UltrachatDatasetConfig(TopicalConfig):
     prompt_names = TemplateNames("num_samples", "language_name", "domain", "topic", "subtopic")
     prompts_field = "question_generation_prompts"
     rows_field = "num_samples"
+    writer_role = "assistant"
     topics_field = "topics_and_subtopics"
     own_metadata = ("prompt_index", "domain", "topic", "subtopic", "question")
     has_free_text = True
