@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
@@ -34,7 +36,9 @@ else:
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
@@ -43,6 +47,8 @@ else:
     )
 
 __all__ = [
+    "BestOfN",
+    "CandidateJudge",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
@@ -59,4 +65,5 @@ __all__ = [
     "Source",
     "TextClass",
     "TopicsConfig",
+    "UltrachatDatasetConfig",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.config import NonBlank, TemplateNames
@@ -16,11 +16,12 @@ from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.datasets.guided import GuidedConfig
+from datafast.datasets.pairing import SENTENCES, given_names
+from datafast.datasets.topical import TopicalConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
-from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.paths import UsedFile
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Strategy
-from datafast.topics.supply import grown_file
 
 __all__ = ["DEFAULTS", "ConversationDatasetConfig"]
 
@@ -33,24 +34,25 @@ _FIRST_PROMPTS = [
     "What they are about: {topic}"
 ]
 _SYSTEM_MESSAGES = ["You are a helpful assistant."]
+_TELLING = {
+    **SENTENCES,
+    "persona": ["The user is this person, and writes as they would, without introducing themselves:\n\n{persona}"],
+}
 DEFAULTS = DefaultPrompts(
     "conversation",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS},
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS, **_TELLING},
     former=DefaultPrompts(
         "conversation",
         version=1,
-        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS},
+        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS, **_TELLING},
     ),
 )
 
 
-class ConversationDatasetConfig(GuidedConfig):
+class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
-
-    # topics.provider may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
@@ -175,13 +177,9 @@ class ConversationDatasetConfig(GuidedConfig):
         )
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := getattr(self.topics, "read_from", None)) is not None:
-            yield UsedFile("topics", file, written=False)
         for file in self.example_data.files if self.example_data is not None else ():
             yield UsedFile("example_data", file, written=False)
         yield from super().used_files()
-        if (file := grown_file(self.topics, self.output_file)) is not None:
-            yield from OutputPaths.of(file).used("topics.file", "topics.file")
 
     def row_format(self, edition: Edition) -> RowFormat:
         system = self.system_message(edition)
@@ -190,7 +188,7 @@ class ConversationDatasetConfig(GuidedConfig):
             system=system.text if system else None,
             output_format=self.output_format,
             tools=self.tool_set,
-            placeholders=list(self.placeholders),
+            placeholders=[*self.placeholders, *given_names(self)],
             first=edition.version == 1,
         )
 
