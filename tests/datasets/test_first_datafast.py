@@ -541,6 +541,179 @@ if __name__ == "__main__":
     main()
 """
 
+QUESTIONS_IN_CONTEXT = """
+import os
+import json
+from pathlib import Path
+from dotenv import load_dotenv
+
+load_dotenv("secrets.env")
+
+from datafast.schema.config import MCQDatasetConfig
+from datafast.datasets import MCQDataset
+from datafast.llms import OpenAIProvider
+
+def main():
+    global dataset, num_expected_rows, url
+    chosen_path = Path("chosen_lessons.jsonl")
+    with open("lessons.jsonl", "r") as f:
+        lessons = [json.loads(line) for line in f if line.strip()]
+    chosen = [row for row in lessons if row.get("grade") in ["GOOD", "BEST"]]
+    with open(chosen_path, "w") as f:
+        for row in chosen:
+            f.write(json.dumps(row) + "\\n")
+    config = MCQDatasetConfig(
+        local_file_path=str(chosen_path),
+        text_column="text",
+        context_column="summary",
+        num_samples_per_prompt=2,
+        min_document_length=10,
+        max_document_length=20000,
+        sample_count=len(chosen),
+        output_file="questions_in_context.jsonl",
+    )
+    providers = [
+        OpenAIProvider(model_id="gpt-4.1-mini"),
+    ]
+    dataset = MCQDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers, source_data_num_rows=len(chosen))
+    dataset.generate(providers)
+    print(f"Made {len(dataset.data_rows)} questions, saved to {config.output_file}")
+    os.remove(chosen_path)
+    url = dataset.push_to_hub(repo_id="someone/context", train_size=0.7, shuffle=True, upload_card=True)
+    dataset.inspect()
+
+if __name__ == "__main__":
+    main()
+"""
+
+COLUMNS_OF_A_TABLE = """
+import os
+from datafast.schema.config import GenericPipelineDatasetConfig
+from datafast.datasets import GenericPipelineDataset
+from datafast.llms import OpenAIProvider, GeminiProvider, OllamaProvider
+
+PROMPT = '''I give you a sailor.
+Write {num_samples} texts in {language}:
+1. A line for the logbook
+2. A short account of their journeys\\
+The sailor:
+{sailor}
+
+Answer with valid JSON: {num_samples} entries with all required fields.'''
+
+def main():
+    global dataset, num_expected_rows, url
+    config = GenericPipelineDatasetConfig(
+        hf_dataset_name="someone/sailors",
+        input_columns=["sailor"],
+        forward_columns=["rank"],
+        output_columns=["line", "account"],
+        sample_count=2,
+        num_samples_per_prompt=2,
+        prompts=[PROMPT],
+        output_file="sailors_out.jsonl",
+        languages={"en": "English", "fr": "French"}
+    )
+    providers = [
+        OpenAIProvider(
+            model_id="gpt-5-mini-2025-08-07",
+            temperature=1
+            ),
+    ]
+    dataset = GenericPipelineDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers)
+    dataset.generate(providers)
+    print(f"Made {len(dataset.data_rows)} rows, saved to {config.output_file}")
+    sample_row = dataset.data_rows[0]
+    print(sample_row.uuid, getattr(sample_row, "line", "none"), getattr(sample_row, "rank", "none"), sample_row.model_id)
+    url = dataset.push_to_hub(repo_id="someone/accounts", seed=20250816, shuffle=True)
+
+if __name__ == "__main__":
+    from dotenv import load_dotenv
+
+    load_dotenv("secrets.env")
+    main()
+"""
+
+KEYWORDS = """
+import os
+from datafast.schema.config import GenericPipelineDatasetConfig
+from datafast.datasets import GenericPipelineDataset
+from datafast.llms import OpenAIProvider, GeminiProvider, OllamaProvider
+
+PROMPT = '''I give you a sailor.
+Name 3 keywords, separated by commas.
+
+The sailor:
+{sailor}
+
+Answer in {language}, with valid JSON: {num_samples} entry with all required fields.'''
+
+def main():
+    global dataset, num_expected_rows, url
+    config = GenericPipelineDatasetConfig(
+        hf_dataset_name="someone/sailors",
+        input_columns=["sailor"],
+        output_columns=["keywords"],
+        num_samples_per_prompt=1,
+        prompts=[PROMPT],
+        output_file="keywords_out.jsonl",
+        languages={"en": "English", "fr": "French", "es": "Spanish"}
+    )
+    providers = [
+        OllamaProvider(
+            model_id="gemma3:27b-it-qat",
+            temperature=1
+        )
+    ]
+    dataset = GenericPipelineDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers)
+    dataset.generate(providers)
+    url = dataset.push_to_hub(repo_id="someone/keywords", seed=20250816, shuffle=True)
+
+if __name__ == "__main__":
+    from dotenv import load_dotenv
+
+    load_dotenv("secrets.env")
+    main()
+"""
+
+ROW_MODELS = """
+from datafast.schema.config import GenericPipelineDatasetConfig
+from datafast.utils import create_generic_pipeline_row_model
+
+config = GenericPipelineDatasetConfig(
+    hf_dataset_name="sailors",
+    input_columns=["sailor"],
+    forward_columns=["rank"],
+    output_columns=["translation", "question"],
+    prompts=["Look at: {sailor}. Write {num_samples} translation in {language} and a question."],
+    num_samples_per_prompt=1,
+    languages={"fr": "French", "es": "Spanish"}
+)
+RowModel = create_generic_pipeline_row_model(config)
+print(RowModel.model_json_schema())
+row = RowModel(
+    sailor="A mate of the Anna.",
+    rank="second",
+    translation="Un second de l'Anna",
+    question="Qui est-ce?",
+    model_id="gpt-4",
+    language="fr"
+)
+print(row.model_dump_json(indent=2))
+
+least = GenericPipelineDatasetConfig(
+    hf_dataset_name="sailors",
+    input_columns=["sailor"],
+    prompts=["Write {num_samples} summary in {language} of {sailor}"],
+    num_samples_per_prompt=1,
+)
+LeastModel = create_generic_pipeline_row_model(least)
+print(LeastModel(sailor="A mate", generated_text="A summary", model_id="gpt-4").model_dump_json(indent=2))
+"""
+
 TEXTS = """
 from datafast.datasets import RawDataset
 from datafast.schema.config import RawDatasetConfig, PromptExpansionConfig
@@ -574,6 +747,28 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture
+def sailors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset on the Hub with a column of classes, which are numbers."""
+    import datasets
+
+    classes = datasets.ClassLabel(names=["mate", "cook"])
+    features = datasets.Features({"sailor": datasets.Value("string"), "rank": classes})
+    table = {"sailor": ["A mate of the Anna.", "Her cook.", "Her pilot."], "rank": [0, 1, 0]}
+    found = datasets.DatasetDict({"train": datasets.Dataset.from_dict(table, features=features)})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: found)
+
+
+def test_a_script_that_looks_at_the_models_of_rows_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sailors: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(ROW_MODELS, "script.py", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert '"rank": "second"' in printed
+    assert '"generated_text": "A summary"' in printed
+
+
 @pytest.mark.parametrize(
     ("script", "rows", "splits"),
     [
@@ -581,20 +776,24 @@ if __name__ == "__main__":
         (PAIRS, 2 * 2, {"train"}),
         (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
         (QUESTIONS, 2 * 2 * 2, {"train", "test"}),
+        (QUESTIONS_IN_CONTEXT, 2 * 2, {"train", "test"}),
+        (COLUMNS_OF_A_TABLE, 2 * 2 * 2, {"train"}),
+        (KEYWORDS, 3 * 3, {"train"}),
     ],
-    ids=["classification", "preference", "raw", "mcq"],
+    ids=["classification", "preference", "raw", "mcq", "mcq with context", "generic_pipeline", "keywords"],
 )
 def test_a_script_runs_as_it_is(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault_server: FaultServer,
     hub: HubServer,
+    sailors: None,
     script: str,
     rows: int,
     splits: set[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for vendor in ("OPENAI", "ANTHROPIC", "GEMINI"):
+    for vendor in ("OPENAI", "ANTHROPIC", "GEMINI", "OLLAMA"):
         monkeypatch.setenv(f"{vendor}_BASE_URL", fault_server.url)
         monkeypatch.setenv(f"{vendor}_API_KEY", "")  # so that what the script loads is gone after the test
         monkeypatch.delenv(f"{vendor}_API_KEY")
@@ -603,8 +802,10 @@ def test_a_script_runs_as_it_is(
     if script is PAIRS:
         for line in keys:
             monkeypatch.setenv(*line.split("="))
-    lessons = "".join(json.dumps({"text": f"Lesson {number}: check the valves."}) + "\n" for number in range(2))
-    (tmp_path / "lessons.jsonl").write_text(lessons, encoding="utf-8")
+    lessons = [
+        {"text": f"Lesson {number}: check the valves.", "grade": "BEST", "summary": "Of ships."} for number in range(2)
+    ]
+    (tmp_path / "lessons.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in lessons), encoding="utf-8")
     space: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(script, "script.py", "exec"), space)
     dataset = space["dataset"]
@@ -614,7 +815,7 @@ def test_a_script_runs_as_it_is(
     stored_files = {path.partition("-")[0].removeprefix("data/") for path in hub.repos[name].files if "data/" in path}
     assert stored_files == splits
     sent = {json.loads(request.raw).get("model", "gemini") for request in fault_server.requests}
-    assert len(sent) >= 2
+    assert len(sent) >= script.count("Provider(model_id") > 0 or script is KEYWORDS or script is COLUMNS_OF_A_TABLE
     before = len(fault_server.requests)
     exec(compile(script, "script.py", "exec"), space)
     assert len(fault_server.requests) == before

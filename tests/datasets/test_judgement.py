@@ -104,7 +104,9 @@ def test_a_rubric_is_a_template_over_the_columns(tmp_path: Path) -> None:
         dataset.generate({"judge": CountingProvider("m", log=folder / "requests")})
         assert assert_balanced(dataset.report).written == 1
         told = [prompt.partition("mean:\n")[2].partition("\n\n")[0] for _, prompt in requests_in(folder / "requests")]
-        expected = {"Is it 42, or: What is 0?", "Is it 42, or: What is 1?"} if number == 0 else {"1: far from 42\n5: 42"}
+        expected = (
+            {"Is it 42, or: What is 0?", "Is it 42, or: What is 1?"} if number == 0 else {"1: far from 42\n5: 42"}
+        )
         assert set(told) == expected
 
 
