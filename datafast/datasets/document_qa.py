@@ -21,6 +21,7 @@ from datafast.datasets.base import FanOutDataset
 from datafast.datasets.chunks import Chunks, token_counter
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
+from datafast.datasets.pairing import ASKING
 from datafast.datasets.quotes import found_in
 from datafast.datasets.replies import ReplyText, counted_model
 from datafast.datasets.row import uuid_of_content
@@ -47,7 +48,9 @@ _PROMPTS_WITH_CONTEXT = [
     "about:\n\n<part>\n{chunk}\n</part>\n\n" + _ASK
 ]
 DEFAULTS = DefaultPrompts(
-    "document_qa", version=1, texts={"prompts": DEFAULT_PROMPTS, "prompts with context": _PROMPTS_WITH_CONTEXT}
+    "document_qa",
+    version=1,
+    texts={"prompts": DEFAULT_PROMPTS, "prompts with context": _PROMPTS_WITH_CONTEXT, **ASKING},
 )
 _UNTITLED = "(without a title)"
 

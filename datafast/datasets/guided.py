@@ -49,7 +49,7 @@ class GuidedConfig(PromptDatasetConfig):
         return own.model_copy(update={"placeholders": {**given, **own.placeholders}})
 
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
-        names = self.names_in_prompts
+        names = self.filled(self.names_in_prompts)
         Template.parse(
             self.template.guidance if self.template is not None else "",
             mandatory=(),

@@ -24,6 +24,7 @@ from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
 from datafast.datasets.mcq_answers import others
+from datafast.datasets.pairing import ASKING, given
 from datafast.datasets.replies import ReplyText, counted_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
@@ -68,6 +69,7 @@ DEFAULTS = DefaultPrompts(
         "prompts": DEFAULT_PROMPTS,
         "prompts with context": _PROMPTS_WITH_CONTEXT,
         "distractor_prompt": [DEFAULT_DISTRACTOR_PROMPT],
+        **ASKING,
     },
 )
 _LETTERS = "ABCD"
@@ -188,11 +190,11 @@ class MCQDatasetConfig(DocumentsConfig):
         """The template of the wrong answers."""
         own = self.distractor_prompt
         text = PromptText(own) if own else edition.texts("distractor_prompt")[0]
-        others = self.distractor_names.others(self.placeholders)
-        return self.distractor_names.parse(text, others, field="distractor_prompt", remark=remark)
+        names = self.filled(self.distractor_names)
+        return names.parse(text, names.others(self.placeholders), field="distractor_prompt", remark=remark)
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        return self.distractor_template(edition, remark=False).placeholder_names
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return [self.distractor_template(edition, remark=False)]
 
     def system_prompt_of(self, role: Role) -> str | None:
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
@@ -286,7 +288,13 @@ class MCQDataset(FanOutDataset[MCQDatasetConfig, MCQRow]):
 
     async def _wrong_answers(self, item: WorkItem, generate: Generate, number: int, question: _Question) -> list[str]:
         """Three wrong answers; asked for again where one of them is the right one."""
-        values = {**item.variant.values, **_values(item), "question": question.text, "correct_answer": question.answer}
+        values = {
+            **item.variant.values,
+            **given(item),
+            **_values(item),
+            "question": question.text,
+            "correct_answer": question.answer,
+        }
         prompt = self._templates[item.defaults].render(values)
         system = self.config.system_prompt_of("distractors")
         reply = await generate("distractors", prompt, Distractors, system=system, tag=str(number), row=number)

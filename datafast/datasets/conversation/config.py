@@ -16,6 +16,7 @@ from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.datasets.guided import GuidedConfig
+from datafast.datasets.pairing import SENTENCES, given_names
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.topics.field import TopicSource
@@ -33,14 +34,18 @@ _FIRST_PROMPTS = [
     "What they are about: {topic}"
 ]
 _SYSTEM_MESSAGES = ["You are a helpful assistant."]
+_TELLING = {
+    **SENTENCES,
+    "persona": ["The user is this person, and writes as they would, without introducing themselves:\n\n{persona}"],
+}
 DEFAULTS = DefaultPrompts(
     "conversation",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS},
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS, **_TELLING},
     former=DefaultPrompts(
         "conversation",
         version=1,
-        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS},
+        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS, **_TELLING},
     ),
 )
 
@@ -190,7 +195,7 @@ class ConversationDatasetConfig(GuidedConfig):
             system=system.text if system else None,
             output_format=self.output_format,
             tools=self.tool_set,
-            placeholders=list(self.placeholders),
+            placeholders=[*self.placeholders, *given_names(self)],
             first=edition.version == 1,
         )
 
