@@ -38,6 +38,7 @@ from datafast.judging import (
     judgement_model,
     mean_score,
 )
+from datafast.judging.output import scores_in
 from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
@@ -241,7 +242,9 @@ class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
         Raises:
             MissingExtraError: nltk is not installed.
         """
-        return agreement_of([_scores_of(row) for row in self.data_rows])
+        rows: Any = self.data_rows
+        said = ({"judgements": [one.model_dump() for one in row.judgements]} for row in rows)
+        return agreement_of([scores for row in said for _, scores in scores_in(row)])
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config, rows = self.config, self.config.rows
@@ -306,13 +309,6 @@ def _comparison(pair: tuple[Opinion, Opinion], generate: Generate) -> dict[str, 
         "first_reason": first.reason,
         "second_score": second.score,
         "second_reason": second.reason,
-    }
-
-
-def _scores_of(row: Any) -> dict[str, float]:
-    return {
-        said.judge: said.score if isinstance(said, Judgement) else said.first_score - said.second_score
-        for said in row.judgements
     }
 
 
