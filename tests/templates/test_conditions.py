@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -12,6 +14,7 @@ from pydantic import ValidationError
 from datafast.errors import DatafastWarning
 from datafast.schema.config import GenericPipelineDatasetConfig, JudgementDatasetConfig, RawDatasetConfig
 from datafast.templates.condition import Condition
+from datafast.templates.sandbox import _METHODS, environment
 
 ROW = {"a": "x", "n": 3, "zero": 0, "no": "No", "tags": [], "part": {"k": 1}, "my col": "y", "empty": None, "a.b": "z"}
 OTHER = {**dict.fromkeys(ROW), "a": "other"}
@@ -136,3 +139,14 @@ def test_a_column_that_is_looked_at_and_cannot_be_read_is_no_null() -> None:
     source = {"source": [{**ROW, "n": 2**70}], "where": "n > 3"}
     with pytest.raises(ValidationError, match="row 0: The column 'n' holds a whole number of more than 64 bits"):
         JudgementDatasetConfig(source=source, rubric="?")
+
+
+def test_the_guide_names_all_that_there_is() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "expressions.md").read_text("utf-8")
+    filters = re.search(r"\* Filters: (.*?)\.\n", guide, re.DOTALL)
+    methods = re.search(r"\* Methods of text: (.*?)\.\n", guide, re.DOTALL)
+    assert filters is not None
+    assert methods is not None
+    assert re.findall(r"`(\w+)`", filters[1]) == sorted(name for name in environment.filters if name[0] != "_")
+    known = {name for kind in (str, dict, list) for name in _METHODS[kind]}
+    assert set(re.findall(r"`(\w+)`", methods[1])) == known
