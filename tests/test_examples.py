@@ -21,6 +21,7 @@ ROWS_OF_SCRIPTS = {
     "generic_pipeline.py": ("labelled_reviews.jsonl", 6),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
+    "personas.py": ("pairs_of_people.jsonl", 12),
     "preference.py": ("preference_pairs.jsonl", 12),
     "sources.py": ("harbour_texts.jsonl", 12),
     "raw_space_engineering.py": ("space_engineering_texts.jsonl", 288),

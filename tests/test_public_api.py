@@ -41,6 +41,7 @@ IMPORT_PATHS = {
         "PromptExpansionConfig",
         "RunConfig",
         "Source",
+        "PersonasConfig",
         "TopicsConfig",
     ],
     "datafast.schema.data_rows": [

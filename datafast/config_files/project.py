@@ -90,14 +90,17 @@ class Project:
         """
         from datafast.llms.local.llama_cpp import LlamaCppProvider
         from datafast.llms.registry import provider_from_spec
+        from datafast.personas.config import PersonasConfig
         from datafast.topics.config import TopicsConfig
 
-        project, topics = self, getattr(self.config, "topics", None)
-        if isinstance(topics, TopicsConfig) and topics.provider is not None:
-            kept = LlamaCppProvider.options_like(provider_from_spec(topics.provider))
-            grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
-            topics = topics.model_copy(update={"provider": grown_by})
-            project = replace(self, config=self.config.model_copy(update={"topics": topics}))
+        project = self
+        for field in ("topics", "personas"):
+            grown = getattr(self.config, field, None)
+            if isinstance(grown, TopicsConfig | PersonasConfig) and grown.provider is not None:
+                kept = LlamaCppProvider.options_like(provider_from_spec(grown.provider))
+                grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
+                changed = {field: grown.model_copy(update={"provider": grown_by})}
+                project = replace(project, config=project.config.model_copy(update=changed))
         try:
             made = project._replaced(lambda provider: LlamaCppProvider.standing_in_for(provider, model))
             for _, provider in made.all_providers():

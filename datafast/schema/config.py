@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.personas.config import PersonasConfig
     from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
@@ -37,6 +38,7 @@ else:
             "datafast.engine.settings": ["RunConfig"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
+            "datafast.personas.config": ["PersonasConfig"],
             "datafast.topics.config": ["TopicsConfig"],
         },
         absent=FORMER_CONFIGS,
@@ -50,6 +52,7 @@ __all__ = [
     "GenericPipelineDatasetConfig",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
+    "PersonasConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "PromptTemplate",

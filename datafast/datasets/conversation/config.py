@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.config import NonBlank, TemplateNames
@@ -53,9 +53,6 @@ DEFAULTS = DefaultPrompts(
 class ConversationDatasetConfig(GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
-
-    # topics.provider may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
