@@ -28,6 +28,7 @@ IMPORT_PATHS = {
         "MCQDataset",
         "PreferenceDataset",
         "ConversationDataset",
+        "UltrachatDataset",
     ],
     "datafast.schema.config": [
         "RawDatasetConfig",
@@ -43,9 +44,11 @@ IMPORT_PATHS = {
         "Source",
         "PersonasConfig",
         "TopicsConfig",
+        "UltrachatDatasetConfig",
     ],
     "datafast.schema.data_rows": [
         "TextRow",
+        "ChatRow",
         "TextClassificationRow",
         "MCQRow",
         "JudgedPreferenceRow",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,9 +21,11 @@ from pydantic_core import PydanticSerializationError
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
-from datafast.datasets.pairing import SENTENCES, Pair, check_pair, given_names
+from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
 from datafast.engine.reasoning import KEY, METADATA, Place
+from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
+from datafast.judging.best_of_n import BestOfN
 from datafast.personas.config import PersonasConfig, grown_file
 from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
@@ -32,6 +34,9 @@ from datafast.plan.template import Template
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -213,6 +218,13 @@ class DatasetConfig(ConfigModel):
         """The editions that items may have in their keys, newest first."""
         return [Edition()]
 
+    def further_roles(self) -> Sequence[FurtherRole]:
+        """The roles that this config asks beside those that `generate` is given providers for."""
+        return ()
+
+    def remark_on(self, providers: Sequence[LLMProvider]) -> None:
+        """Warns of providers that make little sense with this config. None of them is of a further role."""
+
     @property
     def rows_per_item(self) -> int:
         """The most rows that one item of the plan asks for."""
@@ -246,6 +258,10 @@ class PromptDatasetConfig(DatasetConfig):
     """The names that a row's metadata has already, which no placeholder may have."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
+    has_free_text: ClassVar[bool] = False
+    """Whether rows hold texts that may be cut, and say so in their metadata with `run.on_truncation: keep`."""
+    writer_role: ClassVar[str] = "generator"
+    """Who writes the rows, where there are several roles: also judges them, if `best_of_n` names no other judge."""
 
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
@@ -277,12 +293,18 @@ class PromptDatasetConfig(DatasetConfig):
     """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
     missing."""
 
+    best_of_n: Accepts[BestOfN | None, BestOfN | Mapping[str, Any] | None] = default_of(None)
+    """Make each row several times, and take the best: `{n: 4, judge: {rubric: ...}}`, or the first that passes: `{n: 4, check: ...}`."""
+
     _built: Expansion | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         check_pair(self)
-        own = {*self.own_metadata, *origin_names(self), *given_names(self)}
+        choice = ["best_of_n"] if self.best_of_n else []
+        own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
+        if self.has_free_text and self.run.on_truncation == "keep":
+            own.add("truncated")
         for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
@@ -329,6 +351,17 @@ class PromptDatasetConfig(DatasetConfig):
                     f"{field}: Nothing is filled into system messages, so {', '.join(found)} is sent as it stands. Put it into a prompt.",
                 )
 
+    def further_roles(self) -> Sequence[FurtherRole]:
+        judges = [] if self.best_of_n is None else self.best_of_n.further_roles(self.writer_role)
+        return [*super().further_roles(), *judges]
+
+    def remark_on(self, providers: Sequence[LLMProvider]) -> None:
+        for provider in providers if self.best_of_n is not None else ():
+            if provider.temperature == 0 and not provider.simulated:
+                warn_user(
+                    f"best_of_n: The temperature of {provider.label} is 0, so all candidates may be the same. Raise it, or leave it out."
+                )
+
     @property
     def rows_per_item(self) -> int:
         return int(getattr(self, self.rows_field))
@@ -362,6 +395,11 @@ class PromptDatasetConfig(DatasetConfig):
         current = self.prompt_expansion()
         same = [template.keyed for template in current.templates] == [text.keyed for text in self._texts(edition)]
         return current if same else self._build_expansion(edition, remark=False)
+
+    @property
+    def paired_fields(self) -> Sequence[str]:
+        """The fields whose values prompts are paired with: `personas`, `seed_texts`, where they are given."""
+        return [field for field in NAMES if getattr(self, field) is not None]
 
     @property
     def varied(self) -> PromptExpansionConfig:
@@ -431,4 +469,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | bool | int | dict[str, str] | None]
+Metadata = dict[str, str | bool | int | dict[str, Any] | None]

@@ -43,12 +43,12 @@ class GrownFile:
 
     Attributes:
         path: of the file.
-        field: of the config, for messages; it also says what is grown: `topics`, `personas`.
+        things: what is grown: topics, personas.
         shared: whether other datasets may use it too.
     """
 
     path: Path
-    field: str
+    things: str
     shared: bool
 
     @property
@@ -82,7 +82,7 @@ class GrownFile:
         if self.is_simulated:
             own = "Start over with --fresh (fresh=True), which moves them aside."
             raise OutputError(
-                f"{self.path} has {self.field} that a simulated model has grown. {cure if self.shared else own}"
+                f"{self.path} has {self.things} that a simulated model has grown. {cure if self.shared else own}"
             )
 
     def failure(self) -> str:
@@ -97,7 +97,7 @@ class Grower:
     """Who grows something.
 
     Attributes:
-        role: as the kind of run calls it.
+        role: what it grows, and so its role in the run: topics, personas.
         provider: that is asked.
         offline: whether a simulated model stands in for it.
     """
@@ -120,7 +120,7 @@ class Grower:
         offline = options.get("offline", False) or first.simulated
         if provider.simulated and not offline:
             raise ConfigError(
-                f"{field}.provider: Simulated {field} and real rows cannot be mixed. Name a real provider."
+                f"{field}.provider: Simulated {role} and real rows cannot be mixed. Name a real provider."
             )
         return cls(role, provider, offline)
 
@@ -170,5 +170,5 @@ class Grower:
             what=what,
             also_spent=[*([] if dataset is None else [dataset]), *others],
             made_for=(dataset or Path()) if file.shared else None,
-            notes={"command": "", "kind": file.field, "config": config},
+            notes={"command": "", "kind": file.things, "config": config},
         )

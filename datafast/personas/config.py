@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
-from datafast.llms.spec_field import ProviderSpec
+from datafast.llms.spec import ProviderSpec
 
 __all__ = ["PersonasConfig", "grown_file"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datafast.engine.preparation import Preparation
-from datafast.llms.spec_field import provider_of
+from datafast.llms.spec import named_provider
 from datafast.personas.config import PersonasConfig, grown_file
 from datafast.plan.dimensions import Computed
 from datafast.store.paths import OutputPaths
@@ -85,7 +85,8 @@ class PersonaSupply:
 
         config = self._config
         file = GrownFile(self._path, "personas", shared=config.file is not None)
-        grower = Grower.chosen(ROLE, provider_of(config.provider), route, options, field="personas")
+        own = None if config.provider is None else named_provider(config.provider)
+        grower = Grower.chosen(ROLE, own, route, options, field="personas")
         fresh = options.get("fresh", False) and not file.shared
         if not fresh:
             if not grower.offline:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.personas.config import PersonasConfig
     from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
@@ -35,7 +37,9 @@ else:
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.personas.config": ["PersonasConfig"],
@@ -45,6 +49,8 @@ else:
     )
 
 __all__ = [
+    "BestOfN",
+    "CandidateJudge",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
@@ -62,4 +68,5 @@ __all__ = [
     "Source",
     "TextClass",
     "TopicsConfig",
+    "UltrachatDatasetConfig",
 ]

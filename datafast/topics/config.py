@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
-from datafast.llms.spec_field import ProviderSpec
+from datafast.llms.spec import ProviderSpec
 
 __all__ = ["TopicsConfig"]
 

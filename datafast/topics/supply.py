@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.preparation import Preparation
-from datafast.llms.spec_field import provider_of
+from datafast.llms.spec import named_provider
 from datafast.store.paths import OutputPaths
 from datafast.topics.config import TopicsConfig
 from datafast.topics.field import given_model, stand_in
@@ -43,15 +43,17 @@ class TopicSupply:
     Args:
         topics: the field of the config.
         output_file: of the dataset; a model without a file of its own is kept next to it.
+        field: the name of that field.
     """
 
-    def __init__(self, topics: Any, output_file: Path, *, run: RunConfig) -> None:
+    def __init__(self, topics: Any, output_file: Path, *, run: RunConfig, field: str = "topics") -> None:
+        self._field = field
         self._given = given_model(topics)
         self._config = _to_grow(topics)
         self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
         self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
         if isinstance(topics, TopicsConfig):
-            self._own_provider = provider_of(topics.provider)
+            self._own_provider = None if topics.provider is None else named_provider(topics.provider)
         self._file = grown_file(topics, output_file)
         self._run = run
         self._grown: TopicModel | None = None
@@ -119,14 +121,14 @@ class TopicSupply:
         from datafast.topics.growth import ROLE
 
         file = GrownFile(self._file or Path(), "topics", shared=self._config.file is not None)
-        grower = Grower.chosen(ROLE, self._own_provider, route, options, field="topics")
+        grower = Grower.chosen(ROLE, self._own_provider, route, options, field=self._field)
         again = False
         if fresh is None:
             fresh = options.get("fresh", False) and self._config.file is None
         if not fresh:
             if not grower.offline:
                 file.refuse_simulated(
-                    cure="Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file."
+                    cure=f"Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under {self._field}.file."
                 )
             known = self._from_file()
             again = known is not None and bool(known.failed) and options.get("retry_failed", False)

@@ -15,13 +15,13 @@ import pytest
 
 from datafast import RunStopped
 from datafast.config_files.loader import load_project
-from datafast.datasets import ConversationDataset
+from datafast.datasets import ConversationDataset, UltrachatDataset
 from datafast.engine.events import PreparationStarted, RunEnded, RunStarted
 from datafast.errors import ConfigError, OutputError
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedBackend
-from datafast.schema.config import ConversationDatasetConfig
+from datafast.schema.config import ConversationDatasetConfig, UltrachatDatasetConfig
 from tests.personas.support import WHO, asked, personas_of, provider, texts
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
@@ -142,6 +142,21 @@ def test_conversations_grow_personas_and_topics(tmp_path: Path) -> None:
     assert dataset.report is not None
     assert dataset.report.calls == 1 + 1 + 6
     assert len({(row.metadata["topic"], row.metadata["persona"]) for row in dataset.data_rows}) == 6  # type: ignore[attr-defined]
+
+
+def test_chats_have_grown_personas_too(tmp_path: Path) -> None:
+    for pair in (None, "all"):
+        config = UltrachatDatasetConfig(
+            topics_and_subtopics={"Tides": ["spring tides"]},
+            personas={"describe": WHO, "count": 3},
+            num_samples=3,
+            pair=pair,
+            output_file=tmp_path / f"{pair}.jsonl",
+        )
+        dataset = UltrachatDataset(config).generate([SimulatedProvider()])
+        assert assert_balanced(dataset.report).written == (9 if pair else 3)
+        assert dataset.personas is not None
+        assert {row["persona"] for row in rows_of(tmp_path / f"{pair}.jsonl")} == set(dataset.personas)
 
 
 def test_a_limit_grows_all_of_them_and_writes_some_rows(server: FaultServer, tmp_path: Path) -> None:

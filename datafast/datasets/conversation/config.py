@@ -17,11 +17,11 @@ from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.datasets.guided import GuidedConfig
 from datafast.datasets.pairing import SENTENCES, given_names
+from datafast.datasets.topical import TopicalConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
-from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.paths import UsedFile
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Strategy
-from datafast.topics.supply import grown_file
 
 __all__ = ["DEFAULTS", "ConversationDatasetConfig"]
 
@@ -50,7 +50,7 @@ DEFAULTS = DefaultPrompts(
 )
 
 
-class ConversationDatasetConfig(GuidedConfig):
+class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
 
@@ -177,13 +177,9 @@ class ConversationDatasetConfig(GuidedConfig):
         )
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := getattr(self.topics, "read_from", None)) is not None:
-            yield UsedFile("topics", file, written=False)
         for file in self.example_data.files if self.example_data is not None else ():
             yield UsedFile("example_data", file, written=False)
         yield from super().used_files()
-        if (file := grown_file(self.topics, self.output_file)) is not None:
-            yield from OutputPaths.of(file).used("topics.file", "topics.file")
 
     def row_format(self, edition: Edition) -> RowFormat:
         system = self.system_message(edition)
