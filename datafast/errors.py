@@ -258,6 +258,10 @@ class PartialResults(ExceptionGroup[Exception], DatafastError, RuntimeError):
         return ExceptionGroup(self.message, excs)
 
 
+class ToolError(DatafastError):
+    """Raised by a Python function that is a tool: the call fails, and the message is its result. Other errors fail the row."""
+
+
 class CallFailed(DatafastError):
     """A call failed for good, after everything was tried. A kind may catch it and go on without the answer.
 
