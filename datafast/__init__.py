@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ProviderError,
         PublishError,
         RunStopped,
+        ToolError,
         TopicsError,
     )
     from datafast.facades.frame import dataset, generator, sample
@@ -92,6 +93,7 @@ else:
                 "ProviderError",
                 "PublishError",
                 "RunStopped",
+                "ToolError",
                 "TopicsError",
             ],
             "datafast.plan.expansion": ["expand_prompts"],
@@ -195,6 +197,7 @@ __all__ = [
     "RunReport",
     "RunStopped",
     "SimulatedProvider",
+    "ToolError",
     "TopicsConfig",
     "TopicsError",
     "TransformersProvider",

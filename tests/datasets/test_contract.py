@@ -55,11 +55,13 @@ class Case:
         fields: the config's own, without `output_file`, `run` and `providers`.
         roles: who is asked, in kinds with roles.
         prompts: further fields, in as many configs as it takes, that give every prompt a text with a `mark:NAME` of its own.
+        kind: the kind, where a case has another name, because it is a further one of the same kind.
     """
 
     fields: Fields
     roles: tuple[str, ...] = ()
     prompts: tuple[Fields, ...] = ({},)
+    kind: str | None = None
 
     def providers(self, spec: Mapping[str, Any]) -> Any:
         return dict.fromkeys(self.roles, spec) if self.roles else [spec]
@@ -71,6 +73,8 @@ PROMPTS_OF_PAIRS = {
     "judge_prompt": "mark:judge {document} {question} {response}",
 }
 SYSTEMS_OF_PAIRS = {role: f"mark:system-{role}" for role in ("question", "chosen", "rejected", "evolution", "judge")}
+
+TOOL = {"name": "lift", "parameters": {"type": "object", "properties": {"crane": {"type": "string"}}}}
 
 CASES = {
     "raw": Case(
@@ -175,6 +179,29 @@ CASES = {
             {"instructions": "mark:instructions"},
         ),
     ),
+    "conversation with tools": Case(
+        {
+            "conversation_type": "tools",
+            "topics": TOPICS,
+            "tools": [TOOL, {"name": "now"}],
+            "tool_results": {"now": {"table": [{"arguments": {}, "result": "17:25"}]}},
+            # So that the number of calls depends neither on replies nor on draws.
+            "max_steps": 1,
+            "share_without_calls": 0.0,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{topic}}" for name in "ab"],
+                "generation_system_prompt": "mark:system",
+                "dataset_system_prompt": "mark:system-told",
+                "tools": [TOOL],
+                "tool_results": "model",
+            },
+            {"instructions": "mark:instructions", "tools": [TOOL], "tool_results": "model"},
+        ),
+        kind="conversation",
+    ),
     "mcq": Case(
         {"source": TEXTS, "min_document_length": 5, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
         prompts=(
@@ -230,6 +257,7 @@ CASES = {
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
 }
 ITEMS = 50
+CASES_OF = {name: case.kind or name for name, case in CASES.items()}
 COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
 """The kinds whose number of rows can be said."""
 every_kind = pytest.mark.parametrize("kind", CASES)
@@ -264,7 +292,7 @@ class Bench:
     def project(self) -> Project:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "config.yaml"
-        given = {"kind": self.kind, **self.fields, "providers": CASES[self.kind].providers(self.spec)}
+        given = {"kind": CASES_OF[self.kind], **self.fields, "providers": CASES[self.kind].providers(self.spec)}
         path.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         return load_project(path)
 
@@ -289,8 +317,9 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_every_kind_is_under_contract() -> None:
-    assert set(CASES) == set(kind_names())
-    assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
+    assert set(CASES_OF.values()) == set(kind_names())
+    counted = {name for name, kind in CASES_OF.items() if "num_rows" in load_kind(kind).config_model.model_fields}
+    assert counted == set(COUNTED)
 
 
 @every_kind
@@ -302,7 +331,7 @@ def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: B
     uuids = [item.row_uuid(number) for item in items for number in range(item.num_rows)]
     assert len(set(uuids)) == plan.num_rows == len(uuids)
 
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     in_python = of_kind(of_kind.config_model(**bench.fields))
     again = in_python.plan_for(project.routes)
     assert list(again.keys()) == list(plan.keys()) == [item.key for item in items]
@@ -425,7 +454,11 @@ def test_every_prompt_and_system_message_reaches_the_server(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:
     prompts = CASES[bench.kind].prompts
-    named = {name for name in load_kind(bench.kind).config_model.model_fields if re.search(r"(?<!per_)prompts?$", name)}
+    named = {
+        name
+        for name in load_kind(CASES_OF[bench.kind]).config_model.model_fields
+        if re.search(r"(?<!per_)prompts?$", name)
+    }
     assert named <= {name for fields in prompts for name in fields}
     spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
     for number, fields in enumerate(prompts):
@@ -447,7 +480,7 @@ def test_every_prompt_and_system_message_reaches_the_server(
 def test_prompts_of_ones_own_give_every_row_offline_for_the_calls_that_were_estimated(
     bench: Bench, tmp_path: Path
 ) -> None:
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     for number, fields in enumerate(CASES[bench.kind].prompts):
         own = bench.changed(tmp_path / str(number), **fields)
         project = own.project

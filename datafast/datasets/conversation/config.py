@@ -60,10 +60,15 @@ DEFAULTS = DefaultPrompts(
 )
 
 
-ToolGiven = Annotated[
+_ToolGiven = Annotated[
     dict[str, Any] | InstanceOf[FunctionTool],
     PlainSerializer(lambda tool: tool.spec if isinstance(tool, FunctionTool) else tool),
-    WithJsonSchema({"type": "object"}),
+]
+_TOOL_OR_FILE = {"anyOf": [{"type": "object"}, {"type": "string"}]}
+_ToolsField = Annotated[
+    list[_ToolGiven],
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "array", "minItems": 1, "items": _TOOL_OR_FILE}, *_TOOL_OR_FILE["anyOf"]]}),
 ]
 TOOL_EDITION = editions(TOOL_DEFAULTS)[0]
 
@@ -105,7 +110,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
     reasoning_style: Literal["freetext", "agent"] | None = None
     """For chain_of_thought. freetext: reasoning in words. agent: steps of thought, action and observation."""
 
-    tools: Accepts[Annotated[list[ToolGiven], Field(min_length=1)] | None, Any] = default_of(None)
+    tools: Accepts[_ToolsField | None, Any] = default_of(None)
     """Tools that can be called: in OpenAI's schema, MCP's or as a JSON Schema, Python functions, or files with any of these."""
 
     tool_results: Accepts[ToolResultsField, Any] = default_of("model")
@@ -278,9 +283,10 @@ def _check_pairing(config: ConversationDatasetConfig) -> None:
 
 def _check_tools(config: ConversationDatasetConfig) -> None:
     if config.style != "tools":
-        given = config.model_fields_set & {"tool_results", "max_parallel_calls", "share_without_calls"}
-        if given:
-            raise ValueError(f"{min(given)}: Only conversations with tools have this. Set conversation_type: tools.")
+        fields = ConversationDatasetConfig.model_fields
+        for name in ("tool_results", "max_parallel_calls", "share_without_calls"):
+            if getattr(config, name) != fields[name].default:
+                raise ValueError(f"{name}: Only conversations with tools have this. Set conversation_type: tools.")
         return
     if not config.tools:
         raise ValueError("tools: Conversations with tools need some. Give at least one tool.")

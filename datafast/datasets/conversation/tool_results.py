@@ -22,6 +22,7 @@ from pydantic import (
     Tag,
     ValidationError,
     WithJsonSchema,
+    field_serializer,
     field_validator,
 )
 from pydantic_core import to_jsonable_python
@@ -53,11 +54,7 @@ class TableResults(ConfigModel):
 class FunctionResults(ConfigModel):
     """Results of a tool from a Python function."""
 
-    function: Annotated[
-        Any,
-        PlainSerializer(lambda function: _name_of(function)),
-        WithJsonSchema({"type": "string", "description": "a Python function"}),
-    ]
+    function: Annotated[Any, WithJsonSchema({"type": "string", "description": "a Python function"})]
     """The function, sync or async; the arguments of a call are given by name. Only in Python."""
 
     timeout_s: float = Field(default=60, gt=0, le=86_400)
@@ -75,6 +72,10 @@ class FunctionResults(ConfigModel):
             )
         return given
 
+    @field_serializer("function")
+    def _described(self, function: Any) -> str:
+        return _name_of(function)
+
 
 def _as_spec(given: Any) -> Any:
     return {"function": given} if callable(given) and not isinstance(given, TableResults | FunctionResults) else given
@@ -86,13 +87,26 @@ def _sort(given: Any) -> str:
     return "function" if isinstance(given, FunctionResults | Mapping) else "word"
 
 
+def _written(given: Any) -> Any:
+    # By hand, because pydantic does not find the right one of a union whose fields have serializers of their own.
+    return given if isinstance(given, str) else {name: _written_one(source) for name, source in given.items()}
+
+
+def _written_one(source: Any) -> Any:
+    return source.model_dump(mode="json") if isinstance(source, ConfigModel) else source
+
+
 _Word = Literal["model", "function"]
 _OneTool = Annotated[
     Annotated[_Word, Tag("word")] | Annotated[TableResults, Tag("table")] | Annotated[FunctionResults, Tag("function")],
     Discriminator(_sort),
     BeforeValidator(_as_spec),
 ]
-ToolResultsField = _Word | dict[str, _OneTool]
+_WORDS = {"type": "string", "enum": ["model", "function"]}
+_FOR_EACH = {"type": "object", "additionalProperties": {"anyOf": [_WORDS, {"type": "object"}]}}
+ToolResultsField = Annotated[
+    _Word | dict[str, _OneTool], PlainSerializer(_written), WithJsonSchema({"anyOf": [_WORDS, _FOR_EACH]})
+]
 
 
 class Table:

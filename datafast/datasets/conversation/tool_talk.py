@@ -141,7 +141,8 @@ class Talk:
     async def _call(self, calls: Sequence[dict[str, Any]]) -> None:
         """Makes calls: appends them and their results."""
         message = called(calls, first=self._calls)
-        results = await self._results(calls, [*self.messages, message])
+        said = [known for known in self.messages if known["role"] != "system"]
+        results = await self._results(calls, [*said, message])
         self.messages.append(message)
         for call, result in zip(calls, results, strict=True):
             told = {"role": "tool", "content": shown_result(result), "name": call["name"]}
