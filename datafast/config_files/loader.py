@@ -17,12 +17,12 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.config_model import ConfigModel
 from datafast._util.notify import did_you_mean, nearest, warn_user
 from datafast._util.user_path import is_file
+from datafast._util.yaml_file import YamlFile
+from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
-from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
-from datafast.config_files.yaml_file import YamlFile
-from datafast.engine.routes import Route
+from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
 from datafast.llms.registry import load_provider, provider_from_spec
@@ -32,6 +32,7 @@ from datafast.store.paths import refuse_shared
 if TYPE_CHECKING:
     from datafast.config_files.deepfabric.recipe import Layout
     from datafast.datasets.base import Dataset
+    from datafast.datasets.config import DatasetConfig
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
@@ -103,19 +104,22 @@ class _Loader:
             fields["output_file"] = output
         self._refuse_unknown(fields, dataset_class.config_model)
         config = self._config(dataset_class.config_model, fields)
-        takes_roles = hasattr(dataset_class, "generate_roles")
-        providers = self._providers(dataset_class, takes_roles, config)
+        providers = self._providers(dataset_class, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
-        if config is not None and config.quality:
-            self._check_stages(dataset_class(config))
+        if config is not None:
+            self._check_rows(dataset_class, config)
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
         if isinstance(providers, dict) and isinstance(self._data.get("providers"), list):
             keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
-        routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        own = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        routes = with_further(own, config.further_roles())
+        named = {id(routes[0].of(further.role)): further.place for further in reversed(config.further_roles())}
+        more = providers_of(routes)[len(providers_of(own)) :]
+        places += [self._problems.place(list(named[id(provider)])) for provider in more]
         project = Project(self._file.path, secrets, dataset_class, config, routes, places)
         return self._refuse_shared(project, output)
 
@@ -199,10 +203,14 @@ class _Loader:
             self._problems.add_text(str(error), places=places)
         return None
 
-    def _providers(
-        self, dataset_class: type[Any], takes_roles: bool, config: Any
-    ) -> list[LLMProvider] | dict[str, LLMProvider] | None:
+    def _providers(self, dataset_class: type[Any], config: Any) -> list[LLMProvider] | dict[str, LLMProvider] | None:
         given = self._data.get("providers")
+        takes_roles, may_be_by_role = (
+            hasattr(dataset_class, "generate_roles"),
+            hasattr(dataset_class.config_model, "roles"),
+        )
+        if may_be_by_role and not takes_roles and isinstance(given, dict) and given and "provider" not in given:
+            return self._by_role(given)
         if takes_roles and not given and (config is None or not config.roles):
             return {}
         # Where a config names its roles itself, they are names of providers; others are parts to play.
@@ -220,13 +228,18 @@ class _Loader:
                     expected = "expected one provider for all columns, [openai/gpt-6-luna], or one for each name that they give."
                 self._problems.add(["providers"], expected)
                 return None
-            made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
-            return {role: provider for role, provider in made.items() if provider is not None}
+            return self._by_role(given)
         if not isinstance(given, list) or not given:
-            self._problems.add(["providers"], "expected a list with at least one provider, like [openai/gpt-6-luna].")
+            also = " Or one for each role: {ROLE: openai/gpt-6-luna, ...}." if may_be_by_role else ""
+            expected = f"expected a list with at least one provider, like [openai/gpt-6-luna].{also}"
+            self._problems.add(["providers"], expected)
             return None
         listed = [self._provider(["providers", number], spec) for number, spec in enumerate(given)]
         return [provider for provider in listed if provider is not None]
+
+    def _by_role(self, given: Mapping[Any, object]) -> dict[str, LLMProvider]:
+        made = {role: self._provider(["providers", role], spec) for role, spec in given.items()}
+        return {role: provider for role, provider in made.items() if provider is not None}
 
     def _provider(
         self, keys: list[str | int], spec: object, *, places: Mapping[str, Keys] | None = None
@@ -242,7 +255,15 @@ class _Loader:
             self._problems.add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
 
-    def _check_stages(self, dataset: Dataset[Any, Any]) -> None:
+    def _check_rows(self, dataset_class: type[Dataset[Any, Any]], config: DatasetConfig) -> None:
+        """Finds what does not fit to the rows that the config makes."""
+        if not (config.quality or getattr(config, "best_of_n", None)):
+            return
+        dataset = dataset_class(config)
+        try:
+            _ = dataset.producer
+        except ConfigError as why:
+            self._problems.add_text(str(why))
         for number, error in dataset.stage_problems():
             self._problems.add_text(str(error), ["quality", number])
 
@@ -266,6 +287,9 @@ class _Loader:
             if role in switches:
                 hint = f"Set {switches[role]}: true to use it."
             self._problems.add(["providers", role], f"This config has no use for this role. {hint}")
+        if config.run.fan_out != "all":
+            told = f"It is {config.run.fan_out}, but there is one provider for each role."
+            self._problems.add(["run", "fan_out"], f"{told} Leave it out, or give a list of providers.")
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Generating a dataset: from the providers that a user gives, over the runs that have to come first, to its report.
 
-There are two sorts of kinds: those that ask any of their providers for whole items, and those that ask one provider in each role.
+There are two sorts of kinds: those that ask any of their providers for whole items, and those that ask one provider in each role. A kind
+of the first sort whose config lists `roles` takes a provider for each of them too, in the place of a list.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
-from datafast.engine.routes import Route, providers_of
+from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
@@ -35,28 +36,37 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
-    """A kind that asks its providers for whole items: all of them, one of them, or the first that answers."""
+    """A kind that asks its providers for whole items: all of them, one of them, or the first that answers.
+
+    If its config lists `roles`, it also takes a mapping with one provider for each of them.
+    """
 
     def get_num_expected_rows(
-        self, providers: Sequence[object] | None = None, *, llms: Sequence[object] | None = None
+        self,
+        providers: Sequence[object] | Mapping[str, object] | None = None,
+        *,
+        llms: Sequence[object] | None = None,
     ) -> int:
         """The number of rows that `generate(providers)` makes. Makes no call; only the number of providers counts.
 
         `llms` is the first datafast's name of `providers`.
         """
-        return self.plan_for([Route.single(provider) for provider in _some(providers, llms)]).num_rows
+        given = _some(providers, llms, roles=_roles_of(self.config))
+        routes = [Route.by_role(given)] if isinstance(given, Mapping) else list(map(Route.single, given))
+        return self.plan_for(routes).num_rows
 
     def generate(
         self,
-        providers: Sequence[LLMProvider] | None = None,
+        providers: Sequence[LLMProvider] | Mapping[str, LLMProvider] | None = None,
         *,
         llms: Sequence[LLMProvider] | None = None,
         **options: Unpack[RunOptions],
     ) -> Self:
         """Generates what is missing in the output file.
 
-        Every prompt goes to every provider, unless `run.fan_out` in the config says otherwise. Items that fail raise nothing;
-        see `report`. Running it again makes no call for rows that exist. `llms` is the first datafast's name of `providers`.
+        Every prompt goes to every provider, unless `run.fan_out` in the config says otherwise. A mapping of the kind's roles has
+        one provider for each instead. Items that fail raise nothing; see `report`. Running it again makes no call for rows that
+        exist. `llms` is the first datafast's name of `providers`.
 
         Returns:
             This dataset.
@@ -66,16 +76,18 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
             OutputError: the output cannot be used as it is; nothing was sent.
             RunStopped: the run ended early and can be resumed.
         """
-        Generation(self, self._routes(_some(providers, llms)), options).run()
+        Generation(self, self._routes(providers, llms), options).run()
         return self
 
-    async def generate_async(self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]) -> Self:
+    async def generate_async(
+        self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider], **options: Unpack[RunOptions]
+    ) -> Self:
         """`generate`, to be awaited from any event loop."""
         await Generation(self, self._routes(providers), options).run_async()
         return self
 
     def generate_events(
-        self, providers: Sequence[LLMProvider], **options: Unpack[RunOptions]
+        self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider], **options: Unpack[RunOptions]
     ) -> AsyncGenerator[Event, None]:
         """`generate` as an asynchronous iteration over the events of the run, in any event loop.
 
@@ -88,18 +100,21 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """
         return _events(self, self._routes(providers), options)
 
-    def estimate(self, providers: Sequence[LLMProvider]) -> Estimate:
+    def estimate(self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider]) -> Estimate:
         """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
 
         See `datafast.engine.estimate` for the method and its limits.
         """
         return estimate_of(self, self._routes(providers))
 
-    @staticmethod
-    def _routes(providers: Sequence[LLMProvider]) -> list[Route[LLMProvider]]:
+    def _routes(
+        self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider] | None, llms: object = None
+    ) -> list[Route[LLMProvider]]:
+        given = _some(providers, llms, roles=_roles_of(self.config))
+        if isinstance(given, Mapping):
+            return [_route_by_role(self.config, given)]
         return [
-            Route.single(checked_provider(provider, f"providers[{number}]"))
-            for number, provider in enumerate(_some(providers))
+            Route.single(checked_provider(provider, f"providers[{number}]")) for number, provider in enumerate(given)
         ]
 
 
@@ -200,25 +215,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         }
         rest: Any = {name: value for name, value in options.items() if name not in roles}
         check_options(rest, ["providers", *roles])
-        needed: Sequence[str] = self.config.roles  # type: ignore[attr-defined]  # configs of this sort of kind have it
-        self._check_roles(given, needed)
-        return [Route.by_role({role: checked_provider(given[role], role) for role in needed})], rest
-
-    def _check_roles(self, given: Mapping[str, object], needed: Sequence[str]) -> None:
-        for role in needed:
-            if isinstance(given.get(role), list | tuple):
-                raise ConfigError(
-                    f"{role}: expected one provider, got several. Make a dataset with an output_file of its own for each of them."
-                )
-            if role not in given:
-                keyword = self.provider_keywords.get(role)
-                how = f"Give {keyword}=...; this" if keyword else "This"
-                raise ConfigError(f"No provider is given for {role!r}. {how} config asks {', '.join(needed)}.")
-        switches: Mapping[str, str] = getattr(self.config, "role_switches", {})
-        for role in given:
-            if role not in needed:
-                hint = f"Set {switches[role]}: true to use it." if role in switches else did_you_mean(role, needed)
-                raise ConfigError(f"A provider is given for {role!r}, which this config does not ask. {hint}")
+        return [_route_by_role(self.config, given, self.provider_keywords)], rest
 
 
 class Generation:
@@ -226,7 +223,7 @@ class Generation:
 
     def __init__(self, dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions) -> None:
         self._dataset = dataset
-        self._routes = routes
+        self._routes = with_further(routes, dataset.config.further_roles())
         self._options = options
         self._before: list[RunReport] = []
 
@@ -265,6 +262,8 @@ class Generation:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
+        _ = self._dataset.producer  # likewise
+        self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
@@ -299,7 +298,7 @@ class Generation:
         return Job(
             plan=self._plan(routes),
             routes=routes,
-            produce=dataset.produce,
+            produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
             fields=list(dataset.written_model.model_fields),
@@ -375,10 +374,43 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     return found
 
 
-def _some(providers: Any, llms: Any = None) -> Any:
+def _roles_of(config: Any) -> Sequence[str]:
+    """The roles that a config lists; there are kinds without."""
+    return getattr(config, "roles", ())
+
+
+def _route_by_role(
+    config: Any, given: Mapping[str, LLMProvider], keywords: Mapping[str, str] | None = None
+) -> Route[LLMProvider]:
+    """The route with a provider for each role of a config. Raises ConfigError."""
+    needed = _roles_of(config)
+    for role in needed:
+        if isinstance(given.get(role), list | tuple):
+            raise ConfigError(
+                f"{role}: expected one provider, got several. Make a dataset with an output_file of its own for each of them."
+            )
+        if role not in given:
+            how = f"Give {keywords[role]}=...; this" if keywords and role in keywords else "This"
+            raise ConfigError(f"No provider is given for {role!r}. {how} config asks {', '.join(needed)}.")
+    switches: Mapping[str, str] = getattr(config, "role_switches", {})
+    for role in given:
+        if role not in needed:
+            hint = f"Set {switches[role]}: true to use it." if role in switches else did_you_mean(role, needed)
+            raise ConfigError(f"A provider is given for {role!r}, which this config does not ask. {hint}")
+    if config.run.fan_out != "all":
+        raise ConfigError(
+            f"run.fan_out is {config.run.fan_out}, but there is one provider for each role. Leave it out, or give a list of providers."
+        )
+    return Route.by_role({role: checked_provider(given[role], role) for role in needed})
+
+
+def _some(providers: Any, llms: Any = None, *, roles: Sequence[str] = ()) -> Any:
+    """What was given, checked: a list of providers, or a mapping of them if there are roles."""
     if llms is not None and providers is not None:
         raise ConfigError("llms: It is another name of providers, which are given too. Leave one of them out.")
     providers = llms if providers is None else providers
+    if roles and isinstance(providers, Mapping):
+        return providers
     if isinstance(providers, str | bytes) or not isinstance(providers, Sequence):
         raise ConfigError(f"providers: expected a list of providers, got {type(providers).__name__}. Write [provider].")
     if not providers:

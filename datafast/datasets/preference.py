@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.inputs import texts_dimension
+from datafast.datasets.pairing import given
 from datafast.datasets.preference_pairs import Judging, Maker, Recipe, Strategy, of_judges
 from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS, WITHOUT_DOCUMENT
 from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -45,6 +46,23 @@ _KEYWORDS = {
     "evolution": "evolution_llm",
     "judge": "judge_llm",
 }
+
+
+class PairStage(Stage):
+    """Drops pairs that say nothing about what is better."""
+
+    stage: Literal["pair"] = "pair"
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        assert isinstance(row, PreferenceRow)  # noqa: S101 - it is this kind's own stage
+        if row.chosen_response.split() == row.rejected_response.split():
+            return drop("both responses are the same")
+        chosen, rejected = row.chosen_response_score, row.rejected_response_score
+        is_worse = chosen is not None and rejected is not None and chosen < rejected
+        return drop("the degraded response is judged better") if is_worse else KEEP
 
 
 class MarginStage(Stage):
@@ -128,6 +146,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     system_prompt: NonBlank | dict[str, NonBlank] | None = None
     """A system message for every call, or one for each role."""
 
+    _asks_for_flaw: bool = PrivateAttr(default=True)
+
     @model_validator(mode="after")
     def _role_prompts_fit(self) -> PreferenceDatasetConfig:
         self._check_inputs()
@@ -141,8 +161,20 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
                 "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
                 "Choose another name."
             )
-        self.role_templates(self.editions()[0])
+        templates = self.role_templates(self.editions()[0])
+        if self.strategy == "degrade":
+            self._asks_for_flaw = "flaw" in templates["rejected"].kind_names
+            self._check_flaws()
         return self
+
+    def _check_flaws(self) -> None:
+        """Raises ValueError where flaws are not asked for, or their name is taken."""
+        if self.flaws is not None and not self._asks_for_flaw:
+            raise ValueError("flaws: degrade_prompt has no {flaw}. Write {flaw} into it, or leave flaws out.")
+        if self.expansion and "flaw" in self.expansion.placeholders:
+            raise ValueError(
+                "expansion.placeholders.flaw: With strategy: degrade, the metadata of rows already has a flaw. Choose another name."
+            )
 
     def _check_inputs(self) -> None:
         """Raises ValueError unless there are either documents or questions."""
@@ -167,6 +199,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         for name, (setting, is_set) in needed.items():
             if getattr(self, name) is not None and not is_set:
                 raise ValueError(f"{name} is given, but not used without {setting}. Set it, or leave {name} out.")
+        if self.best_of_n is not None:
+            raise ValueError("best_of_n: Pairs are made of the best and the worst of several. Set strategy: best_of_n.")
         if self.judging == "both_orders" and not self.is_judged:
             raise ValueError("judging: Nothing is judged. Set llm_as_judge: true, or leave judging out.")
         if self.strategy == "best_of_n" and (self.judging == "both_orders" or self.evol_instruct):
@@ -197,7 +231,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             sort: names.parse(
                 self._text_of(field, default, edition), names.others(self.placeholders), field=field, remark=remark
             )
-            for sort, (field, default, names) in self._sorts().items()
+            for sort, (field, default, of_sort) in self._sorts().items()
+            for names in [self.filled(of_sort)]
         }
 
     def _sorts(self) -> dict[str, tuple[str, str, TemplateNames]]:
@@ -234,15 +269,23 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     def rows_per_item(self) -> int:
         return 1 if self.questions is not None else self.num_samples_per_prompt
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        templates = self.role_templates(edition, remark=False).values()
-        return [name for template in templates for name in template.placeholder_names]
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return list(self.role_templates(edition, remark=False).values())
+
+    @property
+    def tells_given(self) -> bool:
+        return self.questions is None and super().tells_given
 
     def _text_of(self, field: str, default: str, edition: Edition) -> PromptText:
         own = getattr(self, field)
-        if own is None and default in LATER_DEFAULTS.texts:
+        if own is not None:
+            return PromptText(own)
+        if default in LATER_DEFAULTS.texts:
             edition = editions(LATER_DEFAULTS)[0]
-        return PromptText(own) if own else edition.texts(default)[0]
+        text = edition.texts(default)[0]
+        # Whoever asks the questions that are given is the one whom answers are for.
+        answers = self.questions is not None and field.endswith("_response_generation_prompt")
+        return self.with_given(text, edition) if answers else text
 
     @property
     def roles(self) -> list[str]:
@@ -262,7 +305,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             judges=self.judges if self.is_judged else (),
             judging=self.judging,
             num_responses=self.num_responses or DEFAULT_NUM_RESPONSES,
-            flaws=self.flaws or DEFAULT_FLAWS,
+            flaws=(self.flaws or DEFAULT_FLAWS) if self._asks_for_flaw else (),
             evolves=self.evol_instruct,
             system_of=self.system_prompt_of,
         )
@@ -310,7 +353,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
     def stages(self) -> Sequence[Stage]:
         config = self.config
         decides = config.min_margin is not None or config.strategy == "best_of_n"
-        return [*([MarginStage(min_margin=config.min_margin or 0)] if decides else []), *config.quality]
+        margin = [MarginStage(min_margin=config.min_margin or 0)] if decides else []
+        return [PairStage(), *margin, *config.quality]
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
@@ -351,6 +395,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         templates = self._templates[item.defaults]
         filled = {
             **item.variant.values,
+            **given(item),
             "language_name": language_name,
             "document": item.values.get("document", ""),
             "question": question,

@@ -137,7 +137,7 @@ class _Replayer:
 def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyError:
     """The error for a schema that simulated models cannot fill, which says where, and what helps."""
     if schema is not None:
-        maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples)
+        maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples, given=schema.simulated)
         maker.make()
         if maker.unmade:
             name, pattern = maker.unmade[0]
@@ -220,7 +220,9 @@ def stand_ins(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> list[
     providers = providers_of(routes)
     labels, identities = labels_of(providers), call_identities(routes, fan_out=fan_out)
     made = {
-        id(provider): _endpoint(provider, label=labels[id(provider)], identity=identities[id(provider)])
+        id(provider): _endpoint(
+            provider, label=labels[id(provider)], identity=identities.get(id(provider), provider.identity)
+        )
         for provider in providers
     }
     return [route.map(lambda provider: made[id(provider)]) for route in routes]

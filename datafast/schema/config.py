@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.judging.best_of_n import BestOfN, CandidateJudge
+    from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
 else:
@@ -34,6 +36,8 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
+            "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
         },
@@ -41,6 +45,8 @@ else:
     )
 
 __all__ = [
+    "BestOfN",
+    "CandidateJudge",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
@@ -50,7 +56,9 @@ __all__ = [
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
+    "PromptTemplate",
     "RawDatasetConfig",
+    "Requirement",
     "RunConfig",
     "Source",
     "TextClass",

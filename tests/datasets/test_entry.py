@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datafast.config_files.loader import load_project
 from datafast.datasets import PreferenceDataset
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import SimulatedProvider
+from datafast.registry import load_kind
 from datafast.schema.config import PreferenceDatasetConfig
 from datafast.types import StopCause
 from tests.support import assert_balanced, columns, raw
@@ -134,6 +138,108 @@ def test_columns_without_models_need_no_provider(tmp_path: Path) -> None:
 def test_a_provider_of_a_list_is_named_by_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"providers\[1\]: expected a provider"):
         raw(tmp_path).generate([SimulatedProvider("m"), "openai/gpt-5-mini"])  # type: ignore[list-item]
+
+
+# -- kinds that take a list, or a provider for each role
+
+DRAFTS = """
+from datafast.datasets.raw import RawDataset, RawDatasetConfig
+
+
+class DraftConfig(RawDatasetConfig):
+    @property
+    def roles(self):
+        return ["writer", "editor"]
+
+
+class DraftDataset(RawDataset):
+    kind = "draft"
+    config_model = DraftConfig
+
+    async def produce(self, item, generate):
+        prompt = self.render(item, {"num_samples": "1", "language_name": "English", **item.values})
+        draft = await generate("writer", prompt)
+        text = await generate("editor", f"Improve this: {draft}")
+        row = {"text": text, "model_id": f"{generate.model_id('writer')}, {generate.model_id('editor')}"}
+        return [self.row_model(uuid=item.row_uuid(0), **row)]
+"""
+
+
+@pytest.fixture
+def drafts(offer: Callable[..., None]) -> type[Any]:
+    offer("drafts", {"drafts.py": DRAFTS}, entry_points="[datafast.kinds]\ndraft = drafts:DraftDataset\n")
+    return load_kind("draft")
+
+
+def draft(kind: type[Any], folder: Path, **fields: Any) -> Any:
+    given = {"document_types": ["note"], "topics": ["Cranes", "Tides"], "num_samples_per_prompt": 1}
+    return kind(kind.config_model(**given, output_file=folder / "out.jsonl", **fields))
+
+
+def test_a_kind_with_roles_takes_a_list_where_each_does_all(drafts: type[Any], tmp_path: Path) -> None:
+    dataset, given = draft(drafts, tmp_path), list(models("a", "b").values())
+    assert dataset.get_num_expected_rows(given) == 4
+    assert assert_balanced(dataset.generate(given).report).written == 4
+    assert {row.model_id for row in dataset.data_rows} == {
+        "simulated/a, simulated/a",
+        "simulated/b, simulated/b",
+    }
+
+
+def test_a_kind_with_roles_takes_a_provider_for_each_of_them(drafts: type[Any], tmp_path: Path) -> None:
+    dataset, given = draft(drafts, tmp_path), models("writer", "editor")
+    assert (dataset.get_num_expected_rows(given), dataset.estimate(given).calls) == (2, 4)
+    assert assert_balanced(dataset.generate(given).report).written == 2
+    assert {row.model_id for row in dataset.data_rows} == {"simulated/writer, simulated/editor"}
+
+    async def main() -> list[str]:
+        await dataset.generate_async(given)
+        return [event.type async for event in dataset.generate_events(given)]
+
+    assert asyncio.run(main())[-1] == "run_ended"
+    assert assert_balanced(dataset.report).calls == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "said"),
+    [
+        (models("writer"), {}, "No provider is given for 'editor'. This config asks writer, editor."),
+        (models("writer", "editor", "editr"), {}, "A provider is given for 'editr', which this config does not ask."),
+        (models("writer", "editor"), {"run": {"fan_out": "split"}}, "run.fan_out is split, but there is one provider"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(
+    drafts: type[Any], tmp_path: Path, given: dict[str, Any], fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        draft(drafts, tmp_path, **fields).generate(given)
+    assert said in str(refused.value)
+
+
+def test_a_kind_without_roles_takes_no_mapping(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"providers: expected a list of providers, got dict"):
+        raw(tmp_path).generate(models("writer"))  # type: ignore[arg-type]
+
+
+def in_yaml(folder: Path, providers: object, **fields: Any) -> Any:
+    given = {"document_types": ["note"], "topics": ["Cranes", "Tides"], "num_samples_per_prompt": 1, **fields}
+    path = folder / "config.yaml"
+    path.write_text(json.dumps({"kind": "draft", **given, "providers": providers}), encoding="utf-8")  # JSON is YAML
+    return load_project(path)
+
+
+def test_yaml_takes_both_forms_and_says_what_does_not_fit(drafts: type[Any], tmp_path: Path) -> None:
+    by_role = {"writer": "simulated/a", "editor": "simulated/b"}
+    listed = in_yaml(tmp_path, ["simulated/a", "simulated/b"])
+    assert [route.sole is None for route in listed.routes] == [False, False]
+    (route,) = in_yaml(tmp_path, by_role).routes
+    assert route.of("editor").model_id == "simulated/b"
+    with pytest.raises(ConfigError, match="No provider is given for editor"):
+        in_yaml(tmp_path, {"writer": "simulated/a"})
+    with pytest.raises(ConfigError, match=r"run.fan_out: It is split, but there is one provider for each role"):
+        in_yaml(tmp_path, by_role, run={"fan_out": "split"})
+    with pytest.raises(ConfigError, match=r"Or one for each role"):
+        in_yaml(tmp_path, {})
 
 
 # -- why a run stopped

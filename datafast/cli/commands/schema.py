@@ -51,12 +51,24 @@ def _schema(kinds: dict[str, type[Any]]) -> dict[str, Any]:
 
 def _add_own_fields(schema: dict[str, Any], name: str, kind: type[Any]) -> None:
     provider = {"$ref": "#/$defs/provider"}
-    listed = {"type": "array", "items": provider, "minItems": 1, "description": "Every prompt goes to each of them."}
-    by_role = {"type": "object", "additionalProperties": provider, "description": "Who answers in each role."}
+    listed: dict[str, Any] = {
+        "type": "array",
+        "items": provider,
+        "minItems": 1,
+        "description": "Every prompt goes to each of them.",
+    }
+    by_role: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": provider,
+        "description": "Who answers in each role.",
+    }
     takes_roles = hasattr(kind, "generate_roles")
     # Where the config itself names who is asked, one provider may answer for all, and nobody may be asked.
     named_freely = takes_roles and not kind.provider_keywords
     one = {**listed, "maxItems": 1, "description": "One provider that answers for all names."}
-    providers = {"anyOf": [by_role, one]} if named_freely else by_role if takes_roles else listed
+    forms = [by_role, one] if named_freely else [by_role] if takes_roles else [listed]
+    if not takes_roles and hasattr(kind.config_model, "roles"):
+        forms.append(by_role)
+    providers = forms[0] if len(forms) == 1 else {"anyOf": forms}
     schema["properties"] = {"kind": {"const": name}, "providers": providers, **schema["properties"]}
     schema["required"] = ["kind", *([] if named_freely else ["providers"]), *schema.get("required", [])]

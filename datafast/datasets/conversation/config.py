@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from datafast._util.config_model import Accepts, UserPath, default_of
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.config import NonBlank, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.prompts import FIRST_FORM_TEXTS, FORM_TEXTS, form_of
 from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
@@ -30,6 +30,8 @@ from datafast.datasets.conversation.tool_prompts import TOOL_DEFAULTS, openings_
 from datafast.datasets.conversation.tool_results import ResultSources, ToolResultsField
 from datafast.datasets.conversation.tool_talk import TalkSettings
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.guided import GuidedConfig
+from datafast.datasets.pairing import SENTENCES, given_names
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.template import Template
 from datafast.store.paths import OutputPaths, UsedFile
@@ -48,14 +50,18 @@ _FIRST_PROMPTS = [
     "What they are about: {topic}"
 ]
 _SYSTEM_MESSAGES = ["You are a helpful assistant."]
+_TELLING = {
+    **SENTENCES,
+    "persona": ["The user is this person, and writes as they would, without introducing themselves:\n\n{persona}"],
+}
 DEFAULTS = DefaultPrompts(
     "conversation",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS},
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS, **_TELLING},
     former=DefaultPrompts(
         "conversation",
         version=1,
-        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS},
+        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS, **_TELLING},
     ),
 )
 
@@ -73,7 +79,7 @@ _ToolsField = Annotated[
 TOOL_EDITION = editions(TOOL_DEFAULTS)[0]
 
 
-class ConversationDatasetConfig(PromptDatasetConfig):
+class ConversationDatasetConfig(GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
 
@@ -184,9 +190,11 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         return self
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
-        wish = f"\n\nWhat they should be like:\n{self.instructions.strip()}" if self.instructions.strip() else ""
-        own = TOOL_EDITION.texts("prompts") if self.style == "tools" and self.prompts is None else None
-        return [PromptText.joined([prompt, PromptText(wish)], "") for prompt in own or super().template_texts(edition)]
+        return super().template_texts(TOOL_EDITION if self.style == "tools" else edition)
+
+    @property
+    def guidance(self) -> str:
+        return "\n\n".join(filter(None, [super().guidance, self.instructions.strip()]))
 
     def template_field(self, number: int) -> str:
         return "instructions" if self.prompts is None else super().template_field(number)
@@ -208,11 +216,13 @@ class ConversationDatasetConfig(PromptDatasetConfig):
 
     @property
     def wish(self) -> Template | None:
-        """`instructions` as a template of their own, for prompts that come after the first; None for none."""
-        if not self.instructions.strip():
+        """What prompts that come after the first say about the user's messages: guidance, persona and seed text; None for nothing."""
+        text = self.with_given(PromptText(self.guidance), self.editions()[0])
+        if not text.text.strip():
             return None
         names = TemplateNames(optional=[*self.prompt_names.mandatory, *self.prompt_names.optional])
-        return names.parse(PromptText(self.instructions.strip()), self.placeholders, field="instructions", remark=False)
+        told = PromptText(text.text.strip())
+        return self.filled(names).parse(told, self.placeholders, field="instructions", remark=False)
 
     @property
     def talk_settings(self) -> TalkSettings | None:
@@ -254,7 +264,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             system=system.text if system else None,
             output_format=self.output_format,
             tools=self.tool_set,
-            placeholders=list(self.expansion.placeholders) if self.expansion else [],
+            placeholders=[*self.placeholders, *given_names(self)],
             first=edition.version == 1,
         )
 

@@ -77,12 +77,15 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._talks: ToolTalks | None = None
         if (settings := config.talk_settings) is not None:
-            self._talks = ToolTalks(settings, wish=config.wish, keep_repeats=config.keep_repeats)
+            self._talks = ToolTalks(
+                settings, wish=config.wish, template=config.template, keep_repeats=config.keep_repeats
+            )
         self.has_parts = self._talks is not None
 
     @cached_property
     def _replies(self) -> ReplyModels:
-        return ReplyModels(self.config.style, self.config.bounds, self.config.tool_set)
+        config = self.config
+        return ReplyModels(config.style, config.bounds, config.tool_set, config.template)
 
     @property
     def topics(self) -> TopicModel:

@@ -8,17 +8,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import Discriminator, Field, Tag, create_model, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.replies import Said
 from datafast.datasets.conversation.tools import ToolCall, ToolResult, Tools
 from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.prompt_library.template import PromptTemplate
 
-__all__ = ["Answer", "Calls", "Message", "Openings", "Step", "ToolReplies"]
+__all__ = ["Answer", "Calls", "Message", "Openings", "Step", "StepMay", "ToolReplies"]
+
+StepMay = Literal["call", "answer", "either"]
 
 
 class Message(ReplyModel):
@@ -70,22 +73,55 @@ class ToolReplies:
 
     Args:
         max_parallel_calls: calls in one step, at most.
-
-    Attributes:
-        calling: a step that has to call tools. answering: one that has to answer. either: one that may do either.
+        template: what the answers of each conversation have to have.
     """
 
-    def __init__(self, tools: Tools, *, max_parallel_calls: int) -> None:
+    def __init__(self, tools: Tools, *, max_parallel_calls: int, template: PromptTemplate | None = None) -> None:
         self._tools = tools
+        self._template = template
         call = Annotated[dict[str, Any], ToolCall(tools)]
         listed: Any = (list[call], Field(min_length=1, max_length=max_parallel_calls))
-        calls = create_model("Calls", __base__=Calls, calls=listed)
-        either: Any = Annotated[Annotated[calls, Tag("calls")] | Annotated[Answer, Tag("answer")], Discriminator(_sort)]
-        self.calling = create_model("Calling", __base__=Step, next=(calls, ...))
-        self.answering = create_model("Answering", __base__=Step, next=(Answer, ...))
-        self.either = create_model("CallingOrAnswering", __base__=Step, next=(either, ...))
+        self._calls = create_model("Calls", __base__=Calls, calls=listed)
+        self._steps: dict[tuple[str, bool], type[Step]] = {}
         self._openings: dict[int, type[Openings]] = {}
         self._results: dict[tuple[str, ...], type[ReplyModel]] = {}
+
+    def step(self, may: StepMay, *, is_last: bool) -> type[Step]:
+        """The model of a step that has to call tools, has to answer, or may do either.
+
+        Args:
+            is_last: whether an answer also has to have what the template requires of one answer in a conversation.
+        """
+        if (may, is_last) not in self._steps:
+            answer = self._answer(is_last=is_last)
+            either: Any = Annotated[
+                Annotated[self._calls, Tag("calls")] | Annotated[answer, Tag("answer")], Discriminator(_sort)
+            ]
+            asked: Any = {"call": self._calls, "answer": answer, "either": either}[may]
+            made = create_model(f"Step{may.capitalize()}", __base__=Step, next=(asked, ...))
+            made.simulated = answer.simulated
+            self._steps[may, is_last] = made
+        return self._steps[may, is_last]
+
+    def lacks(self, answers: Sequence[str]) -> bool:
+        """Whether these answers lack something that the template requires of one of a conversation's."""
+        return self._template is not None and self._template.missing_in(answers) is not None
+
+    def _answer(self, *, is_last: bool) -> type[Answer]:
+        template = self._template
+        if template is None or not template.requires:
+            return Answer
+        required = template.model_copy(update={"requires": [one for one in template.requires if one.every or is_last]})
+
+        def check(answer: str) -> str:
+            if reason := required.missing_in([answer]):
+                raise ValueError(reason)
+            return answer
+
+        text: Any = (Annotated[Said, AfterValidator(check)], Field(description="what the assistant answers"))
+        made = create_model("Answer", __base__=Answer, answer=text)
+        made.simulated = {"answer": template.example} if template.example else {}
+        return made
 
     def openings(self, count: int) -> type[Openings]:
         """The model whose schema asks for exactly `count` messages. A shorter reply is kept, not refused."""

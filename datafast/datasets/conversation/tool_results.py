@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 
 from datafast._util.config_model import ConfigModel
+from datafast._util.function_code import code_of
 from datafast._util.notify import did_you_mean
 from datafast.datasets.config import NonBlank
 from datafast.datasets.conversation.example_data import ExampleData
@@ -171,8 +172,6 @@ class Function:
     """The results of one tool by a Python function."""
 
     def __init__(self, given: FunctionResults, tools: Tools, name: str) -> None:
-        from datafast.columns.function_code import code_of
-
         self._function = given.function
         tool = tools.functions.get(name)
         self._tool = tool if tool is not None and tool.function == given.function else None

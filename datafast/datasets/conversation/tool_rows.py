@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from datafast.datasets.conversation.tool_prompts import openings_form
 from datafast.datasets.conversation.tool_replies import ToolReplies
 from datafast.datasets.conversation.tool_talk import USER, Subject, Talk, TalkSettings
+from datafast.datasets.pairing import given
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
+from datafast.prompt_library.template import PromptTemplate
 from datafast.topics.selection import Pick
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ class ToolTalks:
 
     Args:
         wish: what the user's messages should be like; None for nothing.
+        template: what the answers of each conversation have to have.
     """
 
-    def __init__(self, settings: TalkSettings, *, wish: Template | None, keep_repeats: bool) -> None:
+    def __init__(
+        self, settings: TalkSettings, *, wish: Template | None, template: PromptTemplate | None, keep_repeats: bool
+    ) -> None:
         self._settings = settings
         self._wish = wish
         self._keep_repeats = keep_repeats
-        self._replies = ToolReplies(settings.tools, max_parallel_calls=settings.max_parallel_calls)
+        self._replies = ToolReplies(settings.tools, max_parallel_calls=settings.max_parallel_calls, template=template)
 
     async def rows(
         self,
@@ -68,7 +73,7 @@ class ToolTalks:
             keep_repeats=self._keep_repeats,
             system=self._settings.told,
         )
-        values = {**item.variant.values, "language_name": item.values["language"][1]}
+        values = {**given(item), **item.variant.values, "language_name": item.values["language"][1]}
 
         async def one(number: int, subject: Subject, opening: str | None) -> BaseModel | CallFailed | None:
             if opening is None:

@@ -98,8 +98,14 @@ class Talk:
             if turn:
                 question = await self._next_question(turn, without_calls=without_calls)
             self.messages.append({"role": "user", "content": question})
-            self.messages.append({"role": "assistant", "content": await self._answer(without_calls=without_calls)})
+            is_last = turn == len(self.subject.without_calls) - 1 and self.replies.lacks(self._answers())
+            answer = await self._answer(without_calls=without_calls, is_last=is_last)
+            self.messages.append({"role": "assistant", "content": answer})
         return self.messages
+
+    def _answers(self) -> list[str]:
+        answers = [message for message in self.messages if message["role"] == "assistant"]
+        return [message["content"] for message in answers if "tool_calls" not in message]
 
     async def _next_question(self, turn: int, *, without_calls: bool) -> str:
         said = {"user": "User", "assistant": "Assistant"}
@@ -120,15 +126,15 @@ class Talk:
         reply = await self.generate(USER, prompt, Message, system=self.settings.told, tag=self._tag(), row=self.number)
         return reply.message
 
-    async def _answer(self, *, without_calls: bool) -> str:
+    async def _answer(self, *, without_calls: bool, is_last: bool) -> str:
         """The answer to the newest question, after the calls that it takes."""
         steps = 0 if without_calls else self.settings.bounds.max_steps
         for step in range(steps):
-            said = await self._step(self.replies.either if step else self.replies.calling)
+            said = await self._step(self.replies.step("either" if step else "call", is_last=is_last))
             if isinstance(said, Answer):
                 return said.answer
             await self._call(said.calls)
-        said = await self._step(self.replies.answering)
+        said = await self._step(self.replies.step("answer", is_last=is_last))
         return str(said.answer)
 
     async def _step(self, model: Any) -> Any:

@@ -306,3 +306,49 @@ def test_rows_can_be_saved_for_trainers(tmp_path: Path, fault_server: FaultServe
     text = (tmp_path / "saved.jsonl").read_text(encoding="utf-8")
     assert text.count("Husum") == 1
     assert "knots" in text
+
+
+def test_answers_have_what_a_template_requires_of_one_of_them(tmp_path: Path, fault_server: FaultServer) -> None:
+    required = {"pattern": "[0-9]", "reason": "no number is named"}
+    template = {"summary": "Numbers.", "guidance": "Say numbers.", "requires": [required], "example": "It is 7."}
+    made = Cast(calls=[[HUSUM]], either=["High.", "Higher.", "It is 7."])
+    fields = {**WITH_TOOLS, "template": template, "min_turns": 2, "max_turns": 2}
+    (row,) = rows_with(tmp_path, fault_server, cast=made, **fields)
+    answers = [
+        message["content"] for message in row["messages"] if message["role"] == "assistant" and message["content"]
+    ]
+    assert answers == ["High.", "It is 7."]
+    assert "no number is named" in fault_server.requests[-1].json["messages"][-1]["content"]
+    asked = [request.prompt for request in fault_server.requests if asked_for(request) in ("openings", "message")]
+    assert all("Say numbers." in prompt for prompt in asked)
+    (tmp_path / "offline").mkdir()
+    report = talk(tmp_path / "offline", 5, **fields).generate([SimulatedProvider("m")], progress=False).report
+    assert (report.written, report.retries) == (5, 0)
+
+
+def test_the_user_is_the_persona_in_every_message(tmp_path: Path, fault_server: FaultServer) -> None:
+    rows_with(tmp_path, fault_server, personas=["a pilot who shouts"], min_turns=2, max_turns=2)
+    for request in fault_server.requests:
+        assert ("a pilot who shouts" in json.dumps(request.json)) is (asked_for(request) in ("openings", "message"))
+
+
+def test_the_best_of_several_conversations_is_taken_and_each_runs_its_own_functions(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    given: list[int] = []
+
+    def level(station: str) -> str:
+        given.append(1)
+        return f"{len(given)} m"
+
+    sources = {"tide_level": {"function": level, "version": "1"}}
+    choice = {"n": 3, "check": lambda row: "2 m" in json.dumps(row["messages"])}
+    made = Cast(either=lambda request: f"Reply to {request.prompt}")
+    dataset = cast(tmp_path, fault_server, cast=made, tool_results=sources, best_of_n=choice)
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert "2 m" in json.dumps(row["messages"])
+    before = len(given)
+    (tmp_path / "out.jsonl").unlink()
+    assert dataset.generate([provider(fault_server)], progress=False).report.calls == 0
+    assert rows_of(tmp_path / "out.jsonl") == [row]
+    assert len(given) == before
