@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MCQDataset,
         PreferenceDataset,
         RawDataset,
+        UltrachatDataset,
     )
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         RawDatasetConfig,
         RunConfig,
         TopicsConfig,
+        UltrachatDatasetConfig,
     )
     from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
@@ -84,6 +86,7 @@ else:
                 "MCQDataset",
                 "PreferenceDataset",
                 "RawDataset",
+                "UltrachatDataset",
             ],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
@@ -131,6 +134,7 @@ else:
                 "RawDatasetConfig",
                 "RunConfig",
                 "TopicsConfig",
+                "UltrachatDatasetConfig",
             ],
             "datafast.topics": ["Graph", "Tree"],
             "datafast.types": ["FailedItem", "RunReport"],
@@ -205,6 +209,8 @@ __all__ = [
     "TopicsError",
     "TransformersProvider",
     "Tree",
+    "UltrachatDataset",
+    "UltrachatDatasetConfig",
     "__version__",
     "configure_logger",
     "dataset",

@@ -28,6 +28,7 @@ IMPORT_PATHS = {
         "MCQDataset",
         "PreferenceDataset",
         "ConversationDataset",
+        "UltrachatDataset",
     ],
     "datafast.schema.config": [
         "RawDatasetConfig",
@@ -42,9 +43,11 @@ IMPORT_PATHS = {
         "RunConfig",
         "Source",
         "TopicsConfig",
+        "UltrachatDatasetConfig",
     ],
     "datafast.schema.data_rows": [
         "TextRow",
+        "ChatRow",
         "TextClassificationRow",
         "MCQRow",
         "JudgedPreferenceRow",

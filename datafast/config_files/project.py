@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.dry_run import Asked, asked_before
-from datafast.engine.routes import Route, labels_of, providers_of
+from datafast.engine.routes import Route, labels_of, providers_of, replaced
 from datafast.errors import ConfigError
 from datafast.store.paths import UsedFile
 
@@ -93,12 +93,13 @@ class Project:
         from datafast.llms.spec import named_provider
         from datafast.topics.config import TopicsConfig
 
-        project, topics = self, getattr(self.config, "topics", None)
-        if isinstance(topics, TopicsConfig) and topics.provider is not None:
-            kept = LlamaCppProvider.options_like(named_provider(topics.provider))
-            grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
-            topics = topics.model_copy(update={"provider": grown_by})
-            project = replace(self, config=self.config.model_copy(update={"topics": topics}))
+        project, grown = self, {name: getattr(self.config, name) for name in type(self.config).model_fields}
+        for field, topics in grown.items():
+            if isinstance(topics, TopicsConfig) and topics.provider is not None:
+                kept = LlamaCppProvider.options_like(named_provider(topics.provider))
+                grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
+                topics = topics.model_copy(update={"provider": grown_by})
+                project = replace(self, config=self.config.model_copy(update={field: topics}))
         try:
             made = project._replaced(lambda provider: LlamaCppProvider.standing_in_for(provider, model))
             for _, provider in made.all_providers():
@@ -115,7 +116,7 @@ class Project:
         return replace(self, config=self.config.model_copy(update={"run": run}))
 
     def _replaced(self, stand_in: Callable[[LLMProvider], LLMProvider]) -> Project:
-        return replace(self, routes=[route.map(stand_in) for route in self.routes])
+        return replace(self, routes=replaced(self.routes, stand_in))
 
     def dataset(self, executor: Executor | None = None) -> Dataset[Any, Any]:
         return self.dataset_class(self.config, executor=executor)

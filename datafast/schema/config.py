@@ -6,6 +6,7 @@ from datafast._util.lazy import lazy_names
 from datafast.datasets.former import FORMER_CONFIGS
 
 if TYPE_CHECKING:
+    from datafast.columns.joint import JointRate
     from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.prompt_library.template import PromptTemplate, Requirement
@@ -25,6 +27,7 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "datafast.columns.joint": ["JointRate"],
             "datafast.datasets.classification": ["ClassificationDatasetConfig", "TextClass"],
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
@@ -35,6 +38,7 @@ else:
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
@@ -52,6 +56,7 @@ __all__ = [
     "ConversationDatasetConfig",
     "DocumentQADatasetConfig",
     "GenericPipelineDatasetConfig",
+    "JointRate",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",
@@ -63,4 +68,5 @@ __all__ = [
     "Source",
     "TextClass",
     "TopicsConfig",
+    "UltrachatDatasetConfig",
 ]

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import datafast
-from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset, UltrachatDataset
 from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError, RunStopped
 from datafast.inspectors import inspect_classification_dataset
 from datafast.llms import (
@@ -28,8 +28,10 @@ from datafast.schema.config import (
     PreferenceDatasetConfig,
     PromptExpansionConfig,
     RawDatasetConfig,
+    UltrachatDatasetConfig,
 )
 from datafast.schema.data_rows import (
+    ChatRow,
     LabelSource,
     PreferenceRow,
     PreferenceSource,
@@ -321,6 +323,11 @@ FORMER = [
         | {"preference_source": "synthetic", "chosen_model_id": "m", "rejected_model_id": "n", "language": "en"}
         | {"chosen_response_score": 9, "uuid": UUID, "metadata": {"instruction_model": "m"}},
     ),
+    (
+        UltrachatDataset(UltrachatDatasetConfig(topics_and_subtopics={"Pumps": ["Seals"]})),
+        {"opening_question": "q", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
+        | {"model_id": "m", "uuid": UUID, "metadata": {"domain": "d", "topic": "t", "subtopic": "s"}, "persona": "p"},
+    ),
 ]
 
 
@@ -331,7 +338,7 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     monkeypatch.chdir(tmp_path)
     Path(dataset.config.output_file).write_text(json.dumps(line) + "\n", encoding="utf-8")
     row = dataset.data_rows[0]
-    assert isinstance(row, TextRow | TextClassificationRow | PreferenceRow)
+    assert isinstance(row, TextRow | TextClassificationRow | PreferenceRow | ChatRow)
     assert {name: value for name, value in row.model_dump(mode="json").items() if name in line} == line
     dataset.save("copy.json")
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
@@ -388,12 +395,10 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
-        ("from datafast.schema.config import UltrachatDatasetConfig", "ConversationDataset"),
-        ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast.datasets import UltraChatDataset", "UltrachatDataset"),
+        ("from datafast.schema.config import UltraChatDatasetConfig", "UltrachatDatasetConfig"),
         ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
         ("from datafast.llms import GoogleProvider", "GeminiProvider"),
-        ("from datafast.inspectors import inspect_ultrachat_dataset", "ConversationDataset"),
         ("from datafast import LLMStep", "ColumnsDataset"),
         ("from datafast import eval", "judge"),
     ],
@@ -405,216 +410,3 @@ def test_a_name_that_does_not_exist_here_says_what_does(code: str, told: str) ->
 
 def test_the_version_is_told() -> None:
     assert datafast.get_version() == datafast.__version__
-
-
-# -- whole scripts, of the shape of those that its guides show
-
-LABELS = """
-from datafast.datasets import ClassificationDataset
-from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig
-from datafast.llms import OpenAIProvider, AnthropicProvider, GeminiProvider
-from datafast.logger_config import configure_logger
-from dotenv import load_dotenv
-
-load_dotenv("secrets.env")
-configure_logger()
-
-config = ClassificationDatasetConfig(
-    classes=[
-        {"name": "seaworthy", "description": "The hull is sound."},
-        {"name": "leaking", "description": "Water comes in somewhere."},
-    ],
-    num_samples_per_prompt=3,
-    output_file="hull_reports.jsonl",
-    languages={
-        "en": "English",
-        "fr": "French"
-    },
-    prompts=[
-        (
-            "Write {num_samples} reports of a '{label_name}' hull in {language_name}. "
-            "{label_description} They are {{length}} and about {{vessel}}."
-        )
-    ],
-    expansion=PromptExpansionConfig(
-        placeholders={
-            "vessel": ["a ferry", "a dinghy"],
-            "length": ["short", "long"]
-        },
-        combinatorial=True,
-        num_random_samples=50
-    )
-)
-providers = [
-    OpenAIProvider(model_id="gpt-4.1-mini"),
-    AnthropicProvider(model_id="claude-3-5-haiku-latest"),
-    GeminiProvider(model_id="gemini-2.0-flash")
-]
-dataset = ClassificationDataset(config)
-num_expected_rows = dataset.get_num_expected_rows(providers)
-dataset.generate(providers)
-url = dataset.push_to_hub(repo_id="someone/hulls", train_size=0.8, seed=42, shuffle=True)
-"""
-
-PAIRS = '''
-import json
-from pathlib import Path
-
-from datafast.schema.config import PreferenceDatasetConfig
-from datafast.datasets import PreferenceDataset
-from datafast.llms import OpenAIProvider, GeminiProvider, AnthropicProvider
-
-def load_documents(path: str | Path) -> list[str]:
-    with open(path, "r", encoding="utf-8") as f:
-        return [json.loads(line)["text"] for line in f]
-
-config = PreferenceDatasetConfig(
-    input_documents=load_documents("lessons.jsonl"),
-    num_samples_per_prompt=2,
-    languages={"en": "English"},
-    llm_as_judge=True,
-    output_file="lessons_pairs.jsonl",
-    question_generation_prompts=["Ask {num_samples} questions in {language_name} about: {document}"],
-    chosen_response_generation_prompt="""
-    Answer well, in {language_name}.
-    Document: {document}
-    Question: {question}
-    """,
-)
-question_gen_llm = OpenAIProvider(model_id="gpt-4.1-mini")
-chosen_response_gen_llm = AnthropicProvider(model_id="claude-3-7-sonnet-latest")
-rejected_response_gen_llm = GeminiProvider(model_id="gemini-2.0-flash")
-judge_llm = OpenAIProvider(model_id="gpt-4.1-mini")
-
-dataset = PreferenceDataset(config)
-num_expected_rows = dataset.get_num_expected_rows(llms=[question_gen_llm])
-dataset.generate(
-    question_gen_llm=question_gen_llm,
-    chosen_response_gen_llm=chosen_response_gen_llm,
-    rejected_response_gen_llm=rejected_response_gen_llm,
-    judge_llm=judge_llm
-)
-print(f"Made {len(dataset.data_rows)} pairs, saved to {config.output_file}")
-if dataset.data_rows:
-    sample = dataset.data_rows[0]
-    print(sample.question, sample.chosen_model_id, sample.rejected_model_id)
-    if sample.chosen_response_score is not None:
-        print(sample.chosen_response_score, sample.rejected_response_score)
-url = dataset.push_to_hub(repo_id="someone/lessons")
-'''
-
-QUESTIONS = """
-import os
-from datafast.schema.config import MCQDatasetConfig
-from datafast.datasets import MCQDataset
-from datafast.inspectors import inspect_mcq_dataset
-from datafast.llms import OpenAIProvider, AnthropicProvider
-from datafast.logger_config import configure_logger
-from dotenv import load_dotenv
-
-load_dotenv("secrets.env")
-
-def main():
-    global dataset, num_expected_rows, url
-    config = MCQDatasetConfig(
-        # hf_dataset_name="someone/lessons",
-        local_file_path="lessons.jsonl",
-        text_column="text",
-        sample_count=2,
-        num_samples_per_prompt=2,
-        min_document_length=10,
-        max_document_length=20000,
-        output_file="lessons_questions.jsonl",
-    )
-    providers = [
-        OpenAIProvider(model_id="gpt-5-mini-2025-08-07"),
-        AnthropicProvider(model_id="claude-3-5-haiku-latest"),
-    ]
-    dataset = MCQDataset(config)
-    num_expected_rows = dataset.get_num_expected_rows(providers, source_data_num_rows=2)
-    dataset.generate(providers)
-    print(f"Made {len(dataset.data_rows)} questions, saved to {config.output_file}")
-    inspect_mcq_dataset(dataset, random=True)
-    url = dataset.push_to_hub(repo_id="someone/questions", train_size=0.7, shuffle=True, upload_card=True)
-
-if __name__ == "__main__":
-    main()
-"""
-
-TEXTS = """
-from datafast.datasets import RawDataset
-from datafast.schema.config import RawDatasetConfig, PromptExpansionConfig
-from datafast.llms import OpenAIProvider, AnthropicProvider
-
-def main():
-    global dataset, num_expected_rows, url
-    config = RawDatasetConfig(
-        document_types=["logbook", "manual"],
-        topics=["Ballast", "Fouling"],
-        num_samples_per_prompt=1,
-        output_file="hull_texts.jsonl",
-        languages={"en": "English", "fr": "French"},
-        prompts=[("Write {num_samples} page of a {document_type} in {language_name} about {topic} for {{reader}}.")],
-        expansion=PromptExpansionConfig(placeholders={"reader": ["owners", "divers"]}, combinatorial=True),
-    )
-    providers = [
-        OpenAIProvider(model_id="gpt-4.1-mini"),
-        AnthropicProvider(model_id="claude-3-5-haiku-latest"),
-    ]
-    dataset = RawDataset(config)
-    num_expected_rows = dataset.get_num_expected_rows(providers)
-    dataset.generate(providers)
-    url = dataset.push_to_hub(repo_id="someone/texts", train_size=0.8, seed=20250304, shuffle=True)
-
-if __name__ == "__main__":
-    from dotenv import load_dotenv
-
-    load_dotenv("secrets.env")
-    main()
-"""
-
-
-@pytest.mark.parametrize(
-    ("script", "rows", "splits"),
-    [
-        (LABELS, 2 * 2 * 4 * 3 * 3, {"train", "test"}),
-        (PAIRS, 2 * 2, {"train"}),
-        (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
-        (QUESTIONS, 2 * 2 * 2, {"train", "test"}),
-    ],
-    ids=["classification", "preference", "raw", "mcq"],
-)
-def test_a_script_runs_as_it_is(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    fault_server: FaultServer,
-    hub: HubServer,
-    script: str,
-    rows: int,
-    splits: set[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for vendor in ("OPENAI", "ANTHROPIC", "GEMINI"):
-        monkeypatch.setenv(f"{vendor}_BASE_URL", fault_server.url)
-        monkeypatch.setenv(f"{vendor}_API_KEY", "")  # so that what the script loads is gone after the test
-        monkeypatch.delenv(f"{vendor}_API_KEY")
-    keys = [f"{vendor}_API_KEY=sk-of-{vendor.lower()}-0123456789" for vendor in ("OPENAI", "ANTHROPIC", "GEMINI")]
-    (tmp_path / "secrets.env").write_text("\n".join(keys), encoding="utf-8")
-    if script is PAIRS:
-        for line in keys:
-            monkeypatch.setenv(*line.split("="))
-    lessons = "".join(json.dumps({"text": f"Lesson {number}: check the valves."}) + "\n" for number in range(2))
-    (tmp_path / "lessons.jsonl").write_text(lessons, encoding="utf-8")
-    space: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(script, "script.py", "exec"), space)
-    dataset = space["dataset"]
-    assert space["num_expected_rows"] == rows == len(dataset.data_rows) == dataset.report.written
-    (name,) = hub.repos
-    assert space["url"] == f"{hub.url}/datasets/{name}"
-    stored_files = {path.partition("-")[0].removeprefix("data/") for path in hub.repos[name].files if "data/" in path}
-    assert stored_files == splits
-    sent = {json.loads(request.raw).get("model", "gemini") for request in fault_server.requests}
-    assert len(sent) >= 2
-    before = len(fault_server.requests)
-    exec(compile(script, "script.py", "exec"), space)
-    assert len(fault_server.requests) == before
