@@ -21,7 +21,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
-from datafast.engine.routes import Route, providers_of, with_further
+from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
@@ -270,6 +270,8 @@ class Generation:
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
     def _preparations(self) -> Sequence[Preparation]:
+        if self._options.get("decide_only"):
+            return ()
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
@@ -296,13 +298,14 @@ class Generation:
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
             settings.max_concurrency = wanted  # validated like the config's own
-        routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
+        routes = _simulated(self._routes) if options.get("offline") else self._routes
         return Job(
             plan=self._plan(routes),
             routes=routes,
             produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
+            row_model=dataset.row_model,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
@@ -310,6 +313,7 @@ class Generation:
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             wait=options.get("wait", True),
+            decide_only=options.get("decide_only", False),
             on_event=on_event,
             notes={
                 "command": "",
@@ -427,7 +431,7 @@ def _some(providers: Any, llms: Any = None, *, roles: Sequence[str] = ()) -> Any
     return providers
 
 
-def _simulated(route: Route[LLMProvider]) -> Route[LLMProvider]:
+def _simulated(routes: Sequence[Route[LLMProvider]]) -> list[Route[LLMProvider]]:
     from datafast.llms.simulated.provider import SimulatedProvider
 
-    return route.map(SimulatedProvider.standing_in_for)
+    return replaced(routes, SimulatedProvider.standing_in_for)

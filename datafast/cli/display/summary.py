@@ -45,8 +45,10 @@ def show_start(
     labelled(console, "into", file)
 
 
-def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[Step]) -> None:
-    """The closing summary. `new_rows` are those that this run added."""
+def show_report(
+    console: Console, report: RunReport, *, new_rows: int, next_steps: list[Step], agreement: Iterable[str] = ()
+) -> None:
+    """The closing summary. `new_rows` are those that this run added; `agreement` says how far several judges agree."""
     # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
     new_rows = min(new_rows, report.written)
     speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
@@ -54,6 +56,13 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
     lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
+    if report.dropped_again or report.returned:
+        lines.append(
+            (
+                "decided",
+                f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file, and {report.returned:,} came back",
+            )
+        )
     if report.failures:
         ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
@@ -66,6 +75,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         ("time", f"{report.elapsed_s:,.1f} s{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]
+    lines += [("agreement", text) for text in agreement]
     lines += [("set aside", path) for path in report.set_aside]
     lines += [("stopped", _stopped(report))] if report.stop_reason else []
     for name, value in lines:
