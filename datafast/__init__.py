@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ProviderError,
         PublishError,
         RunStopped,
+        ToolError,
         TopicsError,
     )
     from datafast.facades.frame import dataset, generator, sample
@@ -97,6 +98,7 @@ else:
                 "ProviderError",
                 "PublishError",
                 "RunStopped",
+                "ToolError",
                 "TopicsError",
             ],
             "datafast.plan.expansion": ["expand_prompts"],
@@ -205,6 +207,7 @@ __all__ = [
     "RunReport",
     "RunStopped",
     "SimulatedProvider",
+    "ToolError",
     "TopicsConfig",
     "TopicsError",
     "TransformersProvider",
