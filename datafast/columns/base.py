@@ -107,13 +107,6 @@ class Cell:
         except RenderError as error:
             raise CellError(f"{field}: {error}") from None
 
-    def holds(self, condition: Condition, field: str) -> bool:
-        """Whether a condition is true of this row. Raises CellError, beginning with the field."""
-        try:
-            return condition.holds(self.values)
-        except RenderError as error:
-            raise CellError(f"{field}: {error}") from None
-
     def rendered(self, template: Template, field: str) -> str:
         """The text of a template in this row. Raises CellError, beginning with the field."""
         try:
@@ -172,11 +165,10 @@ class Setup:
         self.needs |= dict.fromkeys(sorted(parsed.names))
         return parsed
 
-    def condition(self, text: str, field: str, *, place: str | None = None) -> Condition:
-        """Parses a condition over the columns; notes what it needs. `place`: see there."""
-        parsed = Condition(text, names=self.columns, field=field, place=place)
-        self.needs |= dict.fromkeys(sorted(parsed.names))
-        return parsed
+    def condition(self, text: str, field: str) -> Condition:
+        """Parses a condition over the columns; notes what it needs."""
+        hint = ", or read its column as a number (types: integer, for a CSV file)"
+        return Condition(text, self.expression(text, field), place=f"{self.name}.{field}", hint=hint)
 
     def require(self, name: str, field: str) -> Column:
         """A column that this one needs.
@@ -211,7 +203,6 @@ class Column(ConfigModel):
     """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
     ends)."""
 
-    _name: str = PrivateAttr(default="")
     _when: Condition | None = PrivateAttr(default=None)
     _needs: tuple[str, ...] = PrivateAttr(default=())
 
@@ -286,9 +277,8 @@ class Column(ConfigModel):
 
     def put_into(self, setup: Setup) -> None:
         """Prepares it for a schema."""
-        self._name = setup.name
         if self.when is not None:
-            self._when = setup.condition(self.when, "when", place=f"{self._name}.when")
+            self._when = setup.condition(self.when, "when")
         self.prepare(setup)
         self._needs = tuple(name for name in setup.columns if name in setup.needs)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from datafast._util.config_model import NonBlank, in_our_words
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.errors import ConfigError
-from datafast.templates.base import Expression
+from datafast.templates.base import Expression, RenderError
 from datafast.templates.condition import Condition
 from datafast.templates.values import to_text
 
@@ -19,13 +19,19 @@ __all__ = ["Amount", "DrawnColumn", "Number"]
 Number = int | float
 
 
+def _number_or_text(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("expected a number, or an expression that gives one.")  # noqa: TRY004 - pydantic's
+    return given.item() if type(given).__module__ == "numpy" else given
+
+
 def _fits(given: Any) -> Any:
     if isinstance(given, int | float) and not abs(given) < 2**63:
         raise ValueError("expected a finite number of at most 64 bits.")
     return given
 
 
-Amount = Annotated[int | float | NonBlank, AfterValidator(_fits)]
+Amount = Annotated[int | float | NonBlank, BeforeValidator(_number_or_text), AfterValidator(_fits)]
 """A number, or an expression over other columns that gives one."""
 
 
@@ -86,7 +92,11 @@ class DrawnColumn(Column):
 
     def make(self, cell: Cell) -> Any:
         for number, (when, column) in enumerate(self._cases):
-            if cell.holds(when, f"cases.{number}.when"):
+            try:
+                holds = when.holds(cell.values)
+            except RenderError as error:
+                raise CellError(f"cases.{number}.when: {error}") from None
+            if holds:
                 return column.draw(cell)
         return self.draw(cell)
 

@@ -143,7 +143,7 @@ class Skip:
         self._function = function
         self._condition: Condition | None = None
         if condition is not None:
-            self._condition = Condition(condition, names=source.columns, field="skip_if")
+            self._condition = Condition.parsed(condition, names=source.columns, field="skip_if")
         self.columns: Collection[str] = self._condition.names if self._condition else ()
 
     def __bool__(self) -> bool:

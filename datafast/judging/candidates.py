@@ -105,7 +105,7 @@ class Candidates:
         self._says = _METADATA in row_model.model_fields
         names = list(row_model.model_fields)
         check, judge = config.check, config.judge
-        self._check = Condition(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
+        self._check = Condition.parsed(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
         self._prompt = None
         if judge is not None:
             if judge.prompt is not None:

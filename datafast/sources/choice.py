@@ -84,4 +84,4 @@ def _condition(text: str) -> Condition:
     """The condition over whatever columns it names: which ones there are is known when the rows have been read."""
     from datafast.templates.condition import Condition  # Jinja is needed with `where` alone
 
-    return Condition(text, names=None, field="where")
+    return Condition.parsed(text, names=None, field="where")

@@ -36,7 +36,7 @@ def by_skip_if(text: str) -> bool:
 
 
 def by_condition(text: str) -> bool:
-    return Condition(text, names=ROW, field="when").holds(ROW)
+    return Condition.parsed(text, names=ROW, field="when").holds(ROW)
 
 
 PLACES: dict[str, Callable[[str], bool]] = {
