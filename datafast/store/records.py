@@ -190,6 +190,7 @@ class FilteredRow:
     row: bytes
     at: float
     place: int | None = None
+    score: float | None = None
 
 
 class PlacedRow(NamedTuple):
@@ -200,6 +201,7 @@ class PlacedRow(NamedTuple):
     number: int
     stage: str
     reason: str
+    score: float | None
     row: bytes
 
 
@@ -211,6 +213,7 @@ class FilteredLine(NamedTuple):
     number: int
     stage: str
     reason: str
+    score: float | None
     row: bytes
     at: float
 
