@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -242,6 +243,9 @@ class DatasetConfig(ConfigModel):
 
 class PromptDatasetConfig(DatasetConfig):
     """The fields of kinds that ask in several languages with expanded prompt templates."""
+
+    # A provider that a config names may hold a key in the wrong place, which no error may show.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     prompt_names: ClassVar[TemplateNames]
     """The placeholders that the kind fills in the expanded templates."""

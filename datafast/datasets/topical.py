@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict
-
 from datafast.datasets.config import PromptDatasetConfig
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.store.paths import OutputPaths, UsedFile
@@ -29,9 +27,6 @@ class TopicalConfig(PromptDatasetConfig):
     Attributes:
         topics_field: the field with the topics, of the type `TopicSource`.
     """
-
-    # A provider that topics are grown with may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     topics_field: ClassVar[str] = "topics"
 
