@@ -205,6 +205,7 @@ def missing(page: str, names: list[str]) -> list[str]:
         "ClassificationDatasetConfig",
         "ColumnsDatasetConfig",
         "ConversationDatasetConfig",
+        "JointRate",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",

@@ -24,7 +24,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
-from datafast.datasets.config import DatasetConfig, NonBlank
+from datafast.datasets.config import DatasetConfig, Metadata, NonBlank
 from datafast.datasets.documents import opened, same
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
@@ -43,6 +43,7 @@ from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.origin import Origin, origin_names
 from datafast.store.paths import UsedFile
 from datafast.templates.base import RenderError, Template
 from datafast.templates.parse import parse_template
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonRow", "JudgementDataset", "JudgementDatasetConfig", "JudgementRow"]
 
+_CALLED = "source"  # in metadata
 _FIRST, _SECOND = "first", "second"
 
 
@@ -126,20 +128,25 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _rows: SourceRows = PrivateAttr()
+    _origin: Origin = PrivateAttr()
     _opened: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)
     _template: Template | None = PrivateAttr(default=None)
+    _rubric: Template | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _rows_fit(self, info: ValidationInfo) -> JudgementDatasetConfig:
         self._folder = (info.context or {}).get("folder", self._folder)
         if not same(self._opened, self.source):
             self._rows = opened(self.source, "source", self._folder, spool_beside(self.output_file, self.run))
+            self._origin = Origin.as_given(self.source, self._rows, _CALLED)
             self._opened = self.source
         self._check_columns()
         self._check_judges()
         names = [*self._rows.columns, *((_FIRST, _SECOND) if self.compare else ())]
         self._template = parse_template(self.prompt, names=names, field="prompt") if self.prompt else None
+        rubric = self.rubric_text
+        self._rubric = parse_template(rubric, names=names, field="rubric") if rubric else None
         if self._template is not None and self.compare and not {_FIRST, _SECOND} <= self._template.names:
             raise ValueError("prompt: With compare it has both {first} and {second}. Add what is missing.")
         return self
@@ -151,14 +158,24 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
                 if name not in rows.columns:
                     hint = did_you_mean(name, rows.columns)
                     raise ValueError(f"{field}: {rows.name} has no column {name!r}. {hint}")
+        if self.compare and self.compare[0] == self.compare[1]:
+            raise ValueError(f"compare: {self.compare[0]!r} is given twice. Name two columns.")
+        for name in {_FIRST, _SECOND}.intersection(rows.columns).difference(self.compare or rows.columns):
+            raise ValueError(
+                f"compare: {rows.name} has a column {name!r} beside the compared ones, which prompts call so. Rename it."
+            )
         rows.check(rows.columns, field="source")
         own = ComparisonRow if self.compare else JudgementRow
+        taken = {*own.model_fields, *(["metadata"] if self.tells_origin else [])} - {"uuid"}
         for name in self.shown_columns:
-            if name.startswith("_") or (name in own.model_fields and name != "uuid"):
+            if name.startswith("_") or name in taken:
                 raise ValueError(
                     f"columns: The column {name!r} of {rows.name} cannot be one of a judged row, which has names of its own. Name "
                     f"the columns to take without it, or rename it."
                 )
+        if "uuid" in self.shown_columns:
+            cure = "Give each row its own uuid, or name under columns those to take without it."
+            rows.ids_by("uuid", field="source", cure=cure)
 
     def _check_judges(self) -> None:
         if len(set(self.judges)) < len(self.judges):
@@ -173,6 +190,15 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     def rows(self) -> SourceRows:
         """The rows that are judged."""
         return self._rows
+
+    @property
+    def tells_origin(self) -> bool:
+        """Whether rows have metadata, which say what row of the source they are made of."""
+        return bool(origin_names(self.source, _CALLED))
+
+    def metadata_of(self, row: Mapping[str, Any]) -> dict[str, Metadata]:
+        """The metadata of what is made of a row, if there are any."""
+        return {"metadata": dict(self._origin.of(row))} if self.tells_origin else {}
 
     @property
     def roles(self) -> list[str]:
@@ -191,17 +217,25 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         """What judges are asked about a row; `compared`: the texts that stand first and second. Raises RenderError."""
         compared = compared or {}
         if self._template is not None:
-            shown = self._template.render({**row, **compared})
+            shown = _rendered(self._template, "prompt", {**row, **compared})
         else:
             beside = [name for name in self.shown_columns if name not in (self.compare or ())]
             texts = {**{name: to_text(row.get(name)) for name in beside}, **compared}
             shown = "\n\n".join(f"{name}:\n{text}" for name, text in texts.items())
-        return self.judged(shown, self.rubric_text, both=bool(compared))
+        rubric = _rendered(self._rubric, "rubric", {**row, **compared}) if self._rubric is not None else None
+        return self.judged(shown, rubric, both=bool(compared))
 
     def used_files(self) -> Iterator[UsedFile]:
         for file in self._rows.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
+
+
+def _rendered(template: Template, field: str, values: Mapping[str, Any]) -> str:
+    try:
+        return template.render(values)
+    except RenderError as error:
+        raise RenderError(f"{field}: {error}") from None
 
 
 class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
@@ -239,9 +273,10 @@ class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
         try:
             judged = await (self._compared(row, generate) if self.config.compare else self._scored(row, generate))
         except RenderError as error:
-            return [generate.failure(f"prompt: {error}", category="prompt")]
+            return [generate.failure(str(error), category="prompt")]
         kept = {name: row.get(name) for name in self.config.shown_columns}
-        return [self.row_model.model_validate({"uuid": item.row_uuid(0), **kept, **judged})]
+        told = self.config.metadata_of(row)
+        return [self.row_model.model_validate({"uuid": item.row_uuid(0), **kept, **judged, **told})]
 
     async def _scored(self, row: Mapping[str, Any], generate: Generate) -> dict[str, Any]:
         model = judgement_model(self.config.bounds)
@@ -301,6 +336,8 @@ def _row_model(config: JudgementDatasetConfig) -> type[BaseModel]:
         fields[name] = (kind if kind is Any else kind | None, None)
     for name, info in own.model_fields.items():
         fields.setdefault(name, (info.annotation, info))
+    if config.tells_origin:
+        fields["metadata"] = (Metadata, ...)
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
         return create_model(own.__name__, __doc__=own.__doc__, **fields)
