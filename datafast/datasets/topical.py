@@ -63,7 +63,14 @@ class TopicalDataset(Dataset[ConfigT, RowT]):
         return self._topics
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
+        topics = self._topics.preparations(
+            routes[0],
+            options,
+            executor=self.executor,
+            ledger=self.paths.ledger,
+            others=super().other_ledgers(),
+        )
+        return [*super().preparations(routes, options), *topics]
 
     def other_ledgers(self) -> Sequence[Path]:
-        return self._topics.ledgers
+        return [*super().other_ledgers(), *self._topics.ledgers]
