@@ -2,8 +2,8 @@
 
 Guarantee: a document is told apart by its own text and context, so a change anywhere else in the source pays for nothing again.
 Texts are never changed. Which texts are left out, and why, is said.
-Cost: one more pass over the source, which is quick, and 24 bytes a document, which are in a temporary file beyond some megabytes; texts are read from the
-source as they are asked for.
+Cost: one more pass over the source, which is quick, and 24 bytes a document, which are in a temporary file beyond some megabytes; texts are
+read from the source as they are asked for.
 """
 
 from __future__ import annotations
