@@ -16,9 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from datafast._util.user_path import user_path
 from datafast.datasets.conversation.tool_functions import FunctionTool
 from datafast.errors import ConfigError
@@ -84,6 +81,10 @@ def _nested(entry: Mapping[str, Any]) -> list[Any] | None:
 
 def _listed(path: Path, where: str) -> list[Any]:
     """What a JSON or YAML file lists; a mapping that is one tool by itself."""
+    # Imported here, because few configs name a file, and it is large.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         found = YAML(typ="safe", pure=True).load(whole_text(path))
     except ConfigError as error:

@@ -179,9 +179,25 @@ class Function:
         self._name = name
         self.timeout_s = given.timeout_s
         self.name = _name_of(given.function)
+        self._check_parameters(tools.parameters(name))
         # What is not the same in every process counts by its name alone, or nothing could ever be resumed.
         code, is_lasting = (given.version, True) if given.version is not None else code_of(given.function)
         self.identity = f"{self.name} {code}" if is_lasting else self.name
+
+    def _check_parameters(self, schema: Mapping[str, Any]) -> None:
+        """Raises ConfigError where calls with the tool's arguments, all of them or the required ones, cannot be made."""
+        try:
+            signature = inspect.signature(self._function)
+        except (TypeError, ValueError):
+            return  # a function that says nothing of its parameters
+        for names in (list(schema.get("properties", {})), schema.get("required", [])):
+            try:
+                signature.bind(**dict.fromkeys(names))
+            except TypeError as error:
+                raise ConfigError(
+                    f"tool_results.{self._name}: {self.name} cannot be called with {', '.join(names) or 'no arguments'}: {error}. "
+                    f"Give it the tool's parameters."
+                ) from None
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls it with these arguments, which fit its parameters. What it gives, or an awaitable of it if it is async.
