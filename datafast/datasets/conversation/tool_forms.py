@@ -7,6 +7,7 @@
 {"title": "tide", "type": "object", "properties": {...}}                         a JSON Schema of the arguments
 {"name": "tide", "parameters": [{"name": "station", "type": "str"}], "returns": "..."}   DeepFabric
 tide                                                                             a Python function, with hints and a docstring
+Tide                                                                             a pydantic model of the arguments
 tools.json, tools.yaml                                                           a file with any of the others
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from datafast._util.user_path import user_path
 from datafast.datasets.conversation.tool_functions import FunctionTool
@@ -66,6 +69,8 @@ def _found(entry: Any, folder: Path | None, where: str) -> Iterator[Any]:
     elif isinstance(entry, Mapping):
         nested = _nested(entry)
         yield from [dict(entry)] if nested is None else nested
+    elif isinstance(entry, type) and issubclass(entry, BaseModel):
+        yield entry.model_json_schema()
     elif callable(entry):
         yield FunctionTool(entry, where)
     else:

@@ -34,6 +34,7 @@ from datafast.datasets.config import NonBlank
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.tools import Tools
 from datafast.errors import ConfigError, ToolError
+from datafast.plan.items import digest
 
 __all__ = ["FunctionResults", "ResultSources", "Table", "TableResults", "ToolResultsField", "shown_result"]
 
@@ -126,6 +127,8 @@ class Table:
             self._add(dict(row), tools, name, f"tool_results.{name}.table[{number}]")
         if not self.rows:
             raise ConfigError(f"tool_results.{name}.table: There are no rows. Give arguments and a result in each.")
+        # In an order of their own, so that nothing depends on that of the source.
+        self.rows.sort(key=lambda row: _key(row[0], sorted(row[0])))
         self._names = sorted(self._found, key=lambda names: (-len(names), names))
 
     def _add(self, row: dict[str, Any], tools: Tools, name: str, where: str) -> None:
@@ -265,7 +268,7 @@ class ResultSources:
         """What stands for the results in the keys of items."""
         tables = {name: [table.rows, table.default] for name, table in self.tables.items()}
         functions = {name: function.identity for name, function in self.functions.items()}
-        return orjson.dumps([tables, functions], option=orjson.OPT_SORT_KEYS)
+        return digest(orjson.dumps([tables, functions], option=orjson.OPT_SORT_KEYS))
 
     def known(self, rng: Random) -> list[str]:
         """Calls that tables have a result for, a few of each, for the prompts that ask for what the user says."""

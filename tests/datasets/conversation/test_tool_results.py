@@ -88,6 +88,14 @@ def test_who_asks_is_told_what_the_table_knows(tmp_path: Path, fault_server: Fau
     assert all(("without calling" in request.prompt) is ("tide_level {" not in request.prompt) for request in openings)
 
 
+def test_the_order_of_a_table_is_in_no_key(tmp_path: Path) -> None:
+    made = [
+        talk(tmp_path, 3, **WITH_TOOLS, tool_results={"tide_level": {"table": rows}}) for rows in (ROWS, ROWS[::-1])
+    ]
+    keys = [list(dataset.plan(["m"]).keys()) for dataset in made]
+    assert keys[0] == keys[1]
+
+
 def test_defaults_of_the_schema_count_as_given(tmp_path: Path, fault_server: FaultServer) -> None:
     parameters = {"type": "object", "properties": {"unit": {"type": "string", "default": "m"}, "station": {}}}
     tool = {"name": "tide_level", "parameters": parameters}
