@@ -202,6 +202,15 @@ def test_the_estimate_counts_the_calls_of_the_judge(tmp_path: Path, servers: Any
     assert writer.requests == judge.requests == []
 
 
+def test_the_estimate_says_that_it_does_not_know_how_many_candidates_a_check_takes(tmp_path: Path) -> None:
+    note = "The check of best_of_n takes 1 to 4 candidates; here it has as many as simulated texts take."
+    for check, calls in (("text", 6), ("not text", 24)):
+        estimate = raw(tmp_path, best_of_n={"check": check}).estimate([SimulatedProvider("m")])
+        assert estimate.calls == calls
+        assert note in estimate.notes
+    assert note not in raw(tmp_path).estimate([SimulatedProvider("m")]).notes
+
+
 def test_a_missing_key_of_the_judge_is_told_before_anything_is_paid(
     tmp_path: Path, servers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
