@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
     from datafast.datasets.document_qa import DocumentQARow
     from datafast.datasets.generic_pipeline import GenericPipelineRow, GenericPipelineSource
+    from datafast.datasets.instruction.rows import InstructionRow, InstructionSource
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -26,6 +27,7 @@ else:
             ],
             "datafast.datasets.document_qa": ["DocumentQARow"],
             "datafast.datasets.generic_pipeline": ["GenericPipelineRow", "GenericPipelineSource"],
+            "datafast.datasets.instruction.rows": ["InstructionRow", "InstructionSource"],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
@@ -41,6 +43,8 @@ __all__ = [
     "DocumentQARow",
     "GenericPipelineRow",
     "GenericPipelineSource",
+    "InstructionRow",
+    "InstructionSource",
     "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",

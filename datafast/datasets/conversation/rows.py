@@ -33,7 +33,7 @@ __all__ = [
     "FIELD_NAMES",
     "AgentConversationRow",
     "ConversationRow",
-    "InstructionRow",
+    "InstructionFormatRow",
     "MessagesRow",
     "ReasonedConversationRow",
     "RowFormat",
@@ -129,7 +129,7 @@ class AgentMessagesRow(BaseModel):
     """Outputs of version 0.1.0 have none."""
 
 
-class InstructionRow(BaseModel):
+class InstructionFormatRow(BaseModel):
     """A row of the format `instruction`."""
 
     instruction: str
@@ -226,7 +226,7 @@ class RowFormat:
             with foreign_warnings_ignored():  # a field may be called `json` or `copy`
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":
-            return InstructionRow
+            return InstructionFormatRow
         alone = self._format == "conversational"
         if self._style == "agent" and self._first:
             return FirstAgentMessagesRow if alone else FirstAgentRow
@@ -246,7 +246,7 @@ class RowFormat:
         """The row of a conversation."""
         exchanges = conversation.exchanges
         if self._format == "instruction":
-            return InstructionRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
+            return InstructionFormatRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
         messages = self._messages(exchanges)
         if self._templates:
             values = self._values(exchanges, messages, language, metadata)
