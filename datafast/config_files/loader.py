@@ -17,11 +17,11 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.config_model import ConfigModel
 from datafast._util.notify import did_you_mean, nearest, warn_user
 from datafast._util.user_path import is_file
+from datafast._util.yaml_file import YamlFile
+from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
-from datafast.config_files.problems import Keys, Problems
 from datafast.config_files.project import Project
-from datafast.config_files.yaml_file import YamlFile
 from datafast.engine.routes import Route
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider

@@ -2,13 +2,13 @@
 
 Guarantee: a chunk is a part of its document as it stands there, and together they leave nothing out. A chunk begins at a heading where
 the one before is at least half full, else it repeats the end of that one. The same text gives the same chunks.
-Cost: one pass over the documents; some 150 bytes a chunk, and the texts are read when they are asked for.
+Cost: one pass over the documents; some 150 bytes a chunk in a temporary file, 32 in memory up to some megabytes, and the texts are
+read when they are asked for.
 """
 
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import NamedTuple, overload
 from datafast.datasets.documents import Document, Documents, ids_dimension, numbered
 from datafast.errors import ConfigError, MissingExtraError
 from datafast.plan.dimensions import Dimension
+from datafast.sources.spool import Spool
 
 __all__ = ["Chunk", "Chunks", "chunked", "token_counter"]
 
@@ -97,6 +98,7 @@ def chunked(text: str, *, size: int, overlap: int, count: CountTokens) -> list[S
     """The chunks of a text, at most `size` tokens long and with at most `overlap` tokens in common with the one before."""
     units = list(_units(text, size, count))
     spans: list[Span] = []
+    titles = _Titles(units)
     first = 0  # the first unit of the chunk
     while first < len(units):
         last, tokens = first, units[first].tokens
@@ -105,11 +107,23 @@ def chunked(text: str, *, size: int, overlap: int, count: CountTokens) -> list[S
                 break
             last += 1
             tokens += units[last].tokens
-        while last > first and units[last].heading is not None and last + 1 < len(units):
-            last -= 1  # a heading stays with what it stands above
-        spans.append(Span(units[first].start, units[last].end, _above(units, first)))
+        last = _without_headings(units, first, last)
+        spans.append(Span(units[first].start, units[last].end, titles.above(first)))
         first = _next(units, first, last, size=size, overlap=overlap)
     return spans
+
+
+def _without_headings(units: Sequence[Unit], first: int, last: int) -> int:
+    """The last unit of a chunk without the headings at its end, which stay with what they stand above."""
+    if last + 1 == len(units):
+        return last
+    before = last
+    while before > first and units[before].heading is not None:
+        before -= 1
+    if units[before].heading is None:
+        return before
+    # There is nothing but headings, as in a table of contents.
+    return last if last == first or units[last + 1].heading is not None else last - 1
 
 
 def _next(units: Sequence[Unit], first: int, last: int, *, size: int, overlap: int) -> int:
@@ -123,17 +137,24 @@ def _next(units: Sequence[Unit], first: int, last: int, *, size: int, overlap: i
     return start
 
 
-def _above(units: Sequence[Unit], first: int) -> str:
-    """The titles above a unit; its own where it is a heading."""
-    titles: list[str] = []
-    level = 7
-    for unit in reversed(units[: first + 1]):
-        if unit.heading is not None:
-            depth, _, title = unit.heading.partition(" ")
-            if len(depth) < level:
-                level = len(depth)
-                titles.append(title)
-    return " > ".join(reversed(titles))
+class _Titles:
+    """The titles above units that are asked about in their order."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self._units = units
+        self._done = 0
+        self._open: list[tuple[int, str]] = []  # the depth and the text of each, outermost first
+
+    def above(self, place: int) -> str:
+        """The titles above a unit; its own where it is a heading."""
+        for unit in self._units[self._done : place + 1]:
+            if unit.heading is not None:
+                signs, _, title = unit.heading.partition(" ")
+                while self._open and self._open[-1][0] >= len(signs):
+                    self._open.pop()
+                self._open.append((len(signs), title))
+        self._done = place + 1
+        return " > ".join(title for _, title in self._open)
 
 
 def _units(text: str, size: int, count: CountTokens) -> Iterator[Unit]:
@@ -198,23 +219,19 @@ class Chunks(Sequence[Chunk]):
         self._name_column = name_column
         self._limits = size, overlap
         self._count = count
-        self._owners = array("q")
-        self._numbers = array("q")
-        self._spans: list[Span] = []
+        self._spans = Spool(f"{documents.source.name}, chunks")
         self._ids = numbered(self._parts())
         self._document = lru_cache(maxsize=_NEAR)(self._read)
 
     def _parts(self) -> Iterator[tuple[str, str, str]]:
         size, overlap = self._limits
-        titles: dict[str, str] = {}
+        count = 0
         for owner, document in enumerate(self._documents):
             spans = chunked(document.text, size=size, overlap=overlap, count=self._count)
             for number, span in enumerate(span for span in spans if document.text[span.start : span.end].strip()):
-                self._owners.append(owner)
-                self._numbers.append(number)
-                heading = titles.setdefault(span.heading, span.heading)  # one object for all chunks below a title
-                self._spans.append(span._replace(heading=heading))
-                yield document.text[span.start : span.end].strip(), heading, document.context
+                self._spans.keep(count, {**span._asdict(), "owner": owner, "number": number})
+                count += 1
+                yield document.text[span.start : span.end].strip(), span.heading, document.context
 
     def _read(self, owner: int) -> tuple[Document, str | None]:
         name = self._documents.row(owner).get(self._name_column)
@@ -225,7 +242,7 @@ class Chunks(Sequence[Chunk]):
         return ids_dimension(name, self, self._ids)
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._ids)
 
     @overload
     def __getitem__(self, index: int) -> Chunk: ...
@@ -234,7 +251,7 @@ class Chunks(Sequence[Chunk]):
     def __getitem__(self, index: int | slice) -> Chunk | list[Chunk]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        span = self._spans[index]
-        document, name = self._document(self._owners[index])
-        text = document.text[span.start : span.end].strip()
-        return Chunk(text, span.heading, document.context, name, self._numbers[index])
+        span = self._spans[range(len(self))[index]]
+        document, name = self._document(span["owner"])
+        text = document.text[span["start"] : span["end"]].strip()
+        return Chunk(text, span["heading"], document.context, name, span["number"])

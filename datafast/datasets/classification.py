@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, model_validator
 from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.pairing import SENTENCES
 from datafast.datasets.replies import texts_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
@@ -47,8 +48,8 @@ _FIRST_PROMPTS = [
 DEFAULTS = DefaultPrompts(
     "classification",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS},
-    former=DefaultPrompts("classification", version=1, texts={"prompts": _FIRST_PROMPTS}),
+    texts={"prompts": DEFAULT_PROMPTS, **SENTENCES},
+    former=DefaultPrompts("classification", version=1, texts={"prompts": _FIRST_PROMPTS, **SENTENCES}),
 )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,12 +20,14 @@ from pydantic_core import PydanticSerializationError
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
+from datafast.datasets.pairing import SENTENCES, Pair, check_pair, given_names
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.settings import RunConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
 from datafast.quality.registry import AnyStage
+from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
@@ -111,6 +113,10 @@ class TemplateNames:
     def __init__(self, *mandatory: str, optional: Sequence[str] = ()) -> None:
         self.mandatory = mandatory
         self.optional = tuple(optional)
+
+    def also(self, *names: str) -> TemplateNames:
+        """The same, with further names that may occur."""
+        return TemplateNames(*self.mandatory, optional=[*self.optional, *names]) if names else self
 
     def others(self, placeholders: Collection[str]) -> list[str]:
         """Those of the placeholders that the kind does not fill in this sort of template."""
@@ -246,6 +252,22 @@ class PromptDatasetConfig(DatasetConfig):
     """Exactly this many rows in all, drawn from all combinations and spread evenly over every dimension and the providers. More
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
+    personas: Accepts[
+        Annotated[Sequence[str], TextInput("persona", lines=True)] | None, Iterable[Any] | Path | None
+    ] = default_of(None)
+    """People from whose point of view rows are written: a line about each, without a name. A list, a file, or a source with its column.
+    Prompts have one as {persona}; the default ones tell it."""
+
+    seed_texts: Accepts[Annotated[Sequence[str], TextInput("seed_text")] | None, Iterable[Any] | Path | None] = (
+        default_of(None)
+    )
+    """Texts that give rows a direction. A list, a file, or a source with its column. Prompts have one as {seed_text}; the default ones
+    tell it."""
+
+    pair: Pair | dict[Literal["personas", "seed_texts"], Pair] | None = None
+    """How personas and seed texts meet prompts, or one for each of them. all: every prompt with each one, which is so where it is not
+    said. random: every prompt with one that is drawn. cycle: every prompt with one, in turn."""
+
     keep_repeats: bool = False
     """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
     missing."""
@@ -254,16 +276,28 @@ class PromptDatasetConfig(DatasetConfig):
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
-        own = {*self.own_metadata, *origin_names(self)}
-        for name in self.expansion.placeholders if self.expansion else ():
+        check_pair(self)
+        own = {*self.own_metadata, *origin_names(self), *given_names(self)}
+        for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
                     f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
                 )
         self._built = self._build_expansion(self.editions()[0])
+        self._check_given(self._built.templates)
         self._remark_on_system_messages()
         self._remark_on_coverage(self._built)
         return self
+
+    def _check_given(self, templates: Sequence[Template]) -> None:
+        """Raises ValueError where a prompt would be sent again and again, because it does not tell what it is paired with."""
+        elsewhere = {name for template in self.other_templates(self.editions()[0]) for name in template.kind_names}
+        for name in given_names(self):
+            for number, template in enumerate(templates):
+                if name not in template.kind_names and name not in elsewhere:
+                    raise ValueError(
+                        f"{self.template_field(number)}: {{{name}}} is missing, and {name}s are given. Add it, or leave {name}s out."
+                    )
 
     def _remark_on_coverage(self, expansion: Expansion) -> None:
         if self.num_rows is None or expansion.spec.strategy != "coverage":
@@ -315,30 +349,59 @@ class PromptDatasetConfig(DatasetConfig):
     def former_expansion(self, edition: Edition) -> Expansion:
         """The same in an earlier edition."""
         current = self.prompt_expansion()
-        same = [template.keyed for template in current.templates] == [t.keyed for t in self.template_texts(edition)]
+        same = [template.keyed for template in current.templates] == [text.keyed for text in self._texts(edition)]
         return current if same else self._build_expansion(edition, remark=False)
+
+    @property
+    def varied(self) -> PromptExpansionConfig:
+        """How the prompts are expanded."""
+        return self.expansion or PromptExpansionConfig()
 
     @property
     def placeholders(self) -> Collection[str]:
         """The names of the optional placeholders."""
         return self.expansion.placeholders if self.expansion else ()
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        """The optional placeholders of prompts that belong to an expanded one and are varied with it."""
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        """The templates that belong to every expanded one and are varied with it."""
         return ()
+
+    def other_placeholders(self, edition: Edition) -> Sequence[str]:
+        """The optional placeholders of these."""
+        return [name for template in self.other_templates(edition) for name in template.placeholder_names]
+
+    def filled(self, names: TemplateNames) -> TemplateNames:
+        """What the kind fills in a sort of template, with the personas and seed texts of this config."""
+        return names.also(*given_names(self))
+
+    def with_given(self, text: PromptText, edition: Edition) -> PromptText:
+        """A default text, with a sentence for the persona and one for the seed text where they are given."""
+        known = edition.prompts.texts if edition.prompts is not None else {}
+        told = [
+            edition.texts(name)[0] if name in known else PromptText(SENTENCES[name][0]) for name in given_names(self)
+        ]
+        return PromptText.joined([text, *told], "\n\n") if told else text
+
+    @property
+    def tells_given(self) -> bool:
+        """Whether the kind's own texts are expanded, and tell the persona and the seed text."""
+        return getattr(self, self.prompts_field) is None
+
+    def _texts(self, edition: Edition) -> list[PromptText]:
+        texts = self.template_texts(edition)
+        return [self.with_given(text, edition) for text in texts] if self.tells_given else texts
 
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
         others = self.other_placeholders(edition)
+        names = self.filled(self.names_in_prompts)
         templates = [
-            self.names_in_prompts.parse(
-                text, self.placeholders, field=self.template_field(number), remark=remark
-            ).varied_by(others)
-            for number, text in enumerate(self.template_texts(edition))
+            names.parse(text, self.placeholders, field=self.template_field(number), remark=remark).varied_by(others)
+            for number, text in enumerate(self._texts(edition))
         ]
         return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.num_rows is not None)
 
     def _expansion_spec(self) -> ExpansionSpec:
-        return (self.expansion or PromptExpansionConfig()).spec(self.run.seed)
+        return self.varied.spec(self.run.seed)
 
 
 def _can_be_encoded(value: object) -> bool:

@@ -17,6 +17,7 @@ from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.inputs import origins, sources_of
+from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
 from datafast.engine.preparation import Preparation
@@ -30,6 +31,7 @@ from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
+from datafast.plan.pairing import Pairing
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
@@ -148,11 +150,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         current, *earlier = self.config.editions()
         num_rows = self.config.num_rows if isinstance(self.config, PromptDatasetConfig) and not each else None
         plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
+        axes, pairings = self._paired()
 
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
             return plan(
                 self.kind,
-                dimensions(edition) if callable(dimensions) else dimensions,
+                [*(dimensions(edition) if callable(dimensions) else dimensions), *axes],
                 routes=routes,
                 expansion=_expansion(self.config, None if edition is current else edition),
                 rows_per_item=self.config.rows_per_item,
@@ -161,20 +164,27 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 edition=edition,
                 former=former,
                 counted="each" if each else "all",
+                pairings=pairings,
             )
 
         return make(current, lambda: map(make, earlier))
 
+    def _paired(self) -> tuple[list[Dimension], list[Pairing]]:
+        """The personas and seed texts of the config: as axes, and as what prompts get besides."""
+        if not isinstance(self.config, PromptDatasetConfig):
+            return [], []
+        values = {field: texts for field in NAMES if (texts := getattr(self.config, field)) is not None}
+        return paired(self.config, values, seed=self.config.run.seed)
+
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
         """The item's prompt, filled with the kind's values."""
-        return item.template.render({**values, **item.variant.values})
+        return item.template.render({**given(item), **values, **item.variant.values})
 
     def metadata(self, item: WorkItem, **values: str) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
-        expansion = self.config.expansion if isinstance(self.config, PromptDatasetConfig) else None
-        declared = expansion.placeholders if expansion else {}
+        declared = self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
         chosen = {name: item.variant.values.get(name) for name in declared}
-        return {**values, **origins(item), **chosen, "prompt_index": item.variant.template_index}
+        return {**values, **given(item), **origins(item), **chosen, "prompt_index": item.variant.template_index}
 
     # -- what users do
 
@@ -315,7 +325,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         config = self.config
-        inputs = list(dict.fromkeys([*config.input_fields, *sources_of(config)]))
+        listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
+        inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
         hidden = {"output_file", "run", "languages", "reasoning", *inputs}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
         return publish(

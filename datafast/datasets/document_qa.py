@@ -8,24 +8,25 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.chunks import Chunks, token_counter
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
+from datafast.datasets.pairing import ASKING
+from datafast.datasets.quotes import found_in
+from datafast.datasets.replies import ReplyText, counted_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
-from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.llms.reply_model import ReplyModel
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
@@ -47,7 +48,9 @@ _PROMPTS_WITH_CONTEXT = [
     "about:\n\n<part>\n{chunk}\n</part>\n\n" + _ASK
 ]
 DEFAULTS = DefaultPrompts(
-    "document_qa", version=1, texts={"prompts": DEFAULT_PROMPTS, "prompts with context": _PROMPTS_WITH_CONTEXT}
+    "document_qa",
+    version=1,
+    texts={"prompts": DEFAULT_PROMPTS, "prompts with context": _PROMPTS_WITH_CONTEXT, **ASKING},
 )
 _UNTITLED = "(without a title)"
 
@@ -68,18 +71,11 @@ class DocumentQARow(BaseModel):
 
 
 class _Asked(ReplyModel):
-    question: str = Field(min_length=1, description="the question")
-    answer: str = Field(min_length=1, description="its answer, from the part of the document alone")
+    question: ReplyText = Field(description="the question")
+    answer: ReplyText = Field(description="its answer, from the part of the document alone")
     evidence: list[str] = Field(
         min_length=1, description="quotes from the part, word for word, that the answer follows from"
     )
-
-    @field_validator("question", "answer")
-    @classmethod
-    def _not_blank(cls, text: str) -> str:
-        if not (text := text.strip()):
-            raise ValueError("is blank")
-        return text
 
 
 class Questions(ReplyModel):
@@ -93,9 +89,7 @@ class Questions(ReplyModel):
 @cache
 def questions_model(count: int) -> type[Questions]:
     """`Questions` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: Any = {"minItems": count, "maxItems": count}
-    questions = (list[_Asked], Field(min_length=1, description=exactly(count, "questions"), json_schema_extra=bounds))
-    return create_model(f"Questions{count}", __base__=Questions, questions=questions)
+    return counted_model(Questions, count, of="questions")
 
 
 class EvidenceStage(Stage):
@@ -107,40 +101,8 @@ class EvidenceStage(Stage):
         assert isinstance(row, DocumentQARow)  # noqa: S101 - it is this kind's own stage
         if not row.evidence:
             return drop("no evidence is quoted")
-        return KEEP if all(quote in row.chunk for quote in row.evidence) else drop("evidence is not in the chunk")
-
-
-_LOOSE = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "‑": "-"}
-)
-_MARKUP = re.compile(r"[*_`#>|\\]")
-
-
-def found_in(chunk: str, quote: str) -> str | None:
-    """A quote as it stands in a chunk; differences of space, case, quotation marks, dashes and Markdown signs do not count.
-
-    Returns:
-        The chunk's own words, None where they are not there.
-    """
-    letters, places = _letters(chunk)
-    wanted, _ = _letters(quote.strip().strip('"“”«»…').strip())
-    start = letters.find(wanted) if wanted else -1
-    if start < 0:
-        return None
-    return chunk[places[start] : places[start + len(wanted) - 1] + 1]
-
-
-def _letters(text: str) -> tuple[str, list[int]]:
-    """The letters of a text that count, and the place of each."""
-    found: list[str] = []
-    places: list[int] = []
-    for place, sign in enumerate(text):
-        if sign.isspace() or _MARKUP.match(sign):
-            continue
-        for letter in unicodedata.normalize("NFKC", sign).translate(_LOOSE).casefold():
-            found.append(letter)
-            places.append(place)
-    return "".join(found), places
+        found = all(quote in row.chunk and found_in(row.chunk, quote) for quote in row.evidence)
+        return KEEP if found else drop("evidence is not in the chunk")
 
 
 class DocumentQADatasetConfig(DocumentsConfig):

@@ -2,15 +2,15 @@
 
 Guarantee: a document is told apart by its own text and context, so a change anywhere else in the source pays for nothing again.
 Texts are never changed. Which texts are left out, and why, is said.
-Cost: one pass over the source, and 24 bytes a document; texts are read from the source as they are asked for.
+Cost: one more pass over the source, and 24 bytes a document, which are in a temporary file beyond some megabytes; texts are read from the
+source as they are asked for.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, overload
 
@@ -20,11 +20,13 @@ from datafast._util.config_model import Accepts, NonBlank, UserPath, default_of
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.config import PromptDatasetConfig
 from datafast.errors import ConfigError
-from datafast.plan.dimensions import Computed, Dimension
+from datafast.plan.dimensions import Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
 from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.identity import ID_BYTES, number_equal
+from datafast.sources.records import Numbers, Records
 from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 
@@ -41,7 +43,6 @@ __all__ = [
 ]
 
 _USUAL = "text"
-_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Documents(Sequence[Document]):
         self._column = self._checked("text_column", text_column or _usual_column(rows))
         self._context = self._checked("context_column", context_column) if context_column else None
         self._least, self._most = min_document_length, max_document_length
-        self._places = array("q")
+        self._places = Numbers()
         self._short = self._long = 0
         self._ids = numbered(self._fitting(sample_count))
         if not self._places:
@@ -157,26 +158,19 @@ class Documents(Sequence[Document]):
         return f"Of its texts {' and '.join(said)}: they are left out."
 
 
-def ids_dimension(name: str, values: Sequence[Any], ids: bytes) -> Dimension:
+def ids_dimension(name: str, values: Sequence[Any], ids: Records) -> Dimension:
     """Values with ids of 16 bytes as an axis of a plan."""
-    digests = Computed(len(values), lambda number: ids[number * _ID_BYTES : (number + 1) * _ID_BYTES])
-    return Dimension(name, values, digests=digests, fingerprint=digest(ids))
+    state = blake2b((len(ids) * ID_BYTES).to_bytes(8, "little"), digest_size=16)
+    for block in ids.blocks():
+        state.update(block)
+    return Dimension(name, values, digests=ids, fingerprint=state.digest())
 
 
-def numbered(values: Iterable[tuple[str, ...]]) -> bytes:
+def numbered(values: Iterable[tuple[str, ...]]) -> Records:
     """An id of 16 bytes for each; equal ones are numbered among themselves."""
-    seen: set[bytes] = set()
-    repeats: Counter[bytes] = Counter()
-    ids = bytearray()
-    for parts in values:
-        made = digest(*parts)
-        if made in seen:
-            repeats[made] += 1
-            ids += digest(made, str(repeats[made]))
-        else:
-            seen.add(made)
-            ids += made
-    return bytes(ids)
+    ids = Records(ID_BYTES, (digest(*parts) for parts in values))
+    number_equal(ids, lambda made, ordinal: digest(made, str(ordinal)))
+    return ids
 
 
 def _usual_column(rows: SourceRows) -> str:

@@ -34,6 +34,7 @@ from datafast._util.notify import warn_user
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.documents import by_line, opened, same, the_given
+from datafast.datasets.pairing import SENTENCES, given_names
 from datafast.datasets.pipeline_replies import Entries, OutputType, entry_model, reply_model, told, type_of
 from datafast.datasets.pipeline_rows import PipelineRows, Skip, SourceRow, named
 from datafast.datasets.row import uuid_of_content
@@ -59,7 +60,7 @@ DEFAULT_PROMPTS = [
     "Here is a row of a table:\n\n{row}\n\nMake new columns from it, in {language}: {outputs}. Give exactly {num_samples} of such rows "
     "with the new columns, no two of them alike, and say nothing that does not follow from the table."
 ]
-DEFAULTS = DefaultPrompts("generic_pipeline", version=1, texts={"prompts": DEFAULT_PROMPTS})
+DEFAULTS = DefaultPrompts("generic_pipeline", version=1, texts={"prompts": DEFAULT_PROMPTS, **SENTENCES})
 
 _FILLED = ("num_samples", "language", "language_name")
 
@@ -210,7 +211,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
         own = GenericPipelineRow.model_fields
         inputs, forwarded = named(self.input_columns), named(self.forward_columns)
         for field, columns, taken in (
-            ("input_columns", inputs, {*own, *_FILLED}),
+            ("input_columns", inputs, {*own, *_FILLED, *given_names(self)}),
             ("forward_columns", forwarded, {*own}),
             ("output_columns", self.outputs, {*own}),
         ):
@@ -241,7 +242,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
                 )
 
     def _check_against_source(self) -> None:
-        known = {*named(self.input_columns), *_FILLED, *self.placeholders}
+        known = {*named(self.input_columns), *_FILLED, *self.placeholders, *given_names(self)}
         for number, text in enumerate(self.prompts or ()):
             for column in self.rows.source.columns:
                 if len(column) > 1 and column not in known and f"{{{column}}}" in text:

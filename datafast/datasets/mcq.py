@@ -10,25 +10,26 @@
 from __future__ import annotations
 
 import random
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
+from datafast.datasets.mcq_answers import others
+from datafast.datasets.pairing import ASKING, given
+from datafast.datasets.replies import ReplyText, counted_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
-from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.llms.reply_model import ReplyModel
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
@@ -68,11 +69,11 @@ DEFAULTS = DefaultPrompts(
         "prompts": DEFAULT_PROMPTS,
         "prompts with context": _PROMPTS_WITH_CONTEXT,
         "distractor_prompt": [DEFAULT_DISTRACTOR_PROMPT],
+        **ASKING,
     },
 )
 _LETTERS = "ABCD"
 _NUM_WRONG = 3
-_OUTER = re.compile(r"^[\s\"'“”„«»]+|[\s\"'“”„«».,;:]+$")
 
 
 class MCQSource(StrEnum):
@@ -104,15 +105,8 @@ class MCQRow(BaseModel):
 
 
 class _Asked(ReplyModel):
-    question: str = Field(min_length=1, description="the question alone, without answers to choose from")
-    correct_answer: str = Field(min_length=1, description="its right answer")
-
-    @field_validator("question", "correct_answer")
-    @classmethod
-    def _not_blank(cls, text: str) -> str:
-        if not (text := text.strip()):
-            raise ValueError("is blank")
-        return text
+    question: ReplyText = Field(description="the question alone, without answers to choose from")
+    correct_answer: ReplyText = Field(description="its right answer")
 
 
 class Questions(ReplyModel):
@@ -126,9 +120,7 @@ class Questions(ReplyModel):
 @cache
 def questions_model(count: int) -> type[Questions]:
     """`Questions` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: Any = {"minItems": count, "maxItems": count}
-    questions = (list[_Asked], Field(min_length=1, description=exactly(count, "questions"), json_schema_extra=bounds))
-    return create_model(f"Questions{count}", __base__=Questions, questions=questions)
+    return counted_model(Questions, count, of="questions")
 
 
 class Distractors(ReplyModel):
@@ -146,7 +138,7 @@ class Distractors(ReplyModel):
     @field_validator("incorrect_answers")
     @classmethod
     def _distinct(cls, given: list[str]) -> list[str]:
-        found = list(_others(given, cls.right))
+        found = list(others(given, cls.right))
         if len(found) < _NUM_WRONG:
             than = " and different from the right answer" if cls.right else ""
             raise ValueError(f"{_NUM_WRONG} wrong answers that are different from each other{than} are needed")
@@ -157,21 +149,6 @@ def distractors_model(right: str) -> type[Distractors]:
     """`Distractors` that are compared with the right answer too."""
     # A class costs half a millisecond, so it is made only after a reply has held the right answer.
     return type("Distractors", (Distractors,), {"right": right, "__module__": __name__})
-
-
-def normalised(answer: str) -> str:
-    """An answer as answers are compared: without case, quotes, a full stop, and differences of width and space."""
-    told = " ".join(unicodedata.normalize("NFKC", answer).casefold().split())
-    return _OUTER.sub("", told) or told
-
-
-def _others(answers: Sequence[str], right: str) -> Iterator[str]:
-    """The answers that are not blank, different from each other and from the right one."""
-    seen = {"", normalised(right)}
-    for answer in answers:
-        if (told := normalised(answer)) not in seen:
-            seen.add(told)
-            yield answer.strip()
 
 
 class MCQDatasetConfig(DocumentsConfig):
@@ -213,11 +190,11 @@ class MCQDatasetConfig(DocumentsConfig):
         """The template of the wrong answers."""
         own = self.distractor_prompt
         text = PromptText(own) if own else edition.texts("distractor_prompt")[0]
-        others = self.distractor_names.others(self.placeholders)
-        return self.distractor_names.parse(text, others, field="distractor_prompt", remark=remark)
+        names = self.filled(self.distractor_names)
+        return names.parse(text, names.others(self.placeholders), field="distractor_prompt", remark=remark)
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        return self.distractor_template(edition, remark=False).placeholder_names
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return [self.distractor_template(edition, remark=False)]
 
     def system_prompt_of(self, role: Role) -> str | None:
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
@@ -311,11 +288,17 @@ class MCQDataset(FanOutDataset[MCQDatasetConfig, MCQRow]):
 
     async def _wrong_answers(self, item: WorkItem, generate: Generate, number: int, question: _Question) -> list[str]:
         """Three wrong answers; asked for again where one of them is the right one."""
-        values = {**item.variant.values, **_values(item), "question": question.text, "correct_answer": question.answer}
+        values = {
+            **item.variant.values,
+            **given(item),
+            **_values(item),
+            "question": question.text,
+            "correct_answer": question.answer,
+        }
         prompt = self._templates[item.defaults].render(values)
         system = self.config.system_prompt_of("distractors")
         reply = await generate("distractors", prompt, Distractors, system=system, tag=str(number), row=number)
-        found = list(_others(reply.incorrect_answers, question.answer))
+        found = list(others(reply.incorrect_answers, question.answer))
         if len(found) < _NUM_WRONG:
             prompt = f"{prompt}\n\nNone of them may say the same as the right answer."
             model = distractors_model(question.answer)

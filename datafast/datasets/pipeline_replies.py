@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StrictInt, create_model
+from pydantic import BaseModel, Field, StrictInt, create_model
 
 from datafast._util.config_model import NonBlank
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.datasets.replies import ReplyText, counted_model
+from datafast.llms.reply_model import ReplyModel
 
 __all__ = ["Entries", "OutputType", "entry_model", "reply_model", "told", "type_of"]
 
 OutputType = Literal["text", "integer", "number", "boolean", "texts"] | list[NonBlank] | list[StrictInt]
 """What a column holds: a type, or one of a list of texts or whole numbers."""
 
-
-def _not_blank(text: str) -> str:
-    if not (text := text.strip()):
-        raise ValueError("is blank")
-    return text
-
-
-_TEXT = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 _TYPES: Mapping[str, tuple[Any, str]] = {
-    "text": (_TEXT, "a text"),
+    "text": (ReplyText, "a text"),
     "integer": (int, "a whole number"),
     "number": (Annotated[float, Field(allow_inf_nan=False)], "a number"),
     "boolean": (bool, "true or false"),
-    "texts": (list[_TEXT], "a list of texts"),
+    "texts": (list[ReplyText], "a list of texts"),
 }
 """The type of each, and how prompts call it."""
 
@@ -63,6 +56,4 @@ def entry_model(outputs: Mapping[str, OutputType]) -> type[BaseModel]:
 
 def reply_model(entry: type[BaseModel], count: int) -> type[Entries]:
     """`Entries` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: Any = {"minItems": count, "maxItems": count}
-    entries: Any = (list[entry], Field(min_length=1, description=exactly(count, "rows"), json_schema_extra=bounds))  # type: ignore[valid-type]
-    return create_model(f"Entries{count}", __base__=Entries, entries=entries)
+    return counted_model(Entries, count, of="rows", listed=list[entry])  # type: ignore[valid-type]  # made at run time

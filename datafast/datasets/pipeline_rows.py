@@ -1,12 +1,12 @@
 """The rows of a source that a pipeline asks about: those that are not skipped, as an axis of a plan.
 
 Guarantee: a row is told apart by all that it holds in the source, equal ones by their order. What is skipped does not count in it.
-Cost: one pass over the source where rows are skipped, one where they have a key; 8 bytes a row that is not skipped.
+Cost: one pass over the source where rows are skipped, one where they have a key; 8 bytes a row that is
+not skipped, in a temporary file beyond some megabytes.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,6 +17,7 @@ from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 from datafast.plan.dimensions import Computed, Dimension
 from datafast.sources import SourceRows
+from datafast.sources.records import Numbers
 from datafast.templates.base import Expression, RenderError
 from datafast.templates.parse import parse_expression
 from datafast.templates.values import counted_true, perhaps_no, to_text
@@ -145,7 +146,7 @@ class Skip:
 
     def left(self, most: int) -> Sequence[int]:
         """The numbers of the first rows that are not left out. Raises ConfigError."""
-        places = array("q")
+        places = Numbers()
         for number, row in enumerate(self._source):
             if not self._by_condition(number, row) and not self._by_function(number, row):
                 places.append(number)

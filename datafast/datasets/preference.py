@@ -22,6 +22,7 @@ from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.inputs import texts_dimension
+from datafast.datasets.pairing import given
 from datafast.datasets.preference_pairs import Judging, Maker, Recipe, Strategy, of_judges
 from datafast.datasets.preference_prompts import DEFAULT_FLAWS, DEFAULTS, LATER_DEFAULTS, WITHOUT_DOCUMENT
 from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -197,7 +198,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             sort: names.parse(
                 self._text_of(field, default, edition), names.others(self.placeholders), field=field, remark=remark
             )
-            for sort, (field, default, names) in self._sorts().items()
+            for sort, (field, default, of_sort) in self._sorts().items()
+            for names in [self.filled(of_sort)]
         }
 
     def _sorts(self) -> dict[str, tuple[str, str, TemplateNames]]:
@@ -234,15 +236,23 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     def rows_per_item(self) -> int:
         return 1 if self.questions is not None else self.num_samples_per_prompt
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        templates = self.role_templates(edition, remark=False).values()
-        return [name for template in templates for name in template.placeholder_names]
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return list(self.role_templates(edition, remark=False).values())
+
+    @property
+    def tells_given(self) -> bool:
+        return self.questions is None and super().tells_given
 
     def _text_of(self, field: str, default: str, edition: Edition) -> PromptText:
         own = getattr(self, field)
-        if own is None and default in LATER_DEFAULTS.texts:
+        if own is not None:
+            return PromptText(own)
+        if default in LATER_DEFAULTS.texts:
             edition = editions(LATER_DEFAULTS)[0]
-        return PromptText(own) if own else edition.texts(default)[0]
+        text = edition.texts(default)[0]
+        # Whoever asks the questions that are given is the one whom answers are for.
+        answers = self.questions is not None and field.endswith("_response_generation_prompt")
+        return self.with_given(text, edition) if answers else text
 
     @property
     def roles(self) -> list[str]:
@@ -351,6 +361,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         templates = self._templates[item.defaults]
         filled = {
             **item.variant.values,
+            **given(item),
             "language_name": language_name,
             "document": item.values.get("document", ""),
             "question": question,

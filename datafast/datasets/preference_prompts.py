@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datafast.datasets.pairing import ASKING
 from datafast.plan.defaults import DefaultPrompts
 
 __all__ = ["DEFAULTS", "DEFAULT_FLAWS", "LATER_DEFAULTS", "WITHOUT_DOCUMENT"]
@@ -55,6 +56,7 @@ _OTHER_PROMPTS = {
     "rejected_response_generation_prompt": [DEFAULT_REJECTED_PROMPT],
     "evolution_prompt": [DEFAULT_EVOLUTION_PROMPT],
     "judge_prompt": [DEFAULT_JUDGE_PROMPT],
+    **ASKING,
 }
 DEFAULTS = DefaultPrompts(
     "preference",
@@ -86,6 +88,12 @@ _DEGRADE_ALONE = (
     "A question or task:\n\n{question}\n\nA good answer:\n\n{answer}\n\nRewrite the answer in its language so that it is worse in one "
     "way: {flaw}. Leave the rest as it is, keep the length, and do not hint at the flaw. Reply with the new answer alone."
 )
+_ANSWERING = {
+    "persona": [
+        "This is the person who asks. Answer so that it helps them, without naming or describing them:\n\n{persona}"
+    ],
+    "seed_text": ["Let this text inspire you in how to answer, and do not repeat what it says:\n\n{seed_text}"],
+}
 # Of ways to make pairs that came later: the words of the first version above never change.
 LATER_DEFAULTS = DefaultPrompts(
     "preference pairs",
@@ -99,5 +107,6 @@ LATER_DEFAULTS = DefaultPrompts(
         f"judge_prompt{WITHOUT_DOCUMENT}": [_JUDGE_ALONE],
         f"comparison_prompt{WITHOUT_DOCUMENT}": [_COMPARISON_ALONE],
         f"degrade_prompt{WITHOUT_DOCUMENT}": [_DEGRADE_ALONE],
+        **_ANSWERING,
     },
 )

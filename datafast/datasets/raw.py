@@ -18,6 +18,7 @@ from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.inputs import texts_dimension
+from datafast.datasets.pairing import SENTENCES
 from datafast.datasets.replies import texts_model
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
@@ -41,8 +42,8 @@ _FIRST_PROMPTS = [
 DEFAULTS = DefaultPrompts(
     "raw",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS},
-    former=DefaultPrompts("raw", version=1, texts={"prompts": _FIRST_PROMPTS}),
+    texts={"prompts": DEFAULT_PROMPTS, **SENTENCES},
+    former=DefaultPrompts("raw", version=1, texts={"prompts": _FIRST_PROMPTS, **SENTENCES}),
 )
 
 

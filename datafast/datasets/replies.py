@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import Field, create_model, field_validator
+from pydantic import AfterValidator, Field, create_model, field_validator
 from pydantic.config import JsonDict
 
 from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 
-__all__ = ["Texts", "texts_model"]
+__all__ = ["ReplyText", "Texts", "counted_model", "texts_model"]
+
+
+def _not_blank(text: str) -> str:
+    if not (text := text.strip()):
+        raise ValueError("is blank")
+    return text
+
+
+ReplyText = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+"""A text without outer whitespace, and not blank."""
+
+M = TypeVar("M", bound=ReplyModel)
+
+
+def counted_model(base: type[M], count: int, *, of: str, listed: Any = None) -> type[M]:
+    """A reply model whose schema asks for exactly `count` of what its first list holds.
+
+    Args:
+        of: what these are called: "questions".
+        listed: the type of the list, if it is not that of `base`.
+    """
+    # Only the schema states the bounds. Servers that decode by grammar then give the right number, and a shorter reply
+    # still validates, is kept, and its missing rows are counted.
+    (name, *_) = base.elements
+    bounds: JsonDict = {"minItems": count, "maxItems": count}
+    info = Field(min_length=1, description=exactly(count, of), json_schema_extra=bounds)
+    fields: dict[str, Any] = {name: (listed or base.model_fields[name].annotation, info)}
+    return create_model(f"{base.__name__}{count}", __base__=base, **fields)
 
 
 class Texts(ReplyModel):
@@ -35,8 +63,6 @@ class Texts(ReplyModel):
 @cache
 def texts_model(count: int, *, of: str = "texts") -> type[Texts]:
     """`Texts` whose schema asks for exactly `count` texts."""
-    # Only the schema states the bounds. Servers that decode by grammar then give the right number, and a shorter reply
-    # still validates, is kept, and its missing rows are counted.
     items: JsonDict = {"type": "string", "minLength": 1}
     bounds: JsonDict = {"minItems": count, "maxItems": count, "items": items}
     texts = (list[str], Field(min_length=1, description=exactly(count, of), json_schema_extra=bounds))

@@ -129,7 +129,7 @@ class _Replayer:
 def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyError:
     """The error for a schema that simulated models cannot fill, which says where, and what helps."""
     if schema is not None:
-        maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples)
+        maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples, given=schema.simulated)
         maker.make()
         if maker.unmade:
             name, pattern = maker.unmade[0]

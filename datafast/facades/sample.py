@@ -9,8 +9,17 @@ from typing import Any, Literal
 
 from datafast._util.config_model import NO_SET
 from datafast.columns.base import Column
+from datafast.columns.drawn import Number
 from datafast.columns.types.choice import ChoiceColumn
 from datafast.columns.types.datetime import DatetimeColumn
+from datafast.columns.types.distributions import (
+    BinomialColumn,
+    DistributionColumn,
+    ExponentialColumn,
+    LognormalColumn,
+    NormalColumn,
+    PoissonColumn,
+)
 from datafast.columns.types.person import PersonColumn, PersonField
 from datafast.columns.types.samplers import ConstantColumn, RangeColumn, UuidColumn
 from datafast.columns.types.source import SourceColumn
@@ -22,7 +31,11 @@ Moment = str | date | datetime_type
 
 
 class Sampler:
-    """Makes columns whose values are drawn with the seed of the dataset. Each method also takes `when` and `on_error`."""
+    """Makes columns whose values are drawn with the seed of the dataset.
+
+    Each method also takes `when` and `on_error`; `cases`, other settings under conditions; and the further fields of its type of column.
+    In place of a number may stand an expression over other columns.
+    """
 
     def choice(
         self,
@@ -53,6 +66,30 @@ class Sampler:
     ) -> RangeColumn:
         """A number from `start` to `end`, both included. A text is an expression over other columns."""
         return RangeColumn(start=start, end=end, step=step, **options)
+
+    def normal(self, mean: Number | str, std: Number | str, **options: Any) -> NormalColumn:
+        """A number from a normal distribution. `min` and `max` cut it off; `decimals=0` gives whole numbers."""
+        return NormalColumn(mean=mean, std=std, **options)
+
+    def lognormal(self, median: Number | str, sigma: Number | str, **options: Any) -> LognormalColumn:
+        """A number whose logarithm is normal, with the standard deviation `sigma`. `min`, `max` and `decimals` as of `normal`."""
+        return LognormalColumn(median=median, sigma=sigma, **options)
+
+    def exponential(self, mean: Number | str, **options: Any) -> ExponentialColumn:
+        """A number from an exponential distribution. `min`, `max` and `decimals` as of `normal`."""
+        return ExponentialColumn(mean=mean, **options)
+
+    def poisson(self, mean: Number | str, **options: Any) -> PoissonColumn:
+        """A whole number from a Poisson distribution. `min` and `max` cut it off."""
+        return PoissonColumn(mean=mean, **options)
+
+    def binomial(self, n: Number | str, p: Number | str, **options: Any) -> BinomialColumn:
+        """How many of `n` attempts succeed, each with the probability `p`. `min` and `max` cut it off."""
+        return BinomialColumn(n=n, p=p, **options)
+
+    def distribution(self, name: str, params: Mapping[str, Number | str], **options: Any) -> DistributionColumn:
+        """A number from a distribution of scipy.stats, by its name and the names of its parameters. Needs the extra `scipy`."""
+        return DistributionColumn(name=name, params=dict(params), **options)
 
     def datetime(self, start: Moment, end: Moment, format: str | None = "%Y-%m-%d", **options: Any) -> DatetimeColumn:  # noqa: A002
         """A time from `start` to `end`, both included, as text in this format; `format=None` for ISO 8601.

@@ -28,6 +28,9 @@ class ReplyModel(BaseModel):
     """The fields that are lists of things that stand for themselves: one that does not validate is left out, and the others are kept.
     The first of them is what the reply is for, and its first field: what stands in it before a cut is kept too."""
 
+    simulated: ClassVar[Mapping[str, str]] = {}
+    """What simulated models write into the texts of fields, by name, where no other text would be valid. No real model is shown it."""
+
 
 M = TypeVar("M", bound=type[ReplyModel])
 

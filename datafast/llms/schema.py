@@ -25,7 +25,7 @@ from datafast.llms.strict_schema import (
 from datafast.types import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -85,6 +85,12 @@ class ResponseSchema:
     def examples(self, pattern: str) -> Sequence[str]:
         """The texts that are given as examples beside a pattern. No model is shown them."""
         return _examples(self.model).get(pattern, ())
+
+    @property
+    def simulated(self) -> Mapping[str, str]:
+        """What simulated models write into the texts of fields, by name; see `ReplyModel`."""
+        found: Mapping[str, str] = getattr(self.model, "simulated", None) or {}
+        return found
 
     def instructions(self) -> str:
         """The schema as an instruction, for a model whose server does not enforce it."""

@@ -26,6 +26,7 @@ from datafast.plan.expansion import Expansion, Variant
 from datafast.plan.grid import GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.lattice import Lattice
+from datafast.plan.maker import Base
 from datafast.plan.strategies import Space
 
 __all__ = ["DrawnPlan"]
@@ -75,23 +76,28 @@ class DrawnPlan(GridPlan):
     def __getitem__(self, position: int) -> WorkItem:
         if not 0 <= position < self.num_items:
             raise IndexError(position)
-        base, state, values, variant = self._at(position)
+        base, variant = self._at(position)
         rows = min(self._rows_per_item, self._num_rows - position * self._rows_per_item)
-        return self._maker.item(position, base, state, values, variant, position % self.num_routes, rows)
+        return self._maker.item(position, base, variant, position % self.num_routes, rows, position)
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order."""
         maker = self._maker
         for position in range(self.num_items):
-            base, state, _, variant = self._at(position)
-            yield maker.key(maker.content(base, maker.asked(variant)), state, position % self.num_routes)
+            (base, parts, state, _), variant = self._at(position)
+            asked = maker.asked(variant)
+            content = maker.content(base, asked)
+            if maker.pairings:
+                content, more_state, _ = maker.paired(content, parts, asked, position)
+                state += more_state
+            yield maker.key(content, state, position % self.num_routes)
 
-    def _at(self, position: int) -> tuple[bytes, bytes, dict[str, Any], Variant]:
+    def _at(self, position: int) -> tuple[Base, Variant]:
         places, which = self._draw.at(position)
-        base, state, values = self._maker.base(
+        base = self._maker.base(
             [position if dimension.period else place for dimension, place in zip(self.dimensions, places, strict=True)]
         )
-        return base, state, values, self._draw.variant(which, base)
+        return base, self._draw.variant(which, base.digest)
 
 
 class _Which(NamedTuple):

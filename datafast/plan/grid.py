@@ -26,6 +26,7 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.expansion import Expansion, ExpansionSpec
 from datafast.plan.items import Counted, Plan, WorkItem, digest, hashed
 from datafast.plan.maker import ItemMaker
+from datafast.plan.pairing import Pairing
 from datafast.plan.template import Template
 
 __all__ = ["Computed", "Dimension", "GridPlan", "spread"]
@@ -49,6 +50,7 @@ class GridPlan:
         edition: the edition of its keys.
         former: makes the plan in earlier editions, newest first.
         counted: which rows the `num_rows` of the config counts: all, or those of each combination.
+        pairings: values that each prompt gets by a draw or in turn. They are no axes: they make the plan no longer.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class GridPlan:
         edition: Edition | None = None,
         former: Callable[[], Iterable[GridPlan]] = tuple,
         counted: Counted = "all",
+        pairings: Sequence[Pairing] = (),
     ) -> None:
         self.counted = counted
         self._dimensions = tuple(dimensions)
@@ -82,6 +85,7 @@ class GridPlan:
             seed=seed,
             edition=self._edition,
             most_rows=rows_per_item,
+            pairings=pairings,
         )
         self._num_routes = len(routes)
         if self.num_items > sys.maxsize:
@@ -94,6 +98,11 @@ class GridPlan:
     def dimensions(self) -> tuple[Dimension, ...]:
         """The axes, slowest first."""
         return self._dimensions
+
+    @property
+    def pairings(self) -> tuple[Pairing, ...]:
+        """The values that each prompt gets besides."""
+        return self._maker.pairings
 
     @property
     def num_routes(self) -> int:
@@ -151,6 +160,7 @@ class GridPlan:
             *(template.digest for template in self._expansion.templates),
             *(dimension.fingerprint for dimension in self._dimensions),
             *self._maker.routes,
+            *(pairing.fingerprint for pairing in self.pairings),
         )
 
     @property
@@ -174,9 +184,9 @@ class GridPlan:
             raise IndexError(position)
         rest, route = divmod(position, self._num_routes)
         base_index, variant_index = divmod(rest, self._expansion.size)
-        base, state, values = self._maker.base(self._places(base_index))
-        variant = self._expansion.pick(variant_index, base)
-        return self._maker.item(position, base, state, values, variant, route, self._rows_of(values))
+        base = self._maker.base(self._places(base_index))
+        variant = self._expansion.pick(variant_index, base.digest)
+        return self._maker.item(position, base, variant, route, self._rows_of(base.values), rest)
 
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
@@ -192,14 +202,19 @@ class GridPlan:
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
         maker, fixed = self._maker, self._fixed_variants()
-        for digests, state in self._combinations():
-            base = maker.base_of(digests)
+        prompt = 0
+        for parts, state in self._combinations():
+            base = maker.base_of(parts)
             if fixed is not None:
                 asked = fixed
             else:
                 asked = [maker.asked(self._expansion.pick(number, base)) for number in range(self._expansion.size)]
             for variant in asked:
-                content = maker.content(base, variant) + maker.shape + state
+                content, more_state = maker.content(base, variant), b""
+                if maker.pairings:
+                    content, more_state, _ = maker.paired(content, parts, variant, prompt)
+                    prompt += 1
+                content += maker.shape + state + more_state
                 for route in maker.routes:
                     yield hashed(content + route)
 

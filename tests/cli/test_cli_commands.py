@@ -247,6 +247,18 @@ def test_plan_counts_prompts_calls_and_rows_without_a_key(run: Run) -> None:
     assert [entry["rows"] for entry in plan["rows_by_provider"]] == [144, 144]
 
 
+def test_plan_tells_personas_and_how_they_meet_prompts(run: Run) -> None:
+    paired = "personas: [a nurse, a clerk]\nseed_texts: [It hums., It drips., It rests.]\npair: {personas: random}\n"
+    Path("c.yaml").write_text(paired + CONFIG % "", encoding="utf-8")
+    plain = json.loads(run("plan", ROOT / "examples" / "space_engineering.yaml", "--json").stdout)
+    assert plain["paired"] == []
+    plan = json.loads(run("plan", "c.yaml", "--json").stdout)
+    assert {dimension["name"]: dimension["count"] for dimension in plan["dimensions"]}["seed_text"] == 3
+    (persona,) = plan["paired"]
+    assert persona == {"name": "persona", "count": 2, "first_values": ["a nurse", "a clerk"], "pair": "random"}
+    assert "each prompt with a drawn one: a nurse, a clerk" in run("plan", "c.yaml").stdout
+
+
 def test_plan_tells_equal_providers_apart(run: Run) -> None:
     Path("c.yaml").write_text(CONFIG.replace("model_id: b", "model_id: a") % "", encoding="utf-8")
     plan = json.loads(run("plan", "c.yaml", "--json").stdout)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datafast._util.yaml_file import YamlFile
 from datafast.config_files.loader import load_project
-from datafast.config_files.yaml_file import YamlFile
 from datafast.errors import ConfigError
 
 Write = Callable[..., Path]

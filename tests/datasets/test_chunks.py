@@ -48,6 +48,15 @@ def test_a_heading_is_not_parted_from_what_stands_below_it() -> None:
     assert pieces(text, 6) == [("", "one two three"), ("A", "# A\n\nfour five six seven")]
 
 
+def test_many_headings_in_a_row_share_chunks_and_the_last_stays_with_its_text() -> None:
+    contents = "".join(f"# {number}\n" for number in range(40))
+    found = pieces(f"{contents}\none two three four five six\n", 10)
+    assert len(found) == 14
+    assert [chunk.count("#") for _, chunk in found] == [3] * 13 + [1]
+    assert found[0] == ("0", "# 0\n# 1\n# 2")
+    assert found[-1] == ("39", "# 39\n\none two three four five six")
+
+
 def test_what_looks_like_a_heading_in_code_is_none() -> None:
     text = "# A\n\n```sh\n# not a title\n\nls\n```\n\none two three\n"
     assert {heading for heading, _ in pieces(text, 6)} == {"A"}

@@ -258,6 +258,10 @@ CASES = {
 ITEMS = 50
 COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
 """The kinds whose number of rows can be said."""
+WITH_PERSONAS = [kind for kind in COUNTED if kind != "columns"]
+"""The kinds that ask with prompts."""
+PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
+SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -317,6 +321,7 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
 def test_every_kind_is_under_contract() -> None:
     assert set(CASES) == set(kind_names())
     assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
+    assert {kind for kind in CASES if "personas" in load_kind(kind).config_model.model_fields} == set(WITH_PERSONAS)
 
 
 @every_kind
@@ -467,6 +472,46 @@ def test_every_prompt_and_system_message_reaches_the_server(
             is_system = mark.startswith("mark:system")
             assert mark in re.findall(r"mark:[\w-]+", sent[is_system])
             assert mark not in sent[not is_system]
+
+
+@pytest.mark.parametrize("pair", ["all", "random", "cycle"])
+@pytest.mark.parametrize("kind", WITH_PERSONAS)
+def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
+    bench: Bench, pair: str, fault_server: FaultServer
+) -> None:
+    spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
+    paired = replace(bench, spec=spec).changed(personas=PERSONAS, seed_texts=SEED_TEXTS, pair=pair)
+    of_kind = load_kind(bench.kind)
+    plan = paired.project.dataset().plan_for(paired.project.routes)
+    items = [plan[position] for position in range(len(plan))]
+    assert len(items) == ITEMS * (6 if pair == "all" else 1)
+    assert [item.key for item in items] == list(plan.keys())
+    in_python = of_kind(of_kind.config_model(**paired.fields))
+    assert list(in_python.plan_for(paired.project.routes).keys()) == list(plan.keys())
+
+    report = paired.run(limit=6)
+    assert report.failed == 0
+    sent = ["\n".join(one["content"] for one in request.json["messages"]) for request in fault_server.requests]
+    for row in paired.rows:
+        assert any(row["metadata"]["persona"] in text and row["metadata"]["seed_text"] in text for text in sent)
+    assert {row["metadata"]["persona"] for row in paired.rows} <= set(PERSONAS)
+    assert paired.run(limit=6).calls == 0
+
+
+@pytest.mark.parametrize("kind", WITH_PERSONAS)
+def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
+    bench: Bench, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    of_kind, own = load_kind(bench.kind), CASES[bench.kind].prompts[0]
+    plain = bench.changed(**own, personas=PERSONAS)
+    with pytest.raises(ValueError, match=r"\{persona\} is missing, and personas are given"):
+        of_kind.config_model(**plain.fields)
+    field = of_kind.config_model.prompts_field
+    prompts = [f"{text} mark:{{persona}}" for text in own[field]]
+    spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
+    replace(plain, spec=spec).changed(tmp_path / "told", **{field: prompts}).run(limit=3)
+    sent = "\n".join(one["content"] for request in fault_server.requests for one in request.json["messages"])
+    assert any(f"mark:{person}" in sent for person in PERSONAS)
 
 
 @every_kind

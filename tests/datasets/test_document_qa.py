@@ -10,7 +10,7 @@ import pytest
 
 from datafast.config_files.loader import load_project
 from datafast.datasets import DocumentQADataset
-from datafast.datasets.document_qa import found_in
+from datafast.datasets.quotes import found_in
 from datafast.errors import DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
@@ -62,10 +62,44 @@ def quoting(folder: Path, *evidence: list[str]) -> CountingProvider:
         ("lifts 41 tons", None),
         ("", None),
         ("...", None),
+        ("It was built in 1911...", "It was built in 1911"),
+        ("... 'lifts 40 tons'", "lifts *40 tons"),
+        ("a", None),
+        ("0 tons", None),
+        ("40", "40"),
+        (".", None),
     ],
 )
 def test_a_quote_is_found_whatever_its_spaces_and_signs(quote: str, found: str | None) -> None:
     assert found_in(CHUNK, quote) == found
+
+
+@pytest.mark.parametrize(
+    ("chunk", "quote", "found"),
+    [
+        ("It lifts 140 tons.", "40 tons", None),
+        ("It lifts 140 tons, or 40 tons.", "40 tons", "40 tons"),
+        ("A con\u00adtainer ship.", "container ship", "con\u00adtainer ship"),
+        ("It lifts con-\ntainers.", "lifts containers", "lifts con-\ntainers"),
+        ("A well-known crane.", "well known crane", "well-known crane"),
+        ("From -3 to 5.", "From 3 to 5", None),
+        ("A cafe\u0301 there.", "caf\u00e9", "cafe\u0301"),
+        ("A cafe\u0301 there.", "cafe", None),
+        ("クレーンは重い。", "重い", "重い"),
+        ("\u202bמנוף כבד\u202c", "מנוף כבד", "מנוף כבד"),
+        ("A_b and a_c.", "a_c", "a_c"),
+    ],
+)
+def test_a_quote_is_whole_words_however_they_are_written(chunk: str, quote: str, found: str | None) -> None:
+    assert found_in(chunk, quote) == found
+
+
+def test_a_part_of_a_word_is_no_evidence(tmp_path: Path) -> None:
+    dataset = qa(tmp_path, source=["It lifts 140 tons."], num_samples_per_prompt=3)
+    dataset.generate([quoting(tmp_path, ["40 tons"], ["t"], ["140 tons"])])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.filtered) == (1, 2)
+    assert dataset.data_rows[0].evidence == ["140 tons"]
 
 
 def test_rows_have_the_chunks_own_words_as_evidence(tmp_path: Path) -> None:

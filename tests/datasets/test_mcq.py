@@ -12,7 +12,7 @@ import pytest
 
 from datafast.config_files.loader import load_project
 from datafast.datasets import MCQDataset
-from datafast.datasets.mcq import normalised
+from datafast.datasets.mcq_answers import normalised, without_labels
 from datafast.errors import DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
@@ -102,6 +102,12 @@ def test_rows_are_counted_as_if_the_source_had_another_size(tmp_path: Path) -> N
         ["A", "B", "It is 1."],
         ["A", "B", " it is 1"],
         ["A", "B", "“IT  IS 1.”"],
+        ["A", "B", "It is 1.\u200b"],
+        ["A", "B", "**It is 1.**"],
+        ["A) one", "B) It is 1", "C) two"],
+        ["A. one", "B. one", "C. two"],
+        ["(a) one", "(b) ONE.", "(c) two"],
+        ["1914–1918", "1914 - 1918", "B"],
         ["A", "B", "b."],
         ["A", "B", " "],
         ["A", "B"],
@@ -136,7 +142,37 @@ def test_a_question_whose_wrong_answers_never_differ_fails_alone_and_can_be_retr
     assert sorted(row.correct_answer for row in dataset.data_rows) == ["It is 1.", "It is 2."]
 
 
-@pytest.mark.parametrize(("one", "other"), [("3", "-3"), ("5", ".5"), ("x > 1", "x < 1"), ("5!", "5"), ("C++", "C")])
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["A) one", "B) two", "C) three"], ["one", "two", "three"]),
+        (["B. one", "C. two", "D. three"], ["one", "two", "three"]),
+        (["(1) one", "(2) two", "(3) three"], ["one", "two", "three"]),
+        (["a: one", "b: two", "c: three", "d: four"], ["one", "two", "three"]),
+        (["1. May", "2. May", "3. May"], ["1. May", "2. May", "3. May"]),
+        (["A) one", "B) two", "three"], ["A) one", "B) two", "three"]),
+        (["A) one", "C) two", "B) three"], ["A) one", "C) two", "B) three"]),
+        (["B. one", "B. two", "B. three"], ["B. one", "B. two", "B. three"]),
+    ],
+)
+def test_letters_in_front_of_wrong_answers_are_no_part_of_them(
+    tmp_path: Path, given: list[str], kept: list[str]
+) -> None:
+    dataset = mcq(tmp_path, source=TEXTS[:1], num_rows=1)
+    dataset.generate([asking(tmp_path, given)])
+    (row,) = dataset.data_rows
+    assert [row.incorrect_answer_1, row.incorrect_answer_2, row.incorrect_answer_3] == kept
+    assert len(requests_in(tmp_path / "requests")) == 2
+
+
+def test_initials_are_no_letters_in_front() -> None:
+    species = ["B. subtilis", "C. elegans", "D. melanogaster"]
+    assert without_labels(species, "E. coli") == species
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("3", "-3"), ("5", ".5"), ("x > 1", "x < 1"), ("5!", "5"), ("C++", "C"), ("a - b", "a + b")]
+)
 def test_answers_that_differ_in_a_sign_are_different(one: str, other: str) -> None:
     assert normalised(one) != normalised(other)
 

@@ -29,6 +29,7 @@ _DEALT = {
     "split": "each from one of the providers, by their weight",
     "fallback": "each from the first provider that answers",
 }
+_MET = {"random": "each prompt with a drawn one", "cycle": "each prompt with one in turn"}
 
 
 @click.command("plan", short_help="Show what a config will ask, and what it will cost.")
@@ -90,6 +91,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         "kind": dataset.kind,
         "output_file": str(project.config.output_file),
         "dimensions": [_dimension(dimension) for dimension in plan.dimensions],
+        "paired": [{**_dimension(pairing.dimension), "pair": pairing.way} for pairing in plan.pairings],
         "prompts_per_combination": plan.num_variants,
         "rows_per_prompt": project.config.rows_per_item,
         "prompts": plan.num_items,
@@ -179,6 +181,8 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     for dimension in summary["dimensions"]:
         numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
         line(dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension))
+    for pairing in summary["paired"]:
+        line(pairing["name"].replace("_", " "), pairing["count"], f"{_MET[pairing['pair']]}: {_few(pairing)}")
     line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
     for entry in summary["calls"]:
         line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, field_validator
 
 from datafast._util.permutation import Permutation
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
+from datafast.columns.drawn import DrawnColumn
 from datafast.errors import ConfigError
 from datafast.plan.items import digest
 from datafast.templates.base import Expression
@@ -60,12 +61,12 @@ def _as_python(value: Any) -> Any:
     return value.tolist() if type(value).__module__ == "numpy" else value
 
 
-class ChoiceColumn(Column):
+class ChoiceColumn(DrawnColumn):
     """One of several values."""
 
     type: Literal["choice"] = "choice"
     """One of several values."""
-    seeds = True
+    same_in_cases = ("mode",)
 
     values: list[Any] | dict[Any, Any] | NonBlank
     """The values; a mapping of values to weights; or an expression that gives either. With `by`, a mapping of the other column's
@@ -86,8 +87,8 @@ class ChoiceColumn(Column):
     def _without_arrays(cls, given: Any) -> Any:
         return _as_python(given)
 
-    def prepare(self, setup: Setup) -> None:
-        if self.mode != "random" and (self.by is not None or isinstance(self.values, str)):
+    def prepare_draw(self, setup: Setup) -> None:
+        if self.mode != "random" and (self.by is not None or isinstance(self.values, str) or self.cases):
             raise ConfigError(
                 f"mode: {self.mode} goes over all rows, so the values cannot depend on other columns. Write mode: random."
             )
@@ -110,12 +111,18 @@ class ChoiceColumn(Column):
         if not isinstance(self.values, dict):
             raise ConfigError(f"values: with by, expected a mapping of the values of {by!r} to values to choose from.")
         self._options = {to_text(key): _options(given, f"values.{key}") for key, given in self.values.items()}
-        if isinstance(other, ChoiceColumn) and other.by is None and not isinstance(other.values, str):
-            for value in other.values:
+        if isinstance(other, ChoiceColumn) and other.by is None:
+            for value in other.listed:
                 if to_text(value) not in self._options:
                     raise ConfigError(f"values: There is nothing for {value!r}, which {by!r} can be. Add it.")
 
-    def make(self, cell: Cell) -> Any:
+    @property
+    def listed(self) -> list[Any]:
+        """The values that are written down, without a condition or in some case."""
+        given = [self.values, *(case.get("values") for case in self.cases or ())]
+        return [value for values in given if isinstance(values, list | dict) for value in values]
+
+    def draw(self, cell: Cell) -> Any:
         if self.mode == "random":
             return self._given(cell).at(cell.rng().random())
         options = self._options[""]
@@ -145,7 +152,7 @@ class ChoiceColumn(Column):
         # Which value a draw gives depends on the order of a mapping, and on whether a key is 1 or "1".
         return {**super().identity(), "values": _in_order(self.values)}
 
-    def row_type(self) -> Any:
+    def drawn_type(self) -> Any:
         return type_of([value for options in self._options.values() for value in options.values])
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import PrivateAttr
 
-from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
+from datafast.columns.base import Cell, CellError, NonBlank, Setup
+from datafast.columns.drawn import DrawnColumn
 from datafast.errors import ConfigError
 from datafast.templates.base import Template
 
@@ -16,12 +17,12 @@ __all__ = ["DatetimeColumn"]
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
-class DatetimeColumn(Column):
+class DatetimeColumn(DrawnColumn):
     """A moment between two others, both included, as text."""
 
     type: Literal["datetime"] = "datetime"
     """A date, or a date and a time."""
-    seeds = True
+    same_in_cases = ("format",)
 
     start: datetime | date | NonBlank
     """The earliest, as 2024-01-31 or 2024-01-31T12:00:00; or a template over other columns that gives such a text."""
@@ -41,7 +42,7 @@ class DatetimeColumn(Column):
         form = self.format or "%Y-%m-%d"
         return all(any(part in form for part in some) for some in parts)
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare_draw(self, setup: Setup) -> None:
         self._bounds = {field: self._bound(getattr(self, field), field, setup) for field in ("start", "end")}
         start, end = self._bounds["start"], self._bounds["end"]
         if isinstance(start, datetime) and isinstance(end, datetime):
@@ -65,7 +66,7 @@ class DatetimeColumn(Column):
                 ) from None
         return given if isinstance(given, datetime) else datetime(given.year, given.month, given.day)
 
-    def make(self, cell: Cell) -> str:
+    def draw(self, cell: Cell) -> str:
         (start, _), (end, whole_day) = (self._moment(field, cell) for field in ("start", "end"))
         try:
             length = (end - start).total_seconds()
@@ -95,7 +96,7 @@ class DatetimeColumn(Column):
         except ValueError:
             raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
 
-    def row_type(self) -> Any:
+    def drawn_type(self) -> Any:
         return str
 
 

@@ -16,7 +16,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import did_you_mean
-from datafast.columns.base import Cell, Column, NonBlank, Setup
+from datafast.columns.base import Cell, NonBlank, Setup
+from datafast.columns.drawn import DrawnColumn
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ def _locales() -> frozenset[str]:
     return frozenset(AVAILABLE_LOCALES)
 
 
-class PersonColumn(Column):
+class PersonColumn(DrawnColumn):
     """A made-up person: one field as text, or several as an object."""
 
     type: Literal["person"] = "person"
     """A made-up person."""
-    seeds = True
+    same_in_cases = ("field", "fields")
 
     locale: NonBlank | list[NonBlank] = "en_US"
     """Where the person lives, like de_DE; of a list, one for each row."""
@@ -103,7 +104,7 @@ class PersonColumn(Column):
             raise ValueError(f"min_age: {self.min_age} is more than max_age, {self.max_age}. Exchange them.")
         return self
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare_draw(self, setup: Setup) -> None:
         self._locales = (self.locale,) if isinstance(self.locale, str) else tuple(self.locale)
         known = _locales()
         for locale in self._locales or ("",):
@@ -112,12 +113,12 @@ class PersonColumn(Column):
         default = ("first_name", "last_name", "name", "sex", "age", "email", "city", "country", "job")
         self._fields = (self.field,) if self.field else tuple(dict.fromkeys(self.fields or default))
 
-    def make(self, cell: Cell) -> Any:
+    def draw(self, cell: Cell) -> Any:
         rng = cell.rng()
         person = _person(rng, rng.choice(self._locales), self._fields, self)
         return person[self.field] if self.field else person
 
-    def row_type(self) -> Any:
+    def drawn_type(self) -> Any:
         if self.field is None:
             return dict[str, str | int]
         return int if self.field == "age" else str

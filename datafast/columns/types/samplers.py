@@ -6,15 +6,13 @@ import uuid
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.templates.base import Expression
-from datafast.templates.values import as_plain, to_text, type_of
+from datafast.columns.base import Cell, CellError, Column, Setup
+from datafast.columns.drawn import Amount, DrawnColumn, Number
+from datafast.templates.values import as_plain, type_of
 
 __all__ = ["ConstantColumn", "RangeColumn", "UuidColumn"]
-
-Number = int | float
 
 
 class ConstantColumn(Column):
@@ -48,30 +46,20 @@ class UuidColumn(Column):
         return str
 
 
-class RangeColumn(Column):
+class RangeColumn(DrawnColumn):
     """A number between two others, both included."""
 
     type: Literal["range"] = "range"
     """A number between two others."""
-    seeds = True
 
-    start: Number | NonBlank
+    start: Amount
     """The smallest number, or an expression over other columns."""
-    end: Number | NonBlank
+    end: Amount
     """The largest number, or an expression. With whole numbers for all three, the values are whole numbers."""
-    step: Number | NonBlank | None = None
+    step: Amount | None = None
     """The distance between two values; 1 for whole numbers, any number between for others."""
     decimals: int | None = Field(default=None, ge=0, le=15)
     """Round to so many decimals."""
-
-    _bounds: dict[str, Number | Expression] = PrivateAttr(default_factory=dict)
-
-    @field_validator("start", "end", "step")
-    @classmethod
-    def _fits(cls, given: Any) -> Any:
-        if isinstance(given, int | float) and not abs(given) < 2**63:
-            raise ValueError("expected a finite number of at most 64 bits.")
-        return given
 
     @model_validator(mode="after")
     def _in_order(self) -> RangeColumn:
@@ -81,33 +69,20 @@ class RangeColumn(Column):
             raise ValueError(f"step: expected a number above 0, got {self.step}.")
         return self
 
-    def prepare(self, setup: Setup) -> None:
-        self._bounds = {
-            field: setup.expression(given, field) if isinstance(given, str) else given
-            for field, given in (("start", self.start), ("end", self.end), ("step", self.step))
-            if given is not None
-        }
+    def prepare_draw(self, setup: Setup) -> None:
+        self.prepare_amounts(setup, {"start": self.start, "end": self.end, "step": self.step})
 
-    def make(self, cell: Cell) -> Number:
-        start, end = self._bound("start", cell), self._bound("end", cell)
-        step = self._bound("step", cell) if "step" in self._bounds else None
+    def draw(self, cell: Cell) -> Number:
+        given = self.amounts(cell)
+        start, end, step = given["start"], given["end"], given.get("step")
+        if step is not None and step <= 0:
+            raise CellError(f"step: expected a number above 0, the expression gave {step}")
         if start > end:
             raise CellError(f"start: {start} is larger than end, {end}")
         value = _drawn(start, end, step, cell)
         return round(value, self.decimals) if self.decimals is not None else value
 
-    def _bound(self, field: str, cell: Cell) -> Number:
-        given = self._bounds[field]
-        if isinstance(given, int | float):
-            return given
-        value = cell.evaluated(given, field)
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
-        if not fits or (field == "step" and value <= 0):
-            raise CellError(f"{field}: expected a number, the expression gave {to_text(value)[:80]!r}")
-        number: Number = value
-        return number
-
-    def row_type(self) -> Any:
+    def drawn_type(self) -> Any:
         bounds = (self.start, self.end, self.step)
         if any(isinstance(given, float) for given in bounds):
             return float

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from datafast._util.yaml_file import YamlFile
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.deepfabric.engine_layout import EngineLayout
 from datafast.config_files.deepfabric.sections_layout import SectionsLayout
-from datafast.config_files.yaml_file import YamlFile
 from datafast.errors import ConfigError
 from datafast.facades.deepfabric.generated import Dataset
 from datafast.facades.generator import DataSetGenerator

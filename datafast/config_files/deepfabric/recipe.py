@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datafast._util.config_model import ConfigModel
-from datafast.config_files.problems import Keys
+from datafast._util.yaml_problems import Keys
 from datafast.config_files.project import Export
 from datafast.engine.settings import RunConfig
 from datafast.export.chat import FORMS

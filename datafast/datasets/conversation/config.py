@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.config import NonBlank, TemplateNames
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.prompts import FIRST_FORM_TEXTS, FORM_TEXTS, form_of
 from datafast.datasets.conversation.replies import DEFAULT_STEPS, Bounds, Style
 from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.guided import GuidedConfig
+from datafast.datasets.pairing import SENTENCES, given_names
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.topics.field import TopicSource
@@ -32,19 +34,23 @@ _FIRST_PROMPTS = [
     "What they are about: {topic}"
 ]
 _SYSTEM_MESSAGES = ["You are a helpful assistant."]
+_TELLING = {
+    **SENTENCES,
+    "persona": ["The user is this person, and writes as they would, without introducing themselves:\n\n{persona}"],
+}
 DEFAULTS = DefaultPrompts(
     "conversation",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS},
+    texts={"prompts": DEFAULT_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FORM_TEXTS, **_TELLING},
     former=DefaultPrompts(
         "conversation",
         version=1,
-        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS},
+        texts={"prompts": _FIRST_PROMPTS, "system_message": _SYSTEM_MESSAGES, **FIRST_FORM_TEXTS, **_TELLING},
     ),
 )
 
 
-class ConversationDatasetConfig(PromptDatasetConfig):
+class ConversationDatasetConfig(GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
 
@@ -136,9 +142,9 @@ class ConversationDatasetConfig(PromptDatasetConfig):
         self.row_format(self.editions()[0])
         return self
 
-    def template_texts(self, edition: Edition) -> list[PromptText]:
-        wish = f"\n\nWhat they should be like:\n{self.instructions.strip()}" if self.instructions.strip() else ""
-        return [PromptText.joined([prompt, PromptText(wish)], "") for prompt in super().template_texts(edition)]
+    @property
+    def guidance(self) -> str:
+        return "\n\n".join(filter(None, [super().guidance, self.instructions.strip()]))
 
     def template_field(self, number: int) -> str:
         return "instructions" if self.prompts is None else super().template_field(number)
@@ -189,7 +195,7 @@ class ConversationDatasetConfig(PromptDatasetConfig):
             system=system.text if system else None,
             output_format=self.output_format,
             tools=self.tool_set,
-            placeholders=list(self.expansion.placeholders) if self.expansion else [],
+            placeholders=[*self.placeholders, *given_names(self)],
             first=edition.version == 1,
         )
 

@@ -72,7 +72,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model
         self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
-        self._replies = ReplyModels(config.style, config.bounds, config.tool_set)
+        self._replies = ReplyModels(config.style, config.bounds, config.tool_set, config.template)
 
     @property
     def topics(self) -> TopicModel:

@@ -6,15 +6,16 @@ So a reply that begins with the assistant, leaves a question open or lacks the r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, Field, StringConstraints, create_model
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.tools import ToolCall, Tools
 from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 from datafast.plan.defaults import PromptText
+from datafast.prompt_library.template import PromptTemplate
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -134,13 +135,23 @@ class Conversations(ReplyModel):
 
 
 class ReplyModels:
-    """The reply models for one style, its bounds and set of tools, by number of conversations."""
+    """The reply models for one style, its bounds and set of tools, by number of conversations.
 
-    def __init__(self, style: Style, bounds: Bounds, tools: Tools | None) -> None:
+    Args:
+        template: what the answers of each conversation have to have.
+    """
+
+    def __init__(
+        self, style: Style, bounds: Bounds, tools: Tools | None, template: PromptTemplate | None = None
+    ) -> None:
         exchange = _exchange(style, bounds.max_steps, tools)
         length = Field(min_length=bounds.min_turns, max_length=bounds.max_turns)
-        turns: Any = (list[exchange], length)  # type: ignore[valid-type]  # made at run time
+        listed: Any = list[exchange]  # type: ignore[valid-type]  # made at run time
+        if template is not None and template.requires:
+            listed = Annotated[listed, AfterValidator(_as_required(template))]
+        turns: Any = (listed, length)
         self._conversation = create_model("Conversation", __base__=Conversation, exchanges=turns)
+        self._simulated = {"assistant": template.example} if template is not None and template.example else {}
         self._made: dict[int, type[Conversations]] = {}
 
     def __call__(self, count: int) -> type[Conversations]:
@@ -152,8 +163,18 @@ class ReplyModels:
                 Field(min_length=1, description=exactly(count, "conversations"), json_schema_extra=bounds),
             )
             made = create_model(f"Conversations{count}", __base__=Conversations, conversations=listed)
+            made.simulated = self._simulated
             self._made[count] = with_first_words(made, {"conversations": f"exactly {count} conversations"})
         return self._made[count]
+
+
+def _as_required(template: PromptTemplate) -> Callable[[list[Any]], list[Any]]:
+    def check(exchanges: list[Any]) -> list[Any]:
+        if reason := template.missing_in([exchange.assistant for exchange in exchanges]):
+            raise ValueError(reason)
+        return exchanges
+
+    return check
 
 
 def _exchange(style: Style, max_steps: int, tools: Tools | None) -> type[BaseModel]:

@@ -236,7 +236,9 @@ class SimulatedBackend:
         else:
             count = min(int(found[1]), _MAX_ITEMS) if (found := _ASKED_COUNT.search(prompt)) else 3
             schema = request.schema
-            value = ValueMaker(schema.json_schema, writer, num_items=count, examples=schema.examples).make()
+            value = ValueMaker(
+                schema.json_schema, writer, num_items=count, examples=schema.examples, given=schema.simulated
+            ).make()
             text = _as_json(value, fault)
         spoiled = {"empty": "", "refused": "", "truncated": text[: len(text) // 2]}
         text = spoiled.get(fault or "", text)

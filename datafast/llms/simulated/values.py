@@ -44,6 +44,7 @@ class ValueMaker:
         writer: the source of strings and random choices.
         num_items: the length of lists, if their bounds allow it.
         examples: texts that stand in where none is made for a pattern.
+        given: the texts of fields, by name, that are not made.
 
     Attributes:
         unmade: properties and their patterns for which no text was made.
@@ -56,10 +57,12 @@ class ValueMaker:
         *,
         num_items: int = 3,
         examples: Callable[[str], Sequence[str]] = lambda pattern: (),
+        given: Mapping[str, str] | None = None,
     ) -> None:
         self._defs: Mapping[str, Any] = schema.get("$defs", {})
         self._schema = schema
         self._examples = examples
+        self._given = given or {}
         self._writer = writer
         self._rng = writer.rng
         self._num_items = num_items
@@ -173,6 +176,8 @@ class ValueMaker:
         return int(number) if whole else round(number, 10)
 
     def _string(self, node: Mapping[str, Any], name: str) -> str:
+        if name in self._given:
+            return self._given[name]
         if "format" in node or "pattern" in node:
             made = self._shaped(node)
             if made is not None:

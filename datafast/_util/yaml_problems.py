@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.config_model import in_our_words
-from datafast.config_files.yaml_file import YamlFile
+from datafast._util.yaml_file import YamlFile
 from datafast.errors import ConfigError
 
 __all__ = ["Keys", "Problems"]

@@ -23,6 +23,7 @@ from datafast.errors import ConfigError
 
 __all__ = ["YamlFile"]
 
+_INIT = "`datafast init` writes one to start from."
 _TAG = "tag:yaml.org,2002:"
 _MAX_REPEATED = 200_000
 _MAX_BITS = 256
@@ -47,6 +48,10 @@ Path_ = Sequence[str | int]
 class YamlFile:
     """A mapping read from a file.
 
+    Args:
+        what: what the file is meant to be, with its article, for messages.
+        hint: how to come by one.
+
     Attributes:
         path: the file.
         data: its content.
@@ -55,14 +60,15 @@ class YamlFile:
         ConfigError: there is no such file, it is not YAML, or it is not a mapping. The message begins with FILE:LINE.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, what: str = "a config", hint: str = _INIT) -> None:
         self.path = path
+        self._hint = hint
         self._seen: set[int] = set()
         self._repeated = 0
         self._problems: list[str] = []
-        self._root = self._compose(_read(path))
+        self._root = self._compose(_read(path, what, hint))
         if not isinstance(self._root, MappingNode) or self._root.tag != _TAG + "map":
-            raise self.refused(self._root, "expected a mapping at the top, with lines like `kind: raw`.")
+            raise self.refused(self._root, "expected a mapping at the top, with lines like `name: value`.")
         self.data: dict[str, Any] = self._value(self._root, ())
         if self._problems:
             raise ConfigError("\n".join(self._problems))
@@ -113,7 +119,7 @@ class YamlFile:
         except YAMLError as error:
             raise self.refused(1, f"This is not YAML: {error}.") from None
         if node is None:
-            raise self.refused(1, "The file is empty. `datafast init` writes one to start from.")
+            raise self.refused(1, f"The file is empty. {self._hint}")
         return node
 
     def _not_yaml(self, error: MarkedYAMLError) -> ConfigError:
@@ -187,20 +193,20 @@ class YamlFile:
 
     def _bad_tag(self, node: Node) -> None:
         tag = str(node.tag).replace(_TAG, "!!")
-        self._note(node, f"The tag {tag} is not allowed. A config holds plain texts, numbers, lists and mappings.")
+        self._note(node, f"The tag {tag} is not allowed. The file holds plain texts, numbers, lists and mappings.")
 
     def _note(self, node: Node, message: str) -> None:
         """Keeps a problem until the whole file has been looked at."""
         self._problems.append(self.at(node, message))
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, what: str, hint: str) -> str:
     try:
-        return read_whole(path, most_mb=_MOST_MB, what="a config").decode("utf-8-sig")
+        return read_whole(path, most_mb=_MOST_MB, what=what).decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}. `datafast init` writes a config to start from.") from None
+        raise ConfigError(f"There is no file {path}. {hint}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder. Give the config file in it.") from None
+        raise ConfigError(f"{path} is a folder. Give the file in it.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: Byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
     except OSError as error:

@@ -1,0 +1,61 @@
+"""Configs of kinds whose rows can be guided by a prompt template."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from datafast._util.config_model import Accepts, default_of
+from datafast.datasets.config import PromptDatasetConfig, PromptExpansionConfig
+from datafast.plan.defaults import Edition, PromptText
+from datafast.plan.expansion import Expansion
+from datafast.plan.template import Template
+from datafast.prompt_library.field import TemplateInput
+from datafast.prompt_library.template import PromptTemplate
+
+__all__ = ["GuidedConfig"]
+
+
+class GuidedConfig(PromptDatasetConfig):
+    """A config with a `template`, whose guidance is a part of every prompt."""
+
+    template: Accepts[TemplateInput, PromptTemplate | str | Path | Mapping[str, Any] | None] = default_of(None)
+    """What the rows should be like, by name (basic, advanced, domain/medicine, ...; `datafast templates` lists them) or as a YAML
+    file. Its placeholders are drawn at random, unless `expansion` says how."""
+
+    @property
+    def guidance(self) -> str:
+        """What the rows should be like, for each prompt; empty if nothing is said about it."""
+        return self.template.guidance if self.template is not None else ""
+
+    def template_texts(self, edition: Edition) -> list[PromptText]:
+        wish = PromptText(f"\n\nWhat they should be like:\n{self.guidance}" if self.guidance else "")
+        return [PromptText.joined([prompt, wish], "") for prompt in super().template_texts(edition)]
+
+    @property
+    def placeholders(self) -> Collection[str]:
+        own = super().placeholders
+        return dict.fromkeys([*self.template.placeholders, *own]) if self.template is not None else own
+
+    @property
+    def varied(self) -> PromptExpansionConfig:
+        own = super().varied
+        given = self.template.placeholders if self.template is not None else {}
+        if not given:
+            return own
+        if self.expansion is None:
+            return PromptExpansionConfig(placeholders=given, strategy="random")
+        return own.model_copy(update={"placeholders": {**given, **own.placeholders}})
+
+    def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
+        names = self.filled(self.names_in_prompts)
+        Template.parse(
+            self.template.guidance if self.template is not None else "",
+            mandatory=(),
+            optional=[*names.mandatory, *names.optional],
+            placeholders=self.placeholders,
+            field="template",
+            remark=remark,
+        )
+        return super()._build_expansion(edition, remark=remark)
