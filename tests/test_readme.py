@@ -31,6 +31,7 @@ def test_the_kinds_that_are_built_in_are_counted_and_named() -> None:
         "classification": "classification",
         "mcq": "multiple-choice questions",
         "document_qa": "questions about documents",
+        "instruction": "instructions with responses",
         "preference": "preference pairs",
         "conversation": "conversations",
         "columns": "columns that you define yourself",
@@ -39,7 +40,7 @@ def test_the_kinds_that_are_built_in_are_counted_and_named() -> None:
     }
     said = re.search(r"(\w+) kinds of dataset are built in: (.*?)\.", " ".join(README.split()))
     assert said is not None
-    assert said[1] == {8: "Eight", 9: "Nine", 10: "Ten"}[len(KINDS.loaded())]
+    assert said[1] == {8: "Eight", 9: "Nine", 10: "Ten", 11: "Eleven"}[len(KINDS.loaded())]
     assert [kind for kind in KINDS.loaded() if named[kind] not in said[2]] == []
 
 

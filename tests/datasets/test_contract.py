@@ -250,7 +250,7 @@ CASES = {
                 },
             },
             {"topics": None, "seed_tasks": [{"instruction": "mark:seed", "input": "mark:input"}], "num_rows": 8},
-            {"system_prompt": "mark:system", "evolution": {"keep": "all"}},
+            {"system_prompt": "mark:system"},
         ),
     ),
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),

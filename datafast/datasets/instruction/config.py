@@ -119,7 +119,7 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         for role in self.system_prompt if isinstance(self.system_prompt, dict) else ():
             if role not in self.roles:
                 raise ValueError(f"system_prompt: There is no role {role!r}. {did_you_mean(role, self.roles)}")
-        self.other_templates(self.editions()[0])
+        self.role_templates(self.editions()[0])
         return self
 
     def _check_inputs(self) -> None:
@@ -172,9 +172,10 @@ class InstructionDatasetConfig(PromptDatasetConfig):
 
     @property
     def names_in_prompts(self) -> TemplateNames:
-        about = ["topic"] if self.topics is not None else []
         shown = ["seed_tasks"] if self.seed_tasks is not None else []
-        return TemplateNames("num_samples", "language_name", *about, *shown)
+        about = ["topic"] if self.topics is not None or not shown else []
+        given = self.instructions is not None
+        return TemplateNames("num_samples", "language_name", *(() if given else (*about, *shown)))
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
         if self.instructions is not None:
@@ -188,7 +189,7 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         """The part of every prompt that says whether new tasks have inputs."""
         return edition.texts(f"form {self.with_input}")[0]
 
-    def other_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
+    def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
         """The templates of all sorts of calls but the first: response, gain, judge, and operations of evolution by their names."""
         return {
             sort: names.parse(
@@ -197,7 +198,8 @@ class InstructionDatasetConfig(PromptDatasetConfig):
                 field=field,
                 remark=remark,
             )
-            for sort, (field, own, names) in self._sorts().items()
+            for sort, (field, own, of_sort) in self._sorts().items()
+            for names in [self.filled(of_sort)]
         }
 
     def _sorts(self) -> dict[str, tuple[str, str | None, TemplateNames]]:
@@ -217,13 +219,19 @@ class InstructionDatasetConfig(PromptDatasetConfig):
             sorts["judge"] = ("judge.prompt", self.judge.prompt, names)
         return sorts
 
-    def other_placeholders(self, edition: Edition) -> Sequence[str]:
-        templates = self.other_templates(edition, remark=False).values()
-        return [name for template in templates for name in template.placeholder_names]
+    def other_templates(self, edition: Edition) -> Sequence[Template]:
+        return list(self.role_templates(edition, remark=False).values())
+
+    @property
+    def tells_given(self) -> bool:
+        return self.instructions is None and super().tells_given
+
+    def template_field(self, number: int) -> str:
+        return super().template_field(number) if self.instructions is None else "response_prompt"
 
     def shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
-        templates = self.other_templates(edition, remark=False)
+        templates = self.role_templates(edition, remark=False)
         told: list[str | bytes] = [f"{sort}={template.keyed}" for sort, template in templates.items()]
         told += [f"{role}:{self.system_prompt_of(role) or ''}" for role in self.roles]
         told += self.evolution.told if self.evolution is not None else []

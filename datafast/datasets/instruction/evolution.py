@@ -7,14 +7,16 @@ prompts of our own. An evolution that fails (see `rules`) is dropped, and what w
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.datasets.instruction.rows import Task
-from datafast.datasets.instruction.rules import why_evolution_fails
+from datafast.datasets.instruction.rules import NOTHING_GAINED, why_evolution_fails
+from datafast.datasets.replies import ReplyText
 from datafast.engine.generate import Generate
 from datafast.llms.reply_model import ReplyModel
 
@@ -24,6 +26,7 @@ __all__ = [
     "Evolved",
     "Evolver",
     "InstructionEvolution",
+    "NewTask",
     "Operation",
     "WithInput",
 ]
@@ -31,6 +34,8 @@ __all__ = [
 Depth = Literal["constraints", "deepening", "concretizing", "reasoning", "complicate_input"]
 Operation = Literal["constraints", "deepening", "concretizing", "reasoning", "complicate_input", "breadth"]
 WithInput = Literal["never", "sometimes", "always"]
+
+M = TypeVar("M", bound=ReplyModel)
 
 ROLE = "evolution"
 _DEPTH: tuple[Depth, ...] = get_args(Depth)
@@ -111,22 +116,17 @@ def _no_input(text: str | None) -> str | None:
     return None if text is None or _NO_INPUT.fullmatch(text) else text.strip()
 
 
-class _Instructed(ReplyModel):
-    instruction: str = Field(min_length=1, description="what the assistant is told to do")
+class NewTask(ReplyModel):
+    """A new task, or one that has changed."""
 
-    @field_validator("instruction")
-    @classmethod
-    def _said(cls, text: str) -> str:
-        if not text.strip():
-            raise ValueError("is blank")
-        return text.strip()
+    instruction: ReplyText = Field(description="what the assistant is told to do")
 
     def task(self, before: Task | None = None) -> Task:
         """What it says; with the input of the task before, where it was not asked for one."""
         return Task(self.instruction, before.input if before else None)
 
 
-class _WithInput(_Instructed):
+class _WithInput(NewTask):
     input: str = Field(description="what it is to be done with, written out; empty if it needs nothing")
 
     def task(self, before: Task | None = None) -> Task:
@@ -134,7 +134,7 @@ class _WithInput(_Instructed):
 
 
 class _OnInput(_WithInput):
-    input: str = Field(min_length=1, description="what it is to be done with, written out")
+    input: ReplyText = Field(description="what it is to be done with, written out")
 
     @field_validator("input")
     @classmethod
@@ -144,12 +144,12 @@ class _OnInput(_WithInput):
         return text
 
 
-NEW_TASK: Mapping[WithInput, type[_Instructed]] = {"never": _Instructed, "sometimes": _WithInput, "always": _OnInput}
+NEW_TASK: Mapping[WithInput, type[NewTask]] = {"never": NewTask, "sometimes": _WithInput, "always": _OnInput}
 """The reply with a new task."""
 
 
 class _Same(ReplyModel):
-    reason: str = Field(min_length=1, description="why, in one sentence")
+    reason: ReplyText = Field(description="why, in one sentence")
     same: bool = Field(description="whether both ask for the same")
 
 
@@ -199,29 +199,33 @@ class Evolver:
             CallFailed: a round gives no usable reply.
         """
         found: list[Evolved] = []
+        asked: Counter[str] = Counter()
         for turn, row in enumerate(rows):
             operation = self._drawn(generate, number, turn)
-            where: dict[str, Any] = {"tag": f"{number} {turn}", "row": row, "part": f"evolution {turn + 1}"}
-            reply = await generate(
-                ROLE, prompt(operation, task=task), self._reply(operation), system=self._system, **where
+            told, where = prompt(operation, task=task), {"tag": f"{number} {turn}", "row": row}
+            reply = await self._ask(
+                generate, told, self._reply(operation), part=f"evolution {turn + 1}", again=asked[told], **where
             )
+            asked[told] += 1  # what is dropped may be tried in the same way
             after = reply.task(None if operation == _BREADTH else task)
             dropped = why_evolution_fails(task, after)
             if dropped is None and self._evolution.information_gain == "model":
-                asked = prompt("gain", first=task.text, second=after.text)
-                where["part"] = f"information gain {turn + 1}"
-                if (await generate(ROLE, asked, _Same, system=self._system, **where)).same:
-                    dropped = "nothing is gained"
+                told = prompt("gain", first=task.text, second=after.text)
+                answer = await self._ask(generate, told, _Same, part=f"information gain {turn + 1}", **where)
+                dropped = NOTHING_GAINED if answer.same else None
             found.append(Evolved(operation, after, dropped))
             task = task if dropped else after
         return found
+
+    async def _ask(self, generate: Generate, prompt: str, model: type[M], **where: Any) -> M:
+        return await generate(ROLE, prompt, model, system=self._system, **where)
 
     def _drawn(self, generate: Generate, number: int, turn: int) -> Operation:
         rng = generate.rng(f"evolution {number} {turn}")
         in_breadth = rng.random() < self._evolution.breadth
         return _BREADTH if in_breadth or not self._depth else rng.choice(self._depth)
 
-    def _reply(self, operation: Operation) -> type[_Instructed]:
+    def _reply(self, operation: Operation) -> type[NewTask]:
         if operation == _BREADTH:
             return NEW_TASK[self._with_input]
-        return _OnInput if operation == _INPUT else _Instructed
+        return _OnInput if operation == _INPUT else NewTask

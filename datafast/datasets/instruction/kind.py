@@ -21,19 +21,20 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel
 
 from datafast.datasets.base import FanOutDataset, RunOptions
 from datafast.datasets.instruction.config import WRITER, InstructionDatasetConfig
-from datafast.datasets.instruction.evolution import NEW_TASK, Evolver, WithInput
+from datafast.datasets.instruction.evolution import NEW_TASK, Evolver, NewTask, WithInput
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.making import Maker
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionRow, Task
+from datafast.datasets.replies import counted_model
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route
 from datafast.errors import CallFailed
 from datafast.judging import Jury
-from datafast.llms.reply_model import ReplyModel, exactly
+from datafast.llms.reply_model import ReplyModel
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.quality.base import KEEP, Stage, Verdict, drop
@@ -75,15 +76,14 @@ class NewTasks(ReplyModel):
 
     elements: ClassVar[tuple[str, ...]] = ("tasks",)
 
+    tasks: list[NewTask]
+
 
 @cache
-def tasks_model(count: int, with_input: WithInput) -> type[Any]:
-    """`NewTasks` whose schema asks for exactly `count` of them; a shorter reply is kept."""
-    bounds: Any = {"minItems": count, "maxItems": count}
+def tasks_model(count: int, with_input: WithInput) -> type[NewTasks]:
+    """`NewTasks` whose schema asks for exactly `count` of them."""
     task = NEW_TASK[with_input]
-    listed: Any = list[task]  # type: ignore[valid-type]  # it is a class, whichever of them
-    tasks = (listed, Field(min_length=1, description=exactly(count, "tasks"), json_schema_extra=bounds))
-    return create_model(f"NewTasks{count}", __base__=NewTasks, tasks=tasks)
+    return counted_model(NewTasks, count, of="tasks", listed=list[task])  # type: ignore[valid-type]  # it is a class
 
 
 class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]):
@@ -98,7 +98,7 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
         super().__init__(config, **options)
         # By version of the default texts, because an item is finished with the version that it was begun with.
         editions = {edition.prompts: edition for edition in config.editions()}
-        self._templates = {key: config.other_templates(edition, remark=False) for key, edition in editions.items()}
+        self._templates = {key: config.role_templates(edition, remark=False) for key, edition in editions.items()}
         self._forms = {key: config.form(edition).text for key, edition in editions.items()}
         self._rubrics = {key: config.rubric(edition).text for key, edition in editions.items()}
         self._topics = None if config.topics is None else TopicSupply(config.topics, config.output_file, run=config.run)

@@ -11,6 +11,7 @@ from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.evolution import Evolved, Evolver
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionJudgement, InstructionRow, Task
 from datafast.datasets.instruction.rules import why_response_fails
+from datafast.datasets.pairing import given
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.judging import Jury, Opinion, judgement_model, mean_score
@@ -129,8 +130,8 @@ class Maker:
             whole = task.text if sort == "response" else task.shown
             apart = "input" in template.kind_names
             values |= {"instruction": task.instruction if apart else whole, "input": task.input or ""}
-        filled = {**self._item.variant.values, "language_name": self._item.values["language"][1], **values}
-        return template.render(filled)
+        own = {"language_name": self._item.values["language"][1], **values}
+        return template.render({**self._item.variant.values, **given(self._item), **own})
 
     def _row(self, task: Task, evolved: Sequence[Evolved], answered: _Answered, row: int) -> InstructionRow:
         config, generate = self._config, self._generate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datafast.datasets.pairing import ASKING
 from datafast.plan.defaults import DefaultPrompts
 
 __all__ = ["DEFAULTS"]
@@ -53,6 +54,12 @@ _OPERATIONS = {
     "word about this text.",
 }
 
+_TELLING = {
+    **ASKING,
+    "persona": [
+        "The tasks are what this person would ask for, in words of theirs, without naming or describing them:\n\n{persona}"
+    ],
+}
 DEFAULTS = DefaultPrompts(
     "instruction",
     version=1,
@@ -67,6 +74,7 @@ DEFAULTS = DefaultPrompts(
             "same, under the same conditions and in the same depth, so that a good answer to one is a good answer to the other?"
         ],
         "response_prompt": ["{instruction}"],
+        **_TELLING,
         "judge.prompt": [
             "Here is a task for an AI assistant:\n\n<task>\n{instruction}\n</task>\n\nHere is a response to it:\n\n<response>\n{response}\n"
             "</response>"

@@ -16,8 +16,9 @@ import unicodedata
 
 from datafast.datasets.instruction.rows import Task
 
-__all__ = ["why_evolution_fails", "why_response_fails"]
+__all__ = ["NOTHING_GAINED", "why_evolution_fails", "why_response_fails"]
 
+NOTHING_GAINED = "nothing is gained"
 _MIN_NEW_WORDS = 2
 _MAX_REFUSAL_WORDS = 80
 
@@ -70,7 +71,7 @@ def why_evolution_fails(before: Task, after: Task) -> str | None:
     if any(found.casefold() not in before.text.casefold() for found in _OF_THE_PROMPT.findall(after.text)):
         return "it has words of the prompt"
     if len(_words(after.text) - _words(before.text)) < _MIN_NEW_WORDS:
-        return "nothing is gained"
+        return NOTHING_GAINED
     return None
 
 
