@@ -22,7 +22,7 @@ from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
 from datafast.config_files.project import Project
-from datafast.engine.routes import Route
+from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
 from datafast.llms.registry import load_provider, provider_from_spec
@@ -32,6 +32,7 @@ from datafast.store.paths import refuse_shared
 if TYPE_CHECKING:
     from datafast.config_files.deepfabric.recipe import Layout
     from datafast.datasets.base import Dataset
+    from datafast.datasets.config import DatasetConfig
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["load_project", "load_secrets"]
@@ -106,15 +107,19 @@ class _Loader:
         providers = self._providers(dataset_class, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
-        if config is not None and config.quality:
-            self._check_stages(dataset_class(config))
+        if config is not None:
+            self._check_rows(dataset_class, config)
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
         if isinstance(providers, dict) and isinstance(self._data.get("providers"), list):
             keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
-        routes = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        own = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        routes = with_further(own, config.further_roles())
+        named = {id(routes[0].of(further.role)): further.place for further in reversed(config.further_roles())}
+        more = providers_of(routes)[len(providers_of(own)) :]
+        places += [self._problems.place(list(named[id(provider)])) for provider in more]
         project = Project(self._file.path, secrets, dataset_class, config, routes, places)
         return self._refuse_shared(project, output)
 
@@ -250,7 +255,15 @@ class _Loader:
             self._problems.add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
 
-    def _check_stages(self, dataset: Dataset[Any, Any]) -> None:
+    def _check_rows(self, dataset_class: type[Dataset[Any, Any]], config: DatasetConfig) -> None:
+        """Finds what does not fit to the rows that the config makes."""
+        if not (config.quality or getattr(config, "best_of_n", None)):
+            return
+        dataset = dataset_class(config)
+        try:
+            _ = dataset.producer
+        except ConfigError as why:
+            self._problems.add_text(str(why))
         for number, error in dataset.stage_problems():
             self._problems.add_text(str(error), ["quality", number])
 

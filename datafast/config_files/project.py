@@ -57,9 +57,10 @@ class Project:
     def label(self, route: int, role: str) -> str:
         """How the provider is shown that answers in a role on one of the plan's routes."""
         labels = labels_of(providers_of(self.routes))
-        if self.config.run.fan_out == "all":
+        if self.config.run.fan_out == "all" or role in self.routes[0].further:
             return labels[id(self.routes[route].of(role))]
-        return " or ".join(labels[id(provider)] for provider in providers_of(self.routes))
+        own = dict.fromkeys(provider for route in self.routes for provider in route.own)
+        return " or ".join(labels[id(provider)] for provider in own)
 
     def all_providers(self) -> Iterator[tuple[str, LLMProvider]]:
         """Every provider with its place in the file."""
@@ -89,12 +90,12 @@ class Project:
             ConfigError: it is neither a file nor a repository; llama.cpp is not installed.
         """
         from datafast.llms.local.llama_cpp import LlamaCppProvider
-        from datafast.llms.registry import provider_from_spec
+        from datafast.llms.spec import named_provider
         from datafast.topics.config import TopicsConfig
 
         project, topics = self, getattr(self.config, "topics", None)
         if isinstance(topics, TopicsConfig) and topics.provider is not None:
-            kept = LlamaCppProvider.options_like(provider_from_spec(topics.provider))
+            kept = LlamaCppProvider.options_like(named_provider(topics.provider))
             grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
             topics = topics.model_copy(update={"provider": grown_by})
             project = replace(self, config=self.config.model_copy(update={"topics": topics}))
@@ -132,7 +133,7 @@ class Project:
     ) -> list[Asked]:
         """What an item of the dataset has asked this project's providers so far, by its recorded replies."""
         fan_out = self.config.run.fan_out
-        return await asked_before(dataset.produce, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
+        return await asked_before(dataset.producer, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
     def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
         """What is left to generate with this project's providers will use, cost and take."""

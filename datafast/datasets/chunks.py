@@ -221,6 +221,7 @@ class Chunks(Sequence[Chunk]):
         self._count = count
         self._spans = Spool(f"{documents.source.name}, chunks")
         self._ids = numbered(self._parts())
+        self._spans.close()
         self._document = lru_cache(maxsize=_NEAR)(self._read)
 
     def _parts(self) -> Iterator[tuple[str, str, str]]:

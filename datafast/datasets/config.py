@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,13 +22,18 @@ from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import SENTENCES, Pair, check_pair, given_names
 from datafast.engine.reasoning import KEY, METADATA, Place
+from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
+from datafast.judging.best_of_n import BestOfN
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
+
+if TYPE_CHECKING:
+    from datafast.llms.provider import LLMProvider
 
 __all__ = ["DatasetConfig", "Metadata", "NonBlank", "PromptDatasetConfig", "PromptExpansionConfig", "TemplateNames"]
 
@@ -210,6 +215,13 @@ class DatasetConfig(ConfigModel):
         """The editions that items may have in their keys, newest first."""
         return [Edition()]
 
+    def further_roles(self) -> Sequence[FurtherRole]:
+        """The roles that this config asks beside those that `generate` is given providers for."""
+        return ()
+
+    def remark_on(self, providers: Sequence[LLMProvider]) -> None:
+        """Warns of providers that make little sense with this config. None of them is of a further role."""
+
     @property
     def rows_per_item(self) -> int:
         """The most rows that one item of the plan asks for."""
@@ -241,6 +253,8 @@ class PromptDatasetConfig(DatasetConfig):
     """The names that a row's metadata has already, which no placeholder may have."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
+    writer_role: ClassVar[str] = "generator"
+    """Who writes the rows, where there are several roles: also judges them, if `best_of_n` names no other judge."""
 
     languages: dict[str, NonBlank] = Field(default={"en": "English"}, min_length=1)
     """Language codes and names: the code goes into the row, the name into the prompt."""
@@ -272,12 +286,16 @@ class PromptDatasetConfig(DatasetConfig):
     """Take a text (or question, or conversation) as often as the replies to a prompt hold it. Without it the further ones count as
     missing."""
 
+    best_of_n: Accepts[BestOfN | None, BestOfN | Mapping[str, Any] | None] = default_of(None)
+    """Make each row several times, and take the best: `{n: 4, judge: {rubric: ...}}`, or the first that passes: `{n: 4, check: ...}`."""
+
     _built: Expansion | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         check_pair(self)
-        own = {*self.own_metadata, *origin_names(self), *given_names(self)}
+        choice = ["best_of_n"] if self.best_of_n else []
+        own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
         for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
@@ -316,6 +334,17 @@ class PromptDatasetConfig(DatasetConfig):
             if found := [f"<<{name}>>" for name in self.placeholders if f"<<{name}>>" in text]:
                 warn_user(
                     f"{field}: Nothing is filled into system messages, so {', '.join(found)} is sent as it stands. Put it into a prompt.",
+                )
+
+    def further_roles(self) -> Sequence[FurtherRole]:
+        judges = [] if self.best_of_n is None else self.best_of_n.further_roles(self.writer_role)
+        return [*super().further_roles(), *judges]
+
+    def remark_on(self, providers: Sequence[LLMProvider]) -> None:
+        for provider in providers if self.best_of_n is not None else ():
+            if provider.temperature == 0 and not provider.simulated:
+                warn_user(
+                    f"best_of_n: The temperature of {provider.label} is 0, so all candidates may be the same. Raise it, or leave it out."
                 )
 
     @property
@@ -420,4 +449,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | bool | int | dict[str, str] | None]
+Metadata = dict[str, str | bool | int | dict[str, Any] | None]

@@ -20,6 +20,7 @@ from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
+from datafast.engine.job import Produce
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.stages import Decides
@@ -118,6 +119,20 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 yield number, error
 
     @property
+    def producer(self) -> Produce:
+        """How an item becomes rows in a run: by `produce`, or by the best of several of its results.
+
+        Raises:
+            ConfigError: what `best_of_n` says does not fit to the rows.
+        """
+        config = self.config
+        if not isinstance(config, PromptDatasetConfig) or config.best_of_n is None:
+            return self.produce
+        from datafast.judging.candidates import Candidates
+
+        return Candidates(config.best_of_n, self.produce, self.row_model, keep_repeats=config.keep_repeats)
+
+    @property
     def counted_before(self) -> Counted | None:
         """Which rows `num_rows` counts in the output; None if there is none yet, or it cannot be read, which a run will say."""
         if not self.paths.ledger.is_file():
@@ -148,7 +163,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             each: `num_rows` counts the rows of each combination, which the dimensions have already, and not all rows.
         """
         current, *earlier = self.config.editions()
-        num_rows = self.config.num_rows if isinstance(self.config, PromptDatasetConfig) and not each else None
+        config = self.config if isinstance(self.config, PromptDatasetConfig) else None
+        num_rows = config.num_rows if config is not None and not each else None
+        choice = config.best_of_n.told if config is not None and config.best_of_n is not None else ()
         plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
         axes, pairings = self._paired()
 
@@ -159,7 +176,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
                 routes=routes,
                 expansion=_expansion(self.config, None if edition is current else edition),
                 rows_per_item=self.config.rows_per_item,
-                shape=shape(edition),
+                shape=[*shape(edition), *choice],
                 seed=self.config.run.seed,
                 edition=edition,
                 former=former,

@@ -21,7 +21,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
-from datafast.engine.routes import Route, providers_of
+from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
@@ -223,7 +223,7 @@ class Generation:
 
     def __init__(self, dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions) -> None:
         self._dataset = dataset
-        self._routes = routes
+        self._routes = with_further(routes, dataset.config.further_roles())
         self._options = options
         self._before: list[RunReport] = []
 
@@ -262,6 +262,8 @@ class Generation:
         check_options(self._options)
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
+        _ = self._dataset.producer  # likewise
+        self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
         for number, error in self._dataset.stage_problems():
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
@@ -296,7 +298,7 @@ class Generation:
         return Job(
             plan=self._plan(routes),
             routes=routes,
-            produce=dataset.produce,
+            produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
             fields=list(dataset.written_model.model_fields),

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
@@ -46,6 +46,23 @@ _KEYWORDS = {
     "evolution": "evolution_llm",
     "judge": "judge_llm",
 }
+
+
+class PairStage(Stage):
+    """Drops pairs that say nothing about what is better."""
+
+    stage: Literal["pair"] = "pair"
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        assert isinstance(row, PreferenceRow)  # noqa: S101 - it is this kind's own stage
+        if row.chosen_response.split() == row.rejected_response.split():
+            return drop("both responses are the same")
+        chosen, rejected = row.chosen_response_score, row.rejected_response_score
+        is_worse = chosen is not None and rejected is not None and chosen < rejected
+        return drop("the degraded response is judged better") if is_worse else KEEP
 
 
 class MarginStage(Stage):
@@ -129,6 +146,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     system_prompt: NonBlank | dict[str, NonBlank] | None = None
     """A system message for every call, or one for each role."""
 
+    _asks_for_flaw: bool = PrivateAttr(default=True)
+
     @model_validator(mode="after")
     def _role_prompts_fit(self) -> PreferenceDatasetConfig:
         self._check_inputs()
@@ -142,8 +161,20 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
                 "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
                 "Choose another name."
             )
-        self.role_templates(self.editions()[0])
+        templates = self.role_templates(self.editions()[0])
+        if self.strategy == "degrade":
+            self._asks_for_flaw = "flaw" in templates["rejected"].kind_names
+            self._check_flaws()
         return self
+
+    def _check_flaws(self) -> None:
+        """Raises ValueError where flaws are not asked for, or their name is taken."""
+        if self.flaws is not None and not self._asks_for_flaw:
+            raise ValueError("flaws: degrade_prompt has no {flaw}. Write {flaw} into it, or leave flaws out.")
+        if self.expansion and "flaw" in self.expansion.placeholders:
+            raise ValueError(
+                "expansion.placeholders.flaw: With strategy: degrade, the metadata of rows already has a flaw. Choose another name."
+            )
 
     def _check_inputs(self) -> None:
         """Raises ValueError unless there are either documents or questions."""
@@ -168,6 +199,8 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         for name, (setting, is_set) in needed.items():
             if getattr(self, name) is not None and not is_set:
                 raise ValueError(f"{name} is given, but not used without {setting}. Set it, or leave {name} out.")
+        if self.best_of_n is not None:
+            raise ValueError("best_of_n: Pairs are made of the best and the worst of several. Set strategy: best_of_n.")
         if self.judging == "both_orders" and not self.is_judged:
             raise ValueError("judging: Nothing is judged. Set llm_as_judge: true, or leave judging out.")
         if self.strategy == "best_of_n" and (self.judging == "both_orders" or self.evol_instruct):
@@ -272,7 +305,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             judges=self.judges if self.is_judged else (),
             judging=self.judging,
             num_responses=self.num_responses or DEFAULT_NUM_RESPONSES,
-            flaws=self.flaws or DEFAULT_FLAWS,
+            flaws=(self.flaws or DEFAULT_FLAWS) if self._asks_for_flaw else (),
             evolves=self.evol_instruct,
             system_of=self.system_prompt_of,
         )
@@ -320,7 +353,8 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
     def stages(self) -> Sequence[Stage]:
         config = self.config
         decides = config.min_margin is not None or config.strategy == "best_of_n"
-        return [*([MarginStage(min_margin=config.min_margin or 0)] if decides else []), *config.quality]
+        margin = [MarginStage(min_margin=config.min_margin or 0)] if decides else []
+        return [PairStage(), *margin, *config.quality]
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from datafast.engine.generate import Generate
-from datafast.judging import Jury, Opinion, Scale, comparison_model, judgement_model, mean_score
+from datafast.judging import Jury, Opinion, Scale, best_first, comparison_model, judgement_model, mean_score
 
 __all__ = ["JUDGEMENT", "SCALE", "Judging", "Maker", "Pair", "Recipe", "Response", "Strategy", "of_judges"]
 
@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
         chosen_by, rejected_by: the roles that take turns in writing each response.
         judges: the roles that score; none if nothing is scored.
         num_responses: how many responses are chosen from, for best_of_n.
-        flaws: in what ways answers are made worse, for degrade.
+        flaws: in what ways answers are made worse, for degrade; none if the prompt does not say.
         evolves: whether the chosen response is rewritten.
         system_of: the system message of a role.
     """
@@ -107,13 +107,14 @@ class Maker:
         self._jury = Jury(recipe.judges, system_of=recipe.system_of)
 
     async def make(self) -> Pair:
-        """The pair, with its better response as the chosen one. Raises CallFailed."""
+        """The pair, with its better response as the chosen one, or the one that was not made worse. Raises CallFailed."""
         if self._recipe.strategy == "best_of_n":
             return await self._best_of_n()
         pair = await (self._degraded() if self._recipe.strategy == "degrade" else self._by_two())
         if self._recipe.judges:
             await (self._judge_together(pair) if self._recipe.judging == "both_orders" else self._judge_apart(pair))
-            self._swap_if_better(pair)
+            if self._recipe.strategy != "degrade":  # there the flaw is in the rejected one
+                self._swap_if_better(pair)
         return pair
 
     async def _by_two(self) -> Pair:
@@ -124,14 +125,15 @@ class Maker:
 
     async def _degraded(self) -> Pair:
         chosen = await self._evolved(await self._written("chosen", self._recipe.chosen_by))
-        flaw = self._of("flaw", self._recipe.flaws)
-        rejected = await self._written("rejected", self._recipe.rejected_by, answer=chosen.text, flaw=flaw)
+        flaw = self._of("flaw", self._recipe.flaws) if self._recipe.flaws else None
+        rejected = await self._written("rejected", self._recipe.rejected_by, answer=chosen.text, flaw=flaw or "")
         return Pair(chosen, rejected, flaw)
 
     async def _best_of_n(self) -> Pair:
         responses = await self._generate.gather(*map(self._candidate, range(self._recipe.num_responses)))
-        order = sorted(responses, key=lambda response: response.score or 0, reverse=True)
-        return Pair(order[0], order[-1])
+        best, *others = best_first(responses)
+        different = [response for response in others if response.text.split() != best.text.split()]
+        return Pair(best, (different or others)[-1])
 
     async def _candidate(self, number: int) -> Response:
         part = f"response {number + 1}"

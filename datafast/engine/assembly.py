@@ -206,7 +206,7 @@ async def _open_endpoints(
     endpoints: dict[int, Endpoint] = {}
     async with contextlib.AsyncExitStack() as stack:
         for provider in job.providers:
-            label, identity = labels[id(provider)], identities[id(provider)]
+            label, identity = labels[id(provider)], identities.get(id(provider), provider.identity)
             earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
             gate = _gate(job, provider, admission.total, earlier, functools.partial(limit_changed, label))
             admission.add(gate)

@@ -212,7 +212,9 @@ def stand_ins(routes: Sequence[Route[LLMProvider]], *, fan_out: FanOut) -> list[
     providers = providers_of(routes)
     labels, identities = labels_of(providers), call_identities(routes, fan_out=fan_out)
     made = {
-        id(provider): _endpoint(provider, label=labels[id(provider)], identity=identities[id(provider)])
+        id(provider): _endpoint(
+            provider, label=labels[id(provider)], identity=identities.get(id(provider), provider.identity)
+        )
         for provider in providers
     }
     return [route.map(lambda provider: made[id(provider)]) for route in routes]

@@ -11,6 +11,7 @@ any order of the replies.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -62,12 +63,14 @@ class Generate:
         elsewhere: Callable[[], bool] | None = None,
         top_up: bool = False,
         thoughts: Thoughts | None = None,
+        recorded_further: dict[bytes, list[Recorded]] | None = None,
     ) -> None:
         self._thoughts = thoughts
         self._caller = caller
         self._item = item
         self._record = record
         self._recorded = recorded
+        self._recorded_further = recorded if recorded_further is None else recorded_further
         self._most_rows = most_rows
         self._route = route
         self._waiting = waiting
@@ -76,6 +79,8 @@ class Generate:
         self._answered: dict[str, str] = {}
         self._cut: set[str] = set()
         self._flaws: list[str] = []
+        self._try = 0
+        self._whole = self
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
         self._tops_up = top_up
@@ -141,8 +146,8 @@ class Generate:
             CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
         call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
-        call.again = again
-        answer = await self._caller.answer(call, self._recorded.get(call.key, []))
+        call.again = again + self._try
+        answer = await self._caller.answer(call, self._recorded_of(role).get(call.key, []))
         self._note(call)
         self._keep_thought(call, tag, part, None if row is None else (row,))
         if call.flaw is not None and isinstance(answer, str):
@@ -158,7 +163,7 @@ class Generate:
     def _note(self, call: Call) -> None:
         """Keeps who has answered."""
         self._answered[call.role] = call.model_id
-        self.last = call
+        self.last = self._whole.last = call
 
     def _keep_thought(self, call: Call, tag: str, part: str, rows: Collection[int] | None) -> None:
         """Keeps what the model thought before the answer that was taken."""
@@ -175,6 +180,26 @@ class Generate:
         """Exchanges the reasoning of two parts of a row, as a kind does that exchanges the answers."""
         if self._thoughts is not None:
             self._thoughts.swap(row, one, other)
+
+    @property
+    def generation(self) -> int:
+        """How often the item was retried after it had failed."""
+        return self._record.generation
+
+    def candidate(self, number: int) -> Generate:
+        """The same, for one of several tries at the whole item, from 0. Its calls differ from those of other tries, and it has its own
+        models, reasoning and cut texts. The calls of the first try are those of an item that is made once.
+        """
+        made = copy.copy(self)
+        made._try = number
+        made._ordinals, made._answered, made._cut = {}, {}, set()
+        made._thoughts = None if self._thoughts is None else Thoughts()
+        return made
+
+    def take_reasoning(self, row: int, candidate: Generate) -> None:
+        """Keeps what a try thought about a row that is taken from it."""
+        if self._thoughts is not None and candidate._thoughts is not None:
+            self._thoughts.take(row, candidate._thoughts)
 
     async def gather(self, *calls: Awaitable[T]) -> list[T]:
         """Runs calls at once and returns their answers in order. If one fails, the others land first, because they are paid for."""
@@ -327,9 +352,9 @@ class Generate:
                     break
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
             call = self._call(role, conversation, model, tag)
-            call.again = number
+            call.again = number + self._try
             try:
-                reply: Any = await self._caller.answer(call, self._recorded.get(call.key, []))
+                reply: Any = await self._caller.answer(call, self._recorded_of(role).get(call.key, []))
             except CallFailed as error:
                 if not came:
                     raise
@@ -362,7 +387,11 @@ class Generate:
     def _paid(self, role: str, conversation: list[Message], model: type[BaseModel], tag: str) -> list[int]:
         """The generations of the recorded replies to a call that was not made in this run yet."""
         key = self._key(self._route.of(role), role, conversation, ResponseSchema.of(model), tag, peek=True)
-        return [reply.generation for reply in self._recorded.get(key, ())]
+        return [reply.generation for reply in self._recorded_of(role).get(key, ())]
+
+    def _recorded_of(self, role: str) -> dict[bytes, list[Recorded]]:
+        """The recorded replies that a role may use. What a route was asked before says nothing of further roles."""
+        return self._recorded_further if role in self._route.further else self._recorded
 
     def _key(
         self,
@@ -377,15 +406,19 @@ class Generate:
         """The key of a call: the former one if its replies were recorded under it."""
         asked = orjson.dumps(messages)
         key = self._numbered(endpoint, role, asked, schema.key if schema else b"", tag, peek=peek)
-        if schema is None or not self._recorded or key in self._recorded or schema.former_key == schema.key:
+        recorded = self._recorded_of(role)
+        if schema is None or not recorded or key in recorded or schema.former_key == schema.key:
             return key
         former = self._numbered(endpoint, role, asked, schema.former_key, tag, peek=peek)
-        return former if former in self._recorded else key
+        return former if former in recorded else key
 
     def _numbered(
         self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
     ) -> bytes:
-        who = _asked_digest(endpoint.identity, role, schema_key, tag)
+        identity = endpoint.provider.identity if role in self._route.further else endpoint.identity
+        if self._try:
+            tag = f"candidate {self._try + 1} {tag}"
+        who = _asked_digest(identity, role, schema_key, tag)
         plain = hashed(self._item.content + who + asked)
         ordinal = self._ordinals.get(plain, 0)
         if not peek:

@@ -69,6 +69,7 @@ class Outcomes:
                 item=item,
                 record=record,
                 recorded=recorded if len(share.routes) == 1 else _for_route(recorded, route, share, tried),
+                recorded_further=recorded,
                 most_rows=max(item.most_rows, self._store.most_donated),
                 route=route,
                 waiting=share.on_wait,
@@ -169,12 +170,12 @@ def _elsewhere(route: Route[Endpoint], left: Sequence[Route[Endpoint]]) -> Calla
 
 def _for_route(recorded: Replies, route: Route[Endpoint], share: Share, tried: set[str]) -> Replies:
     """The recorded replies as they are used on one of several routes: without those of the routes that were tried before, and those of
-    later ones after all others.
+    later ones after all others. Those in further roles are not among them.
 
     Args:
         tried: the labels of the routes before; those of this route are added.
     """
-    own = {endpoint.label for endpoint in route.members}
+    own = {endpoint.label for endpoint in route.own}
     later = {endpoint.label for endpoint in share.endpoints} - own
     before = frozenset(tried)
     tried |= own

@@ -64,6 +64,10 @@ class Thoughts:
         """
         self._all.append(_Thought((role, tag), part or role, rows, text))
 
+    def take(self, row: int, other: Thoughts) -> None:
+        """Takes over what others hold about a row."""
+        self._all += [thought._replace(rows=(row,)) for thought in other._all if _concerns(thought, row)]
+
     def swap(self, row: int, one: str, other: str) -> None:
         """Exchanges two parts of a row."""
         to = {one: other, other: one}
@@ -86,8 +90,12 @@ class Thoughts:
 
     def _about(self, row: int) -> Iterator[tuple[str, str]]:
         for thought in sorted(self._all, key=lambda thought: thought.order):
-            if thought.rows is None or row in thought.rows:
+            if _concerns(thought, row):
                 yield thought.part, thought.text
+
+
+def _concerns(thought: _Thought, row: int) -> bool:
+    return thought.rows is None or row in thought.rows
 
 
 def line_of(row: BaseModel, number: int, thoughts: Thoughts, where: ReasoningPlace) -> bytes:

@@ -65,8 +65,8 @@ class Share:
 
     @property
     def only_endpoint(self) -> Endpoint | None:
-        """The endpoint of a share with only one; None for roles and fallbacks, which only their gates limit."""
-        return self.routes[0].sole if len(self.routes) == 1 else None
+        """The endpoint of a share with only one; None for roles, also further ones, and fallbacks, which only their gates limit."""
+        return self.routes[0].sole if len(self.routes) == 1 and not self.routes[0].further else None
 
     @property
     def cap(self) -> int | None:

@@ -62,17 +62,18 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
 
 
 def settings_of(stages: Sequence[Decides]) -> str:
-    """The settings of stages as JSON; the same text for the same settings.
+    """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Raises:
         ConfigError: a stage does not give them; names it.
     """
-    return f"[{','.join(_settings_of(stage) for stage in stages)}]"
+    return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
 
 
 def _settings_of(stage: Decides) -> str:
     with blaming(stage, "settings()"):
-        return orjson.dumps(stage.settings(), option=orjson.OPT_SORT_KEYS).decode()
+        found = stage.settings()
+        return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""
 
 
 def _cut(reason: str) -> str:

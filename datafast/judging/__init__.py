@@ -3,13 +3,15 @@
 scale       what scores mean: a rubric and its bounds, as config fields
 replies     what a judge replies: a reason and a score, about one text or about two
 jury        one or several judges; two texts compared in both orders
+best_of_n   how one of several candidates is chosen, as config fields
+candidates  makes the rows of an item several times, and chooses
 agreement   how far several judges agree
 """
 
 from __future__ import annotations
 
 from datafast.judging.agreement import Agreement, agreement_of
-from datafast.judging.jury import Compared, Jury, Opinion, mean_score
+from datafast.judging.jury import Compared, Jury, Opinion, best_first, mean_score
 from datafast.judging.replies import comparison_model, judgement_model
 from datafast.judging.scale import JudgeFields, Scale
 
@@ -21,6 +23,7 @@ __all__ = [
     "Opinion",
     "Scale",
     "agreement_of",
+    "best_first",
     "comparison_model",
     "judgement_model",
     "mean_score",

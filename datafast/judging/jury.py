@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from datafast.engine.generate import Generate
 
-__all__ = ["Compared", "Jury", "Opinion", "mean_score"]
+__all__ = ["Compared", "Jury", "Opinion", "best_first", "mean_score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,21 @@ class Jury:
 def mean_score(opinions: Sequence[Opinion]) -> int | float:
     """The mean of the judges' scores; a whole number stays one."""
     return _mean([opinion.score for opinion in opinions])
+
+
+class HasScore(Protocol):
+    """What can be compared by its score."""
+
+    @property
+    def score(self) -> int | float | None: ...
+
+
+S = TypeVar("S", bound=HasScore)
+
+
+def best_first(candidates: Sequence[S]) -> list[S]:
+    """Candidates by their scores, the best one first; of equal ones, the earlier one."""
+    return sorted(candidates, key=lambda found: found.score or 0, reverse=True)
 
 
 def _mean(scores: Sequence[int | float]) -> int | float:

@@ -170,6 +170,17 @@ class LLMProvider:
             {key: value for key, value in parts.items() if value is not None}, option=orjson.OPT_SORT_KEYS
         ).decode()
 
+    def agrees_with(self, other: LLMProvider) -> bool:
+        """Whether it names the same model with the same key at the same server as another provider, and sets nothing otherwise."""
+        if self is other:
+            return True
+        if type(self) is not type(other) or (self.identity, self.api_base) != (other.identity, other.api_base):
+            return False
+        set_there = {**other._options, "api_key": None, "api_base": None, **other.sampling}
+        told = {name: value for name, value in self._options.items() if name not in ("api_key", "api_base")}
+        told |= self.sampling
+        return self.api_key == other.api_key and all(set_there.get(name) == value for name, value in told.items())
+
     @property
     def sampling(self) -> dict[str, Any]:
         """The sampling and reasoning parameters that were set."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.engine.settings import RunConfig
+    from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
@@ -39,6 +40,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
             "datafast.topics.config": ["TopicsConfig"],
@@ -47,6 +49,8 @@ else:
     )
 
 __all__ = [
+    "BestOfN",
+    "CandidateJudge",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",

@@ -14,9 +14,9 @@ refused with its file, line and column. A row comes out as a plain mapping of co
 text to the letter; `types` makes numbers of those that are named. Rows are told apart by what they hold: a row keeps its `id` wherever the
 source lies and whatever becomes of other rows. Nothing of the user's is changed.
 Cost: one pass over the source, and 16 to 40 bytes a row, which are in a temporary file beyond some megabytes. Rows of JSONL, CSV, TSV and
-text files are read from the file as they are asked for; those of Parquet and Arrow files and streamed datasets from a temporary file that
-the pass writes (below TMPDIR); what is compressed or lies elsewhere from a copy beside the ledger. Lists and DataFrames are gone through
-once.
+text files are read from the file as they are asked for; those of Parquet and Arrow files and of streams from the Hub from a copy beside the
+ledger that the pass writes and the next run uses, and so what is compressed or lies elsewhere; iterables in memory from a temporary file
+(below TMPDIR). Lists and DataFrames are gone through once.
 Limits: a file that changes while it is used gives an error where its rows have changed.
 """
 

@@ -55,6 +55,8 @@ def _filesystem(address: str, reading: Reading) -> tuple[Any, str]:
 
     try:
         filesystem, path = url_to_fs(address)
+    except OSError as error:
+        raise _unreachable(address, error, reading) from error
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"{reading.field}: Cannot open {shown_address(address)}: {error}. Install what reads such addresses, or check the address."

@@ -22,12 +22,13 @@ from datafast.sources.part import Part
 from datafast.sources.reading import CellType, Reading
 from datafast.sources.records import Numbers
 from datafast.sources.text_file import TextFile
-from datafast.sources.values import Row, RowReader
+from datafast.sources.values import Row, RowReader, first_repeated
 
 __all__ = ["read_delimited"]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _OTHERS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','"}
+_EXCELS = re.compile(r"sep=.?", re.IGNORECASE)  # Excel's way to say what stands between cells
 _LARGEST_CELL = 2**26  # characters; a quote that does not end must not take the whole file
 
 _limit = threading.RLock()
@@ -154,10 +155,15 @@ def _header(records: _Records, text: TextFile, reading: Reading) -> list[str]:
     with _faults(text, reading) as at:
         at[0] = records
         columns = records.next(()) or []
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
+    if (twice := first_repeated(columns)) is not None:
         raise ConfigError(
             f"{reading.field}: {text.name}: Two columns are named {twice!r}. Give one of them another name, "
             f"since only one could be used."
+        )
+    if columns and _EXCELS.fullmatch(columns[0]) and not any(columns[1:]):
+        raise ConfigError(
+            f"{reading.field}: {text.name}: The first line begins with {columns[0]!r}: it is for Excel alone and names no columns. "
+            f"Take it out, and write delimiter: what stands between the cells."
         )
     if reading.delimiter is None and len(columns) == 1:
         for other, shown in _OTHERS.items():

@@ -55,8 +55,10 @@ class TextInput:
     def _read(self, value: Any, texts: Callable[[Any], Any], info: ValidationInfo) -> Any:
         if isinstance(value, SourceTexts):
             return value
-        if isinstance(value, list | tuple) or not isinstance(value, Iterable | Path):
-            return texts(list(value) if isinstance(value, tuple) else value)
+        if isinstance(value, tuple) or type(value).__name__ == "Series":  # of pandas or polars
+            value = list(value)
+        if isinstance(value, list) or not isinstance(value, Iterable | Path):
+            return texts(value)
         if isinstance(value, str) and not is_source(value, (info.context or {}).get("folder")):
             raise ValueError(
                 f"expected a list of texts, or a source of them, got {value!r:.60}, which is neither a file nor a dataset. "

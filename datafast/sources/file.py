@@ -12,7 +12,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from typing import IO, Any
 from datafast._util.digest import digest
 from datafast._util.scratch import Scratch
 from datafast.errors import ConfigError
+from datafast.sources.copies import folder_of, remove_other_states, turn
 from datafast.sources.progress import Progress
 from datafast.sources.reading import Reading
 from datafast.sources.zstd import ZstdReader
@@ -27,6 +28,7 @@ from datafast.sources.zstd import ZstdReader
 __all__ = ["COMPRESSED", "SourceFile", "copied", "copy_of", "unpacked"]
 
 COMPRESSED = (".gz", ".zst")
+_PART = ".part"  # behind the name of what is not there whole
 _BLOCK = 1 << 20
 _LARGEST_RATIO = 1_000
 _ALWAYS = 2**28
@@ -101,10 +103,10 @@ def copied(name: str, told: bytes, size: int | None, opened: Callable[[], Any], 
 
 def copy_of(name: str, reading: Reading) -> SourceFile | None:
     """What an earlier run has copied from an address."""
-    folder = reading.spool and reading.spool / digest(name).hex()[:16]
-    found = sorted(folder.glob("*/*")) if folder is not None else []
-    whole = [path for path in found if path.suffix != ".part"]
-    return SourceFile(whole[0], name, None) if whole else None
+    folder = folder_of(reading, name)
+    found = folder.glob("*/*") if folder is not None else ()
+    whole = sorted((path for path in found if path.suffix != _PART), key=lambda path: path.stat().st_mtime_ns)
+    return SourceFile(whole[-1], name, None) if whole else None
 
 
 def _made(
@@ -112,7 +114,7 @@ def _made(
 ) -> SourceFile:
     """The local file: that of an earlier run, or a new one, which is there whole or not at all."""
     scratch = None
-    folder = reading.spool and reading.spool / digest(name).hex()[:16]
+    folder = folder_of(reading, name)
     if folder is None:
         scratch = Scratch()
         folder = scratch.folder
@@ -123,12 +125,15 @@ def _made(
     if path.exists():
         return found
     try:
-        shutil.rmtree(folder, ignore_errors=True)  # what the file was before it changed
-        path.parent.mkdir(parents=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as target:
-            write(target)
-        part.replace(path)
+        with turn(folder, name) if scratch is None else nullcontext():
+            if path.exists():
+                return found
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + _PART)
+            with part.open("wb") as target:
+                write(target)
+            part.replace(path)
+            remove_other_states(folder, path.parent.name)
     except OSError as error:
         raise ConfigError(
             f"{reading.field}: Cannot copy {name} into {folder}: {error.strerror or error}. Check the file, and the folder's permissions."

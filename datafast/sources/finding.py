@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datafast._util.notify import warn_user
 from datafast._util.user_path import is_file, is_folder, is_special
 from datafast.errors import ConfigError
 from datafast.sources.addresses import fetched, is_address, remote_names, shown_address
+from datafast.sources.copies import COPIES
 from datafast.sources.delimited import read_delimited
 from datafast.sources.file import COMPRESSED, SourceFile, unpacked
 from datafast.sources.json_files import read_json, read_jsonl
@@ -61,11 +63,11 @@ def at_path(path: Path, reading: Reading, reader: RowReader) -> Part:
         ConfigError: there are none, or it is not known how one is read.
     """
     if is_pattern(path):
-        files = [Path(found) for found in _matching(path)]
+        files = [Path(found) for found in _matching(path, reading)]
         if not files:
             raise ConfigError(f"{reading.field}: No file matches {path}. Check the pattern and its folder.")
     elif is_folder(path):
-        files = [Path(name) for name in _readable(_below(path), str(path), reading)]
+        files = [Path(name) for name in _readable(_below(path, reading), str(path), reading)]
     else:
         if not is_file(path):
             if is_special(path):
@@ -95,9 +97,11 @@ def _all(
 ) -> Part:
     readers = [_reader_of(shown_address(file) if is_address(file) else file, reading) for file in names]
 
+    each = reading if len(names) == 1 else replace(reading, limit=None)  # which counts over all of them
+
     def parts() -> Iterator[Part]:
         for file, read in zip(names, readers, strict=True):
-            yield read(made(file), reading, reader)
+            yield read(made(file), each, reader)
 
     return next(parts()) if len(names) == 1 else chained(name, parts(), reader)
 
@@ -114,20 +118,23 @@ def _reader_of(name: str, reading: Reading) -> Callable[[SourceFile, Reading, Ro
     return read
 
 
-def _matching(pattern: Path) -> list[str]:
+def _matching(pattern: Path, reading: Reading) -> list[str]:
     """The files that a pattern means."""
     fixed = next(number for number, part in enumerate(pattern.parts) if glob.has_magic(part))
-    return _below(Path(*pattern.parts[:fixed]), str(Path(*pattern.parts[fixed:])))
+    return _below(Path(*pattern.parts[:fixed]), reading, str(Path(*pattern.parts[fixed:])))
 
 
-def _below(folder: Path, pattern: str = "**/*") -> list[str]:
-    """The files below a folder that are not hidden."""
-    found = (path for path in folder.glob(pattern) if not any(map(_is_hidden, path.relative_to(folder).parts)))
-    return sorted(str(path) for path in found if is_file(path))
+def _below(folder: Path, reading: Reading, pattern: str = "**/*") -> list[str]:
+    """The files below a folder that are neither hidden nor copies of sources beside a ledger."""
+    copies = None if reading.spool is None else reading.spool.resolve()
 
+    def is_left_out(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        if any(name.startswith(".") or name.endswith(COPIES) for name in parts):
+            return True
+        return copies is not None and copies in path.resolve().parents
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
+    return sorted(str(path) for path in folder.glob(pattern) if is_file(path) and not is_left_out(path))
 
 
 def _readable(names: Iterable[str], folder: str, reading: Reading) -> list[str]:

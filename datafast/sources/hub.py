@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import orjson
 from datafast._util.notify import did_you_mean, warn_user
 from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
+from datafast.sources.kept import newest_state
 from datafast.sources.memory import of_iterable
 from datafast.sources.part import Part, chained
 from datafast.sources.reading import Reading
@@ -20,6 +22,7 @@ from datafast.sources.values import Row, RowReader
 __all__ = ["from_disk", "from_hub", "is_dataset", "is_saved", "is_streamed", "of_any", "of_dataset", "of_splits"]
 
 _BATCH = 1_000
+_WAIT_S = 30.0
 
 
 def is_dataset(given: object) -> bool:
@@ -58,19 +61,33 @@ def of_dataset(dataset: Any, reading: Reading, reader: RowReader) -> Part:
     )
 
 
-def of_splits(splits: Mapping[Any, Any], reading: Reading, reader: RowReader) -> Part:
-    """The split that is asked for, `train`, or the only one; where none of these is there, all of them, one after the other."""
+def of_splits(
+    splits: Mapping[Any, Any],
+    reading: Reading,
+    reader: RowReader,
+    *,
+    source: Sequence[str] = (),
+    state: str | None = None,
+) -> Part:
+    """The split that is asked for, `train`, or the only one; where none of these is there, all of them, one after the other.
+
+    Args:
+        source, state: of a dataset on the Hub that is streamed; see `kept_part`.
+    """
     names = [str(name) for name in splits]
     split = reading.split
     if split is not None:
         if split not in splits:
             raise ConfigError(f"{reading.field}: There is no split {split!r}. {did_you_mean(split, names)}")
-        return of_any(splits[split], reading, reader)
-    if "train" in splits:
-        return of_any(splits["train"], reading, reader)
-    parts = [of_any(part, reading, reader) for part in splits.values()]
-    if len(parts) == 1:
-        return parts[0]
+        return of_any(splits[split], reading, reader, source=source, state=state)
+    if "train" in splits or len(splits) == 1:
+        chosen = splits["train"] if "train" in splits else next(iter(splits.values()))
+        return of_any(chosen, reading, reader, source=source, state=state)
+    each = replace(reading, limit=None)  # which counts over all of them
+    parts = [
+        of_any(part, each, reader, source=[*source, f"split={name}"] if source else (), state=state)
+        for name, part in zip(names, splits.values(), strict=True)
+    ]
     warn_user(
         f"{reading.field}: The splits {', '.join(names)} are read one after the other. Give split to read one of them."
     )
@@ -80,10 +97,13 @@ def of_splits(splits: Mapping[Any, Any], reading: Reading, reader: RowReader) ->
     return chained("the dataset", parts, reader, columns=columns)
 
 
-def of_any(part: Any, reading: Reading, reader: RowReader) -> Part:
+def of_any(
+    part: Any, reading: Reading, reader: RowReader, *, source: Sequence[str] = (), state: str | None = None
+) -> Part:
     """A dataset, streamed or not."""
     if is_streamed(part):
-        return of_iterable(part, reading, reader, "the dataset", columns=part.column_names or ())
+        columns = part.column_names or ()
+        return of_iterable(part, reading, reader, "the dataset", columns=columns, source=source, state=state)
     return of_dataset(part, reading, reader)
 
 
@@ -108,7 +128,36 @@ def from_disk(folder: Path, reading: Reading, reader: RowReader) -> Part:
 
 
 def from_hub(name: str, reading: Reading, reader: RowReader) -> Part:
-    """A dataset by its name on the Hub."""
+    """A dataset by its name on the Hub. What is streamed stays beside the ledger until the Hub has another commit."""
+    if not reading.streaming:
+        return _loaded(name, reading, reader)
+    source = ["hub", name, f"config={reading.config}", f"split={reading.split}", f"revision={reading.revision}"]
+    commit = _commit_of(name, reading)
+    state = newest_state(source, reading, state=commit)
+    if commit is None and state is not None:
+        warn_user(
+            f"{reading.field}: The Hugging Face Hub cannot be asked about {name}; the copy of an earlier run is used."
+        )
+    if state is not None:
+        return of_iterable((), reading, reader, name, source=source, state=state)
+    return _loaded(name, replace(reading, revision=commit or reading.revision), reader, source=source, state=commit)
+
+
+def _commit_of(name: str, reading: Reading) -> str | None:
+    """The commit that a revision is on the Hub; None if the Hub cannot be asked."""
+    from datasets.config import HF_ENDPOINT  # which it asks too
+    from huggingface_hub import HfApi
+
+    try:
+        found = HfApi(HF_ENDPOINT).dataset_info(name, revision=reading.revision, timeout=_WAIT_S)
+    except Exception:  # noqa: BLE001 - `datasets` will say why, or the copy of an earlier run is used, with a warning
+        return None
+    return None if found.sha is None else str(found.sha)
+
+
+def _loaded(
+    name: str, reading: Reading, reader: RowReader, *, source: Sequence[str] = (), state: str | None = None
+) -> Part:
     from datasets import load_dataset
 
     asked = {"name": reading.config, "revision": reading.revision, "streaming": reading.streaming or None}
@@ -120,6 +169,7 @@ def from_hub(name: str, reading: Reading, reader: RowReader) -> Part:
             f"{reading.field}: There is no file {name!r} here, and it cannot be loaded from the Hugging Face Hub either: "
             f"{type(error).__name__}: {str(error).rstrip('.')}. Check its name and the network."
         ) from error
-    found = of_any(loaded, reading, reader) if reading.split is not None else of_splits(loaded, reading, reader)
+    kept = of_any if reading.split is not None else of_splits
+    found = kept(loaded, reading, reader, source=source, state=state)
     found.name = name
     return found

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from datafast.errors import ConfigError
+from datafast.sources.kept import kept_part
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.spool import Spool
-from datafast.sources.values import Row, RowReader, formerly_written, is_nothing
+from datafast.sources.values import Row, RowReader, first_repeated, formerly_written, is_nothing
 
 __all__ = ["is_frame", "of_columns", "of_frame", "of_iterable", "of_list"]
 
@@ -23,7 +23,7 @@ def of_list(
     former = blake2b(digest_size=16)
     return Part(
         name,
-        lambda: _plain(given, reading, reader, former),
+        lambda: _plain(given, reader, former, f"{reading.field}: {name}" if files else reading.field),
         lambda number: reader.plain(given[number], number),
         former.digest,
         files=list(files),
@@ -31,26 +31,35 @@ def of_list(
 
 
 def of_iterable(
-    given: Iterable[Any], reading: Reading, reader: RowReader, name: str, *, columns: Sequence[str] = ()
+    given: Iterable[Any],
+    reading: Reading,
+    reader: RowReader,
+    name: str,
+    *,
+    columns: Sequence[str] = (),
+    source: Sequence[str] = (),
+    state: str | None = None,
 ) -> Part:
-    """Rows that come one by one, like those of a streamed dataset."""
-    spool, former = Spool(f"{reading.field}: {name}"), blake2b(digest_size=16)
-    return Part(
+    """Rows that come one by one, like those of a streamed dataset; `source` and `state`: see `kept_part`."""
+    former = blake2b(digest_size=16)
+    return kept_part(
         name,
-        lambda: _plain(given, reading, reader, former),
-        spool.__getitem__,
-        former.digest,
+        lambda: _plain(given, reader, former, reading.field),
+        reading,
+        reader,
+        source=source,
+        state=state,
         columns=columns,
-        keep=spool.keep,
+        former=former.digest,
     )
 
 
-def _plain(given: Iterable[Any], reading: Reading, reader: RowReader, former: Any) -> Iterator[Row]:
-    """The rows as plain values; `former` gets what version 0.1.0 made its digest of."""
+def _plain(given: Iterable[Any], reader: RowReader, former: Any, place: str) -> Iterator[Row]:
+    """The rows as plain values; `former` gets what version 0.1.0 made its digest of. `place` is how errors call what they are in."""
     for number, row in enumerate(given):
         if not isinstance(row, Mapping):
             raise ConfigError(
-                f"{reading.field}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
+                f"{place}[{number}]: expected a mapping of column names to values, got {type(row).__name__}."
             )
         former.update(formerly_written(row))
         yield reader.plain(row, number)
@@ -78,15 +87,28 @@ def _is_column(values: object) -> bool:
     return isinstance(values, Sequence) or (hasattr(values, "__len__") and hasattr(values, "__iter__"))
 
 
+def is_lazy(given: object) -> bool:
+    """Whether it is a LazyFrame of polars, whose columns are not known before it is carried out."""
+    return all(hasattr(type(given), name) for name in ("collect", "collect_schema"))
+
+
 def is_frame(given: object) -> bool:
     """Whether it is a DataFrame of pandas or polars, told without importing them."""
+    if is_lazy(given):
+        return True
     return hasattr(given, "columns") and (hasattr(given, "to_dict") or hasattr(given, "iter_rows"))
 
 
 def of_frame(given: Any, reading: Reading, reader: RowReader) -> Part:
-    """A DataFrame."""
+    """A DataFrame, or a LazyFrame of polars, which is carried out."""
+    if is_lazy(given):
+        try:
+            given = given.collect()
+        except Exception as error:  # whatever polars raises goes on as its cause
+            why = str(error).partition("\n")[0].rstrip(".")
+            raise ConfigError(f"{reading.field}: The LazyFrame cannot be carried out: {why}. Correct it.") from error
     names = [str(name) for name in given.columns]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if (twice := first_repeated(names)) is not None:
         raise ConfigError(f"{reading.field}: The DataFrame has two columns named {twice!r}. Give one another name.")
     records = given.iter_rows(named=True) if hasattr(given, "iter_rows") else given.to_dict(orient="records")
     return of_list([_without_nan(record) for record in records], reading, reader, "the DataFrame")

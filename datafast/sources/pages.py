@@ -44,6 +44,7 @@ def read_page(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
         columns=["text", "file"],
         place=lambda number: "its text",
         keep=spool.keep,
+        ended=lambda is_well: spool.close(),
         files=file.files,
     )
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from datafast._util.digest import digest
 from datafast.errors import ConfigError
 from datafast.sources.file import SourceFile
+from datafast.sources.kept import kept_part
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
-from datafast.sources.spool import Spool
 from datafast.sources.text_file import digest_of
-from datafast.sources.values import Row, RowReader
+from datafast.sources.values import Row, RowReader, first_repeated
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -80,27 +81,29 @@ def _part(
     columns: list[str],
     batches: Callable[[], Iterator[RecordBatch]],
 ) -> Part:
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
+    if (twice := first_repeated(columns)) is not None:
         raise ConfigError(
             f"{reading.field}: {file.name}: Two columns are named {twice!r}. Give one of them another name."
         )
-    at_most = max(_ALWAYS, _LARGEST_RATIO * file.path.stat().st_size)
-    # A row group holds up to a million rows, too many to be read again for each that is asked for.
-    spool = Spool(f"{reading.field}: {file.name}", at_most)
+    status = file.path.stat()
 
     def rows() -> Iterator[Row]:
         with _faults(file, reading):
             for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches())):
                 yield reader.plain(row, number)
 
-    return Part(
+    # A row group holds up to a million rows, too many to be read again for each that is asked for.
+    return kept_part(
         file.name,
         rows,
-        spool.__getitem__,
-        lambda: digest_of(file.path),
+        reading,
+        reader,
+        source=["rows", str(file.path.resolve())],
+        state=digest(str(status.st_size), str(status.st_mtime_ns)).hex()[:16],
         columns=columns,
-        keep=spool.keep,
+        former=lambda: digest_of(file.path),
         files=file.files,
+        at_most=max(_ALWAYS, _LARGEST_RATIO * status.st_size),
     )
 
 

@@ -21,6 +21,10 @@ def _kept_already(number: int, row: Row) -> None:
     """Rows that can be read where they are need not be kept."""
 
 
+def _nothing_left(is_well: bool) -> None:
+    """Nothing has to be closed."""
+
+
 @dataclass(slots=True)
 class Part:
     """Something with rows, which are numbered from 0.
@@ -30,9 +34,10 @@ class Part:
         rows: goes through all rows, once; they can be read by their numbers from then on.
         read: a row by its number. Raises ConfigError where it is not what was found.
         former: what version 0.1.0 had in the place of a digest of the rows; known when they have been gone through.
-        columns: their names, where they are known before.
+        columns: their names, as far as they are known when the first row is read.
         place: how messages call the place of a row.
         keep: what is told of each row that is used while they are gone through.
+        ended: what is told when they have been gone through, as far as they are wanted: whether that went well.
         files: of the user's, that it is read from.
     """
 
@@ -43,6 +48,7 @@ class Part:
     columns: Sequence[str] = ()
     place: Callable[[int], str] = _row
     keep: Callable[[int, Row], None] = _kept_already
+    ended: Callable[[bool], None] = _nothing_left
     files: list[Path] = field(default_factory=list)
 
 
@@ -52,40 +58,67 @@ def chained(name: str, parts: Iterable[Part], reader: RowReader, *, columns: Seq
     Args:
         columns: where they are given, each row has all of them; one that a part lacks is null there.
     """
-    starts: list[int] = []
-    begun: list[Part] = []
-    files: list[Path] = []
+    chain = _Chain(parts, reader, columns)
+    return Part(
+        name,
+        chain.rows,
+        chain.read,
+        chain.former,
+        chain.known,
+        chain.place,
+        chain.keep,
+        chain.ended,
+        chain.files,
+    )
 
-    def rows() -> Iterator[Row]:
+
+class _Chain:
+    def __init__(self, parts: Iterable[Part], reader: RowReader, columns: Sequence[str]) -> None:
+        self.known = list(columns)
+        self.files: list[Path] = []
+        self._parts = parts
+        self._reader = reader
+        self._columns = columns
+        self._starts: list[int] = []
+        self._begun: list[Part] = []
+
+    def rows(self) -> Iterator[Row]:
         count = 0
-        for part in parts:
-            starts.append(count)
-            begun.append(part)
-            files.extend(part.files)
-            reader.offset = count
-            for row in part.rows():
+        for part in self._parts:
+            self._starts.append(count)
+            self._begun.append(part)
+            self.files.extend(part.files)
+            self._reader.offset = count
+            rows = part.rows()
+            self.known.extend(name for name in part.columns if name not in self.known)
+            for row in rows:
                 count += 1
-                yield {column: row.get(column) for column in columns} if columns else row
-        reader.offset = 0
+                yield self._shown(row)
+            part.ended(True)
+        self._reader.offset = 0
 
-    def at(number: int) -> tuple[Part, int]:
-        place = bisect_right(starts, number) - 1
-        return begun[place], number - starts[place]
+    def _shown(self, row: Row) -> Row:
+        return {column: row.get(column) for column in self._columns} if self._columns else row
 
-    def read(number: int) -> Row:
-        part, own = at(number)
-        row = part.read(own)
-        return {column: row.get(column) for column in columns} if columns else row
+    def _at(self, number: int) -> tuple[Part, int]:
+        place = bisect_right(self._starts, number) - 1
+        return self._begun[place], number - self._starts[place]
 
-    def place(number: int) -> str:
-        part, own = at(number)
+    def read(self, number: int) -> Row:
+        part, own = self._at(number)
+        return self._shown(part.read(own))
+
+    def place(self, number: int) -> str:
+        part, own = self._at(number)
         return f"{part.name}, {part.place(own)}"
 
-    def keep(number: int, row: Row) -> None:
-        part, own = at(number)
+    def keep(self, number: int, row: Row) -> None:
+        part, own = self._at(number)
         part.keep(own, row)
 
-    def former() -> bytes:
-        return blake2b(b"".join(part.former() for part in begun), digest_size=16).digest()
+    def ended(self, is_well: bool) -> None:
+        if self._begun:
+            self._begun[-1].ended(is_well)
 
-    return Part(name, rows, read, former, columns, place, keep, files)
+    def former(self) -> bytes:
+        return blake2b(b"".join(part.former() for part in self._begun), digest_size=16).digest()

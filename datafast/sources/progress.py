@@ -45,6 +45,11 @@ class Progress:
         if self._is_due():
             self._show(f"{count:,} rows")
 
+    def waits(self) -> None:
+        """Another process reads it, and this one waits."""
+        if self._is_due():
+            self._show("another run is copying it")
+
     def _is_due(self) -> bool:
         return monotonic() >= self._shows_at
 

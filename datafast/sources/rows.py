@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import nsmallest
@@ -49,12 +50,12 @@ def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
     Raises:
         ConfigError: a row lacks what tells it apart, or `where` cannot be decided; names the place.
     """
-    seen = dict.fromkeys(part.columns)
-    kinds: dict[str, set[Any]] = {column: set() for column in part.columns}
-    choice, identity = Choice(part, reading, reader), reading.identity
+    seen: dict[str, None] = {}
+    kinds: dict[str, set[Any]] = {}
+    choice = Choice(part, reading, reader)
     ids = Records(ID_BYTES)
-    with Progress(part.name) as progress:
-        for number, row in choice.of(_noting(part.rows(), seen)):
+    with Progress(part.name) as progress, _ended(part):
+        for number, row in choice.of(_noting(part, seen)):
             if not number % _TOLD_EVERY:
                 progress.at_row(number)
             part.keep(number, row)
@@ -62,19 +63,32 @@ def gone_through(part: Part, reading: Reading, reader: RowReader) -> Found:
                 if (kind := kind_of(value)) not in kinds.setdefault(column, set()):
                     kinds[column].add(kind)
             try:
-                ids.append(identity.of(row))
+                ids.append(reading.identity.of(row))
             except CellProblem as problem:
-                refused = reader.refused.get(problem.column, (-1, ""))
-                why = refused[1] if refused[0] == number else problem.why
-                end = "" if why.endswith("?") else "."
-                raise ConfigError(
-                    f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}"
-                ) from None
+                raise _refusal(problem, number, part, reading, reader) from None
     choice.check(seen)
     digest = _digest(ids)
-    number_equal(ids, identity.again)
+    number_equal(ids, reading.identity.again)
     told = {column: frozenset(kinds.get(column, ())) for column in seen}
     return Found(ids, digest, tuple(seen), told, choice.places)
+
+
+def _refusal(problem: CellProblem, number: int, part: Part, reading: Reading, reader: RowReader) -> ConfigError:
+    refused = reader.refused.get(problem.column, (-1, ""))
+    why = refused[1] if refused[0] == number else problem.why
+    end = "" if why.endswith("?") else "."
+    return ConfigError(f"{reading.field}: {part.name}, {part.place(number)}: The column {problem.column!r} {why}{end}")
+
+
+@contextmanager
+def _ended(part: Part) -> Iterator[None]:
+    """Tells a part that its rows have been gone through, and whether that went well."""
+    try:
+        yield
+    except BaseException:
+        part.ended(False)
+        raise
+    part.ended(True)
 
 
 def _digest(ids: Records) -> bytes:
@@ -84,13 +98,15 @@ def _digest(ids: Records) -> bytes:
     return state.digest()
 
 
-def _noting(rows: Iterable[Row], seen: dict[str, None]) -> Iterator[Row]:
-    """Notes the columns of all rows, also of those that are not used."""
+def _noting(part: Part, seen: dict[str, None]) -> Iterator[Row]:
+    """The rows of a part; notes the columns of all of them, also of those that are not used."""
+    rows = part.rows()
+    seen |= dict.fromkeys(part.columns)
     for row in rows:
         if row.keys() != seen.keys():
-            for column in row:
-                seen.setdefault(column)
+            seen |= dict.fromkeys(name for name in (*part.columns, *row) if name not in seen)
         yield row
+    seen |= dict.fromkeys(name for name in part.columns if name not in seen)
 
 
 class SourceRows(Sequence[Row]):

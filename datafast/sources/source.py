@@ -84,6 +84,8 @@ class Source(RowSource):
         rows = open_source(self.source, field="source", folder=folder, **how)
         if self.key is not None and identity.keys is not None:
             rows.refuse_repeats(identity.keys, self.key, field="key")
+        if self.keep_row:
+            rows.check(rows.columns, field="keep_row")
         if self.sample is not None:
             rows = rows.sample(self.sample, self.seed)
         return SourceTexts(self, rows, str(identity.column), dimension)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -12,7 +12,16 @@ from typing import Any
 
 import orjson
 
-__all__ = ["RepeatedNameError", "Row", "RowReader", "formerly_written", "is_nothing", "parsed_json", "written"]
+__all__ = [
+    "RepeatedNameError",
+    "Row",
+    "RowReader",
+    "first_repeated",
+    "formerly_written",
+    "is_nothing",
+    "parsed_json",
+    "written",
+]
 
 Row = dict[str, Any]
 
@@ -21,6 +30,7 @@ _SORTED = _UNSORTED | orjson.OPT_SORT_KEYS
 _PLAIN = frozenset([str, int, bool, type(None)])
 _NOTHING = frozenset(["NaTType", "NAType"])  # pandas' own, told without importing it
 _LARGEST = 2**63 - 1
+_NONE: Mapping[str, str] = {}
 
 
 class RowReader:
@@ -30,11 +40,13 @@ class RowReader:
         refused: by column, the number of the row (from 0) and what is wrong there. Such cells come out as null: whoever uses the column
             has to look here.
         offset: the rows of the source before those that are numbered from 0 now.
+        last: by column, what is wrong in the row that was read last.
     """
 
     def __init__(self, encoding: str | None = None) -> None:
         self.refused: dict[str, tuple[int, str]] = {}
         self.offset = 0
+        self.last: Mapping[str, str] = _NONE
         self._encoding = encoding
 
     def plain(self, row: Mapping[Any, Any], number: int) -> Row:
@@ -46,11 +58,17 @@ class RowReader:
             found[twice] = _Refused(
                 "stands twice in a row, once under a name that is not text; give one of them another name"
             )
-        for name, value in found.items():
-            if type(value) is _Refused:
-                self.refused.setdefault(name, (self.offset + number, value.why))
-                found[name] = None
+        self.last = _NONE
+        if any(type(value) is _Refused for value in found.values()):
+            self.note({name: value.why for name, value in found.items() if type(value) is _Refused}, number)
+            found.update(dict.fromkeys(self.last))
         return found
+
+    def note(self, refused: Mapping[str, str], number: int) -> None:
+        """Notes what is wrong in a row, by column."""
+        self.last = refused
+        for name, why in refused.items():
+            self.refused.setdefault(name, (self.offset + number, why))
 
     def forget(self, number: int) -> None:
         """What was noted of a row that is not used."""
@@ -179,6 +197,16 @@ _decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
 def written(row: Mapping[str, Any]) -> bytes:
     """A plain row as bytes that are the same for the same values."""
     return orjson.dumps(row, option=_SORTED)
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first of the names that stands there again."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def is_nothing(value: object) -> bool:

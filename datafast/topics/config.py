@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, UserPath, default_of
-from datafast.errors import ConfigError
-from datafast.llms.registry import provider_from_spec
-from datafast.llms.transport.redaction import without_secrets
+from datafast.llms.spec import ProviderSpec
 
 __all__ = ["TopicsConfig"]
 
@@ -38,7 +35,7 @@ class TopicsConfig(ConfigModel):
     topic_system_prompt: NonBlank | None = None
     """A system message for the calls that divide topics."""
 
-    provider: str | Mapping[str, Any] | None = None
+    provider: ProviderSpec | None = None
     """Who divides them, as under `providers`; the first provider of the dataset where none is given."""
 
     on_error: Literal["stop", "leaf"] = "stop"
@@ -48,23 +45,6 @@ class TopicsConfig(ConfigModel):
     file: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The file for the model, with its ledger next to it, relative to the working directory. Several datasets may share it. By
     default it is next to the output file."""
-
-    @field_validator("provider")
-    @classmethod
-    def _known(cls, provider: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
-        if isinstance(provider, Mapping) and "api_key" in provider:
-            # The config is written into the ledger and into dataset cards.
-            raise ValueError("Keys do not belong in a config. Set the provider's environment variable.")
-        if provider is not None:
-            try:
-                provider_from_spec(provider)
-            except ConfigError as error:
-                raise ValueError(str(error).removeprefix("provider: ")) from error
-        return provider
-
-    @field_serializer("provider", when_used="json")
-    def _without_secrets(self, provider: str | Mapping[str, Any] | None) -> Any:
-        return without_secrets(provider)
 
     @model_validator(mode="after")
     def _not_too_many(self) -> TopicsConfig:

@@ -170,6 +170,6 @@ class TopicSupply:
 
 
 def _provider_of(config: TopicsConfig) -> LLMProvider | None:
-    from datafast.llms.registry import provider_from_spec
+    from datafast.llms.spec import named_provider
 
-    return None if config.provider is None else provider_from_spec(config.provider)
+    return None if config.provider is None else named_provider(config.provider)

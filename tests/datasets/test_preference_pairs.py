@@ -12,6 +12,7 @@ import pytest
 
 from datafast.config_files.loader import load_project
 from datafast.datasets import PreferenceDataset
+from datafast.engine.stages import settings_of
 from datafast.errors import DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
@@ -95,6 +96,63 @@ def test_degraded_answers_start_from_the_evolved_one_and_are_judged(tmp_path: Pa
     assert {(row.chosen_response_score, row.rejected_response_score) for row in dataset.data_rows} == {(8, 8)}
     chosen = {row.chosen_response for row in dataset.data_rows}
     assert {prompt.split(" / ")[1] for _, prompt in sent(tmp_path, "D")} == chosen
+
+
+@pytest.mark.parametrize(("judging", "scores"), [("separate", (3, 8)), ("both_orders", (3, 8))])
+def test_a_worse_answer_that_is_judged_better_is_filtered_and_never_takes_the_other_place(
+    tmp_path: Path, judging: str, scores: tuple[int, int]
+) -> None:
+    dataset = pairs(tmp_path, strategy="degrade", llm_as_judge=True, judging=judging)
+    good, bad = answering(tmp_path, "good"), answering(tmp_path, "bad")
+
+    def score(prompt: str) -> Any:
+        if judging == "separate":
+            return scores["of bad" in prompt]
+        return scores if prompt.index("of good") < prompt.index("of bad") else scores[::-1]
+
+    judge = answering(tmp_path, "judge", score=score)
+    with pytest.warns(DatafastWarning, match="All 2 rows were filtered"):
+        dataset.generate_roles({"question": good, "chosen": good, "rejected": bad, "judge": judge})
+    report = assert_balanced(dataset.report)
+    assert report.filtered_by_stage == {"pair": {"the degraded response is judged better": 2}}
+
+
+def test_a_degrading_prompt_without_a_flaw_names_none_in_the_row(tmp_path: Path) -> None:
+    dataset = pairs(tmp_path, strategy="degrade", degrade_prompt="D: {question} / {answer}")
+    dataset.generate_roles(dict.fromkeys(dataset.config.roles, answering(tmp_path)))
+    assert [set(row.metadata) for row in dataset.data_rows] == [{"prompt_index"}] * 2
+
+
+# -- pairs that say nothing
+
+
+@pytest.mark.parametrize("strategy", ["two_models", "degrade", "best_of_n"])
+def test_pairs_of_the_same_text_are_filtered_and_counted(tmp_path: Path, strategy: str) -> None:
+    dataset = pairs(tmp_path, strategy=strategy)
+    scores = iter([9, 3] * 20)
+    model = answering(tmp_path, text="One text. ", score=lambda _: next(scores))
+    with pytest.warns(DatafastWarning, match="All 2 rows were filtered"):
+        dataset.generate_roles(dict.fromkeys(dataset.config.roles, model))
+    report = assert_balanced(dataset.report)
+    assert report.filtered_by_stage == {"pair": {"both responses are the same": 2}}
+
+
+def test_the_worst_of_several_answers_is_another_text_than_the_best(tmp_path: Path) -> None:
+    dataset = pairs(tmp_path, strategy="best_of_n", num_responses=3, judge_prompt=JUDGE, num_rows=1)
+    texts, scores = iter(["one", "one ", "other"]), {"one": iter([9, 2]), "other": iter([5])}
+
+    def reply(request: Request) -> str | None:
+        if request.schema is None:
+            return next(texts)
+        if "score" in request.schema.json_schema["properties"]:
+            said = request.messages[-1]["content"].split()[-1]
+            return json.dumps({"assessment": "fine", "score": next(scores[said])})
+        return None
+
+    model = CountingProvider("m", log=tmp_path / "requests", reply=reply)
+    dataset.generate_roles(dict.fromkeys(dataset.config.roles, model))
+    (row,) = dataset.data_rows
+    assert (row.chosen_response.strip(), row.rejected_response, row.margin) == ("one", "other", 4)
 
 
 # -- best of n
@@ -194,9 +252,9 @@ def test_both_orders_are_judged_and_the_place_cancels_out(tmp_path: Path) -> Non
 
 def test_the_default_prompt_for_both_orders_shows_both(tmp_path: Path) -> None:
     dataset = pairs(tmp_path, llm_as_judge=True, judging="both_orders", num_rows=1)
-    model = answering(tmp_path, text="one text", score=lambda _: (3, 3))
+    model = answering(tmp_path, score=lambda _: (3, 3))
     dataset.generate_roles(dict.fromkeys(dataset.config.roles, model))
-    assert sum("The second response:\n\none text" in prompt for _, prompt in requests_in(tmp_path / "requests")) == 2
+    assert sum("The second response:\n\nanswer " in prompt for _, prompt in requests_in(tmp_path / "requests")) == 2
 
 
 def test_pairs_below_the_margin_are_filtered_and_another_margin_buys_nothing_again(tmp_path: Path) -> None:
@@ -293,6 +351,7 @@ def test_either_documents_or_questions_are_given(tmp_path: Path, fields: dict[st
 
 def test_rows_of_a_plain_config_have_no_new_columns(tmp_path: Path) -> None:
     dataset = pairs(tmp_path, llm_as_judge=True)
+    assert settings_of(dataset.stages) == "[]"  # so an output of an earlier version is not told that they have changed
     dataset.generate_roles(dict.fromkeys(dataset.config.roles, SimulatedProvider("m")))
     assert "margin" not in rows_of(tmp_path / "out.jsonl")[0]
     assert isinstance(rows_of(tmp_path / "out.jsonl")[0]["chosen_response_score"], int)
@@ -327,6 +386,18 @@ def test_rows_do_not_depend_on_the_order_of_replies(tmp_path: Path, strategy: st
         ),
         ({"strategy": "best_of_n", "evol_instruct": True}, "evol_instruct: With strategy: best_of_n"),
         ({"strategy": "best_of_n", "judging": "both_orders"}, "judging: With strategy: best_of_n"),
+        (
+            {"strategy": "degrade", "flaws": ["vague"], "degrade_prompt": "{question} {answer}"},
+            r"flaws: degrade_prompt has no \{flaw\}",
+        ),
+        (
+            {
+                "strategy": "degrade",
+                "chosen_response_generation_prompt": CHOSEN + " <<flaw>>",
+                "expansion": {"placeholders": {"flaw": ["a"]}},
+            },
+            r"expansion\.placeholders\.flaw: .* already has a flaw",
+        ),
         ({"strategy": "degrade", "degrade_prompt": "{question}"}, r"degrade_prompt: \{answer\} is missing"),
         ({"llm_as_judge": True, "judging": "both_orders", "judge_prompt": JUDGE}, r"judge_prompt: \{first\}"),
         ({"chosen_by": ["a", "a"]}, "chosen_by: A name is given twice"),

@@ -476,14 +476,14 @@ def test_a_question_that_fails_leaves_the_other_rows_of_its_item(tmp_path: Path,
     def respond(request: Recorded) -> Answer:
         if request.json["model"] == "question":
             return Answer(text='{"texts": ["good?", "bad?"]}')
-        return Answer(text="" if "bad?" in request.prompt else "an answer")
+        return Answer(text="" if "bad?" in request.prompt else f"an answer of {request.json['model']}")
 
     fault_server.respond = respond
     dataset = preference(tmp_path)
     dataset.generate(**roles(fault_server, *THREE))
     assert (dataset.report.written, dataset.report.failed) == (2, 2)
     assert {row.question for row in dataset.data_rows} == {"good?"}
-    fault_server.respond = lambda request: Answer(text="an answer at last")
+    fault_server.respond = lambda request: Answer(text=f"an answer of {request.json['model']} at last")
     dataset.generate(**roles(fault_server, *THREE), retry_failed=True)
     assert (dataset.report.written, dataset.report.failed) == (4, 0)
     # The question and the answers that were good are not bought again.

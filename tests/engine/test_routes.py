@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
-from datafast.engine.routes import Route
+from datafast.engine.routes import FurtherRole, Route, call_identities, providers_of, route_identities, with_further
 from datafast.engine.shares import pick_weighted
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
@@ -191,3 +191,47 @@ def test_a_route_does_not_change_with_what_it_was_made_from() -> None:
 
 def test_a_route_without_roles_asks_nobody() -> None:
     assert Route.by_role({}).members == []
+
+
+# -- further roles
+
+
+def test_a_further_role_stands_beside_the_own_ones_and_in_no_key() -> None:
+    first, second = models("a", "b")
+    judge = FurtherRole("judge", SimulatedProvider("j"), like="generator", place=("judge",))
+    own = [Route.single(first), Route.single(second)]
+    routes = with_further(own, [judge])
+    assert [route.of("judge") for route in routes] == [judge.provider] * 2
+    assert [route.of("generator") for route in routes] == [first, second]
+    assert providers_of(routes) == [first, second, judge.provider]
+    assert route_identities(routes, fan_out="all") == route_identities(own, fan_out="all")
+    assert call_identities(routes, fan_out="all") == call_identities(own, fan_out="all")
+    assert with_further(routes, [judge]) == routes
+    assert with_further(own, []) == own
+
+
+def test_where_no_provider_is_named_a_role_of_the_config_answers() -> None:
+    user, assistant = models("user", "assistant")
+    judge = FurtherRole("judge", None, like="assistant", place=())
+    (route,) = with_further([Route.by_role({"user": user, "assistant": assistant})], [judge])
+    assert route.of("judge") is assistant
+    assert route.roles == ("user", "assistant")
+    (single,) = with_further([Route.single(user)], [judge])
+    assert single.of("judge") is user
+
+
+def test_a_provider_that_is_named_again_is_the_same_one() -> None:
+    def named(**options: Any) -> OpenAICompatibleProvider:
+        return OpenAICompatibleProvider("m", api_base="http://localhost:1", **options)
+
+    own = named(rpm_limit=60, temperature=0)
+    roles = [
+        FurtherRole(str(number), provider, like="generator", place=())
+        for number, provider in enumerate(
+            [named(temperature=0.0), named(), named(rpm_limit=30, temperature=0), own, named()]
+        )
+    ]
+    (route,) = with_further([Route.single(own)], roles)
+    assert [route.of(str(number)) is own for number in range(5)] == [True, False, False, True, False]
+    assert route.of("1") is route.of("4")
+    assert len(providers_of([route])) == 3

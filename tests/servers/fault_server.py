@@ -132,15 +132,18 @@ class FaultServer:
                 time.monotonic(), request.raw_path, {k.lower(): v for k, v in request.headers.items()}, raw
             )
             self.requests.append(recorded)
+            number = len(self.requests)
             answer = self._script.popleft() if self._script else self.respond(recorded)
             answer = _as_documented(recorded, answer)
             await asyncio.sleep(answer.delay_s)
-            return await self._answer(request, recorded, answer)
+            return await self._answer(request, recorded, answer, number)
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, request: web.Request, recorded: Recorded, answer: Answer) -> web.StreamResponse:
-        body = self._body(recorded, answer)
+    async def _answer(
+        self, request: web.Request, recorded: Recorded, answer: Answer, number: int
+    ) -> web.StreamResponse:
+        body = self._body(recorded, answer, number)
         headers = {"Content-Type": "application/json", **answer.headers}
         if answer.drop:
             self._hang_up(request)
@@ -171,10 +174,10 @@ class FaultServer:
         if request.transport is not None:
             request.transport.abort()
 
-    def _body(self, recorded: Recorded, answer: Answer) -> bytes:
+    def _body(self, recorded: Recorded, answer: Answer, number: int) -> bytes:
         body = answer.body
         if body is None:
-            body = reply_to(recorded, answer, number=len(self.requests))
+            body = reply_to(recorded, answer, number=number)
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
         return body.encode() if isinstance(body, str) else body

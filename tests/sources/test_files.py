@@ -113,6 +113,16 @@ def test_a_problem_of_a_row_names_its_file_and_line(tmp_path: Path) -> None:
         config({"source": str(tmp_path / "*.jsonl")}, tmp_path)
 
 
+def test_copies_beside_a_ledger_are_no_files_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\na\nb\n"))
+    for ledger in (None, tmp_path / "own"):
+        run = {"run": {"ledger": ledger}} if ledger else {}
+        for _ in range(2):
+            given = {"source": f"{tmp_path}/**/*.csv*", "column": "text"}
+            assert list(config(given, tmp_path, **run).topics) == ["a", "b"]
+            assert list(config({"source": str(tmp_path), "column": "text"}, tmp_path, **run).topics) == ["a", "b"]
+
+
 def test_equal_rows_of_two_files_are_told_apart(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.jsonl").write_bytes(jsonl(ROWS[:3]))

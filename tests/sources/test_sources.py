@@ -267,6 +267,9 @@ def test_datasets_that_were_selected_from_differ_from_the_whole() -> None:
         ("rows.csv", 'a,b\n1,2\n3,"4\n5,6\n', ":3: This record is not CSV: a quoted cell does not end"),
         ("rows.csv", 'a,b\n1,"2"3\n', ":2: This record is not CSV"),
         ("rows.csv", "a,b,a\n1,2,3\n", "Two columns are named 'a'"),
+        ("rows.csv", "a,,\n1,2,3\n", "Two columns are named ''"),
+        ("rows.csv", "sep=,\na,b\n1,2\n", "The first line begins with 'sep=': it is for Excel alone"),
+        ("rows.csv", "sep=;\na;b\n1;2\n", "The first line begins with 'sep=;': it is for Excel alone"),
         ("rows.csv", "a;b\n1;2\n", "write delimiter: ';'"),
         ("rows.csv", "a\tb\n1\t2\n", r"write delimiter: '\t'"),
         ("rows.jsonl", '{"a": 1}\n' * 1_499 + '{"a": \n', ":1500: This line is not JSON"),
@@ -289,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
     path.write_text(content)
     message = refusal(path)
     assert words in message
-    assert name in message or "[0]" in message
+    assert name in message
 
 
 @pytest.mark.parametrize(
@@ -431,7 +434,8 @@ def test_a_frame_of_polars_gives_its_rows() -> None:
 
 
 def test_two_columns_of_one_name_are_refused_in_a_frame() -> None:
-    assert "two columns named 'a'" in refusal(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    for name in ("a", ""):
+        assert f"two columns named {name!r}" in refusal(pd.DataFrame([[1, 2]], columns=[name, name]))
 
 
 @pytest.mark.parametrize("streamed", [False, True])

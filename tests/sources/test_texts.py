@@ -251,6 +251,8 @@ def test_the_source_is_one_of_the_files_of_a_run(tmp_path: Path) -> None:
         ('{"t": "a", "k": 1}\n{"t": "b", "k": 1}\n', {"column": "t", "key": "k"}, "line 1 and line 2 have the same k, 1."),
         ('{"t": "a", "k": 1}\n{"t": "b"}\n', {"column": "t", "key": "k"}, "line 2: The column 'k' is missing"),
         ('{"t": "a"}\n{"t": \n', {}, "rows.jsonl:2: This line is not JSON"),
+        ('{"t": "a"}\n{"t": "b", "n": 9223372036854775808}\n', {"column": "t", "keep_row": True},
+         "keep_row: {path}, line 2: The column 'n' holds a whole number of more than 64 bits; write it as text."),
         ('{"t": "a"}\n', {"limit": 0}, "limit: expected 1 or more"),
         ('{"t": "a"}\n', {"colum": "t"}, "colum: There is no such field. Did you mean 'column'?"),
     ],
@@ -260,7 +262,7 @@ def test_what_cannot_be_used_is_refused_with_its_place(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(rows, encoding="utf-8")
-    assert words in refusal({"source": str(path), **how})
+    assert words.replace("{path}", str(path)) in refusal({"source": str(path), **how})
 
 
 def test_what_is_wrong_in_rows_that_are_left_out_is_not_looked_at() -> None:
@@ -296,3 +298,10 @@ def test_kinds_that_take_rows_take_the_same_sources(source: Any, tmp_path: Path)
     assert [row["id"] for row in judged.rows] == [ARTICLES[number]["id"] for number in expected]
     mcq.num_samples_per_prompt = 2
     assert len(mcq.documents) == len(expected)
+
+
+def test_a_column_of_a_frame_is_a_list_of_texts() -> None:
+    config = RawDatasetConfig(topics=pd.Series(["tides", "ice"]), document_types=["note"])
+    assert config.topics == ["tides", "ice"]
+    with pytest.raises(ValidationError, match="topics"):
+        RawDatasetConfig(topics=pd.Series(["tides", None]), document_types=["note"])

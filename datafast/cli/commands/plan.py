@@ -74,7 +74,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
     from datafast.plan.grid import spread
 
     def ask(position: int) -> DryRun:
-        return background.run(dry_run(dataset.produce, plan[position]))
+        return background.run(dry_run(dataset.producer, plan[position]))
 
     seed = project.config.run.seed
     per_item = _calls_per_item([ask(position) for position in spread(plan, SAMPLE, seed=seed)])

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import PrivateAttr, field_serializer, field_validator, model_validator
 
+from datafast._util.function_code import code_of
 from datafast._util.notify import did_you_mean, nearest
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
-from datafast.columns.function_code import code_of
 from datafast.errors import ConfigError
 from datafast.templates.base import Expression, Template
 from datafast.templates.values import plain, to_text

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datafast.columns.function_code import code_of
+from datafast._util.function_code import code_of
 
 # Functions of a user, each with a 1 somewhere that decides what it gives.
 REACHES = {
@@ -49,7 +49,7 @@ def test_whatever_a_function_reaches_tells_it_apart(what: str) -> None:
 
 def test_it_is_the_same_in_every_process() -> None:
     program = (
-        "import sys, json\nfrom datafast.columns.function_code import code_of\n"
+        "import sys, json\nfrom datafast._util.function_code import code_of\n"
         "for source in json.load(sys.stdin):\n    space = {'__name__': 'script'}\n    exec(source, space)\n    print(*code_of(space['f']))"
     )
     done = subprocess.run(
