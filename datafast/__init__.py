@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         MCQDataset,
         PreferenceDataset,
         RawDataset,
+        UltrachatDataset,
     )
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         RawDatasetConfig,
         RunConfig,
         TopicsConfig,
+        UltrachatDatasetConfig,
     )
     from datafast.topics import Graph, Tree
     from datafast.types import FailedItem, RunReport
@@ -86,6 +88,7 @@ else:
                 "MCQDataset",
                 "PreferenceDataset",
                 "RawDataset",
+                "UltrachatDataset",
             ],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
@@ -133,6 +136,7 @@ else:
                 "RawDatasetConfig",
                 "RunConfig",
                 "TopicsConfig",
+                "UltrachatDatasetConfig",
             ],
             "datafast.topics": ["Graph", "Tree"],
             "datafast.types": ["FailedItem", "RunReport"],
@@ -208,6 +212,8 @@ __all__ = [
     "TopicsError",
     "TransformersProvider",
     "Tree",
+    "UltrachatDataset",
+    "UltrachatDatasetConfig",
     "__version__",
     "configure_logger",
     "dataset",

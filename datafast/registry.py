@@ -39,6 +39,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "judgement": "datafast.datasets.judgement:JudgementDataset",
         "generic_pipeline": "datafast.datasets.generic_pipeline:GenericPipelineDataset",
         "instruction": "datafast.datasets.instruction.kind:InstructionDataset",
+        "ultrachat": "datafast.datasets.ultrachat:UltrachatDataset",
     },
     "datafast.providers": {
         "anthropic": "datafast.llms.providers.anthropic:AnthropicProvider",

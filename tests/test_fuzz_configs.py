@@ -168,6 +168,24 @@ example_data: rows.jsonl
 tools: [{name: look, parameters: {type: object, properties: {where: {type: string, pattern: "^[a-z]+$"}}, required: [where]}}]
 providers: [openai/gpt-5-mini]
 """
+CHATS = """\
+kind: ultrachat
+output_file: out.jsonl
+domain: The sea
+topics_and_subtopics: {Tides: [Spring tides, Ebb], Ice: [Floes]}
+personas: [A sailor., A child.]
+num_samples: 2
+max_turns: 3
+conversation_continuation_prob: 0.7
+question_generation_prompts: ["{num_samples} {language_name} {domain} {topic} {subtopic} <<reader>>"]
+persona_question_reformulation_prompt: "{question} {persona} {subtopic}"
+simulated_assistant_prompt: "{domain} {topic} {subtopic} {question} {language_name}"
+user_followup_prompt: "{dialog_summary} {persona} {domain} {subtopic}"
+expansion: {placeholders: {reader: [pilots, cooks]}}
+system_prompt: {assistant: Be exact.}
+dataset_system_prompt: You help.
+providers: [openai/gpt-5-mini]
+"""
 PIPELINE = """\
 data_engine: {generation_system_prompt: You teach., instructions: Be short., provider: openai, model: gpt-4, temperature: 0.8,
   rate_limit: {max_requests_per_minute: 600}}
@@ -185,6 +203,7 @@ CONFIGS = {
     "mcq": QUESTIONS,
     "preference": PREFERENCE,
     "talk": TALK,
+    "ultrachat": CHATS,
     "pipeline": PIPELINE,
 }
 ODD: list[Any] = [

@@ -29,6 +29,7 @@ IMPORT_PATHS = {
         "MCQDataset",
         "PreferenceDataset",
         "ConversationDataset",
+        "UltrachatDataset",
     ],
     "datafast.schema.config": [
         "RawDatasetConfig",
@@ -46,9 +47,11 @@ IMPORT_PATHS = {
         "RunConfig",
         "Source",
         "TopicsConfig",
+        "UltrachatDatasetConfig",
     ],
     "datafast.schema.data_rows": [
         "TextRow",
+        "ChatRow",
         "TextClassificationRow",
         "MCQRow",
         "JudgedPreferenceRow",

@@ -34,13 +34,14 @@ def test_the_kinds_that_are_built_in_are_counted_and_named() -> None:
         "instruction": "instructions with responses",
         "preference": "preference pairs",
         "conversation": "conversations",
+        "ultrachat": "chats with personas",
         "columns": "columns that you define yourself",
         "judgement": "judgements of rows that you have",
         "generic_pipeline": "pipelines that add columns to a table",
     }
     said = re.search(r"(\w+) kinds of dataset are built in: (.*?)\.", " ".join(README.split()))
     assert said is not None
-    assert said[1] == {8: "Eight", 9: "Nine", 10: "Ten", 11: "Eleven"}[len(KINDS.loaded())]
+    assert said[1] == {9: "Nine", 10: "Ten", 11: "Eleven"}[len(KINDS.loaded())]
     assert [kind for kind in KINDS.loaded() if named[kind] not in said[2]] == []
 
 

@@ -24,6 +24,7 @@ KINDS = {
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",
     "ColumnsDataset": "datafast.datasets.columns",
+    "UltrachatDataset": "datafast.datasets.ultrachat",
 }
 LAZY = [
     "datafast",

@@ -93,12 +93,13 @@ class Project:
         from datafast.llms.spec import named_provider
         from datafast.topics.config import TopicsConfig
 
-        project, topics = self, getattr(self.config, "topics", None)
-        if isinstance(topics, TopicsConfig) and topics.provider is not None:
-            kept = LlamaCppProvider.options_like(named_provider(topics.provider))
-            grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
-            topics = topics.model_copy(update={"provider": grown_by})
-            project = replace(self, config=self.config.model_copy(update={"topics": topics}))
+        project, grown = self, {name: getattr(self.config, name) for name in type(self.config).model_fields}
+        for field, topics in grown.items():
+            if isinstance(topics, TopicsConfig) and topics.provider is not None:
+                kept = LlamaCppProvider.options_like(named_provider(topics.provider))
+                grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
+                topics = topics.model_copy(update={"provider": grown_by})
+                project = replace(self, config=self.config.model_copy(update={field: topics}))
         try:
             made = project._replaced(lambda provider: LlamaCppProvider.standing_in_for(provider, model))
             for _, provider in made.all_providers():

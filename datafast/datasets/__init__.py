@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
     from datafast.datasets.raw import RawDataset
+    from datafast.datasets.ultrachat import UltrachatDataset
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -30,6 +31,7 @@ else:
             "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
             "datafast.datasets.raw": ["RawDataset"],
+            "datafast.datasets.ultrachat": ["UltrachatDataset"],
         },
         absent=FORMER_DATASETS,
     )
@@ -45,4 +47,5 @@ __all__ = [
     "MCQDataset",
     "PreferenceDataset",
     "RawDataset",
+    "UltrachatDataset",
 ]

@@ -20,7 +20,7 @@ from pydantic_core import PydanticSerializationError
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
-from datafast.datasets.pairing import SENTENCES, Pair, check_pair, given_names
+from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
@@ -253,6 +253,8 @@ class PromptDatasetConfig(DatasetConfig):
     """The names that a row's metadata has already, which no placeholder may have."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
+    has_free_text: ClassVar[bool] = False
+    """Whether rows hold texts that may be cut, and say so in their metadata with `run.on_truncation: keep`."""
     writer_role: ClassVar[str] = "generator"
     """Who writes the rows, where there are several roles: also judges them, if `best_of_n` names no other judge."""
 
@@ -296,6 +298,8 @@ class PromptDatasetConfig(DatasetConfig):
         check_pair(self)
         choice = ["best_of_n"] if self.best_of_n else []
         own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
+        if self.has_free_text and self.run.on_truncation == "keep":
+            own.add("truncated")
         for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
@@ -380,6 +384,11 @@ class PromptDatasetConfig(DatasetConfig):
         current = self.prompt_expansion()
         same = [template.keyed for template in current.templates] == [text.keyed for text in self._texts(edition)]
         return current if same else self._build_expansion(edition, remark=False)
+
+    @property
+    def paired_fields(self) -> Sequence[str]:
+        """The fields whose values prompts are paired with: `personas`, `seed_texts`, where they are given."""
+        return [field for field in NAMES if getattr(self, field) is not None]
 
     @property
     def varied(self) -> PromptExpansionConfig:

@@ -190,7 +190,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The personas and seed texts of the config: as axes, and as what prompts get besides."""
         if not isinstance(self.config, PromptDatasetConfig):
             return [], []
-        values = {field: texts for field in NAMES if (texts := getattr(self.config, field)) is not None}
+        values = {field: getattr(self.config, field) for field in self.config.paired_fields}
         return paired(self.config, values, seed=self.config.run.seed)
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMER_CONFIGS", "FORMER_DATASETS", "FORMER_INSPECTORS", "FORMER_ROWS"]
-
-_CHAT = "Chats of several turns are made by a ConversationDataset with max_turns."
+__all__ = ["FORMER_CONFIGS", "FORMER_DATASETS"]
 
 FORMER_DATASETS = {
     "TextClassificationDataset": "It is ClassificationDataset.",
     "TextDataset": "It is RawDataset.",
-    "UltraChatDataset": _CHAT,
-    "UltrachatDataset": _CHAT,
+    "UltraChatDataset": "It is UltrachatDataset.",
 }
 FORMER_CONFIGS = {
     "ClassificationConfig": "It is ClassificationDatasetConfig.",
     "TextDatasetConfig": "It is RawDatasetConfig.",
-    "UltraChatDatasetConfig": _CHAT,
-    "UltrachatDatasetConfig": _CHAT,
+    "UltraChatDatasetConfig": "It is UltrachatDatasetConfig.",
 }
-FORMER_ROWS = {
-    "ChatRow": _CHAT,
-}
-FORMER_INSPECTORS = {"inspect_ultrachat_dataset": _CHAT}

@@ -10,7 +10,7 @@ from datafast.plan.dimensions import Dimension
 from datafast.plan.items import WorkItem
 from datafast.sources.source import SourceText, SourceTexts
 
-__all__ = ["origin_names", "origins", "sources_of", "texts_dimension"]
+__all__ = ["origin", "origin_names", "origins", "sources_of", "texts_dimension"]
 
 
 def texts_dimension(name: str, texts: Sequence[str]) -> Dimension:
@@ -33,10 +33,12 @@ def origin_names(config: BaseModel) -> Collection[str]:
 
 def origins(item: WorkItem) -> dict[str, str | int | None]:
     """What the metadata of an item's rows say about the rows of sources that it is made of."""
-    return {
-        name: told
-        for dimension, value in item.values.items()
-        if isinstance(value, SourceText)
-        for name, told in ((f"{dimension}_key", value.key), (f"{dimension}_row", value.row))
-        if told is not None
-    }
+    return {name: told for dimension, value in item.values.items() for name, told in origin(dimension, value).items()}
+
+
+def origin(dimension: str, value: object) -> dict[str, str | int | None]:
+    """The same of one value."""
+    if not isinstance(value, SourceText):
+        return {}
+    told = {f"{dimension}_key": value.key, f"{dimension}_row": value.row}
+    return {name: known for name, known in told.items() if known is not None}

@@ -12,7 +12,8 @@ What a kind may add:
   the values that the kind has, and named by `other_templates` of the config.
 * Sentences of its own stand in its default texts, under `persona` and `seed_text`; it may start from `SENTENCES`.
 * A kind that is about personas may declare `personas` again, with a default or a description of its own, and as mandatory a name in
-  prompts as it likes; the rest stays. `item.values["persona"]` is the item's.
+  prompts as it likes; the rest stays. `item.values["persona"]` is the item's. What `paired_fields` of its config leaves out is not
+  paired, and for the kind to use.
 * Where a kind does without expanded prompts, or answers questions that are given, `tells_given` of its config is False, and it puts the
   sentences into other default texts by `config.with_given(text, edition)`.
 """
@@ -53,16 +54,14 @@ class Pairs(Protocol):
     """The fields of a config."""
 
     @property
-    def personas(self) -> Any: ...
-    @property
-    def seed_texts(self) -> Any: ...
+    def paired_fields(self) -> Sequence[str]: ...
     @property
     def pair(self) -> Any: ...
 
 
 def given_names(config: Pairs) -> list[str]:
     """What a config gives, by the names in prompts."""
-    return [name for field, name in NAMES.items() if getattr(config, field) is not None]
+    return [NAMES[field] for field in config.paired_fields]
 
 
 def given(item: WorkItem) -> dict[str, str]:

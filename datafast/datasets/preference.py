@@ -85,6 +85,7 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
     input_fields = ("input_documents", "questions")
+    has_free_text = True
     default_prompts = DEFAULTS
     role_switches: ClassVar[Mapping[str, str]] = {"judge": "llm_as_judge", "evolution": "evol_instruct"}
 
@@ -155,11 +156,6 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
         if self.run.fan_out != "all":
             raise ValueError(
                 f"run.fan_out is {self.run.fan_out}, but this kind asks one provider in each role. Leave it out."
-            )
-        if self.run.on_truncation == "keep" and self.expansion and "truncated" in self.expansion.placeholders:
-            raise ValueError(
-                "expansion.placeholders.truncated: With run.on_truncation: keep, the metadata of rows already has a truncated. "
-                "Choose another name."
             )
         templates = self.role_templates(self.editions()[0])
         if self.strategy == "degrade":

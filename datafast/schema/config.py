@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.prompt_library.template import PromptTemplate, Requirement
@@ -39,6 +40,7 @@ else:
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
+            "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
@@ -70,4 +72,5 @@ __all__ = [
     "Source",
     "TextClass",
     "TopicsConfig",
+    "UltrachatDatasetConfig",
 ]

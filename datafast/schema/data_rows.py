@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
-from datafast.datasets.former import FORMER_ROWS
 
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
     from datafast.datasets.raw import TextRow, TextSource
+    from datafast.datasets.ultrachat import ChatRow
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -32,12 +32,13 @@ else:
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
             "datafast.datasets.raw": ["TextRow", "TextSource"],
+            "datafast.datasets.ultrachat": ["ChatRow"],
         },
-        absent=FORMER_ROWS,
     )
 
 __all__ = [
     "AgentConversationRow",
+    "ChatRow",
     "ComparisonRow",
     "ConversationRow",
     "DocumentQARow",

@@ -43,9 +43,11 @@ class TopicSupply:
     Args:
         topics: the field of the config.
         output_file: of the dataset; a model without a file of its own is kept next to it.
+        field: the name of that field.
     """
 
-    def __init__(self, topics: Any, output_file: Path, *, run: RunConfig) -> None:
+    def __init__(self, topics: Any, output_file: Path, *, run: RunConfig, field: str = "topics") -> None:
+        self._field = field
         self._given = given_model(topics)
         self._config = _to_grow(topics)
         self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
@@ -120,7 +122,7 @@ class TopicSupply:
         offline = options.get("offline", False) or first.simulated
         if provider.simulated and not offline:
             raise ConfigError(
-                "topics.provider: Simulated topics and real conversations cannot be mixed. Name a real provider."
+                f"{self._field}.provider: Simulated topics and real conversations cannot be mixed. Name a real provider."
             )
         again = False
         if fresh is None:
@@ -128,7 +130,7 @@ class TopicSupply:
         if not fresh:
             if not offline and is_simulated(path):
                 own = "Start over with --fresh (fresh=True), which moves them aside."
-                shared = "Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under topics.file."
+                shared = f"Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under {self._field}.file."
                 raise OutputError(
                     f"{path} has topics that a simulated model has grown. {shared if self._config.file else own}"
                 )

@@ -493,6 +493,7 @@ def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
         ("judgement.yaml", "examples/judgement.yaml"),
         ("mcq.yaml", "examples/mcq.yaml"),
         ("preference.yaml", "examples/preference.yaml"),
+        ("ultrachat.yaml", "examples/ultrachat.yaml"),
         ("secrets.env.example", "secrets.env.example"),
     ],
 )

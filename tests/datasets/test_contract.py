@@ -176,6 +176,34 @@ CASES = {
             {"instructions": "mark:instructions"},
         ),
     ),
+    "ultrachat": Case(
+        {
+            "domain": "Harbours",
+            "topics_and_subtopics": {f"topic {number // 5}": TOPICS[number : number + 5] for number in range(0, 25, 5)},
+            "personas": ["A crane driver.", "A child."],
+            "num_samples": 2,
+            "max_turns": 3,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "question_generation_prompts": [
+                    f"mark:{name} {{num_samples}} {{language_name}} {{domain}} {{topic}} {{subtopic}}" for name in "ab"
+                ],
+                "persona_question_reformulation_prompt": "mark:reformulation {question} {persona} {subtopic}",
+                "simulated_assistant_prompt": "mark:assistant {domain} {topic} {subtopic} {question}",
+                "user_followup_prompt": "mark:followup {dialog_summary} {persona} {domain} {subtopic}",
+                "conversation_continuation_prob": 1,
+                "system_prompt": {role: f"mark:system-{role}" for role in ("question", "user", "assistant")},
+            },
+            {
+                "user_system_prompt": "mark:system-user",
+                "dataset_system_prompt": "mark:system-told",
+                "conversation_continuation_prob": 1,
+            },
+            {"system_prompt": "mark:system", "conversation_continuation_prob": 0},
+        ),
+    ),
     "mcq": Case(
         {"source": TEXTS, "min_document_length": 5, "num_samples_per_prompt": 2, **TWO_LANGUAGES},
         prompts=(
@@ -498,7 +526,7 @@ def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
     assert paired.run(limit=6).calls == 0
 
 
-@pytest.mark.parametrize("kind", WITH_PERSONAS)
+@pytest.mark.parametrize("kind", [kind for kind in WITH_PERSONAS if kind != "ultrachat"])  # chats have their own ones
 def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import datafast
-from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
+from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset, UltrachatDataset
 from datafast.errors import ConfigError, OutputChangedError, PartialResults, ProviderError, ReplyError, RunStopped
 from datafast.inspectors import inspect_classification_dataset
 from datafast.llms import (
@@ -28,8 +28,10 @@ from datafast.schema.config import (
     PreferenceDatasetConfig,
     PromptExpansionConfig,
     RawDatasetConfig,
+    UltrachatDatasetConfig,
 )
 from datafast.schema.data_rows import (
+    ChatRow,
     LabelSource,
     PreferenceRow,
     PreferenceSource,
@@ -321,6 +323,11 @@ FORMER = [
         | {"preference_source": "synthetic", "chosen_model_id": "m", "rejected_model_id": "n", "language": "en"}
         | {"chosen_response_score": 9, "uuid": UUID, "metadata": {"instruction_model": "m"}},
     ),
+    (
+        UltrachatDataset(UltrachatDatasetConfig(topics_and_subtopics={"Pumps": ["Seals"]})),
+        {"opening_question": "q", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
+        | {"model_id": "m", "uuid": UUID, "metadata": {"domain": "d", "topic": "t", "subtopic": "s"}, "persona": "p"},
+    ),
 ]
 
 
@@ -331,7 +338,7 @@ def test_a_file_of_the_first_datafast_is_read_saved_and_pushed(
     monkeypatch.chdir(tmp_path)
     Path(dataset.config.output_file).write_text(json.dumps(line) + "\n", encoding="utf-8")
     row = dataset.data_rows[0]
-    assert isinstance(row, TextRow | TextClassificationRow | PreferenceRow)
+    assert isinstance(row, TextRow | TextClassificationRow | PreferenceRow | ChatRow)
     assert {name: value for name, value in row.model_dump(mode="json").items() if name in line} == line
     dataset.save("copy.json")
     assert json.loads(Path("copy.json").read_text(encoding="utf-8"))[0]["uuid"] == UUID
@@ -388,12 +395,10 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("from datafast.datasets import UltrachatDataset", "ConversationDataset"),
-        ("from datafast.schema.config import UltrachatDatasetConfig", "ConversationDataset"),
-        ("from datafast.schema.data_rows import ChatRow", "ConversationDataset"),
+        ("from datafast.datasets import UltraChatDataset", "UltrachatDataset"),
+        ("from datafast.schema.config import UltraChatDatasetConfig", "UltrachatDatasetConfig"),
         ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
         ("from datafast.llms import GoogleProvider", "GeminiProvider"),
-        ("from datafast.inspectors import inspect_ultrachat_dataset", "ConversationDataset"),
         ("from datafast import LLMStep", "ColumnsDataset"),
         ("from datafast import eval", "judge"),
     ],
@@ -574,6 +579,43 @@ if __name__ == "__main__":
 """
 
 
+CHATS = """
+from datafast.datasets import UltrachatDataset
+from datafast.inspectors import inspect_ultrachat_dataset
+from datafast.schema.config import UltrachatDatasetConfig
+from datafast.llms import AnthropicProvider, OpenAIProvider
+
+def main():
+    global dataset, num_expected_rows, url
+    config = UltrachatDatasetConfig(
+        domain="Care of old hulls",
+        topics_and_subtopics={"Timber": ["Caulking", "Rot"], "Steel": ["Rust"]},
+        personas=["Apprentice in her first year", "Owner of a ferry"],
+        num_samples=2,
+        max_turns=3,
+        conversation_continuation_prob=0.25,
+        output_file="hull_chats.jsonl",
+        languages={"en": "English"}
+    )
+    providers = [
+        AnthropicProvider(model_id="claude-sonnet-4-5-20250929"),
+        OpenAIProvider(model_id="gpt-4.1-mini"),
+    ]
+    dataset = UltrachatDataset(config)
+    num_expected_rows = dataset.get_num_expected_rows(providers)
+    dataset.generate(providers)
+    print(f"Made {len(dataset.data_rows)} chats, saved to {config.output_file}")
+    dataset.inspect()
+    inspect_ultrachat_dataset(dataset, random=True)
+    url = dataset.push_to_hub(repo_id="someone/chats", train_size=0.8, seed=42, shuffle=True)
+
+if __name__ == "__main__":
+    from dotenv import load_dotenv
+    load_dotenv("secrets.env")
+    main()
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "rows", "splits"),
     [
@@ -581,8 +623,9 @@ if __name__ == "__main__":
         (PAIRS, 2 * 2, {"train"}),
         (TEXTS, 2 * 2 * 2 * 2 * 2, {"train", "test"}),
         (QUESTIONS, 2 * 2 * 2, {"train", "test"}),
+        (CHATS, 3 * 2 * 2, {"train", "test"}),
     ],
-    ids=["classification", "preference", "raw", "mcq"],
+    ids=["classification", "preference", "raw", "mcq", "ultrachat"],
 )
 def test_a_script_runs_as_it_is(
     tmp_path: Path,

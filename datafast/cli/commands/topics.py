@@ -21,7 +21,7 @@ _SHOWN = 20
 
 @click.group("topics")
 def command() -> None:
-    """Build or show the topics that conversations are about.
+    """Build or show the topics that conversations and chats are about.
 
     \b
     datafast topics build chat.yaml   grow them now (`generate` does it too)
@@ -156,7 +156,7 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
     supply: TopicSupply | None = getattr(dataset, "topic_supply", None)
     if supply is None:
-        raise ConfigError(f"{config}: The kind {dataset.kind!r} has no topic model. Conversations have one.")
+        raise ConfigError(f"{config}: The kind {dataset.kind!r} has no topic model. Conversations and chats have one.")
     return supply
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.config import NonBlank, TemplateNames
@@ -17,11 +17,11 @@ from datafast.datasets.conversation.rows import RowFormat
 from datafast.datasets.conversation.tools import Tools
 from datafast.datasets.guided import GuidedConfig
 from datafast.datasets.pairing import SENTENCES, given_names
+from datafast.datasets.topical import TopicalConfig
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
-from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.paths import UsedFile
 from datafast.topics.field import TopicSource
 from datafast.topics.selection import Strategy
-from datafast.topics.supply import grown_file
 
 __all__ = ["DEFAULTS", "ConversationDatasetConfig"]
 
@@ -50,12 +50,9 @@ DEFAULTS = DefaultPrompts(
 )
 
 
-class ConversationDatasetConfig(GuidedConfig):
+class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
     """What a conversation dataset is made of: `num_rows` conversations in all, or one for each topic, language, expanded prompt and
     provider."""
-
-    # topics.provider may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
@@ -180,13 +177,9 @@ class ConversationDatasetConfig(GuidedConfig):
         )
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := getattr(self.topics, "read_from", None)) is not None:
-            yield UsedFile("topics", file, written=False)
         for file in self.example_data.files if self.example_data is not None else ():
             yield UsedFile("example_data", file, written=False)
         yield from super().used_files()
-        if (file := grown_file(self.topics, self.output_file)) is not None:
-            yield from OutputPaths.of(file).used("topics.file", "topics.file")
 
     def row_format(self, edition: Edition) -> RowFormat:
         system = self.system_message(edition)

@@ -12,29 +12,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
-from datafast.datasets.base import FanOutDataset, RunOptions
+from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.config import ConversationDatasetConfig
 from datafast.datasets.conversation.prompts import shown_examples, shown_topics
 from datafast.datasets.conversation.replies import ReplyModels
+from datafast.datasets.topical import TopicalDataset
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route, route_identities
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.topics.selection import Pick, Selection
-from datafast.topics.supply import TopicSupply
-
-if TYPE_CHECKING:
-    from datafast.engine.preparation import Preparation
-    from datafast.llms.provider import LLMProvider
-    from datafast.topics.model import TopicModel
 
 __all__ = ["ConversationDataset"]
 
@@ -57,7 +51,9 @@ class Slot:
         return digest("topic", *(part for pick in self.picks for part in (*pick.path, str(pick.repeat), "")))
 
 
-class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
+class ConversationDataset(
+    TopicalDataset[ConversationDatasetConfig, BaseModel], FanOutDataset[ConversationDatasetConfig, BaseModel]
+):
     """A dataset of conversations about topics."""
 
     kind = "conversation"
@@ -71,24 +67,7 @@ class ConversationDataset(FanOutDataset[ConversationDatasetConfig, BaseModel]):
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model
-        self._topics = TopicSupply(config.topics, config.output_file, run=config.run)
         self._replies = ReplyModels(config.style, config.bounds, config.tool_set, config.template)
-
-    @property
-    def topics(self) -> TopicModel:
-        """The topic model; if the topics are not grown yet, a placeholder of the same size."""
-        return self._topics.model
-
-    @property
-    def topic_supply(self) -> TopicSupply:
-        """The source of the topics."""
-        return self._topics
-
-    def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
-
-    def other_ledgers(self) -> Sequence[Path]:
-        return self._topics.ledgers
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         return self._plan(routes, each=self._counted_each())
