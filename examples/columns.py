@@ -36,9 +36,11 @@ def main() -> None:
             "dish": sample.from_dataset(DISHES, "dish"),
             "price": sample.from_dataset(DISHES, "price"),  # from the same row as the dish
             "mood": sample.choice({"content": 3, "disappointed": 1}, mode="balanced"),
+            "party": sample.poisson(3, min=1),
             "guest": sample.person(fields=["name", "age", "job"]),
             "review": writer(
-                "Write a review by {guest.name}, {guest.age}, {guest.job}, who is {mood} with the {dish} for {price} euros."
+                "Write a review by {guest.name}, {guest.age}, {guest.job}, one of {party} guests, who is {mood} with the {dish} for "
+                "{price} euros."
                 "{% if mood == 'disappointed' %} It ends with a suggestion.{% endif %} Three sentences."
             ),
             "reply": writer("Write the cook's short reply to this review:\n\n{review}", when="mood == 'disappointed'"),

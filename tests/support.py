@@ -103,12 +103,12 @@ def preference(folder: Path, *, documents: int = 4, run: dict[str, Any] | None =
 
 
 def columns(
-    folder: Path, schema: dict[str, Any], *, rows: int = 6, run: dict[str, Any] | None = None
+    folder: Path, schema: dict[str, Any], *, rows: int = 6, run: dict[str, Any] | None = None, **fields: Any
 ) -> ColumnsDataset:
     """A columns dataset of `rows` rows."""
     settings = RunConfig(**{"max_concurrency": 8, **(run or {})})
     return ColumnsDataset(
-        ColumnsDatasetConfig(num_rows=rows, columns=schema, output_file=folder / "out.jsonl", run=settings)
+        ColumnsDatasetConfig(num_rows=rows, columns=schema, output_file=folder / "out.jsonl", run=settings, **fields)
     )
 
 

@@ -208,6 +208,7 @@ def missing(page: str, names: list[str]) -> list[str]:
         "InstructionDatasetConfig",
         "InstructionEvolution",
         "InstructionJudge",
+        "JointRate",
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",

@@ -22,6 +22,7 @@ from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
 from datafast._util.notify import plain_text
 from datafast._util.user_path import is_file
+from datafast.cli.display.agreement import agreement_lines, told_agreement
 from datafast.cli.display.event_file import EventFile
 from datafast.cli.display.lines import Step
 from datafast.cli.display.progress import RunDisplay
@@ -119,11 +120,13 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
     if events is not None and events.error is not None:
         display.say(f"error: {events.error}")
     steps = _next_steps(report, settings, project.config.run.ledger)
+    agreement: tuple[str, ...] = ()
     if guided:
+        agreement = tuple(agreement_lines(told_agreement(Path(report.output_file))))
         steps += _further_steps(report, settings, project.config.run.ledger)
         if (row := _last_row(Path(report.output_file))) is not None:
             show_sample(display.console, row)
-    show_report(display.console, report, new_rows=display.progress.new_rows, next_steps=steps)
+    show_report(display.console, report, new_rows=display.progress.new_rows, next_steps=steps, agreement=agreement)
     return project, dataset, report
 
 

@@ -53,21 +53,36 @@ class Cell:
         name: its column.
         row: the number of its row, from 0.
         values: the cells of this row that its column needs, as plain JSON.
-        generate: asks a model.
         memo: what columns keep for others of the same row.
+        draw: how often it was drawn before, because constraints did not hold.
     """
 
-    __slots__ = ("_item", "generate", "memo", "name", "row", "values")
+    __slots__ = ("_generate", "_item", "draw", "memo", "name", "row", "values")
 
     def __init__(
-        self, name: str, item: WorkItem, values: Mapping[str, Any], generate: Generate, memo: dict[Any, Any]
+        self,
+        name: str,
+        item: WorkItem,
+        values: Mapping[str, Any],
+        generate: Generate | None,
+        memo: dict[Any, Any],
+        *,
+        draw: int = 0,
     ) -> None:
         self.name = name
         self.row: int = item.values["row"]
         self.values = values
-        self.generate = generate
         self.memo = memo
+        self.draw = draw
+        self._generate = generate
         self._item = item
+
+    @property
+    def generate(self) -> Generate:
+        """Asks a model. Raises CellError where rows are drawn to check their constraints, as only columns that do not wait are."""
+        if self._generate is None:
+            raise CellError("a column that asks a model has waits = True")
+        return self._generate
 
     @property
     def edition(self) -> int:
@@ -81,7 +96,9 @@ class Cell:
 
     def rng(self, purpose: str | None = None) -> random.Random:
         """Random numbers for this row and column (or another purpose), the same in every run."""
-        return self._item.rng(self.name if purpose is None else purpose)
+        name = self.name if purpose is None else purpose
+        # No column has such a character in its name, so that streams stay apart.
+        return self._item.rng(f"{name}\0{self.draw}" if self.draw else name)
 
     def evaluated(self, expression: Expression, field: str) -> Any:
         """The value of an expression in this row. Raises CellError, beginning with the field."""
@@ -220,6 +237,20 @@ class Column(ConfigModel):
     def former_identity(self) -> Any:
         """What version 0.1.0 had in its place."""
         return self.identity()
+
+    @property
+    def redraws(self) -> bool:
+        """Whether another draw gives another value, by `cell.rng()`: constraints may draw it again."""
+        return False
+
+    @property
+    def incomparable(self) -> str | None:
+        """Why constraints cannot compare its values, and what to do; None where they can."""
+        return None
+
+    def compared(self, value: Any) -> Any:
+        """What constraints compare in the place of a value that is not null."""
+        return value
 
     # -- what the schema does with it
 

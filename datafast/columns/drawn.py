@@ -89,6 +89,10 @@ class DrawnColumn(Column):
                 return column.draw(cell)
         return self.draw(cell)
 
+    @property
+    def redraws(self) -> bool:
+        return True
+
     def row_type(self) -> Any:
         kinds = {self.drawn_type(), *(column.drawn_type() for _, column in self._cases)}
         if len(kinds) == 1:

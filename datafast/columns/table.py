@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
 from hashlib import blake2b
@@ -17,15 +17,18 @@ from pydantic_core import to_jsonable_python
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
+from datafast._util.permutation import Permutation
 from datafast._util.plugins import blaming
 from datafast.columns.base import Cell, CellError, Column, Setup
+from datafast.columns.constraints import Drawing, Group, Unsettled, groups_of, settle
+from datafast.columns.joint import JointRate, joint_draws
 from datafast.columns.walk import Walk, Walks
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.task_graph import TaskGraph, Work, run_graph
 from datafast.errors import CallFailed, ConfigError, ReplyError
 from datafast.logger_config import logger
-from datafast.plan.items import WorkItem
+from datafast.plan.items import Plan, WorkItem
 from datafast.sources import SourceRows
 from datafast.templates.base import RenderError
 
@@ -34,6 +37,9 @@ __all__ = ["CUT", "ColumnsRow", "Problem", "Table"]
 FAILED_CELL = "column_error"
 """The category of cells that fail without a model being to blame."""
 
+
+_MOST_CHECKED = 1_000  # rows, which take some milliseconds
+_MOST_DRAWS_CHECKED = 20_000  # which take a second or two
 
 CUT = "truncated"
 """The field of a row with the names of its columns whose texts were cut and are kept."""
@@ -55,7 +61,7 @@ class ColumnsRow(BaseModel):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a schema: where (`column`, or `column.field`), and why."""
+    """What is wrong with a schema: the place in the config, and why."""
 
     place: tuple[str, ...]
     message: str
@@ -69,6 +75,8 @@ class Table:
         num_rows: how many rows there will be.
         folder: what the paths of sources are relative to.
         spool: the folder for copies of sources that have to be copied to be read.
+        constraints: expressions over drawn columns that are true in every row.
+        joint: how often combinations of values come.
         sources: source datasets that are open already.
         marks_cut: whether rows say which of their texts were cut at the token limit and are kept (`run.on_truncation: keep`).
 
@@ -86,6 +94,8 @@ class Table:
         columns: Mapping[str, Column],
         *,
         num_rows: int,
+        constraints: Sequence[str] = (),
+        joint: Sequence[JointRate] = (),
         folder: Path | None = None,
         spool: Path | None = None,
         sources: dict[Any, SourceRows] | None = None,
@@ -95,6 +105,9 @@ class Table:
         self.sources = {} if sources is None else sources
         self.walks = Walks()
         self._columns = dict(columns)
+        self._constraints = list(constraints)
+        self._joint = list(joint)
+        self._groups: list[Group] = []
         self.problems: list[Problem] = []
         self.providers = tuple(dict.fromkeys(name for column in columns.values() for name in column.providers))
         # Columns without prompts first: what their values look like is known when prompts are checked.
@@ -103,7 +116,7 @@ class Table:
             if marks_cut and name == CUT:
                 why = f"With run.on_truncation: keep, every row has a {CUT} already. Give the column another name."
             if why:
-                self.problems.append(Problem((name,), why))
+                self.problems.append(Problem(("columns", name), why))
                 continue
             setup = Setup(
                 name,
@@ -118,7 +131,7 @@ class Table:
                 with blaming(column, "prepare()"):
                     column.put_into(setup)
             except ConfigError as error:
-                self.problems.append(_problem(name, error))
+                self.problems.append(_problem(error, "columns", name))
         if not self.problems:
             self._put_together()
 
@@ -149,30 +162,47 @@ class Table:
         self._widen()
         needs = {name: column.needs for name, column in self._columns.items()}
         try:
-            TopologicalSorter(needs).prepare()
+            order = list(TopologicalSorter(needs).static_order())
         except CycleError as error:
             circle = list(reversed(error.args[1]))
             self.problems.append(
                 Problem(
-                    (circle[0],),
+                    ("columns", circle[0]),
                     f"The columns need one another in a circle: {' -> '.join(circle)}. Take one of these references out.",
                 )
             )
             return
         self._graph = TaskGraph(needs)
+        try:
+            draws = joint_draws(self._joint, self._columns)
+            together = {name: draw.names for draw in draws for name in draw.names}
+            self._groups = groups_of(self._constraints, self._columns, order=order, together=together)
+        except ConfigError as error:
+            self.problems.append(_problem(error))
         identities = {name: column.identity() for name, column in self._columns.items()}
-        self.problems += [Problem((name,), _TOO_LARGE) for name, told in identities.items() if not _can_be_told(told)]
+        self.problems += [
+            Problem(("columns", name), _TOO_LARGE) for name, told in identities.items() if not _can_be_told(told)
+        ]
         if self.problems:
             return
         former = {name: column.former_identity() for name, column in self._columns.items()}
-        self.digest = _digest([[name, _set(self._columns[name], told)] for name, told in identities.items()])
+        between = self._identity_between()
+        self.digest = _digest(
+            [*([name, _set(self._columns[name], told)] for name, told in identities.items()), *between]
+        )
         self.former_digest = _digest(
-            [[name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()]
+            [*([name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()), *between]
         )
         self.row_model = _row_model(
             tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items()),
             marks_cut=self.marks_cut,
         )
+
+    def _identity_between(self) -> list[Any]:
+        """What decides values beside the columns themselves; nothing where nothing does, as before there was such a thing."""
+        rates = [rate.model_dump(mode="json") for rate in self._joint]
+        told = {"constraints": self._constraints, "joint": rates}
+        return [{name: value for name, value in told.items() if value}] if any(told.values()) else []
 
     @property
     def leading(self) -> Walk | None:
@@ -199,8 +229,9 @@ class Table:
     async def row(self, item: WorkItem, generate: Generate) -> BaseModel | CallFailed:
         """The row of an item, or what kept it from coming."""
         making = _Row(self._columns, item, generate)
+        making.settle(self._groups)
         await run_graph(self._graph, making.step)
-        for name in self._columns:
+        for name in ("", *self._columns):
             if name in making.failed:
                 return making.failed[name]
         # By way of JSON: what is written is what is read back, and a column's plain value becomes its type.
@@ -209,9 +240,34 @@ class Table:
             values[CUT] = [name for name in self._columns if generate.was_cut(name)]
         return self.row_model.model_validate_json(orjson.dumps(values))
 
+    def check(self, plan: Plan) -> None:
+        """Draws what constraints are about in some of the rows, spread over all of them.
+
+        Raises:
+            ConfigError: they do not hold in one.
+        """
+        left, spread = _MOST_DRAWS_CHECKED, Permutation(max(1, len(plan)), b"check")
+        for number in range(min(_MOST_CHECKED, len(plan)) if self._groups else 0):
+            drawing = Drawing(self._columns, plan[spread[number]])
+            try:
+                settle(self._groups, drawing)
+            except Unsettled as error:
+                if error.column is None:  # else a cell that fails its row, as without constraints
+                    raise ConfigError(
+                        f"{error}. Widen what these columns are drawn from, or draw one in dependence on another, as start: a of a range."
+                    ) from None
+            left -= drawing.num_draws
+            if left <= 0:
+                return
+
 
 class _Row:
-    """One row on its way."""
+    """One row on its way.
+
+    Attributes:
+        values: its cells so far.
+        failed: why cells cannot be made, by their columns; under "" why the row as a whole cannot.
+    """
 
     def __init__(self, columns: Mapping[str, Column], item: WorkItem, generate: Generate) -> None:
         self._columns = columns
@@ -221,9 +277,26 @@ class _Row:
         self.values: dict[str, Any] = {}
         self.failed: dict[str, CallFailed] = {}
 
+    def settle(self, groups: Sequence[Group]) -> None:
+        """Draws the columns that constraints are about."""
+        if not groups:
+            return
+        drawing = Drawing(self._columns, self._item)
+        try:
+            settle(groups, drawing)
+        except Unsettled as error:
+            if error.column is None:
+                self.failed[""] = self._generate.failure(str(error), category=FAILED_CELL)
+            else:
+                self._fail(error.column, error.reason)
+        for name, reason in drawing.nulls.items():
+            self._fail(name, reason)
+        self.values |= drawing.values
+        self._memo |= drawing.memo
+
     def step(self, name: str) -> Work | None:
         """Begins a cell. Nothing is begun, or bought, for a row that has failed."""
-        if self.failed:
+        if self.failed or name in self.values:
             return None
         column = self._columns[name]
         try:
@@ -340,11 +413,11 @@ def _bad_name(name: str) -> str | None:
     return None
 
 
-def _problem(name: str, error: ConfigError) -> Problem:
+def _problem(error: ConfigError, *place: str) -> Problem:
     field, colon, message = str(error).partition(": ")
     if colon and " " not in field:
-        return Problem((name, *field.split(".")), message)
-    return Problem((name,), str(error))
+        return Problem((*place, *field.split(".")), message)
+    return Problem(place, str(error))
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.dry_run import Asked, asked_before
-from datafast.engine.routes import Route, labels_of, providers_of
+from datafast.engine.routes import Route, labels_of, providers_of, replaced
 from datafast.errors import ConfigError
 from datafast.store.paths import UsedFile
 
@@ -116,7 +116,7 @@ class Project:
         return replace(self, config=self.config.model_copy(update={"run": run}))
 
     def _replaced(self, stand_in: Callable[[LLMProvider], LLMProvider]) -> Project:
-        return replace(self, routes=[route.map(stand_in) for route in self.routes])
+        return replace(self, routes=replaced(self.routes, stand_in))
 
     def dataset(self, executor: Executor | None = None) -> Dataset[Any, Any]:
         return self.dataset_class(self.config, executor=executor)

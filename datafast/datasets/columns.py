@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from datafast._util.config_model import Accepts, UserPath, default_of
+from datafast._util.config_model import Accepts, NonBlank, UserPath, default_of
 from datafast.columns.base import Column
+from datafast.columns.joint import JointRate
 from datafast.columns.registry import AnyColumn
 from datafast.columns.table import ColumnsRow, Table
 from datafast.datasets.base import RoleDataset
@@ -42,6 +43,13 @@ class ColumnsDatasetConfig(DatasetConfig):
     columns: Accepts[dict[str, AnyColumn], Mapping[str, Column | Mapping[str, Any]]] = Field(min_length=1)
     """The columns by name, in the order of the rows; each has a `type`."""
 
+    constraints: list[NonBlank] = Field(default_factory=list)
+    """Expressions over drawn columns that are true in every row, like `start <= end`. Where one is not, the drawn columns that it names
+    are drawn again."""
+
+    joint: Accepts[list[JointRate], Sequence[JointRate | Mapping[str, Any]]] = default_of([])
+    """How often chosen combinations of values of `choice` columns come: a list of `{values: {column: value, ...}, rate: 0.1}`."""
+
     output_file: Accepts[UserPath, str | Path] = default_of(Path("columns.jsonl"))
     """The JSONL that rows are appended to, relative to the working directory."""
 
@@ -61,6 +69,8 @@ class ColumnsDatasetConfig(DatasetConfig):
         table = Table(
             self.columns,
             num_rows=self.num_rows,
+            constraints=self.constraints,
+            joint=self.joint,
             folder=(info.context or {}).get("folder"),
             spool=spool_beside(self.output_file, self.run),
             sources=before.sources if before else None,
@@ -72,7 +82,7 @@ class ColumnsDatasetConfig(DatasetConfig):
                 [
                     InitErrorDetails(
                         type=PydanticCustomError("column", "{why}", {"why": problem.message}),
-                        loc=("columns", *problem.place),
+                        loc=problem.place,
                         input=None,
                     )
                     for problem in table.problems
@@ -110,14 +120,20 @@ class ColumnsDataset(RoleDataset[ColumnsDatasetConfig, ColumnsRow]):
     def __init__(self, config: ColumnsDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self.row_model = config.table.row_model
+        self._checked: tuple[Table, str, int] | None = None
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         table, seed = self.config.table, str(self.config.run.seed)
-        return self.grid(
+        plan = self.grid(
             lambda edition: [self._rows(edition)],
             routes=routes,
             shape=lambda edition: [table.former_digest if edition.version == 1 else table.digest, seed],
         )
+        checked = (table, seed, len(plan))
+        if self._checked != checked:
+            table.check(plan)  # before anything is paid for; each further row is, before its own first call
+            self._checked = checked
+        return plan
 
     def _rows(self, edition: Edition) -> Dimension:
         """The rows. What they are told apart by is all that their calls depend on, so replies are found again whatever else changes."""

@@ -21,7 +21,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
-from datafast.engine.routes import Route, providers_of, with_further
+from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
@@ -294,7 +294,7 @@ class Generation:
         if (wanted := options.get("max_concurrency")) is not None:
             settings = settings.model_copy()
             settings.max_concurrency = wanted  # validated like the config's own
-        routes = [_simulated(route) for route in self._routes] if options.get("offline") else self._routes
+        routes = _simulated(self._routes) if options.get("offline") else self._routes
         return Job(
             plan=self._plan(routes),
             routes=routes,
@@ -418,7 +418,7 @@ def _some(providers: Any, llms: Any = None, *, roles: Sequence[str] = ()) -> Any
     return providers
 
 
-def _simulated(route: Route[LLMProvider]) -> Route[LLMProvider]:
+def _simulated(routes: Sequence[Route[LLMProvider]]) -> list[Route[LLMProvider]]:
     from datafast.llms.simulated.provider import SimulatedProvider
 
-    return route.map(SimulatedProvider.standing_in_for)
+    return replaced(routes, SimulatedProvider.standing_in_for)

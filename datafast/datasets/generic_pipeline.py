@@ -12,7 +12,7 @@ Cost: one more pass over the source where rows are skipped or have a key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from pydantic import (
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
-from datafast.datasets.base import FanOutDataset
+from datafast.datasets.by_source import BySourceDataset
 from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, TemplateNames
 from datafast.datasets.documents import by_line, opened, same, the_given
 from datafast.datasets.pairing import SENTENCES, given_names
@@ -289,7 +289,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
         yield from super().used_files()
 
 
-class GenericPipelineDataset(FanOutDataset[GenericPipelineDatasetConfig, BaseModel]):
+class GenericPipelineDataset(BySourceDataset[GenericPipelineDatasetConfig, BaseModel]):
     """A dataset of the rows of a table with new columns. `row_model` has a field for each column."""
 
     kind = "generic_pipeline"
@@ -298,24 +298,13 @@ class GenericPipelineDataset(FanOutDataset[GenericPipelineDatasetConfig, BaseMod
 
     def __init__(self, config: GenericPipelineDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
-        self.row_model = create_generic_pipeline_row_model(config)
+        self.row_model = _row_model(config, {name: config.rows.kind(name) for name in config.sources})
         self._entry = entry_model(config.outputs)
         self._replies: dict[int, type[Entries]] = {}
 
-    def get_num_expected_rows(
-        self,
-        providers: Sequence[object] | Mapping[str, object] | None = None,
-        source_data_num_rows: int | None = None,
-        *,
-        llms: Sequence[object] | None = None,
-    ) -> int:
-        """The number of rows that `generate(providers)` makes; with `source_data_num_rows` if the source gave so many rows."""
-        rows = super().get_num_expected_rows(providers, llms=llms)
-        if source_data_num_rows is None or self.config.num_rows is not None:
-            return rows
-        return (
-            rows // len(self.config.rows) * min(source_data_num_rows, self.config.sample_count or source_data_num_rows)
-        )
+    @property
+    def source_rows(self) -> Sized:
+        return self.config.rows
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
@@ -376,8 +365,13 @@ def create_response_model(config: GenericPipelineDatasetConfig) -> type[Entries]
 
 
 def create_generic_pipeline_row_model(config: GenericPipelineDatasetConfig) -> type[BaseModel]:
-    """The model of rows: the columns of the source, the new ones, then the fields of `GenericPipelineRow`."""
-    fields: dict[str, Any] = {name: (config.rows.kind(name), None) for name in config.sources}
+    """The model of rows: the columns of the source, which may hold anything, the new ones, then the fields of `GenericPipelineRow`."""
+    return _row_model(config, dict.fromkeys(config.sources, Any))
+
+
+def _row_model(config: GenericPipelineDatasetConfig, kinds: Mapping[str, Any]) -> type[BaseModel]:
+    """The same with these types of the columns of the source."""
+    fields: dict[str, Any] = {name: (kind, None) for name, kind in kinds.items()}
     fields |= {name: (type_of(kind), ...) for name, kind in config.outputs.items()}
     fields |= {name: (info.annotation, info) for name, info in GenericPipelineRow.model_fields.items()}
     with foreign_warnings_ignored():

@@ -38,6 +38,7 @@ from datafast.judging import (
     judgement_model,
     mean_score,
 )
+from datafast.judging.output import scores_in
 from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
@@ -128,6 +129,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     _opened: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)
     _template: Template | None = PrivateAttr(default=None)
+    _rubric: Template | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _rows_fit(self, info: ValidationInfo) -> JudgementDatasetConfig:
@@ -139,6 +141,8 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         self._check_judges()
         names = [*self._rows.columns, *((_FIRST, _SECOND) if self.compare else ())]
         self._template = parse_template(self.prompt, names=names, field="prompt") if self.prompt else None
+        rubric = self.rubric_text
+        self._rubric = parse_template(rubric, names=names, field="rubric") if rubric else None
         if self._template is not None and self.compare and not {_FIRST, _SECOND} <= self._template.names:
             raise ValueError("prompt: With compare it has both {first} and {second}. Add what is missing.")
         return self
@@ -150,6 +154,12 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
                 if name not in rows.columns:
                     hint = did_you_mean(name, rows.columns)
                     raise ValueError(f"{field}: {rows.name} has no column {name!r}. {hint}")
+        if self.compare and self.compare[0] == self.compare[1]:
+            raise ValueError(f"compare: {self.compare[0]!r} is given twice. Name two columns.")
+        for name in {_FIRST, _SECOND}.intersection(rows.columns).difference(self.compare or rows.columns):
+            raise ValueError(
+                f"compare: {rows.name} has a column {name!r} beside the compared ones, which prompts call so. Rename it."
+            )
         rows.check(rows.columns, field="source")
         own = ComparisonRow if self.compare else JudgementRow
         for name in self.shown_columns:
@@ -158,6 +168,9 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
                     f"columns: The column {name!r} of {rows.name} cannot be one of a judged row, which has names of its own. Name "
                     f"the columns to take without it, or rename it."
                 )
+        if "uuid" in self.shown_columns:
+            cure = "Give each row its own uuid, or name under columns those to take without it."
+            rows.ids_by("uuid", field="source", cure=cure)
 
     def _check_judges(self) -> None:
         if len(set(self.judges)) < len(self.judges):
@@ -190,17 +203,25 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         """What judges are asked about a row; `compared`: the texts that stand first and second. Raises RenderError."""
         compared = compared or {}
         if self._template is not None:
-            shown = self._template.render({**row, **compared})
+            shown = _rendered(self._template, "prompt", {**row, **compared})
         else:
             beside = [name for name in self.shown_columns if name not in (self.compare or ())]
             texts = {**{name: to_text(row.get(name)) for name in beside}, **compared}
             shown = "\n\n".join(f"{name}:\n{text}" for name, text in texts.items())
-        return self.judged(shown, self.rubric_text, both=bool(compared))
+        rubric = _rendered(self._rubric, "rubric", {**row, **compared}) if self._rubric is not None else None
+        return self.judged(shown, rubric, both=bool(compared))
 
     def used_files(self) -> Iterator[UsedFile]:
         for file in self._rows.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
+
+
+def _rendered(template: Template, field: str, values: Mapping[str, Any]) -> str:
+    try:
+        return template.render(values)
+    except RenderError as error:
+        raise RenderError(f"{field}: {error}") from None
 
 
 class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
@@ -221,7 +242,9 @@ class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
         Raises:
             MissingExtraError: nltk is not installed.
         """
-        return agreement_of([_scores_of(row) for row in self.data_rows])
+        rows: Any = self.data_rows
+        said = ({"judgements": [one.model_dump() for one in row.judgements]} for row in rows)
+        return agreement_of([scores for row in said for _, scores in scores_in(row)])
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config, rows = self.config, self.config.rows
@@ -236,7 +259,7 @@ class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
         try:
             judged = await (self._compared(row, generate) if self.config.compare else self._scored(row, generate))
         except RenderError as error:
-            return [generate.failure(f"prompt: {error}", category="prompt")]
+            return [generate.failure(str(error), category="prompt")]
         kept = {name: row.get(name) for name in self.config.shown_columns}
         return [self.row_model.model_validate({"uuid": item.row_uuid(0), **kept, **judged})]
 
@@ -286,13 +309,6 @@ def _comparison(pair: tuple[Opinion, Opinion], generate: Generate) -> dict[str, 
         "first_reason": first.reason,
         "second_score": second.score,
         "second_reason": second.reason,
-    }
-
-
-def _scores_of(row: Any) -> dict[str, float]:
-    return {
-        said.judge: said.score if isinstance(said, Judgement) else said.first_score - said.second_score
-        for said in row.judgements
     }
 
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
-from datafast.datasets.base import FanOutDataset
+from datafast.datasets.by_source import BySourceDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.documents import DocumentsConfig
 from datafast.datasets.mcq_answers import others
@@ -208,7 +208,7 @@ class _Question:
     answer: str = field(compare=False)
 
 
-class MCQDataset(FanOutDataset[MCQDatasetConfig, MCQRow]):
+class MCQDataset(BySourceDataset[MCQDatasetConfig, MCQRow]):
     """A dataset of multiple-choice questions."""
 
     kind = "mcq"
@@ -222,19 +222,9 @@ class MCQDataset(FanOutDataset[MCQDatasetConfig, MCQRow]):
             edition.prompts: config.distractor_template(edition, remark=False) for edition in config.editions()
         }
 
-    def get_num_expected_rows(
-        self,
-        providers: Sequence[object] | Mapping[str, object] | None = None,
-        source_data_num_rows: int | None = None,
-        *,
-        llms: Sequence[object] | None = None,
-    ) -> int:
-        """The number of rows that `generate(providers)` makes; with `source_data_num_rows` if the source gave so many documents."""
-        rows = super().get_num_expected_rows(providers, llms=llms)
-        if source_data_num_rows is None or self.config.num_rows is not None:
-            return rows
-        most = self.config.sample_count or source_data_num_rows
-        return rows // len(self.config.documents) * min(source_data_num_rows, most)
+    @property
+    def source_rows(self) -> Sized:
+        return self.config.documents
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config

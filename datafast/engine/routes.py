@@ -26,6 +26,7 @@ __all__ = [
     "label_of",
     "labels_of",
     "providers_of",
+    "replaced",
     "route_identities",
     "with_further",
 ]
@@ -105,6 +106,18 @@ class FurtherRole:
     provider: Any
     like: str
     place: tuple[str | int, ...]
+
+
+def replaced(routes: Sequence[Route[T]], change: Callable[[T], U]) -> list[Route[U]]:
+    """The routes with `change(member)` for each member. One that answers on several routes is changed once."""
+    made: dict[int, U] = {}
+
+    def once(member: T) -> U:
+        if id(member) not in made:
+            made[id(member)] = change(member)
+        return made[id(member)]
+
+    return [route.map(once) for route in routes]
 
 
 def with_further(routes: Sequence[Route[LLMProvider]], roles: Sequence[FurtherRole]) -> list[Route[LLMProvider]]:

@@ -66,6 +66,8 @@ def dataset(
     output_file: str | Path | None = None,
     seed: int = 0,
     run: RunConfig | None = None,
+    constraints: Sequence[str] = (),
+    joint: Sequence[Mapping[str, Any]] = (),
 ) -> ColumnsFrame:
     """A dataset from a schema.
 
@@ -75,13 +77,17 @@ def dataset(
         output_file: the JSONL that rows are appended to; with one, the dataset can be resumed and its schema changed.
         seed: the seed of everything that is drawn.
         run: how runs are carried out; its seed overrides `seed`.
+        constraints: expressions over drawn columns that are true in every row, like "start <= end".
+        joint: how often combinations of choices come: [{"values": {"dish": "soup", "mood": "sad"}, "rate": 0.1}].
 
     Raises:
         ConfigError: the schema is wrong; lists all problems, one a line.
     """
     if not isinstance(schema, Mapping) or not schema:
         raise ConfigError("dataset: expected a mapping of column names to columns, with at least one.")
-    return ColumnsFrame(schema, n, output_file=output_file, run=run or RunConfig(seed=seed))
+    return ColumnsFrame(
+        schema, n, output_file=output_file, run=run or RunConfig(seed=seed), constraints=constraints, joint=joint
+    )
 
 
 class ColumnsFrame:
@@ -95,7 +101,13 @@ class ColumnsFrame:
     """
 
     def __init__(
-        self, schema: Mapping[str, Any], n: int | None, *, output_file: str | Path | None, run: RunConfig
+        self,
+        schema: Mapping[str, Any],
+        n: int | None,
+        *,
+        output_file: str | Path | None,
+        run: RunConfig,
+        **between: Any,
     ) -> None:
         self.schema = dict(schema)
         self.n = _DEFAULT_ROWS if n is None else n
@@ -104,7 +116,7 @@ class ColumnsFrame:
         self._n_is_given = n is not None
         columns = {str(name): self._column(given) for name, given in schema.items()}
         try:
-            self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run)
+            self._config = ColumnsDatasetConfig(num_rows=n or 0, columns=columns, run=run, **between)
         except ValidationError as error:
             raise config_error(error) from None
         self._output_file = None if output_file is None else user_path(output_file)

@@ -6,6 +6,7 @@ jury        one or several judges; two texts compared in both orders
 best_of_n   how one of several candidates is chosen, as config fields
 candidates  makes the rows of an item several times, and chooses
 agreement   how far several judges agree
+output      the same from the rows of an output
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from datafast._util.lazy import lazy_names
 from datafast.datasets.former import FORMER_CONFIGS
 
 if TYPE_CHECKING:
+    from datafast.columns.joint import JointRate
     from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
@@ -28,6 +29,7 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "datafast.columns.joint": ["JointRate"],
             "datafast.datasets.classification": ["ClassificationDatasetConfig", "TextClass"],
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
@@ -61,6 +63,7 @@ __all__ = [
     "InstructionDatasetConfig",
     "InstructionEvolution",
     "InstructionJudge",
+    "JointRate",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
     "PreferenceDatasetConfig",

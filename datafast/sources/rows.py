@@ -109,6 +109,9 @@ def _noting(part: Part, seen: dict[str, None]) -> Iterator[Row]:
     seen |= dict.fromkeys(name for name in part.columns if name not in seen)
 
 
+_OTHER_KEY = "Choose a column whose values are all there and all different."
+
+
 class SourceRows(Sequence[Row]):
     """The rows of a source. Made by `open_source`.
 
@@ -165,8 +168,11 @@ class SourceRows(Sequence[Row]):
         """16 bytes that say what a row holds, and which one it is of equal rows."""
         return self._ids[index]
 
-    def ids_by(self, column: str, *, field: str) -> Records:
+    def ids_by(self, column: str, *, field: str, cure: str = _OTHER_KEY) -> Records:
         """The ids of all rows by what one column holds, which is different in each of them.
+
+        Args:
+            cure: what errors say is to be done.
 
         Raises:
             ConfigError: two rows have the same there, or one has nothing.
@@ -176,21 +182,19 @@ class SourceRows(Sequence[Row]):
         for number, row in enumerate(self):
             value = row.get(column)
             if value is None:
-                raise ConfigError(
-                    f"{field}: {self.name}, {self.place(number)}: {column} is empty. Every row needs a key."
-                )
+                raise ConfigError(f"{field}: {self.name}, {self.place(number)}: {column} is empty. {cure}")
             ids.append(key_id(value))
-        self.refuse_repeats(ids, column, field=field)
+        self.refuse_repeats(ids, column, field=field, cure=cure)
         return ids
 
-    def refuse_repeats(self, ids: Records, column: str, *, field: str) -> None:
+    def refuse_repeats(self, ids: Records, column: str, *, field: str, cure: str = _OTHER_KEY) -> None:
         """Raises ConfigError where two rows have the same of these ids of a column, one for each row."""
         if (found := repeated(ids)) is None:
             return
         first, second = found
         raise ConfigError(
             f"{field}: {self.name}: {self.place(first)} and {self.place(second)} have the same {column}, "
-            f"{self[second][column]!r:.60}. Choose a column whose values are all different."
+            f"{self[second][column]!r:.60}. {cure}"
         )
 
     def place(self, index: int) -> str:

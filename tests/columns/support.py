@@ -16,10 +16,10 @@ SOURCE = [{"q": f"question {number}", "a": f"answer {number}", "n": number} for 
 
 
 def rows(
-    folder: Path, schema: dict[str, Any], *, count: int = 6, provider: Any = SIM, seed: int = 0
+    folder: Path, schema: dict[str, Any], *, count: int = 6, provider: Any = SIM, seed: int = 0, **fields: Any
 ) -> list[dict[str, Any]]:
     """The rows of a dataset in the order of their numbers: with one request at a time they come in it."""
-    dataset = columns(folder, schema, rows=count, run={"seed": seed, "max_concurrency": 1})
+    dataset = columns(folder, schema, rows=count, run={"seed": seed, "max_concurrency": 1}, **fields)
     dataset.generate(dict.fromkeys(dataset.config.roles, provider))
     assert assert_balanced(dataset.report).failed == 0
     found = rows_of(dataset.config.output_file)

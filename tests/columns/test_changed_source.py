@@ -162,7 +162,7 @@ def test_sources_of_one_size_are_not_gone_through_side_by_side(tmp_path: Path) -
     [
         ({"key": "no"}, "x.key: the list has no column 'no'"),
         ({"key": "twice"}, "x.key: the list: row 0 and row 2 have the same twice, 'a'"),
-        ({"key": "empty"}, "x.key: the list, row 1: empty is empty. Every row needs a key."),
+        ({"key": "empty"}, "x.key: the list, row 1: empty is empty. Choose a column whose values are all"),
         ({"key": "q", "mode": "random"}, "x.key: With mode: random, a key has no effect"),
         ({"column": "bytes"}, "x.source: the list, row 1: The column 'bytes' holds bytes and no text"),
         ({"column": None}, "x.source: the list, row 1: The column 'bytes' holds bytes and no text"),

@@ -127,6 +127,10 @@ def test_the_models_of_rows_and_replies_are_made_from_a_config(tmp_path: Path) -
     made = config(tmp_path, forward_columns=["page"], output_columns=["summary"])
     row = create_generic_pipeline_row_model(made)(text="a", page=3, summary="b", model_id="m", language="en")
     assert row.model_dump()["page"] == 3
+    other = create_generic_pipeline_row_model(made)(text="a", page="third", summary="b")
+    assert (
+        other.model_dump()["page"] == "third"
+    )  # as scripts of the first datafast give any value to see what a row is like
     schema = create_response_model(made).model_json_schema()
     assert list(schema["$defs"]["Entry"]["properties"]) == ["summary"]
 

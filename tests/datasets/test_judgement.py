@@ -95,6 +95,28 @@ def test_judges_see_the_prompt_the_rubric_and_their_own_system_message(tmp_path:
     assert sorted(seen, key=len) == [[asked], ["Be kind.", asked]]
 
 
+def test_a_rubric_is_a_template_over_the_columns(tmp_path: Path) -> None:
+    for number, rubric in enumerate(["Is it {answer}, or: {second}", {1: "far from {answer}", 5: "{answer}"}]):
+        (folder := tmp_path / str(number)).mkdir()
+        compared = {"compare": ["question", "other"]} if number == 0 else {}
+        source = [{"question": "What is 0?", "other": "What is 1?", "answer": "42"}]
+        dataset = judgement(folder, source=source, rubric=rubric, **compared)
+        dataset.generate({"judge": CountingProvider("m", log=folder / "requests")})
+        assert assert_balanced(dataset.report).written == 1
+        told = [prompt.partition("mean:\n")[2].partition("\n\n")[0] for _, prompt in requests_in(folder / "requests")]
+        expected = (
+            {"Is it 42, or: What is 0?", "Is it 42, or: What is 1?"} if number == 0 else {"1: far from 42\n5: 42"}
+        )
+        assert set(told) == expected
+
+
+def test_the_compared_columns_may_be_called_first_and_second(tmp_path: Path) -> None:
+    source = [{"first": "a", "second": "b", "question": "?"}]
+    dataset = judgement(tmp_path, source=source, compare=["second", "first"])
+    dataset.generate({"judge": CountingProvider("m", log=tmp_path / "requests")})
+    assert assert_balanced(dataset.report).written == 1
+
+
 def test_without_a_prompt_judges_see_the_named_columns(tmp_path: Path) -> None:
     dataset = judgement(tmp_path, source=ROWS[:1], columns=["question", "answer"])
     dataset.generate({"judge": fixed(tmp_path, 4)})
@@ -219,6 +241,20 @@ def test_a_prompt_of_ones_own_says_where_the_two_stand(tmp_path: Path) -> None:
             {"compare": ["answer", "question"], "prompt": "{first}"},
             r"prompt: With compare it has both \{first\} and \{second\}",
         ),
+        ({"compare": ["answer", "answer"]}, "compare: 'answer' is given twice"),
+        (
+            {"source": [{"a": "x", "b": "y", "first": "z"}], "compare": ["a", "b"]},
+            "compare: the list has a column 'first' beside the compared ones",
+        ),
+        (
+            {"source": [{"a": "x", "uuid": "u"}] * 2},
+            "source: .* have the same uuid, 'u'. Give each row its own uuid, or",
+        ),
+        (
+            {"source": [{"a": "x", "uuid": None}]},
+            "source: the list, row 0: uuid is empty. Give each row its own uuid, or",
+        ),
+        ({"rubric": "Is it {anwser}?"}, "rubric: .*anwser.*Did you mean"),
         ({"judges": ["a", "a"]}, "judges: A name is given twice"),
         ({"system_prompt": {"jugde": "x"}}, "system_prompt: There is no judge 'jugde'. Did you mean 'judge'"),
         ({"min": 5, "max": 1}, "min: 5 is not below max"),

@@ -13,7 +13,7 @@ import pytest
 from datafast.config_files.loader import load_project
 from datafast.datasets import MCQDataset
 from datafast.datasets.mcq_answers import normalised, without_labels
-from datafast.errors import DatafastWarning
+from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import MCQDatasetConfig, PromptExpansionConfig, RunConfig
@@ -90,6 +90,9 @@ def test_rows_are_counted_as_if_the_source_had_another_size(tmp_path: Path) -> N
     providers = [object(), object()]
     assert mcq(tmp_path).get_num_expected_rows(providers, 100) == 100 * 2 * 2
     assert mcq(tmp_path, sample_count=3).get_num_expected_rows(providers, source_data_num_rows=100) == 3 * 2 * 2
+    assert mcq(tmp_path).get_num_expected_rows(providers, 0) == 0
+    with pytest.raises(ConfigError, match="source_data_num_rows: expected a number of rows, got -1"):
+        mcq(tmp_path).get_num_expected_rows(providers, -1)
     assert mcq(tmp_path, num_rows=7).get_num_expected_rows(providers, source_data_num_rows=100) == 7
 
 

@@ -416,12 +416,11 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_rows(tmp_path: P
 
 def test_offline_every_judge_is_simulated(tmp_path: Path) -> None:
     chosen = {"n": 3, "judge": {"providers": ["openai/gpt-6-luna", "anthropic/claude-haiku-4-5"]}}
-    dataset = raw(tmp_path, topics=4, best_of_n=chosen)
-    report = assert_balanced(
-        dataset.generate([OpenAICompatibleProvider("m", api_base="http://127.0.0.1:9")], offline=True).report
-    )
-    assert (report.written, report.calls) == (4, 36)
-    assert set(report.usage_by_provider) == {"simulated/m", "simulated/gpt-6-luna", "simulated/claude-haiku-4-5"}
+    writers = [OpenAICompatibleProvider(name, api_base="http://127.0.0.1:9") for name in ("a", "b")]
+    report = assert_balanced(raw(tmp_path, topics=4, best_of_n=chosen).generate(writers, offline=True).report)
+    assert (report.written, report.calls) == (8, 72)
+    names = ("a", "b", "gpt-6-luna", "claude-haiku-4-5")
+    assert set(report.usage_by_provider) == {f"simulated/{name}" for name in names}
 
 
 def test_other_kinds_take_it_as_they_are(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+    from datafast.cli.display.agreement import told_agreement
     from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider, by_stage
@@ -47,6 +48,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_rows(ledger),
             **_spent(ledger),
             "filtered_by_stage": by_stage(ledger.filtered_counts()),
+            "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
@@ -103,6 +105,7 @@ def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
 
     from datafast.amounts import money
+    from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
     from datafast.cli.display.summary import filtered_lines
     from datafast.types import ProviderUsage
@@ -130,6 +133,8 @@ def _show(status: dict[str, Any]) -> None:
         labelled(console, "used", f"{name}: {ProviderUsage(**used).in_words()}")
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
+    for text in agreement_lines(status["agreement"]):
+        labelled(console, "agreement", text)
     for category, failure in status["failures"].items():
         labelled(
             console,

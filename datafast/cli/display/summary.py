@@ -45,8 +45,10 @@ def show_start(
     labelled(console, "into", file)
 
 
-def show_report(console: Console, report: RunReport, *, new_rows: int, next_steps: list[Step]) -> None:
-    """The closing summary. `new_rows` are those that this run added."""
+def show_report(
+    console: Console, report: RunReport, *, new_rows: int, next_steps: list[Step], agreement: Iterable[str] = ()
+) -> None:
+    """The closing summary. `new_rows` are those that this run added; `agreement` says how far several judges agree."""
     # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
     new_rows = min(new_rows, report.written)
     speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
@@ -66,6 +68,7 @@ def show_report(console: Console, report: RunReport, *, new_rows: int, next_step
         ("time", f"{report.elapsed_s:,.1f} s{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]
+    lines += [("agreement", text) for text in agreement]
     lines += [("set aside", path) for path in report.set_aside]
     lines += [("stopped", _stopped(report))] if report.stop_reason else []
     for name, value in lines:

@@ -6,7 +6,7 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import PrivateAttr, field_validator
 
@@ -18,33 +18,53 @@ from datafast.plan.items import digest
 from datafast.templates.base import Expression
 from datafast.templates.values import plain, to_text, type_of
 
-__all__ = ["ChoiceColumn"]
+__all__ = ["ChoiceColumn", "Options"]
 
 _LARGEST_BLOCK = 1_000
 _BLOCK = 100
 
 
-class _Options:
-    """Values to choose from, with their weights."""
+class Options:
+    """Values to choose from, with their weights.
 
-    def __init__(self, given: Sequence[Any] | Mapping[Any, Any]) -> None:
-        self.values = list(given)
-        weights = list(given.values()) if isinstance(given, Mapping) else [1] * len(self.values)
+    Raises:
+        ValueError: there are none, or a weight is none.
+    """
+
+    def __init__(self, values: Sequence[Any], weights: Sequence[Any] | None = None) -> None:
+        self.values = list(values)
+        self.weights = [1] * len(self.values) if weights is None else list(weights)
         if not self.values:
             raise ValueError("The list is empty. Give at least one value.")
-        for value, weight in zip(self.values, weights, strict=True):
+        for value, weight in zip(self.values, self.weights, strict=True):
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
                 raise ValueError(f"The weight of {value!r} is {weight!r}. Give a number, 0 or more.")
-        self.sums = list(itertools.accumulate(weights))
+        self.sums = list(itertools.accumulate(self.weights))
         if self.sums[-1] <= 0:
             raise ValueError("Every weight is 0. Give at least one that is not.")
         # Whole weights come out exactly in a block of as many rows as they add up to.
-        whole = all(isinstance(weight, int) for weight in weights)
+        whole = all(isinstance(weight, int) for weight in self.weights)
         self.block = self.sums[-1] if whole and self.sums[-1] <= _LARGEST_BLOCK else _BLOCK
+
+    @classmethod
+    def of(cls, given: Sequence[Any] | Mapping[Any, Any]) -> Options:
+        """Those of a list, or of a mapping of values to weights."""
+        return cls(list(given), list(given.values()) if isinstance(given, Mapping) else None)
 
     def at(self, share: float) -> Any:
         """The value at a share from 0 to below 1 of all weights."""
         return self.values[bisect.bisect_right(self.sums, share * self.sums[-1], hi=len(self.values) - 1)]
+
+    def drawn(self, cell: Cell, stream: str) -> Any:
+        """One of them at random, by the row's random numbers of a stream."""
+        return self.at(cell.rng(stream).random())
+
+    def balanced(self, cell: Cell, stream: str) -> Any:
+        """One of them, so that in every block of rows each comes as often as its weight says."""
+        number, place = divmod(cell.row, self.block)
+        order = _block_order(self.block, digest(str(cell.seed), "balanced", stream, str(number)))
+        exact = self.block == self.sums[-1]
+        return self.at((order[place] + (0.5 if exact else cell.rng(stream).random())) / self.block)
 
 
 @lru_cache(maxsize=256)
@@ -59,6 +79,14 @@ def _as_python(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_python(part) for part in value]
     return value.tolist() if type(value).__module__ == "numpy" else value
+
+
+class Joint(Protocol):
+    """What draws values for several columns at once."""
+
+    def value(self, cell: Cell) -> Any:
+        """The value of the cell's column in its row."""
+        ...
 
 
 class ChoiceColumn(DrawnColumn):
@@ -79,8 +107,9 @@ class ChoiceColumn(DrawnColumn):
     """random: each row by itself. balanced: at random, and in every block of rows each value as often as its weight says.
     round_robin: in turn."""
 
-    _options: dict[str, _Options] = PrivateAttr(default_factory=dict)
+    _options: dict[str, Options] = PrivateAttr(default_factory=dict)
     _expression: Expression | None = PrivateAttr(default=None)
+    _joint: Joint | None = PrivateAttr(default=None)
 
     @field_validator("values", mode="before")
     @classmethod
@@ -88,6 +117,7 @@ class ChoiceColumn(DrawnColumn):
         return _as_python(given)
 
     def prepare_draw(self, setup: Setup) -> None:
+        self._joint = None
         if self.mode != "random" and (self.by is not None or isinstance(self.values, str) or self.cases):
             raise ConfigError(
                 f"mode: {self.mode} goes over all rows, so the values cannot depend on other columns. Write mode: random."
@@ -122,24 +152,36 @@ class ChoiceColumn(DrawnColumn):
         given = [self.values, *(case.get("values") for case in self.cases or ())]
         return [value for values in given if isinstance(values, list | dict) for value in values]
 
+    @property
+    def redraws(self) -> bool:
+        return self.mode == "random"
+
+    @property
+    def options(self) -> Options | None:
+        """The values with their weights, None where they depend on other columns."""
+        return None if self.cases else self._options.get("")
+
+    def join(self, joint: Joint) -> None:
+        """Has its values drawn together with those of other columns, until it is prepared again."""
+        self._joint = joint
+
     def draw(self, cell: Cell) -> Any:
+        if self._joint is not None:
+            return self._joint.value(cell)
         if self.mode == "random":
-            return self._given(cell).at(cell.rng().random())
+            return self._given(cell).drawn(cell, cell.name)
         options = self._options[""]
         if self.mode == "round_robin":
             return options.values[cell.row % len(options.values)]
-        number, place = divmod(cell.row, options.block)
-        order = _block_order(options.block, digest(str(cell.seed), "balanced", cell.name, str(number)))
-        exact = options.block == options.sums[-1]
-        return options.at((order[place] + (0.5 if exact else cell.rng().random())) / options.block)
+        return options.balanced(cell, cell.name)
 
-    def _given(self, cell: Cell) -> _Options:
+    def _given(self, cell: Cell) -> Options:
         if self._expression is not None:
             found = cell.evaluated(self._expression, "values")
             if not isinstance(found, list | dict):
                 raise CellError(f"values: expected a list or a mapping, the expression gave {to_text(found)[:80]!r}")
             try:
-                return _Options(found)
+                return Options.of(found)
             except ValueError as error:
                 raise CellError(f"values: {error}") from None
         key = "" if self.by is None else to_text(cell.values[self.by])
@@ -160,10 +202,10 @@ def _in_order(given: Any) -> Any:
     return [[key, _in_order(value)] for key, value in given.items()] if isinstance(given, dict) else given
 
 
-def _options(given: Any, field: str) -> _Options:
+def _options(given: Any, field: str) -> Options:
     if not isinstance(given, list | dict):
         raise ConfigError(f"{field}: expected a list of values, or a mapping of values to weights.")
     try:
-        return _Options(plain(given) if isinstance(given, list) else given)
+        return Options.of(plain(given) if isinstance(given, list) else given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{field}: {error}") from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import PrivateAttr
@@ -14,6 +15,7 @@ from datafast.templates.base import Template
 
 __all__ = ["DatetimeColumn"]
 
+_PROBE = datetime(2024, 11, 23, 21, 45, 33)
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -96,8 +98,44 @@ class DatetimeColumn(DrawnColumn):
         except ValueError:
             raise CellError(f"{field}: expected a date as 2024-01-31, got {text[:40]!r}") from None
 
+    @property
+    def incomparable(self) -> str | None:
+        if self.format is None or self._read_back(self.format) is not None:
+            return None
+        return (
+            f"Its format, {self.format!r}, does not tell the moment. Leave it out, or write year (%Y), month, day and, with hours, "
+            f"%H; a template in an expression column can show less."
+        )
+
+    @staticmethod
+    @cache
+    def _read_back(form: str) -> bool | None:
+        """Whether texts in this format tell times, None where they do not tell even the day."""
+        try:
+            back = datetime.strptime(_PROBE.strftime(form), form)
+        except ValueError:
+            return None
+        times = (back.hour, back.minute, back.second)
+        if "%y" in form or back.date() != _PROBE.date() or not all(map(_zero_or, times, (21, 45, 33))):
+            return None
+        return any(times)
+
+    def compared(self, value: str) -> str:
+        """The moment as ISO text, in UTC where it has a time zone, so that the order of texts is that of moments."""
+        if self.format is None:
+            moment, tells_time = datetime.fromisoformat(value), "T" in value
+        else:
+            moment, tells_time = datetime.strptime(value, self.format), bool(self._read_back(self.format))
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        return moment.isoformat() if tells_time else moment.date().isoformat()
+
     def drawn_type(self) -> Any:
         return str
+
+
+def _zero_or(found: int, other: int) -> bool:
+    return found in (0, other)
 
 
 def _is_day(text: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_serializer, field_vali
 
 from datafast.columns.base import Cell, CellError, Column, NonBlank, Setup
 from datafast.columns.json_schema import schema_model, schema_parts
-from datafast.judging import JudgeFields, judgement_model
+from datafast.judging import JudgeFields, Jury, judgement_model, mean_score
 from datafast.templates.base import RenderError, Template
 from datafast.templates.values import as_plain
 
@@ -133,14 +133,49 @@ class StructuredColumn(AskingColumn):
         return {**self.model_dump(mode="json", exclude={"json_schema", "response_model"}), "form": form}
 
 
+class _Said(BaseModel):
+    """What one of several judges says."""
+
+    judge: str
+    reason: str
+    score: int | float
+
+
+class Verdict(BaseModel):
+    """What several judges say together: the mean of their scores, and each of them."""
+
+    reason: str
+    score: int | float
+    spread: int | float
+    judgements: list[_Said]
+
+
 class JudgeColumn(JudgeFields, AskingColumn):
-    """A score that a model gives, with its reason."""
+    """A score that one or several models give, with the reason."""
 
     type: Literal["judge"] = "judge"
-    """A score that a model gives, with its reason: {reason, score}."""
+    """A score that a model gives, with its reason: {reason, score}. Of several judges the mean, and what each says: {reason, score, spread,
+    judgements}."""
+
+    judges: list[NonBlank] | None = Field(default=None, min_length=1)
+    """In the place of `provider`: several who are asked, by their names under `providers`."""
 
     _reply: ModelClass = PrivateAttr()
     _rubric: Template | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _one_way_to_name_them(self) -> JudgeColumn:
+        if self.judges is None:
+            return self
+        if "provider" in self.model_fields_set:
+            raise ValueError("judges: The judge is named under provider already. Leave one of them out.")
+        if len(set(self.judges)) < len(self.judges):
+            raise ValueError("judges: A name is given twice. Give each judge its own.")
+        return self
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return super().providers if self.judges is None else tuple(self.judges)
 
     def prepare(self, setup: Setup) -> None:
         super().prepare(setup)
@@ -158,11 +193,24 @@ class JudgeColumn(JudgeFields, AskingColumn):
 
     async def make(self, cell: Cell) -> Any:
         prompt, system = self.asked(cell)
+        if self.judges is not None:
+            return await self._of_several(cell, prompt, system)
         reply = await cell.generate(self.provider, prompt, self._reply, system=system, tag=cell.name, part=cell.name)
         return reply.model_dump(mode="json")
 
+    async def _of_several(self, cell: Cell, prompt: str, system: str | None) -> dict[str, Any]:
+        jury = Jury(self.judges or (), system_of=lambda judge: system)
+        opinions = await jury.score(cell.generate, prompt, self._reply, tag=cell.name, part=cell.name)
+        scores = [said.score for said in opinions]
+        return {
+            "reason": "\n".join(f"{said.judge}: {said.reason}" for said in opinions),
+            "score": mean_score(opinions),
+            "spread": max(scores) - min(scores),
+            "judgements": [{"judge": said.judge, "reason": said.reason, "score": said.score} for said in opinions],
+        }
+
     def row_type(self) -> Any:
-        return self._reply
+        return self._reply if self.judges is None else Verdict
 
     def parts(self) -> frozenset[str] | None:
-        return frozenset(["reason", "score"])
+        return frozenset(["reason", "score"] if self.judges is None else Verdict.model_fields)

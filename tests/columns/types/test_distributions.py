@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import NormalDist
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from datafast import ColumnsDatasetConfig
 from datafast.columns.types.distributions import NormalColumn
+from tests.columns.statistics import chi_square, distance, largest_fair, most_distant
 from tests.columns.support import refusal, rows, values
 from tests.support import columns
 
@@ -47,30 +47,7 @@ KNOWN = [
         "binomial": 7,
     },
 ]
-KS_BOUND = 1.95 / math.sqrt(COUNT)  # a fair sample is beyond it once in a thousand
 NORMAL = NormalDist(40, 12).cdf
-
-
-def distance(found: list[float], share: Callable[[float], float]) -> float:
-    """Kolmogorov's and Smirnov's: the largest distance between the sample's distribution function and another."""
-    ordered = sorted(found)
-    return max(
-        max(share(value) - number / len(ordered), (number + 1) / len(ordered) - share(value))
-        for number, value in enumerate(ordered)
-    )
-
-
-def chi_square(found: list[int], probability: Callable[[int], float]) -> tuple[float, int]:
-    """Pearson's statistic and its degrees of freedom; values that are rarer than 5 in the sample count together."""
-    counts = Counter(found)
-    expected = {value: len(found) * probability(value) for value in range(max(found) + 1)}
-    usual = {value: often for value, often in expected.items() if often >= 5}
-    statistic = sum((counts[value] - often) ** 2 / often for value, often in usual.items())
-    rare, seen_rare = len(found) - sum(usual.values()), len(found) - sum(counts[value] for value in usual)
-    if rare < 1:
-        assert seen_rare < 5
-        return statistic, len(usual) - 1
-    return statistic + (seen_rare - rare) ** 2 / rare, len(usual)
 
 
 def poisson(k: int) -> float:
@@ -89,11 +66,6 @@ def between(low: int, high: int, probability: Callable[[int], float]) -> Callabl
     """The distribution of what is left between two bounds."""
     left = sum(map(probability, range(low, high + 1)))
     return lambda k: probability(k) / left if low <= k <= high else 0.0
-
-
-def largest_fair(degrees: int) -> float:
-    """What a fair sample's statistic is below in 999 of 1000 cases (E. B. Wilson and M. M. Hilferty, 1931)."""
-    return degrees * (1 - 2 / (9 * degrees) + 3.09 * math.sqrt(2 / (9 * degrees))) ** 3
 
 
 @pytest.mark.parametrize(
@@ -119,7 +91,7 @@ def test_fractional_numbers_have_the_shape_of_their_distribution(
     tmp_path: Path, column: dict[str, Any], share: Callable[[float], float]
 ) -> None:
     found = values(tmp_path, column, count=COUNT)
-    assert distance(found, share) < KS_BOUND
+    assert distance(found, share) < most_distant(COUNT)
     assert {type(value) for value in found} == {float}
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.columns.statistics import chi_square, distance, largest_fair, most_distant
 from tests.columns.support import refusal, rows, values
-from tests.columns.types.test_distributions import COUNT, KS_BOUND, chi_square, distance, largest_fair
 
+COUNT = 1000
 stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
 
 
@@ -31,7 +32,7 @@ def test_fractional_numbers_have_the_shape_of_their_distribution(
     tmp_path: Path, column: dict[str, Any], share: Callable[[float], float]
 ) -> None:
     found = values(tmp_path, {"type": "distribution", **column}, count=COUNT)
-    assert distance(found, share) < KS_BOUND
+    assert distance(found, share) < most_distant(COUNT)
     assert {type(value) for value in found} == {float}
 
 
