@@ -268,6 +268,8 @@ class Generation:
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
     def _preparations(self) -> Sequence[Preparation]:
+        if self._options.get("decide_only"):
+            return ()
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
@@ -301,6 +303,7 @@ class Generation:
             produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
+            row_model=dataset.row_model,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
@@ -308,6 +311,7 @@ class Generation:
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             wait=options.get("wait", True),
+            decide_only=options.get("decide_only", False),
             on_event=on_event,
             notes={
                 "command": "",
