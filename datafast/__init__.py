@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ProviderError,
         PublishError,
         RunStopped,
+        ToolError,
         TopicsError,
     )
     from datafast.facades.frame import dataset, generator, sample
@@ -99,6 +100,7 @@ else:
                 "ProviderError",
                 "PublishError",
                 "RunStopped",
+                "ToolError",
                 "TopicsError",
             ],
             "datafast.plan.expansion": ["expand_prompts"],
@@ -208,6 +210,7 @@ __all__ = [
     "RunReport",
     "RunStopped",
     "SimulatedProvider",
+    "ToolError",
     "TopicsConfig",
     "TopicsError",
     "TransformersProvider",

@@ -11,6 +11,7 @@
     ├── ProviderError (also a RuntimeError) one request failed; `kind` says what to do about it
     ├── ReplyError (also a RuntimeError)    a reply arrived and is not what was asked; `category` says why
     ├── PartialResults (both, and a group)  some of the prompts given to `provider.generate` at once failed; carries all results
+    ├── ToolError                           raised by a Python function that is a tool: the message is the result of the call
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
     ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
@@ -53,6 +54,7 @@ __all__ = [
     "ReplyCategory",
     "ReplyError",
     "RunStopped",
+    "ToolError",
     "TopicsError",
     "plain_text",
 ]
@@ -256,6 +258,10 @@ class PartialResults(ExceptionGroup[Exception], DatafastError, RuntimeError):
 
     def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
         return ExceptionGroup(self.message, excs)
+
+
+class ToolError(DatafastError):
+    """Raised by a Python function that is a tool: the call fails, and the message is its result. Other errors fail the row."""
 
 
 class CallFailed(DatafastError):

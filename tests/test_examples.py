@@ -23,6 +23,7 @@ ROWS_OF_SCRIPTS = {
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
     "preference.py": ("preference_pairs.jsonl", 12),
+    "tools.py": ("boatyard_conversations.jsonl", 12),
     "sources.py": ("harbour_texts.jsonl", 12),
     "ultrachat.py": ("harbour_chats.jsonl", 12),
     "raw_space_engineering.py": ("space_engineering_texts.jsonl", 288),

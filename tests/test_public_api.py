@@ -67,6 +67,7 @@ IMPORT_PATHS = {
         "ConversationRow",
         "ReasonedConversationRow",
         "AgentConversationRow",
+        "ToolConversationRow",
     ],
     "datafast.topics": ["Tree", "Graph", "load_topics"],
     "datafast.facades.generator": ["DataSetGenerator"],

@@ -68,7 +68,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
-    has_parts: ClassVar[bool] = False
+    has_parts: bool = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
         if not isinstance(config, self.config_model):
