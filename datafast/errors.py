@@ -14,7 +14,8 @@
     ├── ToolError                           raised by a Python function that is a tool: the message is the result of the call
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
-    ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
+    ├── GrowthError                         what rows are about could not be grown; replies are kept, and growing again goes on
+    │   └── TopicsError                     a topic model could not be grown
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
 
@@ -42,6 +43,7 @@ __all__ = [
     "DatafastError",
     "DatafastWarning",
     "ErrorKind",
+    "GrowthError",
     "MissingExtraError",
     "MissingKeyError",
     "OutputChangedError",
@@ -325,8 +327,8 @@ class DataSetGeneratorError(DatafastError):
         self.output_file = output_file
 
 
-class TopicsError(DatafastError):
-    """A topic model could not be grown completely. All replies are recorded; building again asks only for the missing ones.
+class GrowthError(DatafastError):
+    """What rows are about (personas, topics) could not be grown. All replies are recorded; growing again asks only for the rest.
 
     `report` says how far the run got.
     """
@@ -334,6 +336,10 @@ class TopicsError(DatafastError):
     def __init__(self, message: str, *, report: RunReport) -> None:
         super().__init__(message)
         self.report = report
+
+
+class TopicsError(GrowthError):
+    """A topic model could not be grown completely. All replies are recorded; building again asks only for the missing ones."""
 
 
 class PublishError(DatafastError):

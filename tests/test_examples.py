@@ -22,6 +22,7 @@ ROWS_OF_SCRIPTS = {
     "instruction.py": ("harbour_instructions.jsonl", 12),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
+    "personas.py": ("pairs_of_people.jsonl", 12),
     "preference.py": ("preference_pairs.jsonl", 12),
     "tools.py": ("boatyard_conversations.jsonl", 12),
     "sources.py": ("harbour_texts.jsonl", 12),

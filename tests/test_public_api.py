@@ -46,6 +46,7 @@ IMPORT_PATHS = {
         "PromptExpansionConfig",
         "RunConfig",
         "Source",
+        "PersonasConfig",
         "TopicsConfig",
         "UltrachatDatasetConfig",
     ],
