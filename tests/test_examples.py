@@ -14,6 +14,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 ROWS_OF_SCRIPTS = {
     "local_llama.py": ("sea_texts.jsonl", 16),
+    "best_of_n.py": ("best_explanations.jsonl", 6),
     "classification.py": ("trail_reports.jsonl", 180),
     "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
@@ -21,7 +22,9 @@ ROWS_OF_SCRIPTS = {
     "generic_pipeline.py": ("labelled_reviews.jsonl", 6),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
+    "personas.py": ("pairs_of_people.jsonl", 12),
     "preference.py": ("preference_pairs.jsonl", 12),
+    "tools.py": ("boatyard_conversations.jsonl", 12),
     "sources.py": ("harbour_texts.jsonl", 12),
     "ultrachat.py": ("harbour_chats.jsonl", 12),
     "raw_space_engineering.py": ("space_engineering_texts.jsonl", 288),

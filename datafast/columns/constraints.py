@@ -2,7 +2,8 @@
 
 Guarantee: a row has the values that its columns would have without constraints, where these hold there; otherwise the first of further
 draws, each with a number of its own in the streams of random numbers, so that the same seed gives the same values. Drawing again all
-columns of constraints that touch one another makes the values of a row those of the unconstrained distribution, given the constraints.
+columns of constraints that touch one another gives them the distribution that they have without constraints, given these and the columns
+that they depend on and that no constraint names.
 Cost: nothing is asked of a model before the constraints of a row hold. A draw takes some 20 microseconds for each column and constraint;
 after `MOST_DRAWS` the row fails.
 """
@@ -17,9 +18,9 @@ from typing import Any, NamedTuple
 from datafast.columns.base import Cell, CellError, Column
 from datafast.errors import ConfigError
 from datafast.plan.items import WorkItem
-from datafast.templates.base import Expression, RenderError
+from datafast.templates.base import RenderError
+from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_expression
-from datafast.templates.values import counted_true
 
 __all__ = ["MOST_DRAWS", "Drawing", "Group", "Unsettled", "groups_of", "settle"]
 
@@ -45,19 +46,23 @@ class Constraint(NamedTuple):
 
     place: str
     text: str
-    expression: Expression
+    condition: Condition
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that it names."""
+        return self.condition.names
 
     def broken(self, columns: Mapping[str, Column], values: Mapping[str, Any]) -> str | None:
         """How the values of a row break it: by being false (nothing more to say), or by an error; None where they do not.
 
         What is null is not compared: it holds, as in databases.
         """
-        names = self.expression.names
-        if any(values[name] is None for name in names):
+        if any(values[name] is None for name in self.names):
             return None
         try:
-            known = {name: columns[name].compared(values[name]) for name in names}
-            return None if counted_true(self.expression.evaluate(known)) else ""
+            known = {name: columns[name].compared(values[name]) for name in self.names}
+            return None if self.condition.holds(known) else ""
         except RenderError as error:
             return str(error)
 
@@ -128,7 +133,7 @@ class Group:
             else:
                 self.fixed.append(name)
         for constraint in self.constraints:
-            last = [name for name in self.moving if name in constraint.expression.names][-1]
+            last = [name for name in self.moving if name in constraint.names][-1]
             self.moving[last].append(constraint)
 
     def settle(self, drawing: Drawing) -> None:
@@ -157,7 +162,9 @@ class Group:
             raise failed[reason]
         drawn = ", ".join(name for name in self.moving if name in self.redrawn)
         row = drawing.item.values["row"]
-        raise Unsettled(CellError(f"{reason} in {times:,} of {MOST_DRAWS:,} draws of {drawn} for row {row}"))
+        once = [name for name in self.fixed if drawing.columns[name].redraws]
+        kept = f", which depend on {', '.join(once)} as drawn before" if once else ""
+        raise Unsettled(CellError(f"{reason} in {times:,} of {MOST_DRAWS:,} draws of {drawn} for row {row}{kept}"))
 
     def _broken(self, drawing: Drawing, number: int) -> str | None:
         """Draws until a constraint is broken, and says which; None where none is. Raises Unsettled."""
@@ -233,7 +240,7 @@ def _group(place: str, text: str, columns: Mapping[str, Column], together: Mappi
             f"sources and constants stay as they are."
         )
     needed |= _reached(redrawn, columns, lambda name: True)
-    return Group(redrawn, needed, [Constraint(place, text, expression)])
+    return Group(redrawn, needed, [Constraint(place, text, Condition(text, expression, place=place))])
 
 
 def _reached(names: Iterable[str], columns: Mapping[str, Column], beyond: Callable[[str], bool]) -> set[str]:

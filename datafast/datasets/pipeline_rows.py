@@ -13,15 +13,16 @@ from hashlib import blake2b
 from typing import Any, overload
 
 from datafast._util.kinds import common_kind
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.plan.dimensions import Computed, Dimension
 from datafast.sources import SourceRows
 from datafast.sources.origin import Origin
 from datafast.sources.records import Numbers
-from datafast.templates.base import Expression, RenderError
+from datafast.templates.base import RenderError
+from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_expression
-from datafast.templates.values import counted_true, perhaps_no, to_text
+from datafast.templates.values import to_text
 
 __all__ = ["CALLED", "PipelineRows", "Skip", "SourceRow", "named"]
 
@@ -141,10 +142,10 @@ class Skip:
         self.field = "skip_function" if condition is None else "skip_if"
         self._source = source
         self._function = function
-        self._condition: Expression | None = None
-        self._told_of_no = False
+        self._condition: Condition | None = None
         if condition is not None:
-            self._condition = parse_expression(condition, names=source.columns, field="skip_if")
+            parsed = parse_expression(condition, names=source.columns, field="skip_if")
+            self._condition = Condition(condition, parsed, place="skip_if")
         self.columns: Collection[str] = self._condition.names if self._condition else ()
 
     def __bool__(self) -> bool:
@@ -164,16 +165,10 @@ class Skip:
         if self._condition is None:
             return False
         try:
-            value = self._condition.evaluate({name: row.get(name) for name in self._condition.names})
+            return self._condition.holds({name: row.get(name) for name in self._condition.names})
         except RenderError as error:
             hint = "Cells of CSV and TSV files are text; types: {column: number} of the source makes numbers of them."
             raise self._error("skip_if", number, f"{str(error).rstrip('.')}. {hint}") from None
-        if perhaps_no(value) and not self._told_of_no:
-            self._told_of_no = True
-            warn_user(
-                f"skip_if: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, compare it."
-            )
-        return bool(counted_true(value))
 
     def _by_function(self, number: int, row: Mapping[str, Any]) -> bool:
         if self._function is None:

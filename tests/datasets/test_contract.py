@@ -55,11 +55,13 @@ class Case:
         fields: the config's own, without `output_file`, `run` and `providers`.
         roles: who is asked, in kinds with roles.
         prompts: further fields, in as many configs as it takes, that give every prompt a text with a `mark:NAME` of its own.
+        kind: the kind, where a case has another name, because it is a further one of the same kind.
     """
 
     fields: Fields
     roles: tuple[str, ...] = ()
     prompts: tuple[Fields, ...] = ({},)
+    kind: str | None = None
 
     def providers(self, spec: Mapping[str, Any]) -> Any:
         return dict.fromkeys(self.roles, spec) if self.roles else [spec]
@@ -71,6 +73,8 @@ PROMPTS_OF_PAIRS = {
     "judge_prompt": "mark:judge {document} {question} {response}",
 }
 SYSTEMS_OF_PAIRS = {role: f"mark:system-{role}" for role in ("question", "chosen", "rejected", "evolution", "judge")}
+
+TOOL = {"name": "lift", "parameters": {"type": "object", "properties": {"crane": {"type": "string"}}}}
 
 CASES = {
     "raw": Case(
@@ -175,6 +179,29 @@ CASES = {
             {"instructions": "mark:instructions"},
         ),
     ),
+    "conversation with tools": Case(
+        {
+            "conversation_type": "tools",
+            "topics": TOPICS,
+            "tools": [TOOL, {"name": "now"}],
+            "tool_results": {"now": {"table": [{"arguments": {}, "result": "17:25"}]}},
+            # So that the number of calls depends neither on replies nor on draws.
+            "max_steps": 1,
+            "share_without_calls": 0.0,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{topic}}" for name in "ab"],
+                "generation_system_prompt": "mark:system",
+                "dataset_system_prompt": "mark:system-told",
+                "tools": [TOOL],
+                "tool_results": "model",
+            },
+            {"instructions": "mark:instructions", "tools": [TOOL], "tool_results": "model"},
+        ),
+        kind="conversation",
+    ),
     "ultrachat": Case(
         {
             "domain": "Harbours",
@@ -258,10 +285,13 @@ CASES = {
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
 }
 ITEMS = 50
+CASES_OF = {name: case.kind or name for name, case in CASES.items()}
 COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
 """The kinds whose number of rows can be said."""
 WITH_PERSONAS = [kind for kind in COUNTED if kind != "columns"]
 """The kinds that ask with prompts."""
+WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
+"""Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
 every_kind = pytest.mark.parametrize("kind", CASES)
@@ -296,7 +326,7 @@ class Bench:
     def project(self) -> Project:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "config.yaml"
-        given = {"kind": self.kind, **self.fields, "providers": CASES[self.kind].providers(self.spec)}
+        given = {"kind": CASES_OF[self.kind], **self.fields, "providers": CASES[self.kind].providers(self.spec)}
         path.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         return load_project(path)
 
@@ -321,9 +351,12 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_every_kind_is_under_contract() -> None:
-    assert set(CASES) == set(kind_names())
-    assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
-    assert {kind for kind in CASES if "personas" in load_kind(kind).config_model.model_fields} == set(WITH_PERSONAS)
+    assert set(CASES_OF.values()) == set(kind_names())
+    counted = {name for name, kind in CASES_OF.items() if "num_rows" in load_kind(kind).config_model.model_fields}
+    assert counted == set(COUNTED)
+    assert {name for name, kind in CASES_OF.items() if "personas" in load_kind(kind).config_model.model_fields} == set(
+        WITH_PERSONAS
+    )
 
 
 @every_kind
@@ -335,7 +368,7 @@ def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: B
     uuids = [item.row_uuid(number) for item in items for number in range(item.num_rows)]
     assert len(set(uuids)) == plan.num_rows == len(uuids)
 
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     in_python = of_kind(of_kind.config_model(**bench.fields))
     again = in_python.plan_for(project.routes)
     assert list(again.keys()) == list(plan.keys()) == [item.key for item in items]
@@ -398,7 +431,7 @@ def test_a_budget_holds_and_a_larger_one_ends_in_the_rows_of_one_run(bench: Benc
     assert same_rows(cut.rows, bench.rows)
 
 
-def killed_run(kind: str, folder: str, site: str, at: int) -> None:
+def killed_run(kind: str, folder: str, site: str, at: int, **changes: Any) -> None:
     """A run whose process is gone when so many requests were sent."""
     sys.path.insert(0, site)
     installed.cache_clear()
@@ -410,7 +443,7 @@ def killed_run(kind: str, folder: str, site: str, at: int) -> None:
         return await own(backend, request)
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    Bench(kind, Path(folder), SPEC, {}).run()
+    Bench(kind, Path(folder), SPEC, changes).run()
 
 
 @pytest.fixture(scope="module")
@@ -458,7 +491,11 @@ def test_every_prompt_and_system_message_reaches_the_server(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:
     prompts = CASES[bench.kind].prompts
-    named = {name for name in load_kind(bench.kind).config_model.model_fields if re.search(r"(?<!per_)prompts?$", name)}
+    named = {
+        name
+        for name in load_kind(CASES_OF[bench.kind]).config_model.model_fields
+        if re.search(r"(?<!per_)prompts?$", name)
+    }
     assert named <= {name for fields in prompts for name in fields}
     spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
     for number, fields in enumerate(prompts):
@@ -476,6 +513,34 @@ def test_every_prompt_and_system_message_reaches_the_server(
             assert mark not in sent[not is_system]
 
 
+@pytest.mark.parametrize("kind", WITH_CANDIDATES)
+def test_the_best_of_several_is_the_same_after_a_kill_and_another_judge_buys_only_the_judging(
+    bench: Bench, children: ForkServer, tmp_path: Path
+) -> None:
+    def choice(judge: str) -> Fields:
+        return {"best_of_n": {"n": 2, "judge": {"providers": [{**SPEC, "model_id": judge}], "rubric": "Is it true?"}}}
+
+    chosen = bench.changed(num_rows=12, **choice("j"))
+    whole = chosen.run()
+    assert (whole.written + whole.filtered, whole.failed) == (12, 0)
+    for row in chosen.rows:
+        told = row["metadata"]["best_of_n"]
+        assert (told["n"], len(told["scores"])) == (2, 2)
+        assert told["scores"][told["chosen"]] == max(told["scores"])
+    judged = whole.usage_by_provider["simulated/j"].calls
+    assert chosen.project.estimate(chosen.project.dataset()).calls == 0
+
+    killed = chosen.changed(tmp_path / "killed")
+    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-riddles")}
+    children.run("tests.datasets.test_contract:killed_run", **arguments, at=whole.calls // 2, **killed.changes)
+    killed.run()
+    assert same_rows(killed.rows, chosen.rows)
+
+    again = chosen.changed(**choice("k")).run(on_change=lambda ahead: ahead.calls == judged)
+    assert again.stop_cause is None
+    assert {name: used.calls for name, used in again.usage_by_provider.items()} == {"simulated/k": judged}
+
+
 @pytest.mark.parametrize("pair", ["all", "random", "cycle"])
 @pytest.mark.parametrize("kind", WITH_PERSONAS)
 def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
@@ -483,7 +548,7 @@ def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
 ) -> None:
     spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
     paired = replace(bench, spec=spec).changed(personas=PERSONAS, seed_texts=SEED_TEXTS, pair=pair)
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     plan = paired.project.dataset().plan_for(paired.project.routes)
     items = [plan[position] for position in range(len(plan))]
     assert len(items) == ITEMS * (6 if pair == "all" else 1)
@@ -504,7 +569,7 @@ def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
 def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:
-    of_kind, own = load_kind(bench.kind), CASES[bench.kind].prompts[0]
+    of_kind, own = load_kind(CASES_OF[bench.kind]), CASES[bench.kind].prompts[0]
     plain = bench.changed(**own, personas=PERSONAS)
     with pytest.raises(ValueError, match=r"\{persona\} is missing, and personas are given"):
         of_kind.config_model(**plain.fields)
@@ -520,7 +585,7 @@ def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
 def test_prompts_of_ones_own_give_every_row_offline_for_the_calls_that_were_estimated(
     bench: Bench, tmp_path: Path
 ) -> None:
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     for number, fields in enumerate(CASES[bench.kind].prompts):
         own = bench.changed(tmp_path / str(number), **fields)
         project = own.project
