@@ -75,7 +75,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "uuid": "datafast.columns.types.samplers:UuidColumn",
     },
     "datafast.stages": {
+        "check": "datafast.quality.check:CheckStage",
+        "contamination": "datafast.quality.contamination:ContaminationStage",
+        "echo": "datafast.quality.echo:EchoStage",
+        "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "length": "datafast.quality.length:LengthStage",
+        "pii": "datafast.quality.pii:PiiStage",
+        "refusals": "datafast.quality.refusals:RefusalsStage",
+        "regex": "datafast.quality.regex:RegexStage",
+        "repetition": "datafast.quality.repetition:RepetitionStage",
     },
     "datafast.formats": {
         "parquet": "datafast.export.formats:write_parquet",
@@ -98,6 +106,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
+        "filter": "datafast.cli.commands.filter:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",
