@@ -107,6 +107,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
+        "filter": "datafast.cli.commands.filter:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",
