@@ -24,8 +24,9 @@ from datafast.judging.jury import Jury, Opinion, best_first, mean_score
 from datafast.judging.replies import judgement_model
 from datafast.plan.items import WorkItem
 from datafast.templates.base import RenderError
-from datafast.templates.parse import parse_expression, parse_template
-from datafast.templates.values import counted_true, to_text
+from datafast.templates.condition import Condition
+from datafast.templates.parse import parse_template
+from datafast.templates.values import to_text
 
 __all__ = ["KEY", "Candidates"]
 
@@ -104,7 +105,7 @@ class Candidates:
         self._says = _METADATA in row_model.model_fields
         names = list(row_model.model_fields)
         check, judge = config.check, config.judge
-        self._check = parse_expression(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
+        self._check = Condition.parsed(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
         self._prompt = None
         if judge is not None:
             if judge.prompt is not None:
@@ -209,7 +210,7 @@ class Candidates:
         values = row.model_dump(mode="json")
         try:
             if self._check is not None:
-                return bool(counted_true(self._check.evaluate(values)))
+                return self._check.holds(values)
             return bool(await check(values) if is_async(check) else await asyncio.to_thread(check, values))
         except Exception as error:  # the user's own code: whatever it raises is about this row
             raise _CheckError(f"{_FIELD}.check: {type(error).__name__}: {error}") from error
