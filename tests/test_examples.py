@@ -14,11 +14,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 ROWS_OF_SCRIPTS = {
     "local_llama.py": ("sea_texts.jsonl", 16),
+    "best_of_n.py": ("best_explanations.jsonl", 6),
     "classification.py": ("trail_reports.jsonl", 180),
     "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
     "document_qa.py": ("manual_questions.jsonl", 8),
     "generic_pipeline.py": ("labelled_reviews.jsonl", 6),
+    "instruction.py": ("harbour_instructions.jsonl", 12),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
     "personas.py": ("pairs_of_people.jsonl", 12),

@@ -20,10 +20,12 @@ from datafast.engine.routes import Route
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.llms import AnthropicProvider, OpenAICompatibleProvider, OpenAIProvider, SimulatedProvider
 from datafast.llms.base import Request
+from datafast.registry import load_kind
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import (
     CountingProvider,
+    ThinkingProvider,
     assert_balanced,
     counting_raw_run,
     fork_server,
@@ -200,6 +202,15 @@ def test_the_estimate_counts_the_calls_of_the_judge(tmp_path: Path, servers: Any
     assert writer.requests == judge.requests == []
 
 
+def test_the_estimate_says_that_it_does_not_know_how_many_candidates_a_check_takes(tmp_path: Path) -> None:
+    note = "The check of best_of_n takes 1 to 4 candidates; here it has as many as simulated texts take."
+    for check, calls in (("text", 6), ("not text", 24)):
+        estimate = raw(tmp_path, best_of_n={"check": check}).estimate([SimulatedProvider("m")])
+        assert estimate.calls == calls
+        assert note in estimate.notes
+    assert note not in raw(tmp_path).estimate([SimulatedProvider("m")]).notes
+
+
 def test_a_missing_key_of_the_judge_is_told_before_anything_is_paid(
     tmp_path: Path, servers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +304,53 @@ def test_a_row_fails_if_no_candidate_is_judged(tmp_path: Path, servers: Any) -> 
     judge.respond = score
     again = assert_balanced(dataset.generate([at(writer)], retry_failed=True).report)
     assert (again.written, len(writer.requests)) == (2, 8)
+
+
+def test_a_judge_that_cannot_be_used_costs_no_row_and_no_candidate_twice(tmp_path: Path, servers: Any) -> None:
+    writer, judge = servers
+    judge.respond = lambda request: Answer(status=401, body={"error": {"message": "no such key"}})
+    dataset = raw(tmp_path, topics=3, best_of_n=judged(judge))
+    with pytest.raises(RunStopped, match="judge"):
+        dataset.generate([at(writer)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (0, 0, 3)
+    bought = len(writer.requests)
+    judge.respond = score
+    assert assert_balanced(dataset.generate([at(writer)]).report).written == 3
+    assert len(writer.requests) == 12 >= bought > 0
+
+
+@pytest.mark.parametrize("kind", ["conversation", "ultrachat", "mcq", "classification"])
+def test_judges_see_what_the_row_says_and_never_who_wrote_it(tmp_path: Path, kind: str) -> None:
+    fields: dict[str, Any] = {
+        "conversation": {"topics": ["Ice"], "max_turns": 2},
+        "ultrachat": {"topics_and_subtopics": {"Sea": ["Ice"]}, "num_samples": 1},
+        "mcq": {"source": [f"{'The ice is thick. ' * 10}"], "num_samples_per_prompt": 1},
+        "classification": {"classes": [{"name": "cold", "description": "ice"}], "num_samples_per_prompt": 1},
+    }
+    of_kind = load_kind(kind)
+    judge = CountingProvider("the-judge", log=tmp_path / "log")
+    chosen = {"n": 2, "judge": {"providers": [judge]}}
+    config = of_kind.config_model(**fields[kind], best_of_n=chosen, output_file=tmp_path / "out.jsonl")
+    of_kind(config).generate([SimulatedProvider("the-writer")])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    asked = [prompt for _, prompt in requests_in(tmp_path / "log")]
+    texts = [message["content"] for message in row.get("messages", ())] or [row.get("question") or row["text"]]
+    assert len(asked) == 2
+    assert any(all(text in prompt for text in texts) for prompt in asked)
+    assert not any("the-writer" in prompt or "synthetic" in prompt or "uuid" in prompt for prompt in asked)
+
+
+@pytest.mark.parametrize("place", ["field", "metadata"])
+def test_the_reasoning_of_a_row_is_that_of_the_candidate_that_was_chosen(tmp_path: Path, place: str) -> None:
+    model = ThinkingProvider("m", log=tmp_path / "log", reply=by_try(3, 5, 4))
+    chosen = {"n": 3, "judge": {"rubric": RUBRIC}}
+    raw(tmp_path, topics=["topic 7"], best_of_n=chosen, reasoning=place).generate([model])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    told = row["reasoning"] if place == "field" else row["metadata"]["reasoning"]
+    assert row["metadata"]["best_of_n"]["chosen"] == 1
+    assert told.startswith("Thinking of: Write texts")
+    assert told.count("Thinking of") == 1
 
 
 # -- a check
@@ -482,6 +540,27 @@ def test_a_temperature_of_0_is_told(tmp_path: Path, servers: Any) -> None:
     writer, _ = servers
     with pytest.warns(UserWarning, match=re.escape("best_of_n: The temperature of openai_compatible/m is 0")):
         raw(tmp_path, best_of_n={"check": "text"}).generate([at(writer, temperature=0)])
+
+
+@pytest.mark.parametrize("wrong", [{}, {"min": 9}, {"scale": "letters"}])
+def test_no_error_shows_a_key_in_the_wrong_place(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    spec = {"provider": "openai", "api_key": "sk-abc123"}
+    headers = {"provider": "openai", "extra_headers": {"Authorization": "Bearer sk-abc123"}}
+    for providers in ([spec], {"j": spec}, [headers, "opnai"]):
+        with pytest.raises(ValueError, match="best_of_n") as caught:
+            raw(tmp_path, best_of_n={"judge": {"providers": providers, **wrong}})
+        assert "abc123" not in str(caught.value)
+
+
+def test_no_key_is_written_down(tmp_path: Path) -> None:
+    spec = {"provider": "openai", "extra_headers": {"Authorization": "Bearer sk-abc123"}}
+    chosen = {"n": 2, "judge": {"providers": [spec, OpenAIProvider(api_key="sk-abc123")]}}
+    dataset = raw(tmp_path, topics=1, best_of_n=chosen)
+    dataset.generate([SimulatedProvider("m")], offline=True)
+    assert "abc123" not in dataset.config.model_dump_json()
+    assert "abc123" not in repr(dataset.config.best_of_n.judge.providers[1])
+    for file in tmp_path.iterdir():
+        assert b"abc123" not in file.read_bytes()
 
 
 # -- in YAML
