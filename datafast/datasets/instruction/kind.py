@@ -28,6 +28,7 @@ from datafast.datasets.instruction.config import WRITER, InstructionDatasetConfi
 from datafast.datasets.instruction.evolution import NEW_TASK, Evolver, NewTask, WithInput
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.making import Maker
+from datafast.datasets.instruction.responses import ResponseModels
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionRow, Task
 from datafast.datasets.replies import counted_model
 from datafast.engine.generate import Generate
@@ -103,6 +104,7 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
         self._rubrics = {key: config.rubric(edition).text for key, edition in editions.items()}
         self._topics = None if config.topics is None else TopicSupply(config.topics, config.output_file, run=config.run)
         self._jury = Jury(config.judge.judges if config.judge else [], system_of=config.system_prompt_of)
+        self._responses = ResponseModels(config.template)
         self._evolver: Evolver | None = None
         if config.evolution is not None:
             self._evolver = Evolver(
@@ -168,6 +170,7 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
             generate,
             templates=self._templates[item.defaults],
             rubric=self._rubrics[item.defaults],
+            response_model=self._responses,
             evolver=self._evolver,
             jury=self._jury,
             metadata=self.metadata(item, **self._told(item)),
