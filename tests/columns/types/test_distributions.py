@@ -192,6 +192,15 @@ def test_a_parameter_that_a_row_makes_impossible_fails_the_row(tmp_path: Path) -
     assert {item.error for item in dataset.failed_items} == {"x: std: expected a number above 0, got -1"}
 
 
+@pytest.mark.parametrize("sigma", [60, 10**6])
+def test_a_number_that_no_row_can_hold_fails_its_row(tmp_path: Path, sigma: int) -> None:
+    dataset = columns(tmp_path, {"x": {"type": "lognormal", "median": 1, "sigma": sigma, "min": 1}}, rows=20)
+    dataset.generate()
+    assert dataset.report is not None
+    assert dataset.report.failed > 0
+    assert {item.error for item in dataset.failed_items} == {"x: the number that was drawn has more than 64 bits"}
+
+
 @pytest.mark.parametrize(
     ("column", "words"),
     [
