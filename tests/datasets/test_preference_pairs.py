@@ -276,8 +276,9 @@ def test_pairs_below_the_margin_are_filtered_and_another_margin_buys_nothing_aga
     assert (report.written, report.filtered) == (1, 1)
     assert [row["margin"] for row in rows_of(tmp_path / "out.jsonl")] == [4]
     before = len(requests_in(tmp_path / "requests"))
-    with pytest.warns(DatafastWarning, match="The settings have changed since 2 rows"):
-        assert run(1).filtered == 1
+    assert run(1).returned == 1
+    assert [row["margin"] for row in rows_of(tmp_path / "out.jsonl")] == [4, 1]
+    assert run(2).dropped_again == 1
     assert len(requests_in(tmp_path / "requests")) == before
 
 
