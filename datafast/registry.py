@@ -97,6 +97,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "status": "datafast.cli.commands.status:command",
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
+        "dropped": "datafast.cli.commands.dropped:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",

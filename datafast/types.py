@@ -136,6 +136,7 @@ class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
+    `dropped_again` rows left the file and `returned` ones came back, because the stages under `quality` are others than before.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
@@ -165,6 +166,8 @@ class RunReport:
     set_aside: list[str]
     stop_cause: StopCause | None = None
     removed: int = 0
+    dropped_again: int = 0
+    returned: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
 
     def counts_line(self) -> str:
@@ -195,6 +198,8 @@ class RunReport:
         lines = [
             ("rows", self.counts_line()),
             *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
+            ("left the file, by other stages", self.dropped_again),
+            ("came back into it", self.returned),
             ("failed", failures),
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),

@@ -61,6 +61,7 @@ KINDS = [
     "full",
     "retry",
     "moved",
+    "decided",
     "classification",
     "preference",
     "columns",
@@ -122,6 +123,10 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
+    if kind == "decided":
+        bounds = {"min_characters": 250} if first else {"max_characters": 290}
+        stages = [{"stage": "length", **bounds}]
+        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
     if kind == "retry":
         dataset = raw(folder, topics=2, num_samples_per_prompt=2, run=RUN)
         return dataset.generate([provider], retry_failed=not first)
@@ -134,7 +139,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "retry"):
+    if kind in ("moved", "decided", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

@@ -63,6 +63,7 @@ class Settings:
     is_preview: bool = False
     fresh: bool = False
     retry_failed: bool = False
+    decide_only: bool = False
     yes: bool = False
     events: Path | None = None
     env_file: Path | None = None
@@ -100,7 +101,8 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
     project = opened(settings)
     if settings.events is not None and str(settings.events) != "-":
         refuse_shared([*project.used_files(), UsedFile("--events", settings.events, written=True)])
-    _require_keys(project)
+    if not settings.decide_only:
+        _require_keys(project)
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
     dataset = project.dataset(executor)
@@ -185,6 +187,7 @@ def _generate(
         "fresh": settings.fresh,
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
+        "decide_only": settings.decide_only,
         "wait": not (settings.no_wait or settings.is_preview),
         "on_event": on_event,
         "on_change": question.ask,

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import PrivateAttr, field_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError, DatafastError
 from datafast.templates.base import Expression, RenderError, Template
+from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_expression, parse_template
-from datafast.templates.values import counted_true, perhaps_no
 
 if TYPE_CHECKING:
     from datafast.columns.walk import Walks
@@ -165,6 +165,11 @@ class Setup:
         self.needs |= dict.fromkeys(sorted(parsed.names))
         return parsed
 
+    def condition(self, text: str, field: str) -> Condition:
+        """Parses a condition over the columns; notes what it needs."""
+        hint = ", or read its column as a number (types: integer, for a CSV file)"
+        return Condition(text, self.expression(text, field), place=f"{self.name}.{field}", hint=hint)
+
     def require(self, name: str, field: str) -> Column:
         """A column that this one needs.
 
@@ -198,9 +203,7 @@ class Column(ConfigModel):
     """What a cell that cannot be made means: fail_row (the row fails, and can be retried), null (the cell is null), stop (the run
     ends)."""
 
-    _name: str = PrivateAttr(default="")
-    _told_of_no: bool = PrivateAttr(default=False)
-    _when: Expression | None = PrivateAttr(default=None)
+    _when: Condition | None = PrivateAttr(default=None)
     _needs: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("on_error", mode="before")
@@ -274,21 +277,11 @@ class Column(ConfigModel):
 
     def put_into(self, setup: Setup) -> None:
         """Prepares it for a schema."""
-        self._name = setup.name
         if self.when is not None:
-            self._when = setup.expression(self.when, "when")
+            self._when = setup.condition(self.when, "when")
         self.prepare(setup)
         self._needs = tuple(name for name in setup.columns if name in setup.needs)
 
     def is_wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these values has this cell. Raises RenderError."""
-        if self._when is None:
-            return True
-        value = self._when.evaluate(values)
-        if perhaps_no(value) and not self._told_of_no:
-            self._told_of_no = True
-            warn_user(
-                f"{self._name}.when: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, "
-                f"compare it ({self.when} != {value!r}), or read its column as a number (types: integer, for a CSV file)."
-            )
-        return bool(counted_true(value))
+        return self._when is None or self._when.holds(values)

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from datafast.columns.base import Cell, CellError, Column
 from datafast.errors import ConfigError
 from datafast.plan.items import WorkItem
-from datafast.templates.base import Expression, RenderError
+from datafast.templates.base import RenderError
+from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_expression
-from datafast.templates.values import counted_true
 
 __all__ = ["MOST_DRAWS", "Drawing", "Group", "Unsettled", "groups_of", "settle"]
 
@@ -45,19 +45,23 @@ class Constraint(NamedTuple):
 
     place: str
     text: str
-    expression: Expression
+    condition: Condition
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that it names."""
+        return self.condition.names
 
     def broken(self, columns: Mapping[str, Column], values: Mapping[str, Any]) -> str | None:
         """How the values of a row break it: by being false (nothing more to say), or by an error; None where they do not.
 
         What is null is not compared: it holds, as in databases.
         """
-        names = self.expression.names
-        if any(values[name] is None for name in names):
+        if any(values[name] is None for name in self.names):
             return None
         try:
-            known = {name: columns[name].compared(values[name]) for name in names}
-            return None if counted_true(self.expression.evaluate(known)) else ""
+            known = {name: columns[name].compared(values[name]) for name in self.names}
+            return None if self.condition.holds(known) else ""
         except RenderError as error:
             return str(error)
 
@@ -128,7 +132,7 @@ class Group:
             else:
                 self.fixed.append(name)
         for constraint in self.constraints:
-            last = [name for name in self.moving if name in constraint.expression.names][-1]
+            last = [name for name in self.moving if name in constraint.names][-1]
             self.moving[last].append(constraint)
 
     def settle(self, drawing: Drawing) -> None:
@@ -233,7 +237,7 @@ def _group(place: str, text: str, columns: Mapping[str, Column], together: Mappi
             f"sources and constants stay as they are."
         )
     needed |= _reached(redrawn, columns, lambda name: True)
-    return Group(redrawn, needed, [Constraint(place, text, expression)])
+    return Group(redrawn, needed, [Constraint(place, text, Condition(text, expression, place=place))])
 
 
 def _reached(names: Iterable[str], columns: Mapping[str, Column], beyond: Callable[[str], bool]) -> set[str]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from datafast._util.config_model import NonBlank, in_our_words
 from datafast.columns.base import Cell, CellError, Column, Setup
 from datafast.errors import ConfigError
-from datafast.templates.base import Expression
-from datafast.templates.values import counted_true, to_text
+from datafast.templates.base import Expression, RenderError
+from datafast.templates.condition import Condition
+from datafast.templates.values import to_text
 
 __all__ = ["Amount", "DrawnColumn", "Number"]
 
 Number = int | float
+
+
+def _number_or_text(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("expected a number, or an expression that gives one.")  # noqa: TRY004 - pydantic's
+    return given.item() if type(given).__module__ == "numpy" else given
 
 
 def _fits(given: Any) -> Any:
@@ -24,7 +31,7 @@ def _fits(given: Any) -> Any:
     return given
 
 
-Amount = Annotated[int | float | NonBlank, AfterValidator(_fits)]
+Amount = Annotated[int | float | NonBlank, BeforeValidator(_number_or_text), AfterValidator(_fits)]
 """A number, or an expression over other columns that gives one."""
 
 
@@ -39,7 +46,7 @@ class DrawnColumn(Column):
     """Other settings under conditions: a list of `{when: an expression, ...}` with any fields of this type. The first whose `when` is
     true counts, and the fields that it lacks are those of the column."""
 
-    _cases: list[tuple[Expression, DrawnColumn]] = PrivateAttr(default_factory=list)
+    _cases: list[tuple[Condition, DrawnColumn]] = PrivateAttr(default_factory=list)
     _amounts: dict[str, Number | Expression] = PrivateAttr(default_factory=dict)
 
     # -- what a type of column says
@@ -61,7 +68,7 @@ class DrawnColumn(Column):
         self.prepare_draw(setup)
         self._cases = [self._prepared(f"cases.{number}", given, setup) for number, given in enumerate(self.cases or ())]
 
-    def _prepared(self, field: str, given: Mapping[str, Any], setup: Setup) -> tuple[Expression, DrawnColumn]:
+    def _prepared(self, field: str, given: Mapping[str, Any], setup: Setup) -> tuple[Condition, DrawnColumn]:
         when = given.get("when")
         if not isinstance(when, str) or not when.strip():
             raise ConfigError(
@@ -81,11 +88,15 @@ class DrawnColumn(Column):
             column.prepare_draw(setup)
         except ConfigError as error:
             raise ConfigError(f"{field}.{error}") from None
-        return setup.expression(when, f"{field}.when"), column
+        return setup.condition(when, f"{field}.when"), column
 
     def make(self, cell: Cell) -> Any:
         for number, (when, column) in enumerate(self._cases):
-            if counted_true(cell.evaluated(when, f"cases.{number}.when")):
+            try:
+                holds = when.holds(cell.values)
+            except RenderError as error:
+                raise CellError(f"cases.{number}.when: {error}") from None
+            if holds:
                 return column.draw(cell)
         return self.draw(cell)
 

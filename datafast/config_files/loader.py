@@ -22,6 +22,7 @@ from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
 from datafast.config_files.project import Project
+from datafast.datasets.entry import with_stand_ins
 from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError
 from datafast.llms.local.base import InProcessProvider
@@ -111,11 +112,15 @@ class _Loader:
             self._check_rows(dataset_class, config)
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
-        keys: Iterable[str | int] = providers if isinstance(providers, dict) else range(len(providers))
+        keys: Iterable[str | int] = list(providers) if isinstance(providers, dict) else range(len(providers))
         if isinstance(providers, dict) and isinstance(self._data.get("providers"), list):
             keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
-        own = [Route.by_role(providers)] if isinstance(providers, dict) else list(map(Route.single, providers))
+        own = (
+            [Route.by_role(with_stand_ins(config, providers))]
+            if isinstance(providers, dict)
+            else list(map(Route.single, providers))
+        )
         routes = with_further(own, config.further_roles())
         named = {id(routes[0].of(further.role)): further.place for further in reversed(config.further_roles())}
         more = providers_of(routes)[len(providers_of(own)) :]
@@ -272,7 +277,7 @@ class _Loader:
         if isinstance(asked, list):
             return
         switches = getattr(config, "role_switches", {})
-        missing = [role for role in config.roles if role not in asked]
+        missing = [role for role in config.roles if role not in with_stand_ins(config, asked)]
         if missing:
             self._problems.add(
                 ["providers"],

@@ -9,7 +9,7 @@ read when they are asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -65,6 +65,7 @@ class Chunk:
         context: what stands beside the document in its source.
         document: what its document is called, None if it has no name.
         number: its number in the document.
+        origin: what metadata say about where the document comes from.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Chunk:
     context: str
     document: str | None
     number: int
+    origin: Mapping[str, str | int]
 
     def __str__(self) -> str:
         return self.text
@@ -255,4 +257,4 @@ class Chunks(Sequence[Chunk]):
         span = self._spans[range(len(self))[index]]
         document, name = self._document(span["owner"])
         text = document.text[span["start"] : span["end"]].strip()
-        return Chunk(text, span["heading"], document.context, name, span["number"])
+        return Chunk(text, span["heading"], document.context, name, span["number"], document.origin)

@@ -251,6 +251,8 @@ class PromptDatasetConfig(DatasetConfig):
     """The kind's default texts."""
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index",)
     """The names that a row's metadata has already, which no placeholder may have."""
+    rows_called: ClassVar[str] = ""
+    """What metadata call a row of the `source`, in kinds with one."""
     rows_field: ClassVar[str] = "num_samples_per_prompt"
     """The field that says how many rows one call asks for."""
     has_free_text: ClassVar[bool] = False

@@ -197,7 +197,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The item's prompt, filled with the kind's values."""
         return item.template.render({**given(item), **values, **item.variant.values})
 
-    def metadata(self, item: WorkItem, **values: str) -> Metadata:
+    def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
         declared = self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
         chosen = {name: item.variant.values.get(name) for name in declared}

@@ -219,7 +219,7 @@ class DocumentQADataset(FanOutDataset[DocumentQADatasetConfig, DocumentQARow]):
             keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt,
         )
-        shown = self.config.shown_context(chunk)
+        shown = self.config.shown_of(chunk)
         return [
             DocumentQARow(
                 document=chunk.document,

@@ -9,7 +9,7 @@ source as they are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, overload
@@ -24,10 +24,11 @@ from datafast.plan.dimensions import Dimension
 from datafast.plan.items import digest
 from datafast.plan.template import Template
 from datafast.sources import SourceRows, open_source
-from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.field import TextRowInput, spool_beside
 from datafast.sources.identity import ID_BYTES, number_equal
+from datafast.sources.origin import Origin
 from datafast.sources.records import Numbers, Records
-from datafast.sources.source import RowSource
+from datafast.sources.source import RowSource, Source
 from datafast.store.paths import UsedFile
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 _USUAL = "text"
+_CALLED = "document"  # in metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Document:
 
     text: str
     context: str = ""
+    origin: Mapping[str, str | int] = field(default_factory=dict, compare=False)
+    """What metadata say about where it comes from."""
 
     def __str__(self) -> str:
         return self.text
@@ -60,6 +64,7 @@ class Documents(Sequence[Document]):
     """The documents of a source; see the module.
 
     Args:
+        given: the source as the config says it.
         field: the config field of the source, for messages; the other arguments are called there as in configs.
         text_column: where the texts are; None for the only column, or the one named text.
         context_column: where that is what stands beside them.
@@ -74,6 +79,7 @@ class Documents(Sequence[Document]):
         self,
         rows: SourceRows,
         *,
+        given: object = None,
         field: str,
         text_column: str | None = None,
         context_column: str | None = None,
@@ -86,6 +92,7 @@ class Documents(Sequence[Document]):
         self._column = self._checked("text_column", text_column or _usual_column(rows))
         self._context = self._checked("context_column", context_column) if context_column else None
         self._least, self._most = min_document_length, max_document_length
+        self._origin = Origin.as_given(given, rows, _CALLED)
         self._places = Numbers()
         self._short = self._long = 0
         self._ids = numbered(self._fitting(sample_count))
@@ -112,7 +119,7 @@ class Documents(Sequence[Document]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         row = self.row(index)
-        return Document(row[self._column], self._beside(row))
+        return Document(row[self._column], self._beside(row), self._origin.of(row))
 
     def row(self, index: int) -> Mapping[str, Any]:
         """The whole row of a document."""
@@ -129,14 +136,15 @@ class Documents(Sequence[Document]):
         self.source.check([column], field=self._field)
         return column
 
-    def _fitting(self, most: int | None) -> Iterator[tuple[str, str]]:
-        """The texts that are documents, with what stands beside them."""
+    def _fitting(self, most: int | None) -> Iterator[tuple[bytes | str, ...]]:
+        """The texts that are documents, with what stands beside them, and what stands for their keys."""
+        keys = self._origin.ids
         for number, row in enumerate(self.source):
             text = row.get(self._column)
             if text is not None and not isinstance(text, str):
                 raise ConfigError(
-                    f"{self._field}: {self.source.name}: {self._column} of row {number} is not text but {text!r:.60}. "
-                    f"Name a column of texts by text_column."
+                    f"{self._field}: {self.source.name}, {self.source.place(number)}: The column {self._column!r} holds {text!r:.60}, "
+                    f"which is not text. Name a column of texts by text_column."
                 )
             length = len((text or "").strip())
             if text is None or length < self._least:
@@ -145,7 +153,7 @@ class Documents(Sequence[Document]):
                 self._long += 1
             else:
                 self._places.append(number)
-                yield text, self._beside(row)
+                yield (text, self._beside(row), *(() if keys is None else (keys[number],)))
                 if len(self._places) == most:
                     return
 
@@ -166,7 +174,7 @@ def ids_dimension(name: str, values: Sequence[Any], ids: Records) -> Dimension:
     return Dimension(name, values, digests=ids, fingerprint=state.digest())
 
 
-def numbered(values: Iterable[tuple[str, ...]]) -> Records:
+def numbered(values: Iterable[tuple[bytes | str, ...]]) -> Records:
     """An id of 16 bytes for each; equal ones are numbered among themselves."""
     ids = Records(ID_BYTES, (digest(*parts) for parts in values))
     number_equal(ids, lambda made, ordinal: digest(made, str(ordinal)))
@@ -182,16 +190,19 @@ class HasContext(Protocol):
 
     @property
     def context(self) -> str: ...
+    @property
+    def origin(self) -> Mapping[str, str | int]: ...
 
 
 class DocumentsConfig(PromptDatasetConfig):
     """The fields of kinds that ask about documents of a source."""
 
     input_fields = ("source", "local_file_path", "documents")
+    rows_called: ClassVar[str] = _CALLED
     local_lines: ClassVar[bool] = False
     """Whether each line of a text file that `local_file_path` names is a document."""
 
-    source: RowInput = None
+    source: TextRowInput = None
     """The texts: a list of them; a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a
     list of mappings, a DataFrame or a Dataset; or a mapping of `source` and which of its rows."""
 
@@ -228,6 +239,7 @@ class DocumentsConfig(PromptDatasetConfig):
             name: getattr(self, name)
             for name in ("text_column", "context_column", "min_document_length", "max_document_length", "sample_count")
         }
+        settings["text_column"] = self._named_column()
         made_of = [*given.values(), *settings.values()]
         if len(self._made_of) == len(made_of) and all(map(same, self._made_of, made_of)):
             return self  # another field was assigned
@@ -235,12 +247,22 @@ class DocumentsConfig(PromptDatasetConfig):
         source = by_line(given[field], field) if self.local_lines else given[field]
         self._documents = Documents(
             opened(source, field, self._folder, spool_beside(self.output_file, self.run)),
+            given=source,
             field=field,
             **settings,
         )
         self._documents.remark()
         self._made_of = made_of
         return self
+
+    def _named_column(self) -> str | None:
+        """The column with the texts, where the config names it."""
+        column = self.source.column if isinstance(self.source, Source) else None
+        if column is not None and self.text_column not in (None, column):
+            raise ValueError(
+                f"text_column: It is {self.text_column!r}, and column of source is {column!r}. Leave one of them out."
+            )
+        return column or self.text_column
 
     @property
     def documents(self) -> Documents:
@@ -259,9 +281,9 @@ class DocumentsConfig(PromptDatasetConfig):
                 "context_column: No prompt has {context}. Write {context} into one of them, or leave context_column out."
             )
 
-    def shown_context(self, document: HasContext) -> dict[str, str]:
-        """What stands in a row's metadata about the context of its document."""
-        return {"context": document.context} if self.context_column else {}
+    def shown_of(self, document: HasContext) -> dict[str, str | int]:
+        """What stands in a row's metadata about its document: where it comes from, and its context."""
+        return {**document.origin, **({"context": document.context} if self.context_column else {})}
 
     def used_files(self) -> Iterator[UsedFile]:
         for file in self.documents.source.files:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of"]
+__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "with_stand_ins"]
+
+P = TypeVar("P")
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
@@ -268,6 +270,8 @@ class Generation:
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
     def _preparations(self) -> Sequence[Preparation]:
+        if self._options.get("decide_only"):
+            return ()
         found = self._dataset.preparations(self._routes, self._options)
         if found and not self._options.get("offline"):
             for provider in providers_of(self._routes):
@@ -301,6 +305,7 @@ class Generation:
             produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
+            row_model=dataset.row_model,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
@@ -308,6 +313,7 @@ class Generation:
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
             wait=options.get("wait", True),
+            decide_only=options.get("decide_only", False),
             on_event=on_event,
             notes={
                 "command": "",
@@ -379,11 +385,18 @@ def _roles_of(config: Any) -> Sequence[str]:
     return getattr(config, "roles", ())
 
 
+def with_stand_ins(config: Any, given: Mapping[str, P]) -> dict[str, P]:
+    """What is given by role, and for roles without anything what is given for the role that stands in (`stand_ins` of a config)."""
+    stand_ins: Mapping[str, str] = getattr(config, "stand_ins", {})
+    others = {role: given[other] for role, other in stand_ins.items() if role not in given and other in given}
+    return {**given, **others}
+
+
 def _route_by_role(
     config: Any, given: Mapping[str, LLMProvider], keywords: Mapping[str, str] | None = None
 ) -> Route[LLMProvider]:
     """The route with a provider for each role of a config. Raises ConfigError."""
-    needed = _roles_of(config)
+    needed, given = _roles_of(config), with_stand_ins(config, given)
     for role in needed:
         if isinstance(given.get(role), list | tuple):
             raise ConfigError(

@@ -36,13 +36,16 @@ from datafast.datasets.config import Metadata, NonBlank, PromptDatasetConfig, Te
 from datafast.datasets.documents import by_line, opened, same, the_given
 from datafast.datasets.pairing import SENTENCES, given_names
 from datafast.datasets.pipeline_replies import Entries, OutputType, entry_model, reply_model, told, type_of
-from datafast.datasets.pipeline_rows import PipelineRows, Skip, SourceRow, named
+from datafast.datasets.pipeline_rows import CALLED, PipelineRows, Skip, SourceRow, named
 from datafast.datasets.row import uuid_of_content
 from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.sources import SourceRows
 from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.origin import Origin
+from datafast.sources.source import RowSource
 from datafast.store.paths import UsedFile
 from datafast.templates.values import to_text
 
@@ -89,7 +92,8 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
 
     input_fields = ("source", "local_file_path", "rows")
     default_prompts = DEFAULTS
-    own_metadata = ("prompt_index", "source_key")
+    own_metadata = ("prompt_index", f"{CALLED}_key")
+    rows_called = CALLED
 
     source: RowInput = None
     """The table: a JSONL, JSON, CSV, TSV or Parquet file; a dataset on the Hugging Face Hub by its name; in Python also a list of
@@ -184,7 +188,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
         self._check_names()
         self._check_prompts()
         given = {name: getattr(self, name) for name in ("source", "hf_dataset_name", "local_file_path")}
-        chosen = (self.key_column, self.skip_if, self.skip_function, self.sample_count)
+        chosen = (self.named_key, self.skip_if, self.skip_function, self.sample_count)
         made_of = [*given.values(), *chosen, str(self.sources)]
         if len(self._made_of) != len(made_of) or not all(map(same, self._made_of, made_of)):
             self._rows = self._opened(the_given(given, "rows"))
@@ -202,10 +206,25 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
             field=field,
             input_columns=named(self.input_columns),
             forward_columns=named(self.forward_columns),
-            key_column=self.key_column,
+            origin=self._origin(source),
             skip=Skip(source, self.skip_if, self.skip_function),
             sample_count=self.sample_count,
         )
+
+    def _origin(self, rows: SourceRows) -> Origin:
+        field = "key_column" if self.key_column is not None else "key"
+        keep_row = isinstance(self.source, RowSource) and self.source.keep_row
+        return Origin(rows, CALLED, key=self.named_key, keep_row=keep_row, field=field)
+
+    @property
+    def named_key(self) -> str | None:
+        """The column with the keys of rows, whichever field names it. Raises ValueError where two name different ones."""
+        key = self.source.key if isinstance(self.source, RowSource) else None
+        if key is not None and self.key_column not in (None, key):
+            raise ValueError(
+                f"key_column: It is {self.key_column!r}, and key of source is {key!r}. Leave one of them out."
+            )
+        return key or self.key_column
 
     def _check_names(self) -> None:
         own = GenericPipelineRow.model_fields
@@ -312,7 +331,7 @@ class GenericPipelineDataset(BySourceDataset[GenericPipelineDatasetConfig, BaseM
         columns = [f"{name}: {column}" for name, column in config.sources.items()]
         made = [f"{name} = {kind}" for name, kind in config.outputs.items()]
         inputs = str(list(named(config.input_columns)))
-        shape = [config.system_prompt or "", config.key_column or "", inputs, *columns, *made]
+        shape = [config.system_prompt or "", config.named_key or "", inputs, *columns, *made]
         return self.grid(dimensions, routes=routes, shape=lambda edition: shape)
 
     async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel]:
@@ -327,7 +346,6 @@ class GenericPipelineDataset(BySourceDataset[GenericPipelineDatasetConfig, BaseM
             keep_repeats=self.config.keep_repeats,
             system=self.config.system_prompt,
         )
-        key = {"source_key": row.key} if self.config.key_column is not None else {}
         return [
             self.row_model.model_validate(
                 {
@@ -336,7 +354,7 @@ class GenericPipelineDataset(BySourceDataset[GenericPipelineDatasetConfig, BaseM
                     "model_id": generate.model_id("generator"),
                     "language": language,
                     "uuid": item.row_uuid(number),
-                    "metadata": {**key, **self.metadata(item)},
+                    "metadata": {**row.origin, **self.metadata(item)},
                 }
             )
             for number, entry in enumerate(entries)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from datafast.plan.dimensions import Dimension
 from datafast.plan.items import WorkItem
+from datafast.sources.origin import origin_names as source_names
 from datafast.sources.source import SourceText, SourceTexts
 
 __all__ = ["origin", "origin_names", "origins", "sources_of", "texts_dimension"]
@@ -28,7 +29,8 @@ def sources_of(config: BaseModel) -> Mapping[str, SourceTexts]:
 
 def origin_names(config: BaseModel) -> Collection[str]:
     """What stands in the metadata of rows because of the sources of a config."""
-    return [name for texts in sources_of(config).values() for name in texts.metadata_names]
+    names = [name for texts in sources_of(config).values() for name in texts.metadata_names]
+    return [*names, *source_names(getattr(config, "source", None), getattr(config, "rows_called", ""))]
 
 
 def origins(item: WorkItem) -> dict[str, str | int | None]:

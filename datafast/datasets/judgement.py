@@ -24,7 +24,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
-from datafast.datasets.config import DatasetConfig, NonBlank
+from datafast.datasets.config import DatasetConfig, Metadata, NonBlank
 from datafast.datasets.documents import opened, same
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
@@ -43,6 +43,7 @@ from datafast.plan.dimensions import Computed
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.sources.field import RowInput, spool_beside
+from datafast.sources.origin import Origin, origin_names
 from datafast.store.paths import UsedFile
 from datafast.templates.base import RenderError, Template
 from datafast.templates.parse import parse_template
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonRow", "JudgementDataset", "JudgementDatasetConfig", "JudgementRow"]
 
+_CALLED = "source"  # in metadata
 _FIRST, _SECOND = "first", "second"
 
 
@@ -126,6 +128,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     """The JSONL that rows are appended to, relative to the working directory."""
 
     _rows: SourceRows = PrivateAttr()
+    _origin: Origin = PrivateAttr()
     _opened: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)
     _template: Template | None = PrivateAttr(default=None)
@@ -136,6 +139,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         self._folder = (info.context or {}).get("folder", self._folder)
         if not same(self._opened, self.source):
             self._rows = opened(self.source, "source", self._folder, spool_beside(self.output_file, self.run))
+            self._origin = Origin.as_given(self.source, self._rows, _CALLED)
             self._opened = self.source
         self._check_columns()
         self._check_judges()
@@ -162,8 +166,9 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
             )
         rows.check(rows.columns, field="source")
         own = ComparisonRow if self.compare else JudgementRow
+        taken = {*own.model_fields, *(["metadata"] if self.tells_origin else [])} - {"uuid"}
         for name in self.shown_columns:
-            if name.startswith("_") or (name in own.model_fields and name != "uuid"):
+            if name.startswith("_") or name in taken:
                 raise ValueError(
                     f"columns: The column {name!r} of {rows.name} cannot be one of a judged row, which has names of its own. Name "
                     f"the columns to take without it, or rename it."
@@ -185,6 +190,15 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     def rows(self) -> SourceRows:
         """The rows that are judged."""
         return self._rows
+
+    @property
+    def tells_origin(self) -> bool:
+        """Whether rows have metadata, which say what row of the source they are made of."""
+        return bool(origin_names(self.source, _CALLED))
+
+    def metadata_of(self, row: Mapping[str, Any]) -> dict[str, Metadata]:
+        """The metadata of what is made of a row, if there are any."""
+        return {"metadata": dict(self._origin.of(row))} if self.tells_origin else {}
 
     @property
     def roles(self) -> list[str]:
@@ -261,7 +275,8 @@ class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):
         except RenderError as error:
             return [generate.failure(str(error), category="prompt")]
         kept = {name: row.get(name) for name in self.config.shown_columns}
-        return [self.row_model.model_validate({"uuid": item.row_uuid(0), **kept, **judged})]
+        told = self.config.metadata_of(row)
+        return [self.row_model.model_validate({"uuid": item.row_uuid(0), **kept, **judged, **told})]
 
     async def _scored(self, row: Mapping[str, Any], generate: Generate) -> dict[str, Any]:
         model = judgement_model(self.config.bounds)
@@ -321,6 +336,8 @@ def _row_model(config: JudgementDatasetConfig) -> type[BaseModel]:
         fields[name] = (kind if kind is Any else kind | None, None)
     for name, info in own.model_fields.items():
         fields.setdefault(name, (info.annotation, info))
+    if config.tells_origin:
+        fields["metadata"] = (Metadata, ...)
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
         return create_model(own.__name__, __doc__=own.__doc__, **fields)

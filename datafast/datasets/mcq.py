@@ -273,7 +273,7 @@ class MCQDataset(BySourceDataset[MCQDatasetConfig, MCQRow]):
             model_id=generate.model_id("question"),
             language=item.values["language"][0],
             uuid=item.row_uuid(number),
-            metadata=self.metadata(item, **self.config.shown_context(document)),
+            metadata=self.metadata(item, **self.config.shown_of(document)),
         )
 
     async def _wrong_answers(self, item: WorkItem, generate: Generate, number: int, question: _Question) -> list[str]:

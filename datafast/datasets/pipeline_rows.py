@@ -13,16 +13,21 @@ from hashlib import blake2b
 from typing import Any, overload
 
 from datafast._util.kinds import common_kind
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.plan.dimensions import Computed, Dimension
 from datafast.sources import SourceRows
+from datafast.sources.origin import Origin
 from datafast.sources.records import Numbers
-from datafast.templates.base import Expression, RenderError
+from datafast.templates.base import RenderError
+from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_expression
-from datafast.templates.values import counted_true, perhaps_no, to_text
+from datafast.templates.values import to_text
 
-__all__ = ["PipelineRows", "Skip", "SourceRow", "named"]
+__all__ = ["CALLED", "PipelineRows", "Skip", "SourceRow", "named"]
+
+CALLED = "source"
+"""What metadata call a row of the source."""
 
 
 def named(columns: Sequence[str] | Mapping[str, str] | None) -> Mapping[str, str]:
@@ -35,7 +40,13 @@ class SourceRow:
     """A row of the source: its columns under their names in the dataset."""
 
     columns: Mapping[str, Any]
-    key: str | int | None
+    origin: Mapping[str, str | int]
+    """What metadata say about where it comes from."""
+
+    @property
+    def key(self) -> str | int | None:
+        """What tells it apart in its source, where that has keys."""
+        return self.origin.get(f"{CALLED}_key")
 
     def __str__(self) -> str:
         return to_text(next(iter(self.columns.values()))) if self.key is None else str(self.key)
@@ -45,6 +56,7 @@ class PipelineRows(Sequence[SourceRow]):
     """The rows of a source that are asked about; see the module.
 
     Args:
+        origin: where a row comes from.
         field: the config field of the source, for messages; the other arguments are called there as in configs.
 
     Raises:
@@ -59,26 +71,22 @@ class PipelineRows(Sequence[SourceRow]):
         field: str,
         input_columns: Mapping[str, str],
         forward_columns: Mapping[str, str],
-        key_column: str | None,
+        origin: Origin,
         skip: Skip,
         sample_count: int | None,
     ) -> None:
         self.source = source
         self._columns = {**input_columns, **forward_columns}
-        self._key = key_column
-        keys = [] if key_column is None else [key_column]
+        self._origin = origin
         for setting, columns in (
             ("input_columns", input_columns.values()),
             ("forward_columns", forward_columns.values()),
-            ("key_column", keys),
         ):
             for column in columns:
                 if column not in source.columns:
                     hint = did_you_mean(column, source.columns)
                     raise ConfigError(f"{setting}: {source.name} has no column {column!r}. {hint}")
-        source.check([*self._columns.values(), *keys, *skip.columns], field=field)
-        if key_column is not None:
-            source.ids_by(key_column, field="key_column")
+        source.check([*self._columns.values(), *skip.columns], field=field)
         most = min(sample_count or len(source), len(source))
         self._places = skip.left(most) if skip else range(most)
         if not self._places:
@@ -114,9 +122,8 @@ class PipelineRows(Sequence[SourceRow]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         row = self.source[self._places[index]]
-        key = row.get(self._key) if self._key is not None else None
         shown = {name: row.get(column) for name, column in self._columns.items()}
-        return SourceRow(shown, key if key is None or isinstance(key, int) else to_text(key))
+        return SourceRow(shown, self._origin.of(row))
 
 
 class Skip:
@@ -135,10 +142,10 @@ class Skip:
         self.field = "skip_function" if condition is None else "skip_if"
         self._source = source
         self._function = function
-        self._condition: Expression | None = None
-        self._told_of_no = False
+        self._condition: Condition | None = None
         if condition is not None:
-            self._condition = parse_expression(condition, names=source.columns, field="skip_if")
+            parsed = parse_expression(condition, names=source.columns, field="skip_if")
+            self._condition = Condition(condition, parsed, place="skip_if")
         self.columns: Collection[str] = self._condition.names if self._condition else ()
 
     def __bool__(self) -> bool:
@@ -158,16 +165,10 @@ class Skip:
         if self._condition is None:
             return False
         try:
-            value = self._condition.evaluate({name: row.get(name) for name in self._condition.names})
+            return self._condition.holds({name: row.get(name) for name in self._condition.names})
         except RenderError as error:
             hint = "Cells of CSV and TSV files are text; types: {column: number} of the source makes numbers of them."
             raise self._error("skip_if", number, f"{str(error).rstrip('.')}. {hint}") from None
-        if perhaps_no(value) and not self._told_of_no:
-            self._told_of_no = True
-            warn_user(
-                f"skip_if: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, compare it."
-            )
-        return bool(counted_true(value))
 
     def _by_function(self, number: int, row: Mapping[str, Any]) -> bool:
         if self._function is None:

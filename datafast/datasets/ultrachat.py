@@ -14,9 +14,9 @@ plays the user and another one answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import orjson
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -72,6 +72,7 @@ class UltrachatDatasetConfig(TopicalConfig):
     own_metadata = ("prompt_index", "domain", "topic", "subtopic", "question")
     has_free_text = True
     default_prompts = DEFAULTS
+    stand_ins: ClassVar[Mapping[str, Role]] = {"question": "user"}
 
     domain: NonBlank = "Science, Technology, Engineering, and Mathematics"
     """What all topics belong to."""
@@ -152,6 +153,16 @@ class UltrachatDatasetConfig(TopicalConfig):
             )
         if self.user_system_prompt is not None and self.system_prompt_of("user") != self.user_system_prompt:
             raise ValueError("user_system_prompt: system_prompt has one for the user too. Leave one of them out.")
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """Who is asked. The model that plays the user asks the opening questions too, unless another one is given for them."""
+        return ROLES
+
+    @property
+    def plays_user(self) -> bool:
+        """Whether a model plays the user at all."""
+        return self.personas is not None or self.asks_on
 
     @property
     def asks_on(self) -> bool:
@@ -310,7 +321,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
             opening_question=talk.messages[0]["content"],
             messages=[*first, *({"role": said["role"], "content": said["content"]} for said in talk.messages)],
             model_id=generate.model_id("assistant"),
-            user_model_id=generate.model_id("user"),
+            user_model_id=generate.model_id("user") if config.plays_user else None,
             question_model_id=generate.model_id("question"),
             language=item.values["language"][0],
             uuid=item.row_uuid(number),

@@ -32,6 +32,11 @@ def tell_change(job: Job, on_change: Callable[[Estimate], bool] | None) -> Job:
     """
     if job.fresh or not is_changed(job):
         return job
+    if job.decide_only:
+        raise OutputError(
+            f"{job.paths.rows}: The config has changed in more than its stages, so rows would leave and others would have to be made. "
+            f"Run without --decide-only (decide_only=True); `datafast plan` says what changes."
+        )
     refuse_lost_batches(job)
     from datafast.engine.estimate import estimate  # only if there is something to tell
     from datafast.engine.past import Past

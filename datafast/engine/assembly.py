@@ -19,6 +19,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.calls.knee import MOST_IN_FLIGHT
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
+from datafast.engine.deciding import Decider
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
@@ -26,7 +27,6 @@ from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.shares import Share
-from datafast.engine.stages import settings_of
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
 from datafast.plan.grid import spread
@@ -77,6 +77,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     refuse_lost_batches(job)
+    decider = Decider(job)
     opening = Opening(
         simulated=job.simulated,
         pricing=pricing_of(job.providers),
@@ -88,19 +89,21 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         keep_removed=job.settings.removed == "keep",
         fields=job.fields,
         reasoning=job.reasoning.place,
-        stages=settings_of(job.stages),
+        stages=decider.settings,
+        decide=decider,
         notes=job.notes,
         made_for=job.made_for,
         located=job.located,
     )
     with open_output(job.paths, job.plan, opening) as output:
+        decider.tell()
         admission = Admission(_most_in_flight(job), stop)
         emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             parts = _parts(job, output, _shares(job, endpoints), admission, emit, stop)
             open_batches = output.store.batches.open()
-            if job.settings.mode != "batch" and not open_batches:
+            if job.decide_only or (job.settings.mode != "batch" and not open_batches):
                 yield parts
                 return
             from datafast.engine.batches.opening import Office, open_desk
@@ -172,7 +175,7 @@ def _checked(job: Job) -> Job:
             "Simulated and real providers cannot write to the same output. "
             "Remove the simulated one, or use --offline (offline=True) to simulate all of them."
         )
-    for provider in providers:
+    for provider in () if job.decide_only else providers:
         provider.require_ready()
     return job if job.simulated else _within_descriptors(job)
 

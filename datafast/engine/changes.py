@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
+from datafast.engine.deciding import Decider
 from datafast.errors import OutputError
+from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "change_of", "is_changed"]
 
 _FEW = 0.05
+_LOOKED_AT = 200_000  # rows about which is decided to tell what changes; more take longer than one waits for a plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,9 @@ class Change:
         cost_unused_usd: what these cost; None if a price is not known.
         calls_unused_in_batches: calls in open batches that nothing asks for any more; they are paid for once they are answered.
         simulated: whether simulated models have made the rows.
+        decided_again: recorded rows that other stages decide about than before, without a call.
+        stages_drop: those of them that leave the file; None if they are too many to be looked at now.
+        stages_return: those that come back into it, likewise.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
     """
 
@@ -56,6 +62,9 @@ class Change:
     calls_unused_in_batches: int
     simulated: bool
     reasoning: tuple[str, str] | None = None
+    decided_again: int = 0
+    stages_drop: int | None = 0
+    stages_return: int | None = 0
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -65,7 +74,8 @@ class Change:
 
     def sentences(self) -> list[str]:
         """The same in words."""
-        told = [f"The config has changed: {', '.join(self._counts())}."]
+        is_other = self.rows_leaving or self.rows_returning or self.rows_no_longer_kept or self.reasoning is not None
+        told = [f"The config has changed: {', '.join(self._counts())}."] if is_other or not self.decided_again else []
         if self.rows_leaving:
             told.append(
                 "They stay in the file, counted apart (run.removed: keep)."
@@ -86,6 +96,8 @@ class Change:
             )
         if self.rows_remade:
             told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
+        if self.decided_again:
+            told.append(self._decided())
         if self.reasoning is not None and self.rows_kept:
             (before, now), rows = self.reasoning, self.rows_kept
             told.append(
@@ -93,6 +105,14 @@ class Change:
                 f"replies, without a call. The file as it was moves to {self.output_file}.former-<time>."
             )
         return told
+
+    def _decided(self) -> str:
+        told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again, without a call"
+        if self.stages_drop is None or self.stages_return is None:
+            return f"{told}."
+        drop, back = self.stages_drop, self.stages_return
+        leave, come = "leaves" if drop == 1 else "leave", "comes" if back == 1 else "come"
+        return f"{told}: {counted(drop, 'row')} {leave} the file, and {back:,} {come} back."
 
     def _counts(self) -> list[str]:
         back, leaving = self.rows_returning, self.rows_leaving
@@ -137,7 +157,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
     is_remade = reasoning[0] != reasoning[1] and rows_kept > 0
-    if not (differs or kept_before or is_remade):
+    decided, drop, back = _decided_again(reader, job, counts)
+    if not (differs or kept_before or is_remade or decided):
         return None
     rows_leaving = rows_new_to_leave + kept_before
     remade = sum(found.leaving.get(donor, 0) for donor, (_, is_free) in left.used_again.items() if is_free)
@@ -155,7 +176,22 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         calls_unused_in_batches=_unused_in_batches(reader, left),
         simulated=reader.meta("mode") == "simulated",
         reasoning=reasoning if is_remade else None,
+        decided_again=decided,
+        stages_drop=drop,
+        stages_return=back,
     )
+
+
+def _decided_again(reader: LedgerReader, job: Job, counts: Counts) -> tuple[int, int | None, int | None]:
+    """How many rows other stages than before decide about, and how many of them leave the file and come back; see `Change`."""
+    decider = Decider(job)
+    rows = counts.written + counts.filtered
+    if not rows or (reader.meta("stages") or "[]") == decider.settings:
+        return 0, 0, 0
+    if rows > _LOOKED_AT:
+        return rows, None, None
+    found = reversals(job.paths.rows, reader, decider)
+    return rows, found.dropped, found.returned
 
 
 def _unused_in_batches(reader: LedgerReader, left: Remaining) -> int:

@@ -40,8 +40,10 @@ class Job:
 
     Attributes:
         plan: what is to be done, for these routes.
+        row_model: the model of a row as stages see it.
         fields: the names of the fields of a row.
         reasoning: where what models thought stands in the rows.
+        decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         what: what is made, for the log, if it is not rows.
@@ -58,6 +60,7 @@ class Job:
     produce: Produce
     paths: OutputPaths
     settings: RunConfig
+    row_model: type[BaseModel] = BaseModel
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[Decides] = ()
@@ -65,6 +68,7 @@ class Job:
     fresh: bool = False
     retry_failed: bool = False
     wait: bool = True
+    decide_only: bool = False
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

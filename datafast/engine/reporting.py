@@ -31,6 +31,8 @@ def report_of(parts: Parts, elapsed_s: float) -> RunReport:
         failed=counts.failed,
         pending=counts.pending,
         removed=counts.removed,
+        dropped_again=store.redecided.dropped,
+        returned=store.redecided.returned,
         calls=tally.calls,
         retries=tally.retries,
         replayed=tally.replayed,

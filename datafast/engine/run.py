@@ -109,6 +109,8 @@ class _Run:
     # -- shares and workers
 
     def _distribute(self) -> None:
+        if self._job.decide_only:
+            return
         done, failed = self._output.done, self._output.failed
         limit = self._job.limit
         chosen = None if limit is None else spread(self._plan, limit, seed=self._settings.seed)

@@ -10,16 +10,9 @@ from typing import Any, Literal
 from datafast._util.config_model import NO_SET
 from datafast.columns.base import Column
 from datafast.columns.drawn import Number
+from datafast.columns.registry import load_column
 from datafast.columns.types.choice import ChoiceColumn
 from datafast.columns.types.datetime import DatetimeColumn
-from datafast.columns.types.distributions import (
-    BinomialColumn,
-    DistributionColumn,
-    ExponentialColumn,
-    LognormalColumn,
-    NormalColumn,
-    PoissonColumn,
-)
 from datafast.columns.types.person import PersonColumn, PersonField
 from datafast.columns.types.samplers import ConstantColumn, RangeColumn, UuidColumn
 from datafast.columns.types.source import SourceColumn
@@ -67,29 +60,29 @@ class Sampler:
         """A number from `start` to `end`, both included. A text is an expression over other columns."""
         return RangeColumn(start=start, end=end, step=step, **options)
 
-    def normal(self, mean: Number | str, std: Number | str, **options: Any) -> NormalColumn:
+    def normal(self, mean: Number | str, std: Number | str, **options: Any) -> Column:
         """A number from a normal distribution. `min` and `max` cut it off; `decimals=0` gives whole numbers."""
-        return NormalColumn(mean=mean, std=std, **options)
+        return _column("normal", mean=mean, std=std, **options)
 
-    def lognormal(self, median: Number | str, sigma: Number | str, **options: Any) -> LognormalColumn:
+    def lognormal(self, median: Number | str, sigma: Number | str, **options: Any) -> Column:
         """A number whose logarithm is normal, with the standard deviation `sigma`. `min`, `max` and `decimals` as of `normal`."""
-        return LognormalColumn(median=median, sigma=sigma, **options)
+        return _column("lognormal", median=median, sigma=sigma, **options)
 
-    def exponential(self, mean: Number | str, **options: Any) -> ExponentialColumn:
+    def exponential(self, mean: Number | str, **options: Any) -> Column:
         """A number from an exponential distribution. `min`, `max` and `decimals` as of `normal`."""
-        return ExponentialColumn(mean=mean, **options)
+        return _column("exponential", mean=mean, **options)
 
-    def poisson(self, mean: Number | str, **options: Any) -> PoissonColumn:
+    def poisson(self, mean: Number | str, **options: Any) -> Column:
         """A whole number from a Poisson distribution. `min` and `max` cut it off."""
-        return PoissonColumn(mean=mean, **options)
+        return _column("poisson", mean=mean, **options)
 
-    def binomial(self, n: Number | str, p: Number | str, **options: Any) -> BinomialColumn:
+    def binomial(self, n: Number | str, p: Number | str, **options: Any) -> Column:
         """How many of `n` attempts succeed, each with the probability `p`. `min` and `max` cut it off."""
-        return BinomialColumn(n=n, p=p, **options)
+        return _column("binomial", n=n, p=p, **options)
 
-    def distribution(self, name: str, params: Mapping[str, Number | str], **options: Any) -> DistributionColumn:
+    def distribution(self, name: str, params: Mapping[str, Number | str], **options: Any) -> Column:
         """A number from a distribution of scipy.stats, by its name and the names of its parameters. Needs the extra `scipy`."""
-        return DistributionColumn(name=name, params=dict(params), **options)
+        return _column("distribution", name=name, params=dict(params), **options)
 
     def datetime(self, start: Moment, end: Moment, format: str | None = "%Y-%m-%d", **options: Any) -> DatetimeColumn:  # noqa: A002
         """A time from `start` to `end`, both included, as text in this format; `format=None` for ISO 8601.
@@ -137,6 +130,12 @@ class Sampler:
     def constant(self, value: Any) -> ConstantColumn:
         """The same value in every row."""
         return ConstantColumn(value=value)
+
+
+def _column(type: str, /, **fields: Any) -> Column:  # noqa: A002 - as configs call it
+    """A column of a type, which is loaded by now only."""
+    made: Any = load_column(type)
+    return made(**fields)  # type: ignore[no-any-return]  # as its class says
 
 
 def _is_empty(source: object) -> bool:

@@ -11,7 +11,8 @@ A stage is one small class:
 It is found by its name through an entry point of the group `datafast.stages`, or through `register`.
 
 Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. Settings of stages are in no
-key. Limits: a verdict is final. It may depend only on the row and its item, so that every replay gives the same verdict.
+key; where they change, all recorded rows are decided about anew, at no cost. Limits: a verdict may depend only on the row and its
+item, so that the same stages always keep the same rows.
 """
 
 from __future__ import annotations

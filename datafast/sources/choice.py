@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from datafast._util.notify import did_you_mean, warn_user
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.sources.part import Part
 from datafast.sources.reading import Reading
 from datafast.sources.records import Numbers
 from datafast.sources.values import Row, RowReader
-from datafast.templates.base import Expression, RenderError
-from datafast.templates.values import counted_true, perhaps_no
+from datafast.templates.base import RenderError
+from datafast.templates.condition import Condition
 
 __all__ = ["Choice"]
 
@@ -32,7 +32,6 @@ class Choice:
         self._reading = reading
         self._reader = reader
         self._where = _parsed(reading.where) if reading.where is not None else None
-        self._told_of_no = False
         self._chosen = Numbers()
         self._count = 0
         self.needed: Collection[str] = self._where.names if self._where else ()
@@ -56,23 +55,16 @@ class Choice:
             if self._count == self._reading.limit:
                 return
 
-    def _is_wanted(self, where: Expression, number: int, row: Row) -> bool:
+    def _is_wanted(self, where: Condition, number: int, row: Row) -> bool:
         for name in self.needed:
             if (refused := self._reader.refused.get(name)) and refused[0] == number:
                 raise self._error(number, f"The column {name!r} {refused[1]}.")
         try:
-            value = where.evaluate({name: row.get(name) for name in where.names})
+            return where.holds({name: row.get(name) for name in where.names})
         except RenderError as error:
             self.check(row)
             hint = "Cells of CSV and TSV files are text; types: {column: number} makes numbers of them."
             raise self._error(number, f"{_sentence(error)} {hint}") from None
-        if perhaps_no(value) and not self._told_of_no:
-            self._told_of_no = True
-            warn_user(
-                f"where: The text {value!r} counts as true: of all texts only 'false' and '' are false. If it means no, "
-                f"compare it ({self._reading.where} != {value!r})."
-            )
-        return bool(counted_true(value))
 
     def _error(self, number: int, message: str) -> ConfigError:
         return ConfigError(f"where: {self._part.name}, {self._part.place(number)}: {message}")
@@ -89,8 +81,8 @@ def _sentence(error: RenderError) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _parsed(text: str) -> Expression:
-    """The expression over whatever columns it names: which ones there are is known when the rows have been read."""
+def _parsed(text: str) -> Condition:
+    """The condition over whatever columns it names: which ones there are is known when the rows have been read."""
     from datafast.templates.jinja import names_of
     from datafast.templates.parse import parse_expression
     from datafast.templates.sandbox import GLOBALS
@@ -98,4 +90,4 @@ def _parsed(text: str) -> Expression:
     odd = set(_IN_BRACES.findall(text))
     plain = _IN_BRACES.sub("x", text) if odd else text
     names = (names_of(plain) or frozenset()) - GLOBALS.keys()
-    return parse_expression(text, names=[*odd, *names], field="where")
+    return Condition(text, parse_expression(text, names=[*odd, *names], field="where"), place="where")

@@ -22,7 +22,16 @@ from datafast.errors import ConfigError
 from datafast.sources.opening import is_source
 from datafast.sources.source import RowSource, Source, SourceTexts, shown_source
 
-__all__ = ["RowInput", "TextInput", "is_source_spec", "read_texts", "said_in_one", "spool_beside", "spool_of"]
+__all__ = [
+    "RowInput",
+    "TextInput",
+    "TextRowInput",
+    "is_source_spec",
+    "read_texts",
+    "said_in_one",
+    "spool_beside",
+    "spool_of",
+]
 
 
 class TextInput:
@@ -114,6 +123,10 @@ def _spec(value: Any) -> Any:
     return RowSource.model_validate(value) if is_source_spec(value) else value
 
 
+def _text_spec(value: Any) -> Any:
+    return Source.model_validate(value) if is_source_spec(value) and not isinstance(value, RowSource) else value
+
+
 def _shown(source: Any) -> Any:
     if source is None or isinstance(source, RowSource):
         return source and source.model_dump(mode="json", exclude_defaults=True)
@@ -122,6 +135,9 @@ def _shown(source: Any) -> Any:
 
 RowInput = Annotated[Any, BeforeValidator(_spec), PlainSerializer(_shown)]
 """The annotation of a field that takes rows: whatever `open_source` does, or a `RowSource`."""
+
+TextRowInput = Annotated[Any, BeforeValidator(_text_spec), PlainSerializer(_shown)]
+"""The same where one column of the rows is asked about, which a `Source` may name."""
 
 
 def _written(value: Any) -> Any:

@@ -27,7 +27,7 @@ from datafast.sources.rows import SourceRows
 from datafast.sources.values import Row, written
 from datafast.templates.values import to_text
 
-__all__ = ["RowSource", "Source", "SourceText", "SourceTexts", "shown_source"]
+__all__ = ["RowSource", "Source", "SourceText", "SourceTexts", "key_shown", "shown_source"]
 
 _NEAR = 64  # rows; the prompts of one document mostly follow one another
 
@@ -47,6 +47,12 @@ class RowSource(SourceFields):
     PDF or Word, also as `.gz` or `.zst`; a folder of `save_to_disk`; an address like `https://`, `hf://` or `s3://`; a dataset on the
     Hugging Face Hub by its name; in Python also a list of mappings, a DataFrame, a Dataset, an IterableDataset or a DatasetDict."""
 
+    key: NonBlank | None = None
+    """A column whose values tell the rows apart. It goes into the metadata of what is made of a row."""
+
+    keep_row: bool = False
+    """Put the whole row of the source into the metadata of what is made of it, as JSON."""
+
     @field_serializer("source")
     def _described(self, source: Any) -> Any:
         return shown_source(source)
@@ -61,12 +67,6 @@ class Source(RowSource):
 
     column: NonBlank | None = None
     """The column with the texts. By default the only one, or the one that is called `text`."""
-
-    key: NonBlank | None = None
-    """A column whose values tell the rows apart. It goes into the metadata of what is made of a row."""
-
-    keep_row: bool = False
-    """Put the whole row of the source into the metadata of what is made of it, as JSON."""
 
     def texts(self, dimension: str, *, folder: Path | None, spool: Path | None) -> SourceTexts:
         """Reads them all once.
@@ -137,6 +137,11 @@ def _wrong(value: object, column: str, row: Row) -> str:
     return f"holds {value!r:.60}, which is not text; choose another column, or write it as text"
 
 
+def key_shown(key: object) -> str | int:
+    """A key as metadata have it."""
+    return key if isinstance(key, int) else to_text(key)
+
+
 class SourceText(str):
     """A text of a source, with what the metadata of its rows say about where it comes from.
 
@@ -174,8 +179,7 @@ class SourceTexts(Sequence[str]):
     def _read(self, number: int) -> SourceText:
         row = self._rows[number]
         text = SourceText(row[self._column])
-        key = None if self.source.key is None else row[self.source.key]
-        text.key = key if key is None or isinstance(key, int) else to_text(key)
+        text.key = None if self.source.key is None else key_shown(row[self.source.key])
         text.row = written(row).decode() if self.source.keep_row else None
         return text
 

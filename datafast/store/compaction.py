@@ -24,9 +24,17 @@ import orjson
 
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, ItemState
+from datafast.store.row_values import numbers_of
 from datafast.store.rows import set_aside_name, size_of
 
-__all__ = ["finish_rewrite", "move_rows_to_remake", "move_stale_rows", "order_rows"]
+__all__ = [
+    "behind_link",
+    "finish_rewrite",
+    "move_rows_to_remake",
+    "move_stale_rows",
+    "new_files",
+    "order_rows",
+]
 
 
 def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
@@ -42,8 +50,8 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     cut = ledger.items_to_cut()
     if not stale and not cut:
         return None
-    rows = _behind_link(rows)
-    with _new_files(rows, ledger) as (kept_file, stale_file):
+    rows = behind_link(rows)
+    with new_files(rows, ledger) as (kept_file, stale_file):
         kept = _divide(rows, ledger, {**dict.fromkeys(stale, 0), **cut}, kept_file=kept_file, stale_file=stale_file)
         renames = [[stale_file.name, set_aside_name(rows, "stale").name], [kept_file.name, rows.name]]
         _commit(ledger, kept, emptied=stale, cut=cut, renames=renames)
@@ -51,7 +59,8 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
 
 
 def move_rows_to_remake(rows: Path, ledger: Ledger, meta: Mapping[str, str]) -> Path | None:
-    """Moves the rows of all items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies.
+    """Moves the rows of all items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies. What
+    stages have dropped is built again too.
 
     Args:
         meta: what is noted in the ledger at the same moment, so that it is not done again.
@@ -63,12 +72,16 @@ def move_rows_to_remake(rows: Path, ledger: Ledger, meta: Mapping[str, str]) -> 
         OSError: there was no room for the new files; the old one is unchanged.
     """
     lost = {item.id: item.slots for item in ledger.items() if item.state is not ItemState.STALE and item.slots}
-    if not lost:
+    is_empty = not lost
+    for item_id, filtered in ledger.filtered_in_plan().items():
+        lost[item_id] = lost.get(item_id, 0) | filtered
+    if is_empty:
         with ledger.transaction():
+            ledger.lose_rows(lost)
             _note(ledger, meta)
         return None
-    rows = _behind_link(rows)
-    with _new_files(rows, ledger) as (kept_file, former_file):
+    rows = behind_link(rows)
+    with new_files(rows, ledger) as (kept_file, former_file):
         kept = _divide(rows, ledger, dict.fromkeys(lost, 0), kept_file=kept_file, stale_file=former_file)
         renames = [[former_file.name, set_aside_name(rows, "former").name], [kept_file.name, rows.name]]
         _commit(ledger, kept, lost=lost, meta=meta, renames=renames)
@@ -90,11 +103,11 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
     """
     if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
         return
-    rows = _behind_link(rows)
-    with _new_files(rows, ledger) as (sorted_file, _):
+    rows = behind_link(rows)
+    with new_files(rows, ledger) as (sorted_file, _):
         appends = _sort(rows, ledger, sorted_file)
         if appends is not None:
-            _commit(ledger, appends, renames=[[sorted_file.name, rows.name]])
+            _commit(ledger, appends, renames=[[sorted_file.name, rows.name]], renumbered=True)
     finish_rewrite(rows, ledger)
 
 
@@ -107,9 +120,10 @@ def _commit(
     cut: Mapping[int, int] = MappingProxyType({}),
     lost: Mapping[int, int] = MappingProxyType({}),
     meta: Mapping[str, str] = MappingProxyType({}),
+    renumbered: bool = False,
 ) -> None:
     with ledger.transaction():
-        ledger.replace_appends(appends, emptied=emptied, cut=cut)
+        ledger.replace_appends(appends, emptied=emptied, cut=cut, renumbered=renumbered)
         ledger.lose_rows(lost)
         _note(ledger, meta)
         ledger.set_meta("renames", orjson.dumps(renames).decode())
@@ -129,7 +143,7 @@ def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
                 data = source.read(append.size)
                 if zlib.crc32(data) != append.crc:
                     return None
-                lines.update(zip(_numbers(append.slots), data.splitlines(keepends=True), strict=True))
+                lines.update(zip(numbers_of(append.slots), data.splitlines(keepends=True), strict=True))
                 slots |= append.slots
             data = b"".join(lines[number] for number in sorted(lines))
             sink.write(data)
@@ -141,10 +155,6 @@ def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
     return written
 
 
-def _numbers(slots: int) -> Sequence[int]:
-    return [number for number in range(slots.bit_length()) if slots >> number & 1]
-
-
 def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
     """Does the renames that a compaction has committed; if there are none, removes the files that an interrupted one has made.
 
@@ -154,7 +164,7 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
     pending, new = ledger.meta("renames"), ledger.meta("new_files")
     if not pending and not new:
         return None
-    rows = _behind_link(rows)
+    rows = behind_link(rows)
     moved = None
     for source, target in orjson.loads(pending or "[]"):
         path, goal = rows.with_name(source), rows.with_name(target)
@@ -173,7 +183,7 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
 
 
 @contextlib.contextmanager
-def _new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
+def new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
     """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them."""
     token = secrets.token_hex(8)
     files = rows.with_name(f".datafast-{token}.rows"), rows.with_name(f".datafast-{token}.stale")
@@ -187,7 +197,7 @@ def _new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
         raise
 
 
-def _behind_link(rows: Path) -> Path:
+def behind_link(rows: Path) -> Path:
     """The file itself: replacing a link to it would leave the old rows in the file that the link points to."""
     return rows.resolve() if rows.is_symlink() else rows
 
@@ -203,10 +213,11 @@ def _divide(rows: Path, ledger: Ledger, left: Mapping[int, int], *, kept_file: P
             if append.item in left:
                 append, data, gone = _split(append, data, left[append.item])
                 leave.write(gone)
-            if data:
-                keep.write(data)
-                kept.append(replace(append, start=size))
-                size += append.size
+                if not data:
+                    continue
+            keep.write(data)
+            kept.append(replace(append, start=size))  # one without rows is the place of rows that stages have dropped
+            size += append.size
         for file, path in ((keep, kept_file), (leave, stale_file)):
             shutil.copymode(rows, path)
             file.flush()
@@ -216,7 +227,7 @@ def _divide(rows: Path, ledger: Ledger, left: Mapping[int, int], *, kept_file: P
 
 def _split(append: Append, data: bytes, num_rows: int) -> tuple[Append, bytes, bytes]:
     """The append with only the item's first rows, their bytes, and those of the others."""
-    lines = list(zip(_numbers(append.slots), data.splitlines(keepends=True), strict=True))
+    lines = list(zip(numbers_of(append.slots), data.splitlines(keepends=True), strict=True))
     first = b"".join(line for number, line in lines if number < num_rows)
     others = b"".join(line for number, line in lines if number >= num_rows)
     slots = append.slots & ((1 << num_rows) - 1)

@@ -76,19 +76,22 @@ class GroupCommit:
         self._syncing: asyncio.Task[None] | None = None
         self._last_sync = time.monotonic()
 
-    def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> None:
-        """Adds rows of an item by row number."""
+    def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> int:
+        """Adds rows of an item by row number. Returns the id of the append, which is the place of rows of the item that were dropped; it
+        may have no rows."""
         pending = self.pending
         data = b"".join(lines.values())
         slots = 0
         for number in lines:
             slots |= 1 << number
         start = self._rows.size + pending.size
-        pending.lines.append(data)
-        pending.size += len(data)
+        if data:
+            pending.lines.append(data)
+            pending.size += len(data)
         pending.appends.append(Append(self._next_append, record.id, start, len(data), zlib.crc32(data), slots))
         self._next_append += 1
         record.slots |= slots
+        return self._next_append - 1
 
     def schedule(self) -> None:
         if self._timer is None:

@@ -44,10 +44,12 @@ from datafast.store.records import (
     Charge,
     Counts,
     FailureRow,
+    FilteredLine,
     FilteredRow,
     ItemRecord,
     ItemsMark,
     ItemState,
+    PlacedRow,
     Recorded,
     Sizes,
     Spent,
@@ -58,9 +60,11 @@ from datafast.store.row_values import (
     append_values,
     call_values,
     failure_values,
+    filtered_values,
     item_from,
     item_values,
     masks_from,
+    numbers_of,
     storable,
 )
 from datafast.types import ProviderUsage
@@ -491,32 +495,40 @@ class Ledger:
         return row[0] if row else 0
 
     def forget_appends_after(self, end: int) -> None:
-        """Drops the appends beyond byte `end` and opens their items again. The verdicts of stages about those rows are kept."""
+        """Drops the appends beyond byte `end` and opens their items again."""
         lost: dict[int, int] = {}
-        for row in self._db.execute("SELECT * FROM appends WHERE start + size > ?", (end,)):
+        for row in self._db.execute("SELECT * FROM appends WHERE start + size > ? AND num_rows", (end,)):
             append = append_from(row)
             lost[append.item] = lost.get(append.item, 0) | append.slots
         self.lose_rows(lost)
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+        self._db.execute("UPDATE filtered SET place = NULL WHERE place > (SELECT coalesce(max(id), 0) FROM appends)")
 
     def lose_rows(self, lost: Mapping[int, int]) -> None:
-        """Opens items whose rows are not in the JSONL any more (a bit mask by id). The verdicts of stages about them are kept."""
+        """Opens items with rows that are to be built again (a bit mask by id)."""
         for item in list(self.items()) if lost else ():
             if item.id in lost:
                 item.slots &= ~lost[item.id]
                 item.kept |= lost[item.id]
                 item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
                 self.put_items([item])
+        built_again = ((item_id, number) for item_id, mask in lost.items() for number in numbers_of(mask))
+        self._db.executemany("DELETE FROM filtered WHERE item = ? AND number = ?", built_again)
 
-    def replace_appends(self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int]) -> None:
+    def replace_appends(
+        self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int], renumbered: bool
+    ) -> None:
         """Replaces all appends.
 
         Args:
             emptied: items that have no rows in the file any more.
             cut: items that have only so many of their first rows there.
+            renumbered: whether their ids are others than before.
         """
         self._db.execute("DELETE FROM appends")
         self.put_appends(appends)
+        known = "" if renumbered else "AND place NOT IN (SELECT id FROM appends)"
+        self._db.execute(f"UPDATE filtered SET place = NULL WHERE place IS NOT NULL {known}")  # noqa: S608 - our own text
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
@@ -527,9 +539,99 @@ class Ledger:
 
     def put_filtered(self, rows: Iterable[FilteredRow]) -> None:
         self._db.executemany(
-            "INSERT INTO filtered(item, number, stage, reason, row, at) VALUES(?,?,?,?,?,?)",
-            [(row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at) for row in rows],
+            "INSERT INTO filtered(item, number, stage, reason, row, at, place) VALUES(?,?,?,?,?,?,?)",
+            map(filtered_values, rows),
         )
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a row is recorded, in the file or dropped."""
+        found = "SELECT EXISTS(SELECT 1 FROM appends WHERE num_rows) OR EXISTS(SELECT 1 FROM filtered)"
+        return bool(self._db.execute(found).fetchone()[0])
+
+    def filtered_in_plan(self) -> dict[int, int]:
+        """The numbers of filtered rows, as a bit mask, of each item that is in the plan."""
+        return masks_from(
+            self._db.execute(
+                "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state != 3"
+            )
+        )
+
+    def place_filtered(self) -> None:
+        """Gives each filtered row that has no place the last one of its item, at the end of the file if that has none."""
+        if not self._db.execute("SELECT 1 FROM filtered WHERE place IS NULL LIMIT 1").fetchone():
+            return
+        new, end = self.max_id("appends"), self.committed_size()
+        without = "SELECT item, min(id) AS first FROM filtered WHERE place IS NULL GROUP BY item"
+        self._db.execute("CREATE TEMP TABLE last_places(item INTEGER PRIMARY KEY, id INTEGER)")
+        self._db.execute(
+            f"INSERT INTO last_places SELECT item, max(id) FROM appends WHERE item IN (SELECT item FROM ({without})) GROUP BY item"  # noqa: S608
+        )
+        self._db.execute(
+            "INSERT INTO appends SELECT ? + row_number() OVER (ORDER BY first), item, 0, ?, 0, 0, NULL "  # noqa: S608
+            f"FROM ({without}) WHERE item NOT IN (SELECT item FROM last_places)",
+            (new, end),
+        )
+        self._db.execute("INSERT INTO last_places SELECT item, id FROM appends WHERE id > ?", (new,))
+        self._db.execute(
+            "UPDATE filtered SET place = (SELECT l.id FROM last_places l WHERE l.item = filtered.item) WHERE place IS NULL"
+        )
+        self._db.execute("DROP TABLE last_places")
+
+    def appends_with_items(self) -> Generator[tuple[Append, int, ItemState], None, None]:
+        """All appends in the order of the file, each with the position and the state of its item."""
+        query = "SELECT appends.*, items.position, items.state FROM appends JOIN items ON items.id = item ORDER BY appends.id"
+        for row in self._db.execute(query):
+            yield append_from(row), row[-2], ItemState(row[-1])
+
+    def filtered_by_place(self) -> Generator[PlacedRow, None, None]:
+        """All filtered rows that have a place, in the order of the file."""
+        query = (
+            "SELECT id, place, number, stage, reason, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
+        )
+        for row in self._db.execute(query):
+            yield PlacedRow(*row)
+
+    def filtered_lines(self) -> Generator[FilteredLine, None, None]:
+        """The filtered rows of items that are in the plan, in the order in which they were dropped."""
+        query = (
+            "SELECT filtered.id, position, number, stage, reason, row, at FROM filtered JOIN items ON items.id = filtered.item "
+            "WHERE state != 3 ORDER BY filtered.id"
+        )
+        for row in self._db.execute(query):
+            yield FilteredLine(*row)
+
+    def change_verdicts(
+        self,
+        *,
+        dropped: Iterable[FilteredRow],
+        returned: Iterable[int],
+        reworded: Iterable[tuple[str, str, int]],
+        slots: Mapping[int, tuple[int, int]],
+    ) -> None:
+        """Records other verdicts about rows than they had.
+
+        Args:
+            dropped: rows that were in the file.
+            returned: the ids of filtered rows that are in the file now.
+            reworded: stage and reason of filtered rows that stay, by id.
+            slots: by item, the rows of both sorts as bit masks.
+        """
+        self._db.executemany("DELETE FROM filtered WHERE id = ?", [(filtered_id,) for filtered_id in returned])
+        self._db.executemany(
+            "UPDATE filtered SET stage = ?, reason = ? WHERE id = ?",
+            [(storable(stage), storable(reason), filtered_id) for stage, reason, filtered_id in reworded],
+        )
+        self.put_filtered(dropped)
+        for item in self.items_at(slots):
+            out, back = slots[item.id]
+            self.put_items([replace(item, slots=item.slots & ~out | back)])
+
+    def retry_stage_errors(self) -> None:
+        """Opens items that failed because a stage could not decide about their rows. Their replies are recorded."""
+        failed = "SELECT item FROM failures WHERE category = 'stage_error'"
+        self._db.execute(f"UPDATE items SET state = 0 WHERE state = 2 AND id IN ({failed})")  # noqa: S608 - our own text
+        self._db.execute("DELETE FROM failures WHERE category = 'stage_error'")
 
     def filtered_counts(self) -> Counter[tuple[str, str]]:
         """Filtered rows of items that are in the plan, by stage and reason."""

@@ -17,10 +17,12 @@ __all__ = [
     "Charge",
     "Counts",
     "FailureRow",
+    "FilteredLine",
     "FilteredRow",
     "ItemRecord",
     "ItemState",
     "ItemsMark",
+    "PlacedRow",
     "Recorded",
     "Sizes",
     "Spent",
@@ -49,9 +51,10 @@ class ItemState(IntEnum):
 class ItemRecord:
     """An item in the ledger.
 
-    Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that the stages have kept
-    it and that it was lost from the JSONL afterwards. `failure` says why others of its rows had failed when some were lost: these are
-    built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for a batch.
+    Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that it was made and has to be
+    built again, for instance because it was lost from the JSONL. `failure` says why others of its rows had failed when some were
+    lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for
+    a batch.
     """
 
     id: int
@@ -70,7 +73,7 @@ class ItemRecord:
     @property
     def decided(self) -> int:
         """The rows that stages have already decided about."""
-        return self.slots | self.filtered | self.kept
+        return self.slots | self.filtered
 
     @property
     def rows_written(self) -> int:
@@ -177,9 +180,34 @@ class FailureRow:
 
 @dataclass(frozen=True, slots=True)
 class FilteredRow:
-    """A row that a stage has dropped. `row` is the line that would have been written, without its newline."""
+    """A row that a stage has dropped. `row` is the line that would have been written, without its newline. `place` is the id of the append
+    of its item that would have had it."""
 
     item: int
+    number: int
+    stage: str
+    reason: str
+    row: bytes
+    at: float
+    place: int | None = None
+
+
+class PlacedRow(NamedTuple):
+    """A dropped row with its place; `id` is its own among dropped rows."""
+
+    id: int
+    place: int
+    number: int
+    stage: str
+    reason: str
+    row: bytes
+
+
+class FilteredLine(NamedTuple):
+    """A dropped row with the position of its item in the plan."""
+
+    id: int
+    position: int
     number: int
     stage: str
     reason: str

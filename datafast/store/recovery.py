@@ -27,6 +27,7 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
+from datafast.store.deciding import Decide, Reversed, decide_again
 from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -34,7 +35,7 @@ from datafast.store.locating import Located
 from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
-from datafast.store.records import Counts, ItemState
+from datafast.store.records import ItemState
 from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.writer import Store
@@ -86,6 +87,7 @@ class Opening:
         fields: the names of the fields of a row.
         reasoning: where what models thought stands in rows; rows that have it elsewhere are built again from recorded replies.
         stages: the settings of the stages that decide about rows, as JSON.
+        decide: decides by these stages about rows that are recorded.
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
@@ -102,6 +104,7 @@ class Opening:
     fields: Sequence[str] = ()
     reasoning: str = NO_REASONING
     stages: str = "[]"
+    decide: Decide | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
@@ -265,9 +268,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if stale := _move_removed(paths.rows, ledger, how):
             set_aside.append(stale)
             matched.forget_rows_beyond()
-        if reasoning_of_rows(ledger) != how.reasoning:
-            if former := move_rows_to_remake(paths.rows, ledger, {"reasoning": how.reasoning}):
-                set_aside.append(former)
+        decided = _as_configured(paths, ledger, how, set_aside)
+        if decided is not None:
             matched = match(ledger, plan)
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
@@ -277,7 +279,6 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             if how.made_for is not None:
                 ledger.begin_for(how.made_for)
         counts = ledger.counts()
-        _note_stages(paths, ledger, how.stages, counts)
         rows = AppendFile(paths.rows, what="output file")
         store = Store(
             rows=rows,
@@ -291,6 +292,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             refused=_still_planned(ledger.refused(), plan),
             durability=how.durability,
             ordered=how.ordered,
+            redecided=decided,
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()
@@ -368,18 +370,26 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
         )
 
 
-def _note_stages(paths: OutputPaths, ledger: Ledger, stages: str, counts: Counts) -> None:
-    """Records the settings of the stages. Warns once if they have changed for existing rows."""
-    found = ledger.meta("stages") or "[]"
-    if found == stages:
-        return
+def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: list[Path]) -> Reversed | None:
+    """Makes the rows what the config says now: with reasoning in its place, and those that its stages keep. None if they are."""
+    is_other = reasoning_of_rows(ledger) != how.reasoning
+    if is_other and (former := move_rows_to_remake(paths.rows, ledger, {"reasoning": how.reasoning})):
+        set_aside.append(former)
+    decided = _decide_anew(paths, ledger, how)
+    return Reversed() if decided is None and is_other else decided
+
+
+def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed | None:
+    """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same."""
+    if how.decide is None or (ledger.meta("stages") or "[]") == how.stages:
+        return None
     with ledger.transaction():
-        ledger.set_meta("stages", stages)
-    if decided := counts.written + counts.filtered:
-        warn_user(
-            f"quality: The settings have changed since {decided:,} rows of {paths.rows} were kept or filtered. Those rows stay as they "
-            f"are. To decide about all rows again, start over with --fresh (fresh=True)."
-        )
+        ledger.retry_stage_errors()
+        if not ledger.has_rows:
+            ledger.set_meta("stages", how.stages)
+    if not ledger.has_rows:
+        return Reversed()
+    return decide_again(paths.rows, ledger, how.decide, {"stages": how.stages})
 
 
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:

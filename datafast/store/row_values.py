@@ -10,16 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from datafast.store.records import DEFAULT_FORMAT, Append, CallRow, FailureRow, ItemRecord, ItemState
+from datafast.store.records import (
+    DEFAULT_FORMAT,
+    Append,
+    CallRow,
+    FailureRow,
+    FilteredRow,
+    ItemRecord,
+    ItemState,
+)
 
 __all__ = [
     "append_from",
     "append_values",
     "call_values",
     "failure_values",
+    "filtered_values",
     "item_from",
     "item_values",
     "masks_from",
+    "numbers_of",
     "storable",
 ]
 
@@ -27,6 +37,10 @@ __all__ = [
 def failure_values(f: FailureRow) -> tuple[Any, ...]:
     who = (f.provider, f.role, f.attempts, f.rows)
     return (f.item, f.category, storable(f.error), *who, storable(f.prompt), f.raw, f.at)
+
+
+def filtered_values(row: FilteredRow) -> tuple[Any, ...]:
+    return (row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at, row.place)
 
 
 def storable(text: str) -> str:
@@ -98,6 +112,11 @@ def append_values(append: Append) -> tuple[Any, ...]:
 
 def append_from(row: tuple[Any, ...]) -> Append:
     return Append(row[0], row[1], row[3], row[4], row[5], unpack(row[6], row[2]))
+
+
+def numbers_of(slots: int) -> list[int]:
+    """The numbers of the rows in a bit mask."""
+    return [number for number in range(slots.bit_length()) if slots >> number & 1]
 
 
 def _pack(slots: int) -> bytearray | str:

@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datafast._util.notify import warn_user
@@ -20,6 +21,7 @@ from datafast.plan.items import Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.compaction import order_rows
+from datafast.store.deciding import Reversed
 from datafast.store.group_commit import GroupCommit
 from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
@@ -57,6 +59,7 @@ class Store:
 
     Attributes:
         batches: the batches of the output.
+        redecided: rows that have another verdict than when they were made, by other stages.
         learned: what earlier runs have learned, by name.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
@@ -75,6 +78,7 @@ class Store:
         refused: Mapping[int, bytes],
         durability: str = "normal",
         ordered: bool = False,
+        redecided: Reversed | None = None,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -90,6 +94,7 @@ class Store:
         self.refused_before = frozenset(refused)
         self._refused = dict(refused)
         self._ordered = ordered
+        self.redecided = redecided or Reversed()
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
         self._next_item = ledger.max_id("items") + 1
@@ -271,8 +276,9 @@ class Store:
         new = lines
         if record.slots:
             new = {number: line for number, line in lines.items() if not record.slots >> number & 1}
-        if new:
-            self._commit.append(record, new)
+        if new or filtered:
+            place = self._commit.append(record, new)
+            filtered = [replace(row, place=place) for row in filtered]
         record.state = ItemState.FAILED if failure else ItemState.DONE
         record.kept = 0
         if self._lent:

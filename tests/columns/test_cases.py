@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from datafast import dataset, sample
+from datafast.errors import DatafastWarning
 from tests.columns.support import refusal, rows
 
 AGE = {"type": "choice", "values": [10, 30, 70], "mode": "balanced"}
@@ -62,6 +63,15 @@ def test_rows_without_a_case_are_those_of_the_column_without_cases(tmp_path: Pat
     assert [row["x"] * 3 for row in plain if row["age"] < 18] == pytest.approx(
         [row["x"] for row in cased if row["age"] < 18]
     )
+
+
+def test_a_text_that_may_mean_no_is_warned_of(tmp_path: Path) -> None:
+    schema = {
+        "flag": {"type": "constant", "value": "no"},
+        "x": {"type": "poisson", "mean": 0, "cases": [{"when": "flag", "mean": 9, "min": 1}]},
+    }
+    with pytest.warns(DatafastWarning, match="x.cases.0.when: The text 'no' counts as true"):
+        rows(tmp_path, schema)
 
 
 def test_the_short_form_in_python_takes_them_too() -> None:

@@ -311,7 +311,10 @@ def test_texts_of_other_lengths_are_left_out_with_a_remark(tmp_path: Path) -> No
             "text_column: .* no column 'boby'. Did you mean 'body'",
         ),
         ({"source": [{"body": "a", "id": 1}]}, "text_column: .* no column 'text'"),
-        ({"source": [{"text": 12345678}]}, "source: .* text of row 0 is not text but 12345678"),
+        (
+            {"source": [{"text": 12345678}]},
+            "source: the list, row 0: The column 'text' holds 12345678, which is not text",
+        ),
         ({"source": ["a", "b"]}, "source: the list has no documents. Of its texts 2 are shorter"),
         ({"source": TEXTS, "min_document_length": 900, "max_document_length": 800}, "no documents|is more than"),
         ({"source": "nowhere.csv"}, "source: There is no file"),

@@ -11,8 +11,9 @@ import pytest
 
 from datafast.config_files.loader import load_project
 from datafast.datasets import UltrachatDataset
-from datafast.errors import DatafastWarning, ErrorKind, ProviderError
-from datafast.llms import SimulatedProvider
+from datafast.engine.routes import Route
+from datafast.errors import ConfigError, DatafastWarning, ErrorKind, ProviderError
+from datafast.llms import OpenAIProvider, SimulatedProvider
 from datafast.llms.base import Request
 from datafast.llms.replies.completion import encode_completion
 from datafast.schema.config import RunConfig, UltrachatDatasetConfig
@@ -362,6 +363,92 @@ def test_with_cut_answers_kept_no_placeholder_is_called_truncated(tmp_path: Path
     chats(tmp_path, **given, expansion=expansion)
     with pytest.raises(ValueError, match=r"expansion\.placeholders\.truncated: The metadata of rows already has a"):
         chats(tmp_path, **given, expansion=expansion, run={"on_truncation": "keep"})
+
+
+# -- who plays whom
+
+
+def models(*names: str) -> dict[str, SimulatedProvider]:
+    return {name: SimulatedProvider(name) for name in names}
+
+
+def test_each_provider_of_a_list_holds_all_chats_by_itself(tmp_path: Path) -> None:
+    given = list(models("a", "b").values())
+    dataset = chats(tmp_path)
+    assert dataset.get_num_expected_rows(given) == 12
+    dataset.generate(given)
+    told = Counter((row.model_id, row.user_model_id, row.question_model_id) for row in dataset.data_rows)
+    assert told == {("simulated/a",) * 3: 6, ("simulated/b",) * 3: 6}
+
+
+@pytest.mark.parametrize(
+    ("roles", "question"), [(["user", "assistant"], "user"), (["user", "assistant", "question"], "question")]
+)
+def test_user_and_assistant_may_be_different_models(tmp_path: Path, roles: list[str], question: str) -> None:
+    dataset, given = chats(tmp_path), models(*roles)
+    assert (dataset.get_num_expected_rows(given), dataset.estimate(given).calls) == (6, 3 + 6 * 6)
+    dataset.generate(given)
+    assert {(row.model_id, row.user_model_id, row.question_model_id) for row in dataset.data_rows} == {
+        ("simulated/assistant", "simulated/user", f"simulated/{question}")
+    }
+    assert chats(tmp_path).generate(given).report.calls == 0  # type: ignore[union-attr]
+
+
+def test_another_assistant_buys_only_what_follows_from_its_answers(tmp_path: Path) -> None:
+    user, log = CountingProvider("u", log=tmp_path / "requests"), tmp_path / "requests"
+    chats(tmp_path, max_turns=1).generate({"user": user, "assistant": CountingProvider("a", log=log)})
+    before = len(requests_in(log))
+    again = {"user": user, "assistant": CountingProvider("b", log=log)}
+    chats(tmp_path, max_turns=1).generate(again, on_change=lambda _: True)
+    assert [model for model, _ in requests_in(log)[before:]] == ["simulated/b"] * 6
+
+
+def test_no_model_is_named_for_a_user_who_only_asks_the_opening_question(tmp_path: Path) -> None:
+    dataset = chats(tmp_path, personas=None, max_turns=1).generate([SimulatedProvider("m")])
+    assert {row.user_model_id for row in dataset.data_rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "told"),
+    [
+        ({"user": "simulated/a"}, {}, "No provider is given for assistant"),
+        ({"assistant": "simulated/a"}, {}, "No provider is given for question, user"),
+        ({"user": "simulated/a", "asistant": "simulated/b"}, {}, "Did you mean 'assistant'?"),
+        (
+            {"user": "simulated/a", "assistant": "simulated/b"},
+            {"run": {"fan_out": "split"}},
+            "one provider for each role",
+        ),
+    ],
+)
+def test_providers_that_do_not_fit_are_refused(
+    tmp_path: Path, given: dict[str, str], fields: dict[str, Any], told: str
+) -> None:
+    config = {
+        "kind": "ultrachat",
+        "output_file": "out.jsonl",
+        "topics_and_subtopics": TOPICS,
+        "providers": given,
+        **fields,
+    }
+    (tmp_path / "chat.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+    with pytest.raises(ConfigError) as refused:
+        load_project(tmp_path / "chat.yaml")
+    assert told in str(refused.value)
+
+
+def test_a_provider_for_each_role_in_yaml_gives_the_keys_of_python(tmp_path: Path) -> None:
+    given = {"user": "openai/u", "assistant": "openai/a"}
+    config = {"kind": "ultrachat", "output_file": "out.jsonl", "topics_and_subtopics": TOPICS, "providers": given}
+    (tmp_path / "chat.yaml").write_text(json.dumps(config), encoding="utf-8")
+    project = load_project(tmp_path / "chat.yaml")
+    assert [place.rpartition(" ")[2] for place, _ in project.all_providers()] == [
+        "providers.user",
+        "providers.assistant",
+    ]
+    route = Route.by_role({role: OpenAIProvider(name[7:]) for role, name in {**given, "question": "openai/u"}.items()})
+    in_python = UltrachatDataset(UltrachatDatasetConfig(topics_and_subtopics=TOPICS))
+    assert list(project.dataset().plan_for(project.routes).keys()) == list(in_python.plan_for([route]).keys())
 
 
 # -- configs

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -164,8 +163,7 @@ def test_rows_of_a_kind_with_roles_are_filtered_too(tmp_path: Path, log: Path) -
 def test_a_filtered_row_that_leaves_the_plan_is_decided_anew_when_it_returns(tmp_path: Path, log: Path) -> None:
     dataset(tmp_path).generate([provider(log)])
     assert counts(dataset(tmp_path, topics=1).generate([provider(log)]).report) == (2, 0, 0, 0)
-    with pytest.warns(DatafastWarning, match="stay as they are"):
-        report = dataset(tmp_path, []).generate([provider(log)]).report
+    report = dataset(tmp_path, []).generate([provider(log)]).report
     assert counts(report) == (8, 0, 0, 0)
     assert len(requests_in(log)) == 4
 
@@ -179,29 +177,6 @@ def test_settings_of_stages_are_in_no_key(tmp_path: Path) -> None:
     keys = list(plain.keys())
     assert len(keys) == 4
     assert keys == list(filtering.keys())
-
-
-@pytest.mark.filterwarnings("ignore:quality")
-@pytest.mark.parametrize("lost", [False, True])
-def test_rows_that_are_decided_stay_as_they_are_when_the_settings_change(tmp_path: Path, log: Path, lost: bool) -> None:
-    dataset(tmp_path).generate([provider(log)])
-    before = rows_of(tmp_path / "out.jsonl")
-    if lost:
-        (tmp_path / "out.jsonl").unlink()
-    report = dataset(tmp_path, [{"stage": "length", "min_words": 50}]).generate([provider(log)]).report
-    assert counts(report) == (6, 2, 0, 0)
-    assert same_rows(rows_of(tmp_path / "out.jsonl"), before)
-    more = dataset(tmp_path, [{"stage": "length", "min_words": 50}], topics=5).generate([provider(log)])
-    assert counts(more.report) == (6, 4, 0, 0)
-
-
-def test_changed_settings_are_told_once(tmp_path: Path, log: Path) -> None:
-    dataset(tmp_path, []).generate([provider(log)])
-    with pytest.warns(DatafastWarning, match=r"8 rows .* stay as they are\. .*--fresh"):
-        dataset(tmp_path).generate([provider(log)])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        dataset(tmp_path).generate([provider(log)])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from datafast.errors import DatafastWarning, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store import group_commit
 from datafast.store.append_file import AppendFile
+from datafast.store.deciding import Dropped, Reversed
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
@@ -427,13 +428,17 @@ def test_replies_that_only_the_journal_has_decide_too(out: Output) -> None:
         pass
 
 
-def test_other_settings_of_stages_are_told_of_once_where_rows_were_decided(out: Output) -> None:
+def test_rows_are_decided_about_again_once_where_the_stages_are_others(out: Output) -> None:
+    def drops_all(position: int, line: bytes) -> Dropped:
+        return Dropped("a", "because")
+
     with out.opened(stages='["a"]'):
         pass
     with out.opened(stages='["b"]'):  # no row was decided by the first ones
         pass
     out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None), stages='["b"]')
-    with pytest.warns(DatafastWarning, match="quality: The settings have changed since 2 rows"), out.opened():
-        pass
-    with out.opened():
-        pass
+    with out.opened(stages='["a"]', decide=drops_all) as output:
+        assert output.store.redecided == Reversed(dropped=2, decided=2)
+        assert (output.store.counts.written, output.store.counts.filtered) == (0, 2)
+    with out.opened(stages='["a"]', decide=drops_all) as output:
+        assert output.store.redecided == Reversed()

@@ -32,6 +32,11 @@ __all__ = ["command"]
     help="Try again the rows that failed for good; with --limit, those of the prompts that it takes.",
 )
 @click.option(
+    "--decide-only",
+    is_flag=True,
+    help="Let the stages under `quality` decide about the rows that there are, and make no others. Needs no key.",
+)
+@click.option(
     "--events",
     metavar="FILE",
     type=options.UserFile(path_type=Path, allow_dash=True),
@@ -54,6 +59,7 @@ def command(
     no_wait: bool,
     fresh: bool,
     retry_failed: bool,
+    decide_only: bool,
     events: Path | None,
     yes: bool,
     env_file: Path | None,
@@ -90,6 +96,7 @@ def command(
         no_wait=no_wait,
         fresh=fresh,
         retry_failed=retry_failed,
+        decide_only=decide_only,
         events=events,
         yes=yes,
         env_file=env_file,

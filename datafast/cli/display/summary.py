@@ -56,6 +56,13 @@ def show_report(
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
     lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
+    if report.dropped_again or report.returned:
+        lines.append(
+            (
+                "decided",
+                f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file, and {report.returned:,} came back",
+            )
+        )
     if report.failures:
         ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())

@@ -80,13 +80,26 @@ class RangeColumn(DrawnColumn):
         if start > end:
             raise CellError(f"start: {start} is larger than end, {end}")
         value = _drawn(start, end, step, cell)
-        return round(value, self.decimals) if self.decimals is not None else value
+        return value if self.decimals is None else _rounded(value, self.decimals, start, end)
 
     def drawn_type(self) -> Any:
         bounds = (self.start, self.end, self.step)
         if any(isinstance(given, float) for given in bounds):
             return float
         return int | float if any(isinstance(given, str) for given in bounds) else int
+
+
+def _rounded(value: Number, decimals: int, start: Number, end: Number) -> Number:
+    """The nearest number with so many decimals that is still in the range. Raises CellError where there is none."""
+    unit = Decimal(1).scaleb(-decimals)
+    found = Decimal(str(round(value, decimals)))
+    if found > Decimal(str(end)):
+        found -= unit
+    elif found < Decimal(str(start)):
+        found += unit
+    if not Decimal(str(start)) <= found <= Decimal(str(end)):
+        raise CellError(f"decimals: there is no number with {decimals} decimals from {start} to {end}")
+    return type(value)(found)
 
 
 def _drawn(start: Number, end: Number, step: Number | None, cell: Cell) -> Number:

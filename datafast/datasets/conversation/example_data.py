@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo, WithJsonSchema
 
+from datafast.errors import ConfigError
 from datafast.sources import SourceRows, open_source
 from datafast.sources.field import is_source_spec, said_in_one, spool_of
 from datafast.sources.source import RowSource
@@ -21,7 +22,10 @@ def _read(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder")
     with said_in_one():
         if is_source_spec(value):
-            rows = RowSource.model_validate(value).rows(field="source", folder=folder, spool=spool_of(info))
+            given = RowSource.model_validate(value)
+            if given.key is not None or given.keep_row:
+                raise ConfigError(f"{'key' if given.key else 'keep_row'}: Nothing is made of an example. Leave it out.")
+            rows = given.rows(field="source", folder=folder, spool=spool_of(info))
         else:
             rows = open_source(value, field="source", folder=folder, spool=spool_of(info))
         rows.check(rows.columns, field="source")

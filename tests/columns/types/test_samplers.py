@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.columns.support import refusal, rows, values
@@ -45,6 +46,17 @@ def test_a_range_of_fractions_is_rounded_if_asked(tmp_path: Path) -> None:
     assert len(set(found)) > 20
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "decimals", "possible"),
+    [(0.16, 0.96, 1, {0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}), (0.5, 1.5, 0, {1.0}), (0.15, 0.25, 1, {0.2})],
+)
+def test_rounding_does_not_lead_out_of_a_range(
+    tmp_path: Path, start: float, end: float, decimals: int, possible: set[float]
+) -> None:
+    column = {"type": "range", "start": start, "end": end, "decimals": decimals}
+    assert set(values(tmp_path, column, count=120)) == possible
+
+
 def test_a_range_may_depend_on_another_column(tmp_path: Path) -> None:
     schema = {
         "low": {"type": "range", "start": 1, "end": 100},
@@ -53,6 +65,12 @@ def test_a_range_may_depend_on_another_column(tmp_path: Path) -> None:
     found = rows(tmp_path, schema, count=40)
     assert len(found) == 40
     assert all(row["low"] <= row["high"] <= row["low"] + 5 for row in found)
+
+
+def test_numbers_may_be_numpys_but_not_booleans(tmp_path: Path) -> None:
+    assert values(tmp_path / "a", {"type": "range", "start": np.int64(3), "end": np.float64(3)}) == [3] * 6
+    message = refusal(tmp_path, {"x": {"type": "range", "start": 0, "end": True}})
+    assert "columns.x.end: Value error, expected a number, or an expression that gives one." in message
 
 
 @pytest.mark.parametrize(

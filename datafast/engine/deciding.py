@@ -1,0 +1,75 @@
+"""What the stages of a job say about rows that are recorded: verdicts are a view, so they are given anew when the stages change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from datafast._util.notify import warn_user
+from datafast.engine.reasoning import KEY, METADATA
+from datafast.engine.stages import settings_of, verdict_of
+from datafast.logger_config import logger
+from datafast.store.deciding import Dropped, Undecided
+
+if TYPE_CHECKING:
+    from datafast.engine.job import Job
+
+__all__ = ["Decider"]
+
+
+class Decider:
+    """Decides about recorded rows by the stages of a job.
+
+    Attributes:
+        settings: those of the stages, as JSON.
+        undecided: how many rows kept the verdict that they have, because none could be given.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.settings = settings_of(job.stages)
+        self.undecided = 0
+        self._plan = job.plan
+        self._stages = job.stages
+        self._row_model = job.row_model
+        self._reasoning = job.reasoning.place
+        self._why = ""
+
+    def __call__(self, position: int, line: bytes) -> Dropped | None:
+        """What drops a row; None if it is kept.
+
+        Raises:
+            Undecided: it is not a row of this kind any more, or a stage has raised.
+        """
+        if not self._stages:
+            return None
+        try:
+            stage, verdict = verdict_of(self._stages, self._row(line), self._plan[position])
+        except Exception as error:
+            self._note(error)
+            raise Undecided from error
+        return None if verdict.keeps else Dropped(stage, verdict.reason)
+
+    def tell(self) -> None:
+        """Warns of rows about which nothing could be decided."""
+        if self.undecided:
+            warn_user(f"quality: {self.undecided:,} recorded rows stay as they were decided before. {self._why}")
+
+    def _row(self, line: bytes) -> BaseModel:
+        if self._reasoning != "drop":  # stages are shown rows without it
+            line = orjson.dumps(_without(orjson.loads(line), self._reasoning))
+        return self._row_model.model_validate_json(line)
+
+    def _note(self, error: Exception) -> None:
+        if not self.undecided:
+            is_row = isinstance(error, ValidationError)
+            self._why = f"{'The first is not a row of this kind' if is_row else type(error).__name__}: {error}"
+            logger.opt(exception=error).debug("A recorded row could not be decided about.")
+        self.undecided += 1
+
+
+def _without(row: dict[str, Any], place: str) -> dict[str, Any]:
+    if place == METADATA and isinstance(row.get(METADATA), dict):
+        return {**row, METADATA: {name: value for name, value in row[METADATA].items() if name != KEY}}
+    return {name: value for name, value in row.items() if name != KEY}

@@ -1,0 +1,205 @@
+"""Decides anew about all recorded rows, those in the JSONL and those that stages have dropped, because the stages have changed.
+
+A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make the same file
+again. The new file is written first. One transaction then records the verdicts, the new places and the rename; see `compaction`.
+
+Cost: one pass over the rows. Memory: an entry for each append, and for each row whose verdict is another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from datafast.store.compaction import behind_link, finish_rewrite, new_files
+from datafast.store.ledger import Ledger
+from datafast.store.records import Append, FilteredRow, ItemState
+from datafast.store.row_values import numbers_of
+from datafast.store.rows import verify
+
+__all__ = ["Decide", "Dropped", "Reversed", "Undecided", "decide_again", "reversals"]
+
+
+class Dropped(NamedTuple):
+    """The stage that drops a row, and why."""
+
+    stage: str
+    reason: str
+
+
+class Undecided(Exception):
+    """No verdict can be given about a row. The one that it has stands."""
+
+
+Decide = Callable[[int, bytes], Dropped | None]
+"""Given the position of an item in the plan and the line of one of its rows: what drops it, or None. Raises `Undecided`."""
+
+
+@dataclass
+class Reversed:
+    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped. `decided` are all rows."""
+
+    dropped: int = 0
+    returned: int = 0
+    decided: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.dropped or self.returned)
+
+
+@dataclass
+class _Verdicts:
+    """What has to change in the ledger."""
+
+    counts: Reversed = field(default_factory=Reversed)
+    dropped: list[FilteredRow] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
+    reworded: list[tuple[str, str, int]] = field(default_factory=list)
+    slots: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By item: the rows that are dropped, and those that return, as bit masks."""
+
+    def turn(self, item: int, *, dropped: int = 0, returned: int = 0) -> None:
+        before = self.slots.get(item, (0, 0))
+        self.slots[item] = (before[0] | dropped, before[1] | returned)
+
+
+class _Place(NamedTuple):
+    """An append with the rows that stages have dropped there; in files without rows, only with these."""
+
+    append: Append
+    position: int
+    is_stale: bool
+    filtered: Mapping[int, tuple[int, Dropped, bytes]]
+    """By number of the row: its id among filtered rows, what dropped it, its line."""
+
+
+def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, str]) -> Reversed:
+    """Decides about all rows of the plan, and makes the file what the verdicts say.
+
+    Args:
+        meta: what is noted in the ledger at the same moment, so that it is not done again.
+
+    Raises:
+        OSError: there was no room for the new file; the old one is unchanged.
+        OutputChangedError: lines were changed since they were written; nothing has happened.
+    """
+    with ledger.transaction():
+        ledger.place_filtered()
+    rows = behind_link(rows)
+    rows.touch()
+    with new_files(rows, ledger) as (target, _):
+        verdicts = _Verdicts()
+        with ledger.transaction():
+            appends = _write(rows, target, ledger, decide, verdicts)
+            for name, value in meta.items():
+                ledger.set_meta(name, value)
+            ledger.change_verdicts(
+                dropped=verdicts.dropped, returned=verdicts.returned, reworded=verdicts.reworded, slots=verdicts.slots
+            )
+            if verdicts.counts:
+                ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
+                ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
+        ledger.checkpoint()
+    finish_rewrite(rows, ledger)
+    return verdicts.counts
+
+
+def reversals(rows: Path, ledger: Ledger, decide: Decide) -> Reversed:
+    """How many rows would have another verdict. Writes nothing."""
+    found = Reversed()
+    if rows.exists():
+        with rows.open("rb") as source:
+            for append, position, state in ledger.appends_with_items():
+                if state is not ItemState.STALE:
+                    for line in _lines(source, rows, append).values():
+                        found.decided += 1
+                        with contextlib.suppress(Undecided):
+                            found.dropped += decide(position, line) is not None
+    for dropped in ledger.filtered_lines():
+        found.decided += 1
+        with contextlib.suppress(Undecided):
+            found.returned += decide(dropped.position, dropped.row + b"\n") is None
+    return found
+
+
+def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _Verdicts) -> list[Append]:
+    written: list[Append] = []
+    size = 0
+    with rows.open("rb") as source, target.open("xb") as sink:
+        for place in _places(ledger):
+            lines = _lines(source, rows, place.append)
+            kept = lines if place.is_stale else _kept(place, lines, decide, verdicts)
+            data = b"".join(kept[number] for number in sorted(kept))
+            sink.write(data)
+            slots = sum(1 << number for number in kept)
+            written.append(replace(place.append, start=size, size=len(data), crc=zlib.crc32(data), slots=slots))
+            size += len(data)
+        shutil.copymode(rows, target)
+        sink.flush()
+        os.fsync(sink.fileno())
+    return written
+
+
+def _lines(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
+    """The lines of an append by number of the row."""
+    source.seek(append.start)
+    data = source.read(append.size)
+    if zlib.crc32(data) != append.crc:
+        verify(rows, [append])
+    return dict(zip(numbers_of(append.slots), data.splitlines(keepends=True), strict=True))
+
+
+def _places(ledger: Ledger) -> Iterator[_Place]:
+    """All appends in the order of the file, with the rows that were dropped there."""
+    out = ledger.filtered_by_place()
+    waiting = next(out, None)
+    for append, position, state in ledger.appends_with_items():
+        filtered = {}
+        while waiting is not None and waiting.place <= append.id:
+            if waiting.place == append.id:
+                filtered[waiting.number] = (waiting.id, Dropped(waiting.stage, waiting.reason), waiting.row + b"\n")
+            waiting = next(out, None)
+        yield _Place(append, position, state is ItemState.STALE, filtered)
+
+
+def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts) -> dict[int, bytes]:
+    """The lines that the stages keep, by number; what changes is noted."""
+    kept = {}
+    item, counts = place.append.item, verdicts.counts
+    for number, line in lines.items():
+        counts.decided += 1
+        found = _verdict(decide, place.position, line, None)
+        if found is None:
+            kept[number] = line
+            continue
+        counts.dropped += 1
+        verdicts.turn(item, dropped=1 << number)
+        row = line.removesuffix(b"\n")
+        verdicts.dropped.append(FilteredRow(item, number, *found, row, time.time(), place.append.id))
+    for number, (filtered_id, before, line) in place.filtered.items():
+        counts.decided += 1
+        found = _verdict(decide, place.position, line, before)
+        if found is None:
+            counts.returned += 1
+            verdicts.turn(item, returned=1 << number)
+            verdicts.returned.append(filtered_id)
+            kept[number] = line
+        elif found != before:
+            verdicts.reworded.append((*found, filtered_id))
+    return kept
+
+
+def _verdict(decide: Decide, position: int, line: bytes, before: Dropped | None) -> Dropped | None:
+    try:
+        return decide(position, line)
+    except Undecided:
+        return before
