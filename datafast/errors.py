@@ -11,9 +11,11 @@
     ├── ProviderError (also a RuntimeError) one request failed; `kind` says what to do about it
     ├── ReplyError (also a RuntimeError)    a reply arrived and is not what was asked; `category` says why
     ├── PartialResults (both, and a group)  some of the prompts given to `provider.generate` at once failed; carries all results
+    ├── ToolError                           raised by a Python function that is a tool: the message is the result of the call
     ├── CallFailed                          a call of an item failed for good; the item becomes a failure record
     ├── DataSetGeneratorError               a DataSetGenerator cannot do what it was asked; carries the run's report if there is one
-    ├── TopicsError                         a topic model could not be grown; replies are kept, and building again goes on
+    ├── GrowthError                         what rows are about could not be grown; replies are kept, and growing again goes on
+    │   └── TopicsError                     a topic model could not be grown
     ├── PublishError                        a push to the Hub failed; files on disk are untouched
     └── RunStopped                          a run ended early and can be resumed; carries its report
 
@@ -41,6 +43,7 @@ __all__ = [
     "DatafastError",
     "DatafastWarning",
     "ErrorKind",
+    "GrowthError",
     "MissingExtraError",
     "MissingKeyError",
     "OutputChangedError",
@@ -53,6 +56,7 @@ __all__ = [
     "ReplyCategory",
     "ReplyError",
     "RunStopped",
+    "ToolError",
     "TopicsError",
     "plain_text",
 ]
@@ -258,6 +262,10 @@ class PartialResults(ExceptionGroup[Exception], DatafastError, RuntimeError):
         return ExceptionGroup(self.message, excs)
 
 
+class ToolError(DatafastError):
+    """Raised by a Python function that is a tool: the call fails, and the message is its result. Other errors fail the row."""
+
+
 class CallFailed(DatafastError):
     """A call failed for good, after everything was tried. A kind may catch it and go on without the answer.
 
@@ -319,8 +327,8 @@ class DataSetGeneratorError(DatafastError):
         self.output_file = output_file
 
 
-class TopicsError(DatafastError):
-    """A topic model could not be grown completely. All replies are recorded; building again asks only for the missing ones.
+class GrowthError(DatafastError):
+    """What rows are about (personas, topics) could not be grown. All replies are recorded; growing again asks only for the rest.
 
     `report` says how far the run got.
     """
@@ -328,6 +336,10 @@ class TopicsError(DatafastError):
     def __init__(self, message: str, *, report: RunReport) -> None:
         super().__init__(message)
         self.report = report
+
+
+class TopicsError(GrowthError):
+    """A topic model could not be grown completely. All replies are recorded; building again asks only for the missing ones."""
 
 
 class PublishError(DatafastError):

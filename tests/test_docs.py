@@ -343,11 +343,17 @@ def test_the_sizes_of_covering_sets_in_the_prompts_guide_are_those_measured_in_t
                 )
 
 
-def test_the_rows_that_the_conversations_guide_shows_are_rows_of_the_three_styles() -> None:
-    from datafast.schema.data_rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+def test_the_rows_that_the_conversations_guide_shows_are_rows_of_the_four_styles() -> None:
+    from datafast.schema.data_rows import (
+        AgentConversationRow,
+        ConversationRow,
+        ReasonedConversationRow,
+        ToolConversationRow,
+    )
 
     shown = [body for language, body in _BLOCK.findall(text_of("guides/conversations.md")) if language == "json"]
-    for row, model in zip(shown, [ConversationRow, ReasonedConversationRow, AgentConversationRow], strict=True):
+    models = [ConversationRow, ReasonedConversationRow, AgentConversationRow, ToolConversationRow]
+    for row, model in zip(shown, models, strict=True):
         assert model.model_validate_json(row).model_dump(exclude_unset=True) == json.loads(row)
 
 

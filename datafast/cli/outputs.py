@@ -59,6 +59,8 @@ def retry_command(command: str | None, *, kind: str | None) -> str:
         return (
             "datafast topics build CONFIG.yaml, or running again what asked for these topics, tries what failed again"
         )
+    if kind == "personas":
+        return "Running again what asked for these personas tries what failed again"
     return (
         "generate(..., retry_failed=True) tries failed rows again" if command is None else f"{command} --retry-failed"
     )

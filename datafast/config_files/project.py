@@ -91,15 +91,16 @@ class Project:
         """
         from datafast.llms.local.llama_cpp import LlamaCppProvider
         from datafast.llms.spec import named_provider
+        from datafast.personas.config import PersonasConfig
         from datafast.topics.config import TopicsConfig
 
-        project, grown = self, {name: getattr(self.config, name) for name in type(self.config).model_fields}
-        for field, topics in grown.items():
-            if isinstance(topics, TopicsConfig) and topics.provider is not None:
-                kept = LlamaCppProvider.options_like(named_provider(topics.provider))
+        project, fields = self, {name: getattr(self.config, name) for name in type(self.config).model_fields}
+        for field, grown in fields.items():
+            if isinstance(grown, TopicsConfig | PersonasConfig) and grown.provider is not None:
+                kept = LlamaCppProvider.options_like(named_provider(grown.provider))
                 grown_by = {"provider": LlamaCppProvider.provider_name, "model_id": model, **kept}
-                topics = topics.model_copy(update={"provider": grown_by})
-                project = replace(self, config=self.config.model_copy(update={field: topics}))
+                changed = {field: grown.model_copy(update={"provider": grown_by})}
+                project = replace(project, config=project.config.model_copy(update=changed))
         try:
             made = project._replaced(lambda provider: LlamaCppProvider.standing_in_for(provider, model))
             for _, provider in made.all_providers():

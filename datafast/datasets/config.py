@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -25,6 +26,8 @@ from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
 from datafast.judging.best_of_n import BestOfN
+from datafast.personas.config import PersonasConfig, grown_file
+from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
@@ -243,6 +246,8 @@ class DatasetConfig(ConfigModel):
 class PromptDatasetConfig(DatasetConfig):
     """The fields of kinds that ask in several languages with expanded prompt templates."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # personas.provider may hold a key in the wrong place
+
     prompt_names: ClassVar[TemplateNames]
     """The placeholders that the kind fills in the expanded templates."""
     prompts_field: ClassVar[str] = "prompts"
@@ -271,10 +276,10 @@ class PromptDatasetConfig(DatasetConfig):
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
     personas: Accepts[
-        Annotated[Sequence[str], TextInput("persona", lines=True)] | None, Iterable[Any] | Path | None
+        Annotated[Sequence[str] | PersonasConfig, PersonaInput()] | None, Iterable[Any] | Path | PersonasConfig | None
     ] = default_of(None)
-    """People from whose point of view rows are written: a line about each, without a name. A list, a file, or a source with its column.
-    Prompts have one as {persona}; the default ones tell it."""
+    """People from whose point of view rows are written: a line about each, without a name. A list, a file, a source with its column, or
+    describe and count to grow them. Prompts have one as {persona}; the default ones tell it."""
 
     seed_texts: Accepts[Annotated[Sequence[str], TextInput("seed_text")] | None, Iterable[Any] | Path | None] = (
         default_of(None)
@@ -312,6 +317,12 @@ class PromptDatasetConfig(DatasetConfig):
         self._remark_on_system_messages()
         self._remark_on_coverage(self._built)
         return self
+
+    def used_files(self) -> Iterator[UsedFile]:
+        yield from super().used_files()
+        if isinstance(self.personas, PersonasConfig):
+            file = OutputPaths.of(grown_file(self.personas, self.output_file))
+            yield from file.used("personas.file", "personas.file")
 
     def _check_given(self, templates: Sequence[Template]) -> None:
         """Raises ValueError where a prompt would be sent again and again, because it does not tell what it is paired with."""

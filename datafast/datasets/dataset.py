@@ -27,6 +27,7 @@ from datafast.engine.stages import Decides
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
+from datafast.personas.config import PersonasConfig
 from datafast.plan.defaults import Edition
 from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
+    from datafast.personas.supply import PersonaSupply
 
 __all__ = ["ConfigT", "Dataset", "RowT"]
 
@@ -68,7 +70,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
-    has_parts: ClassVar[bool] = False
+    has_parts: bool = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
         if not isinstance(config, self.config_model):
@@ -78,6 +80,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         self.config = config
         self.report: RunReport | None = None
         self.executor: Executor = executor or LocalExecutor()
+        self._personas = _supply_of(config)
 
     # -- what a kind defines
 
@@ -93,12 +96,16 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        """Runs that have to come first because the plan depends on their results; most kinds need none."""
-        return ()
+        """Runs that have to come first because the plan depends on their results: that which grows the personas, if there is one. A kind
+        that needs another one adds it."""
+        if self._personas is None:
+            return ()
+        others = [ledger for ledger in self.other_ledgers() if ledger not in self._personas.ledgers]
+        return self._personas.preparations(routes[0], options, ledger=self.paths.ledger, others=others)
 
     def other_ledgers(self) -> Sequence[Path]:
-        """The ledgers of these runs; their costs count for this dataset's budget."""
-        return ()
+        """The ledgers of these runs; their costs count for this dataset's budget. A kind with another run adds its own."""
+        return () if self._personas is None else self._personas.ledgers
 
     def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
         """What is to be done on these routes. `fresh`: by a run that starts over."""
@@ -144,6 +151,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             return None
 
     # -- helpers for kinds
+
+    @property
+    def personas(self) -> Sequence[str] | None:
+        """The personas that the config gives, or those that were grown; until they are, made-up ones of the same number stand in."""
+        return getattr(self.config, "personas", None) if self._personas is None else self._personas.personas
 
     def grid(
         self,
@@ -191,6 +203,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         if not isinstance(self.config, PromptDatasetConfig):
             return [], []
         values = {field: getattr(self.config, field) for field in self.config.paired_fields}
+        if "personas" in values:
+            values["personas"] = self.personas
         return paired(self.config, values, seed=self.config.run.seed)
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
@@ -371,6 +385,15 @@ def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
         for name, value in given.items()
         if isinstance(value, Sized) and not isinstance(value, str)
     }
+
+
+def _supply_of(config: DatasetConfig) -> PersonaSupply | None:
+    """What grows the personas of a config; None where they are given, or there are none."""
+    if not isinstance(config, PromptDatasetConfig) or not isinstance(config.personas, PersonasConfig):
+        return None
+    from datafast.personas.supply import PersonaSupply  # most configs give theirs
+
+    return PersonaSupply(config.personas, Path(config.output_file), run=config.run)
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

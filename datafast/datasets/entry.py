@@ -22,7 +22,7 @@ from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
 from datafast.engine.routes import Route, providers_of, replaced, with_further
-from datafast.errors import ConfigError, OutputError, RunStopped, TopicsError
+from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
 from datafast.store.paths import UsedFile, refuse_shared
@@ -282,7 +282,7 @@ class Generation:
         self._before.append(report)
         try:
             preparation.done(report)
-        except (RunStopped, TopicsError) as error:
+        except (RunStopped, GrowthError) as error:
             dataset = self._dataset
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
             requested = self._plan(self._routes).num_rows

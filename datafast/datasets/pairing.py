@@ -11,6 +11,7 @@ What a kind may add:
 * Templates besides the expanded ones are parsed with `config.filled(names)` in the place of `names`, filled with `given(item)` besides
   the values that the kind has, and named by `other_templates` of the config.
 * Sentences of its own stand in its default texts, under `persona` and `seed_text`; it may start from `SENTENCES`.
+* A kind that overrides `preparations` or `other_ledgers` of its dataset adds what `super()` gives: the run that grows personas.
 * A kind that is about personas may declare `personas` again, with a default or a description of its own, and as mandatory a name in
   prompts as it likes; the rest stays. `item.values["persona"]` is the item's. What `paired_fields` of its config leaves out is not
   paired, and for the kind to use.

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict
-
 from datafast.datasets.config import PromptDatasetConfig
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.store.paths import OutputPaths, UsedFile
@@ -29,9 +27,6 @@ class TopicalConfig(PromptDatasetConfig):
     Attributes:
         topics_field: the field with the topics, of the type `TopicSource`.
     """
-
-    # A provider that topics are grown with may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     topics_field: ClassVar[str] = "topics"
 
@@ -68,7 +63,14 @@ class TopicalDataset(Dataset[ConfigT, RowT]):
         return self._topics
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
+        topics = self._topics.preparations(
+            routes[0],
+            options,
+            executor=self.executor,
+            ledger=self.paths.ledger,
+            others=super().other_ledgers(),
+        )
+        return [*super().preparations(routes, options), *topics]
 
     def other_ledgers(self) -> Sequence[Path]:
-        return self._topics.ledgers
+        return [*super().other_ledgers(), *self._topics.ledgers]

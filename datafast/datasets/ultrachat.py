@@ -32,12 +32,13 @@ from datafast.datasets.ultrachat_prompts import DEFAULTS, WITHOUT_PERSONAS
 from datafast.datasets.ultrachat_talk import Role, Talk, questions_model
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
+from datafast.personas.config import PersonasConfig
+from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import Edition, PromptText
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.template import Template
-from datafast.sources.field import TextInput
 from datafast.sources.source import SourceTexts
 from datafast.topics.field import TopicSource
 from datafast.topics.nodes import TopicPath
@@ -82,10 +83,10 @@ class UltrachatDatasetConfig(TopicalConfig):
     degree and depth to grow them from. The last level are the subtopics."""
 
     personas: Accepts[
-        Annotated[Sequence[str], TextInput("persona", lines=True)] | None, Iterable[Any] | Path | None
+        Annotated[Sequence[str] | PersonasConfig, PersonaInput()] | None, Iterable[Any] | Path | PersonasConfig | None
     ] = default_of(None)
-    """Who the users are; one for each chat, in turn, unless `pair` says how they meet prompts. A list, a file, or a source with its column.
-    Without them the opening questions are used as they are asked."""
+    """Who the users are; one for each chat, in turn, unless `pair` says how they meet prompts. A list, a file, a source with its column, or
+    describe and count to grow them. Without them the opening questions are used as they are asked."""
 
     num_samples: int = Field(default=10, ge=1, le=1000)
     """Opening questions that one call asks for, and so rows per prompt."""
@@ -251,8 +252,8 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
     def _shape(self, edition: Edition) -> list[str | bytes]:
         """The other settings that prompts and rows depend on."""
         config = self.config
-        own = config.personas is not None and "personas" not in config.paired_fields
-        personas = config.personas or [] if own else []
+        own = self.personas is not None and "personas" not in config.paired_fields
+        personas = self.personas or [] if own else []
         turns = [config.max_turns, config.conversation_continuation_prob] if config.asks_on else []
         return [
             config.domain,
@@ -290,7 +291,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         """The item's persona. Without one, personas take turns from chat to chat, and the first one is drawn."""
         if (paired := item.values.get("persona")) is not None:
             return str(paired)
-        personas = self.config.personas
+        personas = self.personas
         if personas is None:
             return None
         return personas[(item.rng("personas").randrange(len(personas)) + number) % len(personas)]

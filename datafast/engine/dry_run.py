@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, cast
@@ -100,6 +100,10 @@ class _Player:
         except ReplyError as error:
             raise _not_simulated(call.schema, error) from error
 
+    async def own(self, record: ItemRecord, key: bytes, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Stands for what code of the user's gives back, which is not run."""
+        return b'"(not run)"'
+
     def seen(self) -> DryRun:
         """The calls so far."""
         return DryRun(dict(Counter(ask.role for ask in self.asks)), self.asks, self.replayed, self.in_batches)
@@ -124,6 +128,10 @@ class _Replayer:
         answer = _answer(call, recorded)
         self.asked[number] = replace(self.asked[number], answered=True)
         return answer
+
+    async def own(self, record: ItemRecord, key: bytes, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Ends the replay: what is not recorded was not given back."""
+        raise LookupError(name)
 
 
 def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyError:

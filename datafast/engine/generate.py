@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from datafast.engine.calls.call import Call
 from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.own_code import OWN_CODE_FAILED, OwnCodeError, run_own
 from datafast.engine.calls.sender import Caller
 from datafast.engine.reasoning import Thoughts
 from datafast.engine.routes import Route, label_of
@@ -215,6 +216,29 @@ class Generate:
         for task in tasks:
             task.exception()  # marks each as retrieved; only the first is raised
         return [task.result() for task in tasks]
+
+    async def own(self, name: str, asked: bytes, make: Callable[[], Any], *, timeout_s: float, tag: str = "") -> bytes:
+        """What code of the user's gives back, as JSON, recorded like a reply: a replay has it without running the code again.
+
+        Args:
+            name: what is run, for keys and records; `asked`: what it is given.
+            make: runs it, in a thread if it is not async. What it gives is written as JSON.
+            timeout_s: seconds that it may take. A thread cannot be ended: what takes longer goes on unheard.
+
+        Raises:
+            CallFailed: it raised an error, took too long, or gave what JSON cannot hold. A plan and an estimate do not run it.
+        """
+        key = digest(self._item.content, "own code", str(self._try), name, asked, tag)
+        if recorded := self._recorded.get(key):
+            return recorded[-1].raw
+
+        async def made() -> bytes:
+            try:
+                return await run_own(make, timeout_s=timeout_s)
+            except OwnCodeError as error:
+                raise self.failure(f"{name}: {error}", category=OWN_CODE_FAILED) from error
+
+        return await self._caller.own(self._record, key, name, made)
 
     def was_cut(self, tag: str) -> bool:
         """Whether a text that answered a call with this tag was cut at the token limit, and is kept all the same."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
+    from datafast.personas.config import PersonasConfig
     from datafast.prompt_library.template import PromptTemplate, Requirement
     from datafast.sources.source import Source
     from datafast.topics.config import TopicsConfig
@@ -43,6 +44,7 @@ else:
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
+            "datafast.personas.config": ["PersonasConfig"],
             "datafast.topics.config": ["TopicsConfig"],
         },
         absent=FORMER_CONFIGS,
@@ -59,6 +61,7 @@ __all__ = [
     "JointRate",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",
+    "PersonasConfig",
     "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "PromptTemplate",

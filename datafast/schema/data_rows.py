@@ -6,7 +6,12 @@ from datafast._util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from datafast.datasets.classification import LabelSource, TextClassificationRow
-    from datafast.datasets.conversation.rows import AgentConversationRow, ConversationRow, ReasonedConversationRow
+    from datafast.datasets.conversation.rows import (
+        AgentConversationRow,
+        ConversationRow,
+        ReasonedConversationRow,
+        ToolConversationRow,
+    )
     from datafast.datasets.document_qa import DocumentQARow
     from datafast.datasets.generic_pipeline import GenericPipelineRow, GenericPipelineSource
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
@@ -23,6 +28,7 @@ else:
                 "AgentConversationRow",
                 "ConversationRow",
                 "ReasonedConversationRow",
+                "ToolConversationRow",
             ],
             "datafast.datasets.document_qa": ["DocumentQARow"],
             "datafast.datasets.generic_pipeline": ["GenericPipelineRow", "GenericPipelineSource"],
@@ -53,4 +59,5 @@ __all__ = [
     "TextClassificationRow",
     "TextRow",
     "TextSource",
+    "ToolConversationRow",
 ]

@@ -49,7 +49,7 @@ class TextInput:
     def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         texts = core_schema.list_schema(handler.generate_schema(NonBlank), min_length=1)
         return core_schema.with_info_wrap_validator_function(
-            self._read, texts, serialization=core_schema.plain_serializer_function_ser_schema(_written)
+            self._read, texts, serialization=core_schema.plain_serializer_function_ser_schema(self._written)
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -74,6 +74,10 @@ class TextInput:
                 f"Write [{value:.60}] for one text."
             )
         return read_texts(value, self.dimension, info, lines=self.lines)
+
+    @staticmethod
+    def _written(value: Any) -> Any:
+        return value.written if isinstance(value, SourceTexts) else value
 
 
 def read_texts(value: Any, dimension: str, info: ValidationInfo, *, lines: bool) -> SourceTexts:
@@ -138,7 +142,3 @@ RowInput = Annotated[Any, BeforeValidator(_spec), PlainSerializer(_shown)]
 
 TextRowInput = Annotated[Any, BeforeValidator(_text_spec), PlainSerializer(_shown)]
 """The same where one column of the rows is asked about, which a `Source` may name."""
-
-
-def _written(value: Any) -> Any:
-    return value.written if isinstance(value, SourceTexts) else value

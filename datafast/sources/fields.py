@@ -49,8 +49,8 @@ class SourceFields(ConfigModel):
     """Of a CSV or TSV file: what stands between cells, like ";"."""
 
     lines: bool | None = None
-    """Of text files: true for a row for each line that is not blank, false for one for the whole file. By default true for topics and
-    document types, false for all else."""
+    """Of text files: true for a row for each line that is not blank, false for one for the whole file. By default true for topics,
+    document types and personas, false for all else."""
 
     @property
     def reading(self) -> dict[str, Any]:

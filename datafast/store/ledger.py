@@ -364,14 +364,14 @@ class Ledger:
         """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
         newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
         found: dict[str, list[tuple[float, int]]] = {}
-        for provider, sent_at, tokens in self._db.execute(newest + "ORDER BY id DESC LIMIT 1000"):
+        for provider, sent_at, tokens in self._db.execute(f"{newest}WHERE attempts > 0 ORDER BY id DESC LIMIT 1000"):
             found.setdefault(provider, []).append((sent_at, tokens))
         return {provider: sorted(sent) for provider, sent in found.items()}
 
     def totals(self) -> Totals:
         calls, attempts, given, cost, unpriced = self._db.execute(
             "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls"
+            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0"
         ).fetchone()
         output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
         return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
@@ -380,7 +380,7 @@ class Ledger:
         """What all calls made for this output have used of each provider."""
         rows = self._db.execute(
             "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls GROUP BY provider ORDER BY min(id)"
+            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0 GROUP BY provider ORDER BY min(id)"
         )
         return {
             provider: ProviderUsage(

@@ -101,7 +101,7 @@ class LedgerReader(Ledger):
 
     def bills(self, item_ids: Container[int]) -> dict[int, Bill]:
         """What the recorded calls of some items have cost, by item; those without calls are left out."""
-        query = "SELECT item, count(*), sum(cost_usd), count(*) - count(cost_usd) FROM calls GROUP BY item"
+        query = "SELECT item, count(*), sum(cost_usd), count(*) - count(cost_usd) FROM calls WHERE attempts > 0 GROUP BY item"
         return {
             item: Bill(calls, None if unpriced else cost)
             for item, calls, cost, unpriced in self._db.execute(query)
@@ -110,13 +110,15 @@ class LedgerReader(Ledger):
 
     def call_costs(self, item_id: int) -> list[tuple[bytes, float | None]]:
         """The key and the cost of each recorded call of an item."""
-        return self._db.execute("SELECT key, cost_usd FROM calls WHERE item = ?", (item_id,)).fetchall()
+        return self._db.execute(
+            "SELECT key, cost_usd FROM calls WHERE item = ? AND attempts > 0", (item_id,)
+        ).fetchall()
 
     def past_calls(self, *, num_rows: int, limit: int) -> list[PastCall]:
         """The newest replies with a usage, to items of this number of rows."""
         query = (
             "SELECT c.provider, c.role, c.output_tokens, c.latency_s FROM calls c JOIN items i ON i.id = c.item "
-            "WHERE c.output_tokens IS NOT NULL AND i.num_rows = ? ORDER BY c.id DESC LIMIT ?"
+            "WHERE attempts > 0 AND c.output_tokens IS NOT NULL AND i.num_rows = ? ORDER BY c.id DESC LIMIT ?"
         )
         return [PastCall(*row) for row in self._db.execute(query, (num_rows, limit))]
 

@@ -11,6 +11,7 @@ from datafast.types import Usage
 
 __all__ = [
     "DEFAULT_FORMAT",
+    "OWN_CODE",
     "Append",
     "Bound",
     "CallRow",
@@ -35,6 +36,8 @@ __all__ = [
 
 DEFAULT_FORMAT = "chat_completions"
 """The wire format of a reply that has none recorded."""
+OWN_CODE = "own_code"
+"""The format of what code of the user's gave back. It is recorded among the replies; no request was sent for it, so its attempts are 0."""
 _MAX_COUNT = 2**62
 
 

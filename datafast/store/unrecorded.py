@@ -8,13 +8,14 @@ from pathlib import Path
 
 from datafast.store.journal import read_journal
 from datafast.store.journal_records import call_of, item_of
-from datafast.store.records import CallRow, Charge, ItemRecord
+from datafast.store.records import OWN_CODE, CallRow, Charge, ItemRecord
 from datafast.types import Usage
 
 __all__ = ["Pricing", "Unrecorded", "read_unrecorded"]
 
 Pricing = Callable[[str, bytes, str], tuple[Usage | None, float | None]]
 """(provider label, raw reply, its wire format) -> its usage and cost; None if the reply states none, or the price is not known."""
+_FREE = Usage(0, 0), 0.0
 
 
 @dataclass
@@ -50,7 +51,8 @@ def read_unrecorded(journal: Path, *, newest: int, pricing: Pricing) -> Unrecord
                 found.charges.pop(header["release"], None)
             elif header["id"] > newest:
                 item, call = item_of(header), call_of(header, raw)
-                call.settle(*pricing(call.provider, call.raw, call.format))
+                is_free = call.format == OWN_CODE
+                call.settle(*(_FREE if is_free else pricing(call.provider, call.raw, call.format)))
                 found.calls.append((item, call))
         except (AttributeError, LookupError, TypeError, ValueError):  # bits of a header are not as they were written
             found.met_damage()

@@ -14,24 +14,19 @@ import orjson
 from pydantic import BaseModel
 
 from datafast._util.scratch import Scratch
-from datafast._util.user_path import is_file
 from datafast.engine.expected_usage import Span
-from datafast.engine.job import Job
-from datafast.engine.routes import Route, route_identities
-from datafast.engine.settings import RunConfig
+from datafast.engine.growing import Grower, GrownFile, growth_settings
 from datafast.errors import RunStopped, TopicsError
 from datafast.executors.local import LocalExecutor
-from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
-from datafast.store.failures import FailedItems
-from datafast.store.paths import OutputPaths
-from datafast.store.reader import LedgerReader
 from datafast.topics.growth import ROLE, Growing, grow
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback
     from datafast.engine.generate import Generate
+    from datafast.engine.job import Job
+    from datafast.engine.settings import RunConfig
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
     from datafast.topics.building import Divided
@@ -44,9 +39,7 @@ __all__ = [
     "TopicsRow",
     "growing",
     "grown_record",
-    "is_simulated",
     "read_record",
-    "was_interrupted",
 ]
 
 TOKENS_PER_TOPIC = Span(5.0, 12.0, 25.0)
@@ -75,6 +68,7 @@ class Growth:
         run: limits and retries. Missing subtopics are always asked for again.
         offline: use a simulated model.
         dataset: the ledger of the dataset that it is grown for; the budget in `run` holds for both together.
+        others: further ledgers of that dataset.
         shared: whether other datasets may use the file too; each budget then counts only what was bought for its own dataset.
         on_divided: is told of each topic that is divided.
     """
@@ -89,19 +83,21 @@ class Growth:
         offline: bool = False,
         executor: Executor | None = None,
         dataset: Path | None = None,
+        others: Sequence[Path] = (),
         shared: bool = True,
         on_divided: Divided | None = None,
     ) -> None:
         self.offline = offline
         self._config = config
         self._begin = begin
-        self._provider = SimulatedProvider.standing_in_for(provider) if offline else provider
-        self._settings = (run or RunConfig()).model_copy(update={"top_up": True, "ledger": None, "fan_out": "all"})
+        self._provider = provider
+        self._settings = growth_settings(run)
         self._executor = executor or LocalExecutor()
         self._dataset = dataset
-        self._shared = shared
+        self._others = others
         self.on_divided = on_divided
         self.path = config.file or self._scratch() / "topics.json"
+        self.file = GrownFile(self.path, "topics", shared)
 
     def _scratch(self) -> Path:
         scratch = Scratch()
@@ -132,21 +128,18 @@ class Growth:
             again: ask again for topics that could not be divided and became leaves; the others come from recorded replies.
             wait: whether it waits for batches that are under way.
         """
-        routes = [Route.by_role({ROLE: self._provider})]
-        return Job(
-            plan=self._plan(route_identities(routes, fan_out="all"), again=again),
-            routes=routes,
-            produce=self._produce,
-            paths=OutputPaths.of(self.path),
+        return Grower(ROLE, self._provider, self.offline).job(
+            self.file,
+            lambda routes: self._plan(routes, again=again),
+            self._produce,
+            what=growing(self._config),
+            config=self._config.model_dump_json(exclude={"provider"}),
             settings=self._settings,
+            dataset=self._dataset,
+            others=self._others,
             fresh=fresh,
-            retry_failed=True,  # growing again means to retry what failed
             wait=wait,
             on_event=on_event,
-            what=growing(self._config),
-            also_spent=[] if self._dataset is None else [self._dataset],
-            made_for=(self._dataset or Path()) if self._shared else None,
-            notes={"command": "", "kind": "topics", "config": self._config.model_dump_json(exclude={"provider"})},
         )
 
     def measured(self, *, fresh: bool = False, again: bool = False) -> Job:
@@ -163,7 +156,7 @@ class Growth:
         root = Dimension("topic", [config.topic_prompt])
         shape = [config.shape, str(config.degree), str(config.depth), config.topic_system_prompt or "", config.on_error]
         if again:  # another model than the one that is there, made of the same replies and new ones
-            shape.append(f"after {_calls_in(OutputPaths.of(self.path).ledger)} calls")
+            shape.append(f"after {self.file.num_calls} calls")
         return GridPlan("topics", [root], routes=routes, shape=shape, seed=self._settings.seed)
 
     async def _produce(self, item: WorkItem, generate: Generate) -> list[TopicsRow]:
@@ -176,25 +169,13 @@ class Growth:
         if report.stop_cause is not None:
             raise RunStopped(report)
         if report.failed:
-            raise TopicsError(_why(OutputPaths.of(self.path)), report=report)
+            raise TopicsError(self.file.failure(), report=report)
         return read_record(self.path), report
-
-
-def _calls_in(ledger: Path) -> int:
-    if not is_file(ledger):
-        return 0
-    with LedgerReader(ledger) as reader:
-        return reader.max_id("calls")
 
 
 def growing(config: TopicsConfig) -> str:
     """What a run does that grows a model, in a few words for the user."""
     return f"Growing the topic {config.shape} of {config.topic_prompt!r}"
-
-
-def was_interrupted(path: Path) -> bool:
-    """Whether the run that grew the model in a file has not come to its end: replies that its ledger does not count are in its journal."""
-    return OutputPaths.of(path).journal.exists()
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -212,20 +193,5 @@ def grown_record(config: TopicsConfig, path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("grown_from") == _asked(config) else None
 
 
-def is_simulated(path: Path) -> bool:
-    """Whether a simulated model has grown the model in a file."""
-    ledger = OutputPaths.of(path).ledger
-    if not is_file(ledger):
-        return False
-    with LedgerReader(ledger) as reader:
-        return bool(reader.meta("mode") == "simulated")
-
-
 def _asked(config: TopicsConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", include={"topic_prompt", "shape", "degree", "depth", "topic_system_prompt"})
-
-
-def _why(paths: OutputPaths) -> str:
-    (failure,) = FailedItems(paths.ledger)
-    reason = f"{failure.error.removesuffix('.')} ({failure.category})."
-    return f"{reason} Replies are kept in {paths.ledger}. Growing again asks only for the rest."

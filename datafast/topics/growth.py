@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import Field, create_model, field_validator
 from pydantic.config import JsonDict
 
+from datafast._util.normalised import normalised
 from datafast.errors import CallFailed
 from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 from datafast.topics.nodes import TopicNode, TopicPath
-from datafast.topics.normalised import normalised
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate

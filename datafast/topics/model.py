@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from datafast._util.config_model import NO_SET
+from datafast._util.normalised import normalised
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.topics.files import FORMAT, is_deepfabric_graph, is_record, of_deepfabric_graph, read, save, save_paths
 from datafast.topics.nodes import TopicNode, TopicPath, first_parents, levels, paths_below, walk
-from datafast.topics.normalised import normalised
 from datafast.topics.views import to_mermaid, to_text
 
 __all__ = ["TopicModel"]

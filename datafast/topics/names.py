@@ -7,10 +7,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from datafast._util.normalised import normalised
 from datafast.errors import ConfigError
 from datafast.topics.model import TopicModel
 from datafast.topics.nodes import TopicNode
-from datafast.topics.normalised import normalised
 
 __all__ = ["GraphNames", "Names", "Topic", "TopicPathWithId"]
 

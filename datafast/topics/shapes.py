@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
+from datafast._util.normalised import normalised
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
@@ -25,7 +26,6 @@ from datafast.topics.config import TopicsConfig
 from datafast.topics.files import is_deepfabric_graph, read
 from datafast.topics.model import TopicModel
 from datafast.topics.names import GraphNames, Names
-from datafast.topics.normalised import normalised
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.engine.preparation import Preparation
-from datafast.errors import ConfigError, OutputError
+from datafast.llms.spec import named_provider
 from datafast.store.paths import OutputPaths
 from datafast.topics.config import TopicsConfig
 from datafast.topics.field import given_model, stand_in
@@ -53,7 +53,7 @@ class TopicSupply:
         self._object: Any = topics if self._given is None and isinstance(topics, TopicModel) else None
         self._own_provider: LLMProvider | None = getattr(topics, "provider", None) if self._given is None else None
         if isinstance(topics, TopicsConfig):
-            self._own_provider = _provider_of(topics)
+            self._own_provider = None if topics.provider is None else named_provider(topics.provider)
         self._file = grown_file(topics, output_file)
         self._run = run
         self._grown: TopicModel | None = None
@@ -102,6 +102,7 @@ class TopicSupply:
         *,
         executor: Executor,
         ledger: Path,
+        others: Sequence[Path] = (),
         fresh: bool | None = None,
     ) -> Sequence[Preparation]:
         """The run that grows the model, if it has to be grown.
@@ -109,54 +110,46 @@ class TopicSupply:
         Args:
             route: its first member is asked if the config names no provider.
             ledger: the dataset's ledger, whose costs count for the same budget.
+            others: further ledgers of the dataset.
             fresh: whether an existing model is grown again; by default the options decide, for a model that belongs only to
                 this dataset.
         """
         if self._config is None:
             return ()
-        from datafast.topics.build import TOKENS_PER_TOPIC, Growth, growing, is_simulated, was_interrupted
+        from datafast.engine.growing import Grower, GrownFile, growth_settings
+        from datafast.topics.build import TOKENS_PER_TOPIC, Growth, growing
+        from datafast.topics.growth import ROLE
 
-        path = self._file or Path()
-        first = route.members[0]
-        provider = self._own_provider or first
-        offline = options.get("offline", False) or first.simulated
-        if provider.simulated and not offline:
-            raise ConfigError(
-                f"{self._field}.provider: Simulated topics and real conversations cannot be mixed. Name a real provider."
-            )
+        file = GrownFile(self._file or Path(), "topics", shared=self._config.file is not None)
+        grower = Grower.chosen(ROLE, self._own_provider, route, options, field=self._field)
         again = False
         if fresh is None:
             fresh = options.get("fresh", False) and self._config.file is None
         if not fresh:
-            if not offline and is_simulated(path):
-                own = "Start over with --fresh (fresh=True), which moves them aside."
-                shared = f"Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under {self._field}.file."
-                raise OutputError(
-                    f"{path} has topics that a simulated model has grown. {shared if self._config.file else own}"
+            if not grower.offline:
+                file.refuse_simulated(
+                    cure=f"Grow real ones with `datafast topics build CONFIG --fresh`, or name another file under {self._field}.file."
                 )
             known = self._from_file()
             again = known is not None and bool(known.failed) and options.get("retry_failed", False)
-            if known is not None and not again and not was_interrupted(path):
+            if known is not None and not again and not file.was_interrupted:
                 return ()
-        run = self._run
-        if (wanted := options.get("max_concurrency")) is not None:
-            run = run.model_copy(update={"max_concurrency": wanted})
-
         growth = Growth(
-            self._config.model_copy(update={"file": path}),
-            provider,
+            self._config.model_copy(update={"file": file.path}),
+            grower.provider,
             begin=shape_of(self._config.shape).begun,
-            run=run,
-            offline=offline,
+            run=growth_settings(self._run, options),
+            offline=grower.offline,
             executor=executor,
             dataset=ledger,
-            shared=self._config.file is not None,
+            others=others,
+            shared=file.shared,
         )
 
         def done(report: RunReport) -> None:
             record, _ = growth.outcome(report)
             self._grown = shape_of(self.config.shape).from_dict(record)
-            if self._object is not None and not offline:
+            if self._object is not None and not grower.offline:
                 self._object.take_grown(record, report)  # later uses of the object need not grow it again
 
         return [
@@ -169,9 +162,3 @@ class TopicSupply:
                 tokens_per_text=TOKENS_PER_TOPIC,
             )
         ]
-
-
-def _provider_of(config: TopicsConfig) -> LLMProvider | None:
-    from datafast.llms.spec import named_provider
-
-    return None if config.provider is None else named_provider(config.provider)

@@ -57,11 +57,13 @@ class Case:
         fields: the config's own, without `output_file`, `run` and `providers`.
         roles: who is asked, in kinds with roles.
         prompts: further fields, in as many configs as it takes, that give every prompt a text with a `mark:NAME` of its own.
+        kind: the kind, where a case has another name, because it is a further one of the same kind.
     """
 
     fields: Fields
     roles: tuple[str, ...] = ()
     prompts: tuple[Fields, ...] = ({},)
+    kind: str | None = None
 
     def providers(self, spec: Mapping[str, Any]) -> Any:
         return dict.fromkeys(self.roles, spec) if self.roles else [spec]
@@ -73,6 +75,8 @@ PROMPTS_OF_PAIRS = {
     "judge_prompt": "mark:judge {document} {question} {response}",
 }
 SYSTEMS_OF_PAIRS = {role: f"mark:system-{role}" for role in ("question", "chosen", "rejected", "evolution", "judge")}
+
+TOOL = {"name": "lift", "parameters": {"type": "object", "properties": {"crane": {"type": "string"}}}}
 
 CASES = {
     "raw": Case(
@@ -177,6 +181,29 @@ CASES = {
             {"instructions": "mark:instructions"},
         ),
     ),
+    "conversation with tools": Case(
+        {
+            "conversation_type": "tools",
+            "topics": TOPICS,
+            "tools": [TOOL, {"name": "now"}],
+            "tool_results": {"now": {"table": [{"arguments": {}, "result": "17:25"}]}},
+            # So that the number of calls depends neither on replies nor on draws.
+            "max_steps": 1,
+            "share_without_calls": 0.0,
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{topic}}" for name in "ab"],
+                "generation_system_prompt": "mark:system",
+                "dataset_system_prompt": "mark:system-told",
+                "tools": [TOOL],
+                "tool_results": "model",
+            },
+            {"instructions": "mark:instructions", "tools": [TOOL], "tool_results": "model"},
+        ),
+        kind="conversation",
+    ),
     "ultrachat": Case(
         {
             "domain": "Harbours",
@@ -262,6 +289,7 @@ CASES = {
 }
 WRITTEN = plugin_files("river_songs")
 ITEMS = 50
+CASES_OF = {name: case.kind or name for name, case in CASES.items()}
 COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle", "river_songs")]
 """The kinds whose number of rows can be said."""
 WITH_PERSONAS = [kind for kind in COUNTED if kind != "columns"]
@@ -300,7 +328,7 @@ class Bench:
     def project(self) -> Project:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "config.yaml"
-        given = {"kind": self.kind, **self.fields, "providers": CASES[self.kind].providers(self.spec)}
+        given = {"kind": CASES_OF[self.kind], **self.fields, "providers": CASES[self.kind].providers(self.spec)}
         path.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         return load_project(path)
 
@@ -329,9 +357,12 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_every_kind_is_under_contract() -> None:
-    assert set(CASES) == set(kind_names())
-    assert {kind for kind in CASES if "num_rows" in load_kind(kind).config_model.model_fields} == set(COUNTED)
-    assert {kind for kind in CASES if "personas" in load_kind(kind).config_model.model_fields} == set(WITH_PERSONAS)
+    assert set(CASES_OF.values()) == set(kind_names())
+    counted = {name for name, kind in CASES_OF.items() if "num_rows" in load_kind(kind).config_model.model_fields}
+    assert counted == set(COUNTED)
+    assert {name for name, kind in CASES_OF.items() if "personas" in load_kind(kind).config_model.model_fields} == set(
+        WITH_PERSONAS
+    )
 
 
 @every_kind
@@ -343,7 +374,7 @@ def test_a_plan_is_counted_repeatable_and_the_same_from_yaml_and_python(bench: B
     uuids = [item.row_uuid(number) for item in items for number in range(item.num_rows)]
     assert len(set(uuids)) == plan.num_rows == len(uuids)
 
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     in_python = of_kind(of_kind.config_model(**bench.fields))
     again = in_python.plan_for(project.routes)
     assert list(again.keys()) == list(plan.keys()) == [item.key for item in items]
@@ -466,7 +497,11 @@ def test_every_prompt_and_system_message_reaches_the_server(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:
     prompts = CASES[bench.kind].prompts
-    named = {name for name in load_kind(bench.kind).config_model.model_fields if re.search(r"(?<!per_)prompts?$", name)}
+    named = {
+        name
+        for name in load_kind(CASES_OF[bench.kind]).config_model.model_fields
+        if re.search(r"(?<!per_)prompts?$", name)
+    }
     assert named <= {name for fields in prompts for name in fields}
     spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
     for number, fields in enumerate(prompts):
@@ -491,7 +526,7 @@ def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
 ) -> None:
     spec = {"provider": "openai_compatible", "model_id": "m", "api_base": fault_server.url}
     paired = replace(bench, spec=spec).changed(personas=PERSONAS, seed_texts=SEED_TEXTS, pair=pair)
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     plan = paired.project.dataset().plan_for(paired.project.routes)
     items = [plan[position] for position in range(len(plan))]
     assert len(items) == ITEMS * (6 if pair == "all" else 1)
@@ -512,7 +547,7 @@ def test_personas_and_seed_texts_reach_the_server_with_every_prompt_of_an_item(
 def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
     bench: Bench, fault_server: FaultServer, tmp_path: Path
 ) -> None:
-    of_kind, own = load_kind(bench.kind), CASES[bench.kind].prompts[0]
+    of_kind, own = load_kind(CASES_OF[bench.kind]), CASES[bench.kind].prompts[0]
     plain = bench.changed(**own, personas=PERSONAS)
     with pytest.raises(ValueError, match=r"\{persona\} is missing, and personas are given"):
         of_kind.config_model(**plain.fields)
@@ -528,7 +563,7 @@ def test_prompts_that_tell_no_persona_are_refused_and_those_that_do_are_sent(
 def test_prompts_of_ones_own_give_every_row_offline_for_the_calls_that_were_estimated(
     bench: Bench, tmp_path: Path
 ) -> None:
-    of_kind = load_kind(bench.kind)
+    of_kind = load_kind(CASES_OF[bench.kind])
     for number, fields in enumerate(CASES[bench.kind].prompts):
         own = bench.changed(tmp_path / str(number), **fields)
         project = own.project

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafast import Graph, Tree
+from datafast._util.normalised import normalised
 from datafast.errors import ConfigError
-from datafast.topics.normalised import normalised
 from tests.topics.support import SEA, both, crossing, shape_of, topic
 
 # -- what they hold

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -22,9 +22,12 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.config import ConversationDatasetConfig
 from datafast.datasets.conversation.prompts import shown_examples, shown_topics
 from datafast.datasets.conversation.replies import ReplyModels
+from datafast.datasets.conversation.tool_rows import ToolTalks
+from datafast.datasets.conversation.tool_talk import ASSISTANT
 from datafast.datasets.topical import TopicalDataset
 from datafast.engine.generate import Generate
 from datafast.engine.routes import Route, route_identities
+from datafast.errors import CallFailed
 from datafast.plan.defaults import Edition
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
@@ -67,7 +70,17 @@ class ConversationDataset(
         self._formats = {edition.prompts: config.row_format(edition) for edition in editions}
         self._forms = {edition.prompts: config.form(edition).text for edition in editions}
         self.row_model = self._formats[editions[0].prompts].row_model
-        self._replies = ReplyModels(config.style, config.bounds, config.tool_set, config.template)
+        self._talks: ToolTalks | None = None
+        if (settings := config.talk_settings) is not None:
+            self._talks = ToolTalks(
+                settings, wish=config.wish, template=config.template, keep_repeats=config.keep_repeats
+            )
+        self.has_parts = self._talks is not None
+
+    @cached_property
+    def _replies(self) -> ReplyModels:
+        config = self.config
+        return ReplyModels(config.style, config.bounds, config.tool_set, config.template)
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
         return self._plan(routes, each=self._counted_each())
@@ -118,13 +131,16 @@ class ConversationDataset(
             config.form(edition).keyed,
             config.generation_system_prompt or "",
             system.keyed if system else "",
-            orjson.dumps(config.tools),
+            orjson.dumps(config.model_dump(include={"tools"})["tools"]),
             orjson.dumps(config.output_format, option=orjson.OPT_SORT_KEYS),
             examples,
             str(config.num_examples if examples else 0),
+            *(config.talk_settings.keyed if config.talk_settings else ()),
         ]
 
-    async def produce(self, item: WorkItem, generate: Generate) -> list[BaseModel | None]:
+    async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
+        if self._talks is not None:
+            return await self._with_tools(self._talks, item, generate)
         picks = item.values["topic"].picks
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
@@ -154,6 +170,30 @@ class ConversationDataset(
             )
             for number, (pick, conversation) in enumerate(zip(picks[: item.num_rows], conversations, strict=True))
         ]
+
+    async def _with_tools(
+        self, talks: ToolTalks, item: WorkItem, generate: Generate
+    ) -> Sequence[BaseModel | CallFailed | None]:
+        row_format = self._formats[item.defaults]
+
+        def prompt(picks: Sequence[Pick], form: str) -> str:
+            values = {
+                "num_samples": str(len(picks)),
+                "language_name": item.values["language"][1],
+                "topic": shown_topics(picks),
+            }
+            return "\n\n".join([self.render(item, values), form, *self._examples(item)])
+
+        def row(messages: list[dict[str, Any]], number: int, pick: Pick) -> BaseModel:
+            return row_format.row_of_messages(
+                messages,
+                model_id=generate.model_id(ASSISTANT),
+                language=item.values["language"][0],
+                uuid=item.row_uuid(number),
+                metadata=self._metadata(item, pick),
+            )
+
+        return await talks.rows(item, generate, system=row_format.system, prompt=prompt, row=row)
 
     def _examples(self, item: WorkItem) -> list[str]:
         source, number = self.config.example_data, self.config.num_examples

@@ -30,7 +30,7 @@ __all__ = [
     "Style",
 ]
 
-Style = Literal["basic", "freetext", "agent"]
+Style = Literal["basic", "freetext", "agent", "tools"]
 
 DEFAULT_STEPS = 5
 

@@ -37,6 +37,9 @@ __all__ = [
     "MessagesRow",
     "ReasonedConversationRow",
     "RowFormat",
+    "ToolConversationRow",
+    "call_id",
+    "called",
 ]
 
 FIELD_NAMES = ("instruction", "response", "reasoning", "system", "messages", "tools", "topic", "topic_path", "language")
@@ -169,15 +172,35 @@ class AgentConversationRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
+class ToolMessagesRow(BaseModel):
+    """A row of the format `conversational` of conversations with tools."""
+
+    messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    tools: ToolSpecs
+
+
+class ToolConversationRow(BaseModel):
+    """A row of a conversation dataset of an assistant that calls `tools` where it needs them."""
+
+    messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    tools: ToolSpecs
+    model_id: str
+    language: str
+    uuid: str
+    metadata: Metadata = Field(default_factory=dict)
+
+
 _PLAIN: dict[Style, type[BaseModel]] = {
     "basic": ConversationRow,
     "freetext": ReasonedConversationRow,
     "agent": AgentConversationRow,
+    "tools": ToolConversationRow,
 }
 _MESSAGES: dict[Style, type[BaseModel]] = {
     "basic": MessagesRow,
     "freetext": ReasonedMessagesRow,
     "agent": AgentMessagesRow,
+    "tools": ToolMessagesRow,
 }
 
 
@@ -208,6 +231,7 @@ class RowFormat:
     ) -> None:
         self._style = style
         self._system = system
+        first = first and style != "tools"  # they came later
         self._first = first
         self._tools = tools.specs if tools else []
         if not first:  # some chat templates need a description of every tool
@@ -217,6 +241,11 @@ class RowFormat:
         if isinstance(output_format, Mapping):
             _check_names(output_format)
             self._templates = {name: _template(name, text, placeholders) for name, text in output_format.items()}
+
+    @property
+    def system(self) -> str | None:
+        """The system message of every row; None for none."""
+        return self._system
 
     @cached_property
     def row_model(self) -> type[BaseModel]:
@@ -247,31 +276,62 @@ class RowFormat:
         exchanges = conversation.exchanges
         if self._format == "instruction":
             return InstructionRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
-        messages = self._messages(exchanges)
+        more: dict[str, Any] = {}
+        if self._style == "freetext":
+            more["reasoning"] = [exchange.reasoning for exchange in exchanges]
+        if self._style == "agent":
+            more["steps"] = _steps(exchanges)
+        return self._row(
+            self._messages(exchanges),
+            reasoning="\n\n".join(filter(None, map(self._thinking, exchanges))) if self._templates else "",
+            more=more,
+            model_id=model_id,
+            language=language,
+            uuid=uuid,
+            metadata=metadata,
+        )
+
+    def row_of_messages(
+        self, messages: list[dict[str, Any]], *, model_id: str, language: str, uuid: str, metadata: Metadata
+    ) -> BaseModel:
+        """The row of a conversation with tools."""
+        return self._row(
+            messages, reasoning="", more={}, model_id=model_id, language=language, uuid=uuid, metadata=metadata
+        )
+
+    def _row(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        reasoning: str,
+        more: Mapping[str, Any],
+        model_id: str,
+        language: str,
+        uuid: str,
+        metadata: Metadata,
+    ) -> BaseModel:
         if self._templates:
-            values = self._values(exchanges, messages, language, metadata)
+            values = self._values(messages, reasoning, language, metadata)
             return self.row_model(**{name: template.render(values) for name, template in self._templates.items()})
-        fields: dict[str, Any] = {"messages": messages}
         tools = [orjson.dumps(spec).decode() for spec in self._tools] if self._first else self._tools
+        fields: dict[str, Any] = {"messages": messages}
         if self._format is None:
-            fields |= {"model_id": model_id, "language": language, "uuid": uuid, "metadata": metadata}
-            if self._style == "freetext":
-                fields["reasoning"] = [exchange.reasoning for exchange in exchanges]
-            if self._style == "agent":
-                fields |= {"steps": _steps(exchanges), "tools": tools}
+            fields |= {"model_id": model_id, "language": language, "uuid": uuid, "metadata": metadata, **more}
+            if self._style in ("agent", "tools"):
+                fields["tools"] = tools
         elif tools and not self._first:
             fields["tools"] = tools
         return self.row_model.model_construct(**fields)
 
     def _values(
-        self, exchanges: Sequence[Any], messages: list[dict[str, Any]], language: str, metadata: Metadata
+        self, messages: list[dict[str, Any]], reasoning: str, language: str, metadata: Metadata
     ) -> dict[str, str]:
         shaped = {name: "" if value is None else str(value) for name, value in metadata.items()}
         return {
             **shaped,
-            "instruction": exchanges[0].user,
-            "response": exchanges[-1].assistant,
-            "reasoning": "\n\n".join(filter(None, map(self._thinking, exchanges))),
+            "instruction": next(message["content"] for message in messages if message["role"] == "user"),
+            "response": messages[-1]["content"],
+            "reasoning": reasoning,
             "system": self._system or "",
             "messages": orjson.dumps(messages).decode(),
             "tools": f"[{', '.join(orjson.dumps(spec).decode() for spec in self._tools)}]",
@@ -331,16 +391,29 @@ def _check_names(fields: Mapping[str, str]) -> None:
             )
 
 
+def call_id(number: int) -> str:
+    """The id of a conversation's call: nine letters and digits, which is what Mistral's templates take."""
+    return f"call{number:05}"
+
+
+def called(calls: Sequence[Mapping[str, Any]], *, first: int, content: str = "") -> dict[str, Any]:
+    """The message of an assistant that calls tools. `first` is the number of the first call in its conversation."""
+    # No content is "" and not null, which some chat templates render as the word None.
+    tool_calls = [
+        {
+            "id": call_id(number),
+            "type": "function",
+            "function": {"name": call["name"], "arguments": call["arguments"]},
+        }
+        for number, call in enumerate(calls, start=first)
+    ]
+    return {"role": "assistant", "content": content, "tool_calls": tool_calls}
+
+
 def _call_messages(step: Any, number: int) -> list[dict[str, Any]]:
-    name, call_id = (
-        step.action["name"],
-        f"call{number:05}",
-    )  # nine letters and digits, which is what Mistral's templates take
-    function = {"name": name, "arguments": step.action["arguments"]}
-    call = {"id": call_id, "type": "function", "function": function}
     return [
-        {"role": "assistant", "content": step.thought, "tool_calls": [call]},
-        {"role": "tool", "content": step.observation, "name": name, "tool_call_id": call_id},
+        called([step.action], first=number, content=step.thought),
+        {"role": "tool", "content": step.observation, "name": step.action["name"], "tool_call_id": call_id(number)},
     ]
 
 

@@ -1,9 +1,9 @@
-"""Tools that an assistant may call, in OpenAI's tool schema, and the check of calls against them.
+"""Tools that an assistant may call, in OpenAI's tool schema, and the check of calls and results against them.
 
     {"type": "function", "function": {"name": "get_weather", "description": "Weather of a place.",
      "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 
-The form without the outer `function` (`{"name": ..., "parameters": ...}`) is accepted too.
+`tool_forms` has the other forms in which they may be given.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from pydantic_core import core_schema
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.linear_schema import check_patterns, linear_validator, without_booleans
+from datafast._util.notify import did_you_mean
+from datafast.datasets.conversation.tool_forms import as_openai, from_openai, output_schema_of
+from datafast.datasets.conversation.tool_functions import FunctionTool
 from datafast.errors import ConfigError
 
-__all__ = ["ToolCall", "Tools"]
+__all__ = ["ToolCall", "ToolResult", "Tools"]
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _MAX_DEPTH = 30
@@ -35,21 +38,26 @@ class Tools:
     Attributes:
         specs: each in OpenAI's full form.
         names: their names, in order.
+        functions: those that were given as Python functions, by name.
 
     Raises:
         ConfigError: a tool has no name, two have the same name, or the parameters are not a JSON Schema of an object.
     """
 
-    def __init__(self, given: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, given: Sequence[Mapping[str, Any] | FunctionTool]) -> None:
         self.specs: list[dict[str, Any]] = []
+        self.functions: dict[str, FunctionTool] = {}
         self._parameters: dict[str, dict[str, Any]] = {}
         self._validators: dict[str, Any] = {}
+        self._outputs: dict[str, dict[str, Any]] = {}
+        self._output_validators: dict[str, Any] = {}
         for number, tool in enumerate(given):
             self._add(tool, f"tools[{number}]")
 
     @foreign_warnings_ignored()
-    def _add(self, tool: Mapping[str, Any], where: str) -> None:
-        function = tool.get("function", tool)
+    def _add(self, given: Mapping[str, Any] | FunctionTool, where: str) -> None:
+        tool = given.spec if isinstance(given, FunctionTool) else given
+        function: Any = tool.get("function", tool) if from_openai(tool) else as_openai(tool, where).get("function")
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
@@ -62,22 +70,18 @@ class Tools:
             raise ConfigError(
                 f"{where}.function.parameters: expected a JSON Schema of type object, got {parameters!r}."
             )
-        # Imported here, because it looks for a dozen packages that check formats and imports those it finds.
-        from jsonschema import Draft202012Validator, SchemaError
-
-        try:
-            Draft202012Validator.check_schema(dict(parameters))
-        except SchemaError as error:
-            raise ConfigError(f"{where}.function.parameters: This is not a JSON Schema: {error.message}.") from None
         # A tool that names no parameters takes no arguments, unless it takes arguments of any name.
         named: dict[str, Any] = {} if _takes_any_names(parameters) else {"properties": {}}
-        inlined = _inlined(parameters, parameters, where)
-        self._parameters[name] = {"type": "object", **named, **without_booleans(inlined)}
-        try:
-            check_patterns(self._parameters[name])
-        except ValueError as error:
-            raise ConfigError(f"{where}.function.parameters: {error}") from None
+        checked = _checked(parameters, f"{where}.function.parameters")
+        self._parameters[name] = {"type": "object", **named, **checked}
         self._validators[name] = linear_validator(self._parameters[name])
+        if (output := output_schema_of(tool)) is not None:
+            if not isinstance(output, Mapping):
+                raise ConfigError(f"{where}.outputSchema: expected a JSON Schema, got {output!r}.")
+            self._outputs[name] = _checked(output, f"{where}.outputSchema")
+            self._output_validators[name] = linear_validator(self._outputs[name])
+        if isinstance(given, FunctionTool):
+            self.functions[name] = given
         self.specs.append({"type": "function", "function": {**function, "parameters": dict(parameters)}})
 
     @property
@@ -87,6 +91,51 @@ class Tools:
     def listing(self) -> str:
         """The tools for a prompt: one JSON object a line."""
         return "\n".join(orjson.dumps(spec["function"]).decode() for spec in self.specs)
+
+    def full_listing(self) -> str:
+        """The same with what the tools give back, where that is known."""
+        told = [
+            {
+                **spec["function"],
+                **({"returns": output} if (output := self._outputs.get(spec["function"]["name"])) else {}),
+            }
+            for spec in self.specs
+        ]
+        return "\n".join(orjson.dumps(tool).decode() for tool in told)
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """The JSON Schema of a tool's arguments."""
+        return self._parameters[name]
+
+    def output_schema(self, name: str) -> dict[str, Any] | None:
+        """The JSON Schema of what a tool gives back; None where it has none."""
+        return self._outputs.get(name)
+
+    @foreign_warnings_ignored()
+    def arguments_problem(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+        """What is wrong with some of a tool's arguments; None if nothing is."""
+        from jsonschema.exceptions import best_match
+
+        properties = self._parameters[name].get("properties", {})
+        for key, value in arguments.items():
+            if key not in properties and not _takes_any_names(self._parameters[name]):
+                return f"{name} has no argument {key!r}. {did_you_mean(key, properties)}".rstrip(".")
+            error = best_match(linear_validator(properties.get(key, {})).iter_errors(value))
+            if error is not None:
+                return f"arguments of {name}.{key}: {error.message}"
+        return None
+
+    @foreign_warnings_ignored()
+    def result_problem(self, name: str, result: Any) -> str | None:
+        """What is wrong with what a tool gives back; None if nothing is."""
+        from jsonschema.exceptions import best_match
+
+        validator = self._output_validators.get(name)
+        error = best_match(validator.iter_errors(result)) if validator is not None else None
+        if error is None:
+            return None if _is_plain(result) else f"the result of {name}: a number is too large, infinite or NaN"
+        place = ".".join(str(part) for part in error.absolute_path)
+        return f"the result of {name}{', ' + place if place else ''}: {error.message}"
 
     @foreign_warnings_ignored()
     def problem(self, call: Mapping[str, Any]) -> str | None:
@@ -136,6 +185,49 @@ class ToolCall:
         return {"name": call["name"], "arguments": call["arguments"]}
 
 
+class ToolResult:
+    """Marks a field, in `Annotated[Any, ToolResult(tools, name)]`, as what a tool with an output schema gives back."""
+
+    def __init__(self, tools: Tools, name: str) -> None:
+        self._tools = tools
+        self._name = name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return dict(self._tools.output_schema(self._name) or {})
+
+    def _check(self, result: Any) -> Any:
+        if problem := self._tools.result_problem(self._name, result):
+            raise ValueError(problem)
+        return result
+
+
+@foreign_warnings_ignored()
+def _checked(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A user's JSON Schema without references.
+
+    Raises:
+        ConfigError: it is not one, or cannot be used; begins with `where`.
+    """
+    # Imported here, because it looks for a dozen packages that check formats and imports those it finds.
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+    except SchemaError as error:
+        raise ConfigError(f"{where}: This is not a JSON Schema: {error.message}.") from None
+    checked = without_booleans(_inlined(schema, schema, where))
+    try:
+        check_patterns(checked)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return checked
+
+
 def _takes_any_names(parameters: Mapping[str, Any]) -> bool:
     return bool(parameters.get("additionalProperties")) or bool(parameters.get("patternProperties"))
 
@@ -144,7 +236,7 @@ def _inlined(node: Any, root: Mapping[str, Any], where: str, depth: int = 0) -> 
     """A schema with its references replaced by their targets, because it becomes a part of another schema."""
     if depth > _MAX_DEPTH:
         raise ConfigError(
-            f"{where}.function.parameters: The schema refers to itself, or is nested more than {_MAX_DEPTH} deep. Simplify it."
+            f"{where}: The schema refers to itself, or is nested more than {_MAX_DEPTH} deep. Simplify it."
         )
     if isinstance(node, Mapping):
         if isinstance(target := node.get("$ref"), str):
@@ -184,7 +276,5 @@ def _pointed_at(target: str, root: Mapping[str, Any], where: str) -> Any:
     for part in target.removeprefix("#").strip("/").split("/"):
         found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
     if not target.startswith("#/") or found is None:
-        raise ConfigError(
-            f"{where}.function.parameters: The reference {target!r} has no target in this schema. Correct it."
-        )
+        raise ConfigError(f"{where}: The reference {target!r} has no target in this schema. Correct it.")
     return found

@@ -22,9 +22,12 @@ from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
 from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
 from datafast.llms.replies.replaced import num_replaced
+from datafast.store.records import OWN_CODE
 from datafast.types import ProviderUsage, StopCause, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from pydantic import BaseModel
 
     from datafast.engine.calls.admission import Admission
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
     from datafast.llms.base import Response
     from datafast.llms.schema import ResponseSchema
-    from datafast.store.records import Recorded, Spent
+    from datafast.store.records import ItemRecord, Recorded, Spent
     from datafast.store.writer import Store
 
 __all__ = ["Caller", "Sender", "Tally", "read_reply"]
@@ -107,6 +110,13 @@ class Caller:
         if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
             self._sender.tally.replaced += 1
         return answer
+
+    async def own(self, record: ItemRecord, key: bytes, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """What code of the user's gives back, recorded."""
+        began = time.monotonic()
+        raw = await make()
+        self._sender.note_own(record, key, name, raw, time.monotonic() - began)
+        return raw
 
     async def _another(self, call: Call, recorded: list[Recorded], error: ReplyError | None) -> BaseModel | str:
         """An answer to a call that has recorded replies, or whose first reply has this error."""
@@ -406,6 +416,29 @@ class Sender:
             )
         )
         return usage
+
+    def note_own(self, record: ItemRecord, key: bytes, name: str, raw: bytes, latency_s: float) -> None:
+        """Records what code of the user's gave back, before it is used.
+
+        Raises:
+            ItemPending: it could not be saved, and the run stops.
+        """
+        try:
+            noted = self._store.record_reply(
+                record,
+                key=key,
+                role=name,
+                provider=name,
+                model_id="",
+                raw=raw,
+                format=OWN_CODE,
+                latency_s=latency_s,
+                attempts=0,
+            )
+        except OutputWriteError as error:
+            self._stop.now(StopCause.OUTPUT, str(error), error)
+            raise ItemPending from error
+        noted.settle(Usage(0, 0), 0.0)
 
     def count(self, provider: str, usage: Usage, cost: float | None) -> None:
         """Adds a reply to the run's own counts."""

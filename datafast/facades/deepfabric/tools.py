@@ -10,12 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from datafast._util.notify import did_you_mean, warn_user
+from datafast.datasets.conversation.tool_forms import as_openai, tools_in
 from datafast.errors import ConfigError
-from datafast.sources.text_file import whole_text
 
 __all__ = [
     "BUILT_IN",
@@ -26,73 +23,6 @@ __all__ = [
     "load_tools_from_file",
     "tools_in",
 ]
-
-_TYPES = {
-    "str": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "list": "array",
-    "dict": "object",
-}
-
-
-def as_openai(tool: object, where: str) -> dict[str, Any]:
-    """A tool of any of the forms, in OpenAI's schema.
-
-    Raises:
-        ConfigError: it is none of them; begins with `where`.
-    """
-    if not isinstance(tool, Mapping):
-        raise ConfigError(f"{where}: expected a tool, which is a mapping with a name, got {tool!r}.")
-    if isinstance(tool.get("function"), Mapping):
-        return dict(tool)
-    function = {"name": tool.get("name"), "description": _described(tool)}
-    parameters = tool.get("parameters", tool.get("inputSchema", tool.get("input_schema")))
-    if isinstance(parameters, Sequence) and not isinstance(parameters, str):
-        parameters = _from_list(parameters, where)
-    if parameters is not None:
-        function["parameters"] = parameters
-    return {"type": "function", "function": function}
-
-
-def _described(tool: Mapping[str, Any]) -> str:
-    description, returns = str(tool.get("description") or ""), tool.get("returns")
-    return f"{description.rstrip('.')}. Returns: {returns}" if returns else description
-
-
-def _from_list(parameters: Sequence[Any], where: str) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    required = []
-    for number, parameter in enumerate(parameters):
-        if not isinstance(parameter, Mapping) or not isinstance(parameter.get("name"), str):
-            raise ConfigError(f"{where}.parameters[{number}]: expected a mapping with a name, got {parameter!r}.")
-        kind = str(parameter.get("type", "str"))
-        schema = {"type": _TYPES.get(kind, kind)}
-        if parameter.get("description"):
-            schema["description"] = str(parameter["description"])
-        properties[parameter["name"]] = schema
-        if parameter.get("required", True):
-            required.append(parameter["name"])
-    return {"type": "object", "properties": properties, "required": required}
-
-
-def tools_in(path: Path, where: str) -> list[dict[str, Any]]:
-    """The tools in a JSON or YAML file: a list, or a mapping with `tools`.
-
-    Raises:
-        ConfigError: it cannot be read, or holds no tools; begins with `where`.
-    """
-    try:
-        found = YAML(typ="safe", pure=True).load(whole_text(path))
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
-        raise ConfigError(f"{where}: Cannot read {path}: {error}. Check its content.") from error
-    listed = found.get("tools") if isinstance(found, Mapping) else found
-    if not isinstance(listed, list) or not listed:
-        raise ConfigError(f"{where}: {path} has no tools. Write a list of them, or a mapping with tools.")
-    return [as_openai(tool, f"{where}: {path.name}[{number}]") for number, tool in enumerate(listed)]
 
 
 def chosen_tools(names: Sequence[str], given: Sequence[Mapping[str, Any]] | None, where: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from datafast.llms import SimulatedProvider
 from tests.datasets.conversation.support import EXCHANGES, STYLES, every_style, said, talk
 from tests.datasets.conversation.templates import OF_OBJECTS, OF_TEXT, THINKING, rendered
+from tests.datasets.conversation.tool_server import HUSUM, PIER, Cast, rows_with
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of
 
@@ -50,6 +51,24 @@ def test_arguments_are_rendered_once_and_tools_with_their_parameters(
     assert '\\"' not in text
     assert text.count("Husum") == 2
     assert "station" in text.replace("Husum", "")
+
+
+@pytest.mark.parametrize("template", OF_OBJECTS)
+@pytest.mark.parametrize("output_format", [None, "conversational"])
+def test_parallel_calls_are_rendered_each_with_its_result(
+    tmp_path: Path, fault_server: FaultServer, template: str, output_format: str | None
+) -> None:
+    at_once = 1 if template in ("llama", "gpt-oss") else 2  # these take one call in a message
+    said = {"openings": [["Can I sail?"]], "results": [["0.7 m", {"knots": 12}][:at_once]]}
+    made = Cast(calls=[[HUSUM, PIER][:at_once]], **said)
+    (row,) = rows_with(tmp_path, fault_server, cast=made, max_parallel_calls=at_once, output_format=output_format)
+    text = rendered(OF_OBJECTS[template], row)
+    assert text.count("Husum") == 1
+    of_tools = rendered(OF_OBJECTS[template], {**row, "messages": []})
+    assert text.count("pier") == of_tools.count("pier") + at_once - 1
+    assert "0.7 m" in text
+    assert row["messages"][-1]["content"] in text
+    assert "None" not in text
 
 
 @pytest.mark.parametrize("template", OF_TEXT)

@@ -1,0 +1,47 @@
+"""`personas` in a config: a list, a source, or the settings to grow them from.
+
+personas: [a nurse on night shifts who answers in half sentences]        personas: people.txt
+personas: {describe: people who call the helpline of a bank, count: 200}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema
+
+from datafast.personas.config import PersonasConfig
+from datafast.sources.field import TextInput, is_source_spec, said_in_one
+
+__all__ = ["PersonaInput"]
+
+
+class PersonaInput(TextInput):
+    """The annotation of such a field. It reads as a list of texts, as `SourceTexts`, or as a `PersonasConfig`.
+
+    Args:
+        dimension: what a plan calls a persona.
+    """
+
+    def __init__(self, dimension: str = "persona") -> None:
+        super().__init__(dimension, lines=True)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        given = super().__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [*given["anyOf"], handler(PersonasConfig.__pydantic_core_schema__)]}
+
+    def _read(self, value: Any, texts: Callable[[Any], Any], info: ValidationInfo) -> Any:
+        if isinstance(value, PersonasConfig):
+            return value
+        if isinstance(value, Mapping) and not is_source_spec(value):
+            with said_in_one():
+                return PersonasConfig.model_validate(value)
+        return super()._read(value, texts, info)
+
+    @staticmethod
+    def _written(value: Any) -> Any:
+        if isinstance(value, PersonasConfig):
+            return value.model_dump(mode="json", exclude_none=True)
+        return TextInput._written(value)
