@@ -75,7 +75,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "uuid": "datafast.columns.types.samplers:UuidColumn",
     },
     "datafast.stages": {
+        "check": "datafast.quality.check:CheckStage",
+        "contamination": "datafast.quality.contamination:ContaminationStage",
+        "echo": "datafast.quality.echo:EchoStage",
+        "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "length": "datafast.quality.length:LengthStage",
+        "pii": "datafast.quality.pii:PiiStage",
+        "refusals": "datafast.quality.refusals:RefusalsStage",
+        "regex": "datafast.quality.regex:RegexStage",
+        "repetition": "datafast.quality.repetition:RepetitionStage",
     },
     "datafast.formats": {
         "parquet": "datafast.export.formats:write_parquet",

@@ -14,6 +14,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 ROWS_OF_SCRIPTS = {
     "local_llama.py": ("sea_texts.jsonl", 16),
+    "best_of_n.py": ("best_explanations.jsonl", 6),
     "classification.py": ("trail_reports.jsonl", 180),
     "columns.py": ("restaurant_reviews.jsonl", 40),
     "conversation.py": ("greenhouse_conversations.jsonl", 24),

@@ -277,8 +277,7 @@ class Column(ConfigModel):
 
     def put_into(self, setup: Setup) -> None:
         """Prepares it for a schema."""
-        if self.when is not None:
-            self._when = setup.condition(self.when, "when")
+        self._when = None if self.when is None else setup.condition(self.when, "when")
         self.prepare(setup)
         self._needs = tuple(name for name in setup.columns if name in setup.needs)
 

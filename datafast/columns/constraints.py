@@ -2,7 +2,8 @@
 
 Guarantee: a row has the values that its columns would have without constraints, where these hold there; otherwise the first of further
 draws, each with a number of its own in the streams of random numbers, so that the same seed gives the same values. Drawing again all
-columns of constraints that touch one another makes the values of a row those of the unconstrained distribution, given the constraints.
+columns of constraints that touch one another gives them the distribution that they have without constraints, given these and the columns
+that they depend on and that no constraint names.
 Cost: nothing is asked of a model before the constraints of a row hold. A draw takes some 20 microseconds for each column and constraint;
 after `MOST_DRAWS` the row fails.
 """
@@ -161,7 +162,9 @@ class Group:
             raise failed[reason]
         drawn = ", ".join(name for name in self.moving if name in self.redrawn)
         row = drawing.item.values["row"]
-        raise Unsettled(CellError(f"{reason} in {times:,} of {MOST_DRAWS:,} draws of {drawn} for row {row}"))
+        once = [name for name in self.fixed if drawing.columns[name].redraws]
+        kept = f", which depend on {', '.join(once)} as drawn before" if once else ""
+        raise Unsettled(CellError(f"{reason} in {times:,} of {MOST_DRAWS:,} draws of {drawn} for row {row}{kept}"))
 
     def _broken(self, drawing: Drawing, number: int) -> str | None:
         """Draws until a constraint is broken, and says which; None where none is. Raises Unsettled."""

@@ -254,7 +254,8 @@ class Table:
             except Unsettled as error:
                 if error.column is None:  # else a cell that fails its row, as without constraints
                     raise ConfigError(
-                        f"{error}. Widen what these columns are drawn from, or draw one in dependence on another, as start: a of a range."
+                        f"{error}. Widen what these columns are drawn from, draw one in dependence on another (start: a, of a range), or "
+                        f"name what it depends on in the constraint too, so that it is drawn again."
                     ) from None
             left -= drawing.num_draws
             if left <= 0:

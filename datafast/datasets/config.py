@@ -246,7 +246,8 @@ class DatasetConfig(ConfigModel):
 class PromptDatasetConfig(DatasetConfig):
     """The fields of kinds that ask in several languages with expanded prompt templates."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # personas.provider may hold a key in the wrong place
+    # A provider that a config names may hold a key in the wrong place, which no error may show.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     prompt_names: ClassVar[TemplateNames]
     """The placeholders that the kind fills in the expanded templates."""

@@ -49,7 +49,7 @@ class Decider:
         except Exception as error:
             self._note(error)
             raise Undecided from error
-        return None if verdict.keeps else Dropped(stage, verdict.reason)
+        return None if verdict.keeps else Dropped(stage, verdict.reason, verdict.score)
 
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided."""

@@ -136,7 +136,8 @@ class Outcomes:
                 stage, verdict = verdict_of(self._job.stages, row, item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
-                    dropped.append(FilteredRow(record.id, number, stage, verdict.reason, line, time.time()))
+                    told = (stage, verdict.reason, line, time.time(), None, verdict.score)
+                    dropped.append(FilteredRow(record.id, number, *told))
         except Exception as bug:  # noqa: BLE001 - as in produce()
             logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
             failed = CallFailed(

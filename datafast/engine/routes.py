@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from datafast.engine.settings import FanOut
+from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -139,10 +140,17 @@ def with_further(routes: Sequence[Route[LLMProvider]], roles: Sequence[FurtherRo
         further[role.role] = same
 
     def beside(route: Route[LLMProvider]) -> Route[LLMProvider]:
-        others = {r.role: route.of(r.like) for r in roles if r.provider is None} if route.sole is None else {}
+        others = {role.role: _like(role, route) for role in roles if role.provider is None and route.sole is None}
         return replace(route, further=MappingProxyType({**further, **others}))
 
     return [beside(route) for route in routes]
+
+
+def _like(role: FurtherRole, route: Route[T]) -> T:
+    if role.like not in route.roles:
+        place = ".".join(str(step) for step in role.place)
+        raise ConfigError(f"{place}: There is no provider for {role.like!r} who could answer. Name one here.")
+    return route.of(role.like)
 
 
 class Labelled(Protocol):

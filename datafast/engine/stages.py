@@ -20,18 +20,20 @@ _MAX_REASON = 120  # it is counted and shown in tables
 
 
 class Verdict(NamedTuple):
-    """A stage's decision about a row. Dropped rows are counted by `reason`, so the reason contains no value of the row."""
+    """A stage's decision about a row. Dropped rows are counted by `reason`, so the reason contains no value of the row; the number that
+    was decided by, if there is one, is the `score`."""
 
     keeps: bool
     reason: str = ""
+    score: float | None = None
 
 
 KEEP = Verdict(True)
 
 
-def drop(reason: str) -> Verdict:
-    """The verdict that the row is not written, with a reason like "fewer than 40 words"."""
-    return Verdict(False, reason)
+def drop(reason: str, score: float | None = None) -> Verdict:
+    """The verdict that the row is not written, with a reason like "fewer than 40 words", and the number that led to it."""
+    return Verdict(False, reason, score)
 
 
 class Decides(Protocol):
@@ -57,7 +59,7 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
                 f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
             )
         if not verdict.keeps:
-            return stage.name, drop(_cut(verdict.reason))
+            return stage.name, drop(_cut(verdict.reason), verdict.score)
     return "", KEEP
 
 

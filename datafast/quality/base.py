@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from datafast._util.config_model import ConfigModel, NonBlank
+from datafast._util.notify import did_you_mean
 from datafast.engine.stages import KEEP, Verdict, drop
+from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "NonBlank", "Stage", "Verdict", "drop", "texts_of"]
+__all__ = ["KEEP", "NonBlank", "Stage", "TextStage", "Verdict", "drop", "texts_of"]
 
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
@@ -56,6 +58,22 @@ class Stage(ConfigModel):
     def settings(self) -> dict[str, Any]:
         """The settings that its verdicts depend on, as JSON."""
         return self.model_dump(mode="json", exclude_defaults=True) | {"stage": self.stage}
+
+
+class TextStage(Stage):
+    """Base of stages that look at the texts of a row."""
+
+    field: NonBlank | None = None
+    """The field that is looked at; all fields that hold text where none is given."""
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        if self.field is not None and self.field not in row_model.model_fields:
+            hint = did_you_mean(self.field, row_model.model_fields)
+            raise ConfigError(f"field: Rows have no field {self.field!r}. {hint}")
+
+    def texts(self, row: BaseModel) -> list[str]:
+        """The texts of a row that are looked at."""
+        return list(texts_of(row, self.field))
 
 
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:

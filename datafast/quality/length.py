@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from datafast._util.notify import did_you_mean
-from datafast.errors import ConfigError
-from datafast.quality.base import KEEP, NonBlank, Stage, Verdict, drop, texts_of
+from datafast.quality.base import KEEP, TextStage, Verdict, drop
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -21,14 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["LengthStage"]
 
 
-class LengthStage(Stage):
+class LengthStage(TextStage):
     """Drops rows by their number of words or characters, counted over all texts of a row or over one field."""
 
     stage: Literal["length"] = "length"
     """Drops rows by their number of words or characters."""
-
-    field: NonBlank | None = None
-    """The field that counts; all fields that hold text where none is given."""
 
     min_words: int | None = Field(default=None, ge=1)
     """Fewer words are too few. Words are what spaces and line breaks part."""
@@ -53,13 +48,8 @@ class LengthStage(Stage):
                 )
         return self
 
-    def check(self, row_model: type[BaseModel]) -> None:
-        if self.field is not None and self.field not in row_model.model_fields:
-            hint = did_you_mean(self.field, row_model.model_fields)
-            raise ConfigError(f"field: Rows have no field {self.field!r}. {hint}")
-
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        texts = list(texts_of(row, self.field))
+        texts = self.texts(row)
         if self.min_words is not None or self.max_words is not None:
             words = sum(len(text.split()) for text in texts)
             if verdict := _outside(words, self.min_words, self.max_words, "words"):
@@ -73,7 +63,7 @@ class LengthStage(Stage):
 
 def _outside(count: int, least: int | None, most: int | None, what: str) -> Verdict | None:
     if least is not None and count < least:
-        return drop(f"fewer than {least:,} {what}")
+        return drop(f"fewer than {least:,} {what}", count)
     if most is not None and count > most:
-        return drop(f"more than {most:,} {what}")
+        return drop(f"more than {most:,} {what}", count)
     return None

@@ -201,8 +201,13 @@ class SourceTexts(Sequence[str]):
 
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
+    @property
+    def name(self) -> str:
+        """What the source is called in messages."""
+        return self._rows.name
+
     def __repr__(self) -> str:
-        return f"<{len(self)} texts of {self._rows.name}>"
+        return f"<{len(self)} texts of {self.name}>"
 
     @property
     def written(self) -> dict[str, Any]:

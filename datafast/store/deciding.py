@@ -30,10 +30,11 @@ __all__ = ["Decide", "Dropped", "Reversed", "Undecided", "decide_again", "revers
 
 
 class Dropped(NamedTuple):
-    """The stage that drops a row, and why."""
+    """The stage that drops a row, why, and the number that it decided by, if there is one."""
 
     stage: str
     reason: str
+    score: float | None = None
 
 
 class Undecided(Exception):
@@ -63,7 +64,7 @@ class _Verdicts:
     counts: Reversed = field(default_factory=Reversed)
     dropped: list[FilteredRow] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
-    reworded: list[tuple[str, str, int]] = field(default_factory=list)
+    reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By item: the rows that are dropped, and those that return, as bit masks."""
 
@@ -166,7 +167,11 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:
-                filtered[waiting.number] = (waiting.id, Dropped(waiting.stage, waiting.reason), waiting.row + b"\n")
+                filtered[waiting.number] = (
+                    waiting.id,
+                    Dropped(waiting.stage, waiting.reason, waiting.score),
+                    waiting.row + b"\n",
+                )
             waiting = next(out, None)
         yield _Place(append, position, state is ItemState.STALE, filtered)
 
@@ -184,7 +189,9 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
         counts.dropped += 1
         verdicts.turn(item, dropped=1 << number)
         row = line.removesuffix(b"\n")
-        verdicts.dropped.append(FilteredRow(item, number, *found, row, time.time(), place.append.id))
+        verdicts.dropped.append(
+            FilteredRow(item, number, found.stage, found.reason, row, time.time(), place.append.id, found.score)
+        )
     for number, (filtered_id, before, line) in place.filtered.items():
         counts.decided += 1
         found = _verdict(decide, place.position, line, before)

@@ -539,7 +539,7 @@ class Ledger:
 
     def put_filtered(self, rows: Iterable[FilteredRow]) -> None:
         self._db.executemany(
-            "INSERT INTO filtered(item, number, stage, reason, row, at, place) VALUES(?,?,?,?,?,?,?)",
+            "INSERT INTO filtered(item, number, stage, reason, row, at, place, score) VALUES(?,?,?,?,?,?,?,?)",
             map(filtered_values, rows),
         )
 
@@ -586,16 +586,14 @@ class Ledger:
 
     def filtered_by_place(self) -> Generator[PlacedRow, None, None]:
         """All filtered rows that have a place, in the order of the file."""
-        query = (
-            "SELECT id, place, number, stage, reason, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
-        )
+        query = "SELECT id, place, number, stage, reason, score, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
         for row in self._db.execute(query):
             yield PlacedRow(*row)
 
     def filtered_lines(self) -> Generator[FilteredLine, None, None]:
         """The filtered rows of items that are in the plan, in the order in which they were dropped."""
         query = (
-            "SELECT filtered.id, position, number, stage, reason, row, at FROM filtered JOIN items ON items.id = filtered.item "
+            "SELECT filtered.id, position, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = filtered.item "
             "WHERE state != 3 ORDER BY filtered.id"
         )
         for row in self._db.execute(query):
@@ -606,7 +604,7 @@ class Ledger:
         *,
         dropped: Iterable[FilteredRow],
         returned: Iterable[int],
-        reworded: Iterable[tuple[str, str, int]],
+        reworded: Iterable[tuple[str, str, float | None, int]],
         slots: Mapping[int, tuple[int, int]],
     ) -> None:
         """Records other verdicts about rows than they had.
@@ -614,13 +612,13 @@ class Ledger:
         Args:
             dropped: rows that were in the file.
             returned: the ids of filtered rows that are in the file now.
-            reworded: stage and reason of filtered rows that stay, by id.
+            reworded: stage, reason and score of filtered rows that stay, with their ids.
             slots: by item, the rows of both sorts as bit masks.
         """
         self._db.executemany("DELETE FROM filtered WHERE id = ?", [(filtered_id,) for filtered_id in returned])
         self._db.executemany(
-            "UPDATE filtered SET stage = ?, reason = ? WHERE id = ?",
-            [(storable(stage), storable(reason), filtered_id) for stage, reason, filtered_id in reworded],
+            "UPDATE filtered SET stage = ?, reason = ?, score = ? WHERE id = ?",
+            [(storable(stage), storable(reason), score, filtered_id) for stage, reason, score, filtered_id in reworded],
         )
         self.put_filtered(dropped)
         for item in self.items_at(slots):

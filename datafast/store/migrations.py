@@ -6,7 +6,7 @@ only read do not migrate: temporary views show them an old ledger in the newest 
     1   version 0.1.0
     2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
     3   batches and the calls in them
-    4   the place of each dropped row: the append of its item
+    4   the place of each dropped row, which is the append of its item, and its score
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE filtered ADD COLUMN place INTEGER",
+        "ALTER TABLE filtered ADD COLUMN score REAL",
         "CREATE INDEX filtered_of_place ON filtered(place, number)",
     ),
 )
@@ -82,14 +83,14 @@ _NO_BATCHES = (
         0 AS request, 0.0 AS usd, 0 AS tokens, '' AS form, NULL AS error, NULL AS before_call WHERE 0""",
 )
 
-_NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place FROM main.filtered"
+_NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place, NULL AS score FROM main.filtered"
 
 _AS_NEWEST: dict[int, tuple[str, ...]] = {
     1: (
         "CREATE TEMP VIEW items AS SELECT *, NULL AS kept FROM main.items",
         "CREATE TEMP VIEW calls AS SELECT *, NULL AS format FROM main.calls",
         """CREATE TEMP VIEW filtered AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stage, '' AS reason, x'' AS row, 0.0 AS at,
-            NULL AS place WHERE 0""",
+            NULL AS place, NULL AS score WHERE 0""",
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
         *_NO_BATCHES,
     ),

@@ -193,6 +193,7 @@ class FilteredRow:
     row: bytes
     at: float
     place: int | None = None
+    score: float | None = None
 
 
 class PlacedRow(NamedTuple):
@@ -203,6 +204,7 @@ class PlacedRow(NamedTuple):
     number: int
     stage: str
     reason: str
+    score: float | None
     row: bytes
 
 
@@ -214,6 +216,7 @@ class FilteredLine(NamedTuple):
     number: int
     stage: str
     reason: str
+    score: float | None
     row: bytes
     at: float
 

@@ -40,7 +40,7 @@ def failure_values(f: FailureRow) -> tuple[Any, ...]:
 
 
 def filtered_values(row: FilteredRow) -> tuple[Any, ...]:
-    return (row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at, row.place)
+    return (row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at, row.place, row.score)
 
 
 def storable(text: str) -> str:

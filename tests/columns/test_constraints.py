@@ -114,6 +114,19 @@ def test_a_format_that_does_not_tell_the_moment_is_refused(tmp_path: Path, form:
     )
 
 
+def test_what_a_named_column_depends_on_is_drawn_once_unless_it_is_named_too(tmp_path: Path) -> None:
+    schema = {
+        "field": {"type": "choice", "values": ["sea", "sky"]},
+        "topic": {"type": "choice", "by": "field", "values": {"sea": ["tides"], "sky": ["moons"]}},
+    }
+    with pytest.raises(
+        ConfigError, match=r"10,000 draws of topic for row \d+, which depend on field as drawn before\."
+    ):
+        columns(tmp_path / "a", schema, constraints=["topic == 'moons'"]).generate()
+    found = rows(tmp_path / "b", schema, constraints=["topic == 'moons' and field"])
+    assert {row["field"] for row in found} == {"sky"}
+
+
 def test_what_is_null_is_not_compared(tmp_path: Path) -> None:
     found = rows(tmp_path, {"a": DIE, "b": {**DIE, "when": "a > 3"}}, constraints=["b > a"], count=60)
     assert {row["b"] is None for row in found if row["a"] <= 3} == {True}

@@ -328,3 +328,28 @@ def test_columns_have_whatever_names_the_users_tables_have(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["_x", "", " x", "a{b", "a[0]", 'a"b', "a\nb"])
 def test_a_name_that_no_template_could_say_is_refused(tmp_path: Path, name: str) -> None:
     assert "The name of a column has no braces" in refusal(tmp_path, {name: {"type": "uuid"}})
+
+
+def test_a_column_that_is_changed_in_its_config_counts_as_it_is_now(tmp_path: Path) -> None:
+    schema = {
+        "n": {"type": "constant", "value": 700},
+        "normal": {"type": "normal", "mean": 0, "std": 1},
+        "choice": {"type": "choice", "values": "[n]"},
+        "text": {"type": "expression", "template": "{n}", "returns": "integer"},
+        "whole": {"type": "uuid", "when": "n < 1"},
+    }
+    dataset = columns(tmp_path, schema, rows=3)
+    changes: dict[str, dict[str, Any]] = {
+        "normal": {"mean": "n"},
+        "choice": {"values": ["x"]},
+        "whole": {"when": None},
+    }
+    for name, fields in changes.items():
+        for field, value in fields.items():
+            setattr(dataset.config.columns[name], field, value)
+    dataset.config.num_rows = 2
+    dataset.generate()
+    for row in rows_of(tmp_path / "out.jsonl"):
+        assert 690 < row["normal"] < 710
+        assert (row["choice"], row["text"]) == ("x", 700)
+        assert row["whole"] is not None

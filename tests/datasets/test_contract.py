@@ -294,6 +294,8 @@ COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle", "river_
 """The kinds whose number of rows can be said."""
 WITH_PERSONAS = [kind for kind in COUNTED if kind != "columns"]
 """The kinds that ask with prompts."""
+WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
+"""Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
 every_kind = pytest.mark.parametrize("kind", CASES)
@@ -437,7 +439,7 @@ def test_a_budget_holds_and_a_larger_one_ends_in_the_rows_of_one_run(bench: Benc
     assert same_rows(cut.rows, bench.rows)
 
 
-def killed_run(kind: str, folder: str, site: str, at: int) -> None:
+def killed_run(kind: str, folder: str, site: str, at: int, **changes: Any) -> None:
     """A run whose process is gone when so many requests were sent."""
     sys.path.insert(0, site)
     installed.cache_clear()
@@ -449,7 +451,7 @@ def killed_run(kind: str, folder: str, site: str, at: int) -> None:
         return await own(backend, request)
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    Bench(kind, Path(folder), SPEC, {}).run()
+    Bench(kind, Path(folder), SPEC, changes).run()
 
 
 @pytest.fixture(scope="module")
@@ -517,6 +519,34 @@ def test_every_prompt_and_system_message_reaches_the_server(
             is_system = mark.startswith("mark:system")
             assert mark in re.findall(r"mark:[\w-]+", sent[is_system])
             assert mark not in sent[not is_system]
+
+
+@pytest.mark.parametrize("kind", WITH_CANDIDATES)
+def test_the_best_of_several_is_the_same_after_a_kill_and_another_judge_buys_only_the_judging(
+    bench: Bench, children: ForkServer, tmp_path: Path
+) -> None:
+    def choice(judge: str) -> Fields:
+        return {"best_of_n": {"n": 2, "judge": {"providers": [{**SPEC, "model_id": judge}], "rubric": "Is it true?"}}}
+
+    chosen = bench.changed(num_rows=12, **choice("j"))
+    whole = chosen.run()
+    assert (whole.written + whole.filtered, whole.failed) == (12, 0)
+    for row in chosen.rows:
+        told = row["metadata"]["best_of_n"]
+        assert (told["n"], len(told["scores"])) == (2, 2)
+        assert told["scores"][told["chosen"]] == max(told["scores"])
+    judged = whole.usage_by_provider["simulated/j"].calls
+    assert chosen.project.estimate(chosen.project.dataset()).calls == 0
+
+    killed = chosen.changed(tmp_path / "killed")
+    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-riddles")}
+    children.run("tests.datasets.test_contract:killed_run", **arguments, at=whole.calls // 2, **killed.changes)
+    killed.run()
+    assert same_rows(killed.rows, chosen.rows)
+
+    again = chosen.changed(**choice("k")).run(on_change=lambda ahead: ahead.calls == judged)
+    assert again.stop_cause is None
+    assert {name: used.calls for name, used in again.usage_by_provider.items()} == {"simulated/k": judged}
 
 
 @pytest.mark.parametrize("pair", ["all", "random", "cycle"])

@@ -216,6 +216,9 @@ def test_where_no_provider_is_named_a_role_of_the_config_answers() -> None:
     (route,) = with_further([Route.by_role({"user": user, "assistant": assistant})], [judge])
     assert route.of("judge") is assistant
     assert route.roles == ("user", "assistant")
+    nobody = FurtherRole("judge", None, like="generator", place=("best_of_n", "judge"))
+    with pytest.raises(ConfigError, match=r"best_of_n\.judge: There is no provider for 'generator'"):
+        with_further([Route.by_role({"user": user})], [nobody])
     (single,) = with_further([Route.single(user)], [judge])
     assert single.of("judge") is user
 

@@ -24,6 +24,7 @@ from datafast.schema.config import ClassificationDatasetConfig, ConversationData
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import (
     CountingProvider,
+    ThinkingProvider,
     assert_balanced,
     counting_raw_run,
     fork_server,
@@ -295,6 +296,32 @@ def test_a_row_fails_if_no_candidate_is_judged(tmp_path: Path, servers: Any) -> 
     assert (again.written, len(writer.requests)) == (2, 8)
 
 
+def test_a_judge_that_cannot_be_used_costs_no_row_and_no_candidate_twice(tmp_path: Path, servers: Any) -> None:
+    writer, judge = servers
+    judge.respond = lambda request: Answer(status=401, body={"error": {"message": "no such key"}})
+    dataset = raw(tmp_path, topics=3, best_of_n=judged(judge))
+    with pytest.raises(RunStopped, match="judge"):
+        dataset.generate([at(writer)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (0, 0, 3)
+    bought = len(writer.requests)
+    judge.respond = score
+    assert assert_balanced(dataset.generate([at(writer)]).report).written == 3
+    assert len(writer.requests) == 12 >= bought > 0
+
+
+@pytest.mark.parametrize("place", ["field", "metadata"])
+def test_the_reasoning_of_a_row_is_that_of_the_candidate_that_was_chosen(tmp_path: Path, place: str) -> None:
+    model = ThinkingProvider("m", log=tmp_path / "log", reply=by_try(3, 5, 4))
+    chosen = {"n": 3, "judge": {"rubric": RUBRIC}}
+    raw(tmp_path, topics=["topic 7"], best_of_n=chosen, reasoning=place).generate([model])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    told = row["reasoning"] if place == "field" else row["metadata"]["reasoning"]
+    assert row["metadata"]["best_of_n"]["chosen"] == 1
+    assert told.startswith("Thinking of: Write texts")
+    assert told.count("Thinking of") == 1
+
+
 # -- a check
 
 
@@ -482,6 +509,27 @@ def test_a_temperature_of_0_is_told(tmp_path: Path, servers: Any) -> None:
     writer, _ = servers
     with pytest.warns(UserWarning, match=re.escape("best_of_n: The temperature of openai_compatible/m is 0")):
         raw(tmp_path, best_of_n={"check": "text"}).generate([at(writer, temperature=0)])
+
+
+@pytest.mark.parametrize("wrong", [{}, {"min": 9}, {"scale": "letters"}])
+def test_no_error_shows_a_key_in_the_wrong_place(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    spec = {"provider": "openai", "api_key": "sk-abc123"}
+    headers = {"provider": "openai", "extra_headers": {"Authorization": "Bearer sk-abc123"}}
+    for providers in ([spec], {"j": spec}, [headers, "opnai"]):
+        with pytest.raises(ValueError, match="best_of_n") as caught:
+            raw(tmp_path, best_of_n={"judge": {"providers": providers, **wrong}})
+        assert "abc123" not in str(caught.value)
+
+
+def test_no_key_is_written_down(tmp_path: Path) -> None:
+    spec = {"provider": "openai", "extra_headers": {"Authorization": "Bearer sk-abc123"}}
+    chosen = {"n": 2, "judge": {"providers": [spec, OpenAIProvider(api_key="sk-abc123")]}}
+    dataset = raw(tmp_path, topics=1, best_of_n=chosen)
+    dataset.generate([SimulatedProvider("m")], offline=True)
+    assert "abc123" not in dataset.config.model_dump_json()
+    assert "abc123" not in repr(dataset.config.best_of_n.judge.providers[1])
+    for file in tmp_path.iterdir():
+        assert b"abc123" not in file.read_bytes()
 
 
 # -- in YAML

@@ -71,7 +71,7 @@ def _chosen(reader: LedgerReader, stage: str | None, reason: str | None) -> Iter
 
 
 def _as_mapping(row: FilteredLine) -> dict[str, Any]:
-    return {"stage": row.stage, "reason": row.reason, "row": json.loads(row.row)}
+    return {"stage": row.stage, "reason": row.reason, "score": row.score, "row": json.loads(row.row)}
 
 
 def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: int) -> None:
@@ -101,9 +101,12 @@ def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: i
 
 
 def _table(rows: list[FilteredLine]) -> list[str]:
-    cells = [("stage", "reason", "row"), *((row.stage, row.reason, _in_words(row.row)) for row in rows)]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
-    return [f"{stage:{widths[0]}}  {reason:{widths[1]}}  {row}" for stage, reason, row in cells]
+    told = ((row.stage, row.reason, "" if row.score is None else f"{row.score:g}", _in_words(row.row)) for row in rows)
+    cells = [("stage", "reason", "score", "row"), *told]
+    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
+    return [
+        f"{stage:{widths[0]}}  {reason:{widths[1]}}  {score:>{widths[2]}}  {row}" for stage, reason, score, row in cells
+    ]
 
 
 def _in_words(line: bytes) -> str:

@@ -117,7 +117,7 @@ class ChoiceColumn(DrawnColumn):
         return _as_python(given)
 
     def prepare_draw(self, setup: Setup) -> None:
-        self._joint = None
+        self._joint, self._expression, self._options = None, None, {}
         if self.mode != "random" and (self.by is not None or isinstance(self.values, str) or self.cases):
             raise ConfigError(
                 f"mode: {self.mode} goes over all rows, so the values cannot depend on other columns. Write mode: random."

@@ -56,8 +56,7 @@ class ExpressionColumn(Column):
     def prepare(self, setup: Setup) -> None:
         if self.expression is not None:
             self._expression = setup.expression(self.expression, "expression")
-        if self.template is not None:
-            self._template = setup.template(self.template, "template")
+        self._template = None if self.template is None else setup.template(self.template, "template")
 
     def make(self, cell: Cell) -> Any:
         if self._template is not None:

@@ -71,7 +71,7 @@ class NumberColumn(DrawnColumn):
 
     def prepare_draw(self, setup: Setup) -> None:
         self.prepare_amounts(setup, {**self.parameters(), "min": self.min, "max": self.max})
-        fixed = self.fixed_amounts
+        self._law, fixed = None, self.fixed_amounts
         if fixed is not None:
             try:
                 self._law = self.law(fixed)

@@ -1,0 +1,221 @@
+"""Drops rows that fail a check: of their structure, of an answer that is known, of code that has to parse, or by a function.
+
+quality:
+  - {stage: check, field: code, parses_as: python}
+  - {stage: check, field: record, json_schema: {type: object, required: [name]}}
+  - {stage: check, field: response, answer: 'the answer is (\\S+?)\\.?$', equals: solution}
+
+In Python also `{"stage": "check", "function": is_short}`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, PrivateAttr, field_serializer, model_validator
+
+from datafast._util.function_code import code_of
+from datafast._util.linear_schema import linear_validator
+from datafast._util.notify import did_you_mean
+from datafast.errors import ConfigError
+from datafast.quality.base import KEEP, NonBlank, TextStage, Verdict, drop
+
+if TYPE_CHECKING:
+    from datafast.plan.items import WorkItem
+
+__all__ = ["CheckStage"]
+
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
+_MOST_LETTERS = 1_000_000
+
+
+class CheckStage(TextStage):
+    """Drops rows that fail a check."""
+
+    stage: Literal["check"] = "check"
+    """Drops rows that fail a check: `parses_as`, `json_schema`, `answer` with `equals`, or `function`."""
+
+    parses_as: Literal["python", "json", "sql"] | None = None
+    """The language in which the texts have to parse; fenced blocks alone where there are any. sql needs the extra `check`."""
+    json_schema: dict[str, Any] | None = None
+    """A JSON Schema that the value of `field` fits; of a text, the JSON in it."""
+    answer: NonBlank | None = None
+    """A pattern with one group that finds the answer in a text; the last match counts, and ^ and $ match at lines. Needs the extra
+    `check`."""
+    equals: NonBlank | None = None
+    """The field with what the answer must be. Case, spaces around it and the way in which a number is written do not count."""
+    function: Any = None
+    """Only in Python: given the row as a mapping, it returns true, or false, or the reason why the row is dropped."""
+    version: NonBlank | None = None
+    """Stands for what the function does: change it when the function changes. By default its code and the values that it reaches."""
+
+    _validator: Any = PrivateAttr(default=None)
+    _pattern: Any = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _one_check(self) -> CheckStage:
+        given = [name for name in ("parses_as", "json_schema", "answer", "function") if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = f"got {' and '.join(given)}" if given else "got none"
+            raise ValueError(f"parses_as: expected one of parses_as, json_schema, answer and function, {told}.")
+        if (self.answer is None) != (self.equals is None):
+            raise ValueError("equals: answer and equals go together. Give both.")
+        if self.json_schema is not None and self.field is None:
+            raise ValueError("field: Say which field has to fit the schema.")
+        if self.function is not None and not callable(self.function):
+            raise ValueError(
+                f"function: expected a function, got {self.function!r}. Functions can be given in Python alone; in YAML there are "
+                f"expressions: {{stage: keep_if, expression: ...}}."
+            )
+        if self.answer is not None and (groups := _groups_of(self.answer)) != 1:
+            raise ValueError(f"answer: expected one group, as in 'is (\\d+)', got {groups}.")
+        return self
+
+    @field_serializer("function")
+    def _described(self, function: Any) -> str | None:
+        return None if function is None else getattr(function, "__qualname__", type(function).__name__)
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        if self.equals is not None and self.equals not in row_model.model_fields:
+            raise ConfigError(
+                f"equals: Rows have no field {self.equals!r}. {did_you_mean(self.equals, row_model.model_fields)}"
+            )
+        if self.parses_as == "sql":
+            _sqlglot()
+        if self.answer is not None:
+            self._pattern = _compiled(self.answer)
+
+    def settings(self) -> dict[str, Any]:
+        if self.function is None:
+            return super().settings()
+        code = self.version or code_of(self.function)[0]
+        return {**super().settings(), "code": code}
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        if self.function is not None:
+            return _said(self.function(row.model_dump(mode="json")))
+        if self.json_schema is not None:
+            return self._fits(row)
+        if self.answer is not None and self.equals is not None:
+            return self._answered(row)
+        parse = _PARSERS[str(self.parses_as)]
+        for text in self.texts(row):
+            for code in _FENCE.findall(text) or [text]:
+                if not parse(code):
+                    return drop(f"does not parse as {self.parses_as}")
+        return KEEP
+
+    def _fits(self, row: BaseModel) -> Verdict:
+        if self._validator is None:
+            self._validator = linear_validator(self.json_schema or {})
+        value = getattr(row, str(self.field))
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        if isinstance(value, str):
+            found = _FENCE.findall(value)
+            try:
+                value = json.loads(found[0] if found else value)
+            except ValueError:
+                return drop("is not JSON")
+        return KEEP if self._validator.is_valid(value) else drop("does not fit the schema")
+
+    def _answered(self, row: BaseModel) -> Verdict:
+        wanted = _plain(getattr(row, str(self.equals)))
+        if self._pattern is None:
+            self._pattern = _compiled(str(self.answer))
+        found = [match for text in self.texts(row) for match in self._pattern.findall(text)]
+        if not found:
+            return drop("no answer is found")
+        return KEEP if _plain(found[-1]) == wanted else drop("another answer")
+
+
+def _groups_of(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"answer: This is not a pattern: {error}.") from None
+
+
+def _compiled(pattern: str) -> Any:
+    """The pattern in an engine whose time is linear in the text, since the texts are a model's."""
+    try:
+        import re2
+    except ImportError:
+        raise ConfigError(
+            "answer: The package google-re2, which finds answers in texts of any sort in time, is not installed. Install it with: "
+            "pip install 'datafast[check]'"
+        ) from None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(f"(?m){pattern}", options)
+    except re2.error as error:
+        raise ConfigError(
+            f"answer: The pattern {pattern!r} cannot be used: {error}. Write it without look-around and back-references."
+        ) from None
+
+
+def _said(found: object) -> Verdict:
+    if isinstance(found, str):
+        return drop(found or "the function says no")
+    if not isinstance(found, bool):
+        raise TypeError(f"The function of the check gave {found!r}. Return true, false, or a reason to drop the row.")
+    return KEEP if found else drop("the function says no")
+
+
+def _plain(value: object) -> object:
+    """An answer for comparison: a number as such, other texts without case and spaces around."""
+    text = str(value).strip().strip("$").rstrip(".").replace(",", "")
+    try:
+        return float(text)
+    except ValueError:
+        return " ".join(str(value).split()).casefold().rstrip(".")
+
+
+def _is_python(code: str) -> bool:
+    if len(code) > _MOST_LETTERS:
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes and comparisons in the code
+            ast.parse(textwrap.dedent(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _is_json(code: str) -> bool:
+    try:
+        json.loads(code)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_sql(code: str) -> bool:
+    sqlglot = _sqlglot()
+    try:
+        statements = sqlglot.parse(code)
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return False
+    return any(statement is not None for statement in statements)
+
+
+def _sqlglot() -> Any:
+    try:
+        import sqlglot
+    except ImportError:
+        raise ConfigError(
+            "parses_as: The package sqlglot, which parses SQL, is not installed. Install it with: pip install 'datafast[check]'"
+        ) from None
+    return sqlglot
+
+
+_PARSERS: Mapping[str, Callable[[str], bool]] = {"python": _is_python, "json": _is_json, "sql": _is_sql}

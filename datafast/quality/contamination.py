@@ -1,0 +1,126 @@
+"""Drops rows that share words with texts that a model will be tested on.
+
+quality:
+  - {stage: contamination, against: {source: benchmark.jsonl, column: question}}
+  - {stage: contamination, against: {source: "tests/*.parquet", column: prompt}, ngram: 8, max_share: 0.1}
+
+Method: runs of `ngram` words, without punctuation and case, after Brown et al. (2020), Language Models are Few-Shot Learners,
+arXiv:2005.14165, appendix C. A text of the test that is shorter than a run counts as a whole. In scripts without spaces letters count in
+the place of words. Memory: 8 bytes for each run of the test, and some times as much while it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, PrivateAttr
+
+from datafast._util.config_model import Accepts
+from datafast.quality.base import KEEP, TextStage, Verdict, drop
+from datafast.sources.field import TextInput
+from datafast.sources.source import SourceTexts
+
+if TYPE_CHECKING:
+    from datafast.plan.items import WorkItem
+
+__all__ = ["ContaminationStage"]
+
+_WORDS = re.compile(r"[^\W_]+")
+_LONG_WORD = 12  # letters a word, on average, above which a text has no spaces between words
+_LETTERS = 2  # that stand for a word there
+_LEAST = 4  # words; a shorter text of a test is in many others by chance
+
+
+class ContaminationStage(TextStage):
+    """Drops rows that share words with texts that a model will be tested on."""
+
+    stage: Literal["contamination"] = "contamination"
+    """Drops rows that share runs of words with texts that a model will be tested on."""
+
+    against: Accepts[Annotated[Sequence[str], TextInput("test")], Iterable[Any] | Path]
+    """The texts of the test. A list, a file, or a source with its column."""
+    ngram: int = Field(default=13, ge=4, le=50)
+    """The number of words in a run."""
+    max_share: float = Field(default=0.0, ge=0, lt=1)
+    """The share of a row's runs that may be in the test."""
+
+    _known: _Runs | None = PrivateAttr(default=None)
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        self._known = _Runs(self.against, self.ngram)
+
+    def settings(self) -> dict[str, Any]:
+        read = self.against.digest.hex() if isinstance(self.against, SourceTexts) else _digest(self.against)
+        return {**super().settings(), "against": read}
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        if self._known is None:
+            self.check(type(row))
+        assert self._known is not None  # noqa: S101 - check has just made it
+        shares = [self._known.share_in(text) for text in self.texts(row)]
+        most = max(shares, default=0.0)
+        if most <= self.max_share:
+            return KEEP
+        return drop(f"words of {self._name}", round(most, 3))
+
+    @property
+    def _name(self) -> str:
+        return self.against.name if isinstance(self.against, SourceTexts) else "the test"
+
+
+def _digest(texts: Sequence[str]) -> str:
+    found = blake2b(digest_size=16)
+    for text in texts:
+        found.update(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+    return found.hexdigest()
+
+
+class _Runs:
+    """The runs of words of many texts, as sorted hashes."""
+
+    def __init__(self, texts: Iterable[str], size: int) -> None:
+        self._size = size
+        hashes = array("Q")
+        short: dict[int, set[int]] = {}
+        for text in texts:
+            words = _words(text)
+            if len(words) >= size:
+                hashes.extend(_hashes(words, size))
+            elif len(words) >= _LEAST:
+                short.setdefault(len(words), set()).update(_hashes(words, len(words)))
+        self._long = array("Q", sorted(set(hashes)))
+        self._short = {length: frozenset(found) for length, found in short.items()}
+
+    def share_in(self, text: str) -> float:
+        """The share of a text's runs that are known; 1 if it holds a whole short text."""
+        words = _words(text)
+        for length, known in self._short.items():
+            if any(found in known for found in _hashes(words, length)):
+                return 1.0
+        runs = list(_hashes(words, self._size))
+        return sum(self._has(found) for found in runs) / len(runs) if runs else 0.0
+
+    def _has(self, found: int) -> bool:
+        place = bisect_left(self._long, found)
+        return place < len(self._long) and self._long[place] == found
+
+
+def _words(text: str) -> list[str]:
+    words = _WORDS.findall(text.casefold())
+    if words and sum(map(len, words)) > _LONG_WORD * len(words):
+        letters = "".join(words)
+        return [letters[start : start + _LETTERS] for start in range(len(letters) - 1)]
+    return words
+
+
+def _hashes(words: Sequence[str], size: int) -> Iterator[int]:
+    for start in range(len(words) - size + 1):
+        run = " ".join(words[start : start + size]).encode("utf-8", "surrogatepass")
+        yield int.from_bytes(blake2b(run, digest_size=8).digest(), "little")

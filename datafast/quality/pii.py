@@ -1,0 +1,117 @@
+"""Drops rows with data of persons: addresses for mail, numbers of phones, cards and accounts, keys.
+
+quality:
+  - {stage: pii}
+  - {stage: pii, kinds: [email, phone]}
+
+Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616). Limits: names and postal
+addresses are not looked for. What is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
+numbers with 555-01.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field
+
+from datafast.quality.base import KEEP, TextStage, Verdict, drop
+
+if TYPE_CHECKING:
+    from datafast.plan.items import WorkItem
+
+__all__ = ["PiiKind", "PiiStage"]
+
+PiiKind = Literal["email", "phone", "card", "iban", "us_ssn", "ip", "key"]
+
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})\b", re.IGNORECASE)
+_EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
+_PHONE = re.compile(
+    r"(?<![\w.,/-])(?<!\d )(?:\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"
+    r"|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,4}[ /-]\d{3,4}[ -]?\d{2,5}(?:[ -]?\d{2,4})?|0\d(?:[ .]\d\d){4})(?![\w/-]|[.,]\d)"
+)
+_CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+_SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
+_IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
+_NO_HOST = re.compile(
+    r"(?:0|127|255)\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."
+)
+_KEY = re.compile(
+    r"\b(?:sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{30,}|AIza[A-Za-z0-9_-]{30,}"
+    r"|xox[abpr]-[A-Za-z0-9-]{10,})\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
+)
+
+
+class PiiStage(TextStage):
+    """Drops rows with data of persons."""
+
+    stage: Literal["pii"] = "pii"
+    """Drops rows with data of persons."""
+
+    kinds: list[PiiKind] = Field(default=["email", "phone", "card", "iban", "us_ssn", "ip", "key"], min_length=1)
+    """What is looked for."""
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        texts = self.texts(row)
+        for kind in self.kinds:
+            if any(_FINDERS[kind](text) for text in texts):
+                return drop(_NAMES[kind])
+        return KEEP
+
+
+def _has_email(text: str) -> bool:
+    return "@" in text and any(not _EXAMPLE.search(found[1]) for found in _EMAIL.finditer(text))
+
+
+def _has_phone(text: str) -> bool:
+    return any("555-01" not in found[0].replace(" ", "-").replace(".", "-") for found in _PHONE.finditer(text))
+
+
+def _has_card(text: str) -> bool:
+    return any(_is_luhn(re.sub(r"\D", "", found[0])) for found in _CARD.finditer(text))
+
+
+def _is_luhn(digits: str) -> bool:
+    if len(set(digits)) < 3 or digits[0] == "0":
+        return False
+    doubled = [int(digit) for digit in digits[::-1]]
+    return (
+        sum(digit if place % 2 == 0 else digit * 2 - 9 * (digit > 4) for place, digit in enumerate(doubled)) % 10 == 0
+    )
+
+
+def _has_iban(text: str) -> bool:
+    return any(_is_iban(found[0].replace(" ", "")) for found in _IBAN.finditer(text))
+
+
+def _is_iban(account: str) -> bool:
+    if not 15 <= len(account) <= 34:
+        return False
+    return int("".join(str(int(letter, 36)) for letter in account[4:] + account[:4])) % 97 == 1
+
+
+def _has_ip(text: str) -> bool:
+    return any(not _NO_HOST.match(found[0]) for found in _IP.finditer(text))
+
+
+_FINDERS: dict[str, Callable[[str], object]] = {
+    "email": _has_email,
+    "phone": _has_phone,
+    "card": _has_card,
+    "iban": _has_iban,
+    "us_ssn": _SSN.search,
+    "ip": _has_ip,
+    "key": _KEY.search,
+}
+_NAMES = {
+    "email": "an address for mail",
+    "phone": "a phone number",
+    "card": "the number of a card",
+    "iban": "the number of a bank account",
+    "us_ssn": "a social security number",
+    "ip": "the address of a computer",
+    "key": "a secret key",
+}

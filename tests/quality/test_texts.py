@@ -1,0 +1,370 @@
+# ruff: noqa: E501 - texts in many scripts
+"""Stages that look at one row: what they find, what they leave alone, and what they refuse in a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from datafast.datasets import RawDataset
+from datafast.errors import ConfigError
+from datafast.llms import SimulatedProvider
+from datafast.quality.base import Stage
+from datafast.quality.check import CheckStage
+from datafast.quality.contamination import ContaminationStage
+from datafast.quality.echo import EchoStage
+from datafast.quality.keep_if import KeepIfStage
+from datafast.quality.pii import PiiStage
+from datafast.quality.refusals import RefusalsStage
+from datafast.quality.regex import RegexStage
+from datafast.quality.repetition import RepetitionStage
+from tests.support import assert_balanced, raw
+
+PROSE = (
+    "The pilot boat leaves the harbour an hour before high water. By then the channel is deep enough for the freighters that wait "
+    "outside the bar, and the wind has usually gone round to the west. Nobody hurries: a ship that misses the tide waits half a day."
+)
+
+
+class Row(BaseModel):
+    text: str
+    answer: Any = None
+    language: str = "en"
+    metadata: dict[str, Any] = {}
+
+
+class Talk(BaseModel):
+    messages: list[dict[str, str]]
+
+
+def item_of(template: str) -> Any:
+    return SimpleNamespace(template=SimpleNamespace(text=template))
+
+
+def dropped(stage: Stage, text: str, *, item: Any = None, **fields: Any) -> str | None:
+    """The reason why a row with this text is dropped; None if it is kept."""
+    row = Row(text=text, **fields)
+    stage.check(Row)
+    verdict = stage.decide(row, item)
+    return None if verdict.keeps else verdict.reason
+
+
+# -- keep_if and regex
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ("language == 'en'", True),
+        ("text | length < 20", False),
+        ("metadata.topic == 'pumps' or answer", False),
+        ("metadata.topic == 'tides' and answer is none", True),
+    ],
+)
+def test_rows_are_kept_if_an_expression_is_true(expression: str, kept: bool) -> None:
+    stage = KeepIfStage(expression=expression)
+    assert dropped(stage, PROSE, metadata={"topic": "tides"}) == (None if kept else f"not {expression}")
+
+
+def test_an_expression_over_what_rows_do_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"quality\[0\]: expression: .*Did you mean 'text'"):
+        raw(tmp_path, quality=[{"stage": "keep_if", "expression": "txet | length > 3"}]).generate([SimulatedProvider()])
+
+
+def test_patterns_that_must_not_and_that_must_be_found() -> None:
+    assert dropped(RegexStage(deny=["(?i)PILOT +boat"]), PROSE) == "matches (?i)PILOT +boat"
+    assert dropped(RegexStage(deny=["lorem"]), PROSE) is None
+    assert dropped(RegexStage(allow=["^The", "^A"]), PROSE) is None
+    assert dropped(RegexStage(allow=["^A", "^B"], reason="begins oddly"), PROSE) == "begins oddly"
+    assert dropped(RegexStage(field="answer", allow=[r"^\d+$"]), PROSE, answer="12") is None
+
+
+# -- repetition
+
+
+LOOP = "and then the boat left the harbour " * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (PROSE, None),
+        (LOOP, "the same words over and over"),
+        ("\n".join(["A line about the tide."] * 5 + ["Another line."]), "the same words over and over"),
+        ("\n".join(["yes it is", "no it is not", "yes it is", "yes it is", "maybe"]), "the same lines over and over"),
+        ("Nooooooooooooooooooooooooooooo", "one letter over and over"),
+        ("---------------------------\nA table\n---------------------------", None),
+        (
+            "潮水每天涨落两次，港口的船只都要等待高潮才能离开，领航员总是提前一个小时出发，在航道足够深的时候带着货船越过沙洲，没有人着急。",
+            None,
+        ),
+        ("船离开了港口然后船又回来了。" * 10, "the same words over and over"),
+        ("one two three", None),
+    ],
+)
+def test_texts_that_go_round_in_circles(text: str, reason: str | None) -> None:
+    assert dropped(RepetitionStage(), text) == reason
+
+
+def test_a_repeated_chorus_is_a_matter_of_the_threshold() -> None:
+    song = f"{PROSE}\nThe tide comes in, the tide goes out again.\n{PROSE[:120]}"
+    assert dropped(RepetitionStage(max_share=0.2), song) is not None
+    assert dropped(RepetitionStage(max_share=0.9), song) is None
+
+
+# -- echo
+
+
+TEMPLATE = "Write a short report of what you have seen at {topic}, in the words of <<who>>, and leave out everything that others have told you."
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (PROSE, None),
+        (
+            "Write a short report of what you have seen at the harbour, in the words of a pilot. I saw boats.",
+            "copied from the prompt",
+        ),
+        ("At {topic} there was little to see.", "a placeholder that is not filled"),
+        ("I, <<who>>, saw it.", "a placeholder that is not filled"),
+        ("Dear [Your Name], the tide is late.", "a placeholder that is not filled"),
+        ("Sure! Here is a report for you:\n\nThe tide is late.", "talk around what was asked for"),
+        ("The tide is late. Let me know if you'd like another version!", "talk around what was asked for"),
+        ("The tide is late.<|im_end|>", "a mark of a chat format"),
+        ("### Response: The tide is late.", "a mark of a chat format"),
+        ("Use f'{name}: {value}' to print both, and arr[0] for the first.", None),
+        ("Here is where the pilot lives: a red house.", None),
+        ("He wrote [in haste] that the boat had left.", None),
+    ],
+)
+def test_what_belongs_to_the_prompt(text: str, reason: str | None) -> None:
+    assert dropped(EchoStage(), text, item=item_of(TEMPLATE)) == reason
+
+
+def test_talk_around_an_answer_is_a_part_of_a_conversation() -> None:
+    row = Talk(
+        messages=[{"role": "assistant", "content": "Sure! Here is a list:\n- tides\nLet me know if you want more."}]
+    )
+    assert EchoStage().decide(row, item_of("x")).keeps
+
+
+# -- refusals
+
+
+REFUSALS = [
+    "I'm sorry, but I can't help with that.",
+    "I apologize, but I am unable to fulfill this request.",
+    "As an AI language model, I don't have opinions.",
+    "I cannot provide medical advice.",
+    "This request violates the rules that I follow.",
+    "Je suis désolé, mais je ne peux pas répondre à cette demande.",
+    "Es tut mir leid, aber dabei kann ich nicht helfen.",
+    "Lo siento, pero no puedo ayudarte con eso.",
+    "Mi dispiace, ma non posso soddisfare questa richiesta.",
+    "Desculpe, mas não posso ajudar com isso.",
+    "Het spijt me, maar ik kan u daarbij niet helpen.",
+    "Przykro mi, ale nie mogę pomóc w tej sprawie.",
+    "Извините, но я не могу помочь с этим запросом.",
+    "抱歉，我无法满足您的请求。",
+    "申し訳ありませんが、そのご要望にはお応えできません。",
+    "죄송하지만 해당 요청에는 도움을 드릴 수 없습니다.",
+    "Üzgünüm, bu konuda yardımcı olamam.",
+    "عذراً، لا أستطيع مساعدتك في هذا الطلب.",
+    "क्षमा करें, मैं इसमें आपकी मदद नहीं कर सकता।",
+    "Rất tiếc, tôi không thể hỗ trợ yêu cầu này.",
+    "Maaf, saya tidak dapat membantu permintaan tersebut.",
+]
+ANSWERS = [
+    PROSE,
+    "I'm sorry about the delay; your parcel left the depot this morning.",
+    "I can't believe how quickly the tide came in that afternoon.",
+    "Unfortunately the pump was unable to provide enough pressure, so we changed it.",
+    "We regret that the museum is closed on Mondays. You can visit on other days.",
+    "Sorry, I can't come to the meeting today because I have to help my sister.",
+    "As an engineer, I often check the valves twice.",
+    "AI models are used in medicine as well.",
+    "Leider hat es gestern den ganzen Tag geregnet.",
+    "Je ne peux pas dormir quand il fait chaud, dit-elle.",
+]
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_refusals_are_found(text: str) -> None:
+    assert dropped(RefusalsStage(), text) == "a refusal"
+
+
+@pytest.mark.parametrize("text", ANSWERS)
+def test_answers_are_no_refusals(text: str) -> None:
+    assert dropped(RefusalsStage(), text) is None
+
+
+# -- pii
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Write to anna.berg@posteo.de today.", "an address for mail"),
+        ("Write to anna@example.com today.", None),
+        ("Call +49 30 901820 before noon.", "a phone number"),
+        ("Call (415) 867-5309 before noon.", "a phone number"),
+        ("Call 415-555-0134 before noon.", None),
+        ("Appelez le 01 44 55 66 77.", "a phone number"),
+        ("The card 4539 1488 0343 6467 was charged.", "the number of a card"),
+        ("The order 4539 1488 0343 6468 was sent.", None),
+        ("Pay to DE89 3704 0044 0532 0130 00.", "the number of a bank account"),
+        ("Pay to DE88 3704 0044 0532 0130 00.", None),
+        ("Her number is 536-90-4399.", "a social security number"),
+        ("The server at 87.106.12.4 is down.", "the address of a computer"),
+        ("The server at 192.168.0.4 is down, version 1.2.3.4567.", None),
+        ("Set the key to sk-abcdefghijklmnopqrstuvwx.", "a secret key"),
+        ("In 2019 there were 1,234,567 boats, 12.5 % more than in 1998-2001.", None),
+        ("pi is 3.14159265358979323846", None),
+        ("The level was 1013.25 hPa at 12:30 on 2024-05-17.", None),
+    ],
+)
+def test_data_of_persons(text: str, reason: str | None) -> None:
+    assert dropped(PiiStage(), text) == reason
+
+
+def test_only_the_kinds_that_are_named_are_looked_for() -> None:
+    assert dropped(PiiStage(kinds=["phone"]), "Write to anna.berg@posteo.de today.") is None
+
+
+# -- contamination
+
+
+TEST = [
+    "A ship that misses the tide waits half a day, so how long does a ship wait that misses it twice in a row?",
+    "How deep is it?",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (PROSE, False),
+        (f"{PROSE} A ship that misses the tide waits half a day so how long does a ship wait in all?", True),
+        ("Nobody knows it. How deep is it, they asked.", True),
+        ("How deep is the water?", False),
+    ],
+)
+def test_words_of_a_test(text: str, found: bool) -> None:
+    assert (dropped(ContaminationStage(against=TEST), text) is not None) == found
+
+
+def test_the_source_of_a_contamination_is_named_and_its_content_counts(tmp_path: Path) -> None:
+    file = tmp_path / "bench.jsonl"
+    file.write_text('{"question": "' + TEST[0] + '"}\n')
+    stage = ContaminationStage(against={"source": str(file), "column": "question"})  # type: ignore[arg-type]
+    assert dropped(stage, TEST[0]) == f"words of {file}"
+    before = stage.settings()
+    file.write_text('{"question": "Another one, which has nothing to do with it."}\n')
+    after = ContaminationStage(against={"source": str(file), "column": "question"}).settings()  # type: ignore[arg-type]
+    assert before != after
+
+
+# -- check
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "reason"),
+    [
+        ("python", "x = [1, 2]\nprint(x)", None),
+        ("python", "Like this:\n```python\nfor x in y:\n    pass\n```\nand that is all.", None),
+        ("python", "```python\nfor x in y\n    pass\n```", "does not parse as python"),
+        ("json", '{"a": [1, 2]}', None),
+        ("json", "{'a': 1}", "does not parse as json"),
+        ("sql", "SELECT a, count(*) FROM t GROUP BY a", None),
+        ("sql", "SELECT FROM WHERE", "does not parse as sql"),
+    ],
+)
+def test_code_that_has_to_parse(language: Any, text: str, reason: str | None) -> None:
+    assert dropped(CheckStage(parses_as=language, field="text"), text) == reason
+
+
+def test_a_value_that_has_to_fit_a_schema() -> None:
+    stage = CheckStage(field="answer", json_schema={"type": "object", "required": ["name"]})
+    assert dropped(stage, "", answer={"name": "Husum"}) is None
+    assert dropped(stage, "", answer='```json\n{"name": "Husum"}\n```') is None
+    assert dropped(stage, "", answer={"town": "Husum"}) == "does not fit the schema"
+    assert dropped(stage, "", answer="no json") == "is not JSON"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "reason"),
+    [
+        ("First 12, no.\nThe answer is 1,250.", "1250.0", None),
+        ("The answer is Blue.", " blue", None),
+        ("The answer is 7.\nNo: the answer is 8.", 7, "another answer"),
+        ("I do not know.", 7, "no answer is found"),
+    ],
+)
+def test_an_answer_that_is_known(text: str, wanted: Any, reason: str | None) -> None:
+    stage = CheckStage(field="text", answer=r"(?i)the answer is (\S+?)\.?$", equals="answer")
+    assert dropped(stage, text, answer=wanted) == reason
+
+
+def test_a_pattern_that_would_take_for_ever_takes_no_time() -> None:
+    stage = CheckStage(field="text", answer=r"((?:a+)+)$", equals="answer")
+    assert dropped(stage, "a" * 50_000 + "!", answer="a") == "no answer is found"
+
+
+def test_a_function_says_why() -> None:
+    def short(row: dict[str, Any]) -> bool | str:
+        return len(row["text"]) < 50 or "too long"
+
+    stage = CheckStage(function=short)
+    assert dropped(stage, "short") is None
+    assert dropped(stage, PROSE) == "too long"
+    assert CheckStage(function=lambda row: True).settings() != CheckStage(function=lambda row: False).settings()
+    with pytest.raises(TypeError, match="Return true, false, or a reason"):
+        dropped(CheckStage(function=lambda row: None), PROSE)
+
+
+# -- settings
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"stage": "regex"}, "allow: No pattern is given"),
+        ({"stage": "regex", "deny": ["(?=x)"]}, r"deny\[0\]: The pattern .* look-around"),
+        ({"stage": "check"}, "expected one of parses_as, json_schema, answer and function, got none"),
+        ({"stage": "check", "parses_as": "json", "json_schema": {}}, "got parses_as and json_schema"),
+        ({"stage": "check", "json_schema": {}}, "field: Say which field"),
+        ({"stage": "check", "answer": "(a)"}, "equals: answer and equals go together"),
+        ({"stage": "check", "answer": "a", "equals": "text"}, "expected one group"),
+        ({"stage": "check", "function": "f"}, "Functions can be given in Python alone"),
+        ({"stage": "pii", "kinds": ["mail"]}, "'email'"),
+        ({"stage": "keep_if"}, "expression"),
+        ({"stage": "contamination", "against": []}, "against"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, given: Any, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        raw(tmp_path, quality=[given])
+
+
+def test_all_of_them_go_through_a_run_and_a_written_config(tmp_path: Path) -> None:
+    stages: list[dict[str, Any]] = [
+        {"stage": "refusals"},
+        {"stage": "echo"},
+        {"stage": "repetition"},
+        {"stage": "pii"},
+        {"stage": "regex", "deny": ["lorem"]},
+        {"stage": "keep_if", "expression": "text | length > 10"},
+        {"stage": "contamination", "against": TEST},
+        {"stage": "check", "function": lambda row: "text" in row},
+    ]
+    made = raw(tmp_path, quality=stages).generate([SimulatedProvider()])
+    assert assert_balanced(made.report).failed == 0
+    assert len(made.data_rows) > 0
+    config = raw(tmp_path, quality=stages[:-1]).config
+    assert type(config).model_validate_json(config.model_dump_json()).quality == config.quality
+    assert isinstance(made, RawDataset)
