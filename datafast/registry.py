@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
         "generic_pipeline": "datafast.datasets.generic_pipeline:GenericPipelineDataset",
+        "instruction": "datafast.datasets.instruction.kind:InstructionDataset",
         "ultrachat": "datafast.datasets.ultrachat:UltrachatDataset",
     },
     "datafast.providers": {
@@ -106,6 +107,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
+        "filter": "datafast.cli.commands.filter:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import Field
@@ -22,9 +22,11 @@ from pydantic import Field
 from datafast._util.config_model import ConfigModel
 from datafast._util.notify import did_you_mean
 from datafast.columns.base import Cell, Column
-from datafast.columns.types.choice import ChoiceColumn, Options
 from datafast.errors import ConfigError
 from datafast.templates.values import to_text
+
+if TYPE_CHECKING:
+    from datafast.columns.types.choice import ChoiceColumn, Options
 
 __all__ = ["JointDraw", "JointRate", "joint_draws"]
 
@@ -94,6 +96,8 @@ def joint_draws(rates: Sequence[JointRate], columns: Mapping[str, Column]) -> li
 
 def _choice(place: str, name: str, columns: Mapping[str, Column]) -> tuple[ChoiceColumn, Options]:
     """A column that can be drawn together with others, and what is drawn. Raises ConfigError."""
+    from datafast.columns.types.choice import ChoiceColumn  # a config without joint rates need not load it
+
     if name not in columns:
         raise ConfigError(f"{place}.values.{name}: There is no such column. {did_you_mean(name, columns)}")
     column = columns[name]
@@ -107,46 +111,55 @@ def _choice(place: str, name: str, columns: Mapping[str, Column]) -> tuple[Choic
 
 
 def _joint(listed: Sequence[tuple[str, JointRate]], chosen: Mapping[str, tuple[ChoiceColumn, Options]]) -> JointDraw:
+    from datafast.columns.types.choice import Options
+
     modes = {column.mode for column, _ in chosen.values()}
     if len(modes) > 1:
         raise ConfigError(
             f"{listed[0][0]}.values: The columns {', '.join(chosen)} have several modes. Write the same mode in all."
         )
-    weights = {name: _weights(options) for name, (_, options) in chosen.items()}
-    if math.prod(map(len, weights.values())) > _MOST:
+    weights = [_weights(options) for _, options in chosen.values()]
+    if math.prod(map(len, weights)) > _MOST:
         raise ConfigError(
             f"{listed[0][0]}.values: {', '.join(chosen)} have more than {_MOST:,} combinations. Name fewer columns."
         )
     rates: dict[tuple[bytes, ...], float] = {}
     for place, rate in listed:
-        combination = tuple(_listed(place, name, rate.values[name], weights[name]) for name in chosen)
+        combination = tuple(
+            _listed(place, name, rate.values[name], known) for name, known in zip(chosen, weights, strict=True)
+        )
         if combination in rates:
             raise ConfigError(f"{place}.values: The same combination was listed before. Leave one of them out.")
         rates[combination] = rate.rate
+    shares = _shares(rates, weights, place=listed[-1][0], names=", ".join(chosen))
+    values = [tuple(known[key][0] for known, key in zip(weights, combination, strict=True)) for combination in shares]
+    return JointDraw(list(chosen), Options(values, list(shares.values())), balanced=modes == {"balanced"})
+
+
+def _shares(
+    rates: Mapping[tuple[bytes, ...], float],
+    weights: Sequence[Mapping[bytes, tuple[Any, float]]],
+    *,
+    place: str,
+    names: str,
+) -> dict[tuple[bytes, ...], float]:
+    """The shares of all combinations. Raises ConfigError."""
     left = 1 - math.fsum(rates.values())
     if left < -1e-9:
-        raise ConfigError(
-            f"{listed[-1][0]}.rate: The rates of {', '.join(chosen)} add up to {1 - left:g}, more than 1. Lower them."
-        )
+        raise ConfigError(f"{place}.rate: The rates of {names} add up to {1 - left:g}, more than 1. Lower them.")
     others = {
-        combination: math.prod(parts[key][1] for parts, key in zip(weights.values(), combination, strict=True))
-        for combination in itertools.product(*weights.values())
+        combination: math.prod(known[key][1] for known, key in zip(weights, combination, strict=True))
+        for combination in itertools.product(*weights)
         if combination not in rates
     }
     mass = math.fsum(others.values())
     if left > 1e-9 and not mass > 0:
         raise ConfigError(
-            f"{listed[-1][0]}.rate: The rates of {', '.join(chosen)} add up to {1 - left:g}, and no other combination has a weight for "
-            f"the rest. Make them add up to 1."
+            f"{place}.rate: The rates of {names} add up to {1 - left:g}, and no other combination has a weight for the rest. Make "
+            f"them add up to 1."
         )
-    shares = {
-        **dict(sorted(rates.items())),
-        **{combination: max(left, 0.0) * weight / mass if mass else 0.0 for combination, weight in others.items()},
-    }
-    values = [
-        tuple(parts[key][0] for parts, key in zip(weights.values(), combination, strict=True)) for combination in shares
-    ]
-    return JointDraw(list(chosen), Options(values, list(shares.values())), balanced=modes == {"balanced"})
+    scale = max(left, 0.0) / mass if mass else 0.0
+    return {**dict(sorted(rates.items())), **{combination: scale * weight for combination, weight in others.items()}}
 
 
 def _weights(options: Options) -> dict[bytes, tuple[Any, float]]:

@@ -21,7 +21,6 @@ from datafast.sources.origin import Origin
 from datafast.sources.records import Numbers
 from datafast.templates.base import RenderError
 from datafast.templates.condition import Condition
-from datafast.templates.parse import parse_expression
 from datafast.templates.values import to_text
 
 __all__ = ["CALLED", "PipelineRows", "Skip", "SourceRow", "named"]
@@ -144,8 +143,7 @@ class Skip:
         self._function = function
         self._condition: Condition | None = None
         if condition is not None:
-            parsed = parse_expression(condition, names=source.columns, field="skip_if")
-            self._condition = Condition(condition, parsed, place="skip_if")
+            self._condition = Condition.parsed(condition, names=source.columns, field="skip_if")
         self.columns: Collection[str] = self._condition.names if self._condition else ()
 
     def __bool__(self) -> bool:
@@ -165,10 +163,9 @@ class Skip:
         if self._condition is None:
             return False
         try:
-            return self._condition.holds({name: row.get(name) for name in self._condition.names})
+            return self._condition.holds(row)
         except RenderError as error:
-            hint = "Cells of CSV and TSV files are text; types: {column: number} of the source makes numbers of them."
-            raise self._error("skip_if", number, f"{str(error).rstrip('.')}. {hint}") from None
+            raise self._error("skip_if", number, f"{str(error).rstrip('.')}.") from None
 
     def _by_function(self, number: int, row: Mapping[str, Any]) -> bool:
         if self._function is None:

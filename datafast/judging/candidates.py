@@ -24,8 +24,9 @@ from datafast.judging.jury import Jury, Opinion, best_first, mean_score
 from datafast.judging.replies import judgement_model
 from datafast.plan.items import WorkItem
 from datafast.templates.base import RenderError
-from datafast.templates.parse import parse_expression, parse_template
-from datafast.templates.values import counted_true, to_text
+from datafast.templates.condition import Condition
+from datafast.templates.parse import parse_template
+from datafast.templates.values import to_text
 
 __all__ = ["KEY", "Candidates"]
 
@@ -104,7 +105,7 @@ class Candidates:
         self._says = _METADATA in row_model.model_fields
         names = list(row_model.model_fields)
         check, judge = config.check, config.judge
-        self._check = parse_expression(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
+        self._check = Condition.parsed(check, names=names, field=f"{_FIELD}.check") if isinstance(check, str) else None
         self._prompt = None
         if judge is not None:
             if judge.prompt is not None:
@@ -128,7 +129,8 @@ class Candidates:
                 self._settle(generate, number, found, settled)
             if len(settled) == item.num_rows:
                 break
-        return [settled.get(number) or self._why(generate, number, tries) for number in range(item.num_rows)]
+        several = item.num_rows > 1
+        return [settled.get(n) or self._why(generate, n, tries, several=several) for n in range(item.num_rows)]
 
     async def _make(self, item: WorkItem, generate: Generate, number: int) -> _Made:
         try:
@@ -189,15 +191,14 @@ class Candidates:
         metadata = {**getattr(choice.row, _METADATA), KEY: said}
         return choice.row.model_copy(update={_METADATA: metadata})
 
-    def _why(self, generate: Generate, number: int, tries: Sequence[_Made]) -> CallFailed | None:
-        """Why there is no row; None where replies were too short."""
+    def _why(self, generate: Generate, number: int, tries: Sequence[_Made], *, several: bool) -> CallFailed | None:
+        """Why there is no row; None where replies were too short. `several`: whether the item has other rows."""
         found = [made.row(number) for made in tries]
         came = sum(isinstance(row, BaseModel) for row in found)
         if came and self._config.check is not None:
-            return generate.failure(
-                f"None of {came} candidates passed the check of best_of_n. A retry makes {self._config.n} more.",
-                category=REJECTED,
-            )
+            also = " without repeating another row" if several and not self._keep_repeats else ""
+            passed = f"None of {came} candidates passed the check of best_of_n{also}."
+            return generate.failure(f"{passed} A retry makes {self._config.n} more.", category=REJECTED)
         return next((row for row in found if isinstance(row, CallFailed)), None)
 
     # -- deciding
@@ -209,7 +210,7 @@ class Candidates:
         values = row.model_dump(mode="json")
         try:
             if self._check is not None:
-                return bool(counted_true(self._check.evaluate(values)))
+                return self._check.holds(values)
             return bool(await check(values) if is_async(check) else await asyncio.to_thread(check, values))
         except Exception as error:  # the user's own code: whatever it raises is about this row
             raise _CheckError(f"{_FIELD}.check: {type(error).__name__}: {error}") from error
@@ -239,9 +240,14 @@ def shown_row(row: BaseModel) -> str:
     """All that a row says, as judges read it: what it was asked for first, without where it comes from."""
     metadata = {name: text for name, text in getattr(row, _METADATA, {}).items() if isinstance(text, str) and text}
     values = row.model_dump(mode="json", exclude=set(_ORIGIN))
-    kept = {name: value for name, value in values.items() if not isinstance(getattr(row, name, None), Enum)}
+    kept = {name: value for name, value in values.items() if not _is_origin(name, getattr(row, name, None))}
     told = {**metadata, **{name: _shown(value) for name, value in kept.items() if value not in (None, "", [], {})}}
     return "\n\n".join(f"{name.replace('_', ' ')}:\n{text}" for name, text in told.items())
+
+
+def _is_origin(name: str, value: Any) -> bool:
+    """Whether a field says where a row comes from. A judge that knows who has written it would not be fair."""
+    return isinstance(value, Enum) or name.endswith("model_id")
 
 
 def _shown(value: Any) -> str:

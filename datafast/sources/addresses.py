@@ -10,14 +10,19 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+import orjson
+
+from datafast._util.atomic_write import write_whole
 from datafast._util.digest import digest
 from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
+from datafast.sources.copies import folder_of
 from datafast.sources.file import SourceFile, copied, copy_of
 from datafast.sources.reading import Reading
 
 __all__ = ["fetched", "is_address", "remote_names", "shown_address"]
 
+_NAMES = "names.json"  # of the files that were there
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER = re.compile(r"(?<=://)[^/@]*@")
 _TOLD = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "blob_id", "checksum", "md5Hash")
@@ -39,15 +44,23 @@ def remote_names(given: str, reading: Reading) -> list[str]:
     Raises:
         ConfigError: they cannot be listed.
     """
+    filesystem, path = _filesystem(given, reading)
+    filesystem.invalidate_cache()  # which lasts as long as the process, and has what was there before
     is_pattern = any(sign in given for sign in "*[") and not given.startswith("http")
     if not is_pattern and PurePosixPath(shown_address(given)).suffix:
         return [given]
-    filesystem, path = _filesystem(given, reading)
+    folder = folder_of(reading, "names", given)
     try:
-        found = filesystem.glob(path) if is_pattern else filesystem.find(path)
+        found = filesystem.glob(path, detail=True) if is_pattern else filesystem.find(path, detail=True)
     except Exception as error:  # whatever a file system raises goes on as its cause
+        if folder is not None and (folder / _NAMES).is_file():
+            _warn_of_copy(given, error, reading)
+            return [str(name) for name in orjson.loads((folder / _NAMES).read_bytes())]
         raise _unreachable(given, error, reading) from error
-    return sorted(filesystem.unstrip_protocol(name) for name in found)
+    names = sorted(filesystem.unstrip_protocol(name) for name, info in found.items() if info["type"] == "file")
+    if folder is not None and names and given == shown_address(given):
+        write_whole(folder / _NAMES, orjson.dumps(names))
+    return names
 
 
 def _filesystem(address: str, reading: Reading) -> tuple[Any, str]:
@@ -55,12 +68,12 @@ def _filesystem(address: str, reading: Reading) -> tuple[Any, str]:
 
     try:
         filesystem, path = url_to_fs(address)
-    except OSError as error:
-        raise _unreachable(address, error, reading) from error
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"{reading.field}: Cannot open {shown_address(address)}: {error}. Install what reads such addresses, or check the address."
         ) from error
+    except Exception as error:  # as below
+        raise _unreachable(address, error, reading) from error
     return filesystem, path
 
 
@@ -72,9 +85,7 @@ def fetched(address: str, reading: Reading) -> SourceFile:
         info = filesystem.info(path)
     except Exception as error:  # as above
         if (before := copy_of(name, reading)) is not None:
-            warn_user(
-                f"{reading.field}: {name} cannot be reached ({type(error).__name__}); the copy of an earlier run is used."
-            )
+            _warn_of_copy(name, error, reading)
             return before
         raise _unreachable(address, error, reading) from error
     told = digest(name, *(f"{key}={info[key]}" for key in _TOLD if info.get(key) is not None))
@@ -88,6 +99,12 @@ def fetched(address: str, reading: Reading) -> SourceFile:
         raise
     except Exception as error:  # as above
         raise _unreachable(address, error, reading) from error
+
+
+def _warn_of_copy(address: str, error: Exception, reading: Reading) -> None:
+    warn_user(
+        f"{reading.field}: {address} cannot be reached ({type(error).__name__}); the copy of an earlier run is used."
+    )
 
 
 def _unreachable(address: str, error: Exception, reading: Reading) -> ConfigError:

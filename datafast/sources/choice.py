@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
@@ -12,11 +12,11 @@ from datafast.sources.reading import Reading
 from datafast.sources.records import Numbers
 from datafast.sources.values import Row, RowReader
 from datafast.templates.base import RenderError
-from datafast.templates.condition import Condition
+
+if TYPE_CHECKING:
+    from datafast.templates.condition import Condition
 
 __all__ = ["Choice"]
-
-_IN_BRACES = re.compile(r"\{([^{}\[\]'\":,]+)\}")
 
 
 class Choice:
@@ -31,7 +31,7 @@ class Choice:
         self._part = part
         self._reading = reading
         self._reader = reader
-        self._where = _parsed(reading.where) if reading.where is not None else None
+        self._where = None if reading.where is None else _condition(reading.where)
         self._chosen = Numbers()
         self._count = 0
         self.needed: Collection[str] = self._where.names if self._where else ()
@@ -60,11 +60,10 @@ class Choice:
             if (refused := self._reader.refused.get(name)) and refused[0] == number:
                 raise self._error(number, f"The column {name!r} {refused[1]}.")
         try:
-            return where.holds({name: row.get(name) for name in where.names})
+            return where.holds(row)
         except RenderError as error:
             self.check(row)
-            hint = "Cells of CSV and TSV files are text; types: {column: number} makes numbers of them."
-            raise self._error(number, f"{_sentence(error)} {hint}") from None
+            raise self._error(number, _sentence(error)) from None
 
     def _error(self, number: int, message: str) -> ConfigError:
         return ConfigError(f"where: {self._part.name}, {self._part.place(number)}: {message}")
@@ -81,13 +80,8 @@ def _sentence(error: RenderError) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _parsed(text: str) -> Condition:
+def _condition(text: str) -> Condition:
     """The condition over whatever columns it names: which ones there are is known when the rows have been read."""
-    from datafast.templates.jinja import names_of
-    from datafast.templates.parse import parse_expression
-    from datafast.templates.sandbox import GLOBALS
+    from datafast.templates.condition import Condition  # Jinja is needed with `where` alone
 
-    odd = set(_IN_BRACES.findall(text))
-    plain = _IN_BRACES.sub("x", text) if odd else text
-    names = (names_of(plain) or frozenset()) - GLOBALS.keys()
-    return Condition(text, parse_expression(text, names=[*odd, *names], field="where"), place="where")
+    return Condition.parsed(text, names=None, field="where")

@@ -88,7 +88,7 @@ def copied(name: str, told: bytes, size: int | None, opened: Callable[[], Any], 
         size: its bytes, where they are known.
         opened: opens it.
     """
-    last = name.partition("?")[0].rstrip("/").rpartition("/")[2]
+    last = name.rstrip("/").rpartition("/")[2]
     suffix = Path(last).suffix.lower()
     is_packed = suffix in COMPRESSED
 

@@ -151,10 +151,16 @@ class SourceRows(Sequence[Row]):
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         found = range(len(self))[index]
-        with foreign_warnings_ignored():
-            if isinstance(found, int):
-                return self._part.read(self._places[found])
-            return [self._part.read(self._places[number]) for number in found]
+        return self._read(found) if isinstance(found, int) else [self._read(number) for number in found]
+
+    def _read(self, index: int) -> Row:
+        try:
+            with foreign_warnings_ignored():
+                return self._part.read(self._places[index])
+        except OSError as error:
+            raise ConfigError(
+                f"{self.name} cannot be read any more: {error.strerror or error}. Start again, when it or its copy is there."
+            ) from error
 
     def __repr__(self) -> str:
         return f"<{len(self)} source rows of {self.name}: {', '.join(self.columns)}>"

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-__all__ = ["Expression", "RenderError", "Template"]
+__all__ = ["Expression", "RenderError", "Template", "TypesDifferError"]
 
 
 class RenderError(ValueError):
     """A template or an expression cannot be carried out with the values of this row."""
+
+
+class TypesDifferError(RenderError):
+    """Values of different types were compared or reckoned with."""
 
 
 class Template(Protocol):

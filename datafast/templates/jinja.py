@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from jinja2.parser import Parser
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
-from datafast.templates.base import RenderError
+from datafast.templates.base import RenderError, TypesDifferError
 from datafast.templates.limits import MAX_CHARS, TooMuch, checked, rendering, size
 from datafast.templates.sandbox import GLOBALS, environment, guarded
 from datafast.templates.values import jinja_name
@@ -22,7 +23,11 @@ _SHOWN = 80
 _DEEPEST = 80
 _RESULT = "__result__"
 _TOO_DEEP = "This is nested too deeply. Divide it into several parts, for example with {% set %}."
-_FAULTS = (TemplateError, TooMuch, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+# NameError: a constant that is infinite has no form in Python's code.
+_FAULTS = (
+    *(TemplateError, TooMuch, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError),
+    NameError,
+)
 
 
 class _Compiled:
@@ -66,7 +71,7 @@ class JinjaTemplate(_Compiled):
                         raise TooMuch(f"a text of more than {MAX_CHARS:,} characters")
                     chunks.append(chunk)
             except _FAULTS as error:
-                raise _render_error(error) from None
+                raise _render_error(error, "template") from None
         return "".join(chunks)
 
 
@@ -86,7 +91,7 @@ class JinjaExpression(_Compiled):
                 if size(found) > MAX_CHARS:
                     raise TooMuch(f"a value of more than {MAX_CHARS:,} characters and elements")
             except _FAULTS as error:
-                raise _render_error(error) from None
+                raise _render_error(error, "expression") from None
         return found
 
 
@@ -135,7 +140,8 @@ def _shown(source: str) -> str:
 
 
 def _names(tree: nodes.Template) -> frozenset[str]:
-    return frozenset(meta.find_undeclared_variables(tree))
+    # Of a copy: Jinja puts values in the place of what is constant on the way, and does not know that the text "false" is false.
+    return frozenset(meta.find_undeclared_variables(deepcopy(tree)))
 
 
 def _check_depth(tree: nodes.Template, field: str) -> None:
@@ -170,9 +176,12 @@ def _where(error: Exception) -> str:
     return f"line {line}: {text.rstrip('.')}." if line and line > 1 else f"{text.rstrip('.')}."
 
 
-def _render_error(error: BaseException) -> RenderError:
+def _render_error(error: BaseException, what: str) -> RenderError:
     if isinstance(error, RecursionError):
-        return RenderError("the template calls itself without end")
+        return RenderError(f"the {what} calls itself without end")
     if isinstance(error, TooMuch):
-        return RenderError(f"the template was stopped: {error}")
-    return RenderError(f"the template cannot be filled: {getattr(error, 'message', None) or error}")
+        return RenderError(f"the {what} was stopped: {error}")
+    kind = TypesDifferError if isinstance(error, TypeError) else RenderError
+    why = "a number is too large" if isinstance(error, NameError) else getattr(error, "message", None) or error
+    cannot = "cannot be filled" if what == "template" else "has no value"
+    return kind(f"the {what} {cannot}: {why}")

@@ -41,6 +41,7 @@ _EXPRESSION = re.compile(rf"\{{\{{[-+]?((?>{_STRINGS}|(?!\}}\}}|\{{\{{)(?s:.)){{
 _COMMENT = re.compile(rf"\{{#(?s:.){{0,{_LONGEST}}}?#\}}")
 _FIELD = re.compile(rf"\{{({PATH})\}}")
 _FORMATTED = re.compile(r"\{([^\W\d]\w*)(?:![rsa])?:[-+<>=^#0-9.,_]*[a-zA-Z%]?\}")
+_IN_BRACES = re.compile(r"\{([^{}\[\]'\":,]+)\}")
 _TAGS = frozenset(
     [
         "if",
@@ -122,8 +123,11 @@ def parse_template(text: str, *, names: Collection[str], field: str, parts: Part
     return _Plain(frozenset(name for _, name, _ in gaps), tuple(pieces), tuple(gaps))
 
 
-def parse_expression(text: str, *, names: Collection[str], field: str) -> Expression:
+def parse_expression(text: str, *, names: Collection[str] | None, field: str) -> Expression:
     """Parses and checks a Jinja expression, with or without `{{ }}` around it. A column whose name is not a word stands in `{ }`.
+
+    Args:
+        names: the columns that it may use; None for whatever columns it names.
 
     Raises:
         ConfigError: it is none, or uses an unknown name; with the nearest one.
@@ -132,9 +136,24 @@ def parse_expression(text: str, *, names: Collection[str], field: str) -> Expres
 
     inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
     source = inner[1] if inner else text
+    if names is None:
+        names = _names_in(source, field)
     if odd := _odd_names(names):
         source = odd.sub(lambda found: jinja_name(found[1]) + found[2], source)
     return jinja_expression(source, names=names, field=field)
+
+
+def _names_in(source: str, field: str) -> Collection[str]:
+    """The columns that an expression seems to name."""
+    from datafast.templates.jinja import names_of
+    from datafast.templates.sandbox import GLOBALS
+
+    odd = set(_IN_BRACES.findall(source))
+    try:
+        words = names_of(_IN_BRACES.sub("x", source) if odd else source) or frozenset()
+    except RecursionError:
+        raise ConfigError(f"{field}: {source[:60]}... is nested too deeply. Divide it up.") from None
+    return [*odd, *(words - GLOBALS.keys())]
 
 
 def _odd_names(names: Collection[str]) -> re.Pattern[str] | None:

@@ -130,6 +130,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
         step()
+        if not self.is_safe_callable(obj):
+            raise SecurityError(f"{getattr(obj, '__name__', type(obj).__name__)} cannot be called here")
         return super().call(context, obj, *args, **kwargs)
 
 

@@ -503,6 +503,7 @@ def test_a_starter_runs_as_it_comes_and_init_says_that_there_is_one(run: Run, ki
         ("classification.yaml", "examples/classification.yaml"),
         ("document_qa.yaml", "examples/document_qa.yaml"),
         ("generic_pipeline.yaml", "examples/generic_pipeline.yaml"),
+        ("instruction.yaml", "examples/instruction.yaml"),
         ("judgement.yaml", "examples/judgement.yaml"),
         ("mcq.yaml", "examples/mcq.yaml"),
         ("preference.yaml", "examples/preference.yaml"),

@@ -353,7 +353,7 @@ providers: [simulated/m]
         ({"prompts": ["{text}"], "num_samples_per_prompt": 2}, r"\{num_samples\} is missing"),
         ({"skip_if": "page > 0"}, r"skip_if: Every row of the list is skipped\. Change it"),
         ({"skip_if": "txt == ''"}, r"skip_if: There is no column 'txt'\. Did you mean 'text'"),
-        ({"skip_if": "text + 1"}, r"skip_if: the list, row \d: .*types: \{column: number\}"),
+        ({"skip_if": "text + 1"}, r"skip_if: the list, row \d: .*types: \{text: number\}"),
         ({"skip_function": lambda row: row["txt"]}, r"skip_function: the list, row \d: KeyError: 'txt'\. Correct"),
         ({"skip_function": "not text"}, "In YAML, skip_if says which rows to skip"),
         ({"source": [*TABLE, TABLE[0]], "key_column": "id"}, "have the same id, 'a'"),

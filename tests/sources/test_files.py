@@ -250,6 +250,13 @@ def test_patterns_folders_and_compressed_files_at_addresses(memory: MemoryFileSy
     assert "Cannot open nosuch://a.jsonl" in refusal("nosuch://a.jsonl")
 
 
+def test_signs_in_names_and_folders_among_files_at_addresses(tmp_path: Path, memory: MemoryFileSystem) -> None:
+    memory.pipe("/data/a#?.csv", b"text\na\n")
+    memory.pipe("/data/below/b.csv", b"text\nb\n")
+    assert [row["text"] for row in opened("memory://data/*", spool=tmp_path)] == ["a"]
+    assert [row["text"] for row in opened("memory://data", spool=tmp_path)] == ["a", "b"]
+
+
 def test_an_outage_leaves_the_copy_of_the_last_run(
     tmp_path: Path, memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

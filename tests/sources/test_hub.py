@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 def _here(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.url)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.STREAMING_READ_RETRY_INTERVAL", 0)
 
 
 def lines(rows: list[dict[str, Any]]) -> bytes:
@@ -132,3 +133,35 @@ def test_several_splits_and_a_config_are_kept_each_by_itself(hub: HubServer, tmp
         with pytest.warns(DatafastWarning, match="The splits"):
             assert len(streamed(tmp_path, config="one", limit=3)) == 3
     assert [row["text"] for row in streamed(tmp_path, config="one", split="b")] == ["one b", "one b"]
+
+
+def test_files_at_hf_addresses_are_copied_once_and_anew_with_another_commit(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import HfFileSystem
+
+    # Both are read from the environment when the package is imported.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    HfFileSystem.clear_instance_cache()
+    repo = hub.add_repo(REPO, private=False, files={f"data/{name}.csv": f"text\n{name}\n".encode() for name in "ab"})
+    before = repo.head
+
+    def texts(address: str) -> list[str]:
+        rows = open_source(f"hf://datasets/{REPO}{address}", field="source", spool=tmp_path / "sources")
+        return [row["text"] for row in rows]
+
+    for address in ("/data", "/data/*.csv", "@main/data"):
+        assert texts(address) == ["a", "b"]
+    told = downloads(hub)
+    assert texts("/data/a.csv") == ["a"]
+    assert downloads(hub) == told
+    repo.commit({**repo.files, "data/a.csv": b"text\nnew\n"}, "changed")
+    assert texts("/data/*.csv") == ["new", "b"]
+    assert texts(f"@{before}/data/a.csv") == ["a"]
+
+    hub.faults.append(Fault(".", 500, times=10_000))
+    HfFileSystem.clear_instance_cache()
+    with pytest.warns(DatafastWarning, match="cannot be reached .*; the copy of an earlier run is used"):
+        assert texts("/data/*.csv") == ["new", "b"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from datafast.datasets import ConversationDataset, RawDataset
+from datafast.errors import ConfigError
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import (
     ConversationDatasetConfig,
@@ -286,6 +289,18 @@ def test_a_source_that_changes_while_it_is_used_stops_the_run_and_goes_on_with_i
     with pytest.raises(Exception, match=r"has changed while it was used\. Start again to use it as it is now"):
         dataset.generate([CountingProvider("m", log=tmp_path / "requests")])
     assert bought(tmp_path, {"source": str(path), "column": "body"}) == 5
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_source_or_a_copy_that_goes_while_it_is_used_is_named_and_not_the_output(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "a.jsonl", ARTICLES)
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(path.read_bytes()))
+    dataset = raw(tmp_path, {"source": str(tmp_path / name), "column": "body"})
+    path.unlink()
+    shutil.rmtree(tmp_path / "out.jsonl.ledger-sources", ignore_errors=True)
+    with pytest.raises(ConfigError, match=rf"{name} cannot be read any more: No such file.*\. Start again"):
+        dataset.generate([SIM])
 
 
 @pytest.mark.parametrize("source", [ARTICLES, {"source": ARTICLES}], ids=["rows", "a mapping with source"])

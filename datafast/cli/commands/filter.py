@@ -1,0 +1,152 @@
+"""`datafast filter`: stages over the rows of any file, into a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.quality.base import Stage
+    from datafast.quality.filtering import RowFilter
+    from datafast.sources import SourceRows
+
+__all__ = ["command"]
+
+
+@click.command("filter", short_help="Let stages decide about the rows of any file.")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--quality",
+    metavar="FILE.yaml",
+    required=True,
+    type=options.UserFile(path_type=Path),
+    help="A file with `quality:`, a list of stages; a config of a dataset is one.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.jsonl",
+    required=True,
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="The file for the rows that are kept.",
+)
+@click.option(
+    "--dropped",
+    metavar="FILE.jsonl",
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="A file for the rows that are dropped, each with its stage, reason and score.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@options.as_json
+def command(source: str, quality: Path, output: Path, dropped: Path | None, force: bool, as_json: bool) -> None:
+    """Let the stages of a file decide about the rows of SOURCE, and write those that are kept.
+
+    SOURCE is a file (JSONL, JSON, CSV, TSV, Parquet, Arrow), a pattern or folder of such files, or a dataset on the Hugging Face Hub. It is
+    not changed. Stages that look at the prompt of a row see none here.
+
+    \b
+    datafast filter rows.parquet --quality curated.yaml -o kept.jsonl --dropped dropped.jsonl
+    """
+    from datafast.quality.filtering import RowFilter
+    from datafast.sources import open_source
+
+    stages = _stages(quality)
+    _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
+    rows = open_source(source, field="SOURCE")
+    decides = RowFilter(stages, rows.columns)
+    _write(rows, decides, output, dropped)
+    _tell(decides, output, dropped, as_json=as_json)
+
+
+def _stages(path: Path) -> list[Stage]:
+    from pydantic import Field, ValidationError, create_model
+
+    from datafast._util.config_model import ConfigModel
+    from datafast._util.yaml_file import YamlFile
+    from datafast._util.yaml_problems import Problems
+    from datafast.errors import ConfigError
+    from datafast.quality.registry import AnyStage
+
+    file = YamlFile(
+        path, what="a list of stages under `quality:`", hint="It looks like `quality: [{stage: refusals}]`."
+    )
+    if "quality" not in file.data:
+        raise ConfigError(f"{path}:1: quality: The field is missing. Write `quality: [{{stage: refusals}}]`.")
+    listed: Any = (list[AnyStage], Field(min_length=1))
+    model = create_model("Stages", __base__=ConfigModel, quality=listed)
+    try:
+        found: Any = model.model_validate({"quality": file.data["quality"]}, context={"folder": path.parent})
+    except ValidationError as error:
+        problems = Problems(file)
+        problems.add_errors(error, model)
+        raise problems.refusal() from None
+    return list(found.quality)
+
+
+def _refuse_existing(source: str, files: list[Path], *, force: bool) -> None:
+    from datafast.errors import ConfigError
+
+    for path in files:
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise ConfigError(f"{path}: It is the source, which is not changed. Name another file.")
+        if path.exists() and not force:
+            raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
+    if len(files) == 2 and files[0].absolute() == files[1].absolute():
+        raise ConfigError(f"{files[0]}: Kept and dropped rows need a file each. Name another one for --dropped.")
+
+
+def _write(rows: SourceRows, decides: RowFilter, output: Path, dropped: Path | None) -> None:
+    import contextlib
+
+    import orjson
+
+    from datafast._util.atomic_write import whole_file
+    from datafast.errors import OutputWriteError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            kept_file: IO[bytes] = stack.enter_context(stack.enter_context(whole_file(output)).open("xb"))
+            other = (
+                None if dropped is None else stack.enter_context(stack.enter_context(whole_file(dropped)).open("xb"))
+            )
+            for row, stage, verdict in decides.decided(rows):
+                if verdict.keeps:
+                    kept_file.write(orjson.dumps(row) + b"\n")
+                elif other is not None:
+                    told = {"stage": stage, "reason": verdict.reason, "score": verdict.score, "row": row}
+                    other.write(orjson.dumps(told) + b"\n")
+        except OSError as error:
+            raise OutputWriteError(f"Cannot write {error.filename or output}: {error.strerror}.") from error
+
+
+def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bool) -> None:
+    from datafast.store.records import by_stage
+
+    counts = by_stage(decides.dropped)
+    if as_json:
+        options.print_json(
+            {
+                "kept": decides.kept,
+                "filtered": decides.dropped.total(),
+                "filtered_by_stage": counts,
+                "output_file": str(output),
+                "dropped_file": None if dropped is None else str(dropped),
+            }
+        )
+        return
+    from rich.console import Console
+
+    from datafast.cli.display.lines import labelled
+    from datafast.cli.display.summary import filtered_lines
+
+    console = Console(highlight=False, soft_wrap=True)
+    labelled(console, "rows", f"{decides.kept:,} kept, {decides.dropped.total():,} filtered")
+    for text in filtered_lines(counts):
+        labelled(console, "filtered", text)
+    labelled(console, "file", str(output))
+    if dropped is not None:
+        labelled(console, "dropped", str(dropped))

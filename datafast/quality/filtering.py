@@ -1,0 +1,64 @@
+"""Stages over rows of any sort: those of a file of another tool, for instance. There is no item, and nothing is recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.plugins import blaming
+from datafast.engine.stages import Verdict, verdict_of
+from datafast.errors import ConfigError
+from datafast.quality.base import Stage
+
+__all__ = ["RowFilter"]
+
+
+class RowFilter:
+    """Decides by stages about rows with these columns. Those that begin with an underscore are of the file's own and are not looked at.
+
+    Attributes:
+        kept: how many rows were kept.
+        dropped: how many were dropped, by stage and reason.
+
+    Raises:
+        ConfigError: a stage cannot decide about such rows; names it.
+    """
+
+    def __init__(self, stages: Sequence[Stage], columns: Iterable[str]) -> None:
+        self._stages = stages
+        with foreign_warnings_ignored():  # a column may be called `json` or `copy`
+            fields: Any = {name: (Any, None) for name in columns if not name.startswith("_")}
+            self._model = create_model("Row", __config__=ConfigDict(protected_namespaces=(), extra="allow"), **fields)
+        for number, stage in enumerate(stages):
+            try:
+                with blaming(stage, "check()"):
+                    stage.check(self._model)
+            except ConfigError as error:
+                raise ConfigError(f"quality[{number}]: {error}", key="quality") from None
+        self.kept = 0
+        self.dropped: Counter[tuple[str, str]] = Counter()
+
+    def decided(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, Verdict]]:
+        """Each row with the stage that drops it ('' for none) and its verdict.
+
+        Raises:
+            ConfigError: a stage has raised; names it and the number of the row.
+        """
+        for number, row in enumerate(rows, start=1):
+            try:
+                stage, verdict = verdict_of(self._stages, self._as_model(row), None)  # type: ignore[arg-type]  # there is no item
+            except Exception as error:
+                raise ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}") from error
+            if verdict.keeps:
+                self.kept += 1
+            else:
+                self.dropped[stage, verdict.reason] += 1
+            yield row, stage, verdict
+
+    def _as_model(self, row: Mapping[str, Any]) -> BaseModel:
+        made: BaseModel = self._model.model_construct(**{str(name): value for name, value in row.items()})
+        return made

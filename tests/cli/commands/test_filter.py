@@ -1,0 +1,115 @@
+"""`datafast filter`: stages over the rows of any file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from datafast.cli.main import cli
+
+ROWS = [
+    {"text": "I'm sorry, but I can't help with that.", "my number": 1},
+    {"text": "The tide comes twice a day.", "my number": 2},
+    {"text": "Write to joe@posteo.de.", "my number": 3},
+    {"text": "The tide goes twice a day.", "my number": 4},
+]
+STAGES = "quality:\n  - {stage: refusals}\n  - {stage: pii}\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("q.yaml").write_text(STAGES, encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(cli, ["filter", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet", "json"])
+def test_rows_of_any_file_are_kept_and_dropped(ending: str) -> None:
+    frame = pd.DataFrame(ROWS)
+    path = f"in.{ending}"
+    match ending:
+        case "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        case "json":
+            frame.to_json(path, orient="records")
+        case "csv":
+            frame.to_csv(path, index=False)
+        case _:
+            frame.to_parquet(path)
+    before = Path(path).read_bytes()
+    found = json.loads(
+        run(path, "--quality", "q.yaml", "-o", "kept.jsonl", "--dropped", "out/dropped.jsonl", "--json").stdout
+    )
+    assert (found["kept"], found["filtered"]) == (2, 2)
+    assert found["filtered_by_stage"] == {"refusals": {"a refusal": 1}, "pii": {"an address for mail": 1}}
+    assert [row["text"] for row in lines("kept.jsonl")] == [ROWS[1]["text"], ROWS[3]["text"]]
+    assert [int(row["my number"]) for row in lines("kept.jsonl")] == [2, 4]
+    assert [(row["stage"], row["row"]["text"]) for row in lines("out/dropped.jsonl")] == [
+        ("refusals", ROWS[0]["text"]),
+        ("pii", ROWS[2]["text"]),
+    ]
+    assert Path(path).read_bytes() == before
+
+
+def test_stages_come_from_a_config_too_and_may_use_any_column() -> None:
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
+    Path("c.yaml").write_text(
+        'kind: raw\ntopics: [a]\nquality:\n  - {stage: keep_if, expression: "{my number} > 2"}\n', encoding="utf-8"
+    )
+    shown = run("in.jsonl", "--quality", "c.yaml", "-o", "kept.jsonl").stdout
+    assert "2 kept, 2 filtered" in shown
+    assert [row["my number"] for row in lines("kept.jsonl")] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        (
+            "quality:\n  - {stage: refusal}\n",
+            "q.yaml:2: quality[0].stage: There is no stage 'refusal'. Did you mean 'refusals'?",
+        ),
+        ("quality: []\n", "q.yaml:1: quality: The list is empty"),
+        ("stages: []\n", "q.yaml:1: quality: The field is missing"),
+        ('quality: [{stage: keep_if, expression: "txt"}]\n', "quality[0]: expression: "),
+        ("quality: [{stage: length, field: txt, min_words: 1}]\n", "Rows have no field 'txt'. Did you mean 'text'?"),
+    ],
+)
+def test_wrong_stages_are_named_and_nothing_is_written(stages: str, problem: str) -> None:
+    Path("in.jsonl").write_text(json.dumps(ROWS[0]), encoding="utf-8")
+    Path("q.yaml").write_text(stages, encoding="utf-8")
+    assert problem in run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert not Path("kept.jsonl").exists()
+
+
+def test_nothing_is_replaced_unless_it_is_said() -> None:
+    Path("in.jsonl").write_text(json.dumps(ROWS[1]), encoding="utf-8")
+    Path("kept.jsonl").write_text("mine", encoding="utf-8")
+    assert "is there already" in run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert Path("kept.jsonl").read_text(encoding="utf-8") == "mine"
+    run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", "--force")
+    assert len(lines("kept.jsonl")) == 1
+    assert "It is the source" in run("in.jsonl", "--quality", "q.yaml", "-o", "in.jsonl", "--force", code=2).output
+    same = run("in.jsonl", "--quality", "q.yaml", "-o", "x.jsonl", "--dropped", "x.jsonl", code=2).output
+    assert "need a file each" in same
+
+
+def test_a_stage_that_raises_is_told_with_its_row() -> None:
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
+    Path("q.yaml").write_text('quality: [{stage: keep_if, expression: "text + 1"}]\n', encoding="utf-8")
+    assert "Row 1: " in run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert not Path("kept.jsonl").exists()
