@@ -115,6 +115,24 @@ def test_one_row_becomes_several_and_equal_ones_are_missing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("choices", "given", "chosen"),
+    [
+        (["calm", "grim"], " Calm", "calm"),
+        ([1, 2], "2", 2),
+        (["a", "A", "b"], "A", "A"),
+        (["a", "A", "b"], " A", None),
+        (["calm", "grim"], "calmer", None),
+        (["1", "2"], 1, None),
+    ],
+)
+def test_a_choice_is_read_apart_from_case_and_space(tmp_path: Path, choices: Any, given: Any, chosen: Any) -> None:
+    dataset = pipeline(tmp_path, source=TABLE[:1], output_columns={"mood": choices}, run={"max_parse_retries": 0})
+    dataset.generate([answering(tmp_path, {"mood": given})])
+    assert_balanced(dataset.report)
+    assert [row.mood for row in dataset.data_rows] == ([] if chosen is None else [chosen])
+
+
+@pytest.mark.parametrize(
     ("num_samples", "reply", "written"),
     [
         (1, {"summary": "One.", "mood": "calm"}, 1),
