@@ -253,7 +253,7 @@ def _is_origin(name: str, value: Any) -> bool:
 def _shown(value: Any) -> str:
     """A value as text; messages as who says what."""
     if isinstance(value, list) and value and all(isinstance(one, Mapping) and one.keys() >= _SAID for one in value):
-        return "\n\n".join(f"{one['role']}: {to_text(one['content'])}" for one in value)
+        return "\n\n".join(f"{one['role']}: {to_text(one['content'] or one.get('tool_calls') or '')}" for one in value)
     return to_text(value)
 
 
