@@ -157,7 +157,8 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
     supply: TopicSupply | None = getattr(dataset, "topic_supply", None)
     if supply is None:
         raise ConfigError(
-            f"{config}: A config of the kind {dataset.kind!r} has no topic model. Conversations, chats and instructions about topics have one."
+            f"{config}: This config of the kind {dataset.kind!r} has no topic model. Conversations, chats and instructions about topics "
+            f"have one."
         )
     return supply
 

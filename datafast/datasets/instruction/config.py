@@ -72,7 +72,7 @@ class InstructionDatasetConfig(TopicalConfig):
     providers."""
 
     default_prompts = DEFAULTS
-    writer_role = RESPONSE
+    writer_role: ClassVar[str] = RESPONSE
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "seed_task", "truncated")
     input_fields = ("seed_tasks", "instructions")
 
