@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
         "generic_pipeline": "datafast.datasets.generic_pipeline:GenericPipelineDataset",
+        "instruction": "datafast.datasets.instruction.kind:InstructionDataset",
         "ultrachat": "datafast.datasets.ultrachat:UltrachatDataset",
     },
     "datafast.providers": {

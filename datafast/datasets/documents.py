@@ -2,8 +2,8 @@
 
 Guarantee: a document is told apart by its own text and context, so a change anywhere else in the source pays for nothing again.
 Texts are never changed. Which texts are left out, and why, is said.
-Cost: one more pass over the source, and 24 bytes a document, which are in a temporary file beyond some megabytes; texts are read from the
-source as they are asked for.
+Cost: one more pass over the source, which is quick, and 24 bytes a document, which are in a temporary file beyond some megabytes; texts are
+read from the source as they are asked for.
 """
 
 from __future__ import annotations
@@ -118,7 +118,12 @@ class Documents(Sequence[Document]):
     def __getitem__(self, index: int | slice) -> Document | list[Document]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        row = self.row(index)
+        return self._of(self.row(index))
+
+    def __iter__(self) -> Iterator[Document]:
+        return map(self._of, self.source.several(self._places))
+
+    def _of(self, row: Mapping[str, Any]) -> Document:
         return Document(row[self._column], self._beside(row), self._origin.of(row))
 
     def row(self, index: int) -> Mapping[str, Any]:

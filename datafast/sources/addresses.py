@@ -67,7 +67,9 @@ def _filesystem(address: str, reading: Reading) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     try:
-        filesystem, path = url_to_fs(address)
+        # The client of HTTP passes over the proxies that the environment names, unless it is told to look there.
+        how = {"client_kwargs": {"trust_env": True}} if address.startswith("http") else {}
+        filesystem, path = url_to_fs(address, **how)
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"{reading.field}: Cannot open {shown_address(address)}: {error}. Install what reads such addresses, or check the address."

@@ -98,8 +98,7 @@ def read_delimited(source: SourceFile, reading: Reading, reader: RowReader) -> P
         columns = _header(_Records(text, file, delimiter), text, reading)
     convert = _conversion(columns, reading, text)
 
-    def row_of(cells: list[str], number: int) -> Row:
-        line = lines[number]
+    def row_of(cells: list[str], number: int, line: int, reader: RowReader = reader) -> Row:
         if len(cells) != len(columns):
             raise ConfigError(
                 f"{reading.field}: {source.name}:{line}: This record has {len(cells)} cells and the header {len(columns)}. "
@@ -115,14 +114,23 @@ def read_delimited(source: SourceFile, reading: Reading, reader: RowReader) -> P
             while (cells := records.next(columns)) is not None:
                 starts.append(start)
                 lines.append(records.began)
-                yield row_of(cells, len(starts) - 1)
+                yield row_of(cells, len(starts) - 1, records.began)
                 start = records.end
+
+    def again() -> Iterator[tuple[int, Row]]:
+        apart, number = reader.apart(), 0
+        with text.open() as file, _faults(text, reading) as at:
+            records = at[0] = _Records(text, file, delimiter)
+            records.next(columns)
+            while (cells := records.next(columns)) is not None:
+                yield number, row_of(cells, number, records.began, apart)
+                number += 1
 
     def read(number: int) -> Row:
         with text.open() as file:
             file.seek(starts[number])
             cells = _Records(text, file, delimiter).next(columns)
-        return row_of(cells or [], number)
+        return row_of(cells or [], number, lines[number])
 
     return Part(
         source.name,
@@ -132,6 +140,7 @@ def read_delimited(source: SourceFile, reading: Reading, reader: RowReader) -> P
         columns=columns,
         place=lambda number: f"line {lines[number]}",
         files=source.files,
+        again=again,
     )
 
 

@@ -82,7 +82,9 @@ def at_address(address: str, reading: Reading, reader: RowReader) -> Part:
     names = remote_names(address, reading)
     shown = shown_address(address)
     if not names:
-        raise ConfigError(f"{reading.field}: There is no file at {shown}. Check the address.")
+        raise ConfigError(
+            f"{reading.field}: There is no file at {shown}. Check the address; that of a file ends in one of {', '.join(ENDINGS)}."
+        )
     if names != [address]:
         names = _readable(names, shown, reading)
     return _all(shown, names, lambda name: fetched(name, reading), reading, reader)

@@ -36,6 +36,14 @@ def read_jsonl(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
                 else:
                     yield reader.plain(_object(text, line, number + 1, reading.field), number - len(blank))
 
+    def again() -> Iterator[tuple[int, Row]]:
+        apart, number = reader.apart(), 0
+        with text.open() as file:
+            for place, line in enumerate(file):
+                if not line.isspace():
+                    yield number, apart.plain(_object(text, line, place + 1, reading.field), number)
+                    number += 1
+
     def line_of(number: int) -> int:
         before = bisect_right(range(len(blank)), number, key=lambda place: blank[place] - place)
         return number + before
@@ -53,6 +61,7 @@ def read_jsonl(source: SourceFile, reading: Reading, reader: RowReader) -> Part:
         lambda: text.digest,
         place=lambda number: f"line {line_of(number) + 1}",
         files=source.files,
+        again=again,
     )
 
 

@@ -64,6 +64,7 @@ def kept_part(
         place=kept.place,
         keep=kept.keep,
         ended=kept.ended,
+        again=kept.again,
         files=list(files),
     )
 
@@ -197,6 +198,10 @@ class _Kept:
 
     def read(self, number: int) -> Row:
         return self._spool[number] if self._about is None else self._spool.at(number)
+
+    def again(self) -> Iterator[tuple[int, Row]]:
+        for place, (number, row, *_) in enumerate(self._spool.lines()):
+            yield number if self._about is None else place, row
 
     def place(self, number: int) -> str:
         return f"row {number if self._about is None else self._spool.number(number)}"

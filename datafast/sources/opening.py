@@ -90,6 +90,8 @@ def _opened(given: object, reading: Reading, reader: RowReader, folder: Path | N
 
 
 def _named(given: str | Path, reading: Reading, reader: RowReader, folder: Path | None) -> Part:
+    if isinstance(given, str) and not given.strip():
+        raise ConfigError(f"{reading.field}: It is empty. Name a file, a folder, an address or a dataset.")
     if isinstance(given, str) and is_address(given):
         return at_address(given, reading, reader)
     try:

@@ -1,7 +1,8 @@
 """`.parquet` and `.arrow`, read a thousand rows at a time, or fewer where they may be large.
 
 A value that each row repeats stands in a file once, so that a few hundred bytes may hold more than any disk. The rows may take a thousand
-times the file, and a quarter of a gigabyte in any case.
+times the file, and a quarter of a gigabyte in any case. Arrow files are mapped: their pages count as this process's memory, and the system
+takes them back when it needs them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["read_arrow", "read_parquet"]
 
 _ARROW_FILE = b"ARROW1"
+_STEP = 2**20  # bytes of a column that are read at a time
 _BATCH = 1_000
 _BATCH_BYTES = 2**25  # of the rows of a batch, were each as large as one can be
 _FEW = 16  # rows of a batch where they are seldom as large as they can be; fewer take much longer
@@ -40,11 +42,12 @@ def read_parquet(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
     from pyarrow.parquet import ParquetFile
 
     def batches() -> Iterator[RecordBatch]:
-        with ParquetFile(file.path, memory_map=True) as opened:
+        # In steps: else a row group is held whole, and pages of a file in the memory's map count as this process's.
+        with ParquetFile(file.path, buffer_size=_STEP, pre_buffer=False) as opened:
             for group in range(opened.num_row_groups):
                 yield from opened.iter_batches(_rows_at_once(opened.metadata.row_group(group)), [group])
 
-    with _faults(file, reading), ParquetFile(file.path, memory_map=True) as opened:
+    with _faults(file, reading), ParquetFile(file.path) as opened:
         columns = opened.schema_arrow.names
     return _part(file, reading, reader, columns, batches)
 

@@ -37,6 +37,7 @@ class Part:
         columns: their names, as far as they are known when the first row is read.
         place: how messages call the place of a row.
         keep: what is told of each row that is used while they are gone through.
+        again: goes through all rows once more, each with its number, faster than one by one; None where that is as fast.
         ended: what is told when they have been gone through, as far as they are wanted: whether that went well.
         files: of the user's, that it is read from.
     """
@@ -50,6 +51,7 @@ class Part:
     keep: Callable[[int, Row], None] = _kept_already
     ended: Callable[[bool], None] = _nothing_left
     files: list[Path] = field(default_factory=list)
+    again: Callable[[], Iterator[tuple[int, Row]]] | None = None
 
 
 def chained(name: str, parts: Iterable[Part], reader: RowReader, *, columns: Sequence[str] = ()) -> Part:
@@ -69,6 +71,7 @@ def chained(name: str, parts: Iterable[Part], reader: RowReader, *, columns: Seq
         chain.keep,
         chain.ended,
         chain.files,
+        chain.again,
     )
 
 
@@ -81,18 +84,18 @@ class _Chain:
         self._columns = columns
         self._starts: list[int] = []
         self._begun: list[Part] = []
+        self._count = 0
 
     def rows(self) -> Iterator[Row]:
-        count = 0
         for part in self._parts:
-            self._starts.append(count)
+            self._starts.append(self._count)
             self._begun.append(part)
             self.files.extend(part.files)
-            self._reader.offset = count
+            self._reader.offset = self._count
             rows = part.rows()
             self.known.extend(name for name in part.columns if name not in self.known)
             for row in rows:
-                count += 1
+                self._count += 1
                 yield self._shown(row)
             part.ended(True)
         self._reader.offset = 0
@@ -107,6 +110,13 @@ class _Chain:
     def read(self, number: int) -> Row:
         part, own = self._at(number)
         return self._shown(part.read(own))
+
+    def again(self) -> Iterator[tuple[int, Row]]:
+        ends = [*self._starts[1:], self._count]
+        for part, start, end in zip(self._begun, self._starts, ends, strict=True):
+            rows = ((own, part.read(own)) for own in range(end - start)) if part.again is None else part.again()
+            for own, row in rows:
+                yield start + own, self._shown(row)
 
     def place(self, number: int) -> str:
         part, own = self._at(number)

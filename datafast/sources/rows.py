@@ -23,6 +23,7 @@ from datafast.sources.values import Row, RowReader
 __all__ = ["Found", "SourceRows", "gone_through"]
 
 _TOLD_EVERY = 256  # rows
+_DENSE = 4  # to find one row takes as long as to go through so many
 
 
 @dataclass(slots=True)
@@ -161,6 +162,24 @@ class SourceRows(Sequence[Row]):
             raise ConfigError(
                 f"{self.name} cannot be read any more: {error.strerror or error}. Start again, when it or its copy is there."
             ) from error
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.several(range(len(self)))
+
+    def several(self, indexes: Sequence[int]) -> Iterator[Row]:
+        """The rows with these numbers, which grow. Where they are most of the rows, the source is gone through from its beginning."""
+        again = self._part.again
+        if again is None or not indexes or self._places[indexes[-1]] > _DENSE * len(indexes):
+            yield from map(self._read, indexes)
+            return
+        places = (self._places[number] for number in indexes)
+        wanted = next(places)
+        for number, row in again():
+            if number == wanted:
+                yield row
+                if (wanted := next(places, -1)) < 0:
+                    return
+        raise ConfigError(f"{self.name} has changed while it was used. Start again to use it as it is now.")
 
     def __repr__(self) -> str:
         return f"<{len(self)} source rows of {self.name}: {', '.join(self.columns)}>"

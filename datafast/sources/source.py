@@ -119,7 +119,7 @@ class _TextIdentity:
 
 
 def _only_column(row: Row, key: str | None) -> str:
-    names = [name for name in row if name != key]
+    names = [name for name in row if name != key] or list(row)
     if len(names) == 1:
         return names[0]
     if "text" in names:

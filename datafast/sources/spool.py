@@ -99,6 +99,11 @@ class Spool:
         except OSError as error:
             raise self._no_room(str(error)) from error
 
+    def lines(self) -> Iterator[Any]:
+        """What is in the file, in order: lists of a number, its row, and what is wrong in it."""
+        with self.path.open("rb") as file:
+            yield from map(orjson.loads, file)
+
     def found(self) -> Iterator[tuple[int, Row, Mapping[str, str]]]:
         """All that is in the file of an earlier process, in order: number, row, and what is wrong in it."""
         end = 0

@@ -64,6 +64,10 @@ class RowReader:
             found.update(dict.fromkeys(self.last))
         return found
 
+    def apart(self) -> RowReader:
+        """One that makes the same of rows, and notes by itself: for rows that are read once more."""
+        return RowReader(self._encoding)
+
     def note(self, refused: Mapping[str, str], number: int) -> None:
         """Notes what is wrong in a row, by column."""
         self.last = refused

@@ -489,6 +489,7 @@ def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
         ("classification.yaml", "examples/classification.yaml"),
         ("document_qa.yaml", "examples/document_qa.yaml"),
         ("generic_pipeline.yaml", "examples/generic_pipeline.yaml"),
+        ("instruction.yaml", "examples/instruction.yaml"),
         ("judgement.yaml", "examples/judgement.yaml"),
         ("mcq.yaml", "examples/mcq.yaml"),
         ("preference.yaml", "examples/preference.yaml"),

@@ -16,13 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from datafast._util.plugins import installed
 from datafast.config_files.loader import load_project
 from datafast.config_files.project import Project
+from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
 from datafast.errors import RunStopped
 from datafast.llms import provider_from_spec
@@ -280,6 +281,31 @@ CASES = {
                 "prompts": [f"mark:{name} {{num_samples}} {{language}} {{text}}" for name in "ab"],
                 "system_prompt": "mark:system",
             },
+        ),
+    ),
+    "instruction": Case(
+        {
+            "topics": TOPICS,
+            "num_samples_per_prompt": 2,
+            "evolution": {"rounds": 2},
+            "judge": {},
+            **TWO_LANGUAGES,
+        },
+        prompts=(
+            {
+                "prompts": [f"mark:{name} {{num_samples}} {{language_name}} {{topic}}" for name in "ab"],
+                "response_prompt": "mark:response {instruction} {input}",
+                "evolution": {
+                    "rounds": 6,
+                    "prompts": {name: f"mark:{name} {{instruction}}" for name in (*get_args(Depth), "breadth")},
+                },
+                "judge": {"prompt": "mark:judge {instruction} {response}", "rubric": {1: "mark:bad", 5: "mark:good"}},
+                "system_prompt": {
+                    role: f"mark:system-{role}" for role in ("instruction", "evolution", "response", "judge")
+                },
+            },
+            {"topics": None, "seed_tasks": [{"instruction": "mark:seed", "input": "mark:input"}], "num_rows": 8},
+            {"system_prompt": "mark:system"},
         ),
     ),
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),

@@ -291,6 +291,34 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def test_a_proxy_of_the_environment_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = b"text\nby proxy\n"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "localhost")
+        rows = opened("http://nowhere.invalid/rows.csv", spool=tmp_path)
+        server.shutdown()
+    assert list(rows) == [{"text": "by proxy"}]
+    assert set(asked) == {"http://nowhere.invalid/rows.csv"}
+
+
 def test_a_run_over_a_compressed_source_goes_on_after_the_original_is_gone(tmp_path: Path) -> None:
     """Rows are read from the copy; the original is looked at when a config is made."""
     from datafast.llms.simulated.provider import SimulatedProvider

@@ -144,3 +144,30 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "sources").touch()
     with pytest.raises(ConfigError, match=r"source: Cannot keep the rows of .*a\.parquet in .*sources.*: .*\."):
         opened(path)
+
+
+ROOM = """
+import sys
+import pyarrow.parquet
+from datafast.sources import open_source
+
+def peak():
+    status = dict(line.split(":") for line in open("/proc/self/status"))
+    return int(status["VmHWM"].split()[0]) // 1024
+
+open_source([{"text": "warm"}], field="source")
+before = peak()
+rows = open_source(sys.argv[1], field="source")
+print(len(rows), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the memory of a process is told in other ways")
+def test_neither_a_row_group_nor_the_file_is_held_in_memory(tmp_path: Path) -> None:
+    texts = pa.array([f"{number} " * 200 for number in range(150_000)])
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False, row_group_size=len(texts))
+    assert path.stat().st_size > 180 * 2**20
+    told = subprocess.run([sys.executable, "-c", ROOM, path], capture_output=True, text=True, check=True).stdout
+    rows, mebibytes = map(int, told.split())
+    assert (rows, mebibytes < 90) == (150_000, True), told

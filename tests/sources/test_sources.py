@@ -303,6 +303,8 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place(
         ({"a": [1], "b": [1, 2]}, "The columns differ in length: a has 1, b has 2"),
         ({"a": 1}, "expected a mapping of column names to lists"),
         (3, "expected rows"),
+        ("", "source: It is empty. Name a file"),
+        (" ", "source: It is empty. Name a file"),
         (b"rows", "expected rows"),
         ("no-such-file.csv", "There is no file"),
         (

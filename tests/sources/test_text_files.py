@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
+import json
 import os
 import random
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datafast.errors import ConfigError
 from tests.sources.test_sources import opened, refusal
@@ -144,3 +150,69 @@ def test_a_declared_encoding_that_is_not_true_is_refused_with_the_line(tmp_path:
     assert f"{path}:2: The byte 0xff in column 8 is not ascii" in refusal(path, encoding="ascii")
     with pytest.raises(ConfigError, match="There is no encoding 'utf8x' for text"):
         opened(path, encoding="utf8x")
+
+
+def _by_csv(text: str) -> list[dict[str, str]] | None:
+    """What Python's csv reads; None where the form is broken, or cells have no name of their own."""
+    try:
+        header, *rows = [cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells]
+    except (csv.Error, ValueError):
+        return None
+    is_form = len(set(header)) == len(header) and all(len(cells) == len(header) for cells in rows)
+    return [dict(zip(header, cells, strict=True)) for cells in rows] if is_form and rows else None
+
+
+@settings(max_examples=300)
+@given(
+    st.text('ab",\n\r é\u2028漢;', max_size=60),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "gb18030"]),
+    st.booleans(),
+)
+def test_whatever_stands_in_a_file_is_what_the_csv_module_reads_or_refused(
+    text: str, encoding: str, packed: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        data = text.encode(encoding)
+        path = Path(name) / ("a.csv.gz" if packed else "a.csv")
+        path.write_bytes(gzip.compress(data) if packed else data)
+        given_encoding = encoding if encoding in {"utf-16-le", "gb18030"} else None
+        expected = _by_csv(text)
+        try:
+            rows = opened(path, delimiter=",", encoding=given_encoding)
+            found = list(rows)
+        except ConfigError:
+            found = None
+        assert found == expected
+        if found is not None:
+            assert [rows[number] for number in reversed(range(len(rows)))] == list(reversed(found))
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.text('{}[]":,01e.-+ntrufals\\dé', max_size=12), min_size=1, max_size=4),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+)
+def test_whatever_stands_in_a_line_is_what_the_json_module_reads_or_refused(values: list[str], newline: str) -> None:
+    lines = [f'{{"a": {value}}}' for value in values]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.jsonl"
+        path.write_bytes(newline.join(lines).encode())
+        try:
+            expected = [json.loads(line, parse_constant=_no_number) for line in lines]
+        except ValueError:
+            expected = None
+        told = ""
+        found: list[dict[str, Any]] | None = None
+        try:
+            rows = opened(path)
+            found = list(rows)
+        except ConfigError as error:
+            told = str(error)
+        if found is None:
+            assert expected is None or any(word in told for word in ("names", "infinity", "surrogate"))
+        else:
+            assert rows.refused or found == expected
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)

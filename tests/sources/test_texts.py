@@ -256,6 +256,7 @@ def test_the_source_is_one_of_the_files_of_a_run(tmp_path: Path) -> None:
         ('{"t": "a"}\n{"t": \n', {}, "rows.jsonl:2: This line is not JSON"),
         ('{"t": "a"}\n{"t": "b", "n": 9223372036854775808}\n', {"column": "t", "keep_row": True},
          "keep_row: {path}, line 2: The column 'n' holds a whole number of more than 64 bits; write it as text."),
+        ('{"t": "a"}\n{"t": "a"}\n', {"key": "t"}, "line 1 and line 2 have the same t, 'a'."),
         ('{"t": "a"}\n', {"limit": 0}, "limit: expected 1 or more"),
         ('{"t": "a"}\n', {"colum": "t"}, "colum: There is no such field. Did you mean 'column'?"),
     ],

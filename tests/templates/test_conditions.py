@@ -7,11 +7,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from datafast.errors import DatafastWarning
+from datafast.quality.keep_if import KeepIfStage
 from datafast.schema.config import GenericPipelineDatasetConfig, JudgementDatasetConfig, RawDatasetConfig
 from datafast.templates.condition import Condition
 from datafast.templates.sandbox import _METHODS, environment
@@ -39,11 +41,20 @@ def by_condition(text: str) -> bool:
     return Condition.parsed(text, names=ROW, field="when").holds(ROW)
 
 
+def by_keep_if(text: str) -> bool:
+    fields: Any = dict.fromkeys(ROW, (Any, None))
+    stage = KeepIfStage(expression=text)
+    row = create_model("Row", **fields)(**ROW)
+    stage.check(type(row))
+    return stage.decide(row, None).keeps  # type: ignore[arg-type]
+
+
 PLACES: dict[str, Callable[[str], bool]] = {
     "where": by_where,
     "where of texts": by_where_of_texts,
     "skip_if": by_skip_if,
     "when and check": by_condition,
+    "keep_if": by_keep_if,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datafast.columns.types.llm import TextColumn
+from datafast.columns.types.source import SourceColumn
 from datafast.facades.sample import sample
 from tests.columns.support import SOURCE, refusal, rows, values
 
@@ -63,3 +64,9 @@ def test_a_column_may_draw_what_stands_for_null(tmp_path: Path) -> None:
     assert "got a column of the type 'text'" in refusal(
         tmp_path, {"x": {"type": "source", "source": source, "default": TextColumn(prompt="x")}}
     )
+
+
+def test_what_is_secret_in_an_address_is_written_nowhere() -> None:
+    column = SourceColumn(source="https://user:pa55@example.org/rows.csv?token=s3cret")
+    assert column.model_dump()["source"] == "https://example.org/rows.csv"
+    assert "s3cret" not in column.model_dump_json()
