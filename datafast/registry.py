@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "document_qa": "datafast.datasets.document_qa:DocumentQADataset",
         "judgement": "datafast.datasets.judgement:JudgementDataset",
         "generic_pipeline": "datafast.datasets.generic_pipeline:GenericPipelineDataset",
+        "instruction": "datafast.datasets.instruction.kind:InstructionDataset",
         "ultrachat": "datafast.datasets.ultrachat:UltrachatDataset",
     },
     "datafast.providers": {
@@ -79,6 +80,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "contamination": "datafast.quality.contamination:ContaminationStage",
         "echo": "datafast.quality.echo:EchoStage",
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
+        "language": "datafast.quality.language:LanguageStage",
         "length": "datafast.quality.length:LengthStage",
         "pii": "datafast.quality.pii:PiiStage",
         "refusals": "datafast.quality.refusals:RefusalsStage",

@@ -20,6 +20,7 @@ ROWS_OF_SCRIPTS = {
     "conversation.py": ("greenhouse_conversations.jsonl", 24),
     "document_qa.py": ("manual_questions.jsonl", 8),
     "generic_pipeline.py": ("labelled_reviews.jsonl", 6),
+    "instruction.py": ("harbour_instructions.jsonl", 12),
     "judgement.py": ("judged_answers.jsonl", 3),
     "mcq.py": ("exam_questions.jsonl", 24),
     "personas.py": ("pairs_of_people.jsonl", 12),

@@ -138,6 +138,23 @@ judges: [one, two]
 system_prompt: {one: Be strict.}
 providers: {one: openai/gpt-5-mini, two: openai/a}
 """
+TASKS = """\
+kind: instruction
+output_file: out.jsonl
+topics: {sea: [tides, cranes]}
+seed_tasks: [Explain a crane., {instruction: Sum this up., input: The tide rose.}]
+num_seed_tasks: 2
+with_input: always
+num_samples_per_prompt: 2
+prompts: ["{num_samples} {language_name} {topic} {seed_tasks} <<reader>>"]
+response_prompt: "{instruction} {input}"
+evolution: {rounds: 2, depth: [constraints, reasoning], breadth: 0.5, keep: all, information_gain: model, gain_prompt: "{first} {second}",
+  prompts: {breadth: "{instruction} in {language_name}"}}
+judge: {rubric: {1: bad, 3: good}, max: 4, judges: [one, two], min_score: 2, prompt: "{instruction} {response}"}
+expansion: {placeholders: {reader: [pilots, cooks]}}
+system_prompt: {instruction: Be curious., two: Be strict.}
+providers: {instruction: openai/gpt-5-mini, evolution: openai/gpt-5-mini, response: openai/a, one: openai/b, two: openai/c}
+"""
 TALK = """\
 kind: conversation
 output_file: out.jsonl
@@ -181,6 +198,7 @@ CONFIGS = {
     "classification": CLASSES,
     "document_qa": DOCUMENTS,
     "generic_pipeline": TABLE,
+    "instruction": TASKS,
     "judgement": JUDGED,
     "mcq": QUESTIONS,
     "preference": PREFERENCE,

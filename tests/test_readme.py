@@ -31,6 +31,7 @@ def test_the_kinds_that_are_built_in_are_counted_and_named() -> None:
         "classification": "classification",
         "mcq": "multiple-choice questions",
         "document_qa": "questions about documents",
+        "instruction": "instructions with responses",
         "preference": "preference pairs",
         "conversation": "conversations",
         "ultrachat": "chats with personas",

@@ -19,6 +19,7 @@ KINDS = {
     "MCQDataset": "datafast.datasets.mcq",
     "DocumentQADataset": "datafast.datasets.document_qa",
     "GenericPipelineDataset": "datafast.datasets.generic_pipeline",
+    "InstructionDataset": "datafast.datasets.instruction",
     "JudgementDataset": "datafast.datasets.judgement",
     "PreferenceDataset": "datafast.datasets.preference",
     "ConversationDataset": "datafast.datasets.conversation",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datafast.datasets.conversation.kind import ConversationDataset
     from datafast.datasets.document_qa import DocumentQADataset
     from datafast.datasets.generic_pipeline import GenericPipelineDataset
+    from datafast.datasets.instruction.kind import InstructionDataset
     from datafast.datasets.judgement import JudgementDataset
     from datafast.datasets.mcq import MCQDataset
     from datafast.datasets.preference import PreferenceDataset
@@ -25,6 +26,7 @@ else:
             "datafast.datasets.conversation.kind": ["ConversationDataset"],
             "datafast.datasets.document_qa": ["DocumentQADataset"],
             "datafast.datasets.generic_pipeline": ["GenericPipelineDataset"],
+            "datafast.datasets.instruction.kind": ["InstructionDataset"],
             "datafast.datasets.judgement": ["JudgementDataset"],
             "datafast.datasets.mcq": ["MCQDataset"],
             "datafast.datasets.preference": ["PreferenceDataset"],
@@ -40,6 +42,7 @@ __all__ = [
     "ConversationDataset",
     "DocumentQADataset",
     "GenericPipelineDataset",
+    "InstructionDataset",
     "JudgementDataset",
     "MCQDataset",
     "PreferenceDataset",

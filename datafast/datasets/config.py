@@ -222,6 +222,10 @@ class DatasetConfig(ConfigModel):
         """The roles that this config asks beside those that `generate` is given providers for."""
         return ()
 
+    def estimate_notes(self) -> Sequence[str]:
+        """What an estimate cannot know with this config."""
+        return ()
+
     def remark_on(self, providers: Sequence[LLMProvider]) -> None:
         """Warns of providers that make little sense with this config. None of them is of a further role."""
 
@@ -357,6 +361,16 @@ class PromptDatasetConfig(DatasetConfig):
     def further_roles(self) -> Sequence[FurtherRole]:
         judges = [] if self.best_of_n is None else self.best_of_n.further_roles(self.writer_role)
         return [*super().further_roles(), *judges]
+
+    def estimate_notes(self) -> Sequence[str]:
+        choice = self.best_of_n
+        if choice is None or choice.check is None:
+            return ()
+        if choice.judge is not None:
+            return ["How many candidates pass the check of best_of_n, and are judged, is that of simulated texts."]
+        return [
+            f"The check of best_of_n takes 1 to {choice.n} candidates; here it has as many as simulated texts take."
+        ]
 
     def remark_on(self, providers: Sequence[LLMProvider]) -> None:
         for provider in providers if self.best_of_n is not None else ():

@@ -371,6 +371,7 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     from datafast.engine.estimate import estimate  # most runs begin without one
 
     found = estimate(Generation(dataset, routes, {}).job())
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
     try:
         before = [preparation.estimate() for preparation in dataset.preparations(routes, {})]
     except OutputError as error:

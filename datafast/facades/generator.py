@@ -53,7 +53,7 @@ class DataSetGenerator:
         max_tokens: tokens of one conversation at most.
         default_batch_size: the default number of conversations that one call asks for.
         default_num_examples: rows of `example_data` that each prompt shows.
-        conversation_type: "basic" or "chain_of_thought" ("cot"), or one of DeepFabric 2.x and 3.x.
+        conversation_type: "basic", "chain_of_thought" ("cot") or "tools", or one of DeepFabric 2.x and 3.x.
         reasoning_style: for chain_of_thought, "freetext" or "agent".
         sys_msg: whether the conversations begin with a system message.
         rate_limit: any of max_requests_per_minute, max_tokens_per_minute, max_retries, initial_retry_delay, max_retry_delay.

@@ -129,7 +129,8 @@ class Candidates:
                 self._settle(generate, number, found, settled)
             if len(settled) == item.num_rows:
                 break
-        return [settled.get(number) or self._why(generate, number, tries) for number in range(item.num_rows)]
+        several = item.num_rows > 1
+        return [settled.get(n) or self._why(generate, n, tries, several=several) for n in range(item.num_rows)]
 
     async def _make(self, item: WorkItem, generate: Generate, number: int) -> _Made:
         try:
@@ -190,15 +191,14 @@ class Candidates:
         metadata = {**getattr(choice.row, _METADATA), KEY: said}
         return choice.row.model_copy(update={_METADATA: metadata})
 
-    def _why(self, generate: Generate, number: int, tries: Sequence[_Made]) -> CallFailed | None:
-        """Why there is no row; None where replies were too short."""
+    def _why(self, generate: Generate, number: int, tries: Sequence[_Made], *, several: bool) -> CallFailed | None:
+        """Why there is no row; None where replies were too short. `several`: whether the item has other rows."""
         found = [made.row(number) for made in tries]
         came = sum(isinstance(row, BaseModel) for row in found)
         if came and self._config.check is not None:
-            return generate.failure(
-                f"None of {came} candidates passed the check of best_of_n. A retry makes {self._config.n} more.",
-                category=REJECTED,
-            )
+            also = " without repeating another row" if several and not self._keep_repeats else ""
+            passed = f"None of {came} candidates passed the check of best_of_n{also}."
+            return generate.failure(f"{passed} A retry makes {self._config.n} more.", category=REJECTED)
         return next((row for row in found if isinstance(row, CallFailed)), None)
 
     # -- deciding
@@ -240,15 +240,20 @@ def shown_row(row: BaseModel) -> str:
     """All that a row says, as judges read it: what it was asked for first, without where it comes from."""
     metadata = {name: text for name, text in getattr(row, _METADATA, {}).items() if isinstance(text, str) and text}
     values = row.model_dump(mode="json", exclude=set(_ORIGIN))
-    kept = {name: value for name, value in values.items() if not isinstance(getattr(row, name, None), Enum)}
+    kept = {name: value for name, value in values.items() if not _is_origin(name, getattr(row, name, None))}
     told = {**metadata, **{name: _shown(value) for name, value in kept.items() if value not in (None, "", [], {})}}
     return "\n\n".join(f"{name.replace('_', ' ')}:\n{text}" for name, text in told.items())
+
+
+def _is_origin(name: str, value: Any) -> bool:
+    """Whether a field says where a row comes from. A judge that knows who has written it would not be fair."""
+    return isinstance(value, Enum) or name.endswith("model_id")
 
 
 def _shown(value: Any) -> str:
     """A value as text; messages as who says what."""
     if isinstance(value, list) and value and all(isinstance(one, Mapping) and one.keys() >= _SAID for one in value):
-        return "\n\n".join(f"{one['role']}: {to_text(one['content'])}" for one in value)
+        return "\n\n".join(f"{one['role']}: {to_text(one['content'] or one.get('tool_calls') or '')}" for one in value)
     return to_text(value)
 
 

@@ -8,16 +8,16 @@ may use the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from pydantic import BaseModel
 
 from datafast.engine.growing import Grower, GrownFile
 from datafast.errors import GrowthError, RunStopped
 from datafast.personas.growth import ROLE, grow
+from datafast.personas.record import read_record
 from datafast.plan.grid import Dimension, GridPlan
 
 if TYPE_CHECKING:
@@ -111,11 +111,8 @@ class Growth:
 
 def grown_personas(config: PersonasConfig, path: Path) -> list[str]:
     """The personas in a file, at most as many as the config asks for; none if they were not grown from what the config asks for."""
-    try:
-        record: Any = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return []
-    if not isinstance(record, Mapping) or record.get("grown_from") != _asked(config):
+    record = read_record(path)
+    if record is None or record["grown_from"] != _asked(config):
         return []
     personas: list[str] = record["personas"]
     return personas[: config.count]

@@ -1,18 +1,21 @@
 """`personas` in a config: a list, a source, or the settings to grow them from.
 
-personas: [a nurse on night shifts who answers in half sentences]        personas: people.txt
+personas: [a nurse on night shifts who answers in half sentences]        personas: people.txt, or the file of grown ones
 personas: {describe: people who call the helpline of a bank, count: 200}
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema
 
+from datafast._util.user_path import user_path
 from datafast.personas.config import PersonasConfig
+from datafast.personas.record import read_record
 from datafast.sources.field import TextInput, is_source_spec, said_in_one
 
 __all__ = ["PersonaInput"]
@@ -38,6 +41,10 @@ class PersonaInput(TextInput):
         if isinstance(value, Mapping) and not is_source_spec(value):
             with said_in_one():
                 return PersonasConfig.model_validate(value)
+        if isinstance(value, str | Path) and str(value).endswith(".json"):
+            grown = read_record(Path((info.context or {}).get("folder") or "") / user_path(value))
+            if grown is not None:
+                return texts(grown["personas"])
         return super()._read(value, texts, info)
 
     @staticmethod

@@ -97,7 +97,7 @@ class DrawnPlan(GridPlan):
         base = self._maker.base(
             [position if dimension.period else place for dimension, place in zip(self.dimensions, places, strict=True)]
         )
-        return base, self._draw.variant(which, base.digest)
+        return base, self._draw.variant(which, base[0])
 
 
 class _Which(NamedTuple):

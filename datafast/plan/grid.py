@@ -185,8 +185,8 @@ class GridPlan:
         rest, route = divmod(position, self._num_routes)
         base_index, variant_index = divmod(rest, self._expansion.size)
         base = self._maker.base(self._places(base_index))
-        variant = self._expansion.pick(variant_index, base.digest)
-        return self._maker.item(position, base, variant, route, self._rows_of(base.values), rest)
+        variant = self._expansion.pick(variant_index, base[0])
+        return self._maker.item(position, base, variant, route, self._rows_of(base[3]), rest)
 
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
@@ -202,7 +202,7 @@ class GridPlan:
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
         maker, fixed = self._maker, self._fixed_variants()
-        prompt = 0
+        paired, prompt = bool(self.pairings), 0
         for parts, state in self._combinations():
             base = maker.base_of(parts)
             if fixed is not None:
@@ -210,11 +210,13 @@ class GridPlan:
             else:
                 asked = [maker.asked(self._expansion.pick(number, base)) for number in range(self._expansion.size)]
             for variant in asked:
-                content, more_state = maker.content(base, variant), b""
-                if maker.pairings:
+                content = maker.content(base, variant)
+                if paired:
                     content, more_state, _ = maker.paired(content, parts, variant, prompt)
+                    content += maker.shape + state + more_state
                     prompt += 1
-                content += maker.shape + state + more_state
+                else:
+                    content += maker.shape + state
                 for route in maker.routes:
                     yield hashed(content + route)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from datafast.plan.defaults import Edition
 from datafast.plan.dimensions import Dimension
@@ -14,19 +14,9 @@ from datafast.plan.pairing import Pairing
 __all__ = ["Base", "ItemMaker"]
 
 
-class Base(NamedTuple):
-    """A base combination: a value of each dimension.
-
-    Attributes:
-        digest: what it is, as 16 bytes.
-        parts: the digests of its values.
-        state: what else makes its items anew.
-    """
-
-    digest: bytes
-    parts: bytes
-    state: bytes
-    values: dict[str, Any]
+Base: TypeAlias = tuple[bytes, bytes, bytes, dict[str, Any]]
+"""A base combination, one value of each dimension: what it is, as 16 bytes; the digests of the values; what else makes its items anew; and
+the values. It is made for every item of a run, so it has no names."""
 
 
 class ItemMaker:
@@ -72,7 +62,7 @@ class ItemMaker:
             parts = dimension.digests[place] + parts
             if dimension.states is not None:
                 state = dimension.states[place] + state
-        return Base(self.base_of(parts), parts, state, values)
+        return self.base_of(parts), parts, state, values
 
     def base_of(self, parts: bytes) -> bytes:
         """The digest of a base combination with these digests of values."""
@@ -117,9 +107,9 @@ class ItemMaker:
 
     def item(self, position: int, base: Base, variant: Variant, route: int, num_rows: int, number: int) -> WorkItem:
         """The item of a base combination and a variant on a route. `number`: of its prompt in the plan."""
-        _, parts, state, values = base
+        plain, parts, state, values = base
         asked = self.asked(variant)
-        content = self.content(base.digest, asked)
+        content = self.content(plain, asked)
         if self.pairings:
             content, more_state, more = self.paired(content, parts, asked, number)
             state += more_state

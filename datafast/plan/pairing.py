@@ -31,8 +31,7 @@ __all__ = ["Pairing", "Way"]
 
 Way: TypeAlias = Literal["random", "cycle"]
 _NUMBERS = Struct("<8Q")
-_PROBES = 8
-_HASHES_OF_A_VALUE = 2
+_PARTS = (b"\0", b"\1")  # of a value's points, eight each
 _CIRCLE = 1 << 64
 
 
@@ -95,13 +94,13 @@ class Pairing:
 
     @cached_property
     def _ring(self) -> _Ring:
-        points = array("Q")
-        for identity in self.dimension.digests:
-            for part in range(_HASHES_OF_A_VALUE):
-                points.extend(_numbers(identity + bytes([part])))
-        each = _HASHES_OF_A_VALUE * _PROBES
-        order = sorted(range(len(points)), key=points.__getitem__)
-        return _Ring(array("Q", (points[at] for at in order)), array("Q", (at // each for at in order)))
+        placed = sorted(
+            point << 32 | owner
+            for owner, identity in enumerate(self.dimension.digests)
+            for part in _PARTS
+            for point in _numbers(identity + part)
+        )
+        return _Ring(array("Q", (one >> 32 for one in placed)), array("I", (one & 0xFFFFFFFF for one in placed)))
 
 
 def _numbers(data: bytes) -> tuple[Any, ...]:

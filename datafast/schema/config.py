@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datafast.datasets.conversation.config import ConversationDatasetConfig
     from datafast.datasets.document_qa import DocumentQADatasetConfig
     from datafast.datasets.generic_pipeline import GenericPipelineDatasetConfig
+    from datafast.datasets.instruction.config import InstructionDatasetConfig, InstructionJudge
+    from datafast.datasets.instruction.evolution import InstructionEvolution
     from datafast.datasets.judgement import JudgementDatasetConfig
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
@@ -35,6 +37,8 @@ else:
             "datafast.datasets.conversation.config": ["ConversationDatasetConfig"],
             "datafast.datasets.document_qa": ["DocumentQADatasetConfig"],
             "datafast.datasets.generic_pipeline": ["GenericPipelineDatasetConfig"],
+            "datafast.datasets.instruction.config": ["InstructionDatasetConfig", "InstructionJudge"],
+            "datafast.datasets.instruction.evolution": ["InstructionEvolution"],
             "datafast.datasets.judgement": ["JudgementDatasetConfig"],
             "datafast.datasets.mcq": ["MCQDatasetConfig"],
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
@@ -58,6 +62,9 @@ __all__ = [
     "ConversationDatasetConfig",
     "DocumentQADatasetConfig",
     "GenericPipelineDatasetConfig",
+    "InstructionDatasetConfig",
+    "InstructionEvolution",
+    "InstructionJudge",
     "JointRate",
     "JudgementDatasetConfig",
     "MCQDatasetConfig",

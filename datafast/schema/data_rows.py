@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from datafast.datasets.document_qa import DocumentQARow
     from datafast.datasets.generic_pipeline import GenericPipelineRow, GenericPipelineSource
+    from datafast.datasets.instruction.rows import InstructionRow, InstructionSource
     from datafast.datasets.judgement import ComparisonRow, JudgementRow
     from datafast.datasets.mcq import MCQRow, MCQSource
     from datafast.datasets.preference_rows import JudgedPreferenceRow, PreferenceRow, PreferenceSource
@@ -32,6 +33,7 @@ else:
             ],
             "datafast.datasets.document_qa": ["DocumentQARow"],
             "datafast.datasets.generic_pipeline": ["GenericPipelineRow", "GenericPipelineSource"],
+            "datafast.datasets.instruction.rows": ["InstructionRow", "InstructionSource"],
             "datafast.datasets.judgement": ["ComparisonRow", "JudgementRow"],
             "datafast.datasets.mcq": ["MCQRow", "MCQSource"],
             "datafast.datasets.preference_rows": ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"],
@@ -48,6 +50,8 @@ __all__ = [
     "DocumentQARow",
     "GenericPipelineRow",
     "GenericPipelineSource",
+    "InstructionRow",
+    "InstructionSource",
     "JudgedPreferenceRow",
     "JudgementRow",
     "LabelSource",

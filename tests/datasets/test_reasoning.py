@@ -26,6 +26,7 @@ from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.schema.config import ClassificationDatasetConfig
 from tests.datasets.conversation.support import STYLES, talk
+from tests.datasets.conversation.tool_server import WITH_TOOLS
 from tests.servers.fault_server import Answer, FaultServer
 from tests.servers.streams import as_bytes, events_of
 from tests.servers.vendors import anthropic_message, gemini_content
@@ -76,6 +77,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "columns": columns_of,
     "conversation": lambda folder, **fields: talk(folder, max_turns=2, **fields),
     "freetext": lambda folder, **fields: talk(folder, **STYLES["freetext"], **fields),
+    "tools": lambda folder, **fields: talk(folder, **WITH_TOOLS, **fields),
     "instruction": lambda folder, **fields: talk(folder, output_format="instruction", **fields),
     "mapping": lambda folder, **fields: talk(folder, output_format={"q": "{instruction}"}, **fields),
 }
@@ -120,7 +122,7 @@ def test_every_kind_has_reasoning_where_it_is_asked_for_and_changing_that_asks_n
     in_metadata = generate(dataset, provider)
     thoughts = [taken_out(row) for row in in_metadata]
     assert all("Thinking of" in json.dumps(thought) for thought in thoughts)
-    assert {type(thought) for thought in thoughts} == {dict if kind in ("preference", "columns") else str}
+    assert {type(thought) for thought in thoughts} == {dict if kind in ("preference", "columns", "tools") else str}
     assert by_content(in_metadata) == by_content(plain)
     assert len(dataset.data_rows) == len(plain)
     assert next(iter(dataset.data_rows)).metadata["reasoning"] in thoughts
@@ -369,7 +371,7 @@ def test_tables_have_it_too(tmp_path: Path, provider: ThinkingProvider, kind: st
 
     found = pyarrow.parquet.read_table(dataset.save(tmp_path / "rows.parquet")).to_pylist()
     held = [json.loads(row["metadata"])["reasoning"] if place == "metadata" else row["reasoning"] for row in found]
-    is_json = kind in ("preference", "columns") and place == "field"
+    is_json = kind in ("preference", "columns", "tools") and place == "field"
     assert [json.loads(value) if is_json else value for value in held] == [
         row["metadata"]["reasoning"] if place == "metadata" else row["reasoning"] for row in rows
     ]

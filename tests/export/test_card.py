@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datafast.datasets import ConversationDataset, PreferenceDataset
+from datafast.datasets import ConversationDataset, PreferenceDataset, RawDataset
 from datafast.errors import PublishError
 from datafast.export import CardInfo
 from datafast.llms import SimulatedProvider
-from datafast.schema.config import ConversationDatasetConfig, PreferenceDatasetConfig
+from datafast.schema.config import ConversationDatasetConfig, PreferenceDatasetConfig, RawDatasetConfig
 from tests.export.support import (
     REPO,
     TOKEN,
@@ -172,6 +172,23 @@ def test_a_card_has_nothing_of_the_users_examples_but_how_many_there_are(hub: Hu
     assert "- example\\_data: 4\n" in card(hub)
     assert "patient" not in card(hub)
     assert "- topics: 1 (tides)\n" in card(hub)
+
+
+def test_a_card_has_nothing_of_the_users_personas_and_seed_texts_but_how_many_there_are(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    config = RawDatasetConfig(
+        document_types=["letter"],
+        topics=["tides"],
+        personas=["our clerk in the vault"],
+        seed_texts=["The vault is empty.", "The vault is full."],
+        num_samples_per_prompt=1,
+        output_file=tmp_path / "out.jsonl",
+    )
+    RawDataset(config).generate([SimulatedProvider("m")]).push_to_hub(REPO)
+    assert "- personas: 1\n" in card(hub)
+    assert "- seed\\_texts: 2\n" in card(hub)
+    assert "vault" not in card(hub)
 
 
 def test_long_values_and_long_lists_are_cut_and_files_lose_their_folders(hub: HubServer, source: Path) -> None:

@@ -20,6 +20,7 @@ from datafast.engine.routes import Route
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.llms import AnthropicProvider, OpenAICompatibleProvider, OpenAIProvider, SimulatedProvider
 from datafast.llms.base import Request
+from datafast.registry import load_kind
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import (
@@ -201,6 +202,15 @@ def test_the_estimate_counts_the_calls_of_the_judge(tmp_path: Path, servers: Any
     assert writer.requests == judge.requests == []
 
 
+def test_the_estimate_says_that_it_does_not_know_how_many_candidates_a_check_takes(tmp_path: Path) -> None:
+    note = "The check of best_of_n takes 1 to 4 candidates; here it has as many as simulated texts take."
+    for check, calls in (("text", 6), ("not text", 24)):
+        estimate = raw(tmp_path, best_of_n={"check": check}).estimate([SimulatedProvider("m")])
+        assert estimate.calls == calls
+        assert note in estimate.notes
+    assert note not in raw(tmp_path).estimate([SimulatedProvider("m")]).notes
+
+
 def test_a_missing_key_of_the_judge_is_told_before_anything_is_paid(
     tmp_path: Path, servers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +318,27 @@ def test_a_judge_that_cannot_be_used_costs_no_row_and_no_candidate_twice(tmp_pat
     judge.respond = score
     assert assert_balanced(dataset.generate([at(writer)]).report).written == 3
     assert len(writer.requests) == 12 >= bought > 0
+
+
+@pytest.mark.parametrize("kind", ["conversation", "ultrachat", "mcq", "classification"])
+def test_judges_see_what_the_row_says_and_never_who_wrote_it(tmp_path: Path, kind: str) -> None:
+    fields: dict[str, Any] = {
+        "conversation": {"topics": ["Ice"], "max_turns": 2},
+        "ultrachat": {"topics_and_subtopics": {"Sea": ["Ice"]}, "num_samples": 1},
+        "mcq": {"source": [f"{'The ice is thick. ' * 10}"], "num_samples_per_prompt": 1},
+        "classification": {"classes": [{"name": "cold", "description": "ice"}], "num_samples_per_prompt": 1},
+    }
+    of_kind = load_kind(kind)
+    judge = CountingProvider("the-judge", log=tmp_path / "log")
+    chosen = {"n": 2, "judge": {"providers": [judge]}}
+    config = of_kind.config_model(**fields[kind], best_of_n=chosen, output_file=tmp_path / "out.jsonl")
+    of_kind(config).generate([SimulatedProvider("the-writer")])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    asked = [prompt for _, prompt in requests_in(tmp_path / "log")]
+    texts = [message["content"] for message in row.get("messages", ())] or [row.get("question") or row["text"]]
+    assert len(asked) == 2
+    assert any(all(text in prompt for text in texts) for prompt in asked)
+    assert not any("the-writer" in prompt or "synthetic" in prompt or "uuid" in prompt for prompt in asked)
 
 
 @pytest.mark.parametrize("place", ["field", "metadata"])

@@ -81,6 +81,23 @@ def test_personas_in_a_file_of_their_own_are_grown_once_for_all(server: FaultSer
     assert len(asked(server)) == 2
 
 
+def test_the_file_of_grown_personas_can_be_edited_and_given_as_a_list(server: FaultServer, tmp_path: Path) -> None:
+    people = tmp_path / "people.json"
+    texts(tmp_path, 5, grow={"file": people}, num_rows=1).generate([provider(server)])
+    record = json.loads(people.read_text(encoding="utf-8"))
+    given = texts(tmp_path, personas=people, output_file=tmp_path / "given.jsonl").generate([provider(server)])
+    assert personas_of(given) == sorted(record["personas"])
+    people.write_text(json.dumps({**record, "personas": ["a pilot", *record["personas"][1:]]}), encoding="utf-8")
+    edited = texts(tmp_path, 5, grow={"file": people}, output_file=tmp_path / "edited.jsonl")
+    edited.generate([provider(server)])
+    assert "a pilot" in personas_of(edited)
+    assert len(asked(server)) == 1
+    for broken in ('{"personas": [1], "grown_from": {}}', '{"personas": "x"}', "[]", "no"):
+        people.write_text(broken, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"people\.json"):
+            texts(tmp_path, personas=people)
+
+
 def test_fresh_rows_grow_personas_of_their_own_anew(server: FaultServer, tmp_path: Path) -> None:
     for fresh in (False, True):
         texts(tmp_path, 30).generate([provider(server)], fresh=fresh)

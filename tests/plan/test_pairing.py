@@ -155,3 +155,12 @@ def test_a_plan_of_any_size_is_made_at_once() -> None:
     assert len(found) == 900_000_000
     assert found[899_999_999].values["persona"] in texts
     assert len(plan(document_types=texts, topics=texts, personas=texts[:100])) == 90_000_000_000
+
+
+def test_what_is_drawn_and_what_comes_in_turn_stays_so_in_every_version() -> None:
+    for way, people in {
+        "random": "0 2 1 2 1 2",
+        "cycle": "0 1 2 3 1 2",
+    }.items():
+        found = plan(personas=[str(number) for number in range(4)], pair=way)
+        assert " ".join(found[position].values["persona"] for position in range(6)) == people

@@ -17,6 +17,7 @@ from datafast.logger_config import configure_logger
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     ColumnsDatasetConfig,
+    PersonasConfig,
     PreferenceDatasetConfig,
     PromptExpansionConfig,
     RawDatasetConfig,
@@ -123,6 +124,20 @@ def calls(provider: OpenAIProvider) -> None:
 assert_type(expand_prompts(["<<a>>"], {"a": ["x"]}), list[tuple[str, dict[str, str]]])
 
 # The configs that guides show, as they stand there.
+RawDatasetConfig(
+    document_types=["log"],
+    topics=["tides"],
+    personas={"describe": "people of a harbour", "count": 20},
+    seed_texts=Path("texts.jsonl"),
+    pair={"personas": "random"},
+)
+RawDatasetConfig(
+    document_types=["log"],
+    topics=["tides"],
+    personas=PersonasConfig(describe="people of a harbour", count=20),
+    pair="cycle",
+)
+RawDatasetConfig(document_types=["log"], topics=["tides"], pair="sometimes")  # type: ignore[arg-type]
 RawDatasetConfig(
     document_types=["logbook", "manual"],
     topics=["Ballast", "Fouling"],

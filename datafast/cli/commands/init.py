@@ -29,8 +29,8 @@ __all__ = ["command"]
 def command(kind: str, name: str | None, force: bool, as_json: bool) -> None:
     """Write KIND.yaml, a commented config that works at once, and secrets.env for the keys.
 
-    KIND is raw (the default), classification, mcq, document_qa, preference, conversation, ultrachat, columns,
-    judgement or generic_pipeline. Nothing is overwritten.
+    KIND is raw (the default), classification, mcq, document_qa, instruction, preference, conversation, ultrachat,
+    columns, judgement or generic_pipeline. Nothing is overwritten.
 
     `datafast init plugin NAME` writes a package of that name instead, with a kind, a provider, and a test of each.
     """

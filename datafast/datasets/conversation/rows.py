@@ -33,7 +33,7 @@ __all__ = [
     "FIELD_NAMES",
     "AgentConversationRow",
     "ConversationRow",
-    "InstructionRow",
+    "InstructionFormatRow",
     "MessagesRow",
     "ReasonedConversationRow",
     "RowFormat",
@@ -132,7 +132,7 @@ class AgentMessagesRow(BaseModel):
     """Outputs of version 0.1.0 have none."""
 
 
-class InstructionRow(BaseModel):
+class InstructionFormatRow(BaseModel):
     """A row of the format `instruction`."""
 
     instruction: str
@@ -255,7 +255,7 @@ class RowFormat:
             with foreign_warnings_ignored():  # a field may be called `json` or `copy`
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":
-            return InstructionRow
+            return InstructionFormatRow
         alone = self._format == "conversational"
         if self._style == "agent" and self._first:
             return FirstAgentMessagesRow if alone else FirstAgentRow
@@ -275,7 +275,7 @@ class RowFormat:
         """The row of a conversation."""
         exchanges = conversation.exchanges
         if self._format == "instruction":
-            return InstructionRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
+            return InstructionFormatRow(instruction=exchanges[0].user, response=self._answer(exchanges[-1]))
         more: dict[str, Any] = {}
         if self._style == "freetext":
             more["reasoning"] = [exchange.reasoning for exchange in exchanges]

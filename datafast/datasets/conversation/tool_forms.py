@@ -7,6 +7,7 @@
 {"title": "tide", "type": "object", "properties": {...}}                         a JSON Schema of the arguments
 {"name": "tide", "parameters": [{"name": "station", "type": "str"}], "returns": "..."}   DeepFabric
 tide                                                                             a Python function, with hints and a docstring
+Tide                                                                             a pydantic model of the arguments
 tools.json, tools.yaml                                                           a file with any of the others
 """
 
@@ -16,8 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel
 
 from datafast._util.user_path import user_path
 from datafast.datasets.conversation.tool_functions import FunctionTool
@@ -69,6 +69,8 @@ def _found(entry: Any, folder: Path | None, where: str) -> Iterator[Any]:
     elif isinstance(entry, Mapping):
         nested = _nested(entry)
         yield from [dict(entry)] if nested is None else nested
+    elif isinstance(entry, type) and issubclass(entry, BaseModel):
+        yield entry.model_json_schema()
     elif callable(entry):
         yield FunctionTool(entry, where)
     else:
@@ -84,6 +86,10 @@ def _nested(entry: Mapping[str, Any]) -> list[Any] | None:
 
 def _listed(path: Path, where: str) -> list[Any]:
     """What a JSON or YAML file lists; a mapping that is one tool by itself."""
+    # Imported here, because few configs name a file, and it is large.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         found = YAML(typ="safe", pure=True).load(whole_text(path))
     except ConfigError as error:

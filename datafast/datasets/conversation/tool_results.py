@@ -34,6 +34,7 @@ from datafast.datasets.config import NonBlank
 from datafast.datasets.conversation.example_data import ExampleData
 from datafast.datasets.conversation.tools import Tools
 from datafast.errors import ConfigError, ToolError
+from datafast.plan.items import digest
 
 __all__ = ["FunctionResults", "ResultSources", "Table", "TableResults", "ToolResultsField", "shown_result"]
 
@@ -126,6 +127,8 @@ class Table:
             self._add(dict(row), tools, name, f"tool_results.{name}.table[{number}]")
         if not self.rows:
             raise ConfigError(f"tool_results.{name}.table: There are no rows. Give arguments and a result in each.")
+        # In an order of their own, so that nothing depends on that of the source.
+        self.rows.sort(key=lambda row: _key(row[0], sorted(row[0])))
         self._names = sorted(self._found, key=lambda names: (-len(names), names))
 
     def _add(self, row: dict[str, Any], tools: Tools, name: str, where: str) -> None:
@@ -179,9 +182,25 @@ class Function:
         self._name = name
         self.timeout_s = given.timeout_s
         self.name = _name_of(given.function)
+        self._check_parameters(tools.parameters(name))
         # What is not the same in every process counts by its name alone, or nothing could ever be resumed.
         code, is_lasting = (given.version, True) if given.version is not None else code_of(given.function)
         self.identity = f"{self.name} {code}" if is_lasting else self.name
+
+    def _check_parameters(self, schema: Mapping[str, Any]) -> None:
+        """Raises ConfigError where calls with the tool's arguments, all of them or the required ones, cannot be made."""
+        try:
+            signature = inspect.signature(self._function)
+        except (TypeError, ValueError):
+            return  # a function that says nothing of its parameters
+        for names in (list(schema.get("properties", {})), schema.get("required", [])):
+            try:
+                signature.bind(**dict.fromkeys(names))
+            except TypeError as error:
+                raise ConfigError(
+                    f"tool_results.{self._name}: {self.name} cannot be called with {', '.join(names) or 'no arguments'}: {error}. "
+                    f"Give it the tool's parameters."
+                ) from None
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls it with these arguments, which fit its parameters. What it gives, or an awaitable of it if it is async.
@@ -249,7 +268,7 @@ class ResultSources:
         """What stands for the results in the keys of items."""
         tables = {name: [table.rows, table.default] for name, table in self.tables.items()}
         functions = {name: function.identity for name, function in self.functions.items()}
-        return orjson.dumps([tables, functions], option=orjson.OPT_SORT_KEYS)
+        return digest(orjson.dumps([tables, functions], option=orjson.OPT_SORT_KEYS))
 
     def known(self, rng: Random) -> list[str]:
         """Calls that tables have a result for, a few of each, for the prompts that ask for what the user says."""

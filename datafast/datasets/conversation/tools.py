@@ -133,7 +133,7 @@ class Tools:
         validator = self._output_validators.get(name)
         error = best_match(validator.iter_errors(result)) if validator is not None else None
         if error is None:
-            return None if _is_plain(result) else f"the result of {name}: a number is too large, infinite or NaN"
+            return None if _is_plain(result) else f"the result of {name}: JSON cannot hold it as it is"
         place = ".".join(str(part) for part in error.absolute_path)
         return f"the result of {name}{', ' + place if place else ''}: {error.message}"
 

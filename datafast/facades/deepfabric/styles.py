@@ -25,6 +25,7 @@ class _Style(NamedTuple):
 
 _STYLES = {
     "basic": _Style(None),
+    "tools": _Style("tools", has_tools=True),
     "structured": _Style(None),
     "tool_calling": _Style("agent", has_tools=True),
     "cot_freetext": _Style("freetext"),
@@ -66,7 +67,7 @@ def style_fields(
     if agent_mode not in (None, "single_turn", "multi_turn"):
         raise ConfigError(f"agent_mode: There is no mode {agent_mode!r}. Known: single_turn, multi_turn.")
     style = _style(conversation_type, reasoning_style, agent_mode)
-    agent = style.reasoning == "agent"
+    agent = style.reasoning in ("agent", "tools")
     if available_tools and not agent:
         warn_user(
             f"{tools_field}: Only an agent calls tools, so conversations of the type {conversation_type} go without."
@@ -74,15 +75,15 @@ def style_fields(
     fewest, most = _TURNS if style.many_turns else (1, 1)
     most = max_turns or max(most, min_turns or 1)
     wishes = [instructions.strip()]
-    if style.reasoning is not None:
+    if style.reasoning not in (None, "tools"):
         wishes.append(_SUBJECTS.get(reasoning_style or "", ""))
     if min_tool_calls and agent:
         wishes.append(f"In each conversation the assistant calls tools {min_tool_calls} times or more.")
     if agent and (tools is not None or available_tools or style.has_tools):
         tools = chosen_tools(available_tools, tools, tools_field)
     return {
-        "conversation_type": "basic" if style.reasoning is None else "chain_of_thought",
-        "reasoning_style": style.reasoning,
+        "conversation_type": {None: "basic", "tools": "tools"}.get(style.reasoning, "chain_of_thought"),
+        "reasoning_style": None if style.reasoning == "tools" else style.reasoning,
         "min_turns": min_turns or min(fewest, most),
         "max_turns": most,
         "max_steps": (max_steps or DEFAULT_STEPS) if agent else DEFAULT_STEPS,
@@ -107,6 +108,8 @@ def _style(conversation_type: str, reasoning_style: str | None, agent_mode: str 
         raise ConfigError(
             f"conversation_type: There is no type {conversation_type!r}. {did_you_mean(conversation_type, [*_STYLES, *_CHAIN])}"
         )
+    if known.reasoning == "tools" and reasoning_style is not None:
+        raise ConfigError("reasoning_style: Conversations with tools have none. Leave it out.")
     if known.reasoning is None and reasoning is not None and not by_subject:
         raise ConfigError(
             f"reasoning_style: Basic conversations have no {reasoning} reasoning. Set conversation_type: chain_of_thought."

@@ -143,6 +143,9 @@ _NO_TOPIC_WORDS = """
     anything audience belong belongs categories category class classes classifier clearly differ expert experts field focus
     including kind label level levels mention name named none others people read reader readers real specific structure
     target tone true understandable vary
+    answering answers apply ask asked asking asks assistant begin case correctly describing domain doubt far follows further helps how
+    inspire introduce know last leave let naming next nothing own person point put say says somebody something stays talk theirs
+    themselves twice understood unless user users
 """
 _NO_TOPIC = frozenset(_NO_TOPIC_WORDS.split())
 _TAG = re.compile(r"<(\w+)>\n")

@@ -13,6 +13,7 @@ import pytest
 from datafast import ConversationDataset, RunConfig
 from datafast.llms import OpenAICompatibleProvider
 from datafast.schema.config import ConversationDatasetConfig
+from tests.datasets.conversation.tool_server import WIND, assert_sound
 from tests.servers.llama import LlamaServer
 from tests.support import assert_balanced, rows_of
 
@@ -60,6 +61,33 @@ def test_200_conversations_of_a_real_server_are_all_valid(
     assert report.calls <= 220
     for row in rows_of(tmp_path / "out.jsonl"):
         check(style, row)
+
+
+def test_conversations_with_tools_of_a_real_server_are_all_sound(llama_server: LlamaServer, tmp_path: Path) -> None:
+    wind = {**WIND, "outputSchema": {**WIND["outputSchema"], "additionalProperties": False}}
+    config = ConversationDatasetConfig(
+        topics=[f"topic {number}" for number in range(12)],
+        conversation_type="tools",
+        tools=[*TOOLS, wind],
+        tool_results={"now": {"table": [{"arguments": {}, "result": "12:00"}]}},
+        share_without_calls=0.3,
+        max_turns=2,
+        max_steps=2,
+        max_parallel_calls=2,
+        output_file=tmp_path / "out.jsonl",
+        # The model picks words at random: now and then a text holds nothing but spaces.
+        run=RunConfig(max_concurrency=4, max_parse_retries=9),
+    )
+    dataset = ConversationDataset(config)
+    dataset.generate([OpenAICompatibleProvider("tiny", api_base=llama_server.url, api_key=llama_server.key)])
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.failed, report.pending) == (12, 0, 0)
+    rows = rows_of(tmp_path / "out.jsonl")
+    for row in rows:
+        assert_sound(row)
+    at_once = [len(message["tool_calls"]) for row in rows for message in row["messages"] if "tool_calls" in message]
+    assert at_once
+    assert set(at_once) <= {1, 2}
 
 
 def check(style: str, row: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from datafast.llms import SimulatedProvider
 from tests.datasets.conversation.support import EXCHANGES, STYLES, every_style, said, talk
 from tests.datasets.conversation.templates import OF_OBJECTS, OF_TEXT, THINKING, rendered
-from tests.datasets.conversation.tool_server import HUSUM, PIER, Cast, rows_with
+from tests.datasets.conversation.tool_server import HUSUM, PIER, WITH_TOOLS, Cast, rows_with
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import rows_of
 
@@ -85,8 +85,9 @@ def test_templates_that_take_arguments_as_text_render_the_openai_form(
     assert 'function:tide_level\n{"station":"Husum"}\n' in rendered(OF_TEXT[template], row)
 
 
-def test_a_row_of_a_table_is_the_row_again(tmp_path: Path) -> None:
-    dataset = talk(tmp_path, 4, **STYLES["tools"]).generate([SimulatedProvider("m")])
+@pytest.mark.parametrize("fields", [STYLES["tools"], WITH_TOOLS])
+def test_a_row_of_a_table_is_the_row_again(tmp_path: Path, fields: dict[str, Any]) -> None:
+    dataset = talk(tmp_path, 4, **fields).generate([SimulatedProvider("m")])
     dataset.save(tmp_path / "rows.parquet")
     import pyarrow.parquet
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from datafast.datasets.conversation.tools import Tools
 from datafast.schema.config import ConversationDatasetConfig
 from tests.datasets.conversation.support import STYLES, generated, talk
-from tests.datasets.conversation.tool_server import LEVEL, WITH_TOOLS, rows_with
+from tests.datasets.conversation.tool_server import LEVEL, WITH_TOOLS, Cast, assert_sound, rows_with
 from tests.servers.fault_server import FaultServer
 
 FULL = {"type": "function", "function": LEVEL}
@@ -199,6 +199,19 @@ def test_a_function_may_take_models_and_words(tmp_path: Path) -> None:
     assert properties["side"]["enum"] == ["port", "starboard"]
     assert "$ref" not in json.dumps(tool.spec)
     assert "outputSchema" not in tool.spec
+
+
+def test_a_model_is_a_tool_of_its_name(tmp_path: Path, fault_server: FaultServer) -> None:
+    class Moor(BaseModel):
+        """Moors a boat."""
+
+        boat: Boat
+
+    made = Cast(calls=[[{"name": "Moor", "arguments": {"boat": {"name": "Ida", "length_m": 9.5}}}]])
+    (row,) = rows_with(tmp_path, fault_server, tools=[Moor], cast=made)
+    function = row["tools"][0]["function"]
+    assert (function["name"], function["description"]) == ("Moor", "Moors a boat.")
+    assert_sound(row)
 
 
 def without_hint(station) -> str:  # type: ignore[no-untyped-def]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -19,6 +22,8 @@ from pydantic import ValidationError
 
 from datafast import ToolError
 from datafast.llms import SimulatedProvider
+from datafast.llms.base import Request, Response
+from datafast.llms.simulated.provider import SimulatedBackend
 from tests.datasets.conversation.support import provider, talk
 from tests.datasets.conversation.tool_server import (
     HUSUM,
@@ -32,7 +37,7 @@ from tests.datasets.conversation.tool_server import (
     rows_with,
 )
 from tests.servers.fault_server import FaultServer
-from tests.support import assert_balanced, rows_of, same_rows
+from tests.support import assert_balanced, fork_server, rows_of, same_rows
 
 
 def results_of(row: dict[str, Any]) -> list[str]:
@@ -81,6 +86,14 @@ def test_who_asks_is_told_what_the_table_knows(tmp_path: Path, fault_server: Fau
     assert told == {True, False}
     openings = [request for request in fault_server.requests if asked_for(request) == "openings"]
     assert all(("without calling" in request.prompt) is ("tide_level {" not in request.prompt) for request in openings)
+
+
+def test_the_order_of_a_table_is_in_no_key(tmp_path: Path) -> None:
+    made = [
+        talk(tmp_path, 3, **WITH_TOOLS, tool_results={"tide_level": {"table": rows}}) for rows in (ROWS, ROWS[::-1])
+    ]
+    keys = [list(dataset.plan(["m"]).keys()) for dataset in made]
+    assert keys[0] == keys[1]
 
 
 def test_defaults_of_the_schema_count_as_given(tmp_path: Path, fault_server: FaultServer) -> None:
@@ -141,16 +154,16 @@ def test_functions_tables_and_a_model_answer_side_by_side(tmp_path: Path, fault_
     assert results_of(row) == ['{"knots":2}', "4 m", "Husum at 0"]
 
 
-async def later(station: str) -> dict[str, Any]:
+async def later(station: str, hour: int = 0) -> dict[str, Any]:
     await asyncio.sleep(0)
     return {"at": date(2026, 1, 2), "station": station}
 
 
-def failing(station: str) -> str:
+def failing(station: str, hour: int = 0) -> str:
     raise ToolError(f"there is no {station}")
 
 
-async def failing_later(station: str) -> str:
+async def failing_later(station: str, hour: int = 0) -> str:
     await asyncio.sleep(0)
     raise ToolError(f"there is no {station}")
 
@@ -158,8 +171,8 @@ async def failing_later(station: str) -> str:
 @pytest.mark.parametrize(
     ("function", "result"),
     [
-        (lambda station: None, "null"),
-        (lambda station: [station, 1.5], '["Husum",1.5]'),
+        (lambda station, hour=0: None, "null"),
+        (lambda station, hour=0: [station, 1.5], '["Husum",1.5]'),
         (later, '{"at":"2026-01-02","station":"Husum"}'),
         (failing, '{"error":"there is no Husum"}'),
         (failing_later, '{"error":"there is no Husum"}'),
@@ -188,11 +201,11 @@ def test_arguments_are_what_the_hints_say_and_what_no_schema_can_tell_is_told(
     assert json.loads(error)["error"].startswith("day: Input should be a valid date")
 
 
-def broken(station: str) -> str:
+def broken(station: str, hour: int = 0) -> str:
     raise KeyError(station)
 
 
-def unwritable(station: str) -> Any:
+def unwritable(station: str, hour: int = 0) -> Any:
     return threading.Lock()
 
 
@@ -200,7 +213,7 @@ def negative(place: str) -> dict[str, int]:
     return {"knots": -1}
 
 
-def sleeping(station: str) -> str:
+def sleeping(station: str, hour: int = 0) -> str:
     threading.Event().wait(1)
     return "late"
 
@@ -230,7 +243,7 @@ def test_a_row_that_its_function_failed_is_made_by_the_corrected_one_for_what_is
 ) -> None:
     works: list[bool] = []
 
-    def level(station: str) -> str:
+    def level(station: str, hour: int = 0) -> str:
         return f"{station}: 0.7 m" if works else works[0]
 
     dataset = cast(tmp_path, fault_server, tool_results={"tide_level": {"function": level, "version": "1"}})
@@ -242,7 +255,7 @@ def test_a_row_that_its_function_failed_is_made_by_the_corrected_one_for_what_is
 
 
 def counted(made: Any) -> Callable[[str], str]:
-    def tide_level(station: str) -> str:
+    def tide_level(station: str, hour: int = 0) -> str:
         """Never the same."""
         return f"{station}: {next(made)}"
 
@@ -282,7 +295,7 @@ def test_functions_are_not_calls_of_models_and_cost_nothing(tmp_path: Path, faul
 
 
 def test_an_estimate_does_not_run_functions(tmp_path: Path) -> None:
-    def never(station: str) -> str:
+    def never(station: str, hour: int = 0) -> str:
         raise AssertionError
 
     dataset = talk(tmp_path, 3, **{**WITH_TOOLS, "tools": [LEVEL]}, max_steps=1, tool_results={"tide_level": never})
@@ -293,9 +306,12 @@ def test_functions_that_do_the_same_have_the_same_keys_and_others_others(tmp_pat
     def keys(function: Any) -> list[bytes]:
         return list(talk(tmp_path, 2, **WITH_TOOLS, tool_results={"tide_level": function}).plan(["m"]).keys())
 
-    assert keys(lambda station: "a") == keys(lambda station: "a")
-    assert keys(lambda station: "a") != keys(lambda station: "b")
-    versioned = [{"function": lambda station: "a", "version": "1"}, {"function": lambda station: "b", "version": "1"}]
+    assert keys(lambda station, hour=0: "a") == keys(lambda station, hour=0: "a")
+    assert keys(lambda station, hour=0: "a") != keys(lambda station, hour=0: "b")
+    versioned = [
+        {"function": lambda station, hour=0: "a", "version": "1"},
+        {"function": lambda station, hour=0: "b", "version": "1"},
+    ]
     assert keys(versioned[0]) == keys(versioned[1])
 
 
@@ -307,8 +323,64 @@ def test_functions_that_do_the_same_have_the_same_keys_and_others_others(tmp_pat
         ({"wind": {"function": "winds:read"}}, "expected a function, got 'winds:read'. Functions are given in Python"),
         ({"wind": {"function": tide_level, "timeout": 3}}, "There is no such field. Did you mean 'timeout_s'"),
         ({"wind": 3}, "tool_results"),
+        (
+            {"wind": lambda: 3},
+            "tool_results.wind: .* cannot be called with place: got an unexpected keyword argument 'place'",
+        ),
+        ({"tide_level": lambda station, hour: 3}, "cannot be called with station: missing a required argument: 'hour'"),
     ],
 )
 def test_results_that_cannot_be_had_are_refused(tmp_path: Path, results: Any, problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         talk(tmp_path, 1, **WITH_TOOLS, tool_results=results)
+
+
+# -- death of the process
+
+
+def logged_level(log: Path) -> Callable[[str, int], str]:
+    """A function that never gives the same and writes down that it was called."""
+
+    def tide_level(station: str, hour: int = 0) -> str:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{station}\n")
+        return f"{station} at {time.time_ns()}"
+
+    return tide_level
+
+
+def run_with_function(folder: str, at: int | None = None) -> None:
+    """A run whose process is gone when so many requests were sent."""
+    sent, own = count(1), SimulatedBackend.complete
+
+    async def complete(backend: SimulatedBackend, request: Request) -> Response:
+        if next(sent) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await own(backend, request)
+
+    if at is not None:
+        SimulatedBackend.complete = complete  # type: ignore[method-assign]
+    source = {"function": logged_level(Path(folder) / "log"), "version": "1"}
+    fields = {**WITH_TOOLS, "tools": [LEVEL], "tool_results": {"tide_level": source}, "max_parallel_calls": 1}
+    dataset = talk(Path(folder), 8, **fields, max_turns=2, max_steps=2)
+    dataset.generate([SimulatedProvider("m")], max_concurrency=2, progress=False)
+    assert assert_balanced(dataset.report).written == 8
+
+
+def test_a_killed_run_goes_on_with_what_functions_gave(tmp_path: Path) -> None:
+    with fork_server() as server:
+        for at in (5, 9, 17):
+            folder = tmp_path / str(at)
+            folder.mkdir()
+            died = server.run(
+                "tests.datasets.conversation.test_tool_results:run_with_function", folder=str(folder), at=at
+            )
+            assert died == -signal.SIGKILL
+            run_with_function(str(folder))
+            rows = rows_of(folder / "out.jsonl")
+            results = [result for row in rows for result in results_of(row)]
+            called = (folder / "log").read_text(encoding="utf-8").splitlines()
+            assert len(called) == len(results) > 8
+            with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as ledger:
+                costs = ledger.execute("SELECT count(*), sum(cost_usd), count(cost_usd) FROM calls WHERE attempts = 0")
+                assert costs.fetchone() == (len(results), 0.0, len(results))

@@ -337,7 +337,7 @@ def test_the_best_of_several_conversations_is_taken_and_each_runs_its_own_functi
 ) -> None:
     given: list[int] = []
 
-    def level(station: str) -> str:
+    def level(station: str, hour: int = 0) -> str:
         given.append(1)
         return f"{len(given)} m"
 

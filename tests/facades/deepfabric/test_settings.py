@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datafast import DataSetGenerator, DataSetGeneratorError
+from tests.datasets.conversation.tool_server import Cast
 from tests.facades.deepfabric.making import BAD, TREE, generator
 from tests.servers.fault_server import FaultServer
 
@@ -76,6 +77,10 @@ def test_what_is_needed_is_named(name: str, given: str) -> None:
         ({"rate_limit": {"initial_retry_delay": 9000}}, "initial_retry_delay: "),
         ({"run": {"budget": 1}}, "budget: There is no such field. Did you mean 'budget_usd'"),
         ({"agent_mode": "many"}, "agent_mode: There is no mode 'many'"),
+        (
+            {"conversation_type": "tools", "reasoning_style": "agent"},
+            "reasoning_style: Conversations with tools have none",
+        ),
         ({"model": "m-2"}, "model: This is also given as model_name"),
         ({"max_retries": -1}, "max_retries"),
         ({"default_batch_size": 0}, "default_batch_size"),
@@ -136,6 +141,15 @@ def test_names_of_other_versions_are_taken(server: FaultServer) -> None:
     request = server.requests[0]
     assert (request.json["model"], request.json["max_completion_tokens"]) == ("m-1", 700)
     assert "in 1 to 2 steps" in request.prompt
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["get_time"]
+
+
+def test_conversations_with_tools_have_results_of_their_own_and_no_thoughts(server: FaultServer) -> None:
+    server.respond = Cast(calls=[[{"name": "get_time", "arguments": {"timezone": "UTC"}}]], results=["12:00"])
+    made = generator(conversation_type="tools", available_tools=["get_time"], max_agent_steps=1)
+    (row,) = made.create_data(1, 1, TREE)
+    assert [message["role"] for message in row["messages"]][-4:] == ["user", "assistant", "tool", "assistant"]
+    assert row["messages"][-2]["content"] == "12:00"
     assert [tool["function"]["name"] for tool in row["tools"]] == ["get_time"]
 
 

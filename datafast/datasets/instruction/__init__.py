@@ -1,0 +1,1 @@
+"""Instructions with responses: `kind` has the dataset, `config` what it is made of."""

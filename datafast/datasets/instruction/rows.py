@@ -1,0 +1,97 @@
+"""Tasks for an assistant, and the rows that are made of them."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from datafast.datasets.config import Metadata
+from datafast.datasets.row import uuid_of_content
+
+__all__ = ["EvolutionStep", "InstructionRow", "InstructionSource", "Task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an assistant is asked to do, and what it is to be done with, if that is given. Equal to one with the same words."""
+
+    instruction: str = field(compare=False)
+    input: str | None = field(default=None, compare=False)
+    same: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        told = unicodedata.normalize("NFKC", f"{self.instruction}\n{self.input or ''}").casefold()
+        object.__setattr__(self, "same", " ".join(told.split()))
+
+    @property
+    def text(self) -> str:
+        """All of it, as an assistant is asked."""
+        return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
+
+    @property
+    def shown(self) -> str:
+        """All of it, as those see it who change or judge it."""
+        return f"{self.instruction}\n\n<input>\n{self.input}\n</input>" if self.input else self.instruction
+
+    @property
+    def name(self) -> str:
+        """What stands for it in tables."""
+        return self.instruction
+
+
+class InstructionSource(StrEnum):
+    """Where an instruction and its response come from."""
+
+    SYNTHETIC = "synthetic"
+    VERIFIED = "verified"
+    HUMAN = "human"
+    CONSENSUS = "consensus"
+
+
+class EvolutionStep(BaseModel):
+    """One evolution of an instruction.
+
+    Attributes:
+        operation: how it was changed.
+        instruction, input: what came of it.
+        dropped: why it was dropped, so that what was there before stands; null for one that stands.
+    """
+
+    operation: str
+    instruction: str
+    input: str | None = None
+    dropped: str | None = None
+
+
+class InstructionJudgement(BaseModel):
+    """What one judge says about a response."""
+
+    judge: str
+    model_id: str
+    score: int | float
+    reason: str
+
+
+class InstructionRow(BaseModel):
+    """A row of an instruction dataset. `original_instruction` and `original_input` are what the evolutions began with; null where nothing
+    evolves. `score` is the mean of the judges' scores; null where nobody judges. `instruction_model_id` is null where the instructions
+    were given."""
+
+    instruction: str
+    input: str | None = None
+    response: str
+    instruction_source: InstructionSource = InstructionSource.SYNTHETIC
+    original_instruction: str | None = None
+    original_input: str | None = None
+    evolutions: list[EvolutionStep] = Field(default_factory=list)
+    score: int | float | None = None
+    judgements: list[InstructionJudgement] = Field(default_factory=list)
+    instruction_model_id: str | None = None
+    evolution_model_id: str | None = None
+    response_model_id: str | None = None
+    language: str | None = None
+    uuid: str = Field(default_factory=uuid_of_content)
+    metadata: Metadata = Field(default_factory=dict)

@@ -1,0 +1,84 @@
+"""What makes an evolution fail. The rules are those of Evol-Instruct, put into words that can be looked up:
+
+* nothing is gained: it has fewer than two words that were not there before (or a model says that both ask for the same; see `evolution`);
+* it takes up words of the prompt that it was made by;
+* it, or the response to it, has no word that says anything;
+* the response to it is a refusal: it is short, and begins with an apology or with that something cannot be done.
+
+Limits: refusals are told in English, French, Spanish, German, Italian and Portuguese, words that say nothing in English alone. A refusal
+that a server marks as one, in the place of a text, is a failure of the row like others.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from datafast.datasets.instruction.rows import Task
+
+__all__ = ["NOTHING_GAINED", "why_evolution_fails", "why_response_fails"]
+
+NOTHING_GAINED = "nothing is gained"
+_MIN_NEW_WORDS = 2
+_MAX_REFUSAL_WORDS = 80
+
+# Scripts without spaces between words: a letter stands for a word there.
+_WORD = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]|[^\W_]+(?:['’][^\W_]+)*"
+)
+# English words that alone say nothing.
+_EMPTY = """
+    a about above after again all also am an and any are as at be because been before being below between both but
+    by can could did do does doing down during each few for from further had has have having he her here hers him
+    his how i if in into is it its just me more most my of off on once only or other our out over own same she
+    should so some such than that the their them then there these they this those through to too under until up very
+    was we were what when where which while who whom why will with would you your
+"""
+_EMPTY_WORDS = frozenset(_EMPTY.split())
+_OF_THE_PROMPT = re.compile(
+    r"\b(?:given|rewritten|evolved|created|changed|harder) (?:prompt|instruction|task)s?\b|</?(?:task|input|first|second)>|#\w+ prompt#",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"""\W*(?:
+    (?:i\ am|i'?m|we\ are|we're)\ (?:(?:very|really|so|truly)\ )?(?:sorry|afraid|unable|not\ able)
+    | sorry\b | my\ apologies | apologies\b | (?:i|we)\ (?:do\ )?apologi[sz]e
+    | (?:unfortunately,?\ )?(?:i|we)\ (?:can'?t|cannot|can\ not|won'?t|will\ not|am\ not\ able\ to|must\ decline)
+    | as\ an?\ (?:ai|artificial|language\ model|large\ language\ model)\b | unfortunately\b
+    | (?:je\ suis\ |nous\ sommes\ )?(?:vraiment\ )?désolée?s?\b | je\ ne\ (?:peux|suis)\ pas | je\ m'excuse | malheureusement
+    | lo\ siento | lo\ lamento | disculp | no\ puedo | lamentablemente | desafortunadamente
+    | es\ tut\ mir\ leid | tut\ mir\ leid | entschuldig | ich\ kann\ (?:das\ |dies\ |dir\ |ihnen\ |dabei\ )*(?:leider\ )?nicht | leider\b
+    | mi\ dispiace | non\ posso | purtroppo | sono\ spiacente
+    | desculp | lamento\b | sinto\ muito | não\ posso | infelizmente
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether there are only words without a meaning of their own, or none."""
+    return _words(text) <= _EMPTY_WORDS
+
+
+def why_evolution_fails(before: Task, after: Task) -> str | None:
+    """Why an evolution is dropped without being answered; None if it is not."""
+    if _says_nothing(after.instruction):
+        return "the instruction says nothing"
+    if any(found.casefold() not in before.text.casefold() for found in _OF_THE_PROMPT.findall(after.text)):
+        return "it has words of the prompt"
+    if len(_words(after.text) - _words(before.text)) < _MIN_NEW_WORDS:
+        return NOTHING_GAINED
+    return None
+
+
+def why_response_fails(response: str) -> str | None:
+    """Why an evolution is dropped that was answered like this; None if it is not."""
+    if _says_nothing(response):
+        return "the response says nothing"
+    if _REFUSAL.match(response) and len(response.split()) < _MAX_REFUSAL_WORDS:
+        return "the response refuses"
+    return None
