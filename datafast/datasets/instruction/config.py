@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
@@ -54,10 +54,8 @@ class InstructionDatasetConfig(PromptDatasetConfig):
     """What an instruction dataset is made of: rows = topics, seed tasks or instructions x languages x expanded prompts x samples x
     providers."""
 
-    # topics.provider may hold a key in the wrong place, which no error may show.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     default_prompts = DEFAULTS
+    writer_role: ClassVar[str] = RESPONSE
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "seed_task", "truncated")
     input_fields = ("seed_tasks", "instructions")
 
