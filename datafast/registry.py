@@ -80,6 +80,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "contamination": "datafast.quality.contamination:ContaminationStage",
         "echo": "datafast.quality.echo:EchoStage",
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
+        "language": "datafast.quality.language:LanguageStage",
         "length": "datafast.quality.length:LengthStage",
         "pii": "datafast.quality.pii:PiiStage",
         "refusals": "datafast.quality.refusals:RefusalsStage",

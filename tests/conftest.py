@@ -57,6 +57,8 @@ def silent_logger() -> Iterator[None]:
 def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Installs a package for the length of a test: `offer("poems", {"poems.py": CODE}, entry_points=INI)`."""
 
+    roots: set[str] = set()
+
     def install(package: str, modules: dict[str, str], *, entry_points: str) -> None:
         site = tmp_path / f"site-{package}"
         metadata = site / f"{package}-1.0.dist-info"
@@ -68,6 +70,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(code, encoding="utf-8")
             root = Path(name).parts[0].removesuffix(".py")
+            roots.add(root)
             for known in [known for known in sys.modules if known.partition(".")[0] == root]:
                 monkeypatch.delitem(sys.modules, known)
         monkeypatch.syspath_prepend(str(site))
@@ -75,6 +78,8 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield install
     installed.cache_clear()
+    for module in [module for module in sys.modules if module.partition(".")[0] in roots]:
+        del sys.modules[module]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ the error names both. Names of built-in things cannot be claimed; a list of all 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError, DatafastError
 
-__all__ = ["Door", "Offered", "blaming", "installed"]
+__all__ = ["Door", "Offered", "blaming", "installed", "without_door"]
 
 T = TypeVar("T")
 
@@ -201,6 +201,16 @@ def blaming(thing: object, where: str) -> Iterator[None]:
 def installed(group: str) -> tuple[EntryPoint, ...]:
     """What installed packages offer in a group; read once a process (`installed.cache_clear()` makes it read again)."""
     return tuple(entry_points(group=group))
+
+
+def without_door(groups: Collection[str]) -> list[Offered]:
+    """What installed packages offer in groups of our name that are none of these: a misspelt one would be missed without a word."""
+    found = []
+    for group in sorted(entry_points().groups):
+        if group.startswith("datafast.") and group not in groups:
+            hint = did_you_mean(group, groups)
+            found += [Offered(point, None, f"There is no group {group!r}. {hint}") for point in installed(group)]
+    return found
 
 
 def _home(thing: Any) -> tuple[str, str]:

@@ -68,16 +68,23 @@ class Problems:
 
     def add_errors(self, error: ValidationError, model: type[BaseModel], places: Places | None = None) -> None:
         """Adds what pydantic found wrong with a config of this model."""
-        for detail in error.errors(include_url=False):
-            keys = list(detail["loc"])
-            if places and keys:
-                keys = [*places.get(str(keys[0]), keys[:1]), *keys[1:]]
+        details = error.errors(include_url=False)
+        told = [(detail, self._keys_of(detail["loc"], places or {})) for detail in details]
+        known = [tuple(self._file.known_part(keys)) for _, keys in told]
+        for (detail, keys), place in zip(told, known, strict=True):
+            if _is_of_another_shape(detail) and any(
+                len(other) > len(place) and other[: len(place)] == place for other in known
+            ):
+                continue  # the value has the shape of another of the types that it may have, and something in it is wrong
             if detail["type"] == "missing":
                 field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
                 about = f"It says: {field.description}" if field and field.description else "It is required."
                 self.add(keys, f"The field is missing. {about}", whole=True)
             else:
                 self.add_text(_expected(detail), keys, places=None if keys else places)
+
+    def _keys_of(self, location: Sequence[str | int], places: Places) -> list[str | int]:
+        return [*places.get(str(location[0]), location[:1]), *location[1:]] if location else []
 
     def place(self, keys: Keys) -> str:
         """FILE:LINE and the field."""
@@ -108,6 +115,11 @@ def _moved(message: str, places: Mapping[str, Keys]) -> str:
 
 def _dotted(keys: Keys) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def _is_of_another_shape(detail: Any) -> bool:
+    """Whether an error says that a mapping or a list is not expected at its place, where a text is not either: that may be meant."""
+    return detail["type"] in {"list_type", "dict_type", "literal_error"} and isinstance(detail["input"], dict | list)
 
 
 def _expected(detail: Any) -> str:

@@ -73,7 +73,7 @@ def within(curve: Curve, given: Mapping[str, Number], decimals: int | None) -> L
     def law(uniform: float) -> Number:
         value = float(number(min(max(first + uniform * (last - first), _TINIEST), _LARGEST_SHARE)))
         if not abs(value) < 2**63:
-            raise ValueError(f"the number that was drawn, {value}, has more than 64 bits")
+            raise OverflowError(f"{value} has more than 64 bits")
         value = float(f"{value:.{_DIGITS}g}") if decimals is None else round(value, decimals)
         value = min(max(value, low), high)  # the last digit alone
         return int(value) if decimals == 0 else value

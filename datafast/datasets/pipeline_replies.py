@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, StrictInt, create_model
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, create_model
 
 from datafast._util.config_model import NonBlank
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -46,12 +46,31 @@ def type_of(kind: OutputType) -> Any:
 
 
 def entry_model(outputs: Mapping[str, OutputType]) -> type[BaseModel]:
-    """The new columns of one row."""
-    fields: dict[str, Any] = {name: (type_of(kind), ...) for name, kind in outputs.items()}
+    """The new columns of one row. What is chosen from a list may be written in other case, a number as text."""
+    fields: dict[str, Any] = {
+        name: (
+            Annotated[type_of(kind), BeforeValidator(_chosen(kind))] if isinstance(kind, list) else type_of(kind),
+            ...,
+        )
+        for name, kind in outputs.items()
+    }
     with (
         foreign_warnings_ignored()
     ):  # of columns with the name of an old method of pydantic's models, like `copy` or `json`
         return create_model("Entry", **fields)
+
+
+def _chosen(choices: list[str] | list[int]) -> Callable[[Any], Any]:
+    """Reads a text as the one of these that it is, apart from case and outer space."""
+    meant: dict[str, list[str | int]] = {}
+    for choice in choices:
+        meant.setdefault(str(choice).strip().casefold(), []).append(choice)
+
+    def read(given: Any) -> Any:
+        found = meant.get(given.strip().casefold(), ()) if isinstance(given, str) and given not in choices else ()
+        return found[0] if len(found) == 1 else given
+
+    return read
 
 
 def reply_model(entry: type[BaseModel], count: int) -> type[Entries]:

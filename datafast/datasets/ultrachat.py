@@ -14,7 +14,7 @@ plays the user and another one answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -50,6 +50,9 @@ ROLES: tuple[Role, ...] = ("question", "user", "assistant")
 
 class ChatRow(BaseModel):
     """A row of a chat dataset. `model_id` is the assistant's."""
+
+    about_the_row: ClassVar[Collection[str]] = ("opening_question", "persona")
+    """What stages do not count among its texts: the first message once more, and who says it."""
 
     opening_question: str
     messages: list[dict[str, str]]

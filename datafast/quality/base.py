@@ -18,7 +18,7 @@ item, so that the same stages always keep the same rows.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,15 @@ class TextStage(Stage):
 
 
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
-    """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata)."""
+    """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata, and the fields
+    that the row model itself lists in `about_the_row`)."""
     if field is not None:
         yield from _texts(getattr(row, field))
         return
+    about: Collection[str] = getattr(type(row), "about_the_row", ())
     for name in type(row).model_fields:
-        yield from _texts_under(name, getattr(row, name))
+        if name not in about:
+            yield from _texts_under(name, getattr(row, name))
 
 
 def _texts_under(name: str, value: object) -> Iterator[str]:

@@ -482,6 +482,20 @@ def test_init_of_an_unknown_kind_names_the_nearest(run: Run) -> None:
     assert "Did you mean 'classification'?" in run("init", "clasification").stderr
 
 
+def test_every_kind_has_a_starter() -> None:
+    assert {path.stem for path in TEMPLATES.glob("*.yaml")} == BUILT_IN["datafast.kinds"].keys()
+
+
+@pytest.mark.parametrize("kind", BUILT_IN["datafast.kinds"])
+def test_a_starter_runs_as_it_comes_and_init_says_that_there_is_one(run: Run, kind: str) -> None:
+    assert run("init", kind).exit_code == 0
+    assert f" {kind}" in run("init", "--help").stdout
+    done = run("generate", f"{kind}.yaml", "--offline", "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["requested"] == report["written"] > 0
+
+
 @pytest.mark.parametrize(
     ("template", "copy"),
     [

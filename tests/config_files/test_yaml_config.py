@@ -296,6 +296,30 @@ def test_a_list_where_roles_belong_is_one_mistake(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            "{mood: word}",
+            ["output_columns.mood: expected 'text', 'integer', 'number', 'boolean' or 'texts', got 'word'. Or: "],
+        ),
+        (
+            "{mood: [calm, 0.5]}",
+            ["output_columns.mood[0]: expected a whole number", "output_columns.mood[1]: expected a text"],
+        ),
+    ],
+)
+def test_a_mistake_within_one_of_several_shapes_is_told_without_the_others(
+    write: Write, columns: str, expected: list[str]
+) -> None:
+    source = "kind: generic_pipeline\nsource: [{text: a}]\ninput_columns: [text]\n"
+    path = write(f"{source}output_columns: {columns}\nproviders: [openai/gpt-5-mini]\n")
+    problems = problems_of(path)
+    assert len(problems) == len(expected)
+    for problem, beginning in zip(problems, expected, strict=True):
+        assert problem.startswith(f"c.yaml:4: {beginning}")
+
+
+@pytest.mark.parametrize(
     ("name", "wrong", "line"),
     [("kind", "knd", 1), ("document_types", "document_type", 2), ("topics", "topic", 3), ("providers", "provider", 4)],
 )

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from typing import Any, get_args
 import pytest
 
 from datafast._util.plugins import installed
+from datafast.cli.commands.plugin_package import plugin_files
 from datafast.config_files.loader import load_project
 from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
@@ -309,10 +311,12 @@ CASES = {
         ),
     ),
     "riddle": Case({"answers": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
+    "river_songs": Case({"topics": [f"{topic}, {side}" for topic in TOPICS for side in ("left", "right")]}),
 }
+WRITTEN = plugin_files("river_songs")
 ITEMS = 50
 CASES_OF = {name: case.kind or name for name, case in CASES.items()}
-COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle")]
+COUNTED = [kind for kind in CASES if kind not in ("judgement", "riddle", "river_songs")]
 """The kinds whose number of rows can be said."""
 WITH_PERSONAS = [kind for kind in COUNTED if kind != "columns"]
 """The kinds that ask with prompts."""
@@ -365,10 +369,14 @@ class Bench:
 
 
 @pytest.fixture(autouse=True)
-def riddles(offer: Callable[..., None]) -> None:
-    """A kind of another package."""
+def others(offer: Callable[..., None]) -> None:
+    """Kinds of another package: one of ours, and the one that `datafast init plugin` writes."""
+    points = tomllib.loads(WRITTEN["pyproject.toml"])["project"]["entry-points"]["datafast.kinds"]
+    kinds = {"riddle": "riddles.kind:RiddleDataset", **points}
     modules = {"riddles/__init__.py": "", "riddles/kind.py": RIDDLES}
-    offer("riddles", modules, entry_points="[datafast.kinds]\nriddle = riddles.kind:RiddleDataset\n")
+    modules |= {path.removeprefix("src/"): code for path, code in WRITTEN.items() if path.startswith("src/")}
+    lines = [f"{name} = {place}" for name, place in kinds.items()]
+    offer("others", modules, entry_points="\n".join(["[datafast.kinds]", *lines]))
 
 
 @pytest.fixture
@@ -484,7 +492,7 @@ def test_a_run_whose_process_was_killed_ends_in_the_rows_of_one_run(
 ) -> None:
     whole = bench.run()
     killed = bench.changed(tmp_path / "killed")
-    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-riddles")}
+    arguments = {"kind": bench.kind, "folder": str(killed.folder), "site": str(tmp_path / "site-others")}
     died = children.run("tests.datasets.test_contract:killed_run", **arguments, at=whole.calls // 2)
     assert died == -signal.SIGKILL
     rest = killed.run()

@@ -114,6 +114,44 @@ def test_one_row_becomes_several_and_equal_ones_are_missing(tmp_path: Path) -> N
     assert {row.summary for row in dataset.data_rows} == {"One.", "Two."}
 
 
+@pytest.mark.parametrize(
+    ("choices", "given", "chosen"),
+    [
+        (["calm", "grim"], " Calm", "calm"),
+        ([1, 2], "2", 2),
+        (["a", "A", "b"], "A", "A"),
+        (["a", "A", "b"], " A", None),
+        (["calm", "grim"], "calmer", None),
+        (["1", "2"], 1, None),
+    ],
+)
+def test_a_choice_is_read_apart_from_case_and_space(tmp_path: Path, choices: Any, given: Any, chosen: Any) -> None:
+    dataset = pipeline(tmp_path, source=TABLE[:1], output_columns={"mood": choices}, run={"max_parse_retries": 0})
+    dataset.generate([answering(tmp_path, {"mood": given})])
+    assert_balanced(dataset.report)
+    assert [row.mood for row in dataset.data_rows] == ([] if chosen is None else [chosen])
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "reply", "written"),
+    [
+        (1, {"summary": "One.", "mood": "calm"}, 1),
+        (1, {"summary": "One.", "mood": "grim"}, 0),
+        (1, {"summary": "One."}, 0),
+        (1, {"summary": "One.", "mood": "calm", "id": 7}, 0),
+        (2, {"summary": "One.", "mood": "calm"}, 0),
+    ],
+)
+def test_the_only_row_that_is_asked_for_may_stand_alone_in_the_reply(
+    tmp_path: Path, num_samples: int, reply: dict[str, Any], written: int
+) -> None:
+    columns = {"summary": "text", "mood": ["calm"]}
+    fields = {"output_columns": columns, "num_samples_per_prompt": num_samples, "source": TABLE[:1]}
+    dataset = pipeline(tmp_path, run={"max_parse_retries": 0}, **fields)
+    dataset.generate([CountingProvider("m", log=tmp_path / "requests", reply=lambda _: json.dumps(reply))])
+    assert assert_balanced(dataset.report).written == written
+
+
 def test_cells_keep_their_types_and_empty_ones_stay_empty(tmp_path: Path) -> None:
     table = [{"text": "a", "page": 1, "tags": ["x"]}, {"text": None, "page": None, "tags": []}]
     dataset = pipeline(tmp_path, source=table, input_columns=["text", "page", "tags"]).generate(

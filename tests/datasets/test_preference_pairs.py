@@ -257,7 +257,7 @@ def test_the_default_prompt_for_both_orders_shows_both(tmp_path: Path) -> None:
     assert sum("The second response:\n\nanswer " in prompt for _, prompt in requests_in(tmp_path / "requests")) == 2
 
 
-def test_pairs_below_the_margin_are_filtered_and_another_margin_buys_nothing_again(tmp_path: Path) -> None:
+def test_pairs_below_the_margin_are_filtered_and_another_margin_decides_again_and_buys_nothing(tmp_path: Path) -> None:
     def score(prompt: str) -> int:
         return (
             {"How high?": 9, "How heavy?": 6}[prompt.split(". ")[1].partition("? ")[0] + "?"] if "good" in prompt else 5
@@ -276,8 +276,8 @@ def test_pairs_below_the_margin_are_filtered_and_another_margin_buys_nothing_aga
     assert (report.written, report.filtered) == (1, 1)
     assert [row["margin"] for row in rows_of(tmp_path / "out.jsonl")] == [4]
     before = len(requests_in(tmp_path / "requests"))
-    with pytest.warns(DatafastWarning, match="The settings have changed since 2 rows"):
-        assert run(1).filtered == 1
+    report = run(1)
+    assert (report.written, report.filtered) == (2, 0)
     assert len(requests_in(tmp_path / "requests")) == before
 
 

@@ -174,6 +174,13 @@ def test_the_names_of_speakers_are_not_said(tmp_path: Path) -> None:
     assert [said["content"] for said in dataset.data_rows[0].messages] == ["Why?", "So.", "How?", "Like this."]
 
 
+def test_stages_count_what_was_said_once(tmp_path: Path) -> None:
+    players = Players(tmp_path)  # "question N?" and "Answer N."
+    exactly = {"stage": "length", "min_words": 4, "max_words": 4}
+    dataset = chats(tmp_path, topics_and_subtopics=["Tides"], max_turns=1, quality=[exactly])
+    assert assert_balanced(dataset.generate([players.provider]).report).written == 2
+
+
 # -- personas
 
 

@@ -18,6 +18,7 @@ from datafast.quality.check import CheckStage
 from datafast.quality.contamination import ContaminationStage
 from datafast.quality.echo import EchoStage
 from datafast.quality.keep_if import KeepIfStage
+from datafast.quality.language import LanguageStage
 from datafast.quality.pii import PiiStage
 from datafast.quality.refusals import RefusalsStage
 from datafast.quality.regex import RegexStage
@@ -201,6 +202,45 @@ def test_refusals_are_found(text: str) -> None:
 @pytest.mark.parametrize("text", ANSWERS)
 def test_answers_are_no_refusals(text: str) -> None:
     assert dropped(RefusalsStage(), text) is None
+
+
+# -- language
+
+SENTENCES = {
+    "en": "The pilot boat leaves the harbour an hour before high water, and nobody is in a hurry.",
+    "fr": "Le bateau pilote quitte le port une heure avant la pleine mer, et personne ne se presse.",
+    "de": "Das Lotsenboot verlässt den Hafen eine Stunde vor Hochwasser, und niemand hat es eilig.",
+    "es": "La lancha del práctico sale del puerto una hora antes de la pleamar, y nadie tiene prisa.",
+    "pt": "O barco do piloto sai do porto uma hora antes da maré cheia, e ninguém tem pressa nenhuma.",
+    "nl": "De loodsboot verlaat de haven een uur voor hoogwater, en niemand heeft haast vandaag.",
+    "pl": "Łódź pilotowa opuszcza port godzinę przed wysoką wodą i nikt się nie spieszy.",
+    "ru": "Лоцманский катер выходит из порта за час до полной воды, и никто никуда не спешит.",
+    "tr": "Kılavuz botu yüksek sudan bir saat önce limandan ayrılır ve kimse acele etmez.",
+    "ar": "يغادر قارب المرشد الميناء قبل ساعة من المد العالي، ولا أحد في عجلة من أمره.",
+    "zh": "引航船在高潮前一小时离开港口，没有人着急，错过潮水的船要等半天才能出发。",
+    "ja": "水先船は満潮の一時間前に港を出ます。誰も急ぎません。潮を逃した船は半日待ちます。",
+}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_rows_in_their_own_language_are_kept_and_others_dropped(language: str) -> None:
+    for found, text in SENTENCES.items():
+        reason = dropped(LanguageStage(), text, language=language)
+        assert reason == (None if found == language else f"in {found} instead of {language}")
+
+
+def test_codes_with_regions_and_of_three_letters_are_known() -> None:
+    assert dropped(LanguageStage(), SENTENCES["pt"], language="pt-BR") is None
+    assert dropped(LanguageStage(), SENTENCES["zh"], language="zh_Hant_TW") is None
+    assert dropped(LanguageStage(language="deu"), SENTENCES["de"]) is None
+    assert dropped(LanguageStage(language="fr"), SENTENCES["de"]) == "in de instead of fr"
+    assert dropped(LanguageStage(), "def f(x): return x", language="de") is None
+
+
+def test_rows_that_do_not_say_their_language_are_refused() -> None:
+    with pytest.raises(ConfigError, match="language: Rows have no field 'language'"):
+        LanguageStage().check(Talk)
+    LanguageStage(language="en").check(Talk)
 
 
 # -- pii

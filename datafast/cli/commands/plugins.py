@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast import __version__
+from datafast._util.plugins import without_door
 from datafast.cli.options import as_json as json_option
 from datafast.cli.options import print_json
 from datafast.plain import plain_text
@@ -32,14 +33,17 @@ def command(as_json: bool) -> None:
     """
     # An import that prints would spoil the document.
     with redirect_stdout(sys.stderr):
-        found = {name: [_described(offered) for offered in door.offered()] for name, door in _doors().items()}
+        doors = _doors()
+        found = {name: [_described(offered) for offered in door.offered()] for name, door in doors.items()}
+        for offered in without_door([door.group for door in doors.values()]):
+            found.setdefault(offered.point.group.removeprefix("datafast."), []).append(_described(offered))
     if as_json:
         print_json(found)
         return
     entries = [entry for listed in found.values() for entry in listed]
     widths = [max(len(part(entry)) for entry in entries) for part in (_name, _origin)]
     for door, listed in found.items():
-        click.echo(door)
+        click.echo(plain_text(door))
         for entry in listed:
             what = f"error: {entry['problem']}" if entry["problem"] else entry["summary"]
             line = f"  {_name(entry):{widths[0]}}  {_origin(entry):{widths[1]}}  {what}"

@@ -68,7 +68,9 @@ class NumberColumn(DrawnColumn):
         try:
             law = self._law or self.law(self.amounts(cell))
             return law(cell.rng().random() or _SMALLEST_SHARE)
-        except (ValueError, OverflowError) as error:
+        except OverflowError:
+            raise CellError("the number that was drawn has more than 64 bits") from None
+        except ValueError as error:
             raise CellError(str(error).rstrip(".")) from None
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -269,16 +270,28 @@ def _validated(value: object, schema: ResponseSchema, *, text: str | None = None
 
 
 def _unwrapped(value: object, schema: ResponseSchema) -> dict[str, Any] | None:
-    """The object that is meant by a bare list, by a list of one object, or by an object below the schema's name."""
+    """The object that is meant by a bare list, by a list of one object, by the only object of a list, or by one below the schema's name."""
     if isinstance(value, list):
         only = value[0] if len(value) == 1 and isinstance(value[0], dict) else None
         if schema.list_field is not None and (only is None or schema.list_field not in only):
             return {schema.list_field: value}
         return only
+    if isinstance(value, dict) and value and value.keys() == _fields_of_one(schema):
+        return {str(schema.list_field): [value]}
     if isinstance(value, dict) and len(value) == 1:
         (name, inner) = next(iter(value.items()))
         return inner if name.casefold() == schema.name.casefold() and isinstance(inner, dict) else None
     return None
+
+
+def _fields_of_one(schema: ResponseSchema) -> Set[str] | None:
+    """The fields of the only object that a schema asks for in a list; None if it asks for several, or for something else."""
+    listed = schema.json_schema.get("properties", {}).get(schema.list_field, {})
+    if listed.get("maxItems") != 1:
+        return None
+    element = listed.get("items", {})
+    name = element.get("$ref", "").rpartition("/")[2]
+    return schema.json_schema.get("$defs", {}).get(name, element).get("properties", {}).keys()  # type: ignore[no-any-return]
 
 
 def _instance(value: object, schema: ResponseSchema, *, text: str | None = None) -> BaseModel:

@@ -96,6 +96,13 @@ def test_what_cannot_be_used_is_named_and_harms_nothing_else(offer: Offer, group
     assert any("poems 1.0" in line and "error: " in line and problem in line for line in result.stdout.splitlines())
 
 
+def test_a_group_that_does_not_exist_is_named_with_the_nearest(offer: Offer) -> None:
+    offer("poems", {"poems.py": POEMS}, entry_points="[datafast.kind]\npoem = poems:PoemDataset")
+    told = "There is no group 'datafast.kind'. Did you mean 'datafast.kinds'?"
+    assert of_package("poems") == [("kind", "poem", None, told)]
+    assert told in CliRunner().invoke(cli, ["plugins"]).stdout
+
+
 def test_a_name_that_two_packages_claim_is_listed_for_both(offer: Offer) -> None:
     offer("poems", {"poems.py": POEMS}, entry_points="[datafast.kinds]\npoem = poems:PoemDataset")
     offer("verses", {"verses.py": POEMS}, entry_points="[datafast.kinds]\npoem = verses:PoemDataset")

@@ -162,7 +162,9 @@ def test_no_number_is_beyond_its_bounds(
         law = column.law({"mean": mean, "std": std, "min": low, "max": low + width})
     except ValueError as error:
         assert "no numbers there" in str(error)  # noqa: PT017 - one of two outcomes
-        assert min(abs(low - mean), abs(low + width - mean)) / std > 30
+        # Bounds move inward by less than a unit of the last decimal.
+        inward = 0.0 if decimals is None else 10.0**-decimals
+        assert max(low - mean, mean - low - width) + inward > 30 * std
         return
     value = law(share or 2.0**-54)
     assert low <= value <= low + width
@@ -190,6 +192,15 @@ def test_a_parameter_that_a_row_makes_impossible_fails_the_row(tmp_path: Path) -
     assert dataset.report is not None
     assert (dataset.report.written, dataset.report.failed) == (2, 2)
     assert {item.error for item in dataset.failed_items} == {"x: std: expected a number above 0, got -1"}
+
+
+@pytest.mark.parametrize("sigma", [60, 10**6])
+def test_a_number_that_no_row_can_hold_fails_its_row(tmp_path: Path, sigma: int) -> None:
+    dataset = columns(tmp_path, {"x": {"type": "lognormal", "median": 1, "sigma": sigma, "min": 1}}, rows=20)
+    dataset.generate()
+    assert dataset.report is not None
+    assert dataset.report.failed > 0
+    assert {item.error for item in dataset.failed_items} == {"x: the number that was drawn has more than 64 bits"}
 
 
 @pytest.mark.parametrize(
