@@ -21,7 +21,7 @@ from datafast.quality.base import KEEP, TextStage, Verdict, drop
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
 
-__all__ = ["EchoStage"]
+__all__ = ["EchoStage", "word_runs"]
 
 _RUN = 6
 _WORD = re.compile(r"\w+")
@@ -81,17 +81,18 @@ def _of_prompt(template: str) -> tuple[frozenset[tuple[str, ...]], re.Pattern[st
     names = [re.escape(one or other) for one, other in sorted(found)]
     listed = "|".join(names)
     pattern = re.compile(rf"<<(?:{listed})>>|\{{(?:{listed})\}}") if names else None
-    return frozenset(_runs(template)), pattern
+    return frozenset(word_runs(template)), pattern
 
 
-def _runs(text: str) -> list[tuple[str, ...]]:
+def word_runs(text: str) -> list[tuple[str, ...]]:
+    """Every six words on end of a text, without case and punctuation."""
     words = _WORD.findall(text.casefold())
     return [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
 
 
 def _copied(text: str, runs: frozenset[tuple[str, ...]]) -> float:
     """The share of a text's words that lie in one of these runs."""
-    own = _runs(text)
+    own = word_runs(text)
     covered, until = 0, 0
     for start, run in enumerate(own):
         if run in runs:
