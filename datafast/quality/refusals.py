@@ -319,7 +319,7 @@ def _ways_of_apology() -> Iterator[str]:
         yield rf"{begun}[^\n]{{0,90}}?(?<!\w)(?:{unable})[^.!?\n]{{0,30}}?(?<!\w)(?:{asked})"
         # Some languages put the verb last, or say first what cannot be done.
         yield rf"{begun}[^\n]{{0,60}}?(?<!\w)(?:{asked})(?!\w)[^.!?\n]{{0,40}}?(?<!\w)(?:{unable})"
-        yield rf"\A\W*{begun}[^.!?\n]{{0,30}}?(?<!\w)(?:{unable})\W*\Z"  # and nothing else
+        yield rf"\A\W*(?:[\w’']+ ){{0,4}}{begun}[^.!?\n]{{0,30}}?(?<!\w)(?:{unable})\W*\Z"  # and nothing else
     yield from _WHOLE.values()
 
 
