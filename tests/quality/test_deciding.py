@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning, MissingKeyError, OutputChangedError, OutputError
+from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, OutputChangedError, OutputError
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, drop
@@ -315,6 +315,21 @@ def test_to_decide_only_is_refused_where_more_has_changed_than_the_stages(tmp_pa
     with pytest.raises(OutputError, match=r"more than its stages.*Run without --decide-only"):
         dataset(tmp_path, "c", topics=3).generate([provider(tmp_path)], decide_only=True)
     assert file_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("other", ["fresh", "retry_failed"])
+def test_to_decide_only_is_refused_with_what_would_make_rows(tmp_path: Path, other: Any) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+    with pytest.raises(ConfigError, match=r"^decide_only \(--decide-only\) makes no rows, and .* Leave one of them out\.$"):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True, **{other: True})
+    assert file_of(tmp_path) == before
+
+
+def test_to_decide_only_is_refused_where_nothing_is_there_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"No rows are recorded yet .* Run without --decide-only"):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
