@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import orjson
 
+from datafast.errors import OutputError
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, ItemState
 from datafast.store.row_values import numbers_of
@@ -182,16 +183,18 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
 
 @contextlib.contextmanager
 def new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
-    """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them."""
+    """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them or for what
+    the ledger is to say of them: they may be as large as what is left of the disk."""
     token = secrets.token_hex(8)
     files = rows.with_name(f".datafast-{token}.rows"), rows.with_name(f".datafast-{token}.stale")
     with ledger.transaction():
         ledger.set_meta("new_files", orjson.dumps([path.name for path in files]).decode())
     try:
         yield files
-    except OSError:
-        for path in files:
-            path.unlink(missing_ok=True)
+    except (OSError, OutputError):
+        if not ledger.meta("renames"):
+            for path in files:
+                path.unlink(missing_ok=True)
         raise
 
 
