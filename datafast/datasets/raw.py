@@ -39,11 +39,18 @@ _FIRST_PROMPTS = [
     "Each one is about this topic: {topic}. Write as an expert of the field would, be specific, and make the texts differ "
     "in content, structure and tone."
 ]
+_TELLING = {
+    **SENTENCES,
+    "persona": [
+        "In the place of that expert, write as this person would, in content and tone, knowing what they know, without naming or "
+        "describing them:\n\n{persona}"
+    ],
+}
 DEFAULTS = DefaultPrompts(
     "raw",
     version=2,
-    texts={"prompts": DEFAULT_PROMPTS, **SENTENCES},
-    former=DefaultPrompts("raw", version=1, texts={"prompts": _FIRST_PROMPTS, **SENTENCES}),
+    texts={"prompts": DEFAULT_PROMPTS, **_TELLING},
+    former=DefaultPrompts("raw", version=1, texts={"prompts": _FIRST_PROMPTS, **_TELLING}),
 )
 
 
