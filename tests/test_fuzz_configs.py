@@ -150,10 +150,10 @@ prompts: ["{num_samples} {language_name} {topic} {seed_tasks} <<reader>>"]
 response_prompt: "{instruction} {input}"
 evolution: {rounds: 2, depth: [constraints, reasoning], breadth: 0.5, keep: all, information_gain: model, gain_prompt: "{first} {second}",
   prompts: {breadth: "{instruction} in {language_name}"}}
-judge: {rubric: {1: bad, 3: good}, max: 4, judges: [one, two], min_score: 2, prompt: "{instruction} {response}"}
+judge: {rubric: {1: bad, 3: good}, max: 4, providers: {one: openai/b, two: openai/c}, min_score: 2, prompt: "{instruction} {response}"}
 expansion: {placeholders: {reader: [pilots, cooks]}}
 system_prompt: {instruction: Be curious., two: Be strict.}
-providers: {instruction: openai/gpt-5-mini, evolution: openai/gpt-5-mini, response: openai/a, one: openai/b, two: openai/c}
+providers: {instruction: openai/gpt-5-mini, evolution: openai/gpt-5-mini, response: openai/a}
 """
 TALK = """\
 kind: conversation

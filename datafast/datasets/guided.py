@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datafast._util.config_model import Accepts, default_of
 from datafast.datasets.config import PromptDatasetConfig, PromptExpansionConfig
@@ -18,7 +18,13 @@ __all__ = ["GuidedConfig"]
 
 
 class GuidedConfig(PromptDatasetConfig):
-    """A config with a `template`, whose guidance is a part of every prompt."""
+    """A config with a `template`, whose guidance is a part of every prompt.
+
+    Attributes:
+        guidance_told: what stands in front of the guidance in a prompt.
+    """
+
+    guidance_told: ClassVar[str] = "What they should be like:"
 
     template: Accepts[TemplateInput, PromptTemplate | str | Path | Mapping[str, Any] | None] = default_of(None)
     """What the rows should be like, by name (basic, advanced, domain/medicine, ...; `datafast templates` lists them) or as a YAML
@@ -37,8 +43,12 @@ class GuidedConfig(PromptDatasetConfig):
         return template.guidance if (template := self._guiding) is not None else ""
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
-        wish = PromptText(f"\n\nWhat they should be like:\n{self.guidance}" if self.guidance else "")
-        return [PromptText.joined([prompt, wish], "") for prompt in super().template_texts(edition)]
+        return self.guided(super().template_texts(edition))
+
+    def guided(self, texts: Sequence[PromptText]) -> list[PromptText]:
+        """These prompts with the guidance."""
+        wish = PromptText(f"\n\n{self.guidance_told}\n{self.guidance}" if self.guidance else "")
+        return [PromptText.joined([prompt, wish], "") for prompt in texts]
 
     @property
     def placeholders(self) -> Collection[str]:
@@ -52,7 +62,10 @@ class GuidedConfig(PromptDatasetConfig):
         if not given:
             return own
         if self.expansion is None:
-            return PromptExpansionConfig(placeholders=given, strategy="random")
+            each = len(self.template_texts(self.editions()[0]))  # every prompt once, as without the template
+            return PromptExpansionConfig(
+                placeholders=given, strategy="random", num_random_samples=each, max_samples=max(each, 1000)
+            )
         return own.model_copy(update={"placeholders": {**given, **own.placeholders}})
 
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:

@@ -42,8 +42,8 @@ _FIRST_PROMPTS = [
 _TELLING = {
     **SENTENCES,
     "persona": [
-        "In the place of that expert, write as this person would, in content and tone, knowing what they know, without naming or "
-        "describing them:\n\n{persona}"
+        "The writer is this person, whether an expert or not. Write as they would, in content and tone, without naming or describing them:"
+        "\n\n{persona}"
     ],
 }
 DEFAULTS = DefaultPrompts(

@@ -58,9 +58,9 @@ class TopicalDataset(Dataset[ConfigT, RowT]):
         return self._topics.model
 
     @property
-    def topic_supply(self) -> TopicSupply:
-        """The source of the topics."""
-        return self._topics
+    def topic_supply(self) -> TopicSupply | None:
+        """The source of the topics; None where a kind does without and none are given."""
+        return None if self._topics.is_empty else self._topics
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
         topics = self._topics.preparations(

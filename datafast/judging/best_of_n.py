@@ -14,9 +14,16 @@ from datafast.engine.routes import FurtherRole
 from datafast.judging.scale import JudgeFields
 from datafast.llms.spec import ProviderSpec, named_provider
 
-__all__ = ["BestOfN", "CandidateJudge"]
+__all__ = ["BestOfN", "CandidateJudge", "judges_of"]
 
 _ROLE = "best_of_n_judge"
+
+
+def judges_of(providers: list[Any] | Mapping[str, Any]) -> Mapping[str, Any]:
+    """The provider of each judge by its name: judge, judge_2, ... where a list names none."""
+    if isinstance(providers, Mapping):
+        return providers
+    return {"judge" if not place else f"judge_{place + 1}": spec for place, spec in enumerate(providers)}
 
 
 class CandidateJudge(JudgeFields):
@@ -35,11 +42,7 @@ class CandidateJudge(JudgeFields):
     @property
     def by_name(self) -> Mapping[str, Any]:
         """The provider of each judge by its name; None for the provider that writes."""
-        if self.providers is None:
-            return {"judge": None}
-        if isinstance(self.providers, dict):
-            return self.providers
-        return {"judge" if not place else f"judge_{place + 1}": spec for place, spec in enumerate(self.providers)}
+        return {"judge": None} if self.providers is None else judges_of(self.providers)
 
     @property
     def roles(self) -> Mapping[str, str]:

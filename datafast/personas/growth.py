@@ -35,6 +35,7 @@ __all__ = ["ROLE", "Personas", "grow", "num_calls"]
 ROLE = "personas"
 _FIRST = 20
 _EACH = 10
+_ROUNDS_IN_VAIN = 3  # in a row, after which others are not asked for any more
 _BEGINNING = 8  # words
 _NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.):]|[-*\u2022])\s+")
 _SAYS_LITTLE = frozenset(["a", "an", "the", "this", "who", "is", "he", "she", "they"])
@@ -93,42 +94,37 @@ async def grow(config: PersonasConfig, generate: Generate) -> list[str]:
     """As many personas as the config asks for. People whose call fails for good lead to nobody.
 
     Raises:
-        CallFailed: all calls of a round failed, or everybody was asked about and there are too few.
+        CallFailed: there are too few, and everybody was asked about, or several rounds in a row brought nobody new.
     """
     found = Personas()
     first = found.take(await _asked(config, generate, None, ()))
     company = [first] * len(first)  # whom each persona was described with
-    asked = 0
+    asked = in_vain = 0
+    errors: list[CallFailed] = []
     while (missing := config.count - len(found.lines)) > 0:
         start_from = range(asked, min(asked + math.ceil(missing / _EACH), len(found.lines)))
-        if not start_from:
-            raise _too_few(config, generate, len(found.lines))
-        for described in await _asked_about(config, generate, [(found.lines[n], company[n]) for n in start_from]):
+        if not start_from or in_vain == _ROUNDS_IN_VAIN:
+            raise _too_few(config, generate, len(found.lines), errors)
+        about = [(found.lines[number], company[number]) for number in start_from]
+        for described in await generate.gather(*(_asked_about(config, generate, *one, errors) for one in about)):
             new = found.take(described)
             company += [new] * len(new)
         asked = start_from.stop
+        in_vain = in_vain + 1 if config.count - len(found.lines) == missing else 0
     return found.lines[: config.count]
 
 
 async def _asked_about(
-    config: PersonasConfig, generate: Generate, people: Sequence[tuple[str, Sequence[str]]]
-) -> list[Sequence[str]]:
-    """What is described from each of these people, at once."""
-    errors: list[CallFailed] = []
-
-    async def described(persona: str, company: Sequence[str]) -> Sequence[str]:
-        try:
-            return await _asked(config, generate, persona, [other for other in company if other != persona])
-        except CallFailed as error:
-            if error.ends_run:
-                raise
-            errors.append(error)
-            return ()
-
-    found = await generate.gather(*(described(persona, company) for persona, company in people))
-    if len(errors) == len(people):
-        raise errors[0].told_as(f"No persona could be described from {len(people)} others. The first: {errors[0]}")
-    return found
+    config: PersonasConfig, generate: Generate, persona: str, company: Sequence[str], errors: list[CallFailed]
+) -> Sequence[str]:
+    """What is described from a persona; nobody if its call fails for good, which is noted among the errors."""
+    try:
+        return await _asked(config, generate, persona, [other for other in company if other != persona])
+    except CallFailed as error:
+        if error.ends_run:
+            raise
+        errors.append(error)
+        return ()
 
 
 async def _asked(
@@ -156,10 +152,13 @@ async def _asked(
     return found[:count]
 
 
-def _too_few(config: PersonasConfig, generate: Generate, came: int) -> CallFailed:
+def _too_few(config: PersonasConfig, generate: Generate, came: int, errors: Sequence[CallFailed]) -> CallFailed:
+    told = f"Only {came:,} of {config.count:,} personas are different from each other."
+    if errors:
+        last = errors[-1]
+        return last.told_as(f"{told} {len(errors):,} calls failed for good, the last one: {last}")
     return generate.failure(
-        f"Only {came:,} of {config.count:,} personas are different from each other. Ask for fewer, or describe more sorts of people.",
-        category=ReplyCategory.SHORT.value,
+        f"{told} Ask for fewer, or describe more sorts of people.", category=ReplyCategory.SHORT.value
     )
 
 

@@ -11,7 +11,7 @@ from datafast._util.scratch import Scratch
 
 __all__ = ["Numbers", "Records"]
 
-_IN_MEMORY = 2**24  # bytes
+_IN_MEMORY = 2**22  # bytes
 _BLOCK = 2**20
 
 

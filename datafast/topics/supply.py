@@ -59,6 +59,11 @@ class TopicSupply:
         self._grown: TopicModel | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no topics are given, nor anything to grow them from."""
+        return self._given is None and self._config is None
+
+    @property
     def path(self) -> Path | None:
         """The file of a grown model; None for a given one."""
         return self._file

@@ -53,7 +53,7 @@ def test_each_prompt_comes_with_each_persona_and_seed_text(tmp_path: Path) -> No
 
 def test_a_text_is_written_by_the_persona_and_not_by_an_expert(tmp_path: Path) -> None:
     prompts = sent(tmp_path, raw(tmp_path, personas=[NURSE]))
-    told = "In the place of that expert, write as this person would"
+    told = "The writer is this person, whether an expert or not."
     assert all(
         prompt.index("as an expert of the field") < prompt.index(told) < prompt.index(NURSE) for prompt in prompts
     )

@@ -113,6 +113,27 @@ def test_people_who_lead_to_nobody_are_passed_over(server: FaultServer, tmp_path
     assert record(tmp_path)[20:30] == [f"xb{chr(97 + n)}" for n in range(10)]
 
 
+def test_a_last_call_that_fails_is_made_up_for_by_the_next_one(server: FaultServer, tmp_path: Path) -> None:
+    server.respond = lambda request: (
+        Answer(text="I cannot.") if (asked_of(request) or ("",))[0] in ("xa", "xb") else people(request)
+    )
+    texts(tmp_path, 25, num_rows=1, run={"max_parse_retries": 0}).generate([provider(server)])
+    assert record(tmp_path)[20:] == [f"xc{chr(97 + n)}" for n in range(5)]
+
+
+def test_a_model_that_describes_nobody_is_given_up_and_asked_again_by_the_next_run(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    server.respond = lambda request: Answer(text="I cannot.") if (asked_of(request) or ("",))[0] else people(request)
+    with pytest.raises(RunStopped, match=r"Only 20 of 25 personas .* 3 calls failed for good, the last one: "):
+        texts(tmp_path, 25, num_rows=1, run={"max_parse_retries": 0}).generate([provider(server)])
+    assert len(asked(server)) == 4
+    server.respond = people
+    server.requests.clear()
+    texts(tmp_path, 25, num_rows=1, run={"max_parse_retries": 0}).generate([provider(server)])
+    assert [whom for whom, _ in asked(server)] == ["xa"]
+
+
 def test_too_few_different_ones_stop_the_run_and_say_what_to_do(server: FaultServer, tmp_path: Path) -> None:
     def respond(request: Recorded) -> Answer:
         return people(request) if asked_of(request) is None else Answer(text=json.dumps({"personas": ["a", "b"]}))

@@ -197,6 +197,24 @@ def test_conversations_grow_personas_and_topics(tmp_path: Path) -> None:
     assert len({(row.metadata["topic"], row.metadata["persona"]) for row in dataset.data_rows}) == 6  # type: ignore[attr-defined]
 
 
+def test_one_budget_holds_for_personas_topics_and_rows(tmp_path: Path) -> None:
+    for allowed, told in ((1, "Growing the topic tree"), (2, "max_calls"), (5, "max_calls"), (8, None)):
+        config = ConversationDatasetConfig(
+            topics={"topic_prompt": "sea", "degree": 2, "depth": 1},
+            personas={"describe": WHO, "count": 3},
+            output_file=tmp_path / "out.jsonl",
+            run={"max_calls": allowed, "max_concurrency": 1},  # type: ignore[arg-type]
+        )
+        dataset = ConversationDataset(config)
+        if told is None:
+            dataset.generate([SimulatedProvider()])
+        else:
+            with pytest.raises(RunStopped, match=told):
+                dataset.generate([SimulatedProvider()])
+        assert dataset.report is not None
+        assert dataset.report.written == max(0, allowed - 2)
+
+
 def test_chats_have_grown_personas_too(tmp_path: Path) -> None:
     for pair in (None, "all"):
         config = UltrachatDatasetConfig(

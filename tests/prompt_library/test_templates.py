@@ -101,6 +101,14 @@ def test_the_number_of_rows_is_that_without_a_template(tmp_path: Path) -> None:
         ).get_num_expected_rows(provider)
 
 
+def test_prompts_of_ones_own_are_all_asked(tmp_path: Path) -> None:
+    own = ["A {num_samples} {topic}", "B {num_samples} {topic}", "C {num_samples} {topic}"]
+    dataset = ConversationDataset(_config(tmp_path, template="domain/law", prompts=own))
+    rows = dataset.generate([SimulatedProvider()]).data_rows
+    found = sorted((row.metadata["topic"], row.metadata["prompt_index"]) for row in rows)
+    assert found == [(topic, number) for topic in ("Ice", "Tides") for number in range(3)]
+
+
 def test_an_expansion_of_ones_own_holds_for_the_placeholders_of_the_template_too(tmp_path: Path) -> None:
     own = PromptExpansionConfig(placeholders={"person": ["a midwife", "a clown"], "mood": ["calm", "cross"]})
     config = _config(tmp_path, template="domain/medicine", instructions="They are <<mood>>.", expansion=own)

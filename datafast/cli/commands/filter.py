@@ -49,7 +49,8 @@ def command(source: str, quality: Path, output: Path, dropped: Path | None, forc
     not changed. Stages that look at the prompt of a row see none here.
 
     \b
-    datafast filter rows.parquet --quality curated.yaml -o kept.jsonl --dropped dropped.jsonl
+    datafast filter rows.parquet --quality curated.yaml -o kept.jsonl
+    datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
     from datafast.quality.filtering import RowFilter
     from datafast.sources import open_source

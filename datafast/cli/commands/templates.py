@@ -20,7 +20,9 @@ def command(name: str | None, as_json: bool) -> None:
     \b
     datafast templates                              list them
     datafast templates domain/medicine              print one
-    datafast templates domain/medicine > mine.yaml  and make it your own: template: mine.yaml
+    datafast templates domain/medicine > mine.yaml  and make it your own
+
+    A config takes it as `template: mine.yaml`.
     """
     if name is not None:
         template = named_template(name)

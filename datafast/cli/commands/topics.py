@@ -156,7 +156,10 @@ def _supply(dataset: Any, config: Path) -> TopicSupply:
 
     supply: TopicSupply | None = getattr(dataset, "topic_supply", None)
     if supply is None:
-        raise ConfigError(f"{config}: The kind {dataset.kind!r} has no topic model. Conversations and chats have one.")
+        raise ConfigError(
+            f"{config}: This config of the kind {dataset.kind!r} has no topic model. Conversations, chats and instructions about topics "
+            f"have one."
+        )
     return supply
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,30 +10,35 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
-from datafast.datasets.config import NonBlank, PromptDatasetConfig, TemplateNames
+from datafast.datasets.config import NonBlank, TemplateNames
 from datafast.datasets.documents import same
+from datafast.datasets.guided import GuidedConfig
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.evolution import InstructionEvolution, WithInput
 from datafast.datasets.instruction.prompts import DEFAULTS
 from datafast.datasets.instruction.seeds import GivenTasks
+from datafast.datasets.topical import TopicalConfig
+from datafast.engine.routes import FurtherRole
 from datafast.judging import JudgeFields
+from datafast.judging.best_of_n import judges_of
+from datafast.llms.spec import ProviderSpec, named_provider
 from datafast.plan.defaults import Edition, PromptText
 from datafast.plan.template import Template
 from datafast.sources.field import RowInput, spool_beside
-from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.paths import UsedFile
 from datafast.topics.field import TopicSource
-from datafast.topics.supply import grown_file
 
 __all__ = ["RESPONSE", "WRITER", "InstructionDatasetConfig", "InstructionJudge"]
 
-WRITER, RESPONSE = "instruction", "response"
+WRITER, RESPONSE, JUDGE = "instruction", "response", "judge"
 
 
 class InstructionJudge(JudgeFields):
     """How responses are judged."""
 
-    judges: list[NonBlank] = Field(default=["judge"], min_length=1)
-    """The roles that judge; each scores every response."""
+    providers: list[ProviderSpec] | dict[NonBlank, ProviderSpec] | None = Field(default=None, min_length=1)
+    """Who judges: one or several providers, as under `providers`, or a mapping of names to them. Without it there is one judge, in the role
+    `judge`."""
 
     prompt: NonBlank | None = None
     """Template of what judges see, with {instruction} and {response}; {input} may occur. Without it, {instruction} has the input below."""
@@ -45,12 +50,25 @@ class InstructionJudge(JudgeFields):
     def _fits_scale(self) -> InstructionJudge:
         if self.min_score is not None and not self.min <= self.min_score <= self.max:
             raise ValueError(f"min_score: {self.min_score} is not between min, {self.min}, and max, {self.max}.")
-        if len(set(self.judges)) < len(self.judges):
-            raise ValueError("judges: A name is given twice. Give each judge its own.")
+        for name in self.by_name:
+            if name in (WRITER, EVOLUTION, RESPONSE):
+                raise ValueError(f"providers.{name}: This is another role. Choose another name.")
         return self
 
+    @property
+    def by_name(self) -> Mapping[str, Any]:
+        """The provider of each judge by its name, which is its role; None for that of the role."""
+        return {JUDGE: None} if self.providers is None else judges_of(self.providers)
 
-class InstructionDatasetConfig(PromptDatasetConfig):
+    @property
+    def told(self) -> list[str]:
+        """Who judges, as it is in the keys of items."""
+        return [
+            name if spec is None else f"{name}={named_provider(spec).identity}" for name, spec in self.by_name.items()
+        ]
+
+
+class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
     """What an instruction dataset is made of: rows = topics, seed tasks or instructions x languages x expanded prompts x samples x
     providers."""
 
@@ -58,6 +76,7 @@ class InstructionDatasetConfig(PromptDatasetConfig):
     writer_role: ClassVar[str] = RESPONSE
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "seed_task", "truncated")
     input_fields = ("seed_tasks", "instructions")
+    guidance_told = "What the tasks and the responses to them should be like, of which you write the tasks alone:"
 
     topics: TopicSource | None = None
     """What instructions are about: a list, nested topics, a file, a source, or topic_prompt, degree and depth to grow them from."""
@@ -115,8 +134,8 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         if self.evolution is not None:
             self.evolution.operations(self.with_input)
         for role in self.system_prompt if isinstance(self.system_prompt, dict) else ():
-            if role not in self.roles:
-                raise ValueError(f"system_prompt: There is no role {role!r}. {did_you_mean(role, self.roles)}")
+            if role not in (roles := [*self.roles, *self.judges]):
+                raise ValueError(f"system_prompt: There is no role {role!r}. {did_you_mean(role, roles)}")
         self.role_templates(self.editions()[0])
         return self
 
@@ -147,7 +166,21 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         """The roles that are asked with this config: one provider may answer in all of them, or one in each."""
         writer = [WRITER] if self.instructions is None else []
         evolution = [EVOLUTION] if self.evolution is not None else []
-        return list(dict.fromkeys([*writer, *evolution, RESPONSE, *(self.judge.judges if self.judge else ())]))
+        judge = [JUDGE] if self.judge is not None and self.judge.providers is None else []
+        return [*writer, *evolution, RESPONSE, *judge]
+
+    @property
+    def judges(self) -> list[str]:
+        """The roles that judge."""
+        return list(self.judge.by_name) if self.judge is not None else []
+
+    def further_roles(self) -> Sequence[FurtherRole]:
+        given = self.judge.providers if self.judge is not None else None
+        found = list(super().further_roles())
+        for number, (name, spec) in enumerate(judges_of(given).items() if given is not None else ()):
+            place = ("judge", "providers", number if isinstance(given, list) else name)
+            found.append(FurtherRole(name, spec, like=RESPONSE, place=place))
+        return found
 
     def system_prompt_of(self, role: str) -> str | None:
         return self.system_prompt.get(role) if isinstance(self.system_prompt, dict) else self.system_prompt
@@ -181,20 +214,21 @@ class InstructionDatasetConfig(PromptDatasetConfig):
             return [PromptText("{num_samples} {language_name}", "\0instruction.instructions")]
         if self.prompts is not None or self.seed_tasks is None:
             return super().template_texts(edition)
-        return edition.texts("prompts like seeds" if self.topics is None else "prompts with both")
+        return self.guided(edition.texts("prompts like seeds" if self.topics is None else "prompts with both"))
 
     def form(self, edition: Edition) -> PromptText:
         """The part of every prompt that says whether new tasks have inputs."""
         return edition.texts(f"form {self.with_input}")[0]
 
     def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
-        """The templates of all sorts of calls but the first: response, gain, judge, and operations of evolution by their names."""
+        """The templates of all sorts of calls but the first: response, gain, judge, and operations of evolution by their names; and
+        guidance, which responses are asked for with."""
         return {
             sort: names.parse(
                 PromptText(own) if own else edition.texts(field)[0],
                 names.others(self.placeholders),
                 field=field,
-                remark=remark,
+                remark=remark and sort != "guidance",  # the prompts say it
             )
             for sort, (field, own, of_sort) in self._sorts().items()
             for names in [self.filled(of_sort)]
@@ -215,6 +249,8 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         if self.judge is not None:
             names = TemplateNames("instruction", "response", optional=["input"])
             sorts["judge"] = ("judge.prompt", self.judge.prompt, names)
+        if self.guidance:
+            sorts["guidance"] = ("template", self.guidance, TemplateNames(optional=self.names_in_prompts.mandatory))
         return sorts
 
     def other_templates(self, edition: Edition) -> Sequence[Template]:
@@ -231,10 +267,10 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         """The other settings that prompts and rows depend on."""
         templates = self.role_templates(edition, remark=False)
         told: list[str | bytes] = [f"{sort}={template.keyed}" for sort, template in templates.items()]
-        told += [f"{role}:{self.system_prompt_of(role) or ''}" for role in self.roles]
+        told += [f"{role}:{self.system_prompt_of(role) or ''}" for role in dict.fromkeys([*self.roles, *self.judges])]
         told += self.evolution.told if self.evolution is not None else []
         if self.judge is not None:
-            told += [self.judge.judged("", self.rubric(edition).keyed), *self.judge.judges]
+            told += [self.judge.judged("", self.rubric(edition).keyed), *self.judge.told]
         if self.instructions is None:
             told.append(self.form(edition).keyed)
         if (
@@ -251,10 +287,6 @@ class InstructionDatasetConfig(PromptDatasetConfig):
         return PromptText(own) if own else edition.texts("judge.rubric")[0]
 
     def used_files(self) -> Iterator[UsedFile]:
-        if (file := getattr(self.topics, "read_from", None)) is not None:
-            yield UsedFile("topics", file, written=False)
         for file in self._given.rows.files if self._given is not None else ():
             yield UsedFile("seed_tasks" if self.instructions is None else "instructions", file, written=False)
         yield from super().used_files()
-        if (file := grown_file(self.topics, self.output_file)) is not None:
-            yield from OutputPaths.of(file).used("topics.file", "topics.file")

@@ -18,32 +18,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from datafast.datasets.base import FanOutDataset, RunOptions
+from datafast.datasets.base import FanOutDataset
 from datafast.datasets.instruction.config import WRITER, InstructionDatasetConfig
 from datafast.datasets.instruction.evolution import NEW_TASK, Evolver, NewTask, WithInput
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.making import Maker
+from datafast.datasets.instruction.responses import ResponseModels
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionRow, Task
 from datafast.datasets.replies import counted_model
+from datafast.datasets.topical import TopicalDataset
 from datafast.engine.generate import Generate
-from datafast.engine.routes import Route
 from datafast.errors import CallFailed
 from datafast.judging import Jury
 from datafast.llms.reply_model import ReplyModel
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.quality.base import KEEP, Stage, Verdict, drop
-from datafast.topics.supply import TopicSupply
-
-if TYPE_CHECKING:
-    from datafast.engine.preparation import Preparation
-    from datafast.llms.provider import LLMProvider
-    from datafast.topics.model import TopicModel
 
 __all__ = ["InstructionDataset"]
 
@@ -86,7 +80,9 @@ def tasks_model(count: int, with_input: WithInput) -> type[NewTasks]:
     return counted_model(NewTasks, count, of="tasks", listed=list[task])  # type: ignore[valid-type]  # it is a class
 
 
-class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]):
+class InstructionDataset(
+    TopicalDataset[InstructionDatasetConfig, InstructionRow], FanOutDataset[InstructionDatasetConfig, InstructionRow]
+):
     """A dataset of instructions with responses: `generate([provider])`, or `generate({"instruction": ..., "response": ..., ...})`."""
 
     kind = "instruction"
@@ -101,8 +97,8 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
         self._templates = {key: config.role_templates(edition, remark=False) for key, edition in editions.items()}
         self._forms = {key: config.form(edition).text for key, edition in editions.items()}
         self._rubrics = {key: config.rubric(edition).text for key, edition in editions.items()}
-        self._topics = None if config.topics is None else TopicSupply(config.topics, config.output_file, run=config.run)
-        self._jury = Jury(config.judge.judges if config.judge else [], system_of=config.system_prompt_of)
+        self._jury = Jury(config.judges, system_of=config.system_prompt_of)
+        self._responses = ResponseModels(config.template)
         self._evolver: Evolver | None = None
         if config.evolution is not None:
             self._evolver = Evolver(
@@ -119,26 +115,6 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
             own.append(ScoreStage(min_score=self.config.judge.min_score))
         return [*own, *self.config.quality]
 
-    # -- topics
-
-    @property
-    def topics(self) -> TopicModel | None:
-        """The topic model, if there are topics; if they are not grown yet, a placeholder of the same size."""
-        return None if self._topics is None else self._topics.model
-
-    @property
-    def topic_supply(self) -> TopicSupply | None:
-        """The source of the topics, if there are some."""
-        return self._topics
-
-    def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
-        if self._topics is None:
-            return ()
-        return self._topics.preparations(routes[0], options, executor=self.executor, ledger=self.paths.ledger)
-
-    def other_ledgers(self) -> Sequence[Path]:
-        return () if self._topics is None else self._topics.ledgers
-
     # -- the plan
 
     def plan(self, routes: Sequence[str]) -> GridPlan:
@@ -147,8 +123,9 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
 
     def _about(self) -> Dimension:
         """What each prompt is about, or the instruction that is given."""
-        given, topics = self.config.given_tasks, self.topics
-        if topics is not None:
+        given = self.config.given_tasks
+        if self.config.topics is not None:
+            topics = self.topics
             return Dimension(
                 "topic",
                 Computed(topics.num_leaves, topics.leaf_path),
@@ -168,6 +145,7 @@ class InstructionDataset(FanOutDataset[InstructionDatasetConfig, InstructionRow]
             generate,
             templates=self._templates[item.defaults],
             rubric=self._rubrics[item.defaults],
+            response_model=self._responses,
             evolver=self._evolver,
             jury=self._jury,
             metadata=self.metadata(item, **self._told(item)),

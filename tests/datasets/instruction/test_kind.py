@@ -140,7 +140,10 @@ def test_a_task_that_is_edited_is_the_only_one_that_is_bought_again(tmp_path: Pa
         ({"topics": ["a"], "response_prompt": "Answer."}, "response_prompt: {instruction} is missing"),
         ({"topics": ["a"], "system_prompt": {"judge": "x"}}, "system_prompt: There is no role 'judge'."),
         ({"topics": ["a"], "judge": {"min_score": 6}}, "min_score: 6 is not between min, 1, and max, 5."),
-        ({"topics": ["a"], "judge": {"judges": ["x", "x"]}}, "judges: A name is given twice."),
+        (
+            {"topics": ["a"], "judge": {"providers": {"response": "openai/x"}}},
+            "providers.response: This is another role.",
+        ),
         ({"topics": ["a"], "judge": {"prompt": "{instruction}"}}, "judge.prompt: {response} is missing"),
     ],
 )
@@ -186,14 +189,14 @@ def test_one_provider_does_all_or_one_in_each_role(tmp_path: Path) -> None:
         "topics": ["a"],
         "num_samples_per_prompt": 1,
         "evolution": {},
-        "judge": {"judges": ["strict", "mild"]},
+        "judge": {},
     }
     dataset = instructions(tmp_path / "list", **fields)
     dataset.generate([SimulatedProvider("a"), SimulatedProvider("b")])
     assert {row.response_model_id for row in dataset.data_rows} == {"simulated/a", "simulated/b"}
 
     dataset = instructions(tmp_path / "roles", **fields)
-    assert dataset.config.roles == ["instruction", "evolution", "response", "strict", "mild"]
+    assert dataset.config.roles == ["instruction", "evolution", "response", "judge"]
     dataset.generate({role: SimulatedProvider(role) for role in dataset.config.roles})
     (row,) = dataset.data_rows
     assert (row.instruction_model_id, row.evolution_model_id, row.response_model_id) == (
@@ -201,7 +204,22 @@ def test_one_provider_does_all_or_one_in_each_role(tmp_path: Path) -> None:
         "simulated/evolution",
         "simulated/response",
     )
-    assert [said.model_id for said in row.judgements] == ["simulated/strict", "simulated/mild"]
+    assert [said.model_id for said in row.judgements] == ["simulated/judge"]
+
+
+def test_judges_of_their_own_stand_beside_a_list_and_beside_roles(tmp_path: Path) -> None:
+    judge = {"providers": {"strict": "simulated/s", "mild": SimulatedProvider("m")}}
+    fields: dict[str, Any] = {"topics": ["a"], "num_samples_per_prompt": 1, "judge": judge}
+    roles = {"instruction": SimulatedProvider("a"), "response": SimulatedProvider("b")}
+    for name, providers, rows in (("list", list(roles.values()), 2), ("roles", roles, 1)):
+        dataset = instructions(tmp_path / name, **fields, system_prompt={"strict": "Be strict."})
+        assert dataset.config.roles == ["instruction", "response"]
+        assert dataset.estimate(providers).calls == 4 * rows
+        dataset.generate(providers)
+        assert assert_balanced(dataset.report).written == rows
+        for row in dataset.data_rows:
+            judged = [(said.judge, said.model_id) for said in row.judgements]
+            assert judged == [("strict", "simulated/s"), ("mild", "simulated/m")]
 
 
 def test_another_model_in_a_role_buys_only_what_follows_from_it(tmp_path: Path) -> None:
@@ -231,7 +249,8 @@ def test_yaml_takes_roles_and_says_which_one_is_missing(tmp_path: Path) -> None:
 
 def test_scores_and_reasons_are_in_the_row_and_low_ones_are_filtered_at_no_cost(tmp_path: Path) -> None:
     given = {"topics": [f"topic {n}" for n in range(12)], "num_samples_per_prompt": 1}
-    dataset = instructions(tmp_path, **given, judge={"judges": ["one", "two"]})
+    judge = {"providers": ["simulated/one", "simulated/two"]}
+    dataset = instructions(tmp_path, **given, judge=judge)
     roles = dict.fromkeys(dataset.config.roles, SimulatedProvider("m"))
     dataset.generate(roles)
     assert assert_balanced(dataset.report).written == 12
@@ -242,9 +261,7 @@ def test_scores_and_reasons_are_in_the_row_and_low_ones_are_filtered_at_no_cost(
         assert all(said.reason for said in row.judgements)
     low = sum(row.score < 3 for row in dataset.data_rows if row.score is not None)
     assert 0 < low < 12
-    strict = instructions(tmp_path / "strict", **given, judge={"judges": ["one", "two"], "min_score": 3}).generate(
-        roles
-    )
+    strict = instructions(tmp_path / "strict", **given, judge={**judge, "min_score": 3}).generate(roles)
     report = assert_balanced(strict.report)
     assert (report.filtered, report.written) == (low, 12 - low)
     assert report.filtered_by_stage == {"score": {"score below 3": low}}
