@@ -227,7 +227,8 @@ def test_chats_have_grown_personas_too(tmp_path: Path) -> None:
         dataset = UltrachatDataset(config).generate([SimulatedProvider()])
         assert assert_balanced(dataset.report).written == (9 if pair else 3)
         assert dataset.personas is not None
-        assert {row["persona"] for row in rows_of(tmp_path / f"{pair}.jsonl")} == set(dataset.personas)
+        drawn = {row["persona"] for row in rows_of(tmp_path / f"{pair}.jsonl")}
+        assert drawn == set(dataset.personas) if pair else drawn <= set(dataset.personas)
 
 
 def test_a_limit_grows_all_of_them_and_writes_some_rows(server: FaultServer, tmp_path: Path) -> None:
