@@ -31,9 +31,16 @@ class GuidedConfig(PromptDatasetConfig):
     file. Its placeholders are drawn at random, unless `expansion` says how."""
 
     @property
+    def _guiding(self) -> PromptTemplate | None:
+        """The template for the prompts of this config: personas, or values of its own, say who the user is."""
+        if self.template is None or self.personas is None or self.template.user in super().placeholders:
+            return self.template
+        return self.template.for_persona()
+
+    @property
     def guidance(self) -> str:
         """What the rows should be like, for each prompt; empty if nothing is said about it."""
-        return self.template.guidance if self.template is not None else ""
+        return template.guidance if (template := self._guiding) is not None else ""
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
         return self.guided(super().template_texts(edition))
@@ -46,12 +53,12 @@ class GuidedConfig(PromptDatasetConfig):
     @property
     def placeholders(self) -> Collection[str]:
         own = super().placeholders
-        return dict.fromkeys([*self.template.placeholders, *own]) if self.template is not None else own
+        return dict.fromkeys([*template.placeholders, *own]) if (template := self._guiding) is not None else own
 
     @property
     def varied(self) -> PromptExpansionConfig:
         own = super().varied
-        given = self.template.placeholders if self.template is not None else {}
+        given = template.placeholders if (template := self._guiding) is not None else {}
         if not given:
             return own
         if self.expansion is None:
@@ -64,11 +71,11 @@ class GuidedConfig(PromptDatasetConfig):
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
         names = self.filled(self.names_in_prompts)
         Template.parse(
-            self.template.guidance if self.template is not None else "",
+            template.guidance if (template := self._guiding) is not None else "",
             mandatory=(),
             optional=[*names.mandatory, *names.optional],
             placeholders=self.placeholders,
             field="template",
-            remark=remark,
+            remark=remark and not self.tells_given,  # else they are told of the prompts that have it
         )
         return super()._build_expansion(edition, remark=remark)

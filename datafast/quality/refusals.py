@@ -38,7 +38,7 @@ _WORDS: dict[str, tuple[str, str, str]] = {
         r"\b(?:I|we)(?:[’'](?:m|re))?\b(?: \w+){0,3}? ?(?:can ?not|can[’']?t|unable to|not able to|won[’']?t|not comfortable|must (?:decline|refuse)"
         r"|have to (?:decline|refuse)|(?:decline|refuse) to|not (?:allowed|permitted)|don[’']?t feel comfortable)"
         r"|(?:not (?:appropriate|something (?:i|we) can))",
-        r"help|assist|provide|comply|fulfil+|complete|answer|create|generate|write|produce|discuss|share|support|continue|engage"
+        r"help|assist|provide|comply|browse|access (?:the internet|links|websites|files|real-time)|fulfil+|complete|answer|create|generate|write|produce|discuss|share|support|continue|engage"
         r"|do (?:that|this)|(?:that|this|your|the) request|offer|give|respond|participate|decline|refuse|comfortable",
     ),
     "fr": (
@@ -319,6 +319,7 @@ def _ways_of_apology() -> Iterator[str]:
         yield rf"{begun}[^\n]{{0,90}}?(?<!\w)(?:{unable})[^.!?\n]{{0,30}}?(?<!\w)(?:{asked})"
         # Some languages put the verb last, or say first what cannot be done.
         yield rf"{begun}[^\n]{{0,60}}?(?<!\w)(?:{asked})(?!\w)[^.!?\n]{{0,40}}?(?<!\w)(?:{unable})"
+        yield rf"\A\W*(?:[\w’']+ ){{0,4}}{begun}[^.!?\n]{{0,30}}?(?<!\w)(?:{unable})\W*\Z"  # and nothing else
     yield from _WHOLE.values()
 
 
@@ -333,7 +334,10 @@ _MACHINE = re.compile(
 )
 # Without an apology, only a refusal of the request itself.
 _WITHOUT_APOLOGY = re.compile(
-    r"\W*(?:(?:I|we)(?:[’'](?:m|re))? ?(?:can ?not|can[’']?t|won[’']?t|will not|(?:am )?(?:unable|not able) to|must decline|have to decline)\b"
+    r"\W*(?:ich kann (?:\w+ ){0,5}?nicht (?:weiter)?(?:helfen|beantworten|behilflich)|je ne peux (?:\w+ ){0,2}?(?:\w+ )?(?:aider|répondre à (?:cette|votre))"
+    r"|no puedo (?:ayud|respond|atender)\w*|non posso (?:aiutar|risponder|soddisfare)\w*|não posso (?:ajud|respond|atender)\w*"
+    r"|(?:daarbij |hier |hiermee )?kan ik (?:\w+ ){0,4}?niet (?:mee )?helpen|nie mogę (?:\w+ ){0,3}?(?:pomóc|odpowiedzieć)|(?:я )?не могу (?:\w+ ){0,3}?(?:помочь|ответить)"
+    r"|(?:I|we)(?:[’'](?:m|re))? ?(?:can ?not|can[’']?t|won[’']?t|will not|(?:am )?(?:unable|not able) to|must decline|have to decline)\b"
     r"[^.!?\n]{0,60}?"
     r"\b(?:(?:help|assist|comply|continue|engage) (?:you )?with|(?:fulfil+|complete|answer|process|honou?r) (?:that|this|your|such)"
     r"|(?:provide|create|generate|write|produce|share|offer|give|discuss)\b[^.!?\n]{0,50}"

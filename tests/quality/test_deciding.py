@@ -14,10 +14,18 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning, MissingKeyError, OutputChangedError, OutputError
+from datafast.errors import (
+    ConfigError,
+    DatafastWarning,
+    MissingKeyError,
+    OutputChangedError,
+    OutputError,
+    OutputWriteError,
+)
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.store.ledger import Ledger
 from tests.support import (
     CountingProvider,
     ThinkingProvider,
@@ -189,6 +197,103 @@ def test_rows_that_have_left_the_plan_are_not_decided_about(tmp_path: Path, remo
     assert (report.written, report.filtered, report.calls) == (24, 12, 0)
 
 
+@pytest.mark.parametrize("between", ["cdef", ""])
+def test_rows_that_come_back_into_the_plan_are_decided_by_the_stages_of_now(tmp_path: Path, between: str) -> None:
+    run = {"removed": "keep"}
+    generate(tmp_path, "ab", topics=12, run=run)
+    for drops in ("ab", between):
+        dataset(tmp_path, drops, topics=6, run=run).generate([provider(tmp_path)])
+    report = generate(tmp_path, "cdef", topics=12, run=run)
+    assert (report.written, report.filtered, report.calls) == (12, 24, 0)
+    assert {row["text"][-1] for row in rows_of(tmp_path / "out.jsonl")} == set("ab")
+    again = generate(tmp_path, "cdef", topics=12, run=run)
+    assert (again.dropped_again, again.returned) == (0, 0)
+
+
+def test_rows_that_an_item_asks_for_no_more_are_not_decided_about(tmp_path: Path) -> None:
+    def made(drops: str, rows: int) -> Any:
+        settings: dict[str, Any] = {"num_samples_per_prompt": 3, "num_rows": rows, "run": {"removed": "keep"}}
+        stages = [LettersStage(drops=drops)]
+        return raw(tmp_path, quality=stages, **settings).generate([provider(tmp_path)]).report
+
+    made("", 18)
+    report = made("", 13)
+    assert (report.written, report.removed) == (13, 5)
+    report = made("abcdef", 13)
+    assert (report.written, report.filtered, report.pending, report.removed) == (0, 13, 0, 5)
+    assert len(rows_of(tmp_path / "out.jsonl")) == 5
+    report = assert_balanced(made("abcdef", 18))
+    assert (report.written, report.filtered, report.calls) == (0, 18, 0)
+    assert assert_balanced(made("", 18)).written == 18
+
+
+def test_a_plan_counts_only_rows_that_stay_in_it(tmp_path: Path) -> None:
+    generate(tmp_path, "ab")
+    change = dataset(tmp_path, "bcd", topics=3).estimate([provider(tmp_path)]).change
+    assert change is not None
+    dataset(tmp_path, "bcd", topics=3).generate([provider(tmp_path)])
+    report = dataset(tmp_path, "ab", topics=3).generate([provider(tmp_path)]).report
+    assert report is not None
+    assert (change.decided_again, change.stages_drop, change.stages_return) == (
+        9,
+        report.returned,
+        report.dropped_again,
+    )
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: data.replace(b"text 3", b"Text 3")]
+)
+def test_a_plan_buys_nothing_again_where_rows_are_not_in_the_file_as_they_were(tmp_path: Path, damage: Any) -> None:
+    generate(tmp_path, "ab")
+    (tmp_path / "out.jsonl").write_bytes(damage(file_of(tmp_path)))
+    told = dataset(tmp_path, "bcd").estimate([provider(tmp_path)])
+    assert told.calls == 0
+    assert told.change is not None
+    assert 12 < told.change.decided_again < ROWS
+
+
+class Number:
+    """What other libraries have for a number."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+
+class ScoredStage(Stage):
+    """Drops texts that end in "a", with a score."""
+
+    stage: Literal["scored"] = "scored"
+    kind: Literal["other", "nan", "huge", "text"] = "other"
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        scores: dict[str, Any] = {"other": Number(), "nan": float("nan"), "huge": 10**5000, "text": "high"}
+        return drop("scored", scores[self.kind]) if row.text.endswith("a") else KEEP  # type: ignore[attr-defined]
+
+
+def scored(folder: Path, kind: Any) -> Any:
+    settings: dict[str, Any] = {"topics": ROWS // 3, "num_samples_per_prompt": 3}
+    made = raw(folder, quality=[ScoredStage(kind=kind)], **settings).generate([provider(folder)])
+    return assert_balanced(made.report)
+
+
+@pytest.mark.parametrize(("kind", "stored"), [("other", 0.5), ("nan", None)])
+def test_a_score_may_be_a_number_of_any_library(tmp_path: Path, kind: str, stored: float | None) -> None:
+    assert scored(tmp_path, kind).filtered == 6
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
+        assert database.execute("SELECT DISTINCT score FROM filtered").fetchall() == [(stored,)]
+
+
+@pytest.mark.parametrize("kind", ["huge", "text"])
+def test_a_score_that_is_no_number_costs_its_item_and_not_the_run(tmp_path: Path, kind: str) -> None:
+    report = scored(tmp_path, kind)
+    assert report.failures == {"stage_error": 18}
+    assert (report.written, report.pending) == (18, 0)
+    generate(tmp_path, "b")
+    with pytest.warns(DatafastWarning, match=r"6 recorded rows stay .* The stage 'scored' gave a score of the type"):
+        scored(tmp_path, kind)
+
+
 def test_a_limited_run_decides_about_all_rows_that_there_are(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     report = dataset(tmp_path, "bcd").generate([provider(tmp_path)], limit=1).report
@@ -220,6 +325,23 @@ def test_to_decide_only_is_refused_where_more_has_changed_than_the_stages(tmp_pa
     assert file_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("other", ["fresh", "retry_failed"])
+def test_to_decide_only_is_refused_with_what_would_make_rows(tmp_path: Path, other: Any) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"^decide_only \(--decide-only\) makes no rows, and .* Leave one of them out\.$"
+    ):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True, **{other: True})
+    assert file_of(tmp_path) == before
+
+
+def test_to_decide_only_is_refused_where_nothing_is_there_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"No rows are recorded yet .* Run without --decide-only"):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     with pytest.warns(
@@ -245,6 +367,36 @@ def test_lines_that_were_edited_are_named_and_nothing_happens(tmp_path: Path) ->
     with pytest.raises(OutputChangedError, match="changed since datafast wrote"):
         generate(tmp_path, "bcd")
     assert file_of(tmp_path) == edited
+
+
+def test_without_room_in_the_ledger_nothing_happens_and_no_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "change_verdicts", full)
+        with pytest.raises(OutputWriteError, match="disk is full"):
+            generate(tmp_path, "bcd")
+    assert file_of(tmp_path) == before
+    assert not list(tmp_path.glob(".datafast-*"))
+    assert generate(tmp_path, "bcd").written == 18
+
+
+def test_an_output_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.jsonl").symlink_to(tmp_path / "disk" / "rows.jsonl")
+    generate(tmp_path, "ab")
+    first = file_of(tmp_path)
+    generate(tmp_path, "bcd")
+    generate(tmp_path, "ab")
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert (tmp_path / "disk" / "rows.jsonl").read_bytes() == first
+    assert not list((tmp_path / "disk").glob(".datafast-*"))
 
 
 def test_a_ledger_of_the_format_before_is_decided_anew_too(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 * nothing is gained: it has fewer than two words that were not there before (or a model says that both ask for the same; see `evolution`);
 * it takes up words of the prompt that it was made by: phrases of such prompts, or six words on end of the default one;
 * it, or the response to it, has no word that says anything;
-* it, or the response to it, is a refusal: it is short, and begins with an apology or with that something cannot be done.
+* it, or the response to it, is a refusal: it is short, and begins as refusals do (see `datafast.quality.refusals`).
 
 Limits: refusals are told in the languages of the stage `refusals`, words that say nothing in English alone. A refusal that a server marks
 as one, in the place of a text, is a failure of the row like others.
@@ -41,20 +41,6 @@ _OF_THE_PROMPT = re.compile(
     r"\b(?:given|rewritten|evolved|created|changed|harder) (?:prompt|instruction|task)s?\b|</?(?:task|input|first|second)>|#\w+ prompt#",
     re.IGNORECASE,
 )
-_REFUSAL = re.compile(
-    r"""\W*(?:
-    (?:i\ am|i'?m|we\ are|we're)\ (?:(?:very|really|so|truly)\ )?(?:sorry|afraid|unable|not\ able)
-    | sorry\b | my\ apologies | apologies\b | (?:i|we)\ (?:do\ )?apologi[sz]e
-    | (?:unfortunately,?\ )?(?:i|we)\ (?:can'?t|cannot|can\ not|won'?t|will\ not|am\ not\ able\ to|must\ decline)
-    | as\ an?\ (?:ai|artificial|language\ model|large\ language\ model)\b | unfortunately\b
-    | (?:je\ suis\ |nous\ sommes\ )?(?:vraiment\ )?désolée?s?\b | je\ ne\ (?:peux|suis)\ pas | je\ m'excuse | malheureusement
-    | lo\ siento | lo\ lamento | disculp | no\ puedo | lamentablemente | desafortunadamente
-    | es\ tut\ mir\ leid | tut\ mir\ leid | entschuldig | ich\ kann\ (?:das\ |dies\ |dir\ |ihnen\ |dabei\ )*(?:leider\ )?nicht | leider\b
-    | mi\ dispiace | non\ posso | purtroppo | sono\ spiacente
-    | desculp | lamento\b | sinto\ muito | não\ posso | infelizmente
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 def _words(text: str) -> set[str]:
@@ -74,7 +60,7 @@ def why_evolution_fails(before: Task, after: Task, *, prompt: str = "") -> str |
     """Why an evolution is dropped without being answered; None if it is not.
 
     Args:
-        prompt: the template that it was made by, of which no words on end may be in it.
+        prompt: what it was asked for with, of which no six words on end may be in it, unless the task before has them.
     """
     if _says_nothing(after.instruction):
         return "the instruction says nothing"
@@ -93,7 +79,6 @@ def why_response_fails(response: str) -> str | None:
     """Why an evolution is dropped that was answered like this; None if it is not."""
     if _says_nothing(response):
         return "the response says nothing"
-    begun = _REFUSAL.match(response.replace("’", "'")) and len(response.split()) < _MAX_REFUSAL_WORDS
-    if begun or _is_short_refusal(response):
+    if _is_short_refusal(response):
         return "the response refuses"
     return None
