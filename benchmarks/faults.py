@@ -186,7 +186,10 @@ def _digits(rng: random.Random, count: int) -> str:
 
 
 def _email(rng: random.Random) -> str:
-    name, family = rng.choice(("ilse", "tomas", "amira", "jonas", "petra")), rng.choice(("varga", "o.lindqvest", "kestrin"))
+    name, family = (
+        rng.choice(("ilse", "tomas", "amira", "jonas", "petra")),
+        rng.choice(("varga", "o.lindqvest", "kestrin")),
+    )
     host = rng.choice(("velmora-post.org", "tidepool-garden.de", "mail.alderhaus.co.uk", "quernstone.io", "vauxmar.fr"))
     form = rng.choice(("{0}.{1}", "{0}_{1}", "{0}{2}", "{1}+{0}"))
     return f"{form.format(name, family, _digits(rng, 2))}@{host}"
