@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datafast._util.config_model import Accepts, default_of
 from datafast.datasets.config import PromptDatasetConfig, PromptExpansionConfig
@@ -18,44 +18,64 @@ __all__ = ["GuidedConfig"]
 
 
 class GuidedConfig(PromptDatasetConfig):
-    """A config with a `template`, whose guidance is a part of every prompt."""
+    """A config with a `template`, whose guidance is a part of every prompt.
+
+    Attributes:
+        guidance_told: what stands in front of the guidance in a prompt.
+    """
+
+    guidance_told: ClassVar[str] = "What they should be like:"
 
     template: Accepts[TemplateInput, PromptTemplate | str | Path | Mapping[str, Any] | None] = default_of(None)
     """What the rows should be like, by name (basic, advanced, domain/medicine, ...; `datafast templates` lists them) or as a YAML
     file. Its placeholders are drawn at random, unless `expansion` says how."""
 
     @property
+    def _guiding(self) -> PromptTemplate | None:
+        """The template for the prompts of this config: personas, or values of its own, say who the user is."""
+        if self.template is None or self.personas is None or self.template.user in super().placeholders:
+            return self.template
+        return self.template.for_persona()
+
+    @property
     def guidance(self) -> str:
         """What the rows should be like, for each prompt; empty if nothing is said about it."""
-        return self.template.guidance if self.template is not None else ""
+        return template.guidance if (template := self._guiding) is not None else ""
 
     def template_texts(self, edition: Edition) -> list[PromptText]:
-        wish = PromptText(f"\n\nWhat they should be like:\n{self.guidance}" if self.guidance else "")
-        return [PromptText.joined([prompt, wish], "") for prompt in super().template_texts(edition)]
+        return self.guided(super().template_texts(edition))
+
+    def guided(self, texts: Sequence[PromptText]) -> list[PromptText]:
+        """These prompts with the guidance."""
+        wish = PromptText(f"\n\n{self.guidance_told}\n{self.guidance}" if self.guidance else "")
+        return [PromptText.joined([prompt, wish], "") for prompt in texts]
 
     @property
     def placeholders(self) -> Collection[str]:
         own = super().placeholders
-        return dict.fromkeys([*self.template.placeholders, *own]) if self.template is not None else own
+        return dict.fromkeys([*template.placeholders, *own]) if (template := self._guiding) is not None else own
 
     @property
     def varied(self) -> PromptExpansionConfig:
         own = super().varied
-        given = self.template.placeholders if self.template is not None else {}
+        given = template.placeholders if (template := self._guiding) is not None else {}
         if not given:
             return own
         if self.expansion is None:
-            return PromptExpansionConfig(placeholders=given, strategy="random")
+            each = len(self.template_texts(self.editions()[0]))  # every prompt once, as without the template
+            return PromptExpansionConfig(
+                placeholders=given, strategy="random", num_random_samples=each, max_samples=max(each, 1000)
+            )
         return own.model_copy(update={"placeholders": {**given, **own.placeholders}})
 
     def _build_expansion(self, edition: Edition, *, remark: bool = True) -> Expansion:
         names = self.filled(self.names_in_prompts)
         Template.parse(
-            self.template.guidance if self.template is not None else "",
+            template.guidance if (template := self._guiding) is not None else "",
             mandatory=(),
             optional=[*names.mandatory, *names.optional],
             placeholders=self.placeholders,
             field="template",
-            remark=remark,
+            remark=remark and not self.tells_given,  # else they are told of the prompts that have it
         )
         return super()._build_expansion(edition, remark=remark)

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
-from datafast.datasets.inputs import origin
+from datafast.datasets.inputs import origin, texts_dimension
 from datafast.datasets.pairing import given
 from datafast.datasets.row import uuid_of_content
 from datafast.datasets.topical import TopicalConfig, TopicalDataset
@@ -38,6 +38,7 @@ from datafast.plan.defaults import Edition, PromptText
 from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
+from datafast.plan.pairing import Pairing
 from datafast.plan.template import Template
 from datafast.sources.source import SourceTexts
 from datafast.topics.field import TopicSource
@@ -88,7 +89,7 @@ class UltrachatDatasetConfig(TopicalConfig):
     personas: Accepts[
         Annotated[Sequence[str] | PersonasConfig, PersonaInput()] | None, Iterable[Any] | Path | PersonasConfig | None
     ] = default_of(None)
-    """Who the users are; one for each chat, in turn, unless `pair` says how they meet prompts. A list, a file, a source with its column, or
+    """Who the users are; one is drawn for each chat, unless `pair` says how they meet prompts. A list, a file, a source with its column, or
     describe and count to grow them. Without them the opening questions are used as they are asked."""
 
     num_samples: int = Field(default=10, ge=1, le=1000)
@@ -235,6 +236,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
 
     def __init__(self, config: UltrachatDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)
+        self._draw: Pairing | None = None
         # By version of the default texts, because an item is finished with the version that it was begun with.
         self._templates = {
             edition.prompts: config.role_templates(edition, remark=False) for edition in config.editions()
@@ -291,13 +293,15 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         }
 
     def _persona(self, item: WorkItem, number: int) -> str | None:
-        """The item's persona. Without one, personas take turns from chat to chat, and the first one is drawn."""
+        """The item's persona; without one, one that is drawn for each chat. A persona that comes or goes changes the chats that get it."""
         if (paired := item.values.get("persona")) is not None:
             return str(paired)
         personas = self.personas
         if personas is None:
             return None
-        return personas[(item.rng("personas").randrange(len(personas)) + number) % len(personas)]
+        if self._draw is None or self._draw.dimension.values is not personas:
+            self._draw = Pairing(texts_dimension("persona", personas), "random", seed=item.seed)
+        return personas[self._draw.place(digest(item.content, f"chat {number}"), 0)]
 
     def _num_turns(self, item: WorkItem, number: int) -> int:
         turns, draw = 1, item.rng(f"turns {number}").random

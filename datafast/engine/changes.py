@@ -19,6 +19,7 @@ from datafast.store.recovery import reasoning_of_rows, rows_fit
 if TYPE_CHECKING:
     from datafast.engine.job import Job
     from datafast.engine.remaining import Remaining
+    from datafast.store.locating import Located
     from datafast.store.matching import Comparison
     from datafast.store.records import Counts
 
@@ -157,7 +158,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
     is_remade = reasoning[0] != reasoning[1] and rows_kept > 0
-    decided, drop, back = _decided_again(reader, job, counts)
+    decided, drop, back = _decided_again(reader, job, counts, found.located)
     if not (differs or kept_before or is_remade or decided):
         return None
     rows_leaving = rows_new_to_leave + kept_before
@@ -182,16 +183,23 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     )
 
 
-def _decided_again(reader: LedgerReader, job: Job, counts: Counts) -> tuple[int, int | None, int | None]:
+def _decided_again(
+    reader: LedgerReader, job: Job, counts: Counts, located: Located | None
+) -> tuple[int, int | None, int | None]:
     """How many rows other stages than before decide about, and how many of them leave the file and come back; see `Change`."""
     decider = Decider(job)
     rows = counts.written + counts.filtered
-    if not rows or (reader.meta("stages") or "[]") == decider.settings:
+    if not rows or reader.stages == decider.settings:
         return 0, 0, 0
     if rows > _LOOKED_AT:
         return rows, None, None
-    found = reversals(job.paths.rows, reader, decider)
-    return rows, found.dropped, found.returned
+
+    def place_in_plan(item: int) -> tuple[int, int]:
+        position = None if located is None else located.position_of(item)
+        return (-1, 0) if position is None else (position, job.plan[position].num_rows)
+
+    found = reversals(job.paths.rows, reader, decider, None if located is None else place_in_plan)
+    return found.decided, found.dropped, found.returned
 
 
 def _unused_in_batches(reader: LedgerReader, left: Remaining) -> int:

@@ -158,7 +158,7 @@ class Grower:
             )
         ]
         return Job(
-            plan=plan(route_identities(routes, fan_out="all")),
+            plan=plan(route_identities(routes, fan_out=settings.fan_out)),
             routes=routes,
             produce=produce,
             paths=file.paths,

@@ -76,7 +76,7 @@ def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
     """What the counts alone do not tell."""
     if report.filtered == report.requested > 0:
         yield (
-            f"All {report.filtered:,} rows were filtered, so {report.output_file} is empty. Check the stages under quality."
+            f"All {report.filtered:,} rows were filtered, so {report.output_file} has none of them. Check the stages under quality."
         )
     if tally.cut:
         yield (

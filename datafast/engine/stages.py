@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -59,7 +60,7 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
                 f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
             )
         if not verdict.keeps:
-            return stage.name, drop(_cut(verdict.reason), verdict.score)
+            return stage.name, drop(_cut(verdict.reason), _number(stage, verdict.score))
     return "", KEEP
 
 
@@ -76,6 +77,18 @@ def _settings_of(stage: Decides) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""
+
+
+def _number(stage: Decides, score: Any) -> float | None:
+    """A score as the ledger holds it, whatever library its number is of; none where it is not a number (NaN)."""
+    if score is None:
+        return None
+    try:
+        number = float(score)
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"The stage {stage.name!r} gave a score of the type {type(score).__name__} that is no number. "
+        raise TypeError(f"{told}Give drop() a number, or no score.") from error
+    return None if math.isnan(number) else number
 
 
 def _cut(reason: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from datafast.engine.growing import Grower, GrownFile
-from datafast.errors import GrowthError, RunStopped
+from datafast.errors import ConfigError, GrowthError, RunStopped
 from datafast.personas.growth import ROLE, grow
 from datafast.personas.record import read_record
 from datafast.plan.grid import Dimension, GridPlan
@@ -32,7 +32,7 @@ __all__ = ["Growth", "PersonasRow", "grown_personas"]
 
 
 class PersonasRow(BaseModel):
-    """Grown personas in their file, which model grew them, and from what."""
+    """Grown personas in their file, which model grew the last of them, and from what."""
 
     personas: list[str]
     model_id: str
@@ -110,12 +110,19 @@ class Growth:
 
 
 def grown_personas(config: PersonasConfig, path: Path) -> list[str]:
-    """The personas in a file, at most as many as the config asks for; none if they were not grown from what the config asks for."""
+    """The personas in a file, at most as many as the config asks for; none if they were not grown from what the config asks for.
+
+    Raises:
+        ConfigError: one of them is blank, as nobody but an editor leaves it.
+    """
     record = read_record(path)
     if record is None or record["grown_from"] != _asked(config):
         return []
-    personas: list[str] = record["personas"]
-    return personas[: config.count]
+    personas: list[str] = record["personas"][: config.count]
+    for number, persona in enumerate(personas):
+        if not persona.strip():
+            raise ConfigError(f"{path}: personas[{number}] is blank. Describe a person there.")
+    return personas
 
 
 def _asked(config: PersonasConfig) -> dict[str, str]:

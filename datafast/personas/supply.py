@@ -97,7 +97,8 @@ class PersonaSupply:
                 return ()
 
         def growth_of(config: PersonasConfig) -> Growth:
-            settings = growth_settings(self._run, options)
+            # Whoever answered: what another model described is kept, and asked for once.
+            settings = growth_settings(self._run, options).model_copy(update={"fan_out": "fallback"})
             return Growth(config, grower, file, settings=settings, dataset=ledger, others=others)
 
         growth = growth_of(config)

@@ -20,6 +20,7 @@ from pydantic import Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, default_of
 from datafast._util.linear_schema import check_patterns, matches
+from datafast._util.notify import did_you_mean
 
 __all__ = ["PromptTemplate", "Requirement"]
 
@@ -64,6 +65,9 @@ class PromptTemplate(ConfigModel):
     placeholders: dict[str, list[NonBlank]] = Field(default_factory=dict)
     """Values for the placeholders of `guidance`. Those under `expansion.placeholders` in a config go before them."""
 
+    user: NonBlank | None = None
+    """The placeholder that says who the user is, if there is one. Where a config has personas, they take its place."""
+
     requires: Accepts[list[Requirement], Sequence[Any]] = default_of([])
     """What answers must have."""
 
@@ -84,6 +88,9 @@ class PromptTemplate(ConfigModel):
                 )
             if not values:
                 raise ValueError(f"placeholders.{name}: The list is empty. Give at least one value.")
+        if self.user is not None and self.user not in self.placeholders:
+            hint = did_you_mean(self.user, self.placeholders) or "Declare it there."
+            raise ValueError(f"user: {self.user!r} is not one of the placeholders. {hint}")
         return self
 
     @model_validator(mode="after")
@@ -93,6 +100,14 @@ class PromptTemplate(ConfigModel):
         if self.example is not None and (reason := self.missing_in([self.example])):
             raise ValueError(f"example: It does not meet the requirements: {reason}. Correct one of them.")
         return self
+
+    def for_persona(self) -> PromptTemplate:
+        """The template for prompts that describe the user."""
+        if self.user is None:
+            return self
+        guidance = self.guidance.replace(f"<<{self.user}>>", "the person described in this prompt")
+        others = {name: values for name, values in self.placeholders.items() if name != self.user}
+        return self.model_copy(update={"guidance": guidance, "placeholders": others, "user": None})
 
     def missing_in(self, answers: Sequence[str]) -> str | None:
         """The reason why the answers of one row are not what the template requires; None if they are."""

@@ -52,11 +52,11 @@ _WORDS: dict[str, _Words] = {
         r"|rather not|prefer not|(?:do not|don't|lack) (?:have )?(?:enough|sufficient|access|the ability|the necessary))"
         r"|(?:i|we)(?:'m| am| are) (?:unable to|not)|i'd (?:rather|prefer) not|not (?:be )?(?:appropriate|possible) for me|not something (?:i|we) can",
         r"help|assist|provid|comply|fulfil|complet|answer|creat|generat|writ|produc|discuss|shar(?:e|ing)|support|continu|engag|do\b|offer|give|giving"
-        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|tell|talk",
+        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|tell|talk|brows|access",
         r"requests?\b|content|material|prompt|this question|your question|such questions|task\b|this topic|this subject|instructions?\b"
         r"|(?:medical|legal|financial) advice|(?:this|that|such an?|the requested|your) (?:story|text|letter|poem|essay|message|article|piece|conversation)"
         r"|(?:write|writing|create|creating|generate|generating|produce|producing) (?:this|that|such|anything|a letter that|a text that|a story that)"
-        r"|information (?:about|on|that)|help (?:you )?with (?:that|this)|(?:discuss|do) (?:this|that) (?:topic|subject|matter)",
+        r"|the internet|(?:external |these |your )?(?:links|websites|files)\b|real-time|information (?:about|on|that)|help (?:you )?with (?:that|this)|(?:discuss|do) (?:this|that) (?:topic|subject|matter)",
         r"that\b|this\b|these\b|those\b|such\b|you\b|appropriate|information",
         r"sorry|apolog|regret|afraid|unfortunately|appreciate|understand|thank you",
     ),
@@ -253,6 +253,14 @@ def _one_of(words: str, language: str) -> str:
     return f"(?:{words})" if language in _UNSPACED else rf"(?<!\w)(?:{words})"
 
 
+# Without an apology, a short sentence with one of these and with whom or what they are about is enough: "No puedo ayudarte con eso."
+_HELP = re.compile(
+    r"(?<!\w)(?:help|assist|answer|comply|aider|répondre|helfen|weiterhelfen|beantworten|ayudar|responder|aiutar|risponder|ajud|helpen|assisteren"
+    r"|beantwoord|pomóc|odpowied|помо[чг]|ответ|допом|hjälp|hjælp|svar|autta|vasta|pomo[ci]|odpověd|yardım|cevap)"
+)
+_FEW_WORDS = 8
+
+
 class _Parts(NamedTuple):
     """The patterns of one language."""
 
@@ -378,12 +386,16 @@ def is_refusal(text: str) -> bool:
 
 def _is_unable(sentence: str, first: str, parts: _Parts) -> bool:
     """Whether a sentence says that what is asked of an assistant cannot be done; `first` is where an apology may stand."""
-    if not parts.unable.search(sentence):
+    unable = parts.unable.search(sentence)
+    if unable is None:
         return False
+    is_sorry = parts.sorry.search(first) is not None
     verb = parts.verbs.search(sentence)
     if verb is None:
-        return False
+        return is_sorry and not sentence[unable.end() :].strip(" ,")  # "I'm sorry, but I cannot."
     if parts.things.search(sentence):
         return True
-    at_the_end = len(sentence[verb.end() :].split()) <= 1
-    return parts.sorry.search(first) is not None and (at_the_end or parts.these.search(sentence) is not None)
+    points = parts.these.search(sentence) is not None
+    if len(sentence.split()) <= _FEW_WORDS and _HELP.search(sentence) and points:
+        return True
+    return is_sorry and (points or len(sentence[verb.end() :].split()) <= 1)

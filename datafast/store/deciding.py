@@ -22,11 +22,11 @@ import orjson
 
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, FilteredRow, ItemState
+from datafast.store.records import Append, FilteredRow
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
-__all__ = ["Decide", "Dropped", "Reversed", "Undecided", "decide_again", "reversals"]
+__all__ = ["Decide", "Dropped", "PlaceIn", "Reversed", "Undecided", "decide_again", "reversals"]
 
 
 class Dropped(NamedTuple):
@@ -43,6 +43,9 @@ class Undecided(Exception):
 
 Decide = Callable[[int, bytes], Dropped | None]
 """Given the position of an item in the plan and the line of one of its rows: what drops it, or None. Raises `Undecided`."""
+
+PlaceIn = Callable[[int], tuple[int, int]]
+"""Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
 
 
 @dataclass
@@ -74,11 +77,11 @@ class _Verdicts:
 
 
 class _Place(NamedTuple):
-    """An append with the rows that stages have dropped there; in files without rows, only with these."""
+    """An append with the rows that stages have dropped there, the position of its item, and how many rows the plan asks that for."""
 
     append: Append
     position: int
-    is_stale: bool
+    num_rows: int
     filtered: Mapping[int, tuple[int, Dropped, bytes]]
     """By number of the row: its id among filtered rows, what dropped it, its line."""
 
@@ -114,22 +117,36 @@ def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, 
     return verdicts.counts
 
 
-def reversals(rows: Path, ledger: Ledger, decide: Decide) -> Reversed:
-    """How many rows would have another verdict. Writes nothing."""
+def reversals(rows: Path, ledger: Ledger, decide: Decide, place_in: PlaceIn | None = None) -> Reversed:
+    """How many rows would have another verdict. Writes nothing. Rows that are not in the file as they were written are left out: a run
+    makes them again, or says that they were changed.
+
+    Args:
+        place_in: says where items are in the plan if that is not the one of the last run.
+    """
     found = Reversed()
-    if rows.exists():
-        with rows.open("rb") as source:
-            for append, position, state in ledger.appends_with_items():
-                if state is not ItemState.STALE:
-                    for line in _lines(source, rows, append).values():
-                        found.decided += 1
-                        with contextlib.suppress(Undecided):
-                            found.dropped += decide(position, line) is not None
-    for dropped in ledger.filtered_lines():
+    for item, position, number, line, is_dropped in _recorded(rows, ledger):
+        place = (position, number + 1) if place_in is None else place_in(item)
+        if number >= place[1]:
+            continue
         found.decided += 1
         with contextlib.suppress(Undecided):
-            found.returned += decide(dropped.position, dropped.row + b"\n") is None
+            drops = decide(place[0], line) is not None
+            found.returned += is_dropped and not drops
+            found.dropped += drops and not is_dropped
     return found
+
+
+def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, int, int, bytes, bool]]:
+    """Item, position, number and line of each row that the last plan asks for, and whether it is dropped."""
+    if rows.is_file():
+        with rows.open("rb") as source:
+            for append, position, num_rows in ledger.appends_with_items():
+                for number, line in (_unaltered(source, append) or {}).items():
+                    if number < num_rows:
+                        yield append.item, position, number, line, False
+    for dropped in ledger.filtered_lines():
+        yield dropped.item, dropped.position, dropped.number, dropped.row + b"\n", True
 
 
 def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _Verdicts) -> list[Append]:
@@ -138,7 +155,7 @@ def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _
     with rows.open("rb") as source, target.open("xb") as sink:
         for place in _places(ledger):
             lines = _lines(source, rows, place.append)
-            kept = lines if place.is_stale else _kept(place, lines, decide, verdicts)
+            kept = _kept(place, lines, decide, verdicts)
             data = b"".join(kept[number] for number in sorted(kept))
             sink.write(data)
             slots = sum(1 << number for number in kept)
@@ -152,10 +169,18 @@ def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _
 
 def _lines(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
     """The lines of an append by number of the row."""
+    lines = _unaltered(source, append)
+    if lines is None:
+        verify(rows, [append])
+    return lines or {}
+
+
+def _unaltered(source: IO[bytes], append: Append) -> dict[int, bytes] | None:
+    """The same; None if they are not as they were written."""
     source.seek(append.start)
     data = source.read(append.size)
     if zlib.crc32(data) != append.crc:
-        verify(rows, [append])
+        return None
     return dict(zip(numbers_of(append.slots), data.splitlines(keepends=True), strict=True))
 
 
@@ -163,7 +188,7 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
     """All appends in the order of the file, with the rows that were dropped there."""
     out = ledger.filtered_by_place()
     waiting = next(out, None)
-    for append, position, state in ledger.appends_with_items():
+    for append, position, num_rows in ledger.appends_with_items():
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:
@@ -173,14 +198,17 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
                     waiting.row + b"\n",
                 )
             waiting = next(out, None)
-        yield _Place(append, position, state is ItemState.STALE, filtered)
+        yield _Place(append, position, num_rows, filtered)
 
 
 def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts) -> dict[int, bytes]:
-    """The lines that the stages keep, by number; what changes is noted."""
+    """The lines that the stages keep, by number, and those that the plan does not ask for; what changes is noted."""
     kept = {}
     item, counts = place.append.item, verdicts.counts
     for number, line in lines.items():
+        if number >= place.num_rows:
+            kept[number] = line
+            continue
         counts.decided += 1
         found = _verdict(decide, place.position, line, None)
         if found is None:
@@ -192,7 +220,7 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
         verdicts.dropped.append(
             FilteredRow(item, number, found.stage, found.reason, row, time.time(), place.append.id, found.score)
         )
-    for number, (filtered_id, before, line) in place.filtered.items():
+    for number, (filtered_id, before, line) in place.filtered.items() if place.num_rows else ():
         counts.decided += 1
         found = _verdict(decide, place.position, line, before)
         if found is None:

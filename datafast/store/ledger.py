@@ -275,6 +275,8 @@ class Ledger:
 
         Rows that are too many are in `items_to_cut` as long as they are in the file.
         """
+        if item.slots >> item.num_rows and num_rows > item.num_rows:
+            self.note_undecided()
         state = ItemState.OPEN if num_rows > item.num_rows or item.state is ItemState.FAILED else item.state
         kept = item.kept & ((1 << num_rows) - 1)
         item = replace(item, num_rows=num_rows, state=state, kept=kept)
@@ -578,11 +580,14 @@ class Ledger:
         )
         self._db.execute("DROP TABLE last_places")
 
-    def appends_with_items(self) -> Generator[tuple[Append, int, ItemState], None, None]:
-        """All appends in the order of the file, each with the position and the state of its item."""
-        query = "SELECT appends.*, items.position, items.state FROM appends JOIN items ON items.id = item ORDER BY appends.id"
+    def appends_with_items(self) -> Generator[tuple[Append, int, int], None, None]:
+        """All appends in the order of the file, each with the position of its item and the number of rows that the plan asks it for."""
+        query = (
+            "SELECT appends.*, items.position, CASE items.state WHEN 3 THEN 0 ELSE items.num_rows END FROM appends "
+            "JOIN items ON items.id = item ORDER BY appends.id"
+        )
         for row in self._db.execute(query):
-            yield append_from(row), row[-2], ItemState(row[-1])
+            yield append_from(row), row[-2], row[-1]
 
     def filtered_by_place(self) -> Generator[PlacedRow, None, None]:
         """All filtered rows that have a place, in the order of the file."""
@@ -593,7 +598,7 @@ class Ledger:
     def filtered_lines(self) -> Generator[FilteredLine, None, None]:
         """The filtered rows of items that are in the plan, in the order in which they were dropped."""
         query = (
-            "SELECT filtered.id, position, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = filtered.item "
+            "SELECT filtered.id, item, position, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = item "
             "WHERE state != 3 ORDER BY filtered.id"
         )
         for row in self._db.execute(query):
@@ -643,11 +648,23 @@ class Ledger:
         query = "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state IN (0, 2)"
         return masks_from(self._db.execute(query))
 
-    def decide_anew(self, item_ids: Iterable[int]) -> None:
-        """Forgets the verdicts of stages about the rows of these items."""
+    def decide_anew(self, item_ids: Sequence[int]) -> None:
+        """Forgets the verdicts of stages about the rows of these items, whose state says that they are back in the plan."""
+        if any(item.slots for item in self.items_at(item_ids)):
+            self.note_undecided()
         ids = [(item_id,) for item_id in item_ids]
         self._db.executemany("DELETE FROM filtered WHERE item = ?", ids)
         self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", ids)
+
+    def note_undecided(self) -> None:
+        """Notes that rows have come back into the plan which other stages than those of the last run may have decided about."""
+        if self.stages != "[]":
+            self.set_meta("stages", "null")
+
+    @property
+    def stages(self) -> str:
+        """The settings of the stages that have decided about all rows, as JSON; null if they are not known."""
+        return str(self.meta("stages") or "[]")
 
     # -- failures
 

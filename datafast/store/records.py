@@ -212,6 +212,7 @@ class FilteredLine(NamedTuple):
     """A dropped row with the position of its item in the plan."""
 
     id: int
+    item: int
     position: int
     number: int
     stage: str

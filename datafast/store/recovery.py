@@ -381,7 +381,7 @@ def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: 
 
 def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed | None:
     """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same."""
-    if how.decide is None or (ledger.meta("stages") or "[]") == how.stages:
+    if how.decide is None or ledger.stages == how.stages:
         return None
     with ledger.transaction():
         ledger.retry_stage_errors()

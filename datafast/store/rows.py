@@ -85,10 +85,12 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
             if zlib.crc32(file.read(append.size)) == append.crc:
                 continue
             first = _line_number(path, append.start)
-            lines = f"line {first}" if append.num_rows == 1 else f"lines {first}-{first + append.num_rows - 1}"
+            one = append.num_rows == 1
+            lines = f"line {first}" if one else f"lines {first}-{first + append.num_rows - 1}"
+            left = "is left as it is" if one else "are left as they are"
             raise OutputChangedError(
-                f"{path}: {lines} changed since datafast wrote the file, and are left as they are. Move the file away "
-                f"(mv {path.name} edited.jsonl) and run again: the original rows come back from the ledger at no cost, and "
+                f"{path}: {lines} changed since datafast wrote the file, and {left}. Move the file away "
+                f"(mv {path.name} edited{path.suffix}) and run again: the original rows come back from the ledger at no cost, and "
                 f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
             )
 

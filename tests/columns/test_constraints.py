@@ -105,6 +105,20 @@ def test_dates_are_compared_as_moments_whatever_their_format(tmp_path: Path, for
     assert form is None or any(row["start"] > row["end"] for row in found)
 
 
+def test_a_day_counts_as_its_midnight_beside_a_time(tmp_path: Path) -> None:
+    day = {"type": "datetime", "start": "2024-02-01", "end": "2024-02-02", "unit": "day"}
+    time = {**day, "start": "2024-02-01T00:00:00", "end": "2024-02-02T00:00:00", "unit": "hour"}
+    same = rows(tmp_path, {"day": day, "time": time}, constraints=["day == time"], count=8)
+    assert {(row["day"], row["time"]) for row in same} <= {
+        ("2024-02-01", "2024-02-01"),
+        ("2024-02-02", "2024-02-02"),
+        ("2024-02-01", "2024-02-01T00:00:00"),
+        ("2024-02-02", "2024-02-02T00:00:00"),
+    }
+    first = rows(tmp_path, {"time": time}, constraints=["time <= '2024-02-01'"], count=3)
+    assert [row["time"] for row in first] == ["2024-02-01T00:00:00"] * 3
+
+
 @pytest.mark.parametrize("form", ["%B %Y", "%H:%M", "%d.%m.%y", "%Y-%m-%d %I:%M"])
 def test_a_format_that_does_not_tell_the_moment_is_refused(tmp_path: Path, form: str) -> None:
     day = {"type": "datetime", "start": "2023-01-01", "end": "2024-12-31", "format": form}

@@ -51,6 +51,14 @@ def test_each_prompt_comes_with_each_persona_and_seed_text(tmp_path: Path) -> No
     }
 
 
+def test_a_text_is_written_by_the_persona_and_not_by_an_expert(tmp_path: Path) -> None:
+    prompts = sent(tmp_path, raw(tmp_path, personas=[NURSE]))
+    told = "The writer is this person, whether an expert or not."
+    assert all(
+        prompt.index("as an expert of the field") < prompt.index(told) < prompt.index(NURSE) for prompt in prompts
+    )
+
+
 def test_without_them_a_config_is_what_it_was(tmp_path: Path) -> None:
     dataset = raw(tmp_path, prompts=[f"{PROMPT} <<persona>>"], expansion={"placeholders": {"persona": [NURSE, CLERK]}})
     assert dataset.get_num_expected_rows([object()]) == 4

@@ -184,11 +184,30 @@ def test_stages_count_what_was_said_once(tmp_path: Path) -> None:
 # -- personas
 
 
-def test_personas_take_turns_so_that_each_of_them_asks(tmp_path: Path) -> None:
-    dataset = chats(tmp_path, num_samples=6, max_turns=1).generate([SimulatedProvider("m")])
-    by_topic = Counter((row.metadata["subtopic"], row.persona) for row in dataset.data_rows)
-    assert len(by_topic) == 3 * 3
-    assert set(by_topic.values()) == {2}
+def test_a_persona_is_drawn_for_each_chat(tmp_path: Path) -> None:
+    dataset = chats(tmp_path, num_samples=30, max_turns=1).generate([SimulatedProvider("m")])
+    counts = Counter(row.persona for row in dataset.data_rows)
+    assert set(counts) == set(PERSONAS)
+    assert all(15 < count < 45 for count in counts.values())
+
+
+def test_a_persona_that_comes_buys_the_chats_alone_that_get_it(tmp_path: Path) -> None:
+    many = [f"A person who has number {number}." for number in range(20)]
+    log = tmp_path / "requests"
+
+    def run(personas: list[str]) -> dict[str, str]:
+        dataset = chats(tmp_path, personas=personas, num_samples=10, max_turns=2)
+        dataset.generate([CountingProvider("m", log=log)], on_change=lambda _: True)
+        assert_balanced(dataset.report)
+        return {row.metadata["question"]: row.persona for row in dataset.data_rows}
+
+    first = run(many)
+    before = len(requests_in(log))
+    second = run([*many[:7], "A newcomer.", *many[7:]])
+    changed = [question for question, persona in second.items() if first[question] != persona]
+    assert {second[question] for question in changed} == {"A newcomer."}
+    assert 0 < len(changed) < 6
+    assert len(requests_in(log)) - before <= 4 * len(changed)
 
 
 @pytest.mark.parametrize("given", [{"personas": []}, {"personas": None}, {}])

@@ -22,8 +22,8 @@ from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.schema.config import ConversationDatasetConfig, UltrachatDatasetConfig
-from tests.personas.support import WHO, asked, personas_of, provider, texts
-from tests.servers.fault_server import Answer, FaultServer
+from tests.personas.support import WHO, asked, asked_of, personas_of, provider, texts
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
 
 
@@ -96,6 +96,42 @@ def test_the_file_of_grown_personas_can_be_edited_and_given_as_a_list(server: Fa
         people.write_text(broken, encoding="utf-8")
         with pytest.raises(ValueError, match=r"people\.json"):
             texts(tmp_path, personas=people)
+
+
+def test_a_persona_that_was_blanked_in_the_file_is_named_and_nothing_is_sent(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.json"
+    texts(tmp_path, 5, grow={"file": people}, num_rows=1).generate([provider(server)])
+    record = json.loads(people.read_text(encoding="utf-8"))
+    record["personas"][2] = " "
+    people.write_text(json.dumps(record), encoding="utf-8")
+    before = len(server.requests)
+    with pytest.raises(ConfigError, match=r"people\.json: personas\[2\] is blank\. Describe a person there\."):
+        texts(tmp_path, 5, grow={"file": people}, output_file=tmp_path / "edited.jsonl").generate([provider(server)])
+    assert len(server.requests) == before
+
+
+def test_another_model_is_asked_only_for_the_personas_that_are_missing(server: FaultServer, tmp_path: Path) -> None:
+    def named(request: Recorded) -> Answer:
+        wanted = asked_of(request)
+        if wanted is None:
+            return Answer()
+        people = [f"{request.json['model']}{wanted[0]}{chr(97 + n)}" for n in range(wanted[1])]
+        return Answer(text=json.dumps({"personas": people}))
+
+    server.respond = named
+    texts(tmp_path, 25).generate([provider(server)])
+    few = json.loads((tmp_path / "out.jsonl.personas.json").read_text(encoding="utf-8"))["personas"]
+    other = {"provider": "openai_compatible", "model_id": "other", "api_base": server.url}
+    more = texts(tmp_path, 40, grow={"provider": other})
+    assert more.estimate([provider(server)]).calls == 1 + 15
+    server.requests.clear()
+    more.generate([provider(server)])
+    grown = json.loads((tmp_path / "out.jsonl.personas.json").read_text(encoding="utf-8"))["personas"]
+    assert grown[:25] == few
+    assert all(person.startswith("other") for person in grown[30:])
+    assert len(server.requests) == 1 + 15
 
 
 def test_fresh_rows_grow_personas_of_their_own_anew(server: FaultServer, tmp_path: Path) -> None:
@@ -191,7 +227,8 @@ def test_chats_have_grown_personas_too(tmp_path: Path) -> None:
         dataset = UltrachatDataset(config).generate([SimulatedProvider()])
         assert assert_balanced(dataset.report).written == (9 if pair else 3)
         assert dataset.personas is not None
-        assert {row["persona"] for row in rows_of(tmp_path / f"{pair}.jsonl")} == set(dataset.personas)
+        drawn = {row["persona"] for row in rows_of(tmp_path / f"{pair}.jsonl")}
+        assert drawn == set(dataset.personas) if pair else drawn <= set(dataset.personas)
 
 
 def test_a_limit_grows_all_of_them_and_writes_some_rows(server: FaultServer, tmp_path: Path) -> None:

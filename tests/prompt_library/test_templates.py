@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from datafast import ConversationDataset, ConversationDatasetConfig, PromptExpansionConfig, PromptTemplate
 from datafast.config_files.loader import load_project
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.prompt_library import TEMPLATE_NAMES, named_template
@@ -101,6 +101,14 @@ def test_the_number_of_rows_is_that_without_a_template(tmp_path: Path) -> None:
         ).get_num_expected_rows(provider)
 
 
+def test_prompts_of_ones_own_are_all_asked(tmp_path: Path) -> None:
+    own = ["A {num_samples} {topic}", "B {num_samples} {topic}", "C {num_samples} {topic}"]
+    dataset = ConversationDataset(_config(tmp_path, template="domain/law", prompts=own))
+    rows = dataset.generate([SimulatedProvider()]).data_rows
+    found = sorted((row.metadata["topic"], row.metadata["prompt_index"]) for row in rows)
+    assert found == [(topic, number) for topic in ("Ice", "Tides") for number in range(3)]
+
+
 def test_an_expansion_of_ones_own_holds_for_the_placeholders_of_the_template_too(tmp_path: Path) -> None:
     own = PromptExpansionConfig(placeholders={"person": ["a midwife", "a clown"], "mood": ["calm", "cross"]})
     config = _config(tmp_path, template="domain/medicine", instructions="They are <<mood>>.", expansion=own)
@@ -120,6 +128,32 @@ def test_the_guidance_reaches_the_model_before_the_instructions(tmp_path: Path) 
     assert after in prompt
     assert prompt.index(after) < prompt.index("Never mention gold.")
     assert "<<" not in prompt
+
+
+@pytest.mark.parametrize("name", ["basic", "domain/education", "domain/finance", "domain/law", "domain/medicine"])
+def test_personas_are_who_asks_in_the_place_of_the_person_of_the_template(name: str, tmp_path: Path) -> None:
+    config = _config(tmp_path, template=name, personas=["a boy of nine"], num_rows=1)
+    (asked,) = _asked(tmp_path, config, GOOD)
+    prompt, user = asked.messages[-1]["content"], named_template(name).user
+    assert user is not None
+    assert "the person described in this prompt" in prompt
+    assert not any(value in prompt for value in named_template(name).placeholders[user])
+    (row,) = ConversationDataset(config).data_rows
+    assert user not in row.metadata
+    assert row.metadata["persona"] == "a boy of nine"
+
+
+def test_values_of_ones_own_for_who_asks_stand_beside_personas(tmp_path: Path) -> None:
+    own = PromptExpansionConfig(placeholders={"person": ["a midwife"]})
+    config = _config(tmp_path, template="domain/medicine", personas=["a dry wit"], expansion=own, num_rows=1)
+    (asked,) = _asked(tmp_path, config, GOOD)
+    assert "The user is a midwife." in asked.messages[-1]["content"]
+
+
+def test_what_is_not_known_in_a_template_is_told_once_with_its_place(tmp_path: Path) -> None:
+    with pytest.warns(DatafastWarning) as told:
+        _config(tmp_path, template=PromptTemplate(summary="s", guidance="Like {persno}, please."))
+    assert [str(warning.message).partition(":")[0] for warning in told] == ["template"]
 
 
 def test_a_file_of_ones_own_is_read_relative_to_the_config(tmp_path: Path) -> None:
@@ -148,6 +182,10 @@ def test_a_file_of_ones_own_is_read_relative_to_the_config(tmp_path: Path) -> No
         ("summary: s\nguidance: be <<a>>\n", "template: <<a>> is not declared"),
         ("summary: s\nguidance: g\nrequires: [{reason: r}]\n", "Give a pattern, or is_json: true"),
         ("summary: s\nguidance: g\nrequires: [{pattern: '(?=x)', reason: r}]\n", "without look-around"),
+        (
+            "summary: s\nguidance: Say <<w>>.\nplaceholders: {w: [a]}\nuser: v\n",
+            "user: 'v' is not one of the placeholders. Known: w.",
+        ),
         ("summary: s\nguidance: g\nrequires: [{pattern: x, reason: no x}]\n", "example: Answers have requirements"),
         ("summary: s\nguidance: g\nrequires: [{pattern: x, reason: no x}]\nexample: y\n", "requirements: no x."),
     ],

@@ -189,6 +189,103 @@ def test_rows_that_have_left_the_plan_are_not_decided_about(tmp_path: Path, remo
     assert (report.written, report.filtered, report.calls) == (24, 12, 0)
 
 
+@pytest.mark.parametrize("between", ["cdef", ""])
+def test_rows_that_come_back_into_the_plan_are_decided_by_the_stages_of_now(tmp_path: Path, between: str) -> None:
+    run = {"removed": "keep"}
+    generate(tmp_path, "ab", topics=12, run=run)
+    for drops in ("ab", between):
+        dataset(tmp_path, drops, topics=6, run=run).generate([provider(tmp_path)])
+    report = generate(tmp_path, "cdef", topics=12, run=run)
+    assert (report.written, report.filtered, report.calls) == (12, 24, 0)
+    assert {row["text"][-1] for row in rows_of(tmp_path / "out.jsonl")} == set("ab")
+    again = generate(tmp_path, "cdef", topics=12, run=run)
+    assert (again.dropped_again, again.returned) == (0, 0)
+
+
+def test_rows_that_an_item_asks_for_no_more_are_not_decided_about(tmp_path: Path) -> None:
+    def made(drops: str, rows: int) -> Any:
+        settings: dict[str, Any] = {"num_samples_per_prompt": 3, "num_rows": rows, "run": {"removed": "keep"}}
+        stages = [LettersStage(drops=drops)]
+        return raw(tmp_path, quality=stages, **settings).generate([provider(tmp_path)]).report
+
+    made("", 18)
+    report = made("", 13)
+    assert (report.written, report.removed) == (13, 5)
+    report = made("abcdef", 13)
+    assert (report.written, report.filtered, report.pending, report.removed) == (0, 13, 0, 5)
+    assert len(rows_of(tmp_path / "out.jsonl")) == 5
+    report = assert_balanced(made("abcdef", 18))
+    assert (report.written, report.filtered, report.calls) == (0, 18, 0)
+    assert assert_balanced(made("", 18)).written == 18
+
+
+def test_a_plan_counts_only_rows_that_stay_in_it(tmp_path: Path) -> None:
+    generate(tmp_path, "ab")
+    change = dataset(tmp_path, "bcd", topics=3).estimate([provider(tmp_path)]).change
+    assert change is not None
+    dataset(tmp_path, "bcd", topics=3).generate([provider(tmp_path)])
+    report = dataset(tmp_path, "ab", topics=3).generate([provider(tmp_path)]).report
+    assert report is not None
+    assert (change.decided_again, change.stages_drop, change.stages_return) == (
+        9,
+        report.returned,
+        report.dropped_again,
+    )
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: data.replace(b"text 3", b"Text 3")]
+)
+def test_a_plan_buys_nothing_again_where_rows_are_not_in_the_file_as_they_were(tmp_path: Path, damage: Any) -> None:
+    generate(tmp_path, "ab")
+    (tmp_path / "out.jsonl").write_bytes(damage(file_of(tmp_path)))
+    told = dataset(tmp_path, "bcd").estimate([provider(tmp_path)])
+    assert told.calls == 0
+    assert told.change is not None
+    assert 12 < told.change.decided_again < ROWS
+
+
+class Number:
+    """What other libraries have for a number."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+
+class ScoredStage(Stage):
+    """Drops texts that end in "a", with a score."""
+
+    stage: Literal["scored"] = "scored"
+    kind: Literal["other", "nan", "huge", "text"] = "other"
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        scores: dict[str, Any] = {"other": Number(), "nan": float("nan"), "huge": 10**5000, "text": "high"}
+        return drop("scored", scores[self.kind]) if row.text.endswith("a") else KEEP  # type: ignore[attr-defined]
+
+
+def scored(folder: Path, kind: Any) -> Any:
+    settings: dict[str, Any] = {"topics": ROWS // 3, "num_samples_per_prompt": 3}
+    made = raw(folder, quality=[ScoredStage(kind=kind)], **settings).generate([provider(folder)])
+    return assert_balanced(made.report)
+
+
+@pytest.mark.parametrize(("kind", "stored"), [("other", 0.5), ("nan", None)])
+def test_a_score_may_be_a_number_of_any_library(tmp_path: Path, kind: str, stored: float | None) -> None:
+    assert scored(tmp_path, kind).filtered == 6
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
+        assert database.execute("SELECT DISTINCT score FROM filtered").fetchall() == [(stored,)]
+
+
+@pytest.mark.parametrize("kind", ["huge", "text"])
+def test_a_score_that_is_no_number_costs_its_item_and_not_the_run(tmp_path: Path, kind: str) -> None:
+    report = scored(tmp_path, kind)
+    assert report.failures == {"stage_error": 18}
+    assert (report.written, report.pending) == (18, 0)
+    generate(tmp_path, "b")
+    with pytest.warns(DatafastWarning, match=r"6 recorded rows stay .* The stage 'scored' gave a score of the type"):
+        scored(tmp_path, kind)
+
+
 def test_a_limited_run_decides_about_all_rows_that_there_are(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     report = dataset(tmp_path, "bcd").generate([provider(tmp_path)], limit=1).report

@@ -211,6 +211,11 @@ REFUSALS = [
     "この依頼には対応できません。",
     "私はAIなので、思い出がありません。",
     "我不方便回答这个问题。",
+    "No puedo ayudarte con eso.",
+    "Я не могу помочь вам с этим.",
+    "I can't browse the internet.",
+    # and nothing else
+    "I'm truly sorry, but I cannot.",
     # in two sentences
     "I'm sorry. I can't do that.",
 ]

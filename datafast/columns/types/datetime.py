@@ -121,17 +121,45 @@ class DatetimeColumn(DrawnColumn):
         return any(times)
 
     def compared(self, value: str) -> str:
-        """The moment as ISO text, in UTC where it has a time zone, so that the order of texts is that of moments."""
+        """The moment as ISO text, in UTC where it has a time zone, whose order is that of moments."""
         if self.format is None:
             moment, tells_time = datetime.fromisoformat(value), "T" in value
         else:
             moment, tells_time = datetime.strptime(value, self.format), bool(self._read_back(self.format))
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
-        return moment.isoformat() if tells_time else moment.date().isoformat()
+        return _Moment(moment.isoformat() if tells_time else moment.date().isoformat())
 
     def drawn_type(self) -> Any:
         return str
+
+
+class _Moment(str):
+    """A moment as ISO text. A day is its midnight beside what has a time, be that of another column or written in an expression."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and _in_full(self) == _in_full(other)
+
+    def __hash__(self) -> int:
+        return hash(_in_full(self))
+
+    def __lt__(self, other: str) -> bool:
+        return _in_full(self) < _in_full(other)
+
+    def __le__(self, other: str) -> bool:
+        return _in_full(self) <= _in_full(other)
+
+    def __gt__(self, other: str) -> bool:
+        return _in_full(self) > _in_full(other)
+
+    def __ge__(self, other: str) -> bool:
+        return _in_full(self) >= _in_full(other)
+
+
+def _in_full(text: str) -> str:
+    return f"{text}T00:00:00" if len(text) == 10 else str(text)
 
 
 def _zero_or(found: int, other: int) -> bool:

@@ -193,7 +193,9 @@ class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
         return "\n\n".join(filter(None, [super().guidance, self.instructions.strip()]))
 
     def template_field(self, number: int) -> str:
-        return "instructions" if self.prompts is None else super().template_field(number)
+        if self.prompts is not None:
+            return super().template_field(number)
+        return " and ".join(name for name in ("template", "instructions") if getattr(self, name)) or "instructions"
 
     @property
     def style(self) -> Style:

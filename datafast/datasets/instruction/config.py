@@ -12,6 +12,7 @@ from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.notify import did_you_mean
 from datafast.datasets.config import NonBlank, TemplateNames
 from datafast.datasets.documents import same
+from datafast.datasets.guided import GuidedConfig
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.evolution import InstructionEvolution, WithInput
 from datafast.datasets.instruction.prompts import DEFAULTS
@@ -67,7 +68,7 @@ class InstructionJudge(JudgeFields):
         ]
 
 
-class InstructionDatasetConfig(TopicalConfig):
+class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
     """What an instruction dataset is made of: rows = topics, seed tasks or instructions x languages x expanded prompts x samples x
     providers."""
 
@@ -75,6 +76,7 @@ class InstructionDatasetConfig(TopicalConfig):
     writer_role: ClassVar[str] = RESPONSE
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "seed_task", "truncated")
     input_fields = ("seed_tasks", "instructions")
+    guidance_told = "What the tasks and the responses to them should be like, of which you write the tasks alone:"
 
     topics: TopicSource | None = None
     """What instructions are about: a list, nested topics, a file, a source, or topic_prompt, degree and depth to grow them from."""
@@ -212,20 +214,21 @@ class InstructionDatasetConfig(TopicalConfig):
             return [PromptText("{num_samples} {language_name}", "\0instruction.instructions")]
         if self.prompts is not None or self.seed_tasks is None:
             return super().template_texts(edition)
-        return edition.texts("prompts like seeds" if self.topics is None else "prompts with both")
+        return self.guided(edition.texts("prompts like seeds" if self.topics is None else "prompts with both"))
 
     def form(self, edition: Edition) -> PromptText:
         """The part of every prompt that says whether new tasks have inputs."""
         return edition.texts(f"form {self.with_input}")[0]
 
     def role_templates(self, edition: Edition, *, remark: bool = True) -> dict[str, Template]:
-        """The templates of all sorts of calls but the first: response, gain, judge, and operations of evolution by their names."""
+        """The templates of all sorts of calls but the first: response, gain, judge, and operations of evolution by their names; and
+        guidance, which responses are asked for with."""
         return {
             sort: names.parse(
                 PromptText(own) if own else edition.texts(field)[0],
                 names.others(self.placeholders),
                 field=field,
-                remark=remark,
+                remark=remark and sort != "guidance",  # the prompts say it
             )
             for sort, (field, own, of_sort) in self._sorts().items()
             for names in [self.filled(of_sort)]
@@ -246,6 +249,8 @@ class InstructionDatasetConfig(TopicalConfig):
         if self.judge is not None:
             names = TemplateNames("instruction", "response", optional=["input"])
             sorts["judge"] = ("judge.prompt", self.judge.prompt, names)
+        if self.guidance:
+            sorts["guidance"] = ("template", self.guidance, TemplateNames(optional=self.names_in_prompts.mandatory))
         return sorts
 
     def other_templates(self, edition: Edition) -> Sequence[Template]:

@@ -27,6 +27,7 @@ from datafast.datasets.instruction.config import WRITER, InstructionDatasetConfi
 from datafast.datasets.instruction.evolution import NEW_TASK, Evolver, NewTask, WithInput
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.making import Maker
+from datafast.datasets.instruction.responses import ResponseModels
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionRow, Task
 from datafast.datasets.replies import counted_model
 from datafast.datasets.topical import TopicalDataset
@@ -97,6 +98,7 @@ class InstructionDataset(
         self._forms = {key: config.form(edition).text for key, edition in editions.items()}
         self._rubrics = {key: config.rubric(edition).text for key, edition in editions.items()}
         self._jury = Jury(config.judges, system_of=config.system_prompt_of)
+        self._responses = ResponseModels(config.template)
         self._evolver: Evolver | None = None
         if config.evolution is not None:
             self._evolver = Evolver(
@@ -143,6 +145,7 @@ class InstructionDataset(
             generate,
             templates=self._templates[item.defaults],
             rubric=self._rubrics[item.defaults],
+            response_model=self._responses,
             evolver=self._evolver,
             jury=self._jury,
             metadata=self.metadata(item, **self._told(item)),

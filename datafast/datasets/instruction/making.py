@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.instruction.config import RESPONSE, WRITER, InstructionDatasetConfig
 from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.evolution import Evolved, Evolver
+from datafast.datasets.instruction.responses import GUIDANCE_TOLD, Response
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionJudgement, InstructionRow, Task
 from datafast.datasets.instruction.rules import why_response_fails
 from datafast.datasets.pairing import given
@@ -36,6 +37,7 @@ class Maker:
     Args:
         templates: by sort of call.
         rubric: what judges are told about scores.
+        response_model: the model of a response, which may refuse what an evolution asks for; None for plain text.
         evolver: None where nothing evolves.
         metadata: of every row.
     """
@@ -48,6 +50,7 @@ class Maker:
         *,
         templates: Mapping[str, Template],
         rubric: str,
+        response_model: Callable[..., type[Response] | None],
         evolver: Evolver | None,
         jury: Jury,
         metadata: Metadata,
@@ -57,6 +60,7 @@ class Maker:
         self._generate = generate
         self._templates = templates
         self._rubric = rubric
+        self._response_model = response_model
         self._evolver = evolver
         self._jury = jury
         self._metadata = metadata
@@ -112,7 +116,11 @@ class Maker:
     async def _answered(self, task: Task, turn: int, row: int) -> _Answered:
         tag = f"{row} {turn}"
         system = self._config.system_prompt_of(RESPONSE)
-        response = await self._generate(RESPONSE, self._prompt("response", task), system=system, tag=tag, row=row)
+        prompt, model = self._prompt("response", task), self._response_model(may_refuse=turn > 0)
+        if model is None:
+            response = await self._generate(RESPONSE, prompt, system=system, tag=tag, row=row)
+        else:
+            response = (await self._generate(RESPONSE, prompt, model, system=system, tag=tag, row=row)).response
         return _Answered(task, response, tag)
 
     async def _judged(self, answered: _Answered, row: int) -> _Answered:
@@ -131,7 +139,12 @@ class Maker:
             apart = "input" in template.kind_names
             values |= {"instruction": task.instruction if apart else whole, "input": task.input or ""}
         own = {"language_name": self._item.values["language"][1], **values}
-        return template.render({**self._item.variant.values, **given(self._item), **own})
+        filled = {**self._item.variant.values, **given(self._item), **own}
+        prompt = template.render(filled)
+        if sort == "response" and (guidance := self._templates.get("guidance")) is not None:
+            about = {"topic": str(self._metadata.get("topic", "")), "num_samples": "1", "seed_tasks": ""}
+            prompt += f"\n\n{GUIDANCE_TOLD}\n{guidance.render({**filled, **about})}"
+        return prompt
 
     def _row(self, task: Task, evolved: Sequence[Evolved], answered: _Answered, row: int) -> InstructionRow:
         config, generate = self._config, self._generate

@@ -3,10 +3,10 @@
 * nothing is gained: it has fewer than two words that were not there before (or a model says that both ask for the same; see `evolution`);
 * it takes up words of the prompt that it was made by;
 * it, or the response to it, has no word that says anything;
-* the response to it is a refusal: it is short, and begins with an apology or with that something cannot be done.
+* the response to it is a refusal: it is short, and begins as refusals do (see `datafast.quality.refusals`).
 
-Limits: refusals are told in English, French, Spanish, German, Italian and Portuguese, words that say nothing in English alone. A refusal
-that a server marks as one, in the place of a text, is a failure of the row like others.
+Limits: refusals are told in the languages of the stage `refusals`, words that say nothing in English alone. A refusal that a server marks
+as one, in the place of a text, is a failure of the row like others.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import unicodedata
 
 from datafast.datasets.instruction.rows import Task
+from datafast.quality.refusals import is_refusal
 
 __all__ = ["NOTHING_GAINED", "why_evolution_fails", "why_response_fails"]
 
@@ -38,20 +39,6 @@ _EMPTY_WORDS = frozenset(_EMPTY.split())
 _OF_THE_PROMPT = re.compile(
     r"\b(?:given|rewritten|evolved|created|changed|harder) (?:prompt|instruction|task)s?\b|</?(?:task|input|first|second)>|#\w+ prompt#",
     re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"""\W*(?:
-    (?:i\ am|i'?m|we\ are|we're)\ (?:(?:very|really|so|truly)\ )?(?:sorry|afraid|unable|not\ able)
-    | sorry\b | my\ apologies | apologies\b | (?:i|we)\ (?:do\ )?apologi[sz]e
-    | (?:unfortunately,?\ )?(?:i|we)\ (?:can'?t|cannot|can\ not|won'?t|will\ not|am\ not\ able\ to|must\ decline)
-    | as\ an?\ (?:ai|artificial|language\ model|large\ language\ model)\b | unfortunately\b
-    | (?:je\ suis\ |nous\ sommes\ )?(?:vraiment\ )?désolée?s?\b | je\ ne\ (?:peux|suis)\ pas | je\ m'excuse | malheureusement
-    | lo\ siento | lo\ lamento | disculp | no\ puedo | lamentablemente | desafortunadamente
-    | es\ tut\ mir\ leid | tut\ mir\ leid | entschuldig | ich\ kann\ (?:das\ |dies\ |dir\ |ihnen\ |dabei\ )*(?:leider\ )?nicht | leider\b
-    | mi\ dispiace | non\ posso | purtroppo | sono\ spiacente
-    | desculp | lamento\b | sinto\ muito | não\ posso | infelizmente
-    )""",
-    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -79,6 +66,6 @@ def why_response_fails(response: str) -> str | None:
     """Why an evolution is dropped that was answered like this; None if it is not."""
     if _says_nothing(response):
         return "the response says nothing"
-    if _REFUSAL.match(response) and len(response.split()) < _MAX_REFUSAL_WORDS:
+    if len(response.split()) < _MAX_REFUSAL_WORDS and is_refusal(response):
         return "the response refuses"
     return None
