@@ -262,6 +262,12 @@ class Generation:
 
     def _check(self) -> None:
         check_options(self._options)
+        ledger = self._dataset.paths.ledger
+        if self._options.get("decide_only") and not ledger.is_file():
+            raise OutputError(
+                f"{self._dataset.paths.rows}: No rows are recorded yet that stages could decide about. Run without --decide-only "
+                f"(decide_only=True)."
+            )
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise

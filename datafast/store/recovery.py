@@ -373,10 +373,12 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
 def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: list[Path]) -> Reversed | None:
     """Makes the rows what the config says now: with reasoning in its place, and those that its stages keep. None if they are."""
     is_other = reasoning_of_rows(ledger) != how.reasoning
-    if is_other and (former := move_rows_to_remake(paths.rows, ledger, {"reasoning": how.reasoning})):
-        set_aside.append(former)
+    to_remake = ledger.ids_in_plan() if is_other else ledger.back_with_other_reasoning()
+    if is_other or to_remake:
+        former = move_rows_to_remake(paths.rows, ledger, to_remake, how.reasoning)
+        set_aside += [former] if former else []
     decided = _decide_anew(paths, ledger, how)
-    return Reversed() if decided is None and is_other else decided
+    return Reversed() if decided is None and (is_other or to_remake) else decided
 
 
 def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed | None:

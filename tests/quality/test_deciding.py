@@ -14,10 +14,18 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning, MissingKeyError, OutputChangedError, OutputError
+from datafast.errors import (
+    ConfigError,
+    DatafastWarning,
+    MissingKeyError,
+    OutputChangedError,
+    OutputError,
+    OutputWriteError,
+)
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.store.ledger import Ledger
 from tests.support import (
     CountingProvider,
     ThinkingProvider,
@@ -317,6 +325,23 @@ def test_to_decide_only_is_refused_where_more_has_changed_than_the_stages(tmp_pa
     assert file_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("other", ["fresh", "retry_failed"])
+def test_to_decide_only_is_refused_with_what_would_make_rows(tmp_path: Path, other: Any) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"^decide_only \(--decide-only\) makes no rows, and .* Leave one of them out\.$"
+    ):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True, **{other: True})
+    assert file_of(tmp_path) == before
+
+
+def test_to_decide_only_is_refused_where_nothing_is_there_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"No rows are recorded yet .* Run without --decide-only"):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     with pytest.warns(
@@ -342,6 +367,36 @@ def test_lines_that_were_edited_are_named_and_nothing_happens(tmp_path: Path) ->
     with pytest.raises(OutputChangedError, match="changed since datafast wrote"):
         generate(tmp_path, "bcd")
     assert file_of(tmp_path) == edited
+
+
+def test_without_room_in_the_ledger_nothing_happens_and_no_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "change_verdicts", full)
+        with pytest.raises(OutputWriteError, match="disk is full"):
+            generate(tmp_path, "bcd")
+    assert file_of(tmp_path) == before
+    assert not list(tmp_path.glob(".datafast-*"))
+    assert generate(tmp_path, "bcd").written == 18
+
+
+def test_an_output_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.jsonl").symlink_to(tmp_path / "disk" / "rows.jsonl")
+    generate(tmp_path, "ab")
+    first = file_of(tmp_path)
+    generate(tmp_path, "bcd")
+    generate(tmp_path, "ab")
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert (tmp_path / "disk" / "rows.jsonl").read_bytes() == first
+    assert not list((tmp_path / "disk").glob(".datafast-*"))
 
 
 def test_a_ledger_of_the_format_before_is_decided_anew_too(tmp_path: Path) -> None:
