@@ -184,6 +184,22 @@ def test_a_file_of_personas_that_is_another_file_of_the_run_is_refused(tmp_path:
         texts(tmp_path, grow={"file": tmp_path / name}).generate([SimulatedProvider()])
 
 
+@pytest.mark.parametrize("field", ["personas", "topics"])
+def test_the_output_of_a_dataset_is_no_file_to_grow_into(tmp_path: Path, field: str) -> None:
+    other = tmp_path / "other.jsonl"
+    texts(tmp_path, personas=["a pilot"], output_file=other).generate([SimulatedProvider()])
+    before = other.read_bytes()
+    grown: dict[str, Any] = {
+        "personas": {"describe": WHO, "count": 3, "file": other},
+        "topics": {"topic_prompt": "sea", "degree": 2, "depth": 1, "file": other},
+    }
+    config = ConversationDatasetConfig(**{"topics": ["tides"], field: grown[field]}, output_file=tmp_path / "out.jsonl")
+    with pytest.raises(OutputError, match=rf"other\.jsonl is the output of .* the kind raw, and has no {field}\. Name"):
+        ConversationDataset(config).generate([SimulatedProvider()])
+    assert other.read_bytes() == before
+    assert not list(tmp_path.glob("*stale*"))
+
+
 def test_conversations_grow_personas_and_topics(tmp_path: Path) -> None:
     config = ConversationDatasetConfig(
         topics={"topic_prompt": "sea", "degree": 2, "depth": 1},
