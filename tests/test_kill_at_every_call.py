@@ -62,6 +62,7 @@ KINDS = [
     "retry",
     "moved",
     "decided",
+    "returned",
     "classification",
     "preference",
     "columns",
@@ -127,6 +128,15 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
         bounds = {"min_characters": 250} if first else {"max_characters": 290}
         stages = [{"stage": "length", **bounds}]
         return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
+    if kind == "returned":
+        stages = [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+        settings = {**RUN, "removed": "keep", "ordered": True}
+        dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
+        dataset.generate([provider])
+        if first:
+            other = [{"stage": "length", "max_characters": 290}]
+            raw(folder, topics=3, num_samples_per_prompt=3, quality=other, run=settings).generate([provider])
+        return dataset
     if kind == "retry":
         dataset = raw(folder, topics=2, num_samples_per_prompt=2, run=RUN)
         return dataset.generate([provider], retry_failed=not first)
@@ -139,7 +149,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "retry"):
+    if kind in ("moved", "decided", "returned", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

@@ -141,6 +141,8 @@ _IN_OUR_WORDS = {
 
 def in_our_words(message: str) -> str:
     """What pydantic says about a wrong value, as `expected ...`; another message as it is."""
+    if message == "Field required":
+        return "The field is missing."
     if not message.startswith(_INPUT):
         return message
     first, comma, rest = message.removeprefix(_INPUT).removeprefix("a valid ").partition(",")

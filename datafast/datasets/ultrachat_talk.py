@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from functools import cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from datafast.datasets.mcq_answers import normalised
 from datafast.datasets.replies import counted_model
+from datafast.datasets.said import AssistantsWords, said, said_anew, why_not_said
 from datafast.engine.generate import Generate
 from datafast.llms.reply_model import ReplyModel
 from datafast.types import Message
@@ -19,16 +19,6 @@ __all__ = ["Role", "Talk", "questions_model"]
 
 Role = Literal["question", "user", "assistant"]
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
-_LABELS = {
-    "user": re.compile(r"^[*_\s]*(?:user|human)[*_\s]*:[*_\s]*", re.IGNORECASE),
-    "assistant": re.compile(r"^[*_\s]*assistant[*_\s]*:[*_\s]*", re.IGNORECASE),
-}
-_ANSWERED = re.compile(r"^[*_ \t]*assistant[*_ \t]*:", re.IGNORECASE | re.MULTILINE)
-
-
-def _said(role: str, text: str) -> str:
-    """What somebody said, without the name in front of it."""
-    return _LABELS[role].sub("", text).strip()
 
 
 class Questions(ReplyModel):
@@ -39,8 +29,8 @@ class Questions(ReplyModel):
     questions: list[str] = Field(min_length=1)
 
     def usable(self) -> list[str]:
-        """The questions that are not blank."""
-        return [said for question in self.questions if (said := _said("user", question))]
+        """The questions that users ask; what is none counts as missing."""
+        return [said("user", question) for question in self.questions if why_not_said("user", question) is None]
 
 
 @cache
@@ -60,13 +50,13 @@ class UserMessage(ReplyModel):
     @field_validator("question")
     @classmethod
     def _is_said(cls, text: str) -> str:
-        if not (text := _said("user", text)):
-            raise ValueError("nothing is said")
-        if _ANSWERED.search(text):
-            raise ValueError("only what the user says is asked for, without what the assistant answers")
-        if cls.earlier and normalised(text) in cls.earlier:
-            raise ValueError("this was said before in the conversation; say something else")
-        return text
+        return said_anew("user", text, cls.earlier)
+
+
+class AssistantMessage(ReplyModel):
+    """What the assistant answers, asked for in this form where a plain text was not it."""
+
+    answer: AssistantsWords = Field(description="the assistant's answer, and nothing else")
 
 
 class Talk:
@@ -123,21 +113,24 @@ class Talk:
         """The assistant sees what was said, with the prompt in the place of the first question."""
         turn = self._turn
         asked: list[Message] = [{"role": "user", "content": first}, *self.messages[1:]]
-        answer = await self._generate(
-            "assistant",
-            messages=asked,
-            system=self._system_of("assistant"),
-            tag=self._tag(turn),
-            row=self._number,
-            part=f"assistant {turn}",
-        )
-        self._say("assistant", _said("assistant", answer) or answer)
+        told: dict[str, Any] = {
+            "messages": asked,
+            "system": self._system_of("assistant"),
+            "tag": self._tag(turn),
+            "row": self._number,
+            "part": f"assistant {turn}",
+        }
+        answer = await self._generate("assistant", **told)
+        if why_not_said("assistant", answer) is None:
+            self._say("assistant", said("assistant", answer))
+        else:
+            self._say("assistant", (await self._generate("assistant", response_model=AssistantMessage, **told)).answer)
 
     async def _follow_up(self) -> str:
         """What the user says next; asked for again where it was said before, by whomever."""
-        shown = "\n\n".join(f"{_SPEAKERS[said['role']]}: {said['content']}" for said in self.messages)
+        shown = "\n\n".join(f"{_SPEAKERS[one['role']]}: {one['content']}" for one in self.messages)
         prompt = self._prompt("followup", dialog_summary=shown)
-        earlier = frozenset(normalised(said["content"]) for said in self.messages)
+        earlier = frozenset(normalised(one["content"]) for one in self.messages)
         text = await self._user(prompt)
         if normalised(text) in earlier:
             # A class costs half a millisecond, so it is made only where something was said again.

@@ -85,6 +85,17 @@ class GrownFile:
                 f"{self.path} has {self.things} that a simulated model has grown. {cure if self.shared else own}"
             )
 
+    def refuse_other_rows(self) -> None:
+        """Raises OutputError if it is the output of a dataset, whose rows a growth would set aside."""
+        if not is_file(self.paths.ledger):
+            return
+        with LedgerReader(self.paths.ledger) as reader:
+            kind = reader.meta("kind")
+        if kind and kind != self.things:
+            raise OutputError(
+                f"{self.path} is the output of a dataset of the kind {kind}, and has no {self.things}. Name another file for them."
+            )
+
     def failure(self) -> str:
         """Why it could not be grown."""
         (failure,) = FailedItems(self.paths.ledger)
@@ -149,9 +160,13 @@ class Grower:
                 it with what was bought for this dataset.
             others: further ledgers of that dataset.
             wait: whether it waits for batches that are under way.
+
+        Raises:
+            OutputError: the file is the output of a dataset.
         """
         from datafast.llms.simulated.provider import SimulatedProvider
 
+        file.refuse_other_rows()
         routes = [
             Route.by_role(
                 {self.role: SimulatedProvider.standing_in_for(self.provider) if self.offline else self.provider}

@@ -46,7 +46,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def check_options(options: RunOptions, further: Iterable[str] = ()) -> None:
-    """Refuses options that do not exist, and wrong numbers.
+    """Refuses options that do not exist or contradict each other, and wrong numbers.
 
     Args:
         further: other names that the user could have given.
@@ -63,6 +63,11 @@ def check_options(options: RunOptions, further: Iterable[str] = ()) -> None:
             raise ConfigError(f"{name}: expected a whole number, got {value!r}.")
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
+    for name, does in (("fresh", "starts over"), ("retry_failed", "makes rows")):
+        if options.get("decide_only") and options.get(name):
+            raise ConfigError(
+                f"decide_only (--decide-only) makes no rows, and {name} (--{name.replace('_', '-')}) {does}. Leave one of them out."
+            )
 
 
 def checked_provider(given: object, place: str) -> LLMProvider:

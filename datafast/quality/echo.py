@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of words in many languages
 """Drops rows that hold what belongs to the prompt: copies of its words, placeholders that nobody filled, marks of chat formats.
 
 quality:
@@ -21,32 +22,59 @@ from datafast.quality.base import KEEP, TextStage, Verdict, drop
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
 
-__all__ = ["EchoStage"]
+__all__ = ["EchoStage", "word_runs"]
 
 _RUN = 6
 _WORD = re.compile(r"\w+")
 _MARKS = re.compile(
-    r"<\|(?:im_start|im_end|im_sep|system|user|assistant|end|eot_id|endoftext|start_header_id|end_header_id)\|>"
-    r"|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:",
+    r"<\|[a-z_]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?think(?:ing)?>|</s>\s*\Z|\A\s*<s>"
+    r"|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:|\A\s*(?:Assistant|Human|AI|Model): |^Assistant: (?s:.)*^(?:Human|User): "
+    r"|^(?:Human|User): (?s:.)*^Assistant: ",
     re.IGNORECASE | re.MULTILINE,
 )
-# What stands for something in a form: [Your Name], [insert date here], <insert topic>, {{ company_name }}.
+_FIELDS = (
+    r"city|town|country|state|year|month|day|time|topic|subject|title|signature|position|job|school|university|product|event|place|location"
+    r"|amount|number|link|website|author|vorname|nachname|firma|ort|datum|betrag|thema|unterschrift|adresse|prénom|nom|ville|société|entreprise"
+    r"|nombre|apellidos?|ciudad|fecha|empresa|dirección|nome|cognome|città|data|azienda|indirizzo|cidade|endereço|naam|voornaam|stad|bedrijf"
+    r"|imię|nazwisko|miasto|имя|фамилия|город|дата|компания|isim|şehir|tarih"
+)
+# What stands for something in a form: [Your Name], [insert date here], [City], [TOPIC], <insert topic>, {{ company_name }}.
 _GAPS = re.compile(
-    r"\[(?:your|insert|enter|add|recipient|sender|company|client|customer|date|name|address|phone|email)\b[^\]\[\n]{0,40}\]"
-    r"|<(?:insert|your|enter)\s[^<>\n]{1,40}>"
-    r"|\{\{\s*[a-z]\w{2,30}\s*\}\}"
-    r"|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)",
-    re.IGNORECASE,
+    r"(?<![\w\]])\[(?i:your|insert|enter|add|recipient|sender|company|client|customer|date|name|address|phone|email|ihr|votre|su|il tuo|seu|uw)\b[^\]\[\n]{0,40}\](?!\()"
+    rf"|(?<![\w\]])\[(?=\w)(?![a-zа-я])(?i:{_FIELDS})\b[^\]\[\n]{{0,40}}\](?!\()"
+    r"|(?<![\w\]])\[(?!(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|NOTE|TODO|MASK|SEP|CLS|PAD|UNK|OK|FAIL|PASS|SIC)\])[A-Z][A-Z]{2,}(?:[ _][A-Z]+){0,4}\](?!\()"
+    r"|[\[【](?:您的|你的|姓名|名字|公司|日期|地址|城市|名前|氏名|会社名?|日付|住所|이름|회사|날짜|اسم|الاسم|التاريخ|المدينة)[^\]】\n]{0,12}[\]】]"
+    r"|<(?i:insert|your|enter)\s[^<>\n]{1,40}>"
+    r"|\{\{\s*[a-z]\w*(?:\.\w+)*\s*\}\}"
+    r"|(?<!\w)\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
+    r"|(?i:\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b))"
+)
+_GLAD = (
+    r"sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
+    r"|¡?claro(?: que sí)?|¡?por supuesto|¡?desde luego|certo|certamente|volentieri|ecco(?:ti)?|com certeza|natuurlijk|zeker|graag|oczywiście|jasne|конечно|разумеется"
+    r"|självklart|absolut|selvfølgelig|tabii|elbette|بالتأكيد|بالطبع|طبعا|بكل سرور"
+)
+_HERE = (
+    r"here(?: is|'s|’s| are)|(?:below|the following) (?:is|are)|hier (?:ist|sind|kommt|is|zijn|volgt)|nachfolgend|voici|aquí (?:tienes|está|va)|a continuación"
+    r"|aqui (?:está|estão|vai|tem)|segue|ecco|di seguito|oto|poniżej|вот|ниже|här (?:är|kommer)|her er|işte|aşağıda|إليك|فيما يلي"
 )
 _OPENING = re.compile(
-    r"\A\W*(?:(?:sure|certainly|of course|absolutely|okay|ok|great)\b[^.:\n]{0,40}[!.,:]\s*)?"
-    r"(?:here(?: is|'s|’s| are)\b[^\n]{0,120}:\s*(?:\n|\Z|[\"“*#-])|(?:below (?:is|are)|the following (?:is|are))\b[^\n]{0,120}:\s*\n)",
+    rf"\A\W*(?:(?:{_GLAD})\b[^.:\n]{{0,40}}[!.,:]\s*)?(?:{_HERE})\b[^\n]{{0,120}}:\s*(?:\n|\Z|[\"“*#-])"
+    rf"|\A\W*(?:{_GLAD})\s?[!.,]\s*(?:{_HERE})\b[^\n]{{0,120}}\n"
+    r"|\A\W*(?:as (?:you )?(?:requested|asked),? |(?:sure|certainly|of course|absolutely)[!.,] (?:i'd|i’d|i would|i can|i'll|i’ll|let me)\b)"
+    r"|\A\W*(?:great|good|excellent|interesting) question\W"
+    r"|\A\W*(?:当然|好的|没问题|當然)[^\n]{0,6}(?:以下|下面|这是|這是|这里)|\A\W*(?:以下是|下面是)[^\n]{0,60}[：:]\s*\n"
+    r"|\A\W*(?:もちろん|はい|承知|かしこまり|了解)[^\n]{0,12}(?:以下|こちら)|\A\W*(?:물론|네|알겠습니다)[^\n]{0,10}(?:다음|여기|아래)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"(?:let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope this (?:helps|meets)|(?:would you like|do you want) me to)"
-    r"[^\n]{0,150}\Z",
-    re.IGNORECASE,
+    r"(?:let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope this (?:helps|meets)|(?:would you like|do you want) me to"
+    r"|feel free to (?:adjust|modify|edit|change|customi[sz]e|ask|let me)|ich hoffe, (?:das|dies) hilft|j['’]espère que (?:cela|ça) (?:vous |t['’])?aide"
+    r"|espero que (?:esto|isso|isto) (?:te |le |o |a )?(?:ayude|sirva|ajude)|spero che questo (?:ti |le )?(?:aiuti|sia)|ik hoop dat dit helpt"
+    r"|mam nadzieję, że to pomo|надеюсь, это помо|希望(?:这|這|对您|能)|お役に立て)"
+    r"[^\n]{0,150}\Z"
+    r"|^\W*(?:word count\W+\d+|note: [^\n]{0,80}\b(?:as (?:you )?(?:asked|requested)|\d+ words|your (?:request|needs|prompt)))",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -56,7 +84,7 @@ class EchoStage(TextStage):
     stage: Literal["echo"] = "echo"
     """Drops rows that hold words of the prompt, unfilled placeholders, marks of chat formats, or talk around what was asked for."""
 
-    max_copied: float = Field(default=0.4, ge=0, le=1)
+    max_copied: float = Field(default=0.1, ge=0, le=1)
     """The share of a text's words that may lie in runs of six words of the prompt template."""
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
@@ -81,17 +109,18 @@ def _of_prompt(template: str) -> tuple[frozenset[tuple[str, ...]], re.Pattern[st
     names = [re.escape(one or other) for one, other in sorted(found)]
     listed = "|".join(names)
     pattern = re.compile(rf"<<(?:{listed})>>|\{{(?:{listed})\}}") if names else None
-    return frozenset(_runs(template)), pattern
+    return frozenset(word_runs(template)), pattern
 
 
-def _runs(text: str) -> list[tuple[str, ...]]:
+def word_runs(text: str) -> list[tuple[str, ...]]:
+    """Every six words on end of a text, without case and punctuation."""
     words = _WORD.findall(text.casefold())
     return [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
 
 
 def _copied(text: str, runs: frozenset[tuple[str, ...]]) -> float:
     """The share of a text's words that lie in one of these runs."""
-    own = _runs(text)
+    own = word_runs(text)
     covered, until = 0, 0
     for start, run in enumerate(own):
         if run in runs:

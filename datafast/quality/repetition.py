@@ -29,6 +29,7 @@ _LETTER_RUN = 12
 _FEW_WORDS = 20  # shorter texts repeat themselves by chance, or on purpose
 _FEW_LETTERS = 60
 _LONG_WORD = 15  # letters a word, on average, above which a text has no spaces between words
+_NUMBER = re.compile(r"\W*\d{1,4}[.):]\s+")  # of an entry in a list
 _SAME_LETTER = re.compile(r"(\w)\1{19}|([^\w\s])\2{39}")
 
 
@@ -75,6 +76,11 @@ def repeated_share(text: str) -> float:
 
 
 def repeated_lines(text: str) -> float:
-    """The share of the lines with text that repeat an earlier one; 0 for fewer than four lines."""
-    lines = [line for line in (" ".join(line.split()) for line in text.splitlines()) if len(line) > 3]
+    """The share of the lines with text that repeat an earlier one, whatever their numbers; 0 for fewer than four lines."""
+    lines = [line for line in (" ".join(_unnumbered(line).split()) for line in text.splitlines()) if len(line) > 3]
     return 1 - len(set(lines)) / len(lines) if len(lines) > 3 else 0.0
+
+
+def _unnumbered(line: str) -> str:
+    found = _NUMBER.match(line)
+    return line[found.end() :] if found else line

@@ -107,10 +107,15 @@ def said_in_one() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        told = ((".".join(map(str, found["loc"])), in_our_words(found["msg"])) for found in error.errors())
-        raise ValueError(" ".join(f"{place}: {message.rstrip('.')}." for place, message in told)) from None
+        told = ((".".join(map(str, found["loc"])), _sentence(found["msg"])) for found in error.errors())
+        raise ValueError(" ".join(f"{place}: {message}" for place, message in told)) from None
     except ConfigError as error:
         raise ValueError(str(error).removeprefix("source: ")) from error
+
+
+def _sentence(message: str) -> str:
+    said = in_our_words(message.removeprefix("Value error, "))
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 def is_source_spec(value: object) -> bool:

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import orjson
 
+from datafast.errors import OutputError
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, ItemState
 from datafast.store.row_values import numbers_of
@@ -58,12 +59,16 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     return finish_rewrite(rows, ledger)
 
 
-def move_rows_to_remake(rows: Path, ledger: Ledger, meta: Mapping[str, str]) -> Path | None:
-    """Moves the rows of all items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies. What
-    stages have dropped is built again too.
+def move_rows_to_remake(
+    rows: Path, ledger: Ledger, to_remake: Collection[int], *, fields: str, reasoning: str
+) -> Path | None:
+    """Moves the rows of items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies. What stages
+    have dropped is built again too.
 
     Args:
-        meta: what is noted in the ledger at the same moment, so that it is not done again.
+        to_remake: the ids of these items.
+        fields: the names of the fields that they will have, as JSON.
+        reasoning: where reasoning will stand in them. Both are noted at the same moment, so that it is not done again.
 
     Returns:
         That file, or None if there are no rows.
@@ -71,26 +76,22 @@ def move_rows_to_remake(rows: Path, ledger: Ledger, meta: Mapping[str, str]) -> 
     Raises:
         OSError: there was no room for the new files; the old one is unchanged.
     """
-    lost = {item.id: item.slots for item in ledger.items() if item.state is not ItemState.STALE and item.slots}
+    lost = {item.id: item.slots for item in ledger.items_at(to_remake) if item.slots}
     is_empty = not lost
     for item_id, filtered in ledger.filtered_in_plan().items():
-        lost[item_id] = lost.get(item_id, 0) | filtered
+        if item_id in to_remake:
+            lost[item_id] = lost.get(item_id, 0) | filtered
     if is_empty:
         with ledger.transaction():
             ledger.lose_rows(lost)
-            _note(ledger, meta)
+            ledger.note_form(fields, reasoning)
         return None
     rows = behind_link(rows)
     with new_files(rows, ledger) as (kept_file, former_file):
         kept = _divide(rows, ledger, dict.fromkeys(lost, 0), kept_file=kept_file, stale_file=former_file)
         renames = [[former_file.name, set_aside_name(rows, "former").name], [kept_file.name, rows.name]]
-        _commit(ledger, kept, lost=lost, meta=meta, renames=renames)
+        _commit(ledger, kept, lost=lost, form=(fields, reasoning), renames=renames)
     return finish_rewrite(rows, ledger)
-
-
-def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
-    for name, value in meta.items():
-        ledger.set_meta(name, value)
 
 
 def order_rows(rows: Path, ledger: Ledger) -> None:
@@ -119,13 +120,14 @@ def _commit(
     emptied: Collection[int] = (),
     cut: Mapping[int, int] = MappingProxyType({}),
     lost: Mapping[int, int] = MappingProxyType({}),
-    meta: Mapping[str, str] = MappingProxyType({}),
+    form: tuple[str, str] | None = None,
     renumbered: bool = False,
 ) -> None:
     with ledger.transaction():
         ledger.replace_appends(appends, emptied=emptied, cut=cut, renumbered=renumbered)
         ledger.lose_rows(lost)
-        _note(ledger, meta)
+        if form is not None:
+            ledger.note_form(*form)
         ledger.set_meta("renames", orjson.dumps(renames).decode())
     ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
 
@@ -184,16 +186,18 @@ def finish_rewrite(rows: Path, ledger: Ledger) -> Path | None:
 
 @contextlib.contextmanager
 def new_files(rows: Path, ledger: Ledger) -> Iterator[tuple[Path, Path]]:
-    """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them."""
+    """The names of two files to make: for the rows that stay, and for those that go. Removes them if there is no room for them or for what
+    the ledger is to say of them: they may be as large as what is left of the disk."""
     token = secrets.token_hex(8)
     files = rows.with_name(f".datafast-{token}.rows"), rows.with_name(f".datafast-{token}.stale")
     with ledger.transaction():
         ledger.set_meta("new_files", orjson.dumps([path.name for path in files]).decode())
     try:
         yield files
-    except OSError:
-        for path in files:
-            path.unlink(missing_ok=True)
+    except (OSError, OutputError):
+        if not ledger.meta("renames"):
+            for path in files:
+                path.unlink(missing_ok=True)
         raise
 
 

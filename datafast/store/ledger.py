@@ -537,6 +537,29 @@ class Ledger:
         for item in self.items_of(list(cut)).values():
             self.put_items([replace(item, slots=item.slots & ((1 << cut[item.id]) - 1))])
 
+    # -- what rows look like
+
+    def note_form(self, fields: str, place: str) -> None:
+        """Notes which fields the rows of the plan have, and where reasoning stands in them. Others that stay in the file keep theirs."""
+        self.set_meta("fields", fields)
+        known = None if self.meta("reasoning") != place else self._with_other_reasoning()
+        self.set_meta("reasoning", place)
+        kept = [item.id for item in self.items(ItemState.STALE) if item.slots]
+        others = kept if known is None else [item_id for item_id in kept if item_id in known]
+        self.set_meta("other_reasoning", orjson.dumps(others).decode())
+
+    def back_with_other_reasoning(self) -> set[int]:
+        """Items that had left the plan when that was noted, and are back with the rows that they had."""
+        ids = self._with_other_reasoning()
+        return {item.id for item in self.items_at(ids) if item.slots and item.state is not ItemState.STALE}
+
+    def _with_other_reasoning(self) -> set[int]:
+        return set(orjson.loads(self.meta("other_reasoning") or "[]"))
+
+    def ids_in_plan(self) -> set[int]:
+        """All items of the plan."""
+        return {item_id for (item_id,) in self._db.execute("SELECT id FROM items WHERE state != 3")}
+
     # -- rows that stages have dropped
 
     def put_filtered(self, rows: Iterable[FilteredRow]) -> None:

@@ -526,6 +526,27 @@ def test_rows_that_have_left_the_config_stay_as_they_are(tmp_path: Path, provide
     assert told == {"topic 0": True, "topic 1": True, "topic 2": False, "topic 3": False}
 
 
+def test_rows_that_come_back_into_the_config_are_made_again_with_the_reasoning_of_now(
+    tmp_path: Path, provider: ThinkingProvider
+) -> None:
+    def made(topics: int, place: str) -> Any:
+        dataset = raw(tmp_path, topics=topics, reasoning=place, run={"removed": "keep"})
+        return dataset.generate([provider]).report
+
+    made(6, "drop")
+    made(4, "drop")
+    report = made(2, "metadata")
+    assert (report.written, report.removed) == (2, 4)
+    for topics in (4, 6):
+        report = made(topics, "metadata")
+        assert (report.written, report.removed, report.calls) == (topics, 6 - topics, 0)
+        assert [len(rows_of(Path(path))) for path in report.set_aside] == [2]
+        told = [row for row in rows_of(tmp_path / "out.jsonl") if "reasoning" in row["metadata"]]
+        assert len(told) == topics
+    assert made(2, "metadata").removed == 4
+    assert (made(6, "metadata").set_aside, len(requests_in(provider.log))) == ([], 6)
+
+
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, provider: ThinkingProvider) -> None:
     schema = {"reasoning": {"type": "text", "prompt": "Say."}}
     dataset = columns(tmp_path, schema)

@@ -154,6 +154,8 @@ def test_a_system_message_stands_in_rows_only_where_it_is_asked_for(tmp_path: Pa
         " Answer 3. ",
         "User: question 2?",
         "And then?\n\nAssistant: It holds.",
+        "And then? Assistant: It holds.",
+        "I'm sorry, but I can't continue this conversation.",
         "  ",
         "User:",
     ],
@@ -172,6 +174,46 @@ def test_the_names_of_speakers_are_not_said(tmp_path: Path) -> None:
     dataset = chats(tmp_path, topics_and_subtopics=["Tides"], num_samples=1, max_turns=2)
     dataset.generate([players.provider])
     assert [said["content"] for said in dataset.data_rows[0].messages] == ["Why?", "So.", "How?", "Like this."]
+
+
+@pytest.mark.parametrize("wrong", ["It is deep.\nUser: And cold?\nAssistant: Yes.", "Assistant:"])
+def test_an_assistant_who_speaks_for_the_user_or_says_nothing_is_asked_again(tmp_path: Path, wrong: str) -> None:
+    def reply(request: Request) -> str | None:
+        properties = request.schema.json_schema["properties"] if request.schema else {}
+        return wrong if not properties else json.dumps({"answer": "It is."}) if "answer" in properties else None
+
+    dataset = chats(tmp_path, topics_and_subtopics=["Tides"], num_samples=1, max_turns=1, personas=None)
+    dataset.generate([CountingProvider("m", log=tmp_path / "requests", reply=reply)])
+    assert [one["content"] for one in dataset.data_rows[0].messages[1:]] == ["It is."]
+    assert assert_balanced(dataset.report).calls == 3
+
+
+def test_an_assistant_who_always_speaks_for_the_user_fails_its_chat_and_may_be_asked_later(tmp_path: Path) -> None:
+    def chatty(request: Request) -> str | None:
+        continued = "It is.\nUser: And cold?\nAssistant: Yes."
+        properties = request.schema.json_schema["properties"] if request.schema else {"answer": 0}
+        if "answer" not in properties:
+            return None
+        return continued if request.schema is None else json.dumps({"answer": continued})
+
+    given: dict[str, Any] = {"topics_and_subtopics": ["Tides"], "num_samples": 1, "max_turns": 1, "personas": None}
+    provider = CountingProvider("m", log=tmp_path / "requests", reply=chatty)
+    dataset = chats(tmp_path, **given).generate([provider])
+    assert assert_balanced(dataset.report).failures == {"invalid_reply": 1}
+    again = chats(tmp_path, **given).generate([SimulatedProvider("m")], retry_failed=True)
+    assert assert_balanced(again.report).written == 1
+
+
+def test_questions_that_no_user_asks_count_as_missing(tmp_path: Path) -> None:
+    def reply(request: Request) -> str | None:
+        asked = ["What holds a boat?", "I'm sorry, but I can't help with that.", "Deep? Assistant: Yes."]
+        is_question = request.schema is not None and request.schema.list_field == "questions"
+        return json.dumps({"questions": asked}) if is_question else None
+
+    dataset = chats(tmp_path, topics_and_subtopics=["Tides"], num_samples=3, max_turns=1, personas=None)
+    dataset.generate([CountingProvider("m", log=tmp_path / "requests", reply=reply)])
+    assert [row.opening_question for row in dataset.data_rows] == ["What holds a boat?"]
+    assert assert_balanced(dataset.report).failures == {"short_reply": 2}
 
 
 def test_stages_count_what_was_said_once(tmp_path: Path) -> None:

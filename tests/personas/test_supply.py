@@ -163,6 +163,22 @@ def test_simulated_personas_never_meet_real_rows(server: FaultServer, tmp_path: 
     assert len(asked(server)) == 2
 
 
+def test_after_a_trial_the_estimate_has_what_is_still_to_be_grown(tmp_path: Path) -> None:
+    for grow in ({}, {"topics": {"topic_prompt": "sea", "degree": 2, "depth": 1}}):
+        config = ConversationDatasetConfig(
+            **{"topics": ["tides", "ice"], **grow},
+            personas={"describe": WHO, "count": 30},
+            output_file=tmp_path / f"{len(grow)}.jsonl",
+        )
+        providers = [provider("http://127.0.0.1:1")]
+        before = ConversationDataset(config).estimate(providers).calls
+        assert before == len(grow) + 2 + 60
+        ConversationDataset(config).generate(providers, offline=True)
+        after = ConversationDataset(config).estimate(providers)
+        assert after.calls == before
+        assert "that a simulated model has grown. Start over with --fresh" in after.notes[0]
+
+
 def test_secrets_of_the_provider_that_grows_them_are_in_no_file(server: FaultServer, tmp_path: Path) -> None:
     secret = "canary-header-0123456789"
     spec = {
@@ -182,6 +198,22 @@ def test_secrets_of_the_provider_that_grows_them_are_in_no_file(server: FaultSer
 def test_a_file_of_personas_that_is_another_file_of_the_run_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"personas\.file: .*is also used as"):
         texts(tmp_path, grow={"file": tmp_path / name}).generate([SimulatedProvider()])
+
+
+@pytest.mark.parametrize("field", ["personas", "topics"])
+def test_the_output_of_a_dataset_is_no_file_to_grow_into(tmp_path: Path, field: str) -> None:
+    other = tmp_path / "other.jsonl"
+    texts(tmp_path, personas=["a pilot"], output_file=other).generate([SimulatedProvider()])
+    before = other.read_bytes()
+    grown: dict[str, Any] = {
+        "personas": {"describe": WHO, "count": 3, "file": other},
+        "topics": {"topic_prompt": "sea", "degree": 2, "depth": 1, "file": other},
+    }
+    config = ConversationDatasetConfig(**{"topics": ["tides"], field: grown[field]}, output_file=tmp_path / "out.jsonl")
+    with pytest.raises(OutputError, match=rf"other\.jsonl is the output of .* the kind raw, and has no {field}\. Name"):
+        ConversationDataset(config).generate([SimulatedProvider()])
+    assert other.read_bytes() == before
+    assert not list(tmp_path.glob("*stale*"))
 
 
 def test_conversations_grow_personas_and_topics(tmp_path: Path) -> None:

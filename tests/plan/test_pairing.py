@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -119,6 +120,16 @@ def test_a_value_that_comes_or_goes_changes_only_the_prompts_that_get_it() -> No
     }
     assert met(plan(num_topics=1000, personas=MANY[::-1], pair="random")) == before
     assert met(plan(num_topics=900, personas=MANY, pair="random")).items() <= before.items()
+
+
+def test_many_values_are_put_in_order_in_little_memory() -> None:
+    drawn = plan(personas=[f"person {number}" for number in range(20_000)], pair="random")
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    assert drawn[0].values["persona"].startswith("person ")
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert peak < 20_000 * 700
 
 
 def test_another_seed_draws_others_and_two_lists_are_drawn_apart() -> None:

@@ -14,16 +14,26 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning, MissingKeyError, OutputChangedError, OutputError
+from datafast.errors import (
+    ConfigError,
+    DatafastWarning,
+    MissingKeyError,
+    OutputChangedError,
+    OutputError,
+    OutputWriteError,
+)
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.store.ledger import Ledger
 from tests.support import (
     CountingProvider,
     ThinkingProvider,
     assert_balanced,
+    preference,
     raw,
     requests_in,
+    roles,
     rows_of,
     same_rows,
 )
@@ -245,6 +255,30 @@ def test_a_plan_buys_nothing_again_where_rows_are_not_in_the_file_as_they_were(t
     assert 12 < told.change.decided_again < ROWS
 
 
+def test_rows_without_the_fields_that_a_stage_looks_at_are_made_again_from_recorded_replies(tmp_path: Path) -> None:
+    asked = CountingProvider("m", log=tmp_path / "requests")
+
+    def judged(**fields: Any) -> Any:
+        return preference(tmp_path, documents=6, run={"ordered": True}, **fields)
+
+    judged().generate_roles(roles(asked))
+    plain, sent = file_of(tmp_path), len(requests_in(tmp_path / "requests"))
+    change = judged(min_margin=1).estimate_roles(roles(asked)).change
+    assert (change.rows_kept, change.other_fields, change.decided_again, change.stages_drop) == (12, True, 12, None)
+    assert "Rows have other fields now: 12 rows are made again from recorded replies" in " ".join(change.sentences())
+    with pytest.raises(OutputError, match="more than its stages"):
+        judged(min_margin=1).generate_roles(roles(asked), decide_only=True)
+
+    report = assert_balanced(judged(min_margin=1).generate_roles(roles(asked)).report)
+    assert (report.calls, report.failed, report.pending) == (0, 0, 0)
+    assert report.filtered > 0
+    assert all(row["margin"] >= 1 for row in rows_of(tmp_path / "out.jsonl"))
+    assert [Path(path).read_bytes() for path in report.set_aside] == [plain]
+    assert assert_balanced(judged(min_margin=3).generate_roles(roles(asked)).report).set_aside == []
+    judged().generate_roles(roles(asked))
+    assert (file_of(tmp_path), len(requests_in(tmp_path / "requests"))) == (plain, sent)
+
+
 class Number:
     """What other libraries have for a number."""
 
@@ -317,6 +351,23 @@ def test_to_decide_only_is_refused_where_more_has_changed_than_the_stages(tmp_pa
     assert file_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("other", ["fresh", "retry_failed"])
+def test_to_decide_only_is_refused_with_what_would_make_rows(tmp_path: Path, other: Any) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"^decide_only \(--decide-only\) makes no rows, and .* Leave one of them out\.$"
+    ):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True, **{other: True})
+    assert file_of(tmp_path) == before
+
+
+def test_to_decide_only_is_refused_where_nothing_is_there_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"No rows are recorded yet .* Run without --decide-only"):
+        dataset(tmp_path, "c").generate([provider(tmp_path)], decide_only=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     with pytest.warns(
@@ -342,6 +393,36 @@ def test_lines_that_were_edited_are_named_and_nothing_happens(tmp_path: Path) ->
     with pytest.raises(OutputChangedError, match="changed since datafast wrote"):
         generate(tmp_path, "bcd")
     assert file_of(tmp_path) == edited
+
+
+def test_without_room_in_the_ledger_nothing_happens_and_no_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path, "ab")
+    before = file_of(tmp_path)
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "change_verdicts", full)
+        with pytest.raises(OutputWriteError, match="disk is full"):
+            generate(tmp_path, "bcd")
+    assert file_of(tmp_path) == before
+    assert not list(tmp_path.glob(".datafast-*"))
+    assert generate(tmp_path, "bcd").written == 18
+
+
+def test_an_output_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.jsonl").symlink_to(tmp_path / "disk" / "rows.jsonl")
+    generate(tmp_path, "ab")
+    first = file_of(tmp_path)
+    generate(tmp_path, "bcd")
+    generate(tmp_path, "ab")
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert (tmp_path / "disk" / "rows.jsonl").read_bytes() == first
+    assert not list((tmp_path / "disk").glob(".datafast-*"))
 
 
 def test_a_ledger_of_the_format_before_is_decided_anew_too(tmp_path: Path) -> None:

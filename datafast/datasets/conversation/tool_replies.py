@@ -7,15 +7,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from datafast.datasets.conversation.replies import Said
 from datafast.datasets.conversation.tools import ToolCall, ToolResult, Tools
+from datafast.datasets.said import AssistantsWords, UsersWords, said_anew
 from datafast.llms.reply_model import ReplyModel, exactly
 from datafast.prompt_library.template import PromptTemplate
 
@@ -27,7 +37,15 @@ StepMay = Literal["call", "answer", "either"]
 class Message(ReplyModel):
     """What the user says next."""
 
-    message: Said = Field(description="what the user says")
+    earlier: ClassVar[Collection[str]] = ()
+    """What was said before, normalised, where it must not be said again."""
+
+    message: str = Field(min_length=1, description="what the user says")
+
+    @field_validator("message")
+    @classmethod
+    def _is_said(cls, text: str) -> str:
+        return said_anew("user", text, cls.earlier)
 
 
 class Openings(ReplyModel):
@@ -35,7 +53,7 @@ class Openings(ReplyModel):
 
     elements: ClassVar[tuple[str, ...]] = ("messages",)
 
-    messages: list[Said] = Field(min_length=1)
+    messages: list[UsersWords] = Field(min_length=1)
 
 
 class Calls(ReplyModel):
@@ -54,7 +72,7 @@ class Calls(ReplyModel):
 class Answer(ReplyModel):
     """The answer to the user."""
 
-    answer: Said = Field(description="what the assistant answers")
+    answer: AssistantsWords = Field(description="what the assistant answers")
 
 
 class Step(ReplyModel):
@@ -68,6 +86,14 @@ class Step(ReplyModel):
         return {"next": said} if isinstance(said, dict) and "next" not in said else said
 
 
+def _as_text(result: Any) -> Any:
+    """What a tool gives back, as text where it is data."""
+    return result if result is None or isinstance(result, str) else orjson.dumps(result).decode()
+
+
+_Result = Annotated[Said, BeforeValidator(_as_text)]
+
+
 class ToolReplies:
     """The reply models for a set of tools.
 
@@ -79,7 +105,7 @@ class ToolReplies:
     def __init__(self, tools: Tools, *, max_parallel_calls: int, template: PromptTemplate | None = None) -> None:
         self._tools = tools
         self._template = template
-        call = Annotated[dict[str, Any], ToolCall(tools)]
+        call = Annotated[dict[str, Any], ToolCall(tools, exact=True)]
         listed: Any = (list[call], Field(min_length=1, max_length=max_parallel_calls))
         self._calls = create_model("Calls", __base__=Calls, calls=listed)
         self._steps: dict[tuple[str, bool], type[Step]] = {}
@@ -118,7 +144,7 @@ class ToolReplies:
                 raise ValueError(reason)
             return answer
 
-        text: Any = (Annotated[Said, AfterValidator(check)], Field(description="what the assistant answers"))
+        text: Any = (Annotated[AssistantsWords, AfterValidator(check)], Field(description="what the assistant answers"))
         made = create_model("Answer", __base__=Answer, answer=text)
         made.simulated = {"answer": template.example} if template.example else {}
         return made
@@ -128,7 +154,7 @@ class ToolReplies:
         if count not in self._openings:
             bounds: JsonDict = {"minItems": count, "maxItems": count}
             about = exactly(count, "messages")
-            listed: Any = (list[Said], Field(min_length=1, description=about, json_schema_extra=bounds))
+            listed: Any = (list[UsersWords], Field(min_length=1, description=about, json_schema_extra=bounds))
             self._openings[count] = create_model(f"Openings{count}", __base__=Openings, messages=listed)
         return self._openings[count]
 
@@ -138,7 +164,7 @@ class ToolReplies:
         if key not in self._results:
             fields: dict[str, Any] = {
                 f"result_{number}": (
-                    Annotated[Any, ToolResult(self._tools, name)] if name else Said,
+                    Annotated[Any, ToolResult(self._tools, name)] if name else _Result,
                     Field(description=f"what call {number} brings"),
                 )
                 for number, name in enumerate(key, start=1)

@@ -19,6 +19,7 @@ from datafast.datasets.conversation.tool_prompts import assistant_told, follow_u
 from datafast.datasets.conversation.tool_replies import Answer, Message, ToolReplies
 from datafast.datasets.conversation.tool_results import ResultSources, shown_result
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.mcq_answers import normalised
 from datafast.engine.generate import Generate
 from datafast.types import Message as ChatMessage
 
@@ -123,17 +124,25 @@ class Talk:
             known=known,
             wish=self.wish,
         )
-        reply = await self.generate(USER, prompt, Message, system=self.settings.told, tag=self._tag(), row=self.number)
+        told: dict[str, Any] = {"system": self.settings.told, "tag": self._tag(), "row": self.number}
+        reply = await self.generate(USER, prompt, Message, **told)
+        earlier = frozenset(normalised(one["content"]) for one in self.messages if one["role"] in said)
+        if normalised(reply.message) in earlier:
+            model = type("Message", (Message,), {"earlier": earlier, "__module__": __name__})
+            reply = await self.generate(USER, f"{prompt}\n\nSay nothing that was said before.", model, **told)
         return reply.message
 
     async def _answer(self, *, without_calls: bool, is_last: bool) -> str:
         """The answer to the newest question, after the calls that it takes."""
-        steps = 0 if without_calls else self.settings.bounds.max_steps
+        steps, made = 0 if without_calls else self.settings.bounds.max_steps, None
         for step in range(steps):
             said = await self._step(self.replies.step("either" if step else "call", is_last=is_last))
             if isinstance(said, Answer):
                 return said.answer
-            await self._call(said.calls)
+            if said.calls == made:
+                break  # it would go on like that, and knows all that these calls bring
+            made = said.calls
+            await self._call(made)
         said = await self._step(self.replies.step("answer", is_last=is_last))
         return str(said.answer)
 

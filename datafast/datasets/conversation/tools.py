@@ -117,12 +117,21 @@ class Tools:
         from jsonschema.exceptions import best_match
 
         properties = self._parameters[name].get("properties", {})
+        if problem := self.names_problem(name, arguments):
+            return problem
         for key, value in arguments.items():
-            if key not in properties and not _takes_any_names(self._parameters[name]):
-                return f"{name} has no argument {key!r}. {did_you_mean(key, properties)}".rstrip(".")
             error = best_match(linear_validator(properties.get(key, {})).iter_errors(value))
             if error is not None:
                 return f"arguments of {name}.{key}: {error.message}"
+        return None
+
+    def names_problem(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+        """Which of these arguments a tool does not have; None if it has all. A schema without additionalProperties would allow them."""
+        parameters = self._parameters[name]
+        properties = parameters.get("properties", {})
+        for key in () if _takes_any_names(parameters) else arguments:
+            if key not in properties:
+                return f"{name} has no argument {key!r}. {did_you_mean(key, properties)}".rstrip(".")
         return None
 
     @foreign_warnings_ignored()
@@ -166,10 +175,15 @@ class Tools:
 
 
 class ToolCall:
-    """Marks a field, in `Annotated[dict[str, Any], ToolCall(tools)]`, as a call that must fit one of the tools."""
+    """Marks a field, in `Annotated[dict[str, Any], ToolCall(tools)]`, as a call that must fit one of the tools.
 
-    def __init__(self, tools: Tools) -> None:
+    Args:
+        exact: whether all arguments have to be among the tool's parameters. A call may come in the form of OpenAI's API then.
+    """
+
+    def __init__(self, tools: Tools, *, exact: bool = False) -> None:
         self._tools = tools
+        self._exact = exact
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -180,7 +194,11 @@ class ToolCall:
         return self._tools.call_schema()
 
     def _check(self, call: dict[str, Any]) -> dict[str, Any]:
-        if problem := self._tools.problem(call):
+        call = _meant(call) if self._exact else call
+        problem = self._tools.problem(call)
+        if problem is None and self._exact:
+            problem = self._tools.names_problem(call["name"], call["arguments"])
+        if problem:
             raise ValueError(problem)
         return {"name": call["name"], "arguments": call["arguments"]}
 
@@ -204,6 +222,18 @@ class ToolResult:
         if problem := self._tools.result_problem(self._name, result):
             raise ValueError(problem)
         return result
+
+
+def _meant(call: dict[str, Any]) -> dict[str, Any]:
+    """A call in our form that came in that of OpenAI's API: below `function`, or with its arguments as a text."""
+    if "name" not in call and isinstance(function := call.get("function"), dict):
+        call = function
+    if isinstance(arguments := call.get("arguments"), str):
+        try:
+            return {**call, "arguments": orjson.loads(arguments or "{}")}
+        except orjson.JSONDecodeError:
+            return call
+    return call
 
 
 @foreign_warnings_ignored()

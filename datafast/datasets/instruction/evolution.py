@@ -17,6 +17,7 @@ from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.datasets.instruction.rows import Task
 from datafast.datasets.instruction.rules import NOTHING_GAINED, why_evolution_fails
 from datafast.datasets.replies import ReplyText
+from datafast.datasets.said import is_reply
 from datafast.engine.generate import Generate
 from datafast.llms.reply_model import ReplyModel
 
@@ -116,10 +117,20 @@ def _no_input(text: str | None) -> str | None:
     return None if text is None or _NO_INPUT.fullmatch(text) else text.strip()
 
 
+_LABEL = re.compile(r"^[*_#\s]*(?:new )?(?:instruction|task)[*_\s]*:[*_\s]*(?=\S)", re.IGNORECASE)
+
+
 class NewTask(ReplyModel):
     """A new task, or one that has changed."""
 
     instruction: ReplyText = Field(description="what the assistant is told to do")
+
+    @field_validator("instruction")
+    @classmethod
+    def _without_label(cls, text: str) -> str:
+        if is_reply(told := _LABEL.sub("", text), {"instruction", "input"}):
+            raise ValueError("only the words are asked for, without JSON in them")
+        return told
 
     def task(self, before: Task | None = None) -> Task:
         """What it says; with the input of the task before, where it was not asked for one."""
@@ -208,7 +219,9 @@ class Evolver:
             )
             asked[told] += 1  # what is dropped may be tried in the same way
             after = reply.task(None if operation == _BREADTH else task)
-            dropped = why_evolution_fails(task, after)
+            # A prompt of the user's own may ask for its words.
+            own = operation in (self._evolution.prompts or ())
+            dropped = why_evolution_fails(task, after, prompt="" if own else told)
             if dropped is None and self._evolution.information_gain == "model":
                 told = prompt("gain", first=task.text, second=after.text)
                 answer = await self._ask(generate, told, _Same, part=f"information gain {turn + 1}", **where)

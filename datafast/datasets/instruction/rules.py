@@ -1,9 +1,9 @@
 """What makes an evolution fail. The rules are those of Evol-Instruct, put into words that can be looked up:
 
 * nothing is gained: it has fewer than two words that were not there before (or a model says that both ask for the same; see `evolution`);
-* it takes up words of the prompt that it was made by;
+* it takes up words of the prompt that it was made by: phrases of such prompts, or six words on end of the default one;
 * it, or the response to it, has no word that says anything;
-* the response to it is a refusal: it is short, and begins as refusals do (see `datafast.quality.refusals`).
+* it, or the response to it, is a refusal: it is short, and begins as refusals do (see `datafast.quality.refusals`).
 
 Limits: refusals are told in the languages of the stage `refusals`, words that say nothing in English alone. A refusal that a server marks
 as one, in the place of a text, is a failure of the row like others.
@@ -15,6 +15,7 @@ import re
 import unicodedata
 
 from datafast.datasets.instruction.rows import Task
+from datafast.quality.echo import word_runs
 from datafast.quality.refusals import is_refusal
 
 __all__ = ["NOTHING_GAINED", "why_evolution_fails", "why_response_fails"]
@@ -51,12 +52,24 @@ def _says_nothing(text: str) -> bool:
     return _words(text) <= _EMPTY_WORDS
 
 
-def why_evolution_fails(before: Task, after: Task) -> str | None:
-    """Why an evolution is dropped without being answered; None if it is not."""
+def _is_short_refusal(text: str) -> bool:
+    return is_refusal(text) and len(text.split()) < _MAX_REFUSAL_WORDS
+
+
+def why_evolution_fails(before: Task, after: Task, *, prompt: str = "") -> str | None:
+    """Why an evolution is dropped without being answered; None if it is not.
+
+    Args:
+        prompt: what it was asked for with, of which no six words on end may be in it, unless the task before has them.
+    """
     if _says_nothing(after.instruction):
         return "the instruction says nothing"
     if any(found.casefold() not in before.text.casefold() for found in _OF_THE_PROMPT.findall(after.text)):
         return "it has words of the prompt"
+    if set(word_runs(prompt)).difference(word_runs(before.text)).intersection(word_runs(after.text)):
+        return "it has words of the prompt"
+    if _is_short_refusal(after.instruction) and not _is_short_refusal(before.instruction):
+        return "the instruction is a refusal"
     if len(_words(after.text) - _words(before.text)) < _MIN_NEW_WORDS:
         return NOTHING_GAINED
     return None
@@ -66,6 +79,6 @@ def why_response_fails(response: str) -> str | None:
     """Why an evolution is dropped that was answered like this; None if it is not."""
     if _says_nothing(response):
         return "the response says nothing"
-    if len(response.split()) < _MAX_REFUSAL_WORDS and is_refusal(response):
+    if _is_short_refusal(response):
         return "the response refuses"
     return None

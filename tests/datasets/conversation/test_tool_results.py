@@ -380,7 +380,8 @@ def test_a_killed_run_goes_on_with_what_functions_gave(tmp_path: Path) -> None:
             rows = rows_of(folder / "out.jsonl")
             results = [result for row in rows for result in results_of(row)]
             called = (folder / "log").read_text(encoding="utf-8").splitlines()
-            assert len(called) == len(results) > 8
+            assert len(results) > 8
+            assert len(called) - len(results) in (0, 1)  # one that was running when the process died runs again
             with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as ledger:
                 costs = ledger.execute("SELECT count(*), sum(cost_usd), count(cost_usd) FROM calls WHERE attempts = 0")
                 assert costs.fetchone() == (len(results), 0.0, len(results))

@@ -116,7 +116,7 @@ def test_which_messages_need_no_call_is_said_by_number(tmp_path: Path, fault_ser
 def test_steps_and_parallel_calls_are_bounded(tmp_path: Path, fault_server: FaultServer) -> None:
     made = Cast(
         calls=[[HUSUM]],
-        either=[[PIER]],
+        either=[[PIER], [HUSUM]],
         answer=["Enough."],
         results=lambda request: "0.7" if "tide_level {" in request.prompt else {"knots": 1},
     )
@@ -156,6 +156,67 @@ def test_a_result_that_does_not_fit_its_schema_is_asked_again(tmp_path: Path, fa
         "the result of wind, knots: -1 is less than the minimum"
         in fault_server.requests[3].json["messages"][-1]["content"]
     )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "1", "type": "function", "function": {"name": "tide_level", "arguments": '{"station": "Husum"}'}},
+        {"name": "tide_level", "arguments": '{"station": "Husum"}'},
+    ],
+)
+def test_calls_in_the_form_of_openai_are_taken(tmp_path: Path, fault_server: FaultServer, call: dict[str, Any]) -> None:
+    (row,) = rows_with(tmp_path, fault_server, cast=Cast(openings=[["How high?"]], calls=[[call]]))
+    assert_sound(row)
+    assert row["messages"][2]["tool_calls"][0]["function"] == HUSUM
+    assert sorts(fault_server) == ["openings", "calls", "results", "either"]
+
+
+def test_an_argument_that_the_tool_does_not_have_is_asked_again(tmp_path: Path, fault_server: FaultServer) -> None:
+    wrong = {"name": "tide_level", "arguments": {"station": "Husum", "houres": 3}}
+    (row,) = rows_with(tmp_path, fault_server, cast=Cast(openings=[["How high?"]], calls=[[wrong], [HUSUM]]))
+    assert row["messages"][2]["tool_calls"][0]["function"] == HUSUM
+    assert "tide_level has no argument 'houres'. Did you mean 'hour'?" in json.dumps(fault_server.requests[2].json)
+
+
+def test_data_from_a_tool_that_gives_texts_is_written_as_one(tmp_path: Path, fault_server: FaultServer) -> None:
+    made = Cast(openings=[["How high?"]], results=[[{"level": 0.7}]])
+    (row,) = rows_with(tmp_path, fault_server, cast=made)
+    assert row["messages"][3]["content"] == '{"level":0.7}'
+    assert sorts(fault_server).count("results") == 1
+
+
+def test_an_assistant_that_repeats_its_calls_has_to_answer(tmp_path: Path, fault_server: FaultServer) -> None:
+    made = Cast(openings=[["How high?"]], calls=[[HUSUM]], either=[[PIER]], answer=["0.7 m."])
+    made.results = lambda request: "0.7" if "tide_level {" in request.prompt else {"knots": 1}
+    (row,) = rows_with(tmp_path, fault_server, cast=made)
+    calls = [call["function"] for message in row["messages"] for call in message.get("tool_calls", [])]
+    assert (calls, row["messages"][-1]["content"]) == ([HUSUM, PIER], "0.7 m.")
+    assert_sound(row)
+
+
+@pytest.mark.parametrize("again", ["How high?", "Assistant: It is high.", "I'm sorry, but I can't help with that."])
+def test_a_user_who_says_nothing_new_or_speaks_for_the_assistant_is_asked_again(
+    tmp_path: Path, fault_server: FaultServer, again: str
+) -> None:
+    made = Cast(openings=[["How high?"]], message=[again, "And at six?"])
+    (row,) = rows_with(tmp_path, fault_server, cast=made, min_turns=2, max_turns=2)
+    assert [said["content"] for said in row["messages"] if said["role"] == "user"] == ["How high?", "And at six?"]
+
+
+def test_an_assistant_says_neither_its_name_nor_what_the_user_says_next(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    wrong = ["Low.\nUser: Thanks.\nAssistant: Gladly.", '{"next": {"calls": []}}', "Assistant: It is low."]
+    (row,) = rows_with(tmp_path, fault_server, cast=Cast(openings=[["User: How high?"]], either=wrong))
+    assert (row["messages"][1]["content"], row["messages"][-1]["content"]) == ("How high?", "It is low.")
+
+
+def test_an_estimate_says_that_the_number_of_calls_is_up_to_the_assistant(tmp_path: Path) -> None:
+    note = "How often an assistant calls tools for a question, 1 to 5 times (max_steps), is its own choice"
+    with_tools, plain = talk(tmp_path, 2, **WITH_TOOLS), talk(tmp_path, 2)
+    assert any(note in said for said in with_tools.estimate([SimulatedProvider("m")]).notes)
+    assert not any("calls tools" in said for said in plain.estimate([SimulatedProvider("m")]).notes)
 
 
 def test_a_conversation_that_fails_costs_its_own_row_alone(tmp_path: Path, fault_server: FaultServer) -> None:

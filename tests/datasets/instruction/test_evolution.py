@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, fields: dict[str, Any], sa
         ({"evolved": f"Please {TASK}"}, GAINED),
         ({"evolved": "And so on, if you will ..."}, "the instruction says nothing"),
         ({"evolved": f"{HARDER} This is the rewritten prompt."}, "it has words of the prompt"),
+        ({"evolved": f"Here is a task for an AI assistant: {HARDER}"}, "it has words of the prompt"),
+        ({"evolved": "I'm sorry, but I can't help with rewriting that."}, "the instruction is a refusal"),
+        ({"evolved": "I’m sorry, but I can’t help with rewriting that."}, "the instruction is a refusal"),
     ],
 )
 def test_an_evolution_that_fails_is_dropped_and_the_one_before_is_answered(
@@ -133,6 +137,26 @@ def test_an_evolution_that_fails_is_dropped_and_the_one_before_is_answered(
     (row,) = dataset.data_rows
     assert (row.instruction, row.original_instruction, row.response) == (TASK, TASK, ANSWER)
     assert [(step.instruction, step.dropped) for step in row.evolutions] == [(said["evolved"], why)]
+
+
+def test_words_of_a_prompt_of_ones_own_may_stand_in_what_comes_of_it(tmp_path: Path) -> None:
+    asked = f"{TASK} The answer has at most one hundred words."
+    own = {"constraints": "{instruction}\n\nAdd that the answer has at most one hundred words."}
+    dataset = evolved(tmp_path, provider=model(tmp_path, evolved=asked), depth=["constraints"], prompts=own)
+    assert [row.instruction for row in dataset.data_rows] == [asked]
+
+
+@pytest.mark.parametrize("label", ["New task: ", "**Instruction:** ", "Task:\n"])
+def test_what_stands_in_front_of_an_instruction_is_left_out(tmp_path: Path, label: str) -> None:
+    dataset = evolved(tmp_path, provider=model(tmp_path, evolved=f"{label}{HARDER}"))
+    assert [row.instruction for row in dataset.data_rows] == [HARDER]
+
+
+def test_json_in_an_instruction_is_asked_again(tmp_path: Path) -> None:
+    said = iter([json.dumps({"instruction": HARDER}), HARDER])
+    dataset = evolved(tmp_path, provider=model(tmp_path, evolved=lambda prompt: next(said)))
+    assert [row.instruction for row in dataset.data_rows] == [HARDER]
+    assert assert_balanced(dataset.report).retries == 1
 
 
 def test_what_was_dropped_does_not_go_on(tmp_path: Path) -> None:
@@ -278,6 +302,8 @@ def test_why_an_evolution_fails(before: str, after: str, why: str | None) -> Non
         ("Lo siento, no puedo ayudar.", "the response refuses"),
         ("Mi dispiace, non posso.", "the response refuses"),
         ("Desculpe, não posso ajudar.", "the response refuses"),
+        ("I’m sorry, but I can’t help with that.", "the response refuses"),
+        ("申し訳ありませんが、お手伝いできません。", "the response refuses"),
         ("The captain said he was sorry.", None),
         (f"I'm sorry to hear that. {'Here is what to do next. ' * 20}", None),
     ],
