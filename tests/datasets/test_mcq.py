@@ -18,7 +18,7 @@ from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import MCQDatasetConfig, PromptExpansionConfig, RunConfig
 from datafast.schema.data_rows import MCQRow
-from tests.support import CountingProvider, assert_balanced, requests_in
+from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 TEXTS = [f"Lesson {number}: a harbour crane lifts containers." for number in range(4)]
 PROMPT = "Q: {num_samples} {language_name} {document}"
