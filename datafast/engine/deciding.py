@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
+from datafast.amounts import counted
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.stages import settings_of, verdict_of
 from datafast.logger_config import logger
@@ -15,6 +16,7 @@ from datafast.store.deciding import Dropped, Undecided
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
+    from datafast.plan.items import WorkItem
 
 __all__ = ["Decider"]
 
@@ -36,7 +38,7 @@ class Decider:
         self._reasoning = job.reasoning.place
         self._why = ""
 
-    def __call__(self, position: int, line: bytes) -> Dropped | None:
+    def __call__(self, position: int, key: bytes, line: bytes) -> Dropped | None:
         """What drops a row; None if it is kept.
 
         Raises:
@@ -45,7 +47,7 @@ class Decider:
         if not self._stages:
             return None
         try:
-            stage, verdict = verdict_of(self._stages, self._row(line), self._plan[position])
+            stage, verdict = verdict_of(self._stages, self._row(line), self._item(position, key))
         except Exception as error:
             self._note(error)
             raise Undecided from error
@@ -54,7 +56,15 @@ class Decider:
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided."""
         if self.undecided:
-            warn_user(f"quality: {self.undecided:,} recorded rows stay as they were decided before. {self._why}")
+            stay = "stays as it was" if self.undecided == 1 else "stay as they were"
+            warn_user(f"quality: {counted(self.undecided, 'recorded row')} {stay} decided before. {self._why}")
+
+    def _item(self, position: int, key: bytes) -> WorkItem:
+        """An item as it was made, with the texts of an earlier version if it has the key of that."""
+        item = self._plan[position]
+        if item.key == key:
+            return item
+        return next((found for plan in self._plan.former if (found := plan[position]).key == key), item)
 
     def _row(self, line: bytes) -> BaseModel:
         if self._reasoning != "drop":  # stages are shown rows without it
@@ -63,8 +73,11 @@ class Decider:
 
     def _note(self, error: Exception) -> None:
         if not self.undecided:
-            is_row = isinstance(error, ValidationError)
-            self._why = f"{'The first is not a row of this kind' if is_row else type(error).__name__}: {error}"
+            if isinstance(error, ValidationError):
+                self._why = f"The first is not a row of this kind: {error}"
+            else:
+                again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
+                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self.undecided += 1
 
