@@ -47,7 +47,7 @@ _GAPS = re.compile(
     r"|<(?i:insert|your|enter)\s[^<>\n]{1,40}>"
     r"|\{\{\s*[a-z]\w*(?:\.\w+)*\s*\}\}"
     r"|(?<!\w)\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
-    r"|(?i:\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b))"
+    r"|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)"
 )
 _GLAD = (
     r"sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
@@ -72,10 +72,21 @@ _CLOSING = re.compile(
     r"|feel free to (?:adjust|modify|edit|change|customi[sz]e|ask|let me)|ich hoffe, (?:das|dies) hilft|j['’]espère que (?:cela|ça) (?:vous |t['’])?aide"
     r"|espero que (?:esto|isso|isto) (?:te |le |o |a )?(?:ayude|sirva|ajude)|spero che questo (?:ti |le )?(?:aiuti|sia)|ik hoop dat dit helpt"
     r"|mam nadzieję, że to pomo|надеюсь, это помо|希望(?:这|這|对您|能)|お役に立て)"
-    r"[^\n]{0,150}\Z"
-    r"|^\W*(?:word count\W+\d+|note: [^\n]{0,80}\b(?:as (?:you )?(?:asked|requested)|\d+ words|your (?:request|needs|prompt)))",
+    r"[^\n]{0,150}\Z",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(
+    r"^\W*(?:word count\W+\d+|note: [^\n]{0,80}\b(?:as (?:you )?(?:asked|requested)|\d+ words|your (?:request|needs|prompt)))",
     re.IGNORECASE | re.MULTILINE,
 )
+# Most texts have none of these, and need not be searched for what begins with them. In small letters, but for the placeholders.
+_OF_MARKS = ("<", "inst]", "##", "assistant:", "human:", "ai:", "model:")
+_OF_GAPS = ("[", "【", "<", "{", "XX", "TODO", "TBD")
+_OF_CLOSINGS = (
+    "let me know", "i hope", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
+)  # fmt: skip
+_OF_NOTES = ("word count", "note: ")
+_LAST = 300  # characters, in which a closing stands
 
 
 class EchoStage(TextStage):
@@ -91,15 +102,29 @@ class EchoStage(TextStage):
         runs, names = _of_prompt(item.template.text) if item is not None else (frozenset(), None)
         talks = "messages" in type(row).model_fields  # in a conversation it is a part of what was asked for
         for text in self.texts(row):
-            if _MARKS.search(text):
+            lowered = text.lower()
+            if _has(lowered, _OF_MARKS) and _MARKS.search(text):
                 return drop("a mark of a chat format")
-            if _GAPS.search(text) or (names is not None and names.search(text)):
+            if _has(text, _OF_GAPS) and (_GAPS.search(text) or (names is not None and names.search(text))):
                 return drop("a placeholder that is not filled")
-            if not talks and (_OPENING.search(text) or _CLOSING.search(text)):
+            if not talks and _talks(text, lowered):
                 return drop("talk around what was asked for")
             if runs and (share := _copied(text, runs)) > self.max_copied:
                 return drop("copied from the prompt", round(share, 3))
         return KEEP
+
+
+def _talks(text: str, lowered: str) -> bool:
+    """Whether a text begins or ends with what is said around an answer."""
+    if _OPENING.search(text):
+        return True
+    if _has(lowered[-_LAST:], _OF_CLOSINGS) and _CLOSING.search(text[-_LAST:]):
+        return True
+    return _has(lowered, _OF_NOTES) and _NOTE.search(text) is not None
+
+
+def _has(text: str, signs: tuple[str, ...]) -> bool:
+    return any(sign in text for sign in signs)
 
 
 @lru_cache(maxsize=256)
@@ -115,12 +140,14 @@ def _of_prompt(template: str) -> tuple[frozenset[tuple[str, ...]], re.Pattern[st
 def word_runs(text: str) -> list[tuple[str, ...]]:
     """Every six words on end of a text, without case and punctuation."""
     words = _WORD.findall(text.casefold())
-    return [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
+    return list(zip(*(words[start:] for start in range(_RUN)), strict=False))
 
 
 def _copied(text: str, runs: frozenset[tuple[str, ...]]) -> float:
     """The share of a text's words that lie in one of these runs."""
     own = word_runs(text)
+    if runs.isdisjoint(own):
+        return 0.0
     covered, until = 0, 0
     for start, run in enumerate(own):
         if run in runs:

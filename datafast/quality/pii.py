@@ -34,6 +34,9 @@ _PHONE = re.compile(
 )
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+# Most texts have nothing of the sort, and need not be searched for each.
+_NUMBERS = re.compile(r"\d[\d .()/-]{5}|[A-Z]{2}\d\d ?[A-Z]")
+_OF_KEYS = ("sk-", "AKIA", "_", "glpat-", "pypi-", "AIza", "SG.", "xox", "eyJ", "PRIVATE KEY")
 _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
 _IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
 _NO_HOST = re.compile(
@@ -58,8 +61,9 @@ class PiiStage(TextStage):
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = self.texts(row)
+        with_numbers = [text for text in texts if _NUMBERS.search(text)]
         for kind in self.kinds:
-            if any(_FINDERS[kind](text) for text in texts):
+            if any(_FINDERS[kind](text) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
                 return drop(_NAMES[kind])
         return KEEP
 
@@ -99,6 +103,10 @@ def _has_ip(text: str) -> bool:
     return any(not _NO_HOST.match(found[0]) for found in _IP.finditer(text))
 
 
+def _has_key(text: str) -> bool:
+    return any(sign in text for sign in _OF_KEYS) and _KEY.search(text) is not None
+
+
 _FINDERS: dict[str, Callable[[str], object]] = {
     "email": _has_email,
     "phone": _has_phone,
@@ -106,8 +114,9 @@ _FINDERS: dict[str, Callable[[str], object]] = {
     "iban": _has_iban,
     "us_ssn": _SSN.search,
     "ip": _has_ip,
-    "key": _KEY.search,
+    "key": _has_key,
 }
+_OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
 _NAMES = {
     "email": "an address for mail",
     "phone": "a phone number",
