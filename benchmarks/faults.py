@@ -5,7 +5,8 @@ written after what docs/guides/filtering.md promises, not after the rules. Fault
 are planted here, from a seed. Nobody's data is in them: names and hosts are invented, numbers and keys are drawn.
 
 Half of the lines are for development, the other half is held out: what is changed in a stage is changed after the first half, and
-the second is only measured. All texts made of one line are in the same half.
+the second is only measured. All texts made of one line are in the same half. What was written later, to see how far the
+rules go (files named `..._later`), was looked at and is for development.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _lines(name: str) -> list[tuple[str, str, bool]]:
             heading = line[3:]
         else:
             found.append((heading, line.replace("\\n", "\n")))
-    halves = [number % 2 == 1 for number in range(len(found))]
+    halves = [number % 2 == 1 and not name.endswith("_later") for number in range(len(found))]
     random.Random(f"{_SEED} {name}").shuffle(halves)
     return [(heading, text, half) for (heading, text), half in zip(found, halves, strict=True)]
 
@@ -66,7 +67,7 @@ def clean_texts(*, labelled: bool = False) -> list[Text]:
     prompts = [text for heading, text, _ in _lines("echo") if heading == "prompt"]
     found = [(language, text, half) for language, text, half in _lines("clean")]
     if not labelled:
-        for name in ("pii", "contamination", "repetition"):
+        for name in ("pii", "contamination", "repetition", "refusals_later"):
             found += [("en", text, half) for heading, text, half in _lines(name) if heading == "clean"]
     return [Text(text, "clean", half, language, rng.choice(prompts)) for language, text, half in found]
 
@@ -79,7 +80,8 @@ def test_texts() -> list[str]:
 def _refusals() -> Iterator[Text]:
     rng = random.Random(f"{_SEED} refusals")
     prose = _prose()
-    for language, text, half in _lines("refusals"):
+    later = [(language, text, half) for language, text, half in _lines("refusals_later") if language != "clean"]
+    for language, text, half in (*_lines("refusals"), *later):
         after = "\n\n" + rng.choice(prose[language, half]) if rng.random() < 0.4 else ""
         yield Text(text + after, language, half, language)
 

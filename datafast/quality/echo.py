@@ -46,9 +46,11 @@ _GAPS = re.compile(
     r"|[\[【](?:您的|你的|姓名|名字|公司|日期|地址|城市|名前|氏名|会社名?|日付|住所|이름|회사|날짜|اسم|الاسم|التاريخ|المدينة)[^\]】\n]{0,12}[\]】]"
     r"|<(?i:insert|your|enter)\s[^<>\n]{1,40}>"
     r"|\{\{\s*[a-z]\w*(?:\.\w+)*\s*\}\}"
-    r"|(?<!\w)\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
+    r"|(?<![\w/\"'$={])\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
     r"|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)"
 )
+# Code may have gaps: a template is shown, a command explained.
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _GLAD = (
     r"sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
     r"|¡?claro(?: que sí)?|¡?por supuesto|¡?desde luego|certo|certamente|volentieri|ecco(?:ti)?|com certeza|natuurlijk|zeker|graag|oczywiście|jasne|конечно|разумеется"
@@ -105,7 +107,9 @@ class EchoStage(TextStage):
             lowered = text.lower()
             if _has(lowered, _OF_MARKS) and _MARKS.search(text):
                 return drop("a mark of a chat format")
-            if _has(text, _OF_GAPS) and (_GAPS.search(text) or (names is not None and names.search(text))):
+            if _has(text, _OF_GAPS) and (
+                _GAPS.search(_CODE.sub("", text)) or (names is not None and names.search(text))
+            ):
                 return drop("a placeholder that is not filled")
             if not talks and _talks(text, lowered):
                 return drop("talk around what was asked for")
