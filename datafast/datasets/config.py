@@ -315,7 +315,7 @@ class PromptDatasetConfig(DatasetConfig):
         for name in self.placeholders:
             if name in own or (self.reasoning == METADATA and name == KEY):
                 raise ValueError(
-                    f"expansion.placeholders.{name}: The metadata of rows already has a {name}. Choose another name."
+                    f"{self.placeholder_field(name)}: The metadata of rows already has a {name}. Choose another name."
                 )
         self._built = self._build_expansion(self.editions()[0])
         self._check_given(self._built.templates)
@@ -427,6 +427,10 @@ class PromptDatasetConfig(DatasetConfig):
     def placeholders(self) -> Collection[str]:
         """The names of the optional placeholders."""
         return self.expansion.placeholders if self.expansion else ()
+
+    def placeholder_field(self, name: str) -> str:
+        """The field with the values of an optional placeholder, for messages."""
+        return f"expansion.placeholders.{name}"
 
     def other_templates(self, edition: Edition) -> Sequence[Template]:
         """The templates that belong to every expanded one and are varied with it."""

@@ -7,7 +7,7 @@ of the first sort whose config lists `roles` takes a provider for each of them t
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "with_stand_ins"]
+__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "runs_before", "with_stand_ins"]
 
 P = TypeVar("P")
 
@@ -378,13 +378,22 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
 
     found = estimate(Generation(dataset, routes, {}).job())
     found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
+    before, obstacle = runs_before(dataset, routes)
+    for preparation in before:
+        found = found.after(preparation.estimate())
+    return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
+
+
+def runs_before(
+    dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
+) -> tuple[Sequence[Preparation], str | None]:
+    """The runs that come before the rows, and what keeps them from being made as things are: then they are those of a fresh start."""
     try:
-        before = [preparation.estimate() for preparation in dataset.preparations(routes, {})]
+        return dataset.preparations(routes, {}), None
     except OutputError as error:
-        return replace(found, notes=(str(error), *found.notes))
-    for other in before:
-        found = found.after(other)
-    return found
+        with suppress(OutputError):
+            return dataset.preparations(routes, {"fresh": True}), str(error)
+        return (), str(error)
 
 
 def _roles_of(config: Any) -> Sequence[str]:

@@ -55,6 +55,9 @@ class GuidedConfig(PromptDatasetConfig):
         own = super().placeholders
         return dict.fromkeys([*template.placeholders, *own]) if (template := self._guiding) is not None else own
 
+    def placeholder_field(self, name: str) -> str:
+        return super().placeholder_field(name) if name in super().placeholders else f"template.placeholders.{name}"
+
     @property
     def varied(self) -> PromptExpansionConfig:
         own = super().varied

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from datafast.datasets.mcq_answers import normalised
 from datafast.quality.refusals import is_refusal
 
-__all__ = ["AssistantsWords", "Speaker", "UsersWords", "said", "said_anew", "why_not_said"]
+__all__ = ["AssistantsWords", "Speaker", "UsersWords", "is_reply", "said", "said_anew", "why_not_said"]
 
 Speaker = Literal["user", "assistant"]
 
@@ -68,7 +68,7 @@ def why_not_said(speaker: Speaker, text: str) -> str | None:
         return _BUT_ONE[speaker]
     if speaker == "user" and "?" not in told and is_refusal(told):
         return "the user is to be played, and does not refuse"
-    if _is_reply(told, _FIELDS[speaker]):
+    if is_reply(told, _FIELDS[speaker]):
         return "only the words are asked for, without JSON in them"
     return None
 
@@ -90,7 +90,7 @@ def said_anew(speaker: Speaker, text: str, earlier: Collection[str] = ()) -> str
     return told
 
 
-def _is_reply(text: str, fields: Collection[str]) -> bool:
+def is_reply(text: str, fields: Collection[str]) -> bool:
     """Whether a text is itself a reply in JSON, with these fields."""
     if not (text.startswith("{") and text.endswith("}")):
         return False

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
+from datafast.engine.stages import settings_of
 from datafast.errors import OutputError
 from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import ItemState
-from datafast.store.recovery import reasoning_of_rows, rows_fit
+from datafast.store.recovery import are_remade, reasoning_of_rows, rows_fit
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -46,9 +47,10 @@ class Change:
         calls_unused_in_batches: calls in open batches that nothing asks for any more; they are paid for once they are answered.
         simulated: whether simulated models have made the rows.
         decided_again: recorded rows that other stages decide about than before, without a call.
-        stages_drop: those of them that leave the file; None if they are too many to be looked at now.
+        stages_drop: those of them that leave the file; None if they are too many to be looked at now, or have to be made again first.
         stages_return: those that come back into it, likewise.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
+        other_fields: whether rows are made again because they have other fields than those that the stages look at now.
     """
 
     output_file: str
@@ -63,6 +65,7 @@ class Change:
     calls_unused_in_batches: int
     simulated: bool
     reasoning: tuple[str, str] | None = None
+    other_fields: bool = False
     decided_again: int = 0
     stages_drop: int | None = 0
     stages_return: int | None = 0
@@ -76,6 +79,7 @@ class Change:
     def sentences(self) -> list[str]:
         """The same in words."""
         is_other = self.rows_leaving or self.rows_returning or self.rows_no_longer_kept or self.reasoning is not None
+        is_other = is_other or self.other_fields
         told = [f"The config has changed: {', '.join(self._counts())}."] if is_other or not self.decided_again else []
         if self.rows_leaving:
             told.append(
@@ -99,11 +103,16 @@ class Change:
             told.append(f"Rows that are made again from recorded replies, without a call: {self.rows_remade:,}.")
         if self.decided_again:
             told.append(self._decided())
-        if self.reasoning is not None and self.rows_kept:
-            (before, now), rows = self.reasoning, self.rows_kept
+        if (self.reasoning is not None or self.other_fields) and self.rows_kept:
+            rows = self.rows_kept
+            why = (
+                "Rows have other fields now"
+                if self.reasoning is None
+                else "reasoning was {} and is {}".format(*self.reasoning)
+            )
             told.append(
-                f"reasoning was {before} and is {now}: {counted(rows, 'row')} {'is' if rows == 1 else 'are'} made again from recorded "
-                f"replies, without a call. The file as it was moves to {self.output_file}.former-<time>."
+                f"{why}: {counted(rows, 'row')} {'is' if rows == 1 else 'are'} made again from recorded replies, without a call. "
+                f"The file as it was moves to {self.output_file}.former-<time>."
             )
         return told
 
@@ -125,8 +134,8 @@ class Change:
 
 
 def is_changed(job: Job) -> bool:
-    """Whether an output was last worked on with another plan or another `reasoning`, or has rows of items that left it and are not to
-    stay (`run.removed`).
+    """Whether an output was last worked on with another plan or another form of its rows, or has rows of items that left it and are not
+    to stay (`run.removed`).
 
     False if a run cannot begin on it, which the run then says.
     """
@@ -140,10 +149,14 @@ def is_changed(job: Job) -> bool:
             if last is None or not same_mode:
                 return False
             is_new = not has_places_of(last, plan, former_of(plan, reader.key_versions))
-            is_new = is_new or reasoning_of_rows(reader) != job.reasoning.place
+            is_new = is_new or _are_remade(reader, job)
             return is_new or (job.settings.removed == "move" and reader.rows_removed() > 0)
     except OutputError:
         return False
+
+
+def _are_remade(reader: LedgerReader, job: Job) -> bool:
+    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=settings_of(job.stages))
 
 
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
@@ -157,7 +170,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     rows_new_to_leave = sum(found.leaving.values()) + found.rows_cut
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
-    is_remade = reasoning[0] != reasoning[1] and rows_kept > 0
+    is_remade = rows_kept > 0 and _are_remade(reader, job)
     decided, drop, back = _decided_again(reader, job, counts, found.located)
     if not (differs or kept_before or is_remade or decided):
         return None
@@ -176,7 +189,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         cost_unused_usd=usd,
         calls_unused_in_batches=_unused_in_batches(reader, left),
         simulated=reader.meta("mode") == "simulated",
-        reasoning=reasoning if is_remade else None,
+        reasoning=reasoning if is_remade and reasoning[0] != reasoning[1] else None,
+        other_fields=is_remade and reasoning[0] == reasoning[1],
         decided_again=decided,
         stages_drop=drop,
         stages_return=back,
@@ -191,7 +205,7 @@ def _decided_again(
     rows = counts.written + counts.filtered
     if not rows or reader.stages == decider.settings:
         return 0, 0, 0
-    if rows > _LOOKED_AT:
+    if rows > _LOOKED_AT or not rows_fit(reader, job.fields):
         return rows, None, None
 
     def place_in_plan(item: int) -> tuple[int, int]:

@@ -60,5 +60,13 @@ class RowFilter:
             yield row, stage, verdict
 
     def _as_model(self, row: Mapping[str, Any]) -> BaseModel:
-        made: BaseModel = self._model.model_construct(**{str(name): value for name, value in row.items()})
+        made: BaseModel = (
+            self._model.model_construct()
+        )  # without the values: a column may be called like one of its parameters
+        more = made.__pydantic_extra__
+        for name, value in row.items():
+            if name in self._model.model_fields:
+                made.__dict__[name] = value
+            elif more is not None:
+                more[name] = value
         return made

@@ -59,13 +59,16 @@ def move_stale_rows(rows: Path, ledger: Ledger) -> Path | None:
     return finish_rewrite(rows, ledger)
 
 
-def move_rows_to_remake(rows: Path, ledger: Ledger, to_remake: Collection[int], reasoning: str) -> Path | None:
+def move_rows_to_remake(
+    rows: Path, ledger: Ledger, to_remake: Collection[int], *, fields: str, reasoning: str
+) -> Path | None:
     """Moves the rows of items of the plan into `<name>.former-<time>` and opens the items, to be built from recorded replies. What stages
     have dropped is built again too.
 
     Args:
         to_remake: the ids of these items.
-        reasoning: where reasoning will stand in them. It is noted at the same moment, so that it is not done again.
+        fields: the names of the fields that they will have, as JSON.
+        reasoning: where reasoning will stand in them. Both are noted at the same moment, so that it is not done again.
 
     Returns:
         That file, or None if there are no rows.
@@ -81,13 +84,13 @@ def move_rows_to_remake(rows: Path, ledger: Ledger, to_remake: Collection[int], 
     if is_empty:
         with ledger.transaction():
             ledger.lose_rows(lost)
-            ledger.note_reasoning(reasoning)
+            ledger.note_form(fields, reasoning)
         return None
     rows = behind_link(rows)
     with new_files(rows, ledger) as (kept_file, former_file):
         kept = _divide(rows, ledger, dict.fromkeys(lost, 0), kept_file=kept_file, stale_file=former_file)
         renames = [[former_file.name, set_aside_name(rows, "former").name], [kept_file.name, rows.name]]
-        _commit(ledger, kept, lost=lost, reasoning=reasoning, renames=renames)
+        _commit(ledger, kept, lost=lost, form=(fields, reasoning), renames=renames)
     return finish_rewrite(rows, ledger)
 
 
@@ -117,14 +120,14 @@ def _commit(
     emptied: Collection[int] = (),
     cut: Mapping[int, int] = MappingProxyType({}),
     lost: Mapping[int, int] = MappingProxyType({}),
-    reasoning: str | None = None,
+    form: tuple[str, str] | None = None,
     renumbered: bool = False,
 ) -> None:
     with ledger.transaction():
         ledger.replace_appends(appends, emptied=emptied, cut=cut, renumbered=renumbered)
         ledger.lose_rows(lost)
-        if reasoning is not None:
-            ledger.note_reasoning(reasoning)
+        if form is not None:
+            ledger.note_form(*form)
         ledger.set_meta("renames", orjson.dumps(renames).decode())
     ledger.checkpoint()  # a power cut must not undo this once a rename is on the disk
 

@@ -3,7 +3,8 @@
 A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make the same file
 again. The new file is written first. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 
-Cost: one pass over the rows. Memory: an entry for each append, and for each row whose verdict is another one.
+Cost: one pass over the rows, and those that are dropped now are read once more. Memory: an entry for each append, and one without its text
+for each row whose verdict is another one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -65,7 +66,8 @@ class _Verdicts:
     """What has to change in the ledger."""
 
     counts: Reversed = field(default_factory=Reversed)
-    dropped: list[FilteredRow] = field(default_factory=list)
+    dropped: list[tuple[FilteredRow, int, int]] = field(default_factory=list)
+    """Each without its text, which is so many bytes from a byte of the file on."""
     returned: list[int] = field(default_factory=list)
     reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -107,7 +109,10 @@ def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, 
             for name, value in meta.items():
                 ledger.set_meta(name, value)
             ledger.change_verdicts(
-                dropped=verdicts.dropped, returned=verdicts.returned, reworded=verdicts.reworded, slots=verdicts.slots
+                dropped=_with_text(rows, verdicts.dropped),
+                returned=verdicts.returned,
+                reworded=verdicts.reworded,
+                slots=verdicts.slots,
             )
             if verdicts.counts:
                 ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
@@ -167,6 +172,13 @@ def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _
     return written
 
 
+def _with_text(rows: Path, dropped: Sequence[tuple[FilteredRow, int, int]]) -> Iterator[FilteredRow]:
+    with rows.open("rb") as source:
+        for row, start, size in dropped:
+            source.seek(start)
+            yield replace(row, row=source.read(size))
+
+
 def _lines(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
     """The lines of an append by number of the row."""
     lines = _unaltered(source, append)
@@ -205,7 +217,9 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
     """The lines that the stages keep, by number, and those that the plan does not ask for; what changes is noted."""
     kept = {}
     item, counts = place.append.item, verdicts.counts
+    end = place.append.start
     for number, line in lines.items():
+        start, end = end, end + len(line)
         if number >= place.num_rows:
             kept[number] = line
             continue
@@ -216,10 +230,8 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
             continue
         counts.dropped += 1
         verdicts.turn(item, dropped=1 << number)
-        row = line.removesuffix(b"\n")
-        verdicts.dropped.append(
-            FilteredRow(item, number, found.stage, found.reason, row, time.time(), place.append.id, found.score)
-        )
+        row = FilteredRow(item, number, found.stage, found.reason, b"", time.time(), place.append.id, found.score)
+        verdicts.dropped.append((row, start, len(line) - 1))
     for number, (filtered_id, before, line) in place.filtered.items() if place.num_rows else ():
         counts.decided += 1
         found = _verdict(decide, place.position, line, before)

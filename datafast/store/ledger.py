@@ -537,10 +537,11 @@ class Ledger:
         for item in self.items_of(list(cut)).values():
             self.put_items([replace(item, slots=item.slots & ((1 << cut[item.id]) - 1))])
 
-    # -- where reasoning stands
+    # -- what rows look like
 
-    def note_reasoning(self, place: str) -> None:
-        """Notes where reasoning stands in the rows of the plan. Others that stay in the file keep theirs."""
+    def note_form(self, fields: str, place: str) -> None:
+        """Notes which fields the rows of the plan have, and where reasoning stands in them. Others that stay in the file keep theirs."""
+        self.set_meta("fields", fields)
         known = None if self.meta("reasoning") != place else self._with_other_reasoning()
         self.set_meta("reasoning", place)
         kept = [item.id for item in self.items(ItemState.STALE) if item.slots]

@@ -40,7 +40,7 @@ from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.writer import Store
 
-__all__ = ["OpenOutput", "Opening", "open_output", "reasoning_of_rows", "rows_fit"]
+__all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "rows_fit"]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -331,9 +331,6 @@ def _move_removed(rows: Path, ledger: Ledger, how: Opening) -> Path | None:
             f"run.removed: The fields of the rows have changed, so those of items that have left the config were moved to {moved} "
             f"although they were to stay."
         )
-    if ledger.meta("fields") != _as_text(how.fields):
-        with ledger.transaction():
-            ledger.set_meta("fields", _as_text(how.fields))
     return moved
 
 
@@ -345,6 +342,12 @@ def reasoning_of_rows(ledger: Ledger) -> str:
 def rows_fit(ledger: Ledger, fields: Sequence[str]) -> bool:
     """Whether the rows that an output has, have these fields."""
     return ledger.meta("fields") in {None, _as_text(fields)}
+
+
+def are_remade(ledger: Ledger, *, fields: Sequence[str], reasoning: str, stages: str) -> bool:
+    """Whether the rows of the plan are made again from recorded replies: they have reasoning elsewhere, or not the fields that they would
+    have now, and other stages are to decide about these."""
+    return reasoning_of_rows(ledger) != reasoning or (ledger.stages != stages and not rows_fit(ledger, fields))
 
 
 def _as_text(fields: Sequence[str]) -> str:
@@ -371,12 +374,17 @@ def _check_mode(paths: OutputPaths, ledger: Ledger, simulated: bool) -> None:
 
 
 def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: list[Path]) -> Reversed | None:
-    """Makes the rows what the config says now: with reasoning in its place, and those that its stages keep. None if they are."""
-    is_other = reasoning_of_rows(ledger) != how.reasoning
+    """Makes the rows what the config says now: with reasoning in its place, with the fields that its stages look at, and those that they
+    keep. None if they are."""
+    fields = _as_text(how.fields)
+    is_other = are_remade(ledger, fields=how.fields, reasoning=how.reasoning, stages=how.stages)
     to_remake = ledger.ids_in_plan() if is_other else ledger.back_with_other_reasoning()
     if is_other or to_remake:
-        former = move_rows_to_remake(paths.rows, ledger, to_remake, how.reasoning)
+        former = move_rows_to_remake(paths.rows, ledger, to_remake, fields=fields, reasoning=how.reasoning)
         set_aside += [former] if former else []
+    if ledger.meta("fields") != fields:
+        with ledger.transaction():
+            ledger.set_meta("fields", fields)
     decided = _decide_anew(paths, ledger, how)
     return Reversed() if decided is None and (is_other or to_remake) else decided
 

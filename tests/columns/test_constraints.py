@@ -119,6 +119,28 @@ def test_a_day_counts_as_its_midnight_beside_a_time(tmp_path: Path) -> None:
     assert [row["time"] for row in first] == ["2024-02-01T00:00:00"] * 3
 
 
+@pytest.mark.parametrize("written", ["03.02.2025", "2025-2-3", "spring"])
+@pytest.mark.parametrize("sign", ["<", ">", "!="])
+def test_a_text_that_is_no_date_cannot_be_compared_with_one(tmp_path: Path, sign: str, written: str) -> None:
+    day = {"type": "datetime", "start": "2025-01-01", "end": "2025-12-31", "unit": "day", "format": "%d.%m.%Y"}
+    constant = {"type": "constant", "value": written}
+    for schema, other in (({"day": day}, repr(written)), ({"day": day, "other": constant}, "other")):
+        with pytest.raises(ConfigError) as caught:
+            rows(tmp_path, schema, constraints=[f"day {sign} {other}"], count=2)
+        assert f"{written!r} is not a date as 2024-01-31 or 2024-01-31T12:00:00" in str(caught.value)
+
+
+def test_a_date_that_is_written_down_may_have_any_form_of_iso(tmp_path: Path) -> None:
+    time = {
+        "type": "datetime",
+        "start": "2025-01-01T00:00:00+02:00",
+        "end": "2025-01-01T23:00:00+02:00",
+        "unit": "hour",
+    }
+    found = rows(tmp_path, {"time": time}, constraints=["'2025-01-01 02:00+02:00' <= time <= '20250101T01'"], count=9)
+    assert {row["time"] for row in found} <= {f"2025-01-01T0{hour}:00:00+02:00" for hour in (2, 3)}
+
+
 @pytest.mark.parametrize("form", ["%B %Y", "%H:%M", "%d.%m.%y", "%Y-%m-%d %I:%M"])
 def test_a_format_that_does_not_tell_the_moment_is_refused(tmp_path: Path, form: str) -> None:
     day = {"type": "datetime", "start": "2023-01-01", "end": "2024-12-31", "format": form}

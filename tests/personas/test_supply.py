@@ -163,6 +163,22 @@ def test_simulated_personas_never_meet_real_rows(server: FaultServer, tmp_path: 
     assert len(asked(server)) == 2
 
 
+def test_after_a_trial_the_estimate_has_what_is_still_to_be_grown(tmp_path: Path) -> None:
+    for grow in ({}, {"topics": {"topic_prompt": "sea", "degree": 2, "depth": 1}}):
+        config = ConversationDatasetConfig(
+            **{"topics": ["tides", "ice"], **grow},
+            personas={"describe": WHO, "count": 30},
+            output_file=tmp_path / f"{len(grow)}.jsonl",
+        )
+        providers = [provider("http://127.0.0.1:1")]
+        before = ConversationDataset(config).estimate(providers).calls
+        assert before == len(grow) + 2 + 60
+        ConversationDataset(config).generate(providers, offline=True)
+        after = ConversationDataset(config).estimate(providers)
+        assert after.calls == before
+        assert "that a simulated model has grown. Start over with --fresh" in after.notes[0]
+
+
 def test_secrets_of_the_provider_that_grows_them_are_in_no_file(server: FaultServer, tmp_path: Path) -> None:
     secret = "canary-header-0123456789"
     spec = {

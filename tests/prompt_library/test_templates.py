@@ -197,6 +197,12 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(text: str, message: st
     assert message in str(caught.value)
 
 
+def test_a_placeholder_that_metadata_have_already_is_named_where_it_was_given(tmp_path: Path) -> None:
+    template = PromptTemplate(summary="s", guidance="<<variation>>", placeholders={"variation": ["a"]})
+    with pytest.raises(ValidationError, match=r"template\.placeholders\.variation: The metadata of rows already has"):
+        _config(tmp_path, template=template)
+
+
 def test_a_name_that_is_not_known_gets_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"no template 'domain/medcine'. Did you mean 'domain/medicine'"):
         _config(tmp_path, template="domain/medcine")

@@ -30,8 +30,10 @@ from tests.support import (
     CountingProvider,
     ThinkingProvider,
     assert_balanced,
+    preference,
     raw,
     requests_in,
+    roles,
     rows_of,
     same_rows,
 )
@@ -251,6 +253,30 @@ def test_a_plan_buys_nothing_again_where_rows_are_not_in_the_file_as_they_were(t
     assert told.calls == 0
     assert told.change is not None
     assert 12 < told.change.decided_again < ROWS
+
+
+def test_rows_without_the_fields_that_a_stage_looks_at_are_made_again_from_recorded_replies(tmp_path: Path) -> None:
+    asked = CountingProvider("m", log=tmp_path / "requests")
+
+    def judged(**fields: Any) -> Any:
+        return preference(tmp_path, documents=6, run={"ordered": True}, **fields)
+
+    judged().generate_roles(roles(asked))
+    plain, sent = file_of(tmp_path), len(requests_in(tmp_path / "requests"))
+    change = judged(min_margin=1).estimate_roles(roles(asked)).change
+    assert (change.rows_kept, change.other_fields, change.decided_again, change.stages_drop) == (12, True, 12, None)
+    assert "Rows have other fields now: 12 rows are made again from recorded replies" in " ".join(change.sentences())
+    with pytest.raises(OutputError, match="more than its stages"):
+        judged(min_margin=1).generate_roles(roles(asked), decide_only=True)
+
+    report = assert_balanced(judged(min_margin=1).generate_roles(roles(asked)).report)
+    assert (report.calls, report.failed, report.pending) == (0, 0, 0)
+    assert report.filtered > 0
+    assert all(row["margin"] >= 1 for row in rows_of(tmp_path / "out.jsonl"))
+    assert [Path(path).read_bytes() for path in report.set_aside] == [plain]
+    assert assert_balanced(judged(min_margin=3).generate_roles(roles(asked)).report).set_aside == []
+    judged().generate_roles(roles(asked))
+    assert (file_of(tmp_path), len(requests_in(tmp_path / "requests"))) == (plain, sent)
 
 
 class Number:

@@ -58,6 +58,7 @@ def command(source: str, quality: Path, output: Path, dropped: Path | None, forc
     stages = _stages(quality)
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
+    rows.check(rows.columns, field="SOURCE")  # all of a row is written
     decides = RowFilter(stages, rows.columns)
     _write(rows, decides, output, dropped)
     _tell(decides, output, dropped, as_json=as_json)

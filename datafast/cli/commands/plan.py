@@ -118,13 +118,11 @@ def _calls_per_item(asked: Sequence[DryRun]) -> dict[str, float]:
 def _first(project: Project, dataset: Dataset[Any, Any]) -> list[str]:
     """What has to be asked before the prompts are known."""
     from datafast.amounts import counted
-    from datafast.errors import OutputError
+    from datafast.datasets.entry import runs_before
 
-    try:
-        steps = dataset.preparations(project.routes, {})
-    except OutputError as error:
-        return [str(error)]
-    return [f"{step.what}, about {counted(step.calls, 'call')}, in the estimate" for step in steps]
+    steps, obstacle = runs_before(dataset, project.routes)
+    told = [f"{step.what}, about {counted(step.calls, 'call')}, in the estimate" for step in steps]
+    return told if obstacle is None else [obstacle, *told]
 
 
 def _rows_by_provider(project: Project, plan: GridPlan) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from pydantic import PrivateAttr
@@ -126,40 +126,57 @@ class DatetimeColumn(DrawnColumn):
             moment, tells_time = datetime.fromisoformat(value), "T" in value
         else:
             moment, tells_time = datetime.strptime(value, self.format), bool(self._read_back(self.format))
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC).replace(tzinfo=None)
-        return _Moment(moment.isoformat() if tells_time else moment.date().isoformat())
+        moment = _in_utc(moment)
+        return Moment(moment.isoformat() if tells_time else moment.date().isoformat())
 
     def drawn_type(self) -> Any:
         return str
 
 
-class _Moment(str):
-    """A moment as ISO text. A day is its midnight beside what has a time, be that of another column or written in an expression."""
+class Moment(str):
+    """A moment as ISO text, which another one, or an ISO text in an expression, can be compared with. A day is its midnight."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and _in_full(self) == _in_full(other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(_in_full(self))
 
     def __lt__(self, other: str) -> bool:
-        return _in_full(self) < _in_full(other)
+        return _in_full(self) < _in_full(other) if isinstance(other, str) else NotImplemented
 
     def __le__(self, other: str) -> bool:
-        return _in_full(self) <= _in_full(other)
+        return _in_full(self) <= _in_full(other) if isinstance(other, str) else NotImplemented
 
     def __gt__(self, other: str) -> bool:
-        return _in_full(self) > _in_full(other)
+        return _in_full(self) > _in_full(other) if isinstance(other, str) else NotImplemented
 
     def __ge__(self, other: str) -> bool:
-        return _in_full(self) >= _in_full(other)
+        return _in_full(self) >= _in_full(other) if isinstance(other, str) else NotImplemented
 
 
 def _in_full(text: str) -> str:
+    if not isinstance(text, Moment):
+        return _read(text)
     return f"{text}T00:00:00" if len(text) == 10 else str(text)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a date as 2024-01-31 or 2024-01-31T12:00:00") from None
+    return _in_utc(moment).isoformat()
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _zero_or(found: int, other: int) -> bool:

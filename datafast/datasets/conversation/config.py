@@ -227,6 +227,13 @@ class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
         """What conversations with tools have in common; None in other types."""
         return self._talk
 
+    def estimate_notes(self) -> Sequence[str]:
+        if self._talk is None:
+            return super().estimate_notes()
+        calls = "once" if self.max_steps == 1 else f"1 to {self.max_steps} times (max_steps)"
+        steps = f"How often an assistant calls tools for a question, {calls}, is its own choice; here it is that of simulated ones."
+        return [*super().estimate_notes(), steps]
+
     def system_message(self, edition: Edition) -> PromptText | None:
         """The system message of every row; None for none."""
         if not self.sys_msg:

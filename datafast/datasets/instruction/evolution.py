@@ -17,6 +17,7 @@ from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.datasets.instruction.rows import Task
 from datafast.datasets.instruction.rules import NOTHING_GAINED, why_evolution_fails
 from datafast.datasets.replies import ReplyText
+from datafast.datasets.said import is_reply
 from datafast.engine.generate import Generate
 from datafast.llms.reply_model import ReplyModel
 
@@ -127,7 +128,9 @@ class NewTask(ReplyModel):
     @field_validator("instruction")
     @classmethod
     def _without_label(cls, text: str) -> str:
-        return _LABEL.sub("", text)
+        if is_reply(told := _LABEL.sub("", text), {"instruction", "input"}):
+            raise ValueError("only the words are asked for, without JSON in them")
+        return told
 
     def task(self, before: Task | None = None) -> Task:
         """What it says; with the input of the task before, where it was not asked for one."""

@@ -113,3 +113,17 @@ def test_a_stage_that_raises_is_told_with_its_row() -> None:
     Path("q.yaml").write_text('quality: [{stage: keep_if, expression: "text + 1"}]\n', encoding="utf-8")
     assert "Row 1: " in run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
     assert not Path("kept.jsonl").exists()
+
+
+def test_a_column_that_cannot_be_written_is_refused_and_not_emptied() -> None:
+    pd.DataFrame({"text": ["The tide comes.", "It goes."], "picture": [None, b"\xff\xd8"]}).to_parquet("in.parquet")
+    told = run("in.parquet", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert "The column 'picture' holds bytes and no text" in " ".join(told.split())
+    assert not Path("kept.jsonl").exists()
+
+
+def test_columns_may_have_any_name() -> None:
+    row = {"cls": "The tide.", "self": 1, "json": "x", "model_config": [2], "__class__": "y", "_own": "z"}
+    Path("in.jsonl").write_text(f'{json.dumps(row)}\n{{"cls": "I am sorry, but I cannot help with that."}}\n')
+    run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl")
+    assert lines("kept.jsonl") == [row]

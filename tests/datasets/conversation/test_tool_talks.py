@@ -212,6 +212,13 @@ def test_an_assistant_says_neither_its_name_nor_what_the_user_says_next(
     assert (row["messages"][1]["content"], row["messages"][-1]["content"]) == ("How high?", "It is low.")
 
 
+def test_an_estimate_says_that_the_number_of_calls_is_up_to_the_assistant(tmp_path: Path) -> None:
+    note = "How often an assistant calls tools for a question, 1 to 5 times (max_steps), is its own choice"
+    with_tools, plain = talk(tmp_path, 2, **WITH_TOOLS), talk(tmp_path, 2)
+    assert any(note in said for said in with_tools.estimate([SimulatedProvider("m")]).notes)
+    assert not any("calls tools" in said for said in plain.estimate([SimulatedProvider("m")]).notes)
+
+
 def test_a_conversation_that_fails_costs_its_own_row_alone(tmp_path: Path, fault_server: FaultServer) -> None:
     def calls(request: Any) -> Any:
         return [{"name": "none", "arguments": {}}] if "Bad" in request.json["messages"][1]["content"] else [HUSUM]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,13 @@ def test_words_of_a_prompt_of_ones_own_may_stand_in_what_comes_of_it(tmp_path: P
 def test_what_stands_in_front_of_an_instruction_is_left_out(tmp_path: Path, label: str) -> None:
     dataset = evolved(tmp_path, provider=model(tmp_path, evolved=f"{label}{HARDER}"))
     assert [row.instruction for row in dataset.data_rows] == [HARDER]
+
+
+def test_json_in_an_instruction_is_asked_again(tmp_path: Path) -> None:
+    said = iter([json.dumps({"instruction": HARDER}), HARDER])
+    dataset = evolved(tmp_path, provider=model(tmp_path, evolved=lambda prompt: next(said)))
+    assert [row.instruction for row in dataset.data_rows] == [HARDER]
+    assert assert_balanced(dataset.report).retries == 1
 
 
 def test_what_was_dropped_does_not_go_on(tmp_path: Path) -> None:
