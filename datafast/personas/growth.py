@@ -37,7 +37,7 @@ _FIRST = 20
 _EACH = 10
 _ROUNDS_IN_VAIN = 3  # in a row, after which others are not asked for any more
 _BEGINNING = 8  # words
-_NUMBERING = re.compile(r"^\s*(?:\d{1,3}[.):]|[-*\u2022])\s+")
+_NUMBERING = re.compile(r"^\s*(?:(?:persona?\s+)?\d{1,3}[.):]|[-*\u2022])\s+", re.IGNORECASE)
 _SAYS_LITTLE = frozenset(["a", "an", "the", "this", "who", "is", "he", "she", "they"])
 
 

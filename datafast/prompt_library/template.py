@@ -101,6 +101,11 @@ class PromptTemplate(ConfigModel):
             raise ValueError(f"example: It does not meet the requirements: {reason}. Correct one of them.")
         return self
 
+    @property
+    def keyed(self) -> list[str]:
+        """What rows depend on besides prompts: other requirements check recorded replies again. The same where there are none."""
+        return [requirement.model_dump_json(exclude={"reason"}) for requirement in self.requires]
+
     def for_persona(self) -> PromptTemplate:
         """The template for prompts that describe the user."""
         if self.user is None:

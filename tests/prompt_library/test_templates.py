@@ -215,8 +215,27 @@ def test_a_reply_that_lacks_what_the_template_requires_is_asked_for_again_with_t
     bad = GOOD.replace('{\\"a\\": 1}', "Yes.")
     asked = _asked(tmp_path, config, bad, GOOD)
     assert len(asked) == 2
-    assert "an answer is not one JSON object or array" in asked[1].messages[-1]["content"]
+    told = asked[1].messages[-1]["content"]
+    assert "exchanges: an answer is not one JSON object or array" in told
     assert ConversationDataset(config).data_rows[0].messages[-1]["content"] == '{"a": 1}'
+
+
+@pytest.mark.filterwarnings("ignore:The config has changed")
+def test_a_requirement_that_comes_later_checks_recorded_replies_and_asks_only_where_it_is_not_met(
+    tmp_path: Path,
+) -> None:
+    plain = PromptTemplate(summary="s", guidance="Be exact.")
+    first, second = GOOD.replace('{\\"a\\": 1}', "It is 7."), GOOD.replace('{\\"a\\": 1}', "It is so.")
+    assert len(_asked(tmp_path, _config(tmp_path, template=plain, run={"max_concurrency": 1}), first, second)) == 2
+    strict = PromptTemplate(
+        summary="s", guidance="Be exact.", requires=[{"pattern": r"\d", "reason": "no number"}], example="7"
+    )
+    config = _config(tmp_path, template=strict)
+    (asked,) = _asked(tmp_path, config, GOOD)
+    assert "about: Ice" in asked.messages[-1]["content"]
+    answers = {row.messages[-1]["content"] for row in ConversationDataset(config).data_rows}
+    assert answers == {"It is 7.", '{"a": 1}'}
+    assert not _asked(tmp_path, config)
 
 
 @pytest.mark.parametrize(

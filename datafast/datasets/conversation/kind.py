@@ -136,6 +136,7 @@ class ConversationDataset(
             examples,
             str(config.num_examples if examples else 0),
             *(config.talk_settings.keyed if config.talk_settings else ()),
+            *(config.template.keyed if config.template is not None else ()),
         ]
 
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:

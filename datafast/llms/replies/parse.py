@@ -379,7 +379,7 @@ def _mismatch(problems: list[ErrorDetails]) -> str:
     for problem in problems[:_MAX_PROBLEMS]:
         path = ".".join(str(part) for part in problem["loc"]) or "the reply"
         got = "" if problem["type"] == "missing" else f" (got {_short(repr(problem['input']), _MAX_INPUT_CHARS)})"
-        shown.append(f"{path}: {problem['msg']}{got}")
+        shown.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}{got}")
     more = f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
     return _short(f"The reply does not match: {'; '.join(shown)}{more}.", _MAX_MESSAGE_CHARS)
 
