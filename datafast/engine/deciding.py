@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
+from datafast.amounts import counted
 from datafast.engine.reasoning import KEY, METADATA
 from datafast.engine.stages import settings_of, verdict_of
 from datafast.logger_config import logger
@@ -54,7 +55,8 @@ class Decider:
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided."""
         if self.undecided:
-            warn_user(f"quality: {self.undecided:,} recorded rows stay as they were decided before. {self._why}")
+            stay = "stays as it was" if self.undecided == 1 else "stay as they were"
+            warn_user(f"quality: {counted(self.undecided, 'recorded row')} {stay} decided before. {self._why}")
 
     def _row(self, line: bytes) -> BaseModel:
         if self._reasoning != "drop":  # stages are shown rows without it
@@ -63,8 +65,11 @@ class Decider:
 
     def _note(self, error: Exception) -> None:
         if not self.undecided:
-            is_row = isinstance(error, ValidationError)
-            self._why = f"{'The first is not a row of this kind' if is_row else type(error).__name__}: {error}"
+            if isinstance(error, ValidationError):
+                self._why = f"The first is not a row of this kind: {error}"
+            else:
+                again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
+                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self.undecided += 1
 

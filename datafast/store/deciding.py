@@ -51,11 +51,13 @@ PlaceIn = Callable[[int], tuple[int, int]]
 
 @dataclass
 class Reversed:
-    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped. `decided` are all rows."""
+    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped. `decided` are all rows, and
+    `undecided` those of them about which no verdict could be given."""
 
     dropped: int = 0
     returned: int = 0
     decided: int = 0
+    undecided: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.returned)
@@ -106,7 +108,7 @@ def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, 
         verdicts = _Verdicts()
         with ledger.transaction():
             appends = _write(rows, target, ledger, decide, verdicts)
-            for name, value in meta.items():
+            for name, value in {**meta, "undecided": str(verdicts.counts.undecided or "")}.items():
                 ledger.set_meta(name, value)
             ledger.change_verdicts(
                 dropped=_with_text(rows, verdicts.dropped),
@@ -224,7 +226,7 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
             kept[number] = line
             continue
         counts.decided += 1
-        found = _verdict(decide, place.position, line, None)
+        found = _verdict(decide, place.position, line, None, counts)
         if found is None:
             kept[number] = line
             continue
@@ -234,7 +236,7 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
         verdicts.dropped.append((row, start, len(line) - 1))
     for number, (filtered_id, before, line) in place.filtered.items() if place.num_rows else ():
         counts.decided += 1
-        found = _verdict(decide, place.position, line, before)
+        found = _verdict(decide, place.position, line, before, counts)
         if found is None:
             counts.returned += 1
             verdicts.turn(item, returned=1 << number)
@@ -245,8 +247,9 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
     return kept
 
 
-def _verdict(decide: Decide, position: int, line: bytes, before: Dropped | None) -> Dropped | None:
+def _verdict(decide: Decide, position: int, line: bytes, before: Dropped | None, counts: Reversed) -> Dropped | None:
     try:
         return decide(position, line)
     except Undecided:
+        counts.undecided += 1
         return before

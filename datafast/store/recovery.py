@@ -390,8 +390,10 @@ def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: 
 
 
 def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed | None:
-    """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same."""
-    if how.decide is None or ledger.stages == how.stages:
+    """Decides about all recorded rows if the stages are others than those that they were decided by, or could not decide about some and are
+    to try again. None if they are the same."""
+    tries_again = how.retry_failed and bool(ledger.meta("undecided"))
+    if how.decide is None or (ledger.stages == how.stages and not tries_again):
         return None
     with ledger.transaction():
         ledger.retry_stage_errors()

@@ -262,7 +262,7 @@ MISTAKES = [
     (
         "an unknown type",
         ENGINE + "  conversation_type: chat\n" + CREATION,
-        "c.yaml:8: data_engine.conversation_type: There is no type 'chat'. Known: basic, structured, tool_calling,",
+        "c.yaml:8: data_engine.conversation_type: There is no type 'chat'. Known: basic, tools, structured, tool_calling,",
     ),
     (
         "tools without an agent",

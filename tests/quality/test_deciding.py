@@ -379,6 +379,27 @@ def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> N
     assert found == set("bdef")
 
 
+def test_what_a_stage_could_not_decide_about_is_tried_again_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path, "ab")
+    decide = LettersStage.decide
+
+    def down(stage: LettersStage, row: BaseModel, item: WorkItem) -> Verdict:
+        raise ConnectionError("the tool is down")
+
+    monkeypatch.setattr(LettersStage, "decide", down)
+    with pytest.warns(
+        DatafastWarning, match=r"36 recorded rows stay as they were .* is down\. Correct .*--retry-failed"
+    ):
+        assert generate(tmp_path, "bcd").written == 24
+    monkeypatch.setattr(LettersStage, "decide", decide)
+    assert generate(tmp_path, "bcd").written == 24
+    for returned in (6, 0):
+        report = assert_balanced(dataset(tmp_path, "bcd").generate([provider(tmp_path)], retry_failed=True).report)
+        assert (report.written, report.returned, report.calls) == (18, returned, 0)
+
+
 def test_items_that_failed_because_of_a_stage_are_made_from_recorded_replies(tmp_path: Path) -> None:
     first = generate(tmp_path, "a", fails_at="abcdef")
     assert first.failures == {"stage_error": ROWS}

@@ -6,7 +6,6 @@ import click
 
 from datafast.cli.options import as_json as json_option
 from datafast.cli.options import print_json
-from datafast.prompt_library.library import TEMPLATE_NAMES, named_template, template_source
 
 __all__ = ["command"]
 
@@ -24,6 +23,8 @@ def command(name: str | None, as_json: bool) -> None:
 
     A config takes it as `template: mine.yaml`.
     """
+    from datafast.prompt_library.library import TEMPLATE_NAMES, named_template, template_source
+
     if name is not None:
         template = named_template(name)
         if as_json:

@@ -270,10 +270,10 @@ class _PerModel:
                 self.most[model] = max(self.most.get(model, 0), self.now[model])
             return Answer(delay_s=delay_s(model))
 
-        async def answer(request: Any, recorded: Recorded, given: Answer) -> Any:
+        async def answer(request: Any, recorded: Recorded, given: Answer, number: int) -> Any:
             with self._lock:
                 self.now[recorded.json["model"]] -= 1
-            return await original(request, recorded, given)
+            return await original(request, recorded, given, number)
 
         server.respond = respond
         server._answer = answer  # type: ignore[method-assign]

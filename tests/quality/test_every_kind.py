@@ -1,0 +1,59 @@
+"""A row of any kind is shown to stages as it was recorded just as when it was new."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from zlib import crc32
+
+import pytest
+from pydantic import BaseModel
+
+from datafast.engine.options import RunOptions
+from datafast.plan.items import WorkItem
+from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.types import RunReport
+from tests.datasets.test_contract import Bench, bench, every_kind, others
+from tests.support import assert_balanced
+
+__all__ = ["bench", "others"]
+
+SEEN: dict[str, set[str]] = {}
+"""What `SharesStage` was shown, by uuid."""
+
+
+class SharesStage(Stage):
+    """Drops a share of the rows, always the same ones."""
+
+    stage: Literal["shares"] = "shares"
+    every: int
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        uuid: str = row.uuid  # type: ignore[attr-defined]
+        SEEN.setdefault(uuid, set()).add(repr([row, row.model_extra, item.key]))
+        return drop("a share") if crc32(uuid.encode()) % self.every == 0 else KEEP
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+@every_kind
+def test_other_stages_decide_about_recorded_rows_as_about_new_ones_and_back_again(bench: Bench) -> None:
+    project = bench.changed(reasoning="metadata").project
+
+    def filtered(every: int, **options: Any) -> RunReport:
+        dataset = project.dataset()
+        dataset.config.quality = [SharesStage(every=every)]
+        project.generate(dataset, RunOptions(progress=False, **options))
+        return assert_balanced(dataset.report)
+
+    SEEN.clear()
+    first = filtered(2)
+    before = bench.output.read_bytes()
+    assert 0 < first.filtered < first.requested
+    other = filtered(3)
+    assert min(other.dropped_again, other.returned) > 0
+    assert filtered(1).filtered == first.requested
+    last = filtered(2, decide_only=True)
+    assert (last.written, last.filtered) == (first.written, first.filtered)
+    assert bench.output.read_bytes() == before
+    assert [report.calls for report in (other, last)] == [0, 0]
+    assert len(SEEN) == first.requested
+    assert {len(shown) for shown in SEEN.values()} == {1}
