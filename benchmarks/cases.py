@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.child import run
 from benchmarks.limits import Limits
 from benchmarks.server import STREAM_S, running_server
+from benchmarks.stages import STAGES
 from benchmarks.table import Line
 
 __all__ = ["CASES", "FULL", "QUICK", "Sizes", "measure", "schema"]
@@ -48,6 +49,7 @@ class Sizes:
     silent_calls: int = 1_200
     chance_calls: int = 400
     knee_calls: int = 6_000
+    stage_rows: tuple[int, int] = (200_000, 20_000)  # through all stages, and through each by itself
 
 
 FULL = Sizes()
@@ -64,6 +66,7 @@ QUICK = Sizes(
     said_calls=90,
     silent_calls=300,
     knee_calls=2_000,
+    stage_rows=(20_000, 5_000),
 )
 
 _IN_FLIGHT = 64
@@ -541,6 +544,54 @@ def _local(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _stages(sizes: Sizes) -> list[Line]:
+    together, each = sizes.stage_rows
+    names = list(STAGES)
+    rounds = range(min(sizes.repeats, 3))
+    runs = [_through(names, together) for _ in rounds]
+    lines = [
+        _stage_line(f"all {len(names)}", together, runs, limit=0.5),
+        Line(
+            case="stages",
+            measured=f"peak RSS, {together:,} rows of 100 words, all {len(names)}",
+            unit="MB",
+            ours=[ours["peak_mb"] for ours, _ in runs],
+            peer=[bare["peak_mb"] for _, bare in runs],
+            peer_is="read and written",
+            limit=500,
+            digits=0,
+        ),
+    ]
+    return lines + [_stage_line(f"`{name}`", each, [_through([name], each) for _ in rounds]) for name in names]
+
+
+def _through(names: list[str], rows: int) -> tuple[_Result, _Result]:
+    return _in_a_folder("stages:filtered", rows=rows, stages=names), _in_a_folder("stages:bare", rows=rows)
+
+
+def _in_a_folder(function: str, **arguments: Any) -> _Result:
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as fresh:
+        return run(function, folder=fresh, **arguments)
+
+
+def _stage_line(what: str, rows: int, runs: list[tuple[_Result, _Result]], limit: float | None = None) -> Line:
+    kept = min(ours["kept"] for ours, _ in runs)
+    if kept < 0.95 * rows:
+        raise RuntimeError(f"{what}: only {kept:,} of {rows:,} rows went through all of it")
+    return Line(
+        case="stages",
+        measured=f"CPU a row, {rows:,} rows of 100 words, {what}",
+        unit="ms",
+        ours=[1e3 * ours["cpu_s"] / rows for ours, _ in runs],
+        peer=[1e3 * bare["cpu_s"] / rows for _, bare in runs],
+        peer_is="read and written",
+        limit=limit,
+        digits=3,
+    )
+
+
+_Result = dict[str, Any]
+
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "zero-latency": _zero_latency,
     "columns": _columns,
@@ -556,10 +607,9 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "start": _start,
     "resume": _resume,
     "local": _local,
+    "stages": _stages,
 }
 """By name, in the order of the table."""
-
-_Result = dict[str, Any]
 
 
 def _in_turns(

@@ -5,7 +5,8 @@ written after what docs/guides/filtering.md promises, not after the rules. Fault
 are planted here, from a seed. Nobody's data is in them: names and hosts are invented, numbers and keys are drawn.
 
 Half of the lines are for development, the other half is held out: what is changed in a stage is changed after the first half, and
-the second is only measured. All texts made of one line are in the same half.
+the second is only measured. All texts made of one line are in the same half. What was written later, to see how far the
+rules go (files named `..._later`), was looked at and is for development.
 """
 
 from __future__ import annotations
@@ -51,9 +52,14 @@ def _lines(name: str) -> list[tuple[str, str, bool]]:
             heading = line[3:]
         else:
             found.append((heading, line.replace("\\n", "\n")))
-    halves = [number % 2 == 1 for number in range(len(found))]
+    halves = [number % 2 == 1 and not name.endswith("_later") for number in range(len(found))]
     random.Random(f"{_SEED} {name}").shuffle(halves)
     return [(heading, text, half) for (heading, text), half in zip(found, halves, strict=True)]
+
+
+def _with_later(name: str) -> list[tuple[str, str, bool]]:
+    """The lines of a stage that are faulty, and those that came later."""
+    return [line for line in (*_lines(name), *_lines(f"{name}_later")) if line[0] != "clean"]
 
 
 def clean_texts(*, labelled: bool = False) -> list[Text]:
@@ -66,7 +72,7 @@ def clean_texts(*, labelled: bool = False) -> list[Text]:
     prompts = [text for heading, text, _ in _lines("echo") if heading == "prompt"]
     found = [(language, text, half) for language, text, half in _lines("clean")]
     if not labelled:
-        for name in ("pii", "contamination", "repetition"):
+        for name in ("pii", "contamination", "repetition", "refusals_later", "echo_later", "pii_later"):
             found += [("en", text, half) for heading, text, half in _lines(name) if heading == "clean"]
     return [Text(text, "clean", half, language, rng.choice(prompts)) for language, text, half in found]
 
@@ -79,14 +85,14 @@ def test_texts() -> list[str]:
 def _refusals() -> Iterator[Text]:
     rng = random.Random(f"{_SEED} refusals")
     prose = _prose()
-    for language, text, half in _lines("refusals"):
+    for language, text, half in _with_later("refusals"):
         after = "\n\n" + rng.choice(prose[language, half]) if rng.random() < 0.4 else ""
         yield Text(text + after, language, half, language)
 
 
 def _echoes() -> Iterator[Text]:
     prose = _prose()
-    for number, (sort, text, half) in enumerate(_lines("echo")):
+    for number, (sort, text, half) in enumerate(_with_later("echo")):
         if sort != "prompt":
             yield Text(text, sort, half, prompt="Write a short text about the sea and the people who live beside it.")
             continue
@@ -109,10 +115,10 @@ def _wrong_languages() -> Iterator[Text]:
 
 def _personal() -> Iterator[Text]:
     rng = random.Random(f"{_SEED} personal")
-    for sort, text, half in _lines("pii"):
-        if sort != "clean":
-            for _ in range(2):
-                yield Text(text.replace("{" + sort + "}", _VALUES[sort](rng)), sort, half)
+    for sort, text, half in _with_later("pii"):
+        filled = re.sub("#", lambda _: rng.choice("0123456789"), text)
+        for _ in range(2 if "{" + sort + "}" in text else 1):
+            yield Text(filled.replace("{" + sort + "}", _VALUES[sort](rng)), sort, half)
 
 
 def _contaminated() -> Iterator[Text]:

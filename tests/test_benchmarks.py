@@ -14,6 +14,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks.cases import CASES, FULL, Sizes, measure, schema
 from benchmarks.child import Failed, run
+from benchmarks.stages import STAGES
 from benchmarks.table import COLUMNS, Line, as_markdown, as_text, update
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read Linux's /proc")
@@ -41,6 +42,7 @@ TINY = Sizes(
     chance_calls=32,
     knee_calls=100,
     batch_calls=(20, 40),
+    stage_rows=(30, 20),
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -78,6 +80,11 @@ EXPECTED = {
         "peak RSS, 25 rows done, one more topic",
     ],
     "local": ["wall time of 4 replies of 64 tokens, batches of 8"],
+    "stages": [
+        "CPU a row, 30 rows of 100 words, all 10",
+        "peak RSS, 30 rows of 100 words, all 10",
+        *(f"CPU a row, 20 rows of 100 words, `{name}`" for name in STAGES),
+    ],
 }
 
 

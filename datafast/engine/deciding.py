@@ -16,6 +16,7 @@ from datafast.store.deciding import Dropped, Undecided
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
+    from datafast.plan.items import WorkItem
 
 __all__ = ["Decider"]
 
@@ -37,7 +38,7 @@ class Decider:
         self._reasoning = job.reasoning.place
         self._why = ""
 
-    def __call__(self, position: int, line: bytes) -> Dropped | None:
+    def __call__(self, position: int, key: bytes, line: bytes) -> Dropped | None:
         """What drops a row; None if it is kept.
 
         Raises:
@@ -46,7 +47,7 @@ class Decider:
         if not self._stages:
             return None
         try:
-            stage, verdict = verdict_of(self._stages, self._row(line), self._plan[position])
+            stage, verdict = verdict_of(self._stages, self._row(line), self._item(position, key))
         except Exception as error:
             self._note(error)
             raise Undecided from error
@@ -57,6 +58,13 @@ class Decider:
         if self.undecided:
             stay = "stays as it was" if self.undecided == 1 else "stay as they were"
             warn_user(f"quality: {counted(self.undecided, 'recorded row')} {stay} decided before. {self._why}")
+
+    def _item(self, position: int, key: bytes) -> WorkItem:
+        """An item as it was made, with the texts of an earlier version if it has the key of that."""
+        item = self._plan[position]
+        if item.key == key:
+            return item
+        return next((found for plan in self._plan.former if (found := plan[position]).key == key), item)
 
     def _row(self, line: bytes) -> BaseModel:
         if self._reasoning != "drop":  # stages are shown rows without it

@@ -83,11 +83,11 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 class _Runs:
-    """The runs of words of many texts, as sorted hashes."""
+    """The runs of words of many texts, as sorted hashes. Those are of this process alone, and nothing is written of them."""
 
     def __init__(self, texts: Iterable[str], size: int) -> None:
         self._size = size
-        hashes = array("Q")
+        hashes = array("q")
         short: dict[int, set[int]] = {}
         for text in texts:
             words = _words(text)
@@ -95,17 +95,17 @@ class _Runs:
                 hashes.extend(_hashes(words, size))
             elif len(words) >= _LEAST:
                 short.setdefault(len(words), set()).update(_hashes(words, len(words)))
-        self._long = array("Q", sorted(set(hashes)))
+        self._long = array("q", sorted(set(hashes)))
         self._short = {length: frozenset(found) for length, found in short.items()}
 
     def share_in(self, text: str) -> float:
         """The share of a text's runs that are known; 1 if it holds a whole short text."""
         words = _words(text)
         for length, known in self._short.items():
-            if any(found in known for found in _hashes(words, length)):
+            if not known.isdisjoint(_hashes(words, length)):
                 return 1.0
         runs = list(_hashes(words, self._size))
-        return sum(self._has(found) for found in runs) / len(runs) if runs else 0.0
+        return sum(map(self._has, runs)) / len(runs) if runs else 0.0
 
     def _has(self, found: int) -> bool:
         place = bisect_left(self._long, found)
@@ -121,6 +121,4 @@ def _words(text: str) -> list[str]:
 
 
 def _hashes(words: Sequence[str], size: int) -> Iterator[int]:
-    for start in range(len(words) - size + 1):
-        run = " ".join(words[start : start + size]).encode("utf-8", "surrogatepass")
-        yield int.from_bytes(blake2b(run, digest_size=8).digest(), "little")
+    return map(hash, zip(*(words[start:] for start in range(size)), strict=False))

@@ -28,7 +28,7 @@ _RUN = 6
 _WORD = re.compile(r"\w+")
 _MARKS = re.compile(
     r"<\|[a-z_]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?think(?:ing)?>|</s>\s*\Z|\A\s*<s>"
-    r"|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:|\A\s*(?:Assistant|Human|AI|Model): |^Assistant: (?s:.)*^(?:Human|User): "
+    r"|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:|\A\W*(?:Assistant|Response): ?\W|\A\s*Assistant: |\A(?:assistant|system|user)\n|\A\s*System: You are\b|\A\s*<(?:answer|response|output|result)>|^Assistant: (?s:.)*^(?:Human|User): "
     r"|^(?:Human|User): (?s:.)*^Assistant: ",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -44,23 +44,29 @@ _GAPS = re.compile(
     rf"|(?<![\w\]])\[(?=\w)(?![a-zа-я])(?i:{_FIELDS})\b[^\]\[\n]{{0,40}}\](?!\()"
     r"|(?<![\w\]])\[(?!(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|NOTE|TODO|MASK|SEP|CLS|PAD|UNK|OK|FAIL|PASS|SIC)\])[A-Z][A-Z]{2,}(?:[ _][A-Z]+){0,4}\](?!\()"
     r"|[\[【](?:您的|你的|姓名|名字|公司|日期|地址|城市|名前|氏名|会社名?|日付|住所|이름|회사|날짜|اسم|الاسم|التاريخ|المدينة)[^\]】\n]{0,12}[\]】]"
+    r"|(?:\b(?:Dear|Hello|Hi|Hey|Mr\.?|Ms\.?|Mrs\.?|Dr\.?|Herr|Frau|Cher|Chère|Bonjour|Monsieur|Madame|Hola|Gentile|Caro|Cara|Olá|Beste|Geachte)|(?:[Gg]eehrt|Lieb|Estimad|Prezad)[\w/]*) \[[^\]\[\n]{2,40}\]"
+    r"|<[A-Z]{2,}(?:[ _][A-Z]{2,})+>"
     r"|<(?i:insert|your|enter)\s[^<>\n]{1,40}>"
     r"|\{\{\s*[a-z]\w*(?:\.\w+)*\s*\}\}"
-    r"|(?<!\w)\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
-    r"|(?i:\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b))"
+    r"|(?<![\w/\"'$={])\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
+    r"|\bX{4,}\b|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)"
 )
+# Code may have gaps: a template is shown, a command explained.
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _GLAD = (
     r"sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
     r"|¡?claro(?: que sí)?|¡?por supuesto|¡?desde luego|certo|certamente|volentieri|ecco(?:ti)?|com certeza|natuurlijk|zeker|graag|oczywiście|jasne|конечно|разумеется"
     r"|självklart|absolut|selvfølgelig|tabii|elbette|بالتأكيد|بالطبع|طبعا|بكل سرور"
 )
 _HERE = (
-    r"here(?: is|'s|’s| are)|(?:below|the following) (?:is|are)|hier (?:ist|sind|kommt|is|zijn|volgt)|nachfolgend|voici|aquí (?:tienes|está|va)|a continuación"
+    r"here(?: is|'s|’s| are| you go)|below (?:is|are)|the following (?:is|are) (?:an?|the|some|your)|hier (?:ist|sind|kommt|is|zijn|volgt|ein|eine|einige)|nachfolgend|im folgenden|voici|aquí (?:tienes|está|va)|a continuación"
     r"|aqui (?:está|estão|vai|tem)|segue|ecco|di seguito|oto|poniżej|вот|ниже|här (?:är|kommer)|her er|işte|aşağıda|إليك|فيما يلي"
 )
 _OPENING = re.compile(
     rf"\A\W*(?:(?:{_GLAD})\b[^.:\n]{{0,40}}[!.,:]\s*)?(?:{_HERE})\b[^\n]{{0,120}}:\s*(?:\n|\Z|[\"“*#-])"
     rf"|\A\W*(?:{_GLAD})\s?[!.,]\s*(?:{_HERE})\b[^\n]{{0,120}}\n"
+    r"|\A\W*here(?: is|'s|’s| are) (?:your|an?|the|some)\b[^\n.]{0,100}!\s*\n"
+    r"|\A\W*i(?:['’]ve| have) (?:written|created|prepared|drafted|made|put together)\b[^\n]{0,80}\b(?:for you|below|as (?:you )?requested)\b[^\n]{0,40}\n"
     r"|\A\W*(?:as (?:you )?(?:requested|asked),? |(?:sure|certainly|of course|absolutely)[!.,] (?:i'd|i’d|i would|i can|i'll|i’ll|let me)\b)"
     r"|\A\W*(?:great|good|excellent|interesting) question\W"
     r"|\A\W*(?:当然|好的|没问题|當然)[^\n]{0,6}(?:以下|下面|这是|這是|这里)|\A\W*(?:以下是|下面是)[^\n]{0,60}[：:]\s*\n"
@@ -68,14 +74,25 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"(?:let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope this (?:helps|meets)|(?:would you like|do you want) me to"
+    r"(?:let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope (?:this (?:helps|meets|works)|you (?:enjoy|like|find) (?:this|it))|is there anything else (?:i can|you)|(?:would you like|do you want) me to"
     r"|feel free to (?:adjust|modify|edit|change|customi[sz]e|ask|let me)|ich hoffe, (?:das|dies) hilft|j['’]espère que (?:cela|ça) (?:vous |t['’])?aide"
     r"|espero que (?:esto|isso|isto) (?:te |le |o |a )?(?:ayude|sirva|ajude)|spero che questo (?:ti |le )?(?:aiuti|sia)|ik hoop dat dit helpt"
     r"|mam nadzieję, że to pomo|надеюсь, это помо|希望(?:这|這|对您|能)|お役に立て)"
-    r"[^\n]{0,150}\Z"
-    r"|^\W*(?:word count\W+\d+|note: [^\n]{0,80}\b(?:as (?:you )?(?:asked|requested)|\d+ words|your (?:request|needs|prompt)))",
+    r"[^\n]{0,150}\Z",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(
+    r"^\W*(?:word count\W+\d+|note: [^\n]{0,80}\b(?:as (?:you )?(?:asked|requested)|\d+ words|your (?:request|needs|prompt)))",
     re.IGNORECASE | re.MULTILINE,
 )
+# Most texts have none of these, and need not be searched for what begins with them. In small letters, but for the placeholders.
+_OF_MARKS = ("<", "inst]", "##", "assistant", "response:", "system", "user")
+_OF_GAPS = ("[", "【", "<", "{", "XX", "TODO", "TBD")
+_OF_CLOSINGS = (
+    "let me know", "anything else", "i hope", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
+)  # fmt: skip
+_OF_NOTES = ("word count", "note: ")
+_LAST = 300  # characters, in which a closing stands
 
 
 class EchoStage(TextStage):
@@ -91,15 +108,31 @@ class EchoStage(TextStage):
         runs, names = _of_prompt(item.template.text) if item is not None else (frozenset(), None)
         talks = "messages" in type(row).model_fields  # in a conversation it is a part of what was asked for
         for text in self.texts(row):
-            if _MARKS.search(text):
+            lowered = text.lower()
+            if _has(lowered, _OF_MARKS) and _MARKS.search(text):
                 return drop("a mark of a chat format")
-            if _GAPS.search(text) or (names is not None and names.search(text)):
+            if _has(text, _OF_GAPS) and (
+                _GAPS.search(_CODE.sub("", text)) or (names is not None and names.search(text))
+            ):
                 return drop("a placeholder that is not filled")
-            if not talks and (_OPENING.search(text) or _CLOSING.search(text)):
+            if not talks and _talks(text, lowered):
                 return drop("talk around what was asked for")
             if runs and (share := _copied(text, runs)) > self.max_copied:
                 return drop("copied from the prompt", round(share, 3))
         return KEEP
+
+
+def _talks(text: str, lowered: str) -> bool:
+    """Whether a text begins or ends with what is said around an answer."""
+    if _OPENING.search(text):
+        return True
+    if _has(lowered[-_LAST:], _OF_CLOSINGS) and _CLOSING.search(text[-_LAST:]):
+        return True
+    return _has(lowered, _OF_NOTES) and _NOTE.search(text) is not None
+
+
+def _has(text: str, signs: tuple[str, ...]) -> bool:
+    return any(sign in text for sign in signs)
 
 
 @lru_cache(maxsize=256)
@@ -115,12 +148,14 @@ def _of_prompt(template: str) -> tuple[frozenset[tuple[str, ...]], re.Pattern[st
 def word_runs(text: str) -> list[tuple[str, ...]]:
     """Every six words on end of a text, without case and punctuation."""
     words = _WORD.findall(text.casefold())
-    return [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
+    return list(zip(*(words[start:] for start in range(_RUN)), strict=False))
 
 
 def _copied(text: str, runs: frozenset[tuple[str, ...]]) -> float:
     """The share of a text's words that lie in one of these runs."""
     own = word_runs(text)
+    if runs.isdisjoint(own):
+        return 0.0
     covered, until = 0, 0
     for start, run in enumerate(own):
         if run in runs:

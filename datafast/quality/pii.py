@@ -12,7 +12,7 @@ numbers with 555-01.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
@@ -27,13 +27,32 @@ __all__ = ["PiiKind", "PiiStage"]
 PiiKind = Literal["email", "phone", "card", "iban", "us_ssn", "ip", "key"]
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})\b", re.IGNORECASE)
+_SPELLED = re.compile(
+    r"[\w.+-]{1,64} ?[\[(](?:at|ät|arroba|chez)[\])] ?"
+    r"((?:[a-z0-9-]{1,63}(?:\.| ?[\[(](?:dot|punkt|point|punto|ponto)[\])] ?))+[a-z]{2,24})\b",
+    re.IGNORECASE,
+)
 _EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _PHONE = re.compile(
     r"(?<![\w.,/-])(?<!\d )(?:\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"
+    r"|00\d{1,3}[ .-]?\d(?:[ .-]?\d){6,11}|\(0\d{1,4}\) ?\d{3,4}(?:[ -]?\d{2,4}){1,2}"
     r"|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,4}(?: ?/ ?|[ -])\d{3,4}[ -]?\d{2,5}(?:[ -]?\d{2,4})?|0\d(?:[ .]\d\d){4})(?![\w/-]|[.,]\d)"
+)
+# Whatever its form, a number that is called one of a phone.
+_CALLED = re.compile(
+    r"(?:\b(?:tel|phone|telephone|telefon\w*|téléphone|teléfono|mobile|handy|cell|cellulare|móvil|portable|whatsapp"
+    r"|fax|call me (?:on|at)|тел\w*)\b|电话|電話)"
+    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}[+(]?\d(?:[ ./()-]{0,2}\d){6,13}(?![\w])",
+    re.IGNORECASE,
 )
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+# Most texts have nothing of the sort, and need not be searched for each.
+_NUMBERS = re.compile(r"\d[\d .()/-]{5}|[A-Z]{2}\d\d ?[A-Z]")
+_OF_PHONES = (
+    "tel", "phone", "mobil", "handy", "cell", "móvil", "portable", "whatsapp", "fax", "call me", "télé", "telé", "тел", "电话", "電話"
+)  # fmt: skip
+_OF_KEYS = ("sk-", "AKIA", "_", "glpat-", "pypi-", "AIza", "SG.", "xox", "eyJ", "ya29", "PRIVATE KEY")
 _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
 _IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
 _NO_HOST = re.compile(
@@ -42,7 +61,7 @@ _NO_HOST = re.compile(
 _KEY = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}"
     r"|[srp]k_(?:live|test)_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}|AIza[A-Za-z0-9_-]{30,}"
-    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
+    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|ya29\.[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
     r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
 )
 
@@ -58,18 +77,29 @@ class PiiStage(TextStage):
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = self.texts(row)
+        with_numbers = [text for text in texts if _NUMBERS.search(text)]
         for kind in self.kinds:
-            if any(_FINDERS[kind](text) for text in texts):
+            if any(_FINDERS[kind](text) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
                 return drop(_NAMES[kind])
         return KEEP
 
 
 def _has_email(text: str) -> bool:
-    return "@" in text and any(not _EXAMPLE.search(found[1]) for found in _EMAIL.finditer(text))
+    found = list(_EMAIL.finditer(text)) if "@" in text else []
+    if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
+        found += _SPELLED.finditer(text)
+    return any(not _EXAMPLE.search(each[1]) for each in found)
 
 
 def _has_phone(text: str) -> bool:
-    return any("555-01" not in found[0].replace(" ", "-").replace(".", "-") for found in _PHONE.finditer(text))
+    return any("555-01" not in found[0].replace(" ", "-").replace(".", "-") for found in _phones(text))
+
+
+def _phones(text: str) -> Iterator[re.Match[str]]:
+    yield from _PHONE.finditer(text)
+    lowered = text.lower()
+    if any(sign in lowered for sign in _OF_PHONES):
+        yield from _CALLED.finditer(text)
 
 
 def _has_card(text: str) -> bool:
@@ -96,7 +126,12 @@ def _is_iban(account: str) -> bool:
 
 
 def _has_ip(text: str) -> bool:
-    return any(not _NO_HOST.match(found[0]) for found in _IP.finditer(text))
+    # Numbers of one digit each are those of a section or a version.
+    return any(not _NO_HOST.match(found[0]) and len(found[0]) > 7 for found in _IP.finditer(text))
+
+
+def _has_key(text: str) -> bool:
+    return any(sign in text for sign in _OF_KEYS) and _KEY.search(text) is not None
 
 
 _FINDERS: dict[str, Callable[[str], object]] = {
@@ -106,8 +141,9 @@ _FINDERS: dict[str, Callable[[str], object]] = {
     "iban": _has_iban,
     "us_ssn": _SSN.search,
     "ip": _has_ip,
-    "key": _KEY.search,
+    "key": _has_key,
 }
+_OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
 _NAMES = {
     "email": "an address for mail",
     "phone": "a phone number",

@@ -47,14 +47,14 @@ class _Words(NamedTuple):
 
 _WORDS: dict[str, _Words] = {
     "en": _Words(
-        r"(?:i|we)(?:'m| am| are)?(?: \w+){0,2}? (?:can ?not|can't|won't|will not|unable to|not able to|not comfortable|(?:not|don't) feel comfortable"
+        r"(?:i|we)(?:'m| am| are)?(?: \w+){0,2}? (?:can ?not|can't|won't|will not|unable to|not able to|not comfortable|(?:not|don't) feel (?:comfortable|right)|going to have to pass|have to pass"
         r"|must (?:respectfully )?(?:decline|refuse)|(?:have|need) to (?:decline|refuse)|decline|refuse|not (?:allowed|permitted|going) to"
         r"|rather not|prefer not|(?:do not|don't|lack) (?:have )?(?:enough|sufficient|access|the ability|the necessary))"
-        r"|(?:i|we)(?:'m| am| are) (?:unable to|not)|i'd (?:rather|prefer) not|not (?:be )?(?:appropriate|possible) for me|not something (?:i|we) can",
+        r"|(?:i|we)(?:'m| am| are) (?:unable to|not)|i'd (?:rather|prefer) not|not (?:be )?(?:appropriate|possible) for me|(?:unethical|inappropriate|irresponsible|wrong|harmful) for me to|(?:not|\w+n't) something (?:i|we)(?:'m| am| are)? (?:can|able|allowed)",
         r"help|assist|provid|comply|fulfil|complet|answer|creat|generat|writ|produc|discuss|shar(?:e|ing)|support|continu|engag|do\b|offer|give|giving"
-        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|tell|talk|brows|access",
-        r"requests?\b|content|material|prompt|this question|your question|such questions|task\b|this topic|this subject|instructions?\b"
-        r"|(?:medical|legal|financial) advice|(?:this|that|such an?|the requested|your) (?:story|text|letter|poem|essay|message|article|piece|conversation)"
+        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|brows|access|pass\b",
+        r"requests?\b|(?:such|this|that|any|of|explicit|harmful|offensive|inappropriate|adult|violent|sexual|hateful|requested) (?:\w+ )?(?:content|material)|(?:content|material) (?:that|which|about|on|of|involving|like)|(?:this|that|your|such an?) prompt|of (?:this|that) (?:kind|nature|sort)|this question|your question|such questions|task\b|this topic|this subject|instructions?\b"
+        r"|(?:medical|legal|financial) advice|(?:this|that|such an?|the requested) (?:story|text|letter|poem|essay|message|article|piece|conversation)"
         r"|(?:write|writing|create|creating|generate|generating|produce|producing) (?:this|that|such|anything|a letter that|a text that|a story that)"
         r"|the internet|(?:external |these |your )?(?:links|websites|files)\b|real-time|information (?:about|on|that)|help (?:you )?with (?:that|this)|(?:discuss|do) (?:this|that) (?:topic|subject|matter)",
         r"that\b|this\b|these\b|those\b|such\b|you\b|appropriate|information",
@@ -62,11 +62,11 @@ _WORDS: dict[str, _Words] = {
     ),
     "fr": _Words(
         r"ne (?:peux|puis|pourrai|pouvons|suis pas en mesure|suis pas autoris|suis pas capable|me sens pas|me permets pas|souhaite pas)|m'est (?:pas )?(?:im)?possible"
-        r"|impossible de|(?:dois|préfère|préfèrerais) (?:donc )?(?:la |le |les |ne pas |refuser|décliner)|refuse (?:de|d')|dans l'impossibilité",
+        r"|impossible de|(?:dois|préfère|préfèrerais) (?:donc )?(?:la |le |les |ne pas |refuser|décliner)|refuse (?:de|d')|dans l'(?:impossibilité|incapacité)",
         r"aider|assister|fournir|répondre|créer|générer|écrire|rédiger|produire|discuter|partager|continuer|accéder|refuser|décliner|donner|traiter"
         r"|satisfaire|faire|aborder|proposer|composer",
         r"(?:cette|votre|ta|telle) (?:demande|requête|question)|contenu|(?:ce|cet|le) (?:type|genre|texte|message|sujet|récit|poème)|cette (?:histoire|lettre)|un (?:texte|message|récit) qui"
-        r"|conseils? (?:médica|juridi|financi)|instructions",
+        r"|conseils? (?:médica|juridi|financi)|instructions|ces informations",
         r"cela|ça\b|ce\b|cette|cet\b|vous|t'aider|y\b",
         r"désol|regrette|excus|malheureus|navr|comprends|pardon",
     ),
@@ -74,9 +74,9 @@ _WORDS: dict[str, _Words] = {
         r"(?:kann|darf|werde|möchte|will) (?:ich )?(?:\S+ ){0,6}?(?:nicht|kein|lieber)|nicht (?:dazu )?(?:in der lage|möglich|gestattet|erlaubt)"
         r"|(?:muss|möchte) (?:ich )?(?:\S+ ){0,4}?(?:ablehnen|verweigern)|lehne (?:ich )?|weigere mich|außerstande|ausserstande",
         r"helfen|weiterhelfen|unterstützen|bereitstellen|erfüllen|beantworten|erstellen|schreiben|verfassen|generieren|nachkommen|ablehnen|teilen|geben"
-        r"|liefern|behilflich|bearbeiten|antworten|produzieren|entsprechen|anbieten|verweigern|lehne|besprechen|diskutieren|dienen",
+        r"|liefern|behilflich|bearbeiten|antworten|produzieren|entsprechen|anbieten|verweigern|lehne|besprechen|diskutieren|dienen|sagen",
         r"(?:diese|dieser|ihre|ihrer|deine|deiner|solche) (?:anfrage|bitte|frage|aufforderung|aufgabe)|inhalt|(?:diesen|solchen|solche|den gewünschten) (?:text|brief|artikel|texte)"
-        r"|diese (?:geschichte|nachricht)|diese[smn]? thema|(?:medizinische|rechtliche|juristische)\w* (?:rat|auskünfte|beratung)|anleitung",
+        r"|diese (?:geschichte|nachricht)|diese[smn]? thema|diese (?:informationen|auskunft)|(?:medizinische|rechtliche|juristische)\w* (?:rat|auskünfte|beratung)|anleitung",
         r"dabei|damit|hierbei|daran|das\b|dies|dazu|dir\b|ihnen\b|euch\b|solche",
         r"tut mir (?:sehr )?leid|entschuldig|bedau|leider|verzeih|verstehe|sorry",
     ),
@@ -85,8 +85,8 @@ _WORDS: dict[str, _Words] = {
         r"|(?:debo|tengo que|prefiero|preferiría) (?:\w+ )?(?:rechazar|negarme|declinar|no\b)|me niego|rechazo",
         r"ayudar|asistir|proporcionar|cumplir|responder|crear|generar|escribir|redactar|producir|compartir|continuar|rechazar|declinar|hacer|ofrecer"
         r"|dar\w*|atender|hablar|tratar|realizar|negarme|rechazo",
-        r"(?:esta|su|tu|dicha|tal) (?:solicitud|petición|pregunta|consulta)|contenido|(?:este|ese|dicho) (?:texto|tipo|tema|mensaje|cuento|relato|poema)|un (?:texto|mensaje|cuento) que|esta (?:historia|carta)"
-        r"|consejos? (?:médic|legal|financ)|instrucciones",
+        r"(?:esta|esa|la|su|tu|dicha|tal) (?:solicitud|petición|pregunta|consulta)|contenido|(?:este|ese|dicho) (?:texto|tipo|tema|mensaje|cuento|relato|poema)|un (?:texto|mensaje|cuento) que|esta (?:historia|carta)"
+        r"|consejos? (?:médic|legal|financ)|instrucciones|(?:esta|esa) información",
         r"eso\b|esto\b|ello\b|este\b|esta\b|ese\b|ayudarte|ayudarle",
         r"lo siento|lament|disculp|perdón|perdona|desafortunad|entiendo|me temo",
     ),
@@ -94,8 +94,8 @@ _WORDS: dict[str, _Words] = {
         r"non (?:posso|potrò|possiamo|sono in grado|sono autorizzat|mi è (?:possibile|permesso|consentito)|mi sento|intendo)"
         r"|(?:devo|preferisco|preferirei) (?:\w+ )?(?:rifiutar|declinar|non\b)|mi rifiuto|impossibilitat|rifiuto di",
         r"aiutar|assister|fornir|soddisfar|risponder|crear|generar|scriver|produr|condivider|continuar|rifiutar|declinar|farlo|offrir|dar\w*|accoglier|redigere|parlare|trattare|elaborare",
-        r"(?:questa|tua|sua|tale) (?:richiesta|domanda)|contenut|(?:questo|tale) (?:testo|tipo|tema|argomento|messaggio|racconto|genere)|un (?:testo|messaggio|racconto) che|questa (?:storia|lettera)"
-        r"|consigli (?:medic|legal|finanz)|istruzioni",
+        r"(?:questa|la tua|la sua|tua|sua|tale|alla) (?:richiesta|domanda)|contenut|(?:questo|tale) (?:testo|tipo|tema|argomento|messaggio|racconto|genere)|un (?:testo|messaggio|racconto) che|questa (?:storia|lettera)"
+        r"|consigli (?:medic|legal|finanz)|istruzioni|(?:queste|tali) informazioni",
         r"ciò|questo|questa|quest'|quello|aiutarti|aiutarla|aiutarvi",
         r"dispiace|spiace|scus|purtroppo|spiacente|capisco|temo",
     ),
@@ -105,7 +105,7 @@ _WORDS: dict[str, _Words] = {
         r"ajudar|ajudá|auxiliar|fornecer|cumprir|responder|criar|gerar|escrever|redigir|produzir|compartilhar|partilhar|continuar|recusar|declinar|fazer|oferecer|dar\b|atender"
         r"|discutir|falar|elaborar|realizar",
         r"(?:esse|este|seu|teu|tal|essa|esta|sua|tua) (?:pedido|solicitação|pergunta|questão)|conteúdo|(?:esse|este|tal) (?:texto|tipo|tema|assunto|conto|poema)|um (?:texto|conto) que|uma mensagem que|(?:essa|esta) (?:história|carta|mensagem)"
-        r"|conselhos? (?:médic|jurídic|financ)|instruções",
+        r"|conselhos? (?:médic|jurídic|financ)|instruções|(?:essas|estas) informações",
         r"isso|isto|nisso|disso|esse|essa|este|esta|você|lo\b",
         r"desculp|lamento|sinto muito|infelizmente|perdão|entendo|receio",
     ),
@@ -114,7 +114,7 @@ _WORDS: dict[str, _Words] = {
         r"|(?:kan|mag) ik (?:\S+ ){0,5}?(?:niet|geen)|ik (?:kan|mag|zal|wil) (?:\S+ ){0,5}?(?:niet|geen)",
         r"helpen|assisteren|verstrekken|voldoen|beantwoorden|maken|genereren|schrijven|delen|doorgaan|weigeren|geven|ondersteunen|van dienst|antwoorden|aanmaken|produceren|bieden|afwijzen|bespreken|leveren",
         r"(?:dit|dat|uw|je|jouw|zulk) (?:verzoek|vraag|opdracht)|(?:deze|die|uw|je|jouw) vraag|inhoud|(?:deze|zulke|die) (?:tekst|brief|teksten)|dit (?:soort|verhaal|bericht|onderwerp|type)|een (?:tekst|bericht|verhaal) d(?:ie|at)"
-        r"|(?:medisch|juridisch|financieel) advies|instructies",
+        r"|(?:medisch|juridisch|financieel) advies|instructies|deze informatie",
         r"daar\w*|dit\b|dat\b|hier\w*|ermee|deze",
         r"spijt|sorry|excus|helaas|begrijp|vrees",
     ),
@@ -220,7 +220,7 @@ _WORDS: dict[str, _Words] = {
     "ja": _Words(
         r"できません|できない|できかね|いたしかね|しかねます|お断り|控えさせて|差し控え|かねます",
         r"応え|答え|手伝|対応|作成|提供|書く|生成|協力|回答|執筆|作る|断り|お手伝い|控え|議論|お話",
-        r"要望|依頼|リクエスト|(?:この|その|ご)質問|内容|(?:この|その|そのような|このような|こういった)(?:文章|話題|物語|情報|テーマ|コンテンツ|件)|コンテンツ",
+        r"お?(?:手伝い|答え|応え)(?:は|が|すること(?:は|が))?でき|要望|依頼|リクエスト|(?:この|その|ご)質問|内容|(?:この|その|そのような|このような|こういった)(?:文章|話題|物語|情報|テーマ|コンテンツ|件)|コンテンツ",
         r"その|この|こちら|それ|ご",
         r"申し訳|すみません|すいません|ごめん|残念|恐れ入|恐縮",
     ),
@@ -258,6 +258,7 @@ _HELP = re.compile(
     r"(?<!\w)(?:help|assist|answer|comply|aider|répondre|helfen|weiterhelfen|beantworten|ayudar|responder|aiutar|risponder|ajud|helpen|assisteren"
     r"|beantwoord|pomóc|odpowied|помо[чг]|ответ|допом|hjälp|hjælp|svar|autta|vasta|pomo[ci]|odpověd|yardım|cevap)"
 )
+_DECLINES = re.compile("declin|refus|ablehn|rechaz|rifiut|recus|weiger|odmaw|отказ|お断り|拒")
 _FEW_WORDS = 8
 
 
@@ -278,9 +279,9 @@ _PARTS = {
 _SIGNS: dict[str, frozenset[str]] = {
     language: frozenset(words.split())
     for language, words in {
-        "en": "cannot t not unable decline refuse lack rather prefer",
-        "fr": "ne possible impossible dois préfère préfèrerais refuse impossibilité",
-        "de": "nicht kein keine keinen keinem keiner keinerlei lieber ablehnen verweigern lehne weigere außerstande ausserstande",
+        "en": "cannot t not unable decline refuse lack rather prefer pass unethical inappropriate irresponsible wrong harmful",
+        "fr": "ne possible impossible dois préfère préfèrerais refuse impossibilité incapacité",
+        "de": "nicht nichts kein keines keine keinen keinem keiner keinerlei lieber ablehnen verweigern lehne weigere außerstande ausserstande",
         "es": "no debo tengo prefiero preferiría niego rechazo",
         "it": "non devo preferisco preferirei rifiuto impossibilitato impossibilitata",
         "pt": "não devo preciso tenho prefiro recuso impossível",
@@ -308,7 +309,7 @@ _SCRIPTS = {
 }
 _OF_MODELS = ("model", "modèl", "intel", "chatbot", "bot", "модел", "интел", "інтел", "malli", "tekoäly", "yapay", "mô hình", "nhân tạo", "buatan", "نموذج", "ذكاء", "مساعد")  # fmt: skip
 _MACHINES = frozenset({"ai", "ia", "ki", "si", "yz", "ии"})
-_OF_RULES = ("violat", "against", "conflict", "contrary", "guideline", "polic", "programming", "rules", "cannot be", "inappropriate", "not something", "encontre", "viole", "contraire", "enfreint", "gegen", "contra", "viola", "infringe", "incumple", "contro", "tegen", "schendt", "narusza", "sprzeczn", "противореч", "наруша", "违反", "違反", "に反", "يخالف", "تخالف", "ينتهك", "يتعارض")  # fmt: skip
+_OF_RULES = ("beyond my", "outside my", "outside of my", "scope of my", "violat", "against", "conflict", "contrary", "guideline", "polic", "programming", "rules", "cannot be", "inappropriate", "not something", "encontre", "viole", "contraire", "enfreint", "gegen", "contra", "viola", "infringe", "incumple", "contro", "tegen", "schendt", "narusza", "sprzeczn", "противореч", "наруша", "违反", "違反", "に反", "يخالف", "تخالف", "ينتهك", "يتعارض")  # fmt: skip
 _WORD = re.compile(r"\w+")
 _UNSPACED_MODEL = re.compile(r"ai|人工智|语言模型|語言模型|言語モデル|人工知能|인공지능|언어 모델|בינה|מודל")
 
@@ -319,10 +320,12 @@ _MODEL = (
     r"|языков\w+ модел\w+|искусственн\w+ интеллект\w*|мовн\w+ модел\w+|штучн\w+ інтелект\w*|språkmodell|sprogmodel|kielimalli|tekoäly|jazykov\w+ model|yapay zek[aâ]|dil modeli"
     r"|mô hình ngôn ngữ|trí tuệ nhân tạo|model bahasa|kecerdasan buatan)"
 )
+_NOT_ONE = r"(?!(?:[ -](?:model|assistant|system|program))?,? (?:engineer|researcher|company|expert|startup|consultant|it|they)\b)"  # somebody who works on them
 _AS_MODEL = re.compile(
-    r"(?:as|since i am|because i am|being|(?:i am|i'm)(?: just| only| merely)?|en tant qu[e'] ?|étant|je suis(?: juste| seulement)?|als|da ich|ich bin(?: nur)?|como|al ser|siendo|soy(?: solo)?|por ser|sou(?: apenas)?|in quanto"
+    r"(?:(?:i am|i'm)(?: just| only| merely)?|en tant que|étant|je ne suis qu'une?|je suis(?: juste| seulement)?|als|da ich|ich bin(?: nur)?|como|al ser|siendo|soy(?: solo)?|por ser|sou(?: apenas)?|in quanto"
     r"|come|essendo|sono(?: solo)?|ik ben(?: slechts)?|jako|jestem(?: tylko)?|как|будучи|я(?: -| —| всего лишь)?|як|som|jag är|jeg er|tekoälynä|jsem|bir|ben|là(?: một)?|sebagai)"
-    rf" (?:\w+[ ']){{0,2}}?{_MODEL}\b(?!(?:[ -](?:model|assistant|system|program))?,? (?:engineer|researcher|company|expert|startup|consultant|it|they)\b)"
+    rf" (?:\w+[ ']){{0,2}}?{_MODEL}\b{_NOT_ONE}"
+    rf"|(?<!\w)(?:as|being)(?: just| only)? an? (?:\w+ )?{_MODEL}\b{_NOT_ONE}"
     r"|作为(?:一个|一名|一款)?(?:ai|人工智能|大?语言模型)|作為(?:一個|一名)?(?:ai|人工智慧|語言模型)|我(?:只)?是(?:一个|一名)?(?:ai|人工智能|语言模型)"
     r"|(?:ai|言語モデル|人工知能)(?:アシスタント|言語モデル|モデル)?(?:として|である|なので|ですので|のため)"
     r"|(?:ai|인공지능|언어 모델)(?: ?(?:어시스턴트|모델|비서))?(?:로서|이기 때문|이라서|라서)|(?:بصفتي|باعتباري|كوني|أنا) (?:مجرد )?(?:نموذج|ذكاء|مساعد)|(?:בתור|כמודל|אני) (?:מודל|שפה|בינה)"
@@ -330,8 +333,9 @@ _AS_MODEL = re.compile(
 _RULES = re.compile(
     r"(?:this|that|your|the|such) (?:request|content|prompt|topic|question|material|kind of)\b[^.!?\n]{0,50}"
     r"\b(?:violates|goes against|is against|conflicts with|is not something i|cannot be (?:fulfilled|completed|answered|processed)|is inappropriate)"
+    r"|(?:beyond|outside) (?:of )?(?:my|the scope of my) (?:\w+ )?(?:capabilit|abilit|expertise)\w*"
     r"|(?:against|violat\w+|conflicts? with|contrary to) (?:\w+ ){0,3}?(?:my|our) (?:\w+ ){0,2}?(?:guidelines|polic\w+|principles|programming|rules)"
-    r"|(?:my|our) (?:\w+ ){0,2}?(?:guidelines|polic\w+|programming|rules) (?:\w+ ){0,2}?(?:allow|permit|prohibit|prevent|forbid)"
+    r"|(?:my|our) (?:\w+ ){0,2}?(?:guidelines|polic\w+|programming|rules) (?:\w+ ){0,2}?(?:allow|permit|prohibit|prevent|forbid)s? (?:me|us|such|this)\b"
     r"|(?:encontre|viole|contraire|enfreint) [^.\n]{0,20}(?:mes|nos) (?:principes|règles|directives|consignes)"
     r"|gegen (?:meine|unsere) (?:\w+ )?(?:richtlinien|regeln|grundsätze|prinzipien|vorgaben)"
     r"|(?:contra|viola|infringe|incumple) (?:de )?(?:mis|nuestras|minhas|nossas|as minhas|meus) (?:normas|directrices|políticas|principios|diretrizes|regras|princípios|reglas)"
@@ -394,6 +398,8 @@ def _is_unable(sentence: str, first: str, parts: _Parts) -> bool:
     if verb is None:
         return is_sorry and not sentence[unable.end() :].strip(" ,")  # "I'm sorry, but I cannot."
     if parts.things.search(sentence):
+        return True
+    if len(sentence.split()) <= _FEW_WORDS and _DECLINES.search(unable[0]) and not sentence[unable.end() :].strip():
         return True
     points = parts.these.search(sentence) is not None
     if len(sentence.split()) <= _FEW_WORDS and _HELP.search(sentence) and points:

@@ -12,6 +12,7 @@ arXiv:2112.11446, table A1. In scripts without spaces letters count in the place
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -63,10 +64,10 @@ def repeated_share(text: str) -> float:
         words, size, few = [letter for letter in text.casefold() if letter.isalnum()], _LETTER_RUN, _FEW_LETTERS
     if len(words) < few:
         return 0.0
-    runs = [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
-    counts: dict[tuple[str, ...], int] = {}
-    for run in runs:
-        counts[run] = counts.get(run, 0) + 1
+    runs = list(zip(*(words[start:] for start in range(size)), strict=False))
+    if len(set(runs)) == len(runs):
+        return 0.0
+    counts = Counter(runs)
     covered, until = 0, 0
     for start, run in enumerate(runs):
         if counts[run] > 1:

@@ -23,7 +23,7 @@ import orjson
 
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, FilteredRow
+from datafast.store.records import Append, FilteredRow, Place
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
@@ -42,8 +42,9 @@ class Undecided(Exception):
     """No verdict can be given about a row. The one that it has stands."""
 
 
-Decide = Callable[[int, bytes], Dropped | None]
-"""Given the position of an item in the plan and the line of one of its rows: what drops it, or None. Raises `Undecided`."""
+Decide = Callable[[int, bytes, bytes], Dropped | None]
+"""Given the position of an item in the plan, the key that it has in the ledger, and the line of one of its rows: what drops it, or None.
+Raises `Undecided`."""
 
 PlaceIn = Callable[[int], tuple[int, int]]
 """Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
@@ -81,11 +82,10 @@ class _Verdicts:
 
 
 class _Place(NamedTuple):
-    """An append with the rows that stages have dropped there, the position of its item, and how many rows the plan asks that for."""
+    """An append with the rows that stages have dropped there, and the place of its item in the plan."""
 
     append: Append
-    position: int
-    num_rows: int
+    item: Place
     filtered: Mapping[int, tuple[int, Dropped, bytes]]
     """By number of the row: its id among filtered rows, what dropped it, its line."""
 
@@ -132,28 +132,29 @@ def reversals(rows: Path, ledger: Ledger, decide: Decide, place_in: PlaceIn | No
         place_in: says where items are in the plan if that is not the one of the last run.
     """
     found = Reversed()
-    for item, position, number, line, is_dropped in _recorded(rows, ledger):
-        place = (position, number + 1) if place_in is None else place_in(item)
-        if number >= place[1]:
+    for item, place, number, line, is_dropped in _recorded(rows, ledger):
+        position, num_rows = (place.position, place.num_rows) if place_in is None else place_in(item)
+        if number >= num_rows:
             continue
         found.decided += 1
         with contextlib.suppress(Undecided):
-            drops = decide(place[0], line) is not None
+            drops = decide(position, place.key, line) is not None
             found.returned += is_dropped and not drops
             found.dropped += drops and not is_dropped
     return found
 
 
-def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, int, int, bytes, bool]]:
-    """Item, position, number and line of each row that the last plan asks for, and whether it is dropped."""
+def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, Place, int, bytes, bool]]:
+    """Item, its place, number and line of each row that the last plan asks for, and whether it is dropped."""
     if rows.is_file():
         with rows.open("rb") as source:
-            for append, position, num_rows in ledger.appends_with_items():
+            for append, place in ledger.appends_with_items():
                 for number, line in (_unaltered(source, append) or {}).items():
-                    if number < num_rows:
-                        yield append.item, position, number, line, False
+                    if number < place.num_rows:
+                        yield append.item, place, number, line, False
     for dropped in ledger.filtered_lines():
-        yield dropped.item, dropped.position, dropped.number, dropped.row + b"\n", True
+        place = Place(dropped.position, dropped.key, dropped.number + 1)
+        yield dropped.item, place, dropped.number, dropped.row + b"\n", True
 
 
 def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _Verdicts) -> list[Append]:
@@ -202,7 +203,7 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
     """All appends in the order of the file, with the rows that were dropped there."""
     out = ledger.filtered_by_place()
     waiting = next(out, None)
-    for append, position, num_rows in ledger.appends_with_items():
+    for append, place in ledger.appends_with_items():
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:
@@ -212,7 +213,7 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
                     waiting.row + b"\n",
                 )
             waiting = next(out, None)
-        yield _Place(append, position, num_rows, filtered)
+        yield _Place(append, place, filtered)
 
 
 def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts) -> dict[int, bytes]:
@@ -222,11 +223,11 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
     end = place.append.start
     for number, line in lines.items():
         start, end = end, end + len(line)
-        if number >= place.num_rows:
+        if number >= place.item.num_rows:
             kept[number] = line
             continue
         counts.decided += 1
-        found = _verdict(decide, place.position, line, None, counts)
+        found = _verdict(decide, place.item, line, None, counts)
         if found is None:
             kept[number] = line
             continue
@@ -234,9 +235,9 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
         verdicts.turn(item, dropped=1 << number)
         row = FilteredRow(item, number, found.stage, found.reason, b"", time.time(), place.append.id, found.score)
         verdicts.dropped.append((row, start, len(line) - 1))
-    for number, (filtered_id, before, line) in place.filtered.items() if place.num_rows else ():
+    for number, (filtered_id, before, line) in place.filtered.items() if place.item.num_rows else ():
         counts.decided += 1
-        found = _verdict(decide, place.position, line, before, counts)
+        found = _verdict(decide, place.item, line, before, counts)
         if found is None:
             counts.returned += 1
             verdicts.turn(item, returned=1 << number)
@@ -247,9 +248,9 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
     return kept
 
 
-def _verdict(decide: Decide, position: int, line: bytes, before: Dropped | None, counts: Reversed) -> Dropped | None:
+def _verdict(decide: Decide, item: Place, line: bytes, before: Dropped | None, counts: Reversed) -> Dropped | None:
     try:
-        return decide(position, line)
+        return decide(item.position, item.key, line)
     except Undecided:
         counts.undecided += 1
         return before

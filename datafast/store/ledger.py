@@ -49,6 +49,7 @@ from datafast.store.records import (
     ItemRecord,
     ItemsMark,
     ItemState,
+    Place,
     PlacedRow,
     Recorded,
     Sizes,
@@ -603,14 +604,14 @@ class Ledger:
         )
         self._db.execute("DROP TABLE last_places")
 
-    def appends_with_items(self) -> Generator[tuple[Append, int, int], None, None]:
-        """All appends in the order of the file, each with the position of its item and the number of rows that the plan asks it for."""
+    def appends_with_items(self) -> Generator[tuple[Append, Place], None, None]:
+        """All appends in the order of the file, each with the place of its item in the plan."""
         query = (
-            "SELECT appends.*, items.position, CASE items.state WHEN 3 THEN 0 ELSE items.num_rows END FROM appends "
+            "SELECT appends.*, items.position, items.key, CASE items.state WHEN 3 THEN 0 ELSE items.num_rows END FROM appends "
             "JOIN items ON items.id = item ORDER BY appends.id"
         )
         for row in self._db.execute(query):
-            yield append_from(row), row[-2], row[-1]
+            yield append_from(row), Place(*row[-3:])
 
     def filtered_by_place(self) -> Generator[PlacedRow, None, None]:
         """All filtered rows that have a place, in the order of the file."""
@@ -621,7 +622,7 @@ class Ledger:
     def filtered_lines(self) -> Generator[FilteredLine, None, None]:
         """The filtered rows of items that are in the plan, in the order in which they were dropped."""
         query = (
-            "SELECT filtered.id, item, position, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = item "
+            "SELECT filtered.id, item, position, key, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = item "
             "WHERE state != 3 ORDER BY filtered.id"
         )
         for row in self._db.execute(query):

@@ -23,6 +23,7 @@ __all__ = [
     "ItemRecord",
     "ItemState",
     "ItemsMark",
+    "Place",
     "PlacedRow",
     "Recorded",
     "Sizes",
@@ -196,6 +197,14 @@ class FilteredRow:
     score: float | None = None
 
 
+class Place(NamedTuple):
+    """Where an item is in the plan, its key, and how many rows it is asked for; 0 where it is not in the plan."""
+
+    position: int
+    key: bytes
+    num_rows: int
+
+
 class PlacedRow(NamedTuple):
     """A dropped row with its place; `id` is its own among dropped rows."""
 
@@ -214,6 +223,7 @@ class FilteredLine(NamedTuple):
     id: int
     item: int
     position: int
+    key: bytes
     number: int
     stage: str
     reason: str
