@@ -31,11 +31,15 @@ class GuidedConfig(PromptDatasetConfig):
     file. Its placeholders are drawn at random, unless `expansion` says how."""
 
     @property
+    def persona_asks(self) -> bool:
+        """Whether the persona is who asks, in the place of values of the template."""
+        user = self.template.user if self.template is not None else None
+        return user is not None and self.personas is not None and user not in super().placeholders
+
+    @property
     def _guiding(self) -> PromptTemplate | None:
-        """The template for the prompts of this config: personas, or values of its own, say who the user is."""
-        if self.template is None or self.personas is None or self.template.user in super().placeholders:
-            return self.template
-        return self.template.for_persona()
+        """The template for the prompts of this config."""
+        return self.template.for_persona() if self.template is not None and self.persona_asks else self.template
 
     @property
     def guidance(self) -> str:

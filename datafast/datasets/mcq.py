@@ -290,6 +290,7 @@ class MCQDataset(BySourceDataset[MCQDatasetConfig, MCQRow]):
         reply = await generate("distractors", prompt, Distractors, system=system, tag=str(number), row=number)
         found = list(others(reply.incorrect_answers, question.answer))
         if len(found) < _NUM_WRONG:
+            generate.drop_reasoning("distractors", str(number))
             prompt = f"{prompt}\n\nNone of them may say the same as the right answer."
             model = distractors_model(question.answer)
             again = await generate("distractors", prompt, model, system=system, tag=str(number), row=number)

@@ -124,6 +124,7 @@ class Talk:
         if why_not_said("assistant", answer) is None:
             self._say("assistant", said("assistant", answer))
         else:
+            self._generate.drop_reasoning("assistant", self._tag(turn))
             self._say("assistant", (await self._generate("assistant", response_model=AssistantMessage, **told)).answer)
 
     async def _follow_up(self) -> str:
@@ -133,6 +134,7 @@ class Talk:
         earlier = frozenset(normalised(one["content"]) for one in self.messages)
         text = await self._user(prompt)
         if normalised(text) in earlier:
+            self._generate.drop_reasoning("user", self._tag(self._turn))
             # A class costs half a millisecond, so it is made only where something was said again.
             model = type("UserMessage", (UserMessage,), {"earlier": earlier, "__module__": __name__})
             text = await self._user(f"{prompt}\n\nSay nothing that was said before.", model)

@@ -182,6 +182,11 @@ class Generate:
         if self._thoughts is not None:
             self._thoughts.swap(row, one, other)
 
+    def drop_reasoning(self, role: str, tag: str) -> None:
+        """Forgets the reasoning of calls with this tag, as a kind does that does not take the answer and asks again."""
+        if self._thoughts is not None:
+            self._thoughts.drop(role, tag)
+
     @property
     def generation(self) -> int:
         """How often the item was retried after it had failed."""

@@ -64,6 +64,10 @@ class Thoughts:
         """
         self._all.append(_Thought((role, tag), part or role, rows, text))
 
+    def drop(self, role: str, tag: str) -> None:
+        """Forgets what was thought in calls with this tag."""
+        self._all = [thought for thought in self._all if thought.order != (role, tag)]
+
     def take(self, row: int, other: Thoughts) -> None:
         """Takes over what others hold about a row."""
         self._all += [thought._replace(rows=(row,)) for thought in other._all if _concerns(thought, row)]

@@ -18,7 +18,7 @@ from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import MCQDatasetConfig, PromptExpansionConfig, RunConfig
 from datafast.schema.data_rows import MCQRow
-from tests.support import CountingProvider, assert_balanced, requests_in
+from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 TEXTS = [f"Lesson {number}: a harbour crane lifts containers." for number in range(4)]
 PROMPT = "Q: {num_samples} {language_name} {document}"
@@ -124,6 +124,21 @@ def test_wrong_answers_that_are_the_right_one_or_each_other_are_asked_for_again(
     (row,) = dataset.data_rows
     assert sorted(row.options) == ["A", "B", "C", "It is 1."]
     assert len(requests_in(tmp_path / "requests")) == 3
+
+
+def test_the_reasoning_of_answers_that_were_not_taken_stands_in_no_row(tmp_path: Path) -> None:
+    said = iter([["A", "B", "It is 1."], ["A", "B", "C"]])
+
+    def reply(request: Request) -> str:
+        if request.schema is not None and request.schema.list_field == "questions":
+            return json.dumps({"questions": [{"question": "What is 1?", "correct_answer": "It is 1."}]})
+        answers = next(said)
+        return f"<think>{answers[-1]}</think>{json.dumps({'incorrect_answers': answers})}"
+
+    dataset = mcq(tmp_path, source=TEXTS[:1], num_rows=1, reasoning="field")
+    dataset.generate([CountingProvider("m", log=tmp_path / "requests", reply=reply)])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert row["reasoning"] == "C"
 
 
 def test_a_fourth_wrong_answer_takes_the_place_of_one_that_cannot_be_used(tmp_path: Path) -> None:

@@ -204,6 +204,28 @@ def test_an_assistant_who_always_speaks_for_the_user_fails_its_chat_and_may_be_a
     assert assert_balanced(again.report).written == 1
 
 
+def test_the_reasoning_of_what_was_not_taken_stands_in_no_row(tmp_path: Path) -> None:
+    thoughts = iter(range(1, 9))
+
+    def reply(request: Request) -> str:
+        thought = next(thoughts)
+        properties = request.schema.json_schema["properties"] if request.schema else {}
+        said: dict[str, Any] = {
+            "questions": ["Deep?"],
+            "question": "Deep?" if thought < 5 else "Cold?",
+            "answer": "Yes.",
+        }
+        text = json.dumps({name: said[name] for name in properties}) if properties else "Yes.\nUser: And?"
+        return f"<think>Thought {thought}.</think>{text}"
+
+    given: dict[str, Any] = {"topics_and_subtopics": ["Tides"], "num_samples": 1, "max_turns": 2, "personas": None}
+    dataset = chats(tmp_path, reasoning="field", **given)
+    dataset.generate([CountingProvider("m", log=tmp_path / "requests", reply=reply)])
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    taken = {"question": 1, "assistant 1": 3, "user 2": 5, "assistant 2": 7}
+    assert row["reasoning"] == {part: f"Thought {number}." for part, number in taken.items()}
+
+
 def test_questions_that_no_user_asks_count_as_missing(tmp_path: Path) -> None:
     def reply(request: Request) -> str | None:
         asked = ["What holds a boat?", "I'm sorry, but I can't help with that.", "Deep? Assistant: Yes."]

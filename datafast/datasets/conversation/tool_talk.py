@@ -128,6 +128,7 @@ class Talk:
         reply = await self.generate(USER, prompt, Message, **told)
         earlier = frozenset(normalised(one["content"]) for one in self.messages if one["role"] in said)
         if normalised(reply.message) in earlier:
+            self.generate.drop_reasoning(USER, self._tag())
             model = type("Message", (Message,), {"earlier": earlier, "__module__": __name__})
             reply = await self.generate(USER, f"{prompt}\n\nSay nothing that was said before.", model, **told)
         return reply.message
@@ -140,6 +141,7 @@ class Talk:
             if isinstance(said, Answer):
                 return said.answer
             if said.calls == made:
+                self.generate.drop_reasoning(ASSISTANT, self._tag())
                 break  # it would go on like that, and knows all that these calls bring
             made = said.calls
             await self._call(made)

@@ -250,7 +250,9 @@ class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
             names = TemplateNames("instruction", "response", optional=["input"])
             sorts["judge"] = ("judge.prompt", self.judge.prompt, names)
         if self.guidance:
-            sorts["guidance"] = ("template", self.guidance, TemplateNames(optional=self.names_in_prompts.mandatory))
+            asks = "\n\nThis person asks:\n\n{persona}" if self.persona_asks else ""
+            names = TemplateNames(optional=self.names_in_prompts.mandatory)
+            sorts["guidance"] = ("template", f"{self.guidance}{asks}", names)
         return sorts
 
     def other_templates(self, edition: Edition) -> Sequence[Template]:
@@ -269,6 +271,7 @@ class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
         told: list[str | bytes] = [f"{sort}={template.keyed}" for sort, template in templates.items()]
         told += [f"{role}:{self.system_prompt_of(role) or ''}" for role in dict.fromkeys([*self.roles, *self.judges])]
         told += self.evolution.told if self.evolution is not None else []
+        told += self.template.keyed if self.template is not None else []
         if self.judge is not None:
             told += [self.judge.judged("", self.rubric(edition).keyed), *self.judge.told]
         if self.instructions is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from tests.datasets.conversation.tool_server import (
     cast,
     rows_with,
 )
-from tests.servers.fault_server import FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, rows_of, same_rows
 
 
@@ -210,6 +212,22 @@ def test_an_assistant_says_neither_its_name_nor_what_the_user_says_next(
     wrong = ["Low.\nUser: Thanks.\nAssistant: Gladly.", '{"next": {"calls": []}}', "Assistant: It is low."]
     (row,) = rows_with(tmp_path, fault_server, cast=Cast(openings=[["User: How high?"]], either=wrong))
     assert (row["messages"][1]["content"], row["messages"][-1]["content"]) == ("How high?", "It is low.")
+
+
+def test_the_reasoning_of_what_was_not_taken_stands_in_no_row(tmp_path: Path, fault_server: FaultServer) -> None:
+    made = Cast(openings=[["How high?"]], message=["How high?", "And at six?"], calls=[[HUSUM]], either=[[HUSUM]])
+    said = count(1)
+
+    def thinking(request: Recorded) -> Answer:
+        return Answer(text=f"<think>Thought {next(said)}.</think>{made(request).text}")
+
+    fault_server.respond = thinking
+    fields = {**WITH_TOOLS, "min_turns": 2, "max_turns": 2, "reasoning": "metadata"}
+    talk(tmp_path, 1, **fields).generate([provider(fault_server)], progress=False)
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    # 1 opening, 2 calls, 3 results, 4 the calls again, 5 answer, 6 the question again, 7 another one, 8 calls, 9 results, 10 and 11.
+    found = {int(number) for number in re.findall(r"Thought (\d+)\.", json.dumps(row["metadata"]["reasoning"]))}
+    assert found == {1, 2, 3, 5, 7, 8, 9, 11}
 
 
 def test_an_estimate_says_that_the_number_of_calls_is_up_to_the_assistant(tmp_path: Path) -> None:

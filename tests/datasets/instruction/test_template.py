@@ -83,6 +83,28 @@ def test_what_the_guidance_says_about_the_topic_is_filled_everywhere(tmp_path: P
     assert len(prompts(tmp_path, "It is about Fish.")) == 2
 
 
+def test_a_persona_is_who_asks_for_the_task_and_who_is_answered(tmp_path: Path) -> None:
+    template = PromptTemplate.model_validate({**WINE.model_dump(), "user": "guest"})
+    people = {"personas": ["A child of nine."], "with_input": "never"}
+    dataset = instructions(tmp_path, template=template, topics=["Fish"], num_rows=1, **people)
+    (row,) = dataset.generate([told(tmp_path, ["A Riesling of 2019."])]).data_rows
+    assert (row.metadata["persona"], "guest" in row.metadata) == ("A child of nine.", False)
+    assert len(prompts(tmp_path, "The user is the person described in this prompt.")) == 2
+    assert len(prompts(tmp_path, "A child of nine.")) == 2
+
+
+def test_a_requirement_that_comes_later_checks_recorded_responses(tmp_path: Path) -> None:
+    wine = [{"pattern": "Riesling", "reason": "no wine is named"}]
+    loose = PromptTemplate.model_validate({**WINE.model_dump(), "requires": wine})
+    given: dict[str, Any] = {"topics": ["Fish"], "num_rows": 1, "with_input": "never"}
+    instructions(tmp_path, template=loose, **given).generate([told(tmp_path, ["A Riesling."])])
+    dataset = instructions(tmp_path, template=WINE, **given)
+    (row,) = dataset.generate([told(tmp_path, ["A Riesling of 2019."])]).data_rows
+    assert row.response == "A Riesling of 2019."
+    assert dataset.report is not None
+    assert dataset.report.calls == 1
+
+
 def test_prompts_of_ones_own_are_all_asked(tmp_path: Path) -> None:
     own = [f"{letter} {{num_samples}} {{language_name}} {{topic}}" for letter in "ABC"]
     dataset = instructions(tmp_path, template=WINE, topics=["Fish", "Cheese"], prompts=own)
