@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field, create_model, field_validator
@@ -10,7 +13,7 @@ from pydantic.config import JsonDict
 
 from datafast.llms.reply_model import ReplyModel, exactly, with_first_words
 
-__all__ = ["ReplyText", "Texts", "counted_model", "texts_model"]
+__all__ = ["ReplyText", "Texts", "counted_model", "texts_model", "unnumbered"]
 
 
 def _not_blank(text: str) -> str:
@@ -23,6 +26,17 @@ ReplyText = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 """A text without outer whitespace, and not blank."""
 
 M = TypeVar("M", bound=ReplyModel)
+
+_NUMBER = re.compile(r"\s*(\d{1,4})[.)]\s+(?=\S)")
+
+
+def unnumbered(texts: Sequence[str]) -> list[str]:
+    """The texts of a list without their numbers ("1. ", "2. "), which a model writes in front of all of them or of none."""
+    found = [_NUMBER.match(text) for text in texts]
+    numbers = [int(number[1]) for number in found if number is not None]
+    if len(texts) < 2 or len(numbers) < len(texts) or any(one >= other for one, other in pairwise(numbers)):
+        return list(texts)
+    return [text[number.end() :] for text, number in zip(texts, found, strict=True) if number is not None]
 
 
 def counted_model(base: type[M], count: int, *, of: str, listed: Any = None) -> type[M]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from datafast.datasets.mcq_answers import normalised
-from datafast.datasets.replies import counted_model
+from datafast.datasets.replies import counted_model, unnumbered
 from datafast.datasets.said import AssistantsWords, said, said_anew, why_not_said
 from datafast.engine.generate import Generate
 from datafast.llms.reply_model import ReplyModel
@@ -30,7 +30,8 @@ class Questions(ReplyModel):
 
     def usable(self) -> list[str]:
         """The questions that users ask; what is none counts as missing."""
-        return [said("user", question) for question in self.questions if why_not_said("user", question) is None]
+        asked = unnumbered(self.questions)
+        return [said("user", question) for question in asked if why_not_said("user", question) is None]
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema
 
+from datafast._util.notify import warn_user
 from datafast._util.user_path import user_path
 from datafast.personas.config import PersonasConfig
 from datafast.personas.record import read_record
@@ -44,6 +45,10 @@ class PersonaInput(TextInput):
         if isinstance(value, str | Path) and str(value).endswith(".json"):
             grown = read_record(Path((info.context or {}).get("folder") or "") / user_path(value))
             if grown is not None:
+                if str(grown.get("model_id")).partition("/")[0] == "simulated":
+                    warn_user(
+                        f"{value}: A simulated model has grown these personas. Grow them anew before a real one is asked."
+                    )
                 return texts(grown["personas"])
         return super()._read(value, texts, info)
 

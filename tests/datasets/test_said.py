@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from datafast.datasets.replies import unnumbered
 from datafast.datasets.said import Speaker, said, why_not_said
 
 QUESTION, ANSWER = "How deep is it?", "It is deep."
@@ -74,3 +75,18 @@ def test_what_only_looks_like_another_speaker_is_said(speaker: Speaker, written:
 )
 def test_what_is_said_for_another_one_or_by_nobody_is_not(speaker: Speaker, written: str) -> None:
     assert why_not_said(speaker, written) is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "texts"),
+    [
+        (["1. Sail.", "2. Row."], ["Sail.", "Row."]),
+        (["1) Sail.", "3) Row."], ["Sail.", "Row."]),  # the second one was left out
+        (["1. Sail."], ["1. Sail."]),
+        (["1. Sail.", "Row."], ["1. Sail.", "Row."]),
+        (["1914. A war.", "1914. A year."], ["1914. A war.", "1914. A year."]),
+        (["1.5 m is deep.", "2.5 m too."], ["1.5 m is deep.", "2.5 m too."]),
+    ],
+)
+def test_numbers_of_a_list_are_no_part_of_its_texts(written: list[str], texts: list[str]) -> None:
+    assert unnumbered(written) == texts

@@ -163,6 +163,13 @@ def test_simulated_personas_never_meet_real_rows(server: FaultServer, tmp_path: 
     assert len(asked(server)) == 2
 
 
+def test_a_list_of_personas_that_a_simulated_model_has_grown_is_warned_of(tmp_path: Path) -> None:
+    people = tmp_path / "people.json"
+    texts(tmp_path, 3, grow={"file": people}).generate([SimulatedProvider()])
+    with pytest.warns(match=r"people\.json: A simulated model has grown these personas\."):
+        texts(tmp_path, personas=people)
+
+
 def test_after_a_trial_the_estimate_has_what_is_still_to_be_grown(tmp_path: Path) -> None:
     for grow in ({}, {"topics": {"topic_prompt": "sea", "degree": 2, "depth": 1}}):
         config = ConversationDatasetConfig(

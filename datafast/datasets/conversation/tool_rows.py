@@ -9,6 +9,7 @@ from datafast.datasets.conversation.tool_prompts import openings_form
 from datafast.datasets.conversation.tool_replies import ToolReplies
 from datafast.datasets.conversation.tool_talk import USER, Subject, Talk, TalkSettings
 from datafast.datasets.pairing import given
+from datafast.datasets.replies import unnumbered
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.plan.items import WorkItem
@@ -69,7 +70,7 @@ class ToolTalks:
             item.num_rows,
             prompt=asked,
             response_model=self._replies.openings,
-            items=lambda reply: reply.messages,
+            items=lambda reply: unnumbered(reply.messages),
             keep_repeats=self._keep_repeats,
             system=self._settings.told,
         )

@@ -17,6 +17,7 @@ prompts are not looked for here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -29,7 +30,7 @@ from datafast.datasets.instruction.evolution import ROLE as EVOLUTION
 from datafast.datasets.instruction.making import Maker
 from datafast.datasets.instruction.responses import ResponseModels
 from datafast.datasets.instruction.rows import EvolutionStep, InstructionRow, Task
-from datafast.datasets.replies import counted_model
+from datafast.datasets.replies import counted_model, unnumbered
 from datafast.datasets.topical import TopicalDataset
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
@@ -71,6 +72,11 @@ class NewTasks(ReplyModel):
     elements: ClassVar[tuple[str, ...]] = ("tasks",)
 
     tasks: list[NewTask]
+
+    def usable(self) -> list[Task]:
+        """The tasks without numbers in front of them."""
+        told = unnumbered([task.instruction for task in self.tasks])
+        return [replace(task.task(), instruction=text) for task, text in zip(self.tasks, told, strict=True)]
 
 
 @cache
@@ -168,7 +174,7 @@ class InstructionDataset(
             -(-item.num_rows // config.rows_per_task),
             prompt=lambda count: f"{self.render(item, {**values, 'num_samples': str(count)})}\n\n{form}",
             response_model=lambda count: tasks_model(count, config.with_input),
-            items=lambda reply: [task for new in reply.tasks if (task := new.task()) not in shown],
+            items=lambda reply: [task for task in reply.usable() if task not in shown],
             keep_repeats=config.keep_repeats,
             system=config.system_prompt_of(WRITER),
         )

@@ -31,6 +31,12 @@ def prompts(folder: Path) -> list[str]:
 # -- what instructions are made of
 
 
+def test_numbers_in_front_of_instructions_are_left_out(tmp_path: Path) -> None:
+    dataset = instructions(tmp_path, topics=["Sea"], num_samples_per_prompt=2, with_input="never")
+    dataset.generate([model(tmp_path, tasks=["1. Explain a tide.", "2. Sort these."])])
+    assert [row.instruction for row in dataset.data_rows] == ["Explain a tide.", "Sort these."]
+
+
 def test_topics_give_instructions_with_responses(tmp_path: Path) -> None:
     dataset = instructions(tmp_path, topics={"Sea": ["Tides", "Ice"]}, num_samples_per_prompt=2, with_input="sometimes")
     tasks = ["Explain a tide.", {"instruction": "Sort these.", "input": " boat, ship "}]
