@@ -42,28 +42,28 @@ _FIELDS = (
 _GAPS = re.compile(
     r"(?<![\w\]])\[(?i:your|insert|enter|add|recipient|sender|company|client|customer|date|name|address|phone|email|ihr|votre|su|il tuo|seu|uw)\b[^\]\[\n]{0,40}\](?!\()"
     rf"|(?<![\w\]])\[(?=\w)(?![a-zа-я])(?i:{_FIELDS})\b[^\]\[\n]{{0,40}}\](?!\()"
-    r"|(?<![\w\]])\[(?!(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|NOTE|TODO|MASK|SEP|CLS|PAD|UNK|OK|FAIL|PASS|SIC)\])[A-Z][A-Z]{2,}(?:[ _][A-Z]+){0,4}\](?!\()"
+    r"|(?<![\w\]])\[[A-Z]{2,}(?:[ _][A-Z]+){1,4}\](?!\()"
     r"|[\[【](?:您的|你的|姓名|名字|公司|日期|地址|城市|名前|氏名|会社名?|日付|住所|이름|회사|날짜|اسم|الاسم|التاريخ|المدينة)[^\]】\n]{0,12}[\]】]"
-    r"|(?:\b(?:Dear|Hello|Hi|Hey|Mr\.?|Ms\.?|Mrs\.?|Dr\.?|Herr|Frau|Cher|Chère|Bonjour|Monsieur|Madame|Hola|Gentile|Caro|Cara|Olá|Beste|Geachte)|(?:[Gg]eehrt|Lieb|Estimad|Prezad)[\w/]*) \[[^\]\[\n]{2,40}\]"
-    r"|<[A-Z]{2,}(?:[ _][A-Z]{2,})+>"
+    r"|(?:\b(?:Dear|Hello|Hi|Hey|Mr\.?|Ms\.?|Mrs\.?|Dr\.?|Herr|Frau|Cher|Chère|Bonjour|Monsieur|Madame|Hola|Gentile|Caro|Cara|Olá|Beste|Geachte)|(?:[Gg]eehrt|Lieb|Estimad|Prezad)[\w/]*) \[(?!sic\b)[^\]\[\n]{2,40}\]"
+    r"|(?<!\w)<[A-Z]{2,}(?:[ _][A-Z]{2,})+>"
     r"|<(?i:insert|your|enter)\s[^<>\n]{1,40}>"
     r"|\{\{\s*[a-z]\w*(?:\.\w+)*\s*\}\}"
     r"|(?<![\w/\"'$={])\{(?i:(?:company|customer|client|first|last|full|user|your|product|city|country|topic)(?:_\w{1,20})?)\}"
-    r"|\bX{4,}\b|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)"
+    r"|(?m:^\{[a-z_]{2,30}\}[.,!]?$)|\bX{4,}\b|\b(?:XX+|TODO|TBD)\b(?=[:\]]| here\b)"
 )
 # Code may have gaps: a template is shown, a command explained.
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _GLAD = (
-    r"sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
+    r"sure(?: thing)?|(?:happy|glad) to help|certainly|of course|absolutely|okay|ok|great|definitely|gladly|gerne?|natürlich|selbstverständlich|klar|sicher|bien sûr|certainement|avec plaisir"
     r"|¡?claro(?: que sí)?|¡?por supuesto|¡?desde luego|certo|certamente|volentieri|ecco(?:ti)?|com certeza|natuurlijk|zeker|graag|oczywiście|jasne|конечно|разумеется"
     r"|självklart|absolut|selvfølgelig|tabii|elbette|بالتأكيد|بالطبع|طبعا|بكل سرور"
 )
 _HERE = (
-    r"here(?: is|'s|’s| are| you go)|below (?:is|are)|the following (?:is|are) (?:an?|the|some|your)|hier (?:ist|sind|kommt|is|zijn|volgt|ein|eine|einige)|nachfolgend|im folgenden|voici|aquí (?:tienes|está|va)|a continuación"
+    r"here(?: is|'s|’s| are| you go| goes)|below (?:you(?:'ll| will)? find|is the)|below (?:is|are)|the following (?:is|are) (?:an?|the|some|your)|hier (?:ist|sind|kommt|is|zijn|volgt|ein|eine|einige)|nachfolgend|im folgenden|voici|aquí (?:tienes|está|va)|a continuación"
     r"|aqui (?:está|estão|vai|tem)|segue|ecco|di seguito|oto|poniżej|вот|ниже|här (?:är|kommer)|her er|işte|aşağıda|إليك|فيما يلي"
 )
 _OPENING = re.compile(
-    rf"\A\W*(?:(?:{_GLAD})\b[^.:\n]{{0,40}}[!.,:]\s*)?(?:{_HERE})\b[^\n]{{0,120}}:\s*(?:\n|\Z|[\"“*#-])"
+    rf"\A\W*(?:(?:{_GLAD})\b[^.:\n]{{0,40}}[!.,:—–-]\s*)?(?:{_HERE})\b[^\n]{{0,120}}:\s*(?:\n|\Z|[\"“*#-])"
     rf"|\A\W*(?:{_GLAD})\s?[!.,]\s*(?:{_HERE})\b[^\n]{{0,120}}\n"
     r"|\A\W*here(?: is|'s|’s| are) (?:your|an?|the|some)\b[^\n.]{0,100}!\s*\n"
     r"|\A\W*i(?:['’]ve| have) (?:written|created|prepared|drafted|made|put together)\b[^\n]{0,80}\b(?:for you|below|as (?:you )?requested)\b[^\n]{0,40}\n"
@@ -74,7 +74,8 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"(?:let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope (?:this (?:helps|meets|works)|you (?:enjoy|like|find) (?:this|it))|is there anything else (?:i can|you)|(?:would you like|do you want) me to"
+    r"(?:if you(?:'d|’d| would) like, i can|hope (?:that|this) helps\W*\Z|let me know (?:what you think|if)[^\n]{0,60}(?:changes|revisions|edits|adjust|tweak)"
+    r"|let me know if you(?: would|'d|’d)? (?:like|need|want)|i hope (?:this (?:helps|meets|works)|you (?:enjoy|like|find) (?:this|it))|is there anything else (?:i can|you)|(?:would you like|do you want) me to"
     r"|feel free to (?:adjust|modify|edit|change|customi[sz]e|ask|let me)|ich hoffe, (?:das|dies) hilft|j['’]espère que (?:cela|ça) (?:vous |t['’])?aide"
     r"|espero que (?:esto|isso|isto) (?:te |le |o |a )?(?:ayude|sirva|ajude)|spero che questo (?:ti |le )?(?:aiuti|sia)|ik hoop dat dit helpt"
     r"|mam nadzieję, że to pomo|надеюсь, это помо|希望(?:这|這|对您|能)|お役に立て)"
@@ -89,7 +90,7 @@ _NOTE = re.compile(
 _OF_MARKS = ("<", "inst]", "##", "assistant", "response:", "system", "user")
 _OF_GAPS = ("[", "【", "<", "{", "XX", "TODO", "TBD")
 _OF_CLOSINGS = (
-    "let me know", "anything else", "i hope", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
+    "let me know", "anything else", "hope", "i can", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
 )  # fmt: skip
 _OF_NOTES = ("word count", "note: ")
 _LAST = 300  # characters, in which a closing stands

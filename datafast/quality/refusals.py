@@ -50,10 +50,10 @@ _WORDS: dict[str, _Words] = {
         r"(?:i|we)(?:'m| am| are)?(?: \w+){0,2}? (?:can ?not|can't|won't|will not|unable to|not able to|not comfortable|(?:not|don't) feel (?:comfortable|right)|going to have to pass|have to pass"
         r"|must (?:respectfully )?(?:decline|refuse)|(?:have|need) to (?:decline|refuse)|decline|refuse|not (?:allowed|permitted|going) to"
         r"|rather not|prefer not|(?:do not|don't|lack) (?:have )?(?:enough|sufficient|access|the ability|the necessary))"
-        r"|(?:i|we)(?:'m| am| are) (?:unable to|not)|i'd (?:rather|prefer) not|not (?:be )?(?:appropriate|possible) for me|(?:unethical|inappropriate|irresponsible|wrong|harmful) for me to|(?:not|\w+n't) something (?:i|we)(?:'m| am| are)? (?:can|able|allowed)",
+        r"|(?:i|we)(?:'m| am| are) (?:unable to|not)|i'd (?:rather|prefer) not|not (?:be )?(?:appropriate|possible) for me|(?:unethical|inappropriate|irresponsible|wrong|harmful) for me to|(?:not|\w+n't) something (?:i|we)(?:'m|'d| am| are| would)? (?:be )?(?:can|able|allowed|willing|comfortable)",
         r"help|assist|provid|comply|fulfil|complet|answer|creat|generat|writ|produc|discuss|shar(?:e|ing)|support|continu|engag|do\b|offer|give|giving"
-        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|brows|access|pass\b",
-        r"requests?\b|(?:such|this|that|any|of|explicit|harmful|offensive|inappropriate|adult|violent|sexual|hateful|requested) (?:\w+ )?(?:content|material)|(?:content|material) (?:that|which|about|on|of|involving|like)|(?:this|that|your|such an?) prompt|of (?:this|that) (?:kind|nature|sort)|this question|your question|such questions|task\b|this topic|this subject|instructions?\b"
+        r"|respond|participat|declin|refus|process|honou?r|accommodat|draft|compos|role-?play|view|display|describ|brows|access|pass\b",
+        r"requests?\b|(?:that|this)(?:'s| is)(?:n't| not) something|images\b|(?:such|this|that|any|of|explicit|harmful|offensive|inappropriate|adult|violent|sexual|hateful|requested) (?:\w+ )?(?:content|material)|(?:content|material) (?:that|which|about|on|of|involving|like)|(?:this|that|your|such an?) prompt|of (?:this|that) (?:kind|nature|sort)|this question|your question|such questions|task\b|this topic|this subject|instructions?\b"
         r"|(?:medical|legal|financial) advice|(?:this|that|such an?|the requested) (?:story|text|letter|poem|essay|message|article|piece|conversation)"
         r"|(?:write|writing|create|creating|generate|generating|produce|producing) (?:this|that|such|anything|a letter that|a text that|a story that)"
         r"|the internet|(?:external |these |your )?(?:links|websites|files)\b|real-time|information (?:about|on|that)|help (?:you )?with (?:that|this)|(?:discuss|do) (?:this|that) (?:topic|subject|matter)",
@@ -61,14 +61,14 @@ _WORDS: dict[str, _Words] = {
         r"sorry|apolog|regret|afraid|unfortunately|appreciate|understand|thank you",
     ),
     "fr": _Words(
-        r"ne (?:peux|puis|pourrai|pouvons|suis pas en mesure|suis pas autoris|suis pas capable|me sens pas|me permets pas|souhaite pas)|m'est (?:pas )?(?:im)?possible"
+        r"ne pas (?:pouvoir|être en mesure)|ne (?:peux|puis|pourrai|pouvons|suis pas en mesure|suis pas autoris|suis pas capable|me sens pas|me permets pas|souhaite pas)|m'est (?:pas )?(?:im)?possible"
         r"|impossible de|(?:dois|préfère|préfèrerais) (?:donc )?(?:la |le |les |ne pas |refuser|décliner)|refuse (?:de|d')|dans l'(?:impossibilité|incapacité)",
         r"aider|assister|fournir|répondre|créer|générer|écrire|rédiger|produire|discuter|partager|continuer|accéder|refuser|décliner|donner|traiter"
         r"|satisfaire|faire|aborder|proposer|composer",
         r"(?:cette|votre|ta|telle) (?:demande|requête|question)|contenu|(?:ce|cet|le) (?:type|genre|texte|message|sujet|récit|poème)|cette (?:histoire|lettre)|un (?:texte|message|récit) qui"
         r"|conseils? (?:médica|juridi|financi)|instructions|ces informations",
         r"cela|ça\b|ce\b|cette|cet\b|vous|t'aider|y\b",
-        r"désol|regrette|excus|malheureus|navr|comprends|pardon",
+        r"désol|regrette|crains|excus|malheureus|navr|comprends|pardon",
     ),
     "de": _Words(
         r"(?:kann|darf|werde|möchte|will) (?:ich )?(?:\S+ ){0,6}?(?:nicht|kein|lieber)|nicht (?:dazu )?(?:in der lage|möglich|gestattet|erlaubt)"
@@ -77,7 +77,7 @@ _WORDS: dict[str, _Words] = {
         r"|liefern|behilflich|bearbeiten|antworten|produzieren|entsprechen|anbieten|verweigern|lehne|besprechen|diskutieren|dienen|sagen",
         r"(?:diese|dieser|ihre|ihrer|deine|deiner|solche) (?:anfrage|bitte|frage|aufforderung|aufgabe)|inhalt|(?:diesen|solchen|solche|den gewünschten) (?:text|brief|artikel|texte)"
         r"|diese (?:geschichte|nachricht)|diese[smn]? thema|diese (?:informationen|auskunft)|(?:medizinische|rechtliche|juristische)\w* (?:rat|auskünfte|beratung)|anleitung",
-        r"dabei|damit|hierbei|daran|das\b|dies|dazu|dir\b|ihnen\b|euch\b|solche",
+        r"dabei|damit|hierbei|daran|das\b|dies|dazu|so etwas|sowas|dir\b|ihnen\b|euch\b|solche",
         r"tut mir (?:sehr )?leid|entschuldig|bedau|leider|verzeih|verstehe|sorry",
     ),
     "es": _Words(
@@ -87,7 +87,7 @@ _WORDS: dict[str, _Words] = {
         r"|dar\w*|atender|hablar|tratar|realizar|negarme|rechazo",
         r"(?:esta|esa|la|su|tu|dicha|tal) (?:solicitud|petición|pregunta|consulta)|contenido|(?:este|ese|dicho) (?:texto|tipo|tema|mensaje|cuento|relato|poema)|un (?:texto|mensaje|cuento) que|esta (?:historia|carta)"
         r"|consejos? (?:médic|legal|financ)|instrucciones|(?:esta|esa) información",
-        r"eso\b|esto\b|ello\b|este\b|esta\b|ese\b|ayudarte|ayudarle",
+        r"así\b|eso\b|esto\b|ello\b|este\b|esta\b|ese\b|ayudarte|ayudarle",
         r"lo siento|lament|disculp|perdón|perdona|desafortunad|entiendo|me temo",
     ),
     "it": _Words(
@@ -96,7 +96,7 @@ _WORDS: dict[str, _Words] = {
         r"aiutar|assister|fornir|soddisfar|risponder|crear|generar|scriver|produr|condivider|continuar|rifiutar|declinar|farlo|offrir|dar\w*|accoglier|redigere|parlare|trattare|elaborare",
         r"(?:questa|la tua|la sua|tua|sua|tale|alla) (?:richiesta|domanda)|contenut|(?:questo|tale) (?:testo|tipo|tema|argomento|messaggio|racconto|genere)|un (?:testo|messaggio|racconto) che|questa (?:storia|lettera)"
         r"|consigli (?:medic|legal|finanz)|istruzioni|(?:queste|tali) informazioni",
-        r"ciò|questo|questa|quest'|quello|aiutarti|aiutarla|aiutarvi",
+        r"ciò|questo|questa|quest'|quello|del genere|simil\w|aiutarti|aiutarla|aiutarvi",
         r"dispiace|spiace|scus|purtroppo|spiacente|capisco|temo",
     ),
     "pt": _Words(
@@ -105,7 +105,7 @@ _WORDS: dict[str, _Words] = {
         r"ajudar|ajudá|auxiliar|fornecer|cumprir|responder|criar|gerar|escrever|redigir|produzir|compartilhar|partilhar|continuar|recusar|declinar|fazer|oferecer|dar\b|atender"
         r"|discutir|falar|elaborar|realizar",
         r"(?:esse|este|seu|teu|tal|essa|esta|sua|tua) (?:pedido|solicitação|pergunta|questão)|conteúdo|(?:esse|este|tal) (?:texto|tipo|tema|assunto|conto|poema)|um (?:texto|conto) que|uma mensagem que|(?:essa|esta) (?:história|carta|mensagem)"
-        r"|conselhos? (?:médic|jurídic|financ)|instruções|(?:essas|estas) informações",
+        r"|sobre (?:isso|isto)|conselhos? (?:médic|jurídic|financ)|instruções|(?:essas|estas) informações",
         r"isso|isto|nisso|disso|esse|essa|este|esta|você|lo\b",
         r"desculp|lamento|sinto muito|infelizmente|perdão|entendo|receio",
     ),
@@ -211,7 +211,7 @@ _WORDS: dict[str, _Words] = {
         r"maaf|sayangnya|menyesal|mengerti|memahami",
     ),
     "zh": _Words(
-        r"不能|无法|無法|不会|不會|不可以|不便|不方便|不愿|不願|没办法|沒辦法|拒绝|拒絕|没有能力|不適合|不适合",
+        r"不了|不能|无法|無法|不会|不會|不可以|不便|不方便|不愿|不願|没办法|沒辦法|拒绝|拒絕|没有能力|不適合|不适合",
         r"提供|帮|幫|协助|協助|满足|滿足|完成|回答|回复|回應|回应|生成|撰写|撰寫|写|寫|讨论|討論|创作|創作|谈论|談論|处理|處理|参与|執行|执行|给出|拒绝|拒絕",
         r"请求|請求|要求|内容|內容|(?:这个|這個|该|該|此|您的|你的|这类|此类|这种|这样的|這樣的)(?:问题|問題|话题|話題|故事|文章|信息|主题|任务)|(?:医疗|法律|医学)(?:建议|意见)",
         r"这|這|此|该|您|你",
@@ -219,7 +219,7 @@ _WORDS: dict[str, _Words] = {
     ),
     "ja": _Words(
         r"できません|できない|できかね|いたしかね|しかねます|お断り|控えさせて|差し控え|かねます",
-        r"応え|答え|手伝|対応|作成|提供|書く|生成|協力|回答|執筆|作る|断り|お手伝い|控え|議論|お話",
+        r"受け|応え|答え|手伝|対応|作成|提供|書く|生成|協力|回答|執筆|作る|断り|お手伝い|控え|議論|お話",
         r"お?(?:手伝い|答え|応え)(?:は|が|すること(?:は|が))?でき|要望|依頼|リクエスト|(?:この|その|ご)質問|内容|(?:この|その|そのような|このような|こういった)(?:文章|話題|物語|情報|テーマ|コンテンツ|件)|コンテンツ",
         r"その|この|こちら|それ|ご",
         r"申し訳|すみません|すいません|ごめん|残念|恐れ入|恐縮",
@@ -333,6 +333,7 @@ _AS_MODEL = re.compile(
 _RULES = re.compile(
     r"(?:this|that|your|the|such) (?:request|content|prompt|topic|question|material|kind of)\b[^.!?\n]{0,50}"
     r"\b(?:violates|goes against|is against|conflicts with|is not something i|cannot be (?:fulfilled|completed|answered|processed)|is inappropriate)"
+    r"|(?:beyond|outside) what i(?:'m| am)? (?:can|able|allowed)"
     r"|(?:beyond|outside) (?:of )?(?:my|the scope of my) (?:\w+ )?(?:capabilit|abilit|expertise)\w*"
     r"|(?:against|violat\w+|conflicts? with|contrary to) (?:\w+ ){0,3}?(?:my|our) (?:\w+ ){0,2}?(?:guidelines|polic\w+|principles|programming|rules)"
     r"|(?:my|our) (?:\w+ ){0,2}?(?:guidelines|polic\w+|programming|rules) (?:\w+ ){0,2}?(?:allow|permit|prohibit|prevent|forbid)s? (?:me|us|such|this)\b"
@@ -402,6 +403,7 @@ def _is_unable(sentence: str, first: str, parts: _Parts) -> bool:
     if len(sentence.split()) <= _FEW_WORDS and _DECLINES.search(unable[0]) and not sentence[unable.end() :].strip():
         return True
     points = parts.these.search(sentence) is not None
-    if len(sentence.split()) <= _FEW_WORDS and _HELP.search(sentence) and points:
+    after = len(sentence[verb.end() :].split())  # "I'd rather not answer.", but not "I can't help it."
+    if len(sentence.split()) <= _FEW_WORDS and _HELP.search(sentence) and (points or after == 0):
         return True
-    return is_sorry and (points or len(sentence[verb.end() :].split()) <= 1)
+    return is_sorry and (points or after <= 1)
