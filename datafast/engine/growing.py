@@ -64,18 +64,22 @@ class GrownFile:
     @property
     def is_simulated(self) -> bool:
         """Whether a simulated model has grown it."""
-        if not is_file(self.paths.ledger):
-            return False
-        with LedgerReader(self.paths.ledger) as reader:
-            return bool(reader.meta("mode") == "simulated")
+        return bool(self._read(lambda reader: reader.meta("mode")) == "simulated")
 
     @property
     def num_calls(self) -> int:
         """The calls in its ledger."""
+        return int(self._read(lambda reader: reader.max_id("calls")) or 0)
+
+    def _read(self, what: Callable[[LedgerReader], Any]) -> Any:
+        """Something of its ledger; None if there is none, or none that can be read."""
         if not is_file(self.paths.ledger):
-            return 0
-        with LedgerReader(self.paths.ledger) as reader:
-            return reader.max_id("calls")
+            return None
+        try:
+            with LedgerReader(self.paths.ledger) as reader:
+                return what(reader)
+        except OutputError:
+            return None  # a run that was killed while it made the ledger has left nothing; other damage is told by the next one
 
     def refuse_simulated(self, *, cure: str) -> None:
         """Raises OutputError if a simulated model has grown it. `cure`: what is done about a shared file."""
@@ -87,10 +91,7 @@ class GrownFile:
 
     def refuse_other_rows(self) -> None:
         """Raises OutputError if it is the output of a dataset, whose rows a growth would set aside."""
-        if not is_file(self.paths.ledger):
-            return
-        with LedgerReader(self.paths.ledger) as reader:
-            kind = reader.meta("kind")
+        kind = self._read(lambda reader: reader.meta("kind"))
         if kind and kind != self.things:
             raise OutputError(
                 f"{self.path} is the output of a dataset of the kind {kind}, and has no {self.things}. Name another file for them."

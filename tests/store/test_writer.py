@@ -429,7 +429,7 @@ def test_replies_that_only_the_journal_has_decide_too(out: Output) -> None:
 
 
 def test_rows_are_decided_about_again_once_where_the_stages_are_others(out: Output) -> None:
-    def drops_all(position: int, line: bytes) -> Dropped:
+    def drops_all(position: int, key: bytes, line: bytes) -> Dropped:
         return Dropped("a", "because")
 
     with out.opened(stages='["a"]'):

@@ -38,6 +38,13 @@ def test_a_dataset_grows_its_topics_first_and_reports_both_together(server: Faul
     assert assert_balanced(again.report).calls == 0
 
 
+def test_an_empty_ledger_of_a_run_that_died_at_once_is_no_hindrance(server: FaultServer, tmp_path: Path) -> None:
+    dataset = talk(tmp_path, GROWN)
+    Path(f"{dataset.config.output_file}.topics.json.ledger").touch()
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 4
+
+
 def test_a_dataset_whose_topics_fail_writes_nothing_and_goes_on_where_it_was(
     server: FaultServer, tmp_path: Path
 ) -> None:
