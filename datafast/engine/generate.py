@@ -81,7 +81,7 @@ class Generate:
         self._cut: set[str] = set()
         self._flaws: list[str] = []
         self._try = 0
-        self._whole = self
+        self._whole: Generate | None = None  # of a candidate: what it is one for. Itself would be a cycle for each item
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
         self._tops_up = top_up
@@ -164,7 +164,9 @@ class Generate:
     def _note(self, call: Call) -> None:
         """Keeps who has answered."""
         self._answered[call.role] = call.model_id
-        self.last = self._whole.last = call
+        self.last = call
+        if self._whole is not None:
+            self._whole.last = call
 
     def _keep_thought(self, call: Call, tag: str, part: str, rows: Collection[int] | None) -> None:
         """Keeps what the model thought before the answer that was taken."""
@@ -198,6 +200,7 @@ class Generate:
         """
         made = copy.copy(self)
         made._try = number
+        made._whole = self._whole or self
         made._ordinals, made._answered, made._cut = {}, {}, set()
         made._thoughts = None if self._thoughts is None else Thoughts()
         return made
