@@ -106,7 +106,7 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
     if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             counts = reader.counts(requested)
-            failures, filtered = reader.failure_counts(), reader.filtered_counts()
+            failures, filtered = reader.failure_counts(), reader.filtered.counts()
     return replace(
         report,
         requested=counts.written + counts.filtered + counts.failed + counts.pending,

@@ -51,7 +51,9 @@ class RowFilter:
         for number, row in enumerate(rows, start=1):
             try:
                 stage, verdict = verdict_of(self._stages, self._as_model(row), None)  # type: ignore[arg-type]  # there is no item
-            except Exception as error:
+            except (
+                Exception
+            ) as error:  # a stage of another package may raise anything: it ends the command, with the row
                 raise ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}") from error
             if verdict.keeps:
                 self.kept += 1
@@ -60,9 +62,8 @@ class RowFilter:
             yield row, stage, verdict
 
     def _as_model(self, row: Mapping[str, Any]) -> BaseModel:
-        made: BaseModel = (
-            self._model.model_construct()
-        )  # without the values: a column may be called like one of its parameters
+        # Without the values, because a column may be called like one of its parameters.
+        made: BaseModel = self._model.model_construct()
         more = made.__pydantic_extra__
         for name, value in row.items():
             if name in self._model.model_fields:

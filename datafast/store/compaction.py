@@ -78,7 +78,7 @@ def move_rows_to_remake(
     """
     lost = {item.id: item.slots for item in ledger.items_at(to_remake) if item.slots}
     is_empty = not lost
-    for item_id, filtered in ledger.filtered_in_plan().items():
+    for item_id, filtered in ledger.filtered.in_plan().items():
         if item_id in to_remake:
             lost[item_id] = lost.get(item_id, 0) | filtered
     if is_empty:

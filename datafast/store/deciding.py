@@ -101,7 +101,7 @@ def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, 
         OutputChangedError: lines were changed since they were written; nothing has happened.
     """
     with ledger.transaction():
-        ledger.place_filtered()
+        ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.committed_size())
     rows = behind_link(rows)
     rows.touch()
     with new_files(rows, ledger) as (target, _):
@@ -152,7 +152,7 @@ def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, Place, int, byt
                 for number, line in (_unaltered(source, append) or {}).items():
                     if number < place.num_rows:
                         yield append.item, place, number, line, False
-    for dropped in ledger.filtered_lines():
+    for dropped in ledger.filtered.lines():
         place = Place(dropped.position, dropped.key, dropped.number + 1)
         yield dropped.item, place, dropped.number, dropped.row + b"\n", True
 
@@ -201,7 +201,7 @@ def _unaltered(source: IO[bytes], append: Append) -> dict[int, bytes] | None:
 
 def _places(ledger: Ledger) -> Iterator[_Place]:
     """All appends in the order of the file, with the rows that were dropped there."""
-    out = ledger.filtered_by_place()
+    out = ledger.filtered.by_place()
     waiting = next(out, None)
     for append, place in ledger.appends_with_items():
         filtered = {}

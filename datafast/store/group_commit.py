@@ -143,7 +143,7 @@ class GroupCommit:
                 self._ledger.put_calls(pending.calls)
                 self._ledger.put_appends(pending.appends)
                 self._ledger.put_failures(pending.failures)
-                self._ledger.put_filtered(pending.filtered)
+                self._ledger.filtered.put(pending.filtered)
                 self._ledger.put_charges(pending.charges)
                 if pending.learned is not None:
                     self._ledger.put_learned(pending.learned)

@@ -35,6 +35,7 @@ import orjson
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.batches import BatchTables
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
+from datafast.store.filtered import FilteredTable
 from datafast.store.in_place import leads_to
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
@@ -44,13 +45,11 @@ from datafast.store.records import (
     Charge,
     Counts,
     FailureRow,
-    FilteredLine,
     FilteredRow,
     ItemRecord,
     ItemsMark,
     ItemState,
     Place,
-    PlacedRow,
     Recorded,
     Sizes,
     Spent,
@@ -61,12 +60,9 @@ from datafast.store.row_values import (
     append_values,
     call_values,
     failure_values,
-    filtered_values,
     item_from,
     item_values,
     masks_from,
-    numbers_of,
-    storable,
 )
 from datafast.types import ProviderUsage
 
@@ -109,6 +105,7 @@ class Ledger:
         except UnicodeDecodeError as error:  # SQLite quotes damaged bytes, which may not be text
             raise unreadable(path, sqlite3.DatabaseError("the description of its tables is damaged")) from error
         self.batches = BatchTables(self._db)
+        self.filtered = FilteredTable(self._db)
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -505,7 +502,7 @@ class Ledger:
             lost[append.item] = lost.get(append.item, 0) | append.slots
         self.lose_rows(lost)
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
-        self._db.execute("UPDATE filtered SET place = NULL WHERE place > (SELECT coalesce(max(id), 0) FROM appends)")
+        self.filtered.forget_places_after_last()
 
     def lose_rows(self, lost: Mapping[int, int]) -> None:
         """Opens items with rows that are to be built again (a bit mask by id)."""
@@ -515,8 +512,7 @@ class Ledger:
                 item.kept |= lost[item.id]
                 item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
                 self.put_items([item])
-        built_again = ((item_id, number) for item_id, mask in lost.items() for number in numbers_of(mask))
-        self._db.executemany("DELETE FROM filtered WHERE item = ? AND number = ?", built_again)
+        self.filtered.forget_rows(lost)
 
     def replace_appends(
         self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int], renumbered: bool
@@ -530,8 +526,7 @@ class Ledger:
         """
         self._db.execute("DELETE FROM appends")
         self.put_appends(appends)
-        known = "" if renumbered else "AND place NOT IN (SELECT id FROM appends)"
-        self._db.execute(f"UPDATE filtered SET place = NULL WHERE place IS NOT NULL {known}")  # noqa: S608 - our own text
+        self.filtered.forget_places(all_of_them=renumbered)
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
@@ -563,46 +558,11 @@ class Ledger:
 
     # -- rows that stages have dropped
 
-    def put_filtered(self, rows: Iterable[FilteredRow]) -> None:
-        self._db.executemany(
-            "INSERT INTO filtered(item, number, stage, reason, row, at, place, score) VALUES(?,?,?,?,?,?,?,?)",
-            map(filtered_values, rows),
-        )
-
     @property
     def has_rows(self) -> bool:
         """Whether a row is recorded, in the file or dropped."""
         found = "SELECT EXISTS(SELECT 1 FROM appends WHERE num_rows) OR EXISTS(SELECT 1 FROM filtered)"
         return bool(self._db.execute(found).fetchone()[0])
-
-    def filtered_in_plan(self) -> dict[int, int]:
-        """The numbers of filtered rows, as a bit mask, of each item that is in the plan."""
-        return masks_from(
-            self._db.execute(
-                "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state != 3"
-            )
-        )
-
-    def place_filtered(self) -> None:
-        """Gives each filtered row that has no place the last one of its item, at the end of the file if that has none."""
-        if not self._db.execute("SELECT 1 FROM filtered WHERE place IS NULL LIMIT 1").fetchone():
-            return
-        new, end = self.max_id("appends"), self.committed_size()
-        without = "SELECT item, min(id) AS first FROM filtered WHERE place IS NULL GROUP BY item"
-        self._db.execute("CREATE TEMP TABLE last_places(item INTEGER PRIMARY KEY, id INTEGER)")
-        self._db.execute(
-            f"INSERT INTO last_places SELECT item, max(id) FROM appends WHERE item IN (SELECT item FROM ({without})) GROUP BY item"  # noqa: S608
-        )
-        self._db.execute(
-            "INSERT INTO appends SELECT ? + row_number() OVER (ORDER BY first), item, 0, ?, 0, 0, NULL "  # noqa: S608
-            f"FROM ({without}) WHERE item NOT IN (SELECT item FROM last_places)",
-            (new, end),
-        )
-        self._db.execute("INSERT INTO last_places SELECT item, id FROM appends WHERE id > ?", (new,))
-        self._db.execute(
-            "UPDATE filtered SET place = (SELECT l.id FROM last_places l WHERE l.item = filtered.item) WHERE place IS NULL"
-        )
-        self._db.execute("DROP TABLE last_places")
 
     def appends_with_items(self) -> Generator[tuple[Append, Place], None, None]:
         """All appends in the order of the file, each with the place of its item in the plan."""
@@ -612,21 +572,6 @@ class Ledger:
         )
         for row in self._db.execute(query):
             yield append_from(row), Place(*row[-3:])
-
-    def filtered_by_place(self) -> Generator[PlacedRow, None, None]:
-        """All filtered rows that have a place, in the order of the file."""
-        query = "SELECT id, place, number, stage, reason, score, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
-        for row in self._db.execute(query):
-            yield PlacedRow(*row)
-
-    def filtered_lines(self) -> Generator[FilteredLine, None, None]:
-        """The filtered rows of items that are in the plan, in the order in which they were dropped."""
-        query = (
-            "SELECT filtered.id, item, position, key, number, stage, reason, score, row, at FROM filtered JOIN items ON items.id = item "
-            "WHERE state != 3 ORDER BY filtered.id"
-        )
-        for row in self._db.execute(query):
-            yield FilteredLine(*row)
 
     def change_verdicts(
         self,
@@ -644,12 +589,9 @@ class Ledger:
             reworded: stage, reason and score of filtered rows that stay, with their ids.
             slots: by item, the rows of both sorts as bit masks.
         """
-        self._db.executemany("DELETE FROM filtered WHERE id = ?", [(filtered_id,) for filtered_id in returned])
-        self._db.executemany(
-            "UPDATE filtered SET stage = ?, reason = ?, score = ? WHERE id = ?",
-            [(storable(stage), storable(reason), score, filtered_id) for stage, reason, score, filtered_id in reworded],
-        )
-        self.put_filtered(dropped)
+        self.filtered.remove(returned)
+        self.filtered.reword(reworded)
+        self.filtered.put(dropped)
         for item in self.items_at(slots):
             out, back = slots[item.id]
             self.put_items([replace(item, slots=item.slots & ~out | back)])
@@ -660,25 +602,12 @@ class Ledger:
         self._db.execute(f"UPDATE items SET state = 0 WHERE state = 2 AND id IN ({failed})")  # noqa: S608 - our own text
         self._db.execute("DELETE FROM failures WHERE category = 'stage_error'")
 
-    def filtered_counts(self) -> Counter[tuple[str, str]]:
-        """Filtered rows of items that are in the plan, by stage and reason."""
-        found = self._db.execute(
-            "SELECT stage, reason, count(*) FROM filtered JOIN items ON items.id = filtered.item WHERE state != 3 GROUP BY 1, 2"
-        )
-        return Counter({(stage, reason): rows for stage, reason, rows in found})
-
-    def filtered_of_unfinished(self) -> dict[int, int]:
-        """The numbers of filtered rows, as a bit mask, of each item that is open or has failed."""
-        query = "SELECT item, number FROM filtered JOIN items ON items.id = filtered.item WHERE state IN (0, 2)"
-        return masks_from(self._db.execute(query))
-
     def decide_anew(self, item_ids: Sequence[int]) -> None:
         """Forgets the verdicts of stages about the rows of these items, whose state says that they are back in the plan."""
         if any(item.slots for item in self.items_at(item_ids)):
             self.note_undecided()
-        ids = [(item_id,) for item_id in item_ids]
-        self._db.executemany("DELETE FROM filtered WHERE item = ?", ids)
-        self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", ids)
+        self.filtered.forget_items(item_ids)
+        self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", [(item_id,) for item_id in item_ids])
 
     def note_undecided(self) -> None:
         """Notes that rows have come back into the plan which other stages than those of the last run may have decided about."""

@@ -133,7 +133,7 @@ def compare(ledger: Ledger, plan: Plan) -> Comparison:
             continue
         found.donors.setdefault(item.content, []).append(item.id)
         found.most_donated = max(found.most_donated, item.num_rows)
-    for item_id, filtered in ledger.filtered_of_unfinished().items():
+    for item_id, filtered in ledger.filtered.of_unfinished().items():
         if item_id in begun:
             begun[item_id].filtered = filtered
     return found
@@ -195,7 +195,7 @@ def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched
         with ledger.transaction():
             _note(ledger, plan)
     matched = Matched(former, done=PositionSet(ledger.done_positions()))
-    filtered, failures = ledger.filtered_of_unfinished(), ledger.failures_of_lost()
+    filtered, failures = ledger.filtered.of_unfinished(), ledger.failures_of_lost()
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:
             matched.donors.setdefault(item.content, []).append(item.id)

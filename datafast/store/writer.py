@@ -82,7 +82,7 @@ class Store:
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
-        self.filtered = ledger.filtered_counts()
+        self.filtered = ledger.filtered.counts()
         self.learned: dict[str, str] = ledger.learned
         self._rows = rows
         self._ledger = ledger
@@ -354,7 +354,7 @@ class Store:
             if self._rows.is_cut or (self._commit.displaced is not None and not self._rows.is_in_place):
                 self.counts.written = 0
             self.failures = self._ledger.failure_counts()
-            self.filtered = self._ledger.filtered_counts()
+            self.filtered = self._ledger.filtered.counts()
 
     def close_files(self) -> None:
         """Closes the files without writing; pending replies are in the journal. Does nothing the second time."""

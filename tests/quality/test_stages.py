@@ -415,8 +415,8 @@ def test_one_field_alone_can_count() -> None:
 
 
 KILLED_AT = [
-    ("datafast.store.ledger:Ledger.put_filtered", "before"),
-    ("datafast.store.ledger:Ledger.put_filtered", "after"),
+    ("datafast.store.filtered:FilteredTable.put", "before"),
+    ("datafast.store.filtered:FilteredTable.put", "after"),
     ("datafast.store.append_file:AppendFile.append", "after"),
     ("datafast.store.writer:Store.finish_item", "after"),
     ("datafast.store.writer:Store.close", "before"),

@@ -63,7 +63,8 @@ def put(ledger: Ledger, items: list[ItemRecord], **what: Any) -> None:
     with ledger.transaction():
         ledger.put_items(items)
         for name, rows in what.items():
-            getattr(ledger, f"put_{name}")(rows)
+            put_rows = ledger.filtered.put if name == "filtered" else getattr(ledger, f"put_{name}")
+            put_rows(rows)
 
 
 EACH_STATE = [item(1, OPEN, slots=1), item(2, DONE, slots=15), item(3, FAILED, slots=3), item(4, STALE, slots=7)]
@@ -193,12 +194,12 @@ def test_rows_are_counted_by_what_became_of_them(ledger: Ledger) -> None:
         ledger.set_meta("requested", "12")
     assert ledger.counts() == Counts(requested=12, written=4, filtered=4, failed=2, removed=3)
     assert ledger.rows_removed() == 3
-    assert ledger.filtered_counts() == {("length", "too short"): 3, ("length", "too long"): 1}
-    assert ledger.filtered_of_unfinished() == {1: 0b10, 3: 0b10}
+    assert ledger.filtered.counts() == {("length", "too short"): 3, ("length", "too long"): 1}
+    assert ledger.filtered.of_unfinished() == {1: 0b10, 3: 0b10}
     with ledger.transaction():
         ledger.decide_anew([1, 2])
-    assert ledger.filtered_of_unfinished() == {3: 0b10}
-    assert ledger.filtered_counts() == {("length", "too short"): 1}
+    assert ledger.filtered.of_unfinished() == {3: 0b10}
+    assert ledger.filtered.counts() == {("length", "too short"): 1}
 
 
 def test_rows_that_an_item_does_not_ask_for_any_more_count_as_removed(ledger: Ledger) -> None:

@@ -88,7 +88,7 @@ def test_reading_changes_nothing_and_finds_the_same(old: Path) -> None:
     before = old.read_bytes()
     with LedgerReader(old) as reader:
         found = (reader.counts(), list(reader.items()), reader.failure_counts(), reader.totals(), reader.key_versions)
-        assert reader.filtered_counts() == {}
+        assert reader.filtered.counts() == {}
     assert old.read_bytes() == before
     Ledger(old).close()
     with LedgerReader(old) as reader:

@@ -51,7 +51,7 @@ def command(
     with LedgerReader(paths.ledger) as reader:
         rows = _chosen(reader, stage, reason)
         if as_json:
-            counts = reader.filtered_counts()
+            counts = reader.filtered.counts()
             options.print_json(
                 {
                     "output_file": str(file),
@@ -65,7 +65,7 @@ def command(
 
 
 def _chosen(reader: LedgerReader, stage: str | None, reason: str | None) -> Iterator[FilteredLine]:
-    for row in reader.filtered_lines():
+    for row in reader.filtered.lines():
         if (stage is None or row.stage == stage) and (reason is None or reason.casefold() in row.reason.casefold()):
             yield row
 
@@ -84,7 +84,7 @@ def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: i
     from datafast.store.records import by_stage
 
     console = Console(highlight=False, soft_wrap=True)
-    counts = reader.filtered_counts()
+    counts = reader.filtered.counts()
     if not counts:
         console.print(f"no dropped rows in {plain_text(str(file))}")
         return

@@ -47,7 +47,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "simulated": ledger.meta("mode") == "simulated",
             **_rows(ledger),
             **_spent(ledger),
-            "filtered_by_stage": by_stage(ledger.filtered_counts()),
+            "filtered_by_stage": by_stage(ledger.filtered.counts()),
             "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),

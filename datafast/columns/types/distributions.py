@@ -48,7 +48,7 @@ class NumberColumn(DrawnColumn):
 
     def law(self, given: Mapping[str, Number]) -> Law:
         """What gives the numbers, for these parameters. Raises ValueError, beginning with the field."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what gives its numbers: override law().")
 
     def parameters(self) -> Mapping[str, Number | str | None]:
         """Its parameters by field."""

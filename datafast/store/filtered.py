@@ -1,0 +1,115 @@
+"""Rows that stages have dropped, in the ledger: the row, the stage, the reason, the number that it decided by, and the place.
+
+A place is an append of the row's item, with which the item was finished; the append may have no rows. A row whose place is not known any
+more gets the last one of its item before all rows are decided about again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+
+from datafast.store.records import FilteredLine, FilteredRow, PlacedRow
+from datafast.store.row_values import filtered_values, masks_from, numbers_of, storable
+
+__all__ = ["FilteredTable"]
+
+_WITH_ITEMS = "filtered JOIN items ON items.id = filtered.item"
+
+
+class FilteredTable:
+    """The table `filtered`. Methods that write are called inside a transaction of the ledger."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def put(self, rows: Iterable[FilteredRow]) -> None:
+        self._db.executemany(
+            "INSERT INTO filtered(item, number, stage, reason, row, at, place, score) VALUES(?,?,?,?,?,?,?,?)",
+            map(filtered_values, rows),
+        )
+
+    def remove(self, ids: Iterable[int]) -> None:
+        self._db.executemany("DELETE FROM filtered WHERE id = ?", ((one,) for one in ids))
+
+    def reword(self, told: Iterable[tuple[str, str, float | None, int]]) -> None:
+        """Gives rows another stage, reason and score, by id."""
+        self._db.executemany(
+            "UPDATE filtered SET stage = ?, reason = ?, score = ? WHERE id = ?",
+            ((storable(stage), storable(reason), score, one) for stage, reason, score, one in told),
+        )
+
+    def forget_items(self, item_ids: Iterable[int]) -> None:
+        """Removes the rows of these items."""
+        self._db.executemany("DELETE FROM filtered WHERE item = ?", ((item_id,) for item_id in item_ids))
+
+    def forget_rows(self, rows: Mapping[int, int]) -> None:
+        """Removes rows by item, given by their numbers as a bit mask."""
+        numbers = ((item_id, number) for item_id, mask in rows.items() for number in numbers_of(mask))
+        self._db.executemany("DELETE FROM filtered WHERE item = ? AND number = ?", numbers)
+
+    # -- places
+
+    def forget_places(self, *, all_of_them: bool) -> None:
+        """Forgets places that are no append any more, or all of them."""
+        known = "" if all_of_them else "AND place NOT IN (SELECT id FROM appends)"
+        self._db.execute(f"UPDATE filtered SET place = NULL WHERE place IS NOT NULL {known}")  # noqa: S608 - our own text
+
+    def forget_places_after_last(self) -> None:
+        """Forgets places behind the last append: new appends will have their ids."""
+        self._db.execute("UPDATE filtered SET place = NULL WHERE place > (SELECT coalesce(max(id), 0) FROM appends)")
+
+    def give_places(self, *, last: int, end: int) -> None:
+        """Gives each row that has no place the last one of its item, or a new one at the end of the file if that has none.
+
+        Args:
+            last: the id of the last append; `end`: where the file ends.
+        """
+        if not self._db.execute("SELECT 1 FROM filtered WHERE place IS NULL LIMIT 1").fetchone():
+            return
+        without = "SELECT item, min(id) AS first FROM filtered WHERE place IS NULL GROUP BY item"
+        self._db.execute("CREATE TEMP TABLE last_places(item INTEGER PRIMARY KEY, id INTEGER)")
+        self._db.execute(
+            f"INSERT INTO last_places SELECT item, max(id) FROM appends WHERE item IN (SELECT item FROM ({without})) GROUP BY item"  # noqa: S608
+        )
+        self._db.execute(
+            "INSERT INTO appends SELECT ? + row_number() OVER (ORDER BY first), item, 0, ?, 0, 0, NULL "  # noqa: S608
+            f"FROM ({without}) WHERE item NOT IN (SELECT item FROM last_places)",
+            (last, end),
+        )
+        self._db.execute("INSERT INTO last_places SELECT item, id FROM appends WHERE id > ?", (last,))
+        self._db.execute(
+            "UPDATE filtered SET place = (SELECT l.id FROM last_places l WHERE l.item = filtered.item) WHERE place IS NULL"
+        )
+        self._db.execute("DROP TABLE last_places")
+
+    # -- reading
+
+    def by_place(self) -> Generator[PlacedRow, None, None]:
+        """All rows that have a place, in the order of the file."""
+        query = "SELECT id, place, number, stage, reason, score, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
+        for row in self._db.execute(query):
+            yield PlacedRow(*row)
+
+    def lines(self) -> Generator[FilteredLine, None, None]:
+        """The rows of items that are in the plan, in the order in which they were dropped."""
+        query = (
+            f"SELECT filtered.id, item, position, key, number, stage, reason, score, row, at FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
+            "WHERE state != 3 ORDER BY filtered.id"
+        )
+        for row in self._db.execute(query):
+            yield FilteredLine(*row)
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """The rows of items that are in the plan, by stage and reason."""
+        query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY 1, 2"  # noqa: S608 - our own text
+        return Counter({(stage, reason): rows for stage, reason, rows in self._db.execute(query)})
+
+    def in_plan(self) -> dict[int, int]:
+        """The numbers of the rows, as a bit mask, of each item that is in the plan."""
+        return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state != 3"))  # noqa: S608 - our own text
+
+    def of_unfinished(self) -> dict[int, int]:
+        """The same of each item that is open or has failed."""
+        return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state IN (0, 2)"))  # noqa: S608 - our own text
