@@ -127,13 +127,13 @@ class CheckStage(TextStage):
         return KEEP if self._validator.is_valid(value) else drop("does not fit the schema")
 
     def _answered(self, row: BaseModel) -> Verdict:
-        wanted = _plain(getattr(row, str(self.equals)))
+        wanted = _comparable(getattr(row, str(self.equals)))
         if self._pattern is None:
             self._pattern = _compiled(str(self.answer))
         found = [match for text in self.texts(row) for match in self._pattern.findall(text)]
         if not found:
             return drop("no answer is found")
-        return KEEP if _plain(found[-1]) == wanted else drop("another answer")
+        return KEEP if _comparable(found[-1]) == wanted else drop("another answer")
 
 
 def _groups_of(pattern: str) -> int:
@@ -170,7 +170,7 @@ def _said(found: object) -> Verdict:
     return KEEP if found else drop("the function says no")
 
 
-def _plain(value: object) -> object:
+def _comparable(value: object) -> object:
     """An answer for comparison: a number as such, other texts without case and spaces around."""
     text = str(value).strip().strip("$").rstrip(".").replace(",", "")
     try:

@@ -74,12 +74,12 @@ class LanguageStage(TextStage):
         if not wanted or sum(map(str.isalpha, text)) < self.min_letters:
             return KEEP
         found, confidence = _detector()(text)
-        if _plain(found) == _plain(str(wanted)) or confidence < self.min_confidence:
+        if _base_of(found) == _base_of(str(wanted)) or confidence < self.min_confidence:
             return KEEP
         return drop(f"in {found} instead of {wanted}", round(confidence, 3))
 
 
-def _plain(code: str) -> str:
+def _base_of(code: str) -> str:
     """A code without its region and script, and the same for languages that are taken for each other."""
     base = code.casefold().replace("_", "-").partition("-")[0]
     base = _TWO_LETTERS.get(base, base)
