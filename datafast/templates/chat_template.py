@@ -67,11 +67,12 @@ class ChatTemplate:
             )
         told = [_plain(message) for message in messages]
         try:
-            return self._compiled[name].render(
+            text: str = self._compiled[name].render(
                 messages=told, tools=tools or None, documents=None, add_generation_prompt=False, **self._values
             )
         except TemplateError as error:
             raise RefusedByTemplate(str(error)) from error
+        return text
 
     @cached_property
     def _compiled(self) -> dict[str, Any]:
