@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from datafast.plan.dimensions import Dimension
 from datafast.plan.drawn import Draw, DrawnPlan, draw_of
 from datafast.plan.expansion import Expansion, Variant
+from datafast.plan.grid import GridPlan
 from datafast.plan.items import digest, shown_value
 from datafast.plan.maker import Base
 
@@ -202,8 +203,8 @@ class StratifiedPlan(DrawnPlan):
         return digest(super().fingerprint, *strata, *map(str, self.rounds))
 
     @cached_property
-    def former(self) -> tuple[Any, ...]:
-        return tuple(plan.grown(self.rounds) for plan in super().former)
+    def former(self) -> tuple[GridPlan, ...]:
+        return tuple(plan.grown(self.rounds) for plan in super().former if isinstance(plan, StratifiedPlan))
 
     def _rows_at(self, position: int) -> int:
         return self.layout.rows.get(position, self._rows_per_item)
