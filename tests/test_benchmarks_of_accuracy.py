@@ -9,9 +9,9 @@ import pytest
 from benchmarks.accuracy import (
     BASELINES,
     CURVES,
-    OTHER_ENGINES,
     LEAST_PRECISION,
     LEAST_RECALL,
+    OTHER_ENGINES,
     Figures,
     by_stage,
     figures,
