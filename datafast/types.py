@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +22,7 @@ __all__ = [
     "StopCause",
     "TargetCount",
     "Usage",
+    "target_lines",
 ]
 
 
@@ -161,6 +162,16 @@ class TargetCount:
         return f"{self.name}: {self.accepted:,} of {self.target:,} accepted{share}{end}"
 
 
+def target_lines(targets: Sequence[TargetCount]) -> list[str]:
+    """How targets stand, in words: in all, and each one that is not reached."""
+    if len(targets) <= 1:
+        return [one.in_words() for one in targets]
+    accepted, wanted = sum(one.accepted for one in targets), sum(one.target for one in targets)
+    reached = sum(one.accepted >= one.target for one in targets)
+    whole = f"{accepted:,} of {wanted:,} rows accepted, {reached:,} of {len(targets):,} targets reached"
+    return [whole, *(one.in_words() for one in targets if one.accepted < one.target)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
@@ -207,17 +218,6 @@ class RunReport:
         """The targets that are not reached and for which no more is drawn."""
         return [target for target in self.targets if target.given_up is not None]
 
-    def target_lines(self) -> list[str]:
-        """How the targets stand: in all, and each one that is not reached."""
-        if not self.targets:
-            return []
-        accepted, wanted = (sum(getattr(one, name) for one in self.targets) for name in ("accepted", "target"))
-        if len(self.targets) == 1:
-            return [self.targets[0].in_words()]
-        reached = sum(one.accepted >= one.target for one in self.targets)
-        whole = f"{accepted:,} of {wanted:,} accepted, {reached:,} of {len(self.targets):,} strata reached"
-        return [whole, *(one.in_words() for one in self.targets if one.accepted < one.target)]
-
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
         removed = f", and {self.removed:,} removed ones are kept" if self.removed else ""
@@ -249,7 +249,7 @@ class RunReport:
             ("left the file, by other stages", self.dropped_again),
             ("came back into it", self.returned),
             ("failed", failures),
-            *(("target", line) for line in self.target_lines()),
+            *(("target", line) for line in target_lines(self.targets)),
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),

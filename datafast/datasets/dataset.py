@@ -162,6 +162,10 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     # -- helpers for kinds
 
+    def expected_rows(self, plan: Plan) -> int:
+        """The rows that the file has when all is done by a plan of this dataset."""
+        return plan.num_rows if self.targets is None else self.targets.total
+
     @property
     def personas(self) -> Sequence[str] | None:
         """The personas that the config gives, or those that were grown; until they are, made-up ones of the same number stand in."""

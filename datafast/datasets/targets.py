@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, nearest
 from datafast.engine.targets import DUPLICATES, Targets
 from datafast.errors import ConfigError
 from datafast.plan.stratified import fields_of
@@ -168,9 +168,10 @@ def _known(
 def _check_fields(fields: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
     for field in fields:
         if field not in known:
-            there = ", ".join(known) or "nothing"
+            near = nearest(field, known)
+            meant = "" if near is None else f" Did you mean {near!r}?"
             raise ConfigError(
-                f"target_rows.by: Rows of this kind cannot be counted by {field!r}. {did_you_mean(field, known)} There is: {there}.",
+                f"target_rows.by: Rows of this kind cannot be counted by {field!r}.{meant} They can by {', '.join(known) or 'nothing'}.",
                 key="target_rows",
             )
     strata = prod(len(known[field]) for field in fields)

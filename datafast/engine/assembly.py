@@ -25,6 +25,7 @@ from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
+from datafast.engine.rounds import lacking
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
@@ -68,7 +69,7 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
+async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[Parts]:
     """Opens the parts of a run until the context ends. Sends nothing.
 
     Raises:
@@ -96,6 +97,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         notes=job.notes,
         made_for=job.made_for,
         located=job.located,
+        lacking=None if job.targets is None else functools.partial(lacking, job),
     )
     with (
         open_output(job.paths, job.plan, opening) as output,
@@ -103,7 +105,6 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     ):
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
-        emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
             parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -200,7 +200,9 @@ def _newest(by_round: Sequence[Sequence[int]]) -> tuple[int, int]:
     return rows, repeated
 
 
-def noted_counts(ledger: Ledger) -> list[dict[str, Any]]:
-    """How the targets of an output stood when its last run ended, for `datafast status`; nothing where it has none."""
-    found: list[dict[str, Any]] = orjson.loads(ledger.meta(STANDING) or "[]")
-    return found
+def noted_counts(ledger: Ledger) -> list[TargetCount]:
+    """How the targets of an output stood when the last round ended; nothing where it has none."""
+    config = orjson.loads(ledger.meta("config") or "{}")
+    if not config.get("target_rows"):
+        return []
+    return [TargetCount(**told) for told in orjson.loads(ledger.meta(STANDING) or "[]")]

@@ -1,0 +1,68 @@
+"""The rounds of a run with targets: how it stands after one, and the job of the next. See `datafast.engine.targets`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from datafast.engine.targets import NOTED, STANDING, Standing
+from datafast.plan.stratified import StratifiedPlan
+from datafast.store.ledger import Ledger
+from datafast.types import StopCause
+
+if TYPE_CHECKING:
+    from datafast.engine.assembly import Parts
+    from datafast.engine.job import Job
+
+__all__ = ["judged", "lacking", "next_job"]
+
+
+def lacking(job: Job, ledger: Ledger) -> int:
+    """The rows that the targets of a job lack, beyond those that its plan asks for."""
+    if job.targets is None:
+        return 0
+    return sum(one.lacking for one in job.targets.standing(ledger, _plan_of(job)))
+
+
+def judged(parts: Parts) -> list[Standing]:
+    """How the targets of a run stand, whose round is over and whose files are closed. That is noted, and counted in its store."""
+    job = parts.job
+    if job.targets is None or parts.stop.cause is StopCause.OUTPUT:
+        return []
+    with contextlib.closing(Ledger(job.paths.ledger)) as ledger:
+        standing = job.targets.standing(ledger, _plan_of(job))
+        requested = job.plan.num_rows + sum(one.lacking for one in standing)
+        told = [asdict(count) for count in job.targets.counts(standing)]
+        with ledger.transaction():
+            ledger.set_meta("requested", str(requested))
+            ledger.set_meta(STANDING, orjson.dumps(told).decode())
+        ledger.checkpoint()
+        parts.output.store.counts = ledger.counts()
+    return standing
+
+
+def next_job(parts: Parts, standing: Sequence[Standing]) -> Job | None:
+    """The job of the next round; None if there is none."""
+    job = parts.job
+    is_over = parts.stop or job.decide_only or (job.limit is not None and len(job.plan) >= job.limit)
+    wanted = None if job.targets is None or is_over else job.targets.next_round(standing)
+    if job.targets is None or wanted is None:
+        return None
+    rounds = [*_plan_of(job).rounds, wanted]
+    return replace(
+        job,
+        plan=_plan_of(job).grown(rounds),
+        notes={**job.notes, NOTED: job.targets.note(rounds)},
+        fresh=False,
+        retry_failed=False,
+        located=None,
+    )
+
+
+def _plan_of(job: Job) -> StratifiedPlan:
+    assert isinstance(job.plan, StratifiedPlan)  # noqa: S101 - a job with targets has one
+    return job.plan
