@@ -72,7 +72,7 @@ def test_the_order_of_pairs_is_random_and_the_same_again() -> None:
 
 def test_a_way_that_matches_nothing_and_a_field_that_is_not_there_are_refused() -> None:
     rows = [_rows({"text": "a"}), _rows({"text": "b"})]
-    with pytest.raises(ConfigError, match="No two rows .* match by uuid"):
+    with pytest.raises(ConfigError, match=r"No two rows .* match by uuid"):
         Pairs(*rows, match="uuid")
     with pytest.raises(ConfigError, match="no column 'txt'"):
         Pairs(*rows, field="txt")

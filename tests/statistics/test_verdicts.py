@@ -172,8 +172,8 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_sent(tmp_path: Path)
         ({"judges": []}, "judges: expected a list"),
         ({"judges": "openai/gpt-4.1"}, "judges: expected a list"),
         ({"max_pairs": 0}, "max_pairs: expected at least 1"),
-        ({"rubric": {9: "best"}}, "rubric: .*9 is not between"),
-        ({"rubric": " "}, "rubric: .*blank"),
+        ({"rubric": {9: "best"}}, r"rubric: .*9 is not between"),
+        ({"rubric": " "}, r"rubric: .*blank"),
     ):
         with pytest.raises(ConfigError, match=match):
             judge_pairs(Pairs(*files), Judging(**{"judges": [judge.provider], "file": tmp_path / "v.jsonl", **how}))
