@@ -133,7 +133,7 @@ class Outcomes:
             for number in [number for number in lines if not record.decided >> number & 1]:
                 row = outcome.rows[number]
                 assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
-                stage, verdict = verdict_of(self._job.stages, row, item)
+                stage, verdict = verdict_of(self._job.row_stages, row, item)
                 if not verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
                     told = (stage, verdict.reason, line, time.time(), None, verdict.score)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import orjson
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
+__all__ = ["KEEP", "AnyStage", "Decides", "Verdict", "Walk", "Walks", "checked", "drop", "settings_of", "verdict_of"]
+
+F_contra = TypeVar("F_contra", contravariant=True)
 
 _MAX_REASON = 120  # it is counted and shown in tables
 
@@ -37,13 +39,37 @@ def drop(reason: str, score: float | None = None) -> Verdict:
     return Verdict(False, reason, score)
 
 
-class Decides(Protocol):
-    """What the engine needs of a stage."""
+class AnyStage(Protocol):
+    """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...
-    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Decides(AnyStage, Protocol):
+    """What the engine needs of a stage that looks at one row."""
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
+
+
+class Walk(Protocol[F_contra]):
+    """One walk over rows: what was kept so far, as a stage needs it to decide about the next row."""
+
+    def decide(self, features: F_contra) -> Verdict:
+        """Says whether a row is kept, given those that were kept before it."""
+
+    def keep(self, features: F_contra) -> None:
+        """Takes in a row that all stages have kept."""
+
+
+@runtime_checkable
+class Walks(AnyStage, Protocol):
+    """What the engine needs of a stage that compares rows with those before them."""
+
+    def features(self, rows: Sequence[BaseModel]) -> Sequence[Any]: ...
+    def walk(self) -> Walk[Any]: ...
 
 
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
@@ -54,17 +80,26 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
         Exception: the error of a stage.
     """
     for stage in stages:
-        verdict = stage.decide(row, item)
-        if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
-            raise TypeError(
-                f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
-            )
+        verdict = checked(stage, stage.decide(row, item))
         if not verdict.keeps:
-            return stage.name, drop(_cut(verdict.reason), _number(stage, verdict.score))
+            return stage.name, verdict
     return "", KEEP
 
 
-def settings_of(stages: Sequence[Decides]) -> str:
+def checked(stage: AnyStage, verdict: Any) -> Verdict:
+    """What a stage has decided, as it is recorded.
+
+    Raises:
+        TypeError: it is no verdict.
+    """
+    if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
+        raise TypeError(
+            f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+        )
+    return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
+
+
+def settings_of(stages: Sequence[AnyStage]) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Raises:
@@ -73,13 +108,13 @@ def settings_of(stages: Sequence[Decides]) -> str:
     return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
 
 
-def _settings_of(stage: Decides) -> str:
+def _settings_of(stage: AnyStage) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""
 
 
-def _number(stage: Decides, score: Any) -> float | None:
+def _number(stage: AnyStage, score: Any) -> float | None:
     """A score as the ledger holds it, whatever library its number is of; none where it is not a number (NaN)."""
     if score is None:
         return None
