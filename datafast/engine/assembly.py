@@ -26,6 +26,7 @@ from datafast.engine.job import Job
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
+from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
 from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import beside_the_loop
@@ -60,6 +61,7 @@ class Parts:
     most_in_flight: int
     sender: Sender
     caller: Caller
+    stages: RowStages
     desk: Desk | None = None
     reorder: ReorderBuffer | None
     emit: Emitter
@@ -98,13 +100,14 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         located=job.located,
     )
     with contextlib.ExitStack() as opened:
+        stages = opened.enter_context(contextlib.closing(RowStages(job.row_stages)))
         entering = functools.partial(opened.enter_context, open_output(job.paths, job.plan, opening))
         output = await beside_the_loop(entering, decider, emit)
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
-            parts = _parts(job, output, _shares(job, endpoints), admission, emit, stop, decider)
+            parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop, decider)
             open_batches = output.store.batches.open()
             if job.decide_only or (job.settings.mode != "batch" and not open_batches):
                 yield parts
@@ -133,6 +136,7 @@ def _parts(
     job: Job,
     output: OpenOutput,
     shares: list[Share],
+    stages: RowStages,
     admission: Admission,
     emit: Emitter,
     stop: StopSignal,
@@ -157,6 +161,7 @@ def _parts(
         most_in_flight=admission.total,
         sender=sender,
         caller=caller,
+        stages=stages,
         reorder=reorder,
         emit=emit,
         stop=stop,

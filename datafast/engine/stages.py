@@ -13,9 +13,23 @@ from datafast._util.plugins import blaming
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "AnyStage", "Decides", "Verdict", "Walk", "Walks", "checked", "drop", "settings_of", "verdict_of"]
+__all__ = [
+    "KEEP",
+    "AnyStage",
+    "Asks",
+    "Decides",
+    "Verdict",
+    "Walk",
+    "Walks",
+    "asked_verdict",
+    "checked",
+    "drop",
+    "settings_of",
+    "verdict_of",
+]
 
 F_contra = TypeVar("F_contra", contravariant=True)
 
@@ -54,6 +68,13 @@ class Decides(AnyStage, Protocol):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
 
 
+@runtime_checkable
+class Asks(Decides, Protocol):
+    """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
+
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
 class Walk(Protocol[F_contra]):
     """One walk over rows: what was kept so far, as a stage needs it to decide about the next row."""
 
@@ -73,7 +94,7 @@ class Walks(AnyStage, Protocol):
 
 
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` if none does.
+    """The first stage that drops a row, with its verdict; `KEEP` if none does. None of the stages asks a model.
 
     Raises:
         TypeError: a stage did not return a verdict.
@@ -84,6 +105,16 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
         if not verdict.keeps:
             return stage.name, verdict
     return "", KEEP
+
+
+async def asked_verdict(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> tuple[str, Verdict]:
+    """The same of a stage that asks models.
+
+    Raises:
+        CallFailed: no usable answer came.
+    """
+    verdict = checked(stage, await stage.ask(row, item, generate))
+    return ("", KEEP) if verdict.keeps else (stage.name, verdict)
 
 
 def checked(stage: AnyStage, verdict: Any) -> Verdict:
