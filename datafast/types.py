@@ -178,6 +178,7 @@ class RunReport:
 
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
     `dropped_again` rows left the file and `returned` ones came back, because the stages under `quality` are others than before.
+    `dropped_at_end` and `returned_at_end` count the same of stages that compare rows, which they do at the end of a run.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
@@ -210,6 +211,8 @@ class RunReport:
     removed: int = 0
     dropped_again: int = 0
     returned: int = 0
+    dropped_at_end: int = 0
+    returned_at_end: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
     targets: list[TargetCount] = field(default_factory=list)
 
@@ -248,6 +251,8 @@ class RunReport:
             *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
             ("left the file, by other stages", self.dropped_again),
             ("came back into it", self.returned),
+            ("left the file at the end, compared with others", self.dropped_at_end),
+            ("came back into it then", self.returned_at_end),
             ("failed", failures),
             *(("target", line) for line in target_lines(self.targets)),
             ("calls", self.calls_line()),

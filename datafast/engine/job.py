@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import Decides
+from datafast.engine.stages import AnyStage, Decides, Walks
 from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
@@ -65,7 +66,7 @@ class Job:
     row_model: type[BaseModel] = BaseModel
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
-    stages: Sequence[Decides] = ()
+    stages: Sequence[AnyStage] = ()
     targets: Targets | None = None
     limit: int | None = None
     fresh: bool = False
@@ -84,6 +85,16 @@ class Job:
     def providers(self) -> list[LLMProvider]:
         """All providers, each once."""
         return providers_of(self.routes)
+
+    @cached_property
+    def row_stages(self) -> list[Decides]:
+        """Those of the stages that look at one row, and decide first."""
+        return [stage for stage in self.stages if isinstance(stage, Decides)]
+
+    @cached_property
+    def walk_stages(self) -> list[Walks]:
+        """Those that compare rows with the ones before them."""
+        return [stage for stage in self.stages if isinstance(stage, Walks)]
 
     @property
     def buyer(self) -> Path:

@@ -23,6 +23,8 @@ from datafast.engine.events import (
     ProviderStopped,
     Retry,
     RoundStarted,
+    RowsDecided,
+    RowsSettled,
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, OpenBatches
@@ -108,6 +110,7 @@ class Progress:
         target: rows that are to be accepted (`target_rows`); None if there are no targets.
         preparing: what the run in front does, if there is one.
         batches: the batches that it waits for.
+        deciding: how far stages have decided about recorded rows, as long as they do.
     """
 
     max_rows: int | None = None
@@ -125,6 +128,7 @@ class Progress:
     cost_usd: float | None = 0.0
     simulated: bool = False
     preparing: str = ""
+    deciding: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     batches: OpenBatches = field(default_factory=OpenBatches)
@@ -136,6 +140,10 @@ class Progress:
         """Counts an event."""
         if isinstance(event, BatchEvent):
             self.batches.take(event)
+        elif isinstance(event, RowsDecided):
+            self.deciding = f"stages decide about recorded rows: {event.done:,} of {event.rows:,}"
+        elif isinstance(event, RowsSettled):
+            self.written, self.filtered, self.deciding = event.written, event.filtered, ""
         else:
             self._count(event)
 
@@ -163,7 +171,7 @@ class Progress:
 
     def _start(self, event: RunStarted | RoundStarted) -> None:
         self.requested, self.written = event.requested, event.written
-        self.filtered, self.failed = event.filtered, event.failed
+        self.filtered, self.failed, self.deciding = event.filtered, event.failed, ""
         if isinstance(event, RunStarted):
             self.failed_before, self.target, self.simulated = event.failed, event.target, event.simulated
             for name in event.providers:
@@ -249,7 +257,7 @@ class Progress:
         done, total = min(self.written, self.total), self.total
         what = "rows" if self.target is None else "rows accepted"
         parts = [f"{done:,} of {total:,} {what}", share(done, total) if total else ""]
-        parts += [] if self.batches else [self._left(self._rates())]
+        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates())]
         return ", ".join(part for part in parts if part)
 
     def remarks(self) -> list[str]:
@@ -274,7 +282,7 @@ class Progress:
             f"{self.input_tokens + self.output_tokens:,} tokens",
             f"{rates.tokens:,.0f} tokens/s" if rates.tokens else "",
             "" if self.simulated else f"cost {money(self.cost_usd)}",
-            self.batches.summary() or self._left(rates),
+            self.deciding or self.batches.summary() or self._left(rates),
         ]
         done = min(self.written, self.total)
         what = "rows" if self.target is None else "rows accepted"
@@ -283,7 +291,7 @@ class Progress:
     def before_the_run(self) -> str:
         """What happens before the number of rows is known."""
         told = f"{self.preparing}: {self.calls:,} calls" if self.preparing else "opening the output ..."
-        return ", ".join(part for part in (told, self.batches.summary()) if part)
+        return ", ".join(part for part in (self.deciding or told, self.batches.summary()) if part)
 
     def failed_words(self) -> str:
         """How many rows have failed and why, and the share that came well in this run; nothing while none has failed."""

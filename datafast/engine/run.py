@@ -17,7 +17,7 @@ from datafast.engine.assembly import Parts, assembled
 from datafast.engine.batches.waiting import ItemParked
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
-from datafast.engine.events import ItemDone, ItemFailed, RoundStarted, RunEnded, RunStarted
+from datafast.engine.events import ItemDone, ItemFailed, RoundStarted, RowsSettled, RunEnded, RunStarted
 from datafast.engine.job import Job
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
 from datafast.engine.preparation import combined
@@ -26,6 +26,7 @@ from datafast.engine.rounds import judged, next_job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
 from datafast.engine.targets import Standing
+from datafast.engine.winding_up import settled
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
@@ -115,6 +116,10 @@ class _Run:
                 self._reorder.flush()
             await self._close()
         self.standing = judged(self._parts)
+        if (found := self._store.settled) is not None:
+            counts = self._store.counts
+            told = {"dropped": found.dropped, "returned": found.returned}
+            self._emit(RowsSettled(**told, written=counts.written, filtered=counts.filtered))
         return report_of(self._parts, time.monotonic() - started, self.standing)
 
     def end(self, report: RunReport) -> None:
@@ -212,7 +217,7 @@ class _Run:
         calls_before = self._sender.tally.calls
         try:
             best = await self._outcomes.best(item, record, share)
-            if best is not None and best.lines and (self._job.stages or record.filtered):
+            if best is not None and best.lines and (self._job.row_stages or record.filtered):
                 best = await self._outcomes.decided(item, record, best, share)
         except ItemParked as parked:
             assert self._desk is not None  # noqa: S101 - nothing else parks
@@ -300,6 +305,7 @@ class _Run:
 
     async def _close(self) -> None:
         try:
-            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "")
+            settle = functools.partial(settled, decider=self._parts.decider, emit=self._emit)
+            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "", settle=settle)
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)

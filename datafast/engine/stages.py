@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import orjson
 
@@ -16,7 +16,22 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Asks", "Decides", "Verdict", "asked_verdict", "drop", "settings_of", "verdict_of"]
+__all__ = [
+    "KEEP",
+    "AnyStage",
+    "Asks",
+    "Decides",
+    "Verdict",
+    "Walk",
+    "Walks",
+    "asked_verdict",
+    "checked",
+    "drop",
+    "settings_of",
+    "verdict_of",
+]
+
+F_contra = TypeVar("F_contra", contravariant=True)
 
 _MAX_REASON = 120  # it is counted and shown in tables
 
@@ -38,13 +53,19 @@ def drop(reason: str, score: float | None = None) -> Verdict:
     return Verdict(False, reason, score)
 
 
-class Decides(Protocol):
-    """What the engine needs of a stage."""
+class AnyStage(Protocol):
+    """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...
-    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Decides(AnyStage, Protocol):
+    """What the engine needs of a stage that looks at one row."""
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
 
 
 @runtime_checkable
@@ -52,6 +73,24 @@ class Asks(Decides, Protocol):
     """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
 
     async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
+class Walk(Protocol[F_contra]):
+    """One walk over rows: what was kept so far, as a stage needs it to decide about the next row."""
+
+    def decide(self, features: F_contra) -> Verdict:
+        """Says whether a row is kept, given those that were kept before it."""
+
+    def keep(self, features: F_contra) -> None:
+        """Takes in a row that all stages have kept."""
+
+
+@runtime_checkable
+class Walks(AnyStage, Protocol):
+    """What the engine needs of a stage that compares rows with those before them."""
+
+    def features(self, rows: Sequence[BaseModel]) -> Sequence[Any]: ...
+    def walk(self) -> Walk[Any]: ...
 
 
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
@@ -62,7 +101,7 @@ def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tup
         Exception: the error of a stage.
     """
     for stage in stages:
-        verdict = _checked(stage, stage.decide(row, item))
+        verdict = checked(stage, stage.decide(row, item))
         if not verdict.keeps:
             return stage.name, verdict
     return "", KEEP
@@ -74,12 +113,16 @@ async def asked_verdict(stage: Asks, row: BaseModel, item: WorkItem, generate: G
     Raises:
         CallFailed: no usable answer came.
     """
-    verdict = _checked(stage, await stage.ask(row, item, generate))
+    verdict = checked(stage, await stage.ask(row, item, generate))
     return ("", KEEP) if verdict.keeps else (stage.name, verdict)
 
 
-def _checked(stage: Decides, verdict: object) -> Verdict:
-    """A stage's verdict as it is recorded."""
+def checked(stage: AnyStage, verdict: Any) -> Verdict:
+    """What a stage has decided, as it is recorded.
+
+    Raises:
+        TypeError: it is no verdict.
+    """
     if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
         raise TypeError(
             f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
@@ -87,7 +130,7 @@ def _checked(stage: Decides, verdict: object) -> Verdict:
     return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
 
 
-def settings_of(stages: Sequence[Decides]) -> str:
+def settings_of(stages: Sequence[AnyStage]) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Raises:
@@ -96,13 +139,13 @@ def settings_of(stages: Sequence[Decides]) -> str:
     return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
 
 
-def _settings_of(stage: Decides) -> str:
+def _settings_of(stage: AnyStage) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""
 
 
-def _number(stage: Decides, score: Any) -> float | None:
+def _number(stage: AnyStage, score: Any) -> float | None:
     """A score as the ledger holds it, whatever library its number is of; none where it is not a number (NaN)."""
     if score is None:
         return None

@@ -1,23 +1,27 @@
-"""Decides anew about all recorded rows, those in the JSONL and those that stages have dropped, because the stages have changed.
+"""Decides about all recorded rows, those in the JSONL and those that stages have dropped: because the stages have changed, or because a run
+has ended and its rows are compared with each other.
 
-A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make the same file
-again. The new file is written first. One transaction then records the verdicts, the new places and the rename; see `compaction`.
+First, one pass over the rows finds which of them have another verdict than they had. It reads them in the order of the file, or in that
+of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
+is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
+the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 
-Cost: one pass over the rows, and those that are dropped now are read once more. Memory: an entry for each append, and one without its text
-for each row whose verdict is another one.
+Cost: one pass over the rows, and another one if any has to move. Memory: an entry for each append while the file is written, and one
+without its text for each row whose verdict is another one. The order of a walk is sorted by SQLite, in a file of its own if it is long.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 import orjson
 
@@ -27,7 +31,22 @@ from datafast.store.records import Append, FilteredRow, Place
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
-__all__ = ["Decide", "Dropped", "PlaceIn", "Reversed", "Undecided", "decide_again", "reversals"]
+__all__ = [
+    "Abandoned",
+    "Decides",
+    "Deciding",
+    "Dropped",
+    "PlaceIn",
+    "RecordedRow",
+    "Reversed",
+    "Undecided",
+    "decide_where_changed",
+    "reversals",
+    "settle",
+]
+
+_ROWS_AT_ONCE = 512
+_BYTES_AT_ONCE = 8 * 1024 * 1024
 
 
 class Dropped(NamedTuple):
@@ -38,13 +57,68 @@ class Dropped(NamedTuple):
     score: float | None = None
 
 
-class Undecided(Exception):
-    """No verdict can be given about a row. The one that it has stands."""
+class Undecided(NamedTuple):
+    """A stage could give no verdict about a row. What stands instead."""
+
+    verdict: Dropped | None
 
 
-Decide = Callable[[int, bytes, bytes], Dropped | None]
-"""Given the position of an item in the plan, the key that it has in the ledger, and the line of one of its rows: what drops it, or None.
-Raises `Undecided`."""
+class Abandoned(Exception):
+    """Deciding was given up before anything was changed."""
+
+
+class RecordedRow(NamedTuple):
+    """A row with its item's id and place in the plan, its number and line, and what has dropped it. `filtered` is its id among dropped
+    rows; 0 for none."""
+
+    item: int
+    number: int
+    place: Place
+    line: bytes
+    before: Dropped | None = None
+    filtered: int = 0
+
+
+class Deciding(Protocol):
+    """One pass of verdicts about recorded rows.
+
+    Attributes:
+        walks: whether rows are shown in the order of a walk.
+    """
+
+    walks: bool
+
+    def expect(self, rows: int) -> None:
+        """Says how many rows there are about."""
+
+    def draw(self, position: int) -> int:
+        """The repeat number of the item at a position of the plan."""
+
+    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Dropped | Undecided | None]:
+        """What drops each of these rows; None if it is kept. Raises `Abandoned`."""
+
+
+class Decides(Protocol):
+    """The stages of a run.
+
+    Attributes:
+        settings: of the stages that look at one row, as JSON.
+        walks: of those that compare rows, as JSON.
+        walk_names: the names of these.
+    """
+
+    settings: str
+    walks: str
+    walk_names: frozenset[str]
+
+    def anew(self, *, each: bool, former_walks: Collection[str]) -> Deciding:
+        """A pass of verdicts.
+
+        Args:
+            each: whether the stages that look at one row decide anew; else what they have decided stands.
+            former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
+        """
+
 
 PlaceIn = Callable[[int], tuple[int, int]]
 """Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
@@ -65,14 +139,36 @@ class Reversed:
 
 
 @dataclass
-class _Verdicts:
-    """What has to change in the ledger."""
+class _Changes:
+    """The rows that have another verdict than before, by item and number."""
 
     counts: Reversed = field(default_factory=Reversed)
+    dropped: dict[tuple[int, int], Dropped] = field(default_factory=dict)
+    returned: set[tuple[int, int]] = field(default_factory=set)
+    reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
+
+    def take(self, row: RecordedRow, found: Dropped | Undecided | None) -> None:
+        self.counts.decided += 1
+        if isinstance(found, Undecided):
+            self.counts.undecided += 1
+            found = found.verdict
+        if found is None and row.before is not None:
+            self.counts.returned += 1
+            self.returned.add((row.item, row.number))
+        elif found is not None and row.before is None:
+            self.counts.dropped += 1
+            self.dropped[row.item, row.number] = found
+        elif found is not None and found != row.before:
+            self.reworded.append((*found, row.filtered))
+
+
+@dataclass
+class _Moves:
+    """What has to change in the ledger with the file."""
+
     dropped: list[tuple[FilteredRow, int, int]] = field(default_factory=list)
     """Each without its text, which is so many bytes from a byte of the file on."""
     returned: list[int] = field(default_factory=list)
-    reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By item: the rows that are dropped, and those that return, as bit masks."""
 
@@ -82,88 +178,196 @@ class _Verdicts:
 
 
 class _Place(NamedTuple):
-    """An append with the rows that stages have dropped there, and the place of its item in the plan."""
+    """An append, with the ids and lines of the rows that stages have dropped there by number."""
 
     append: Append
-    item: Place
-    filtered: Mapping[int, tuple[int, Dropped, bytes]]
-    """By number of the row: its id among filtered rows, what dropped it, its line."""
+    filtered: Mapping[int, tuple[int, bytes]]
 
 
-def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, str]) -> Reversed:
-    """Decides about all rows of the plan, and makes the file what the verdicts say.
+def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_again: bool) -> Reversed | None:
+    """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same.
 
     Args:
-        meta: what is noted in the ledger at the same moment, so that it is not done again.
+        tries_again: also if no verdict could be given about some.
 
     Raises:
+        Abandoned: by the stages; nothing has happened.
         OSError: there was no room for the new file; the old one is unchanged.
         OutputChangedError: lines were changed since they were written; nothing has happened.
     """
+    each = ledger.stages != decides.settings or (tries_again and bool(ledger.meta("undecided")))
+    if not each and ledger.walks == decides.walks:
+        return None
+    if each:
+        with ledger.transaction():
+            ledger.retry_stage_errors()
+    return _decide(rows, ledger, decides, each=each)
+
+
+def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
+    """Compares all recorded rows with each other if any has come or gone since that was last done. None if none has.
+
+    Raises:
+        As `decide_where_changed`.
+    """
+    is_settled = ledger.is_settled or decides.walks == "[]"
+    if not ledger.has_rows or (is_settled and ledger.walks == decides.walks):
+        return None
+    return _decide(rows, ledger, decides, each=False)
+
+
+def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reversed:
+    names = ledger.walk_names
+    meta = {"walks": decides.walks, "unsettled": ""}
+    if each:
+        meta["stages"] = decides.settings
+    if decides.walk_names - names:
+        meta["walk_names"] = orjson.dumps(sorted(decides.walk_names | names)).decode()
+    if not ledger.has_rows:
+        with ledger.transaction():
+            _note(ledger, meta)
+        return Reversed()
     with ledger.transaction():
         ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.committed_size())
+    deciding = decides.anew(each=each, former_walks=names)
+    counts = ledger.counts()
+    deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)
+    changes = _changes(_recorded(rows, ledger, deciding), deciding)
+    if each or changes.counts.undecided:
+        meta["undecided"] = str(changes.counts.undecided or "")
+    _apply(rows, ledger, changes, meta)
+    return changes.counts
+
+
+def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str]) -> None:
+    """Makes the file and the ledger what the verdicts say. The file is left alone if no row moves."""
+    if not changes.counts:
+        with ledger.transaction():
+            ledger.filtered.reword(changes.reworded)
+            _note(ledger, meta)
+        return
     rows.touch()
     with new_files(rows, ledger) as (target, _):
-        verdicts = _Verdicts()
+        moves = _Moves()
         with ledger.transaction():
-            appends = _write(rows, target, ledger, decide, verdicts)
-            for name, value in {**meta, "undecided": str(verdicts.counts.undecided or "")}.items():
-                ledger.set_meta(name, value)
+            appends = _write(rows, target, ledger, changes, moves)
+            _note(ledger, meta)
             ledger.change_verdicts(
-                dropped=_with_text(rows, verdicts.dropped),
-                returned=verdicts.returned,
-                reworded=verdicts.reworded,
-                slots=verdicts.slots,
+                dropped=_with_text(rows, moves.dropped),
+                returned=moves.returned,
+                reworded=changes.reworded,
+                slots=moves.slots,
             )
-            if verdicts.counts:
-                ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
-                ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
+            ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
+            ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
         ledger.checkpoint()
     finish_rewrite(rows, ledger)
-    return verdicts.counts
 
 
-def reversals(rows: Path, ledger: Ledger, decide: Decide, place_in: PlaceIn | None = None) -> Reversed:
+def reversals(rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None) -> Reversed:
     """How many rows would have another verdict. Writes nothing. Rows that are not in the file as they were written are left out: a run
     makes them again, or says that they were changed.
 
     Args:
         place_in: says where items are in the plan if that is not the one of the last run.
     """
-    found = Reversed()
-    for item, place, number, line, is_dropped in _recorded(rows, ledger):
-        position, num_rows = (place.position, place.num_rows) if place_in is None else place_in(item)
-        if number >= num_rows:
-            continue
-        found.decided += 1
-        with contextlib.suppress(Undecided):
-            drops = decide(position, place.key, line) is not None
-            found.returned += is_dropped and not drops
-            found.dropped += drops and not is_dropped
-    return found
+    return _changes(_recorded(rows, ledger, deciding, place_in, lenient=True), deciding).counts
 
 
-def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, Place, int, bytes, bool]]:
-    """Item, its place, number and line of each row that the last plan asks for, and whether it is dropped."""
-    if rows.is_file():
-        with rows.open("rb") as source:
-            for append, place in ledger.appends_with_items():
-                for number, line in (_unaltered(source, append) or {}).items():
-                    if number < place.num_rows:
-                        yield append.item, place, number, line, False
-    for dropped in ledger.filtered.lines():
-        place = Place(dropped.position, dropped.key, dropped.number + 1)
-        yield dropped.item, place, dropped.number, dropped.row + b"\n", True
+def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
+    for name, value in meta.items():
+        ledger.set_meta(name, value)
 
 
-def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _Verdicts) -> list[Append]:
+# -- which rows have another verdict
+
+
+def _changes(recorded: Iterable[RecordedRow], deciding: Deciding) -> _Changes:
+    changes = _Changes()
+    for batch in _batches(recorded):
+        for row, found in zip(batch, deciding.verdicts(batch), strict=True):
+            changes.take(row, found)
+    return changes
+
+
+def _batches(recorded: Iterable[RecordedRow]) -> Iterator[list[RecordedRow]]:
+    batch: list[RecordedRow] = []
+    size = 0
+    for row in recorded:
+        batch.append(row)
+        size += len(row.line)
+        if len(batch) == _ROWS_AT_ONCE or size > _BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _recorded(
+    rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None, *, lenient: bool = False
+) -> Iterator[RecordedRow]:
+    """All rows that the last plan asks for, those in the file and those that were dropped."""
+    with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
+
+        def lines(append: Append) -> dict[int, bytes]:
+            return (_unaltered(source, append) or {}) if lenient else _lines(source, rows, append)
+
+        found = _in_walk_order(ledger, lines, deciding, place_in) if deciding.walks else _in_file_order(ledger, lines)
+        for row in found:
+            if row.number >= row.place.num_rows:
+                continue
+            if place_in is not None:
+                position, num_rows = place_in(row.item)
+                if row.number >= num_rows:
+                    continue
+                row = row._replace(place=Place(position, row.place.key, num_rows))
+            yield row
+
+
+def _in_file_order(ledger: Ledger, lines: Callable[[Append], dict[int, bytes]]) -> Iterator[RecordedRow]:
+    for append, place in ledger.appends_with_items():
+        if place.num_rows and append.num_rows:
+            for number, line in lines(append).items():
+                yield RecordedRow(append.item, number, place, line)
+    for row in ledger.filtered.lines():
+        before = Dropped(row.stage, row.reason, row.score)
+        place = Place(row.position, row.key, row.number + 1)
+        yield RecordedRow(row.item, row.number, place, row.row + b"\n", before, row.id)
+
+
+def _in_walk_order(
+    ledger: Ledger, lines: Callable[[Append], dict[int, bytes]], deciding: Deciding, place_in: PlaceIn | None
+) -> Iterator[RecordedRow]:
+    def draw(item: int, position: int) -> int:
+        if place_in is not None:
+            position, num_rows = place_in(item)
+            if not num_rows:
+                return 0
+        return deciding.draw(position)
+
+    for (item, place, has_filtered), appends in groupby(ledger.in_walk_order(draw), key=itemgetter(0, 1, 2)):
+        found = [
+            RecordedRow(item, number, place, line)
+            for *_, append in appends
+            if append is not None
+            for number, line in lines(append).items()
+        ]
+        for row in ledger.filtered.of_item(item) if has_filtered else ():
+            before = Dropped(row.stage, row.reason, row.score)
+            found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
+        yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
+
+
+# -- the file that the verdicts make
+
+
+def _write(rows: Path, target: Path, ledger: Ledger, changes: _Changes, moves: _Moves) -> list[Append]:
     written: list[Append] = []
     size = 0
     with rows.open("rb") as source, target.open("xb") as sink:
         for place in _places(ledger):
-            lines = _lines(source, rows, place.append)
-            kept = _kept(place, lines, decide, verdicts)
+            kept = _kept(place, _lines(source, rows, place.append), changes, moves)
             data = b"".join(kept[number] for number in sorted(kept))
             sink.write(data)
             slots = sum(1 << number for number in kept)
@@ -199,58 +403,36 @@ def _unaltered(source: IO[bytes], append: Append) -> dict[int, bytes] | None:
     return dict(zip(numbers_of(append.slots), data.splitlines(keepends=True), strict=True))
 
 
-def _places(ledger: Ledger) -> Iterator[_Place]:
+def _places(ledger: Ledger) -> Generator[_Place, None, None]:
     """All appends in the order of the file, with the rows that were dropped there."""
     out = ledger.filtered.by_place()
     waiting = next(out, None)
-    for append, place in ledger.appends_with_items():
+    for append in ledger.appends():
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:
-                filtered[waiting.number] = (
-                    waiting.id,
-                    Dropped(waiting.stage, waiting.reason, waiting.score),
-                    waiting.row + b"\n",
-                )
+                filtered[waiting.number] = (waiting.id, waiting.row + b"\n")
             waiting = next(out, None)
-        yield _Place(append, place, filtered)
+        yield _Place(append, filtered)
 
 
-def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts) -> dict[int, bytes]:
-    """The lines that the stages keep, by number, and those that the plan does not ask for; what changes is noted."""
+def _kept(place: _Place, lines: Mapping[int, bytes], changes: _Changes, moves: _Moves) -> dict[int, bytes]:
+    """The lines that stay at a place and those that come back to it, by number; what changes is noted."""
     kept = {}
-    item, counts = place.append.item, verdicts.counts
+    item = place.append.item
     end = place.append.start
     for number, line in lines.items():
         start, end = end, end + len(line)
-        if number >= place.item.num_rows:
-            kept[number] = line
-            continue
-        counts.decided += 1
-        found = _verdict(decide, place.item, line, None, counts)
+        found = changes.dropped.get((item, number))
         if found is None:
             kept[number] = line
             continue
-        counts.dropped += 1
-        verdicts.turn(item, dropped=1 << number)
+        moves.turn(item, dropped=1 << number)
         row = FilteredRow(item, number, found.stage, found.reason, b"", time.time(), place.append.id, found.score)
-        verdicts.dropped.append((row, start, len(line) - 1))
-    for number, (filtered_id, before, line) in place.filtered.items() if place.item.num_rows else ():
-        counts.decided += 1
-        found = _verdict(decide, place.item, line, before, counts)
-        if found is None:
-            counts.returned += 1
-            verdicts.turn(item, returned=1 << number)
-            verdicts.returned.append(filtered_id)
+        moves.dropped.append((row, start, len(line) - 1))
+    for number, (filtered_id, line) in place.filtered.items():
+        if (item, number) in changes.returned:
+            moves.turn(item, returned=1 << number)
+            moves.returned.append(filtered_id)
             kept[number] = line
-        elif found != before:
-            verdicts.reworded.append((*found, filtered_id))
     return kept
-
-
-def _verdict(decide: Decide, item: Place, line: bytes, before: Dropped | None, counts: Reversed) -> Dropped | None:
-    try:
-        return decide(item.position, item.key, line)
-    except Undecided:
-        counts.undecided += 1
-        return before

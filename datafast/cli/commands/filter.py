@@ -10,7 +10,7 @@ import click
 from datafast.cli import options
 
 if TYPE_CHECKING:
-    from datafast.quality.base import Stage
+    from datafast.quality.base import BaseStage
     from datafast.quality.filtering import RowFilter
     from datafast.sources import SourceRows
 
@@ -64,7 +64,7 @@ def command(source: str, quality: Path, output: Path, dropped: Path | None, forc
     _tell(decides, output, dropped, as_json=as_json)
 
 
-def _stages(path: Path) -> list[Stage]:
+def _stages(path: Path) -> list[BaseStage]:
     from pydantic import Field, ValidationError, create_model
 
     from datafast._util.config_model import ConfigModel
