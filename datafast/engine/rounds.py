@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.job import Job
 
-__all__ = ["judged", "lacking", "next_job"]
+__all__ = ["Judged", "judged", "lacking", "next_job"]
 
 
 def lacking(job: Job, ledger: Ledger) -> int:
     """The rows that the targets of a job lack, beyond those that its plan asks for."""
     if job.targets is None:
         return 0
-    return sum(one.lacking for one in job.targets.standing(ledger, _plan_of(job)))
+    return sum(one.lacking for one in job.targets.standing(ledger, job.plan))
 
 
-def judged(parts: Parts) -> list[Standing]:
+class Judged(NamedTuple):
+    """How the targets of a run stand, and whether all its rows were compared with each other, so that this is how many they are."""
+
+    standing: Sequence[Standing] = ()
+    is_settled: bool = False
+
+
+def judged(parts: Parts) -> Judged:
     """How the targets of a run stand, whose round is over and whose files are closed. That is noted, and counted in its store."""
     job = parts.job
     if job.targets is None or parts.stop.cause is StopCause.OUTPUT:
-        return []
+        return Judged()
     with contextlib.closing(Ledger(job.paths.ledger)) as ledger:
-        standing = job.targets.standing(ledger, _plan_of(job))
+        standing = job.targets.standing(ledger, job.plan)
         requested = job.plan.num_rows + sum(one.lacking for one in standing)
         told = [asdict(count) for count in job.targets.counts(standing)]
         with ledger.transaction():
@@ -42,15 +49,16 @@ def judged(parts: Parts) -> list[Standing]:
             ledger.set_meta(STANDING, orjson.dumps(told).decode())
         ledger.checkpoint()
         parts.output.store.counts = ledger.counts()
-    return standing
+        return Judged(standing, ledger.is_settled or not ledger.has_rows)
 
 
-def next_job(parts: Parts, standing: Sequence[Standing]) -> Job | None:
+def next_job(parts: Parts, found: Judged) -> Job | None:
     """The job of the next round; None if there is none."""
     job = parts.job
-    is_over = parts.stop or job.decide_only or (job.limit is not None and len(job.plan) >= job.limit)
-    wanted = None if job.targets is None or is_over else job.targets.next_round(standing)
-    if job.targets is None or wanted is None:
+    if job.targets is None or not found.is_settled or parts.stop or job.decide_only:
+        return None
+    wanted = job.targets.next_round(found.standing)
+    if wanted is None or (job.limit is not None and len(job.plan) >= job.limit):
         return None
     rounds = [*_plan_of(job).rounds, wanted]
     return replace(

@@ -22,10 +22,9 @@ from datafast.engine.job import Job
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
 from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
-from datafast.engine.rounds import judged, next_job
+from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
-from datafast.engine.targets import Standing
 from datafast.engine.winding_up import settled
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
@@ -55,7 +54,7 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
         async with assembled(job, stop, emit) as parts:
             run = _Run(parts)
             reports.append(await run.execute(is_first=not reports))
-            following = next_job(parts, run.standing)
+            following = next_job(parts, run.judged)
             if following is None:
                 report = combined(reports.pop(), reports)
                 run.end(report)
@@ -67,7 +66,7 @@ class _Run:
     """One run over an open output, or one round of it. `execute` is called once.
 
     Attributes:
-        standing: how its targets stand at the end.
+        judged: how its targets stand at the end.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -89,7 +88,7 @@ class _Run:
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.standing: list[Standing] = []
+        self.judged = Judged()
 
     async def execute(self, *, is_first: bool) -> RunReport:
         """Works until everything is done, failed or unreachable, saves it and returns the report."""
@@ -115,12 +114,12 @@ class _Run:
             if self._reorder is not None:
                 self._reorder.flush()
             await self._close()
-        self.standing = judged(self._parts)
+        self.judged = judged(self._parts)
         if (found := self._store.settled) is not None:
             counts = self._store.counts
             told = {"dropped": found.dropped, "returned": found.returned}
             self._emit(RowsSettled(**told, written=counts.written, filtered=counts.filtered))
-        return report_of(self._parts, time.monotonic() - started, self.standing)
+        return report_of(self._parts, time.monotonic() - started, self.judged.standing)
 
     def end(self, report: RunReport) -> None:
         """Tells the report. Raises the error of an event callback, or why the output became unusable."""

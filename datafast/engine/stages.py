@@ -21,6 +21,7 @@ __all__ = [
     "AnyStage",
     "Asks",
     "Decides",
+    "HasSettings",
     "Verdict",
     "Walk",
     "Walks",
@@ -130,7 +131,15 @@ def checked(stage: AnyStage, verdict: Any) -> Verdict:
     return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
 
 
-def settings_of(stages: Sequence[AnyStage]) -> str:
+class HasSettings(Protocol):
+    """What is noted of anything that decides about rows."""
+
+    @property
+    def name(self) -> str: ...
+    def settings(self) -> dict[str, Any]: ...
+
+
+def settings_of(stages: Sequence[HasSettings]) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Raises:
@@ -139,7 +148,7 @@ def settings_of(stages: Sequence[AnyStage]) -> str:
     return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
 
 
-def _settings_of(stage: AnyStage) -> str:
+def _settings_of(stage: HasSettings) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""

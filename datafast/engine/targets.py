@@ -14,21 +14,23 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from datafast.engine.acceptance import mean, probability_below, rows_to_draw
+from datafast.plan.stratified import StratifiedPlan
 from datafast.types import TargetCount
 
 if TYPE_CHECKING:
-    from datafast.plan.stratified import StratifiedPlan
+    from datafast.plan.items import Plan
     from datafast.store.ledger import Ledger
 
-__all__ = ["DUPLICATES", "NOTED", "STANDING", "SURPLUS", "Standing", "Targets", "noted_counts"]
+__all__ = ["DUPLICATES", "FULL", "NOTED", "STANDING", "SURPLUS", "Room", "Standing", "Targets", "noted_counts"]
 
 SURPLUS = "surplus"
 """The name under which rows beyond a target are filtered."""
+FULL = "its target is reached"
 DUPLICATES = frozenset({"exact_duplicates", "near_duplicates", "semantic_duplicates"})
 """The stages whose dropped rows are nothing new."""
 
@@ -90,6 +92,22 @@ class Targets:
     def total(self) -> int:
         return sum(self.rows)
 
+    @property
+    def name(self) -> str:
+        return SURPLUS
+
+    def settings(self) -> dict[str, Any]:
+        """What decides about rows that are too many, as JSON."""
+        return {
+            "stage": SURPLUS,
+            "by": list(self.by),
+            "rows": dict(zip(map(_name_of, self.strata), self.rows, strict=True)),
+        }
+
+    def room(self, plan: Plan) -> Room:
+        """A new count of the rows that there is room for."""
+        return Room(self.rows, plan)
+
     # -- rounds
 
     @property
@@ -120,8 +138,9 @@ class Targets:
 
     # -- how they stand
 
-    def standing(self, ledger: Ledger, plan: StratifiedPlan) -> list[Standing]:
+    def standing(self, ledger: Ledger, plan: Plan) -> list[Standing]:
         """How each stratum stands by what a ledger has, whose items have their positions in this plan."""
+        assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
         layout = plan.layout
         found = [Standing(target, by_round=[[0, 0] for _ in plan.rounds]) for target in self.rows]
         for number, one in enumerate(found):
@@ -184,6 +203,21 @@ class Targets:
             round(one.lacking / (mean(one.accepted, one.drawn) if one.drawn else assumed)) if one.lacking else 0
             for one in standing
         ]
+
+
+class Room:
+    """The room that is left in each stratum, while rows are gone through in their order."""
+
+    def __init__(self, rows: Sequence[int], plan: Plan) -> None:
+        assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
+        self._left = list(rows)
+        self._layout = plan.layout
+
+    def take(self, position: int) -> bool:
+        """Whether there is room for a row of the item at a position, which it then takes."""
+        stratum = self._layout.stratum_at(position)
+        self._left[stratum] -= 1
+        return self._left[stratum] >= 0
 
 
 def _name_of(values: Mapping[str, str]) -> str:
