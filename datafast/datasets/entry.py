@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "runs_before", "with_stand_ins"]
+__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ahead", "runs_before", "with_stand_ins"]
 
 P = TypeVar("P")
 
@@ -391,13 +391,25 @@ def _log_file() -> Iterator[UsedFile]:
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
     from datafast.engine.estimate import estimate  # most runs begin without one
+    from datafast.engine.foreseen import foreseen
 
-    found = estimate(Generation(dataset, routes, {}).job())
+    job = Generation(dataset, routes, {}).job()
+    ahead = foreseen(job)
+    found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
     found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
     before, obstacle = runs_before(dataset, routes)
     for preparation in before:
         found = found.after(preparation.estimate())
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
+
+
+def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Plan:
+    """The plan of a dataset; with targets, the one that it is expected to end with."""
+    from datafast.engine.foreseen import foreseen
+
+    job = Generation(dataset, routes, {}).job()
+    ahead = foreseen(job)
+    return job.plan if ahead is None else ahead.job.plan
 
 
 def runs_before(

@@ -166,7 +166,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         return None
     counts = reader.counts()
     kept_before = _kept_before(counts, found) if job.settings.removed == "move" else 0
-    differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or left.items)
+    is_longer = left.items and job.targets is None  # with targets, a plan grows as long as it takes
+    differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or is_longer)
     rows_new_to_leave = sum(found.leaving.values()) + found.rows_cut
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place

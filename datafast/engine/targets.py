@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.engine.acceptance import mean, probability_below, rows_to_draw
+from datafast.engine.acceptance import probability_below, rows_to_draw
 from datafast.plan.stratified import StratifiedPlan
 from datafast.types import TargetCount
 
@@ -193,15 +193,6 @@ class Targets:
                 given_up=one.given_up,
             )
             for values, one in zip(self.strata, standing, strict=True)
-        ]
-
-    # -- what is to come
-
-    def expected_draws(self, standing: Sequence[Standing], assumed: float) -> list[int]:
-        """The further rows of each stratum that are expected to bring what it lacks, at the acceptance so far, or an assumed one."""
-        return [
-            round(one.lacking / (mean(one.accepted, one.drawn) if one.drawn else assumed)) if one.lacking else 0
-            for one in standing
         ]
 
 
