@@ -50,6 +50,7 @@ class Change:
         stages_drop: those of them that leave the file; None if they are too many to be looked at now, or have to be made again first.
         stages_return: those that come back into it, likewise.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
+        other_targets: whether rows are decided about again because other rows than before are beyond their targets.
         other_fields: whether rows are made again because they have other fields than those that the stages look at now.
     """
 
@@ -69,6 +70,7 @@ class Change:
     decided_again: int = 0
     stages_drop: int | None = 0
     stages_return: int | None = 0
+    other_targets: bool = False
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -117,7 +119,8 @@ class Change:
         return told
 
     def _decided(self) -> str:
-        told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again, without a call"
+        what = "The targets, or the stages under quality," if self.other_targets else "The stages under quality"
+        told = f"{what} have changed and decide about {counted(self.decided_again, 'row')} again, without a call"
         if self.stages_drop is None or self.stages_return is None:
             return f"{told}."
         drop, back = self.stages_drop, self.stages_return
@@ -195,6 +198,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         decided_again=decided,
         stages_drop=drop,
         stages_return=back,
+        other_targets=job.targets is not None and decided > 0,
     )
 
 
