@@ -80,6 +80,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "contamination": "datafast.quality.contamination:ContaminationStage",
         "echo": "datafast.quality.echo:EchoStage",
         "exact_duplicates": "datafast.quality.exact_duplicates:ExactDuplicatesStage",
+        "judge": "datafast.quality.judge:JudgeStage",
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "language": "datafast.quality.language:LanguageStage",
         "length": "datafast.quality.length:LengthStage",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "STAGE_ERROR",
     "AnyStage",
     "Asks",
     "Decides",
@@ -33,6 +34,8 @@ __all__ = [
 
 F_contra = TypeVar("F_contra", contravariant=True)
 
+STAGE_ERROR = "stage_error"
+"""The category of items about which no stage could decide: they are open again when the stages change."""
 _MAX_REASON = 120  # it is counted and shown in tables
 
 
