@@ -11,13 +11,14 @@ from pydantic import BaseModel
 
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
-from datafast.engine.reasoning import Thoughts, line_of
+from datafast.engine.reasoning import Thoughts, line_as, line_of
 from datafast.engine.shares import Share, up
 from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
+from datafast.store.changed import ChangedRow
 from datafast.store.records import FailureRow, FilteredRow
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ __all__ = ["Outcome", "Outcomes", "failure_of"]
 
 
 class Outcome(NamedTuple):
-    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, and those that stages have dropped."""
+    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, those that stages have dropped, and those
+    that they have changed, as they were before."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
     rows: Sequence[BaseModel | CallFailed | None] = ()
     filtered: Sequence[FilteredRow] = ()
+    changed: Sequence[ChangedRow] = ()
 
 
 class Outcomes:
@@ -128,15 +131,20 @@ class Outcomes:
     def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome:
         """The outcome after stages have decided about rows that were not decided before."""
         dropped: list[FilteredRow] = []
+        changed: list[ChangedRow] = []
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
         try:
             for number in [number for number in lines if not record.decided >> number & 1]:
                 row = outcome.rows[number]
                 assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
-                stage, verdict = verdict_of(self._job.stages, row, item)
-                if not verdict.keeps:
+                decided = verdict_of(self._job.stages, row, item)
+                if decided.changed:
+                    line = lines[number]
+                    changed.append(ChangedRow(record.id, number, decided.changed_by, line.removesuffix(b"\n")))
+                    lines[number] = line_as(decided.row, line, self._job.reasoning.place)
+                if not decided.verdict.keeps:
                     line = lines.pop(number).removesuffix(b"\n")
-                    told = (stage, verdict.reason, line, time.time(), None, verdict.score)
+                    told = (decided.stage, decided.verdict.reason, line, time.time(), None, decided.verdict.score)
                     dropped.append(FilteredRow(record.id, number, *told))
         except Exception as bug:  # noqa: BLE001 - as in produce()
             logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
@@ -149,7 +157,7 @@ class Outcomes:
                 prompt="",
             )
             return Outcome({}, failed)
-        return outcome._replace(lines=lines, filtered=dropped)
+        return outcome._replace(lines=lines, filtered=dropped, changed=changed)
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,9 +1,10 @@
-"""How stages decide about rows before they are written. The stages are in `datafast.quality`."""
+"""How stages decide about rows before they are written, and change them. The stages are in `datafast.quality`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
@@ -15,18 +16,36 @@ if TYPE_CHECKING:
 
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
+__all__ = [
+    "KEEP",
+    "METADATA",
+    "Decided",
+    "Decides",
+    "Verdict",
+    "annotate",
+    "change",
+    "drop",
+    "settings_of",
+    "verdict_of",
+]
 
+METADATA = "metadata"
+"""The field of a row that `annotate` adds to."""
 _MAX_REASON = 120  # it is counted and shown in tables
+_KEPT_FIELDS = frozenset({"uuid", METADATA})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Verdict(NamedTuple):
     """A stage's decision about a row. Dropped rows are counted by `reason`, so the reason contains no value of the row; the number that
-    was decided by, if there is one, is the `score`."""
+    was decided by, if there is one, is the `score`. A row that is kept may be changed: `fields` have other values, and `notes` are added to
+    its metadata."""
 
     keeps: bool
     reason: str = ""
     score: float | None = None
+    fields: Mapping[str, Any] = _NOTHING
+    notes: Mapping[str, Any] = _NOTHING
 
 
 KEEP = Verdict(True)
@@ -35,6 +54,34 @@ KEEP = Verdict(True)
 def drop(reason: str, score: float | None = None) -> Verdict:
     """The verdict that the row is not written, with a reason like "fewer than 40 words", and the number that led to it."""
     return Verdict(False, reason, score)
+
+
+def change(fields: Mapping[str, Any] = _NOTHING, /, **more: Any) -> Verdict:
+    """The verdict that the row is kept with other values in these fields: `change(text=shorter)`. Later stages see it as it is then."""
+    return Verdict(True, fields={**fields, **more})
+
+
+def annotate(notes: Mapping[str, Any] = _NOTHING, /, **more: Any) -> Verdict:
+    """The verdict that the row is kept, and that these values are added to its `metadata`. To change fields too, write
+    `change(...)._replace(notes=...)`."""
+    return Verdict(True, notes={**notes, **more})
+
+
+class Decided(NamedTuple):
+    """What stages say about a row: which one drops it, if one does, with its verdict; and the row as they leave it.
+
+    Attributes:
+        row: as it is to be written, or as the stage that drops it saw it.
+        stage: the name of the stage that drops it; empty if none does.
+        changed: the fields that have other values than before.
+        changed_by: the names of the stages that have changed it, in their order.
+    """
+
+    row: BaseModel
+    stage: str = ""
+    verdict: Verdict = KEEP
+    changed: frozenset[str] = frozenset()
+    changed_by: tuple[str, ...] = ()
 
 
 class Decides(Protocol):
@@ -46,22 +93,62 @@ class Decides(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` if none does.
+def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> Decided:
+    """What the stages say about a row. The first one that drops it decides; each sees it as those before have left it.
 
     Raises:
         TypeError: a stage did not return a verdict.
+        ValueError: a stage has changed the row into one that its model does not allow.
         Exception: the error of a stage.
     """
+    decided = Decided(row)
     for stage in stages:
-        verdict = stage.decide(row, item)
-        if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
-            raise TypeError(
-                f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+        decided = after(decided, stage, stage.decide(decided.row, item))
+        if not decided.verdict.keeps:
+            break
+    return decided
+
+
+def after(decided: Decided, stage: Decides, verdict: Verdict) -> Decided:
+    """What is said about a row after the verdict of a further stage.
+
+    Raises:
+        TypeError, ValueError: as `verdict_of` does.
+    """
+    if verdict is KEEP:
+        return decided
+    if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
+        raise TypeError(
+            f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, change(...), or drop(reason) with a text."
+        )
+    if not verdict.keeps:
+        return decided._replace(stage=stage.name, verdict=drop(_cut(verdict.reason), _number(stage, verdict.score)))
+    row = _changed(decided.row, stage, verdict)
+    changed = {name for name in type(row).model_fields if getattr(row, name) != getattr(decided.row, name)}
+    if not changed:
+        return decided
+    return decided._replace(row=row, changed=decided.changed | changed, changed_by=(*decided.changed_by, stage.name))
+
+
+def _changed(row: BaseModel, stage: Decides, verdict: Verdict) -> BaseModel:
+    """The row with what a verdict changes in it, checked by its model."""
+    values, known = dict(verdict.fields), type(row).model_fields
+    for name in values:
+        if name in _KEPT_FIELDS or name not in known:
+            why = "is not changed by stages" if name in known else "is not there"
+            raise ValueError(
+                f"The stage {stage.name!r} changes the field {name!r}, which {why}. Rows have {', '.join(known)}."
             )
-        if not verdict.keeps:
-            return stage.name, drop(_cut(verdict.reason), _number(stage, verdict.score))
-    return "", KEEP
+    if verdict.notes:
+        values[METADATA] = _noted(row, stage, verdict.notes)
+    return type(row).model_validate({**row.model_dump(), **values}) if values else row
+
+
+def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str, Any]:
+    before = getattr(row, METADATA, None) if METADATA in type(row).model_fields else ()
+    if before is not None and not isinstance(before, Mapping):
+        raise ValueError(f"The stage {stage.name!r} adds to the metadata of a row that has none.")
+    return {**(before or {}), **notes}
 
 
 def settings_of(stages: Sequence[Decides]) -> str:

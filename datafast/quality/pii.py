@@ -1,8 +1,9 @@
-"""Drops rows with data of persons: addresses for mail, numbers of phones, cards and accounts, keys.
+"""Drops rows with data of persons, or masks it: addresses for mail, numbers of phones, cards and accounts, keys.
 
 quality:
   - {stage: pii}
   - {stage: pii, kinds: [email, phone]}
+  - {stage: pii, action: mask}                 # <EMAIL>, <PHONE>, ... in their place
 
 Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616). Limits: names and postal
 addresses are not looked for. What is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from datafast.quality.base import KEEP, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, TextStage, Verdict, change, drop, with_texts
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -42,7 +43,7 @@ _PHONE = re.compile(
 _CALLED = re.compile(
     r"(?:\b(?:tel|phone|telephone|telefon\w*|téléphone|teléfono|mobile|handy|cell|cellulare|móvil|portable|whatsapp"
     r"|fax|call me (?:on|at)|тел\w*)\b|电话|電話)"
-    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}[+(]?\d(?:[ ./()-]{0,2}\d){6,13}(?![\w])",
+    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}(?P<number>[+(]?\d(?:[ ./()-]{0,2}\d){6,13})(?![\w])",
     re.IGNORECASE,
 )
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
@@ -66,44 +67,84 @@ _KEY = re.compile(
 )
 
 
+# What follows the first line of a private key.
+_KEY_BODY = re.compile(r"(?:(?s:.){0,20000}?-----END (?:[A-Z]+ )?PRIVATE KEY-----|(?:\s*[A-Za-z0-9+/=]{16,})*)")
+_MASKINGS = 5  # a mask may put in a new light what stands beside it
+
+Span = tuple[int, int]
+
+
 class PiiStage(TextStage):
-    """Drops rows with data of persons."""
+    """Drops rows with data of persons, or masks it."""
 
     stage: Literal["pii"] = "pii"
-    """Drops rows with data of persons."""
+    """Drops rows with data of persons, or masks it."""
 
     kinds: list[PiiKind] = Field(default=["email", "phone", "card", "iban", "us_ssn", "ip", "key"], min_length=1)
     """What is looked for."""
+
+    action: Literal["drop", "mask"] = "drop"
+    """Whether such rows are dropped, or what is found is masked: `<EMAIL>`, `<PHONE>`, `<CARD>`, `<IBAN>`, `<SSN>`, `<IP>` or `<KEY>` stands
+    in its place."""
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = self.texts(row)
         with_numbers = [text for text in texts if _NUMBERS.search(text)]
         for kind in self.kinds:
-            if any(_FINDERS[kind](text) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
-                return drop(_NAMES[kind])
+            finds = _FINDERS[kind]
+            if any(next(finds(text), None) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
+                return drop(_NAMES[kind]) if self.action == "drop" else self._masking(row)
         return KEEP
 
+    def _masking(self, row: BaseModel) -> Verdict:
+        left: set[PiiKind] = set()
 
-def _has_email(text: str) -> bool:
+        def masked(text: str) -> str:
+            for _ in range(_MASKINGS):
+                text, found = _masked(text, self.kinds)
+                if not found:
+                    return text
+            left.update(found)
+            return text
+
+        fields = with_texts(row, masked, self.field)
+        return drop(_NAMES[min(left)]) if left else change(fields)
+
+
+def _masked(text: str, kinds: list[PiiKind]) -> tuple[str, set[PiiKind]]:
+    """A text with masks, and what was found. What says most is looked for first: a number of an account may look like one of a phone."""
+    found: set[PiiKind] = set()
+    for kind in _MASKS:
+        if kind not in kinds or (kind in _OF_NUMBERS and not _NUMBERS.search(text)):
+            continue
+        parts, last = [], 0
+        for start, end in sorted(_FINDERS[kind](text)):
+            if start >= last:
+                parts += [text[last:start], _MASKS[kind]]
+            last = max(last, end)  # two patterns may find the same, or more of it
+        if last:
+            text = "".join([*parts, text[last:]])
+            found.add(kind)
+    return text, found
+
+
+def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
     if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
         found += _SPELLED.finditer(text)
-    return any(not _EXAMPLE.search(each[1]) for each in found)
+    return (each.span() for each in found if not _EXAMPLE.search(each[1]))
 
 
-def _has_phone(text: str) -> bool:
-    return any("555-01" not in found[0].replace(" ", "-").replace(".", "-") for found in _phones(text))
-
-
-def _phones(text: str) -> Iterator[re.Match[str]]:
-    yield from _PHONE.finditer(text)
+def _phones(text: str) -> Iterator[Span]:
+    found = [(each[0], each.span()) for each in _PHONE.finditer(text)]
     lowered = text.lower()
     if any(sign in lowered for sign in _OF_PHONES):
-        yield from _CALLED.finditer(text)
+        found += [(each["number"], each.span("number")) for each in _CALLED.finditer(text)]
+    return (span for number, span in found if "555-01" not in number.replace(" ", "-").replace(".", "-"))
 
 
-def _has_card(text: str) -> bool:
-    return any(_is_luhn(re.sub(r"\D", "", found[0])) for found in _CARD.finditer(text))
+def _cards(text: str) -> Iterator[Span]:
+    return (found.span() for found in _CARD.finditer(text) if _is_luhn(re.sub(r"\D", "", found[0])))
 
 
 def _is_luhn(digits: str) -> bool:
@@ -115,8 +156,8 @@ def _is_luhn(digits: str) -> bool:
     )
 
 
-def _has_iban(text: str) -> bool:
-    return any(_is_iban(found[0].replace(" ", "")) for found in _IBAN.finditer(text))
+def _ibans(text: str) -> Iterator[Span]:
+    return (found.span() for found in _IBAN.finditer(text) if _is_iban(found[0].replace(" ", "")))
 
 
 def _is_iban(account: str) -> bool:
@@ -125,26 +166,41 @@ def _is_iban(account: str) -> bool:
     return int("".join(str(int(letter, 36)) for letter in account[4:] + account[:4])) % 97 == 1
 
 
-def _has_ip(text: str) -> bool:
+def _ssns(text: str) -> Iterator[Span]:
+    return (found.span() for found in _SSN.finditer(text))
+
+
+def _ips(text: str) -> Iterator[Span]:
     # Numbers of one digit each are those of a section or a version.
-    return any(not _NO_HOST.match(found[0]) and len(found[0]) > 7 for found in _IP.finditer(text))
+    return (found.span() for found in _IP.finditer(text) if not _NO_HOST.match(found[0]) and len(found[0]) > 7)
 
 
-def _has_key(text: str) -> bool:
-    return any(sign in text for sign in _OF_KEYS) and _KEY.search(text) is not None
+def _keys(text: str) -> Iterator[Span]:
+    for found in _KEY.finditer(text) if any(sign in text for sign in _OF_KEYS) else ():
+        body = _KEY_BODY.match(text, found.end()) if found[0].startswith("-----") else None
+        yield found.start(), body.end() if body else found.end()
 
 
-_FINDERS: dict[str, Callable[[str], object]] = {
-    "email": _has_email,
-    "phone": _has_phone,
-    "card": _has_card,
-    "iban": _has_iban,
-    "us_ssn": _SSN.search,
-    "ip": _has_ip,
-    "key": _has_key,
+_FINDERS: dict[PiiKind, Callable[[str], Iterator[Span]]] = {
+    "email": _emails,
+    "phone": _phones,
+    "card": _cards,
+    "iban": _ibans,
+    "us_ssn": _ssns,
+    "ip": _ips,
+    "key": _keys,
+}
+_MASKS: dict[PiiKind, str] = {
+    "key": "<KEY>",
+    "email": "<EMAIL>",
+    "iban": "<IBAN>",
+    "card": "<CARD>",
+    "us_ssn": "<SSN>",
+    "ip": "<IP>",
+    "phone": "<PHONE>",
 }
 _OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
-_NAMES = {
+_NAMES: dict[PiiKind, str] = {
     "email": "an address for mail",
     "phone": "a phone number",
     "card": "the number of a card",
