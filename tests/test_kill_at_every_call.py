@@ -99,6 +99,12 @@ class Shouts(Stage):
         return change(text=row.text.upper()) if len(row.text) > self.above else KEEP
 
 
+def stages_of(kind: str, first: bool) -> list[Any]:
+    if kind == "changed":
+        return [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
+    return [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+
+
 def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = False) -> Any:
     """A short run of a kind. `first`: the run that has to come before, of the kinds that need one."""
     if kind == "preference":
@@ -137,15 +143,12 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind == "decided":
-        bounds = {"min_characters": 250} if first else {"max_characters": 290}
-        stages = [{"stage": "length", **bounds}]
-        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
-    if kind == "changed":
-        stages = [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
-        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
+    if kind in ("decided", "changed"):
+        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages_of(kind, first), run=RUN).generate(
+            [provider]
+        )
     if kind == "returned":
-        stages = [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+        stages = stages_of(kind, first)
         settings = {**RUN, "removed": "keep", "ordered": True}
         dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
         dataset.generate([provider])

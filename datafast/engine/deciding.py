@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
-from datafast.engine.stages import settings_of, verdict_of
+from datafast.engine.stages import Decided, settings_of, verdict_of
 from datafast.logger_config import logger
 from datafast.store.deciding import Dropped, Said, Undecided
 
@@ -47,7 +47,7 @@ class Decider:
             return Said(None, line)
         try:
             row = row_of(line, self._reasoning, self._row_model)
-            decided = verdict_of(self._stages, row, self._item(position, key))
+            decided = verdict_of(self._stages, Decided(row), self._item(position, key))
             line = line_as(decided.row, line, self._reasoning) if decided.changed else line
         except Exception as error:
             self._note(error)

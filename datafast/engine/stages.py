@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
@@ -14,15 +14,18 @@ from datafast._util.plugins import blaming
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
 __all__ = [
     "KEEP",
     "METADATA",
+    "Asks",
     "Decided",
     "Decides",
     "Verdict",
     "annotate",
+    "asked_verdict",
     "change",
     "drop",
     "settings_of",
@@ -93,41 +96,54 @@ class Decides(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> Decided:
-    """What the stages say about a row. The first one that drops it decides; each sees it as those before have left it.
+@runtime_checkable
+class Asks(Decides, Protocol):
+    """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
+
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
+def verdict_of(stages: Sequence[Decides], before: Decided, item: WorkItem) -> Decided:
+    """What is said about a row after further stages, none of which asks a model. The first one that drops it decides; each sees it as those
+    before have left it.
 
     Raises:
         TypeError: a stage did not return a verdict.
         ValueError: a stage has changed the row into one that its model does not allow.
         Exception: the error of a stage.
     """
-    decided = Decided(row)
+    decided = before
     for stage in stages:
-        decided = after(decided, stage, stage.decide(decided.row, item))
+        decided = _after(decided, stage, stage.decide(decided.row, item))
         if not decided.verdict.keeps:
             break
     return decided
 
 
-def after(decided: Decided, stage: Decides, verdict: Verdict) -> Decided:
-    """What is said about a row after the verdict of a further stage.
+async def asked_verdict(stage: Asks, before: Decided, item: WorkItem, generate: Generate) -> Decided:
+    """The same of a stage that asks models.
 
     Raises:
-        TypeError, ValueError: as `verdict_of` does.
+        CallFailed: no usable answer came.
     """
+    return _after(before, stage, await stage.ask(before.row, item, generate))
+
+
+def _after(before: Decided, stage: Decides, verdict: object) -> Decided:
+    """What is said about a row after the verdict of a further stage."""
     if verdict is KEEP:
-        return decided
+        return before
     if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
         raise TypeError(
             f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, change(...), or drop(reason) with a text."
         )
     if not verdict.keeps:
-        return decided._replace(stage=stage.name, verdict=drop(_cut(verdict.reason), _number(stage, verdict.score)))
-    row = _changed(decided.row, stage, verdict)
-    changed = {name for name in type(row).model_fields if getattr(row, name) != getattr(decided.row, name)}
+        return before._replace(stage=stage.name, verdict=drop(_cut(verdict.reason), _number(stage, verdict.score)))
+    row = _changed(before.row, stage, verdict)
+    changed = {name for name in type(row).model_fields if getattr(row, name) != getattr(before.row, name)}
     if not changed:
-        return decided
-    return decided._replace(row=row, changed=decided.changed | changed, changed_by=(*decided.changed_by, stage.name))
+        return before
+    return before._replace(row=row, changed=before.changed | changed, changed_by=(*before.changed_by, stage.name))
 
 
 def _changed(row: BaseModel, stage: Decides, verdict: Verdict) -> BaseModel:

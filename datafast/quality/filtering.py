@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
-from datafast.engine.stages import Verdict, verdict_of
+from datafast.engine.stages import Decided, Verdict, verdict_of
 from datafast.errors import ConfigError
 from datafast.quality.base import Stage
 
@@ -52,7 +52,7 @@ class RowFilter:
         """
         for number, row in enumerate(rows, start=1):
             try:
-                decided = verdict_of(self._stages, self._as_model(row), None)  # type: ignore[arg-type]  # there is no item
+                decided = verdict_of(self._stages, Decided(self._as_model(row)), None)  # type: ignore[arg-type]  # there is no item
             except (
                 Exception
             ) as error:  # a stage of another package may raise anything: it ends the command, with the row

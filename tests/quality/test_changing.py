@@ -1,4 +1,4 @@
-"""Stages that change rows: what they leave is written, what the models have written stays in the ledger, and without the stage it is back."""
+"""Stages that change rows: what they leave is written, and the original stays in the ledger and is back without the stage."""
 
 from __future__ import annotations
 

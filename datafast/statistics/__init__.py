@@ -1,0 +1,1 @@
+"""What rows are like: how they differ, what shaped them, what is missing."""
