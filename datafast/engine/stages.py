@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "METADATA",
+    "STAGE_ERROR",
     "Asks",
     "Decided",
     "Decides",
@@ -34,6 +35,8 @@ __all__ = [
 
 METADATA = "metadata"
 """The field of a row that `annotate` adds to."""
+STAGE_ERROR = "stage_error"
+"""The category of items about which no stage could decide: they are open again when the stages change."""
 _MAX_REASON = 120  # it is counted and shown in tables
 _KEPT_FIELDS = frozenset({"uuid", METADATA})
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
