@@ -143,7 +143,7 @@ class PiiStage(TextStage):
         return KEEP
 
     def _masking(self, row: BaseModel) -> Verdict:
-        left: set[PiiKind] = set()
+        left: set[str] = set()
 
         def masked(text: str) -> str:
             for _ in range(_MASKINGS):
@@ -186,7 +186,7 @@ class PiiStage(TextStage):
         return (self._folder or Path()) / path
 
 
-def _with_masks(text: str, found: Iterable[tuple[int, int, PiiKind]]) -> str:
+def _with_masks(text: str, found: Iterable[tuple[int, int, str]]) -> str:
     """A text with masks at these places, which may overlap."""
     parts, last = [], 0
     for start, end, kind in sorted(found):
@@ -196,9 +196,9 @@ def _with_masks(text: str, found: Iterable[tuple[int, int, PiiKind]]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def _masked(text: str, kinds: Collection[PiiKind]) -> tuple[str, set[PiiKind]]:
+def _masked(text: str, kinds: Collection[str]) -> tuple[str, set[str]]:
     """A text with masks, and what was found. What says most is looked for first: a number of an account may look like one of a phone."""
-    found: set[PiiKind] = set()
+    found: set[str] = set()
     for kind in _MASKS:
         if kind not in kinds or kind not in _FINDERS or (kind in _OF_NUMBERS and not _NUMBERS.search(text)):
             continue
@@ -261,7 +261,7 @@ def _keys(text: str) -> Iterator[Span]:
         yield found.start(), body.end() if body else found.end()
 
 
-_FINDERS: dict[PiiKind, Callable[[str], Iterator[Span]]] = {
+_FINDERS: dict[str, Callable[[str], Iterator[Span]]] = {
     "email": _emails,
     "phone": _phones,
     "card": _cards,
@@ -270,7 +270,7 @@ _FINDERS: dict[PiiKind, Callable[[str], Iterator[Span]]] = {
     "ip": _ips,
     "key": _keys,
 }
-_MASKS: dict[PiiKind, str] = {
+_MASKS: dict[str, str] = {
     "key": "<KEY>",
     "email": "<EMAIL>",
     "iban": "<IBAN>",
@@ -282,7 +282,7 @@ _MASKS: dict[PiiKind, str] = {
     "location": "<LOCATION>",
 }
 _OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
-_NAMES: dict[PiiKind, str] = {
+_NAMES: dict[str, str] = {
     "email": "an address for mail",
     "phone": "a phone number",
     "card": "the number of a card",

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datafast._util.digest import digest
 from datafast.errors import ConfigError, MissingExtraError
-
-if TYPE_CHECKING:
-    from datafast.quality.pii import PiiKind
 
 __all__ = ["NAMED", "Presidio", "model_digest"]
 
 NAMED = ("person", "location")
 """The kinds that need a model."""
 
-_ENTITIES: dict[PiiKind, str] = {
+_ENTITIES: dict[str, str] = {
     "email": "EMAIL_ADDRESS",
     "phone": "PHONE_NUMBER",
     "card": "CREDIT_CARD",
@@ -48,16 +45,16 @@ class Presidio:
         MissingExtraError: presidio-analyzer is not installed.
     """
 
-    def __init__(self, kinds: Collection[PiiKind], model: Path | None) -> None:
+    def __init__(self, kinds: Collection[str], model: Path | None) -> None:
         self._entities = [_ENTITIES[kind] for kind in kinds if kind in _ENTITIES]
         self._engine = _engine(model)
 
-    def found(self, text: str, min_score: float) -> tuple[PiiKind, float] | None:
+    def found(self, text: str, min_score: float) -> tuple[str, float] | None:
         """The kind and the score of what it is surest of in a text; None if there is nothing."""
         best = max(self._results(text, min_score), key=lambda each: each.score, default=None)
         return None if best is None else (_KINDS[best.entity_type], float(best.score))
 
-    def spans(self, text: str, min_score: float) -> list[tuple[int, int, PiiKind]]:
+    def spans(self, text: str, min_score: float) -> list[tuple[int, int, str]]:
         """All that it finds in a text: first and last letter, and the kind."""
         return [(each.start, each.end, _KINDS[each.entity_type]) for each in self._results(text, min_score)]
 
