@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Asks", "Decides", "Verdict", "asked_verdict", "drop", "settings_of", "verdict_of"]
+__all__ = ["KEEP", "Asks", "Decides", "Verdict", "asked_verdict", "drop", "runs_commands", "settings_of", "verdict_of"]
 
 _MAX_REASON = 120  # it is counted and shown in tables
 
@@ -45,6 +45,11 @@ class Decides(Protocol):
     def name(self) -> str: ...
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+def runs_commands(stage: Decides) -> bool:
+    """Whether a stage runs programs over what models wrote."""
+    return bool(getattr(stage, "runs_commands", False))
 
 
 @runtime_checkable
