@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import Thoughts, line_of
-from datafast.engine.row_stages import StageGenerate
 from datafast.engine.shares import Share, up
+from datafast.engine.stages import STAGE_ERROR
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
@@ -157,8 +157,8 @@ class Outcomes:
             return Outcome({}, _stage_error(bug, share))
         return _applied(outcome, record, dict(zip(new, found, strict=True)))
 
-    def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> StageGenerate:
-        return StageGenerate(
+    def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> Generate:
+        return Generate(
             caller=self._caller,
             item=item,
             record=record,
@@ -166,7 +166,7 @@ class Outcomes:
             most_rows=item.most_rows,
             route=share.routes[0],
             waiting=share.on_wait,
-        )
+        ).for_stages(self._job.writers_of(item))
 
 
 def _applied(outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided]) -> Outcome:
@@ -189,7 +189,7 @@ def _stage_error(bug: Exception, share: Share) -> CallFailed:
     logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
     return CallFailed(
         f"{type(bug).__name__}: {bug}",
-        category="stage_error",
+        category=STAGE_ERROR,
         provider=share.label,
         role="",
         attempts=0,

@@ -4,9 +4,6 @@ Stages decide in their order. Those that ask no model are cheap as a rule, and t
 the interpreter from the loop for longer than they need it. As long as they take more than 2 ms an item, as a library that is being loaded
 does, or a function of the user's that waits, they decide in a thread, one item after the other. Programs that a stage runs over rows
 take their time in processes of their own, as many at once as there are cores.
-
-Calls of stages are recorded with their item. Such a call has no ordinal: the same question about the same row has one answer, which all
-stages share, whichever of them asks first. So it is found again whatever other stages there are.
 """
 
 from __future__ import annotations
@@ -16,46 +13,24 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from datafast.engine.generate import Generate
 from datafast.engine.stages import KEEP, Asks, Decides, Verdict, asked_verdict, runs_commands, verdict_of
 from datafast.errors import CallFailed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from datafast.engine.calls.call import Call
-    from datafast.engine.calls.endpoint import Endpoint
+    from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["RowStages", "StageGenerate"]
+__all__ = ["RowStages"]
 
 _SLOW_S = 0.002
 _RECENT = 0.1  # the weight of the newest item in the mean
 
 Decided = tuple[str, Verdict] | CallFailed
 """The stage that drops a row ('' for none) with its verdict; or why a model gave none."""
-
-
-class StageGenerate(Generate):
-    """The `generate` of an item's stages."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._answers: dict[bytes, asyncio.Future[Any]] = {}
-
-    async def _answer(self, call: Call) -> BaseModel | str:
-        answer = self._answers.get(call.key)
-        if answer is None:
-            answer = self._answers[call.key] = asyncio.ensure_future(super()._answer(call))
-        found: BaseModel | str = await answer
-        return found
-
-    def _numbered(
-        self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
-    ) -> bytes:
-        return super()._numbered(endpoint, role, asked, schema_key, f"stage {tag}", peek=True)
 
 
 class RowStages:
@@ -85,13 +60,11 @@ class RowStages:
         self._waiting.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def decide(
-        self, rows: Sequence[BaseModel], item: WorkItem, generate: StageGenerate | None
-    ) -> Sequence[Decided]:
+    async def decide(self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None) -> Sequence[Decided]:
         """What the stages say about each of the rows of an item.
 
         Args:
-            generate: None where no stage asks.
+            generate: as `Generate.for_stages` gives it; None where no stage asks.
 
         Raises:
             ItemPending: a model that is asked does not work now.
@@ -134,7 +107,7 @@ class RowStages:
             self._mean_s += _RECENT * (time.perf_counter() - began - self._mean_s)
 
 
-async def _asked(stage: Asks, row: BaseModel, item: WorkItem, generate: StageGenerate) -> Decided:
+async def _asked(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> Decided:
     try:
         return await asked_verdict(stage, row, item, generate)
     except CallFailed as error:

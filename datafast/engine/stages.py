@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Asks", "Decides", "Verdict", "asked_verdict", "drop", "runs_commands", "settings_of", "verdict_of"]
+__all__ = [
+    "KEEP",
+    "STAGE_ERROR",
+    "Asks",
+    "Decides",
+    "Verdict",
+    "asked_verdict",
+    "drop",
+    "runs_commands",
+    "settings_of",
+    "verdict_of",
+]
 
+STAGE_ERROR = "stage_error"
+"""The category of items about which no stage could decide: they are open again when the stages change."""
 _MAX_REASON = 120  # it is counted and shown in tables
 
 

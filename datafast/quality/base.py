@@ -118,6 +118,13 @@ class ModelStage(Stage):
     providers: list[ProviderSpec] = Field(min_length=1)
     """Who is asked: one or several providers, as under `providers` of a config."""
 
+    def check_writers(self, writers: Sequence[Sequence[str]]) -> None:
+        """Checks that the stage can ask somebody about rows of these writers. Raises ConfigError, as `check`.
+
+        Args:
+            writers: of each route, who may write a row there, as `provider/model_id`.
+        """
+
     @property
     def roles(self) -> list[str]:
         """The role in which each provider is asked."""
