@@ -33,6 +33,7 @@ __all__ = [
     "change",
     "checked",
     "drop",
+    "runs_commands",
     "settings_of",
     "verdict_of",
 ]
@@ -102,6 +103,11 @@ class AnyStage(Protocol):
     @property
     def name(self) -> str: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+def runs_commands(stage: AnyStage) -> bool:
+    """Whether a stage runs programs over what models wrote."""
+    return bool(getattr(stage, "runs_commands", False))
 
 
 @runtime_checkable

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "NOT_ALLOWED",
     "BaseStage",
     "ModelStage",
     "NonBlank",
@@ -65,6 +66,7 @@ __all__ = [
     "Verdict",
     "Walk",
     "WalkStage",
+    "allow_commands",
     "annotate",
     "change",
     "drop",
@@ -74,6 +76,7 @@ __all__ = [
     "with_texts",
 ]
 
+NOT_ALLOWED = "command: It runs what a model wrote. If that is what you want, allow it with --allow-commands (allow_commands=True)."
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
 
@@ -90,6 +93,14 @@ class BaseStage(ConfigModel):
     @property
     def name(self) -> str:
         return self.stage
+
+    @property
+    def runs_commands(self) -> bool:
+        """Whether it runs programs over what models wrote. Then it decides only after `allow_commands`."""
+        return False
+
+    def allow_commands(self) -> None:
+        """The user allows it to run programs."""
 
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
@@ -176,6 +187,19 @@ class ModelStage(Stage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         """It does not decide without asking."""
         raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
+
+
+def allow_commands(stages: Sequence[BaseStage], *, allowed: bool) -> None:
+    """Lets the stages run programs, or refuses those that would.
+
+    Raises:
+        ConfigError: a stage runs programs, and that is not allowed.
+    """
+    for number, stage in enumerate(stages):
+        if stage.runs_commands:
+            if not allowed:
+                raise ConfigError(f"quality[{number}]: {NOT_ALLOWED}", key="quality")
+            stage.allow_commands()
 
 
 def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
