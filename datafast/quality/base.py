@@ -32,7 +32,7 @@ from datafast.errors import ConfigError
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "NonBlank", "Stage", "TextStage", "Verdict", "drop", "texts_of"]
+__all__ = ["KEEP", "NonBlank", "Stage", "TextStage", "Verdict", "drop", "texts_in", "texts_of"]
 
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
@@ -86,6 +86,13 @@ def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
     for name in type(row).model_fields:
         if name not in about:
             yield from _texts_under(name, getattr(row, name))
+
+
+def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
+    """The same of a row as it stands in a file. `about`: more fields that are about the row."""
+    for name, value in row.items():
+        if name not in about:
+            yield from _texts_under(name, value)
 
 
 def _texts_under(name: str, value: object) -> Iterator[str]:
